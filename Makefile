@@ -1,0 +1,63 @@
+# The one task runner. It needs make and a Python >= 3.11, and keeps all it installs in .venv.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check docs wheel bench clean
+
+VENV := $(CURDIR)/.venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+
+# make PYTHON=/path/to/python uses that one; otherwise the first of these that is new enough.
+PYTHON ?=
+CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
+
+# Which example `make demo` runs.
+APP ?= flask
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+demo: $(STAMP) ## the example app beside a local XWMS (APP=flask or starlette; CHECK=1 logs in, prints who, ends)
+	@test -f examples/$(APP)_app/app.py || { echo "There is no example '$(APP)': APP=flask or APP=starlette." >&2; exit 1; }
+	@cd examples/$(APP)_app && exec $(BIN)/xwms-auth dev app:app $(if $(filter-out 0,$(CHECK)),--check)
+
+test: $(STAMP) ## the whole suite (ARGS="-k cookie -x" goes to pytest)
+	$(BIN)/python -m pytest -n auto $(ARGS)
+
+check: $(STAMP) ## lint, format, types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+docs: $(STAMP) ## the documentation, into site/
+	$(BIN)/zensical build --clean --strict --config-file mkdocs.yml
+
+wheel: $(STAMP) ## the source and binary distributions, into dist/
+	rm -rf dist
+	$(BIN)/python -m build
+
+bench: $(STAMP) ## every benchmark, one after another
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+
+clean: ## remove all that these targets made, .venv too
+	rm -rf $(VENV) build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(STAMP): pyproject.toml
+	@old=; bare=; \
+	for python in $(CANDIDATES); do \
+		"$$python" -c '' 2>/dev/null || continue; \
+		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { old="$$old $$python"; continue; }; \
+		"$$python" -c 'import ensurepip, venv' 2>/dev/null || { bare="$$bare $$python"; continue; }; \
+		found=$$python; break; \
+	done; \
+	if [ -z "$$found" ] && [ -n "$$bare" ]; then \
+		echo "This Python cannot make virtual environments:$$bare. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; \
+	elif [ -z "$$found" ]; then \
+		echo "Python 3.11 or newer is needed$${old:+; too old:$$old}. Name one with: make PYTHON=/path/to/python3" >&2; exit 1; \
+	fi; \
+	echo "Installing into .venv with $$("$$found" --version) ..."; \
+	$(BIN)/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || "$$found" -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all,dev]'
+	@touch $@

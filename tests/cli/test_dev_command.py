@@ -1,0 +1,120 @@
+"""`xwms-auth dev`: an app beside a local XWMS, in a process that never outlives the command."""
+
+import os
+import select
+import signal
+import socket
+
+import httpx2
+import pytest
+
+ANY_PORTS = ("--port", "0", "--sandbox-port", "0")
+
+
+def is_gone(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def ended_soon(process_id: int) -> bool:
+    """Wait for a process that is nobody's child here; the poll has an end."""
+    descriptor = os.pidfd_open(process_id)
+    try:
+        return bool(select.select([descriptor], [], [], 10)[0])
+    finally:
+        os.close(descriptor)
+
+
+@pytest.mark.parametrize("target", ["flask_one:app", "flask_one:create_app", "asgi_one:app"])
+@pytest.mark.parametrize("callback_token", ["same", "fresh"])
+def test_check_logs_a_person_in_and_says_who_it_is(run, target, callback_token):
+    ended = run(
+        "dev", target, *ANY_PORTS, "--check", "--auto-login", "xwms-user-1234", "--callback-token", callback_token
+    )
+    assert ended.stdout == "Signed in: Bram Bakker (sub xwms-user-1234)\n", ended.stderr
+    assert ended.returncode == 0
+
+
+@pytest.mark.parametrize("target", ["flask_one:app", "asgi_one:app"])
+def test_the_access_log_shows_the_callback_without_its_token(run, target):
+    ended = run("dev", target, *ANY_PORTS, "--check")
+    assert "/xwms/validateToken" in ended.stderr
+    assert "?" not in ended.stderr
+    assert "token=" not in ended.stderr
+
+
+def test_check_says_what_went_wrong(run):
+    ended = run("dev", "telling:app", *ANY_PORTS, "--check")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "the login stopped at GET http://localhost:" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_app_has_every_variable_and_none_that_competes(start):
+    with start("dev", "telling:app", *ANY_PORTS, ready="Open", XWMS_API_URL="https://xwms.nl/api/") as dev:
+        told = httpx2.get(f"{dev.address}/").json()
+    variables = told["variables"]
+    assert set(variables) == {
+        "XWMS_CLIENT_ID",
+        "XWMS_CLIENT_SECRET",
+        "XWMS_DOMAIN",
+        "XWMS_REDIRECT_URI",
+        "XWMS_API_URI",
+        "XWMS_SESSION_SECRET",
+    }
+    assert variables["XWMS_DOMAIN"] == "localhost"
+    assert variables["XWMS_REDIRECT_URI"] == f"{dev.address}/xwms/validateToken"
+    assert told["pid"] != dev.process.pid
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("target", ["telling:app", "asgi_one:app"])
+def test_the_app_and_xwms_end_with_the_command(start, target, number):
+    with start("dev", target, *ANY_PORTS, ready="Open") as dev:
+        app_port = httpx2.URL(dev.address).port
+        status, errors = dev.end(number)
+    assert status == 0, errors
+    assert "Traceback" not in errors
+    assert is_gone(app_port)
+
+
+def test_the_app_ends_even_when_the_command_is_killed(start):
+    with start("dev", "telling:app", *ANY_PORTS, ready="Open") as dev:
+        process_id = httpx2.get(f"{dev.address}/").json()["pid"]
+        dev.process.kill()
+        assert ended_soon(process_id)
+
+
+def test_a_port_asked_for_and_in_use_is_one_line(run):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = str(other.getsockname()[1])
+        app = run("dev", "telling:app", "--port", taken, "--sandbox-port", "0")
+        xwms = run("dev", "telling:app", "--port", "0", "--sandbox-port", taken)
+    assert (app.returncode, app.stderr.count("\n"), "with --port" in app.stderr) == (1, 1, True)
+    assert (xwms.returncode, xwms.stderr.count("\n"), "with --sandbox-port" in xwms.stderr) == (1, 1, True)
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("telling", "is not module:app"),
+        ("absent:app", "there is no module 'absent'"),
+        ("absent.part:app", "there is no module 'absent.part'"),
+        ("telling:application", "module 'telling' has no 'application'"),
+        ("telling:json", "neither a Flask nor an ASGI app"),
+        ("flask_one:Flask", "it is the class Flask"),
+    ],
+)
+def test_a_target_that_is_no_app_is_told_in_a_line(run, target, said):
+    ended = run("dev", target, *ANY_PORTS)
+    assert ended.returncode == 1
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_fault_inside_the_app_keeps_its_traceback(run, folder):
+    (folder / "broken.py").write_text("import not_installed_anywhere\n")
+    ended = run("dev", "broken:app", *ANY_PORTS)
+    assert ended.returncode == 1
+    assert "ModuleNotFoundError: No module named 'not_installed_anywhere'" in ended.stderr
+    assert ended.stderr.endswith("Error: the app ended with exit status 1\n")

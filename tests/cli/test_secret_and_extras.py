@@ -1,0 +1,44 @@
+"""`xwms-auth secret`, and what is said where an extra is missing."""
+
+import sys
+
+import pytest
+
+# A None in sys.modules makes an import fail as if the package were not installed.
+WITHOUT = "import sys; sys.modules[{name!r}] = None; from xwms_auth.cli import main; main()"
+
+
+def test_a_secret_is_64_characters_and_never_the_same(run):
+    first, second = run("secret"), run("secret")
+    assert (first.returncode, first.stderr, len(first.stdout.strip())) == (0, "", 64)
+    assert first.stdout != second.stdout
+
+
+@pytest.mark.parametrize(
+    ("package", "extra", "arguments"),
+    [
+        ("click", "cli", ["secret"]),
+        ("flask", "sandbox", ["sandbox"]),
+        ("flask", "sandbox", ["dev", "telling:app"]),
+    ],
+)
+def test_a_missing_extra_is_one_line_that_names_the_install_command(run, package, extra, arguments):
+    ended = run(*arguments, command=[sys.executable, "-c", WITHOUT.format(name=package)])
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert f"pip install 'xwms-auth[{extra}]'" in ended.stderr
+
+
+def test_without_uvicorn_an_asgi_app_is_one_line_too(run):
+    code = "import sys; sys.modules['uvicorn'] = None; from xwms_auth.cli.app_process import main; main()"
+    ended = run(
+        "asgi_one:app",
+        "0",
+        command=[sys.executable, "-c", code],
+        XWMS_CLIENT_ID="a",
+        XWMS_CLIENT_SECRET="b" * 32,
+        XWMS_REDIRECT_URI="http://localhost:5000/callback",
+        XWMS_SESSION_SECRET="c" * 64,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr == "Error: uvicorn is not installed: pip install 'xwms-auth[cli]'\n"

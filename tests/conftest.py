@@ -1,0 +1,53 @@
+"""Fixtures that every test may use. See edges.py for the application they give."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import pytest
+
+from tests.edges import Browser, Site
+from tests.fx import FakeXWMS
+
+
+@pytest.fixture(params=["flask", "asgi"])
+def edge(request: pytest.FixtureRequest) -> str:
+    """Each test that uses this runs once per edge."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def make_fx() -> Iterator[Callable[..., FakeXWMS]]:
+    """Make a fake XWMS: `make_fx("same")` or `make_fx("fresh")`."""
+    made: list[FakeXWMS] = []
+
+    def make(callback_token: Literal["same", "fresh"] = "same") -> FakeXWMS:
+        fx = FakeXWMS(callback_token=callback_token).__enter__()
+        made.append(fx)
+        return fx
+
+    yield make
+    for fx in made:
+        fx.__exit__(None, None, None)
+
+
+@pytest.fixture
+def make_site(edge: str, make_fx: Callable[..., FakeXWMS]) -> Callable[..., Site]:
+    """Make the application: `make_site(callback="fresh", **options of the config)`, on the edge of this run."""
+
+    def make(callback: Literal["same", "fresh"] = "same", **options: Any) -> Site:
+        return Site(edge, make_fx(callback), **options)
+
+    return make
+
+
+@pytest.fixture
+def site(make_site: Callable[..., Site]) -> Site:
+    """The application with default options, over an XWMS whose callback token is sign-token's."""
+    return make_site()
+
+
+@pytest.fixture
+def browser(site: Site) -> Browser:
+    """A browser that has not been here yet."""
+    return site.browser()

@@ -1,0 +1,80 @@
+"""What a callback's query may hold instead of one plausible token (RP-07, RP-08): raw query strings as latin-1 text.
+
+Every absurd one is `token_missing` or `token_malformed`, 400, before XWMS is asked.
+The good ones are bare tokens, passed on as they are.
+"""
+
+from typing import Final
+
+PLAUSIBLE: Final = "3f1c9a7be2d84c05a6b1e0f79d2c8b4e"
+
+ABSURD: Final[tuple[str, ...]] = (
+    "",
+    "token",
+    "token=",
+    "=",
+    "&",
+    "&&&",
+    f"={PLAUSIBLE}",
+    f"Token={PLAUSIBLE}",
+    f"TOKEN={PLAUSIBLE}",
+    f"tokens={PLAUSIBLE}",
+    f"access_token={PLAUSIBLE}",
+    f"code={PLAUSIBLE}",
+    f"token[]={PLAUSIBLE}",
+    f"token%5B%5D={PLAUSIBLE}",
+    f"token[0]={PLAUSIBLE}",
+    f"token.={PLAUSIBLE}",
+    f"%00token={PLAUSIBLE}",
+    f"token%00={PLAUSIBLE}",
+    f"token={PLAUSIBLE}&token={PLAUSIBLE}",
+    f"token={PLAUSIBLE}&token=b",
+    f"token=&token={PLAUSIBLE}",
+    f"token={PLAUSIBLE}&token=",
+    f"token={PLAUSIBLE}&token",
+    f"token={PLAUSIBLE}&%74oken={PLAUSIBLE}",
+    f"token={PLAUSIBLE};token=b",
+    "token=a",
+    "token=%20",
+    "token=+",
+    "token=null",
+    "token=0",
+    "token=%00",
+    f"token={PLAUSIBLE}%00",
+    f"token=%00{PLAUSIBLE}",
+    f"token={PLAUSIBLE}%0d%0aX-Client-Id:a",
+    f"token={PLAUSIBLE}%0a",
+    f"token={PLAUSIBLE}%09",
+    f"token={PLAUSIBLE}%7f",
+    f"token={PLAUSIBLE}%20",
+    f"token=%20{PLAUSIBLE}",
+    f"token={PLAUSIBLE}%20{PLAUSIBLE}",
+    f"token={PLAUSIBLE}%ff",
+    f"token={PLAUSIBLE}\xff",
+    f"token={PLAUSIBLE}\xc3\xa9",
+    f"token={PLAUSIBLE}%c3%a9",
+    f"token={PLAUSIBLE}%c0%af",
+    f"token={PLAUSIBLE}%ed%a0%80",
+    f"token={PLAUSIBLE}%e2%80%8b",
+    f"token={PLAUSIBLE}%e2%80%ae",
+    f"token={PLAUSIBLE}%",
+    f"token={PLAUSIBLE}%zz",
+    f"token={PLAUSIBLE}%2",
+    f"token={PLAUSIBLE}%22",
+    f"token={PLAUSIBLE}%5c",
+    f"token=%3Cscript%3E{PLAUSIBLE}",
+    "token=" + "a" * 65_536,
+    "token=" + "%41" * 20_000,
+    "token=" + "a" * 5_000,
+    "&".join(f"token={number}" for number in range(1_000)),
+    "&" * 10_000,
+)
+
+GOOD: Final[tuple[str, ...]] = (
+    PLAUSIBLE,
+    PLAUSIBLE.upper(),
+    "7d9f3c1e-52ab-4c8e-9d07-0b6f2a41c5e8",
+    "Zk3_9-QpX0vTtR1mB7sYwN4cLh2GdJ8uEaFf6iKo5xU",
+    "eyJhbGciOiJIUzI1NiJ9.eyJhIjoiYiJ9.3fJ2kS9dQx0aVbN7mLwT1uYcE5gHiR8oPzK4sXvWq6M",
+    "a1" * 64,
+)

@@ -1,0 +1,22 @@
+"""A local XWMS for each test."""
+
+from typing import Any
+
+import pytest
+from local_xwms import Clock, LocalXWMS, settings
+
+from xwms_auth.sandbox import create_app
+
+
+@pytest.fixture
+def make_xwms():
+    def make(*, public_url: str = "http://127.0.0.1:8800", any_host: bool = False, **changes: Any) -> LocalXWMS:
+        clock = Clock()
+        return LocalXWMS(create_app(settings(**changes), clock=clock, public_url=public_url, any_host=any_host), clock)
+
+    return make
+
+
+@pytest.fixture
+def xwms(make_xwms) -> LocalXWMS:
+    return make_xwms()

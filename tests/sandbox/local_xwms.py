@@ -1,0 +1,62 @@
+"""A local XWMS under test: its clock, and what an app's server and a browser say to it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from xwms_auth.sandbox import SandboxSettings
+
+REDIRECT = "http://localhost:5000/xwms/validateToken"
+SECRET = "an-only-slightly-secret-secret"
+NOON = 1_800_000_000.0  # 2027-01-15T08:00:00+00:00
+
+
+def settings(**changes: Any) -> SandboxSettings:
+    defaults: dict[str, Any] = {"client_secret": SECRET, "redirect_uris": (REDIRECT, "https://app.example/callback")}
+    return SandboxSettings(**defaults | changes)
+
+
+@dataclass
+class Clock:
+    now: float = NOON
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class LocalXWMS:
+    """The sandbox as an app and a browser see it."""
+
+    app: Flask
+    clock: Clock
+    headers: dict[str, str] = field(
+        default_factory=lambda: {
+            "X-Client-Id": "sandbox-client",
+            "X-Client-Secret": SECRET,
+            "X-Client-Domain": "localhost",
+            "Accept": "application/json",
+        }
+    )
+
+    def __post_init__(self) -> None:
+        self.http: FlaskClient = self.app.test_client()
+
+    def call(self, name: str, body: object, **headers: str | None) -> TestResponse:
+        changed = {key.replace("_", "-"): value for key, value in headers.items()}
+        sent = {key: value for key, value in (self.headers | changed).items() if value is not None}
+        return self.http.post(f"/api/{name}", json=body, headers=sent)
+
+    def sign_token(self, redirect_url: str = REDIRECT) -> dict[str, Any]:
+        answer = self.call("sign-token", {"redirect_url": redirect_url})
+        assert answer.status_code == 200, answer.text
+        return answer.json["data"]
+
+    def choose(self, token: str, **form: str) -> TestResponse:
+        return self.http.post(f"/sign-in/{token}", data=form or {"person": "1001"})
+
+    def verify(self, token: object, **headers: str | None) -> TestResponse:
+        return self.call("sign-token-verify", {"token": token, "redirect_url": REDIRECT}, **headers)

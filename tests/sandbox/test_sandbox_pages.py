@@ -1,0 +1,231 @@
+"""The sandbox's pages: choosing a person, being somebody else, cancelling, and every way it may not work."""
+
+import html
+import logging
+import re
+
+import pytest
+from local_xwms import REDIRECT
+
+from xwms_auth.sandbox.people import PEOPLE
+
+
+def policy(answer) -> dict[str, str]:
+    parts = (part.strip().partition(" ") for part in answer.headers["Content-Security-Policy"].split(";"))
+    return {name: value for name, _, value in parts}
+
+
+def test_the_page_says_who_asks_and_offers_everybody(xwms):
+    answer = xwms.http.get(xwms.sign_token()["url"])
+    text = html.unescape(answer.text)
+    assert answer.status_code == 200
+    assert 'Sign in to <span class="app">localhost</span>' in text
+    assert "Local XWMS for development" in text
+    assert len(re.findall("<h1", text)) == 1
+    for person in PEOPLE:
+        assert f'name="person" value="{person.sub}"' in text
+        assert person.name in text
+    assert text.count('class="badge">unverified') == sum(not person.email_verified for person in PEOPLE)
+    assert '<a href="http://localhost:5000/">Cancel</a>' in text
+
+
+def test_the_ready_made_people_are_the_awkward_cases():
+    assert len({person.sub for person in PEOPLE}) == len(PEOPLE)
+    verified = [person.email for person in PEOPLE if person.email_verified]
+    assert len(set(verified)) < len(verified)
+    assert any(not person.email_verified and person.email in verified for person in PEOPLE)
+    assert any(person.family_name is None for person in PEOPLE)
+    assert any(person.sub.isdigit() and float(person.sub) != int(person.sub) for person in PEOPLE)
+    assert any(not person.sub.isdigit() for person in PEOPLE)
+    assert any(len(person.name) > 50 and not person.name.isascii() for person in PEOPLE)
+
+
+@pytest.mark.parametrize("person", PEOPLE, ids=lambda person: person.sub)
+def test_everybody_on_the_list_can_sign_in(xwms, person):
+    token = xwms.sign_token()["token"]
+    answer = xwms.choose(token, person=person.sub)
+    assert (answer.status_code, answer.headers["Location"]) == (303, f"{REDIRECT}?token={token}")
+    assert answer.data == b""
+    data = xwms.verify(token).json["data"]
+    assert (data["sub"], data["name"], data["email"]) == (person.sub, person.name, person.email)
+    assert (data["family_name"], data["email_verified"]) == (person.family_name, person.email_verified)
+
+
+def test_a_redirect_url_with_a_query_keeps_it(make_xwms):
+    xwms = make_xwms(redirect_uris=("http://localhost:5000/cb?a=%C3%A9",))
+    token = xwms.sign_token("http://localhost:5000/cb?a=%C3%A9")["token"]
+    assert xwms.choose(token).headers["Location"] == f"http://localhost:5000/cb?a=%C3%A9&token={token}"
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        (
+            {"sub": " 42 ", "name": "Jo  van Dam", "email": "jo@example.com", "email_verified": "1"},
+            {"name": "Jo van Dam", "given_name": "Jo", "family_name": "van Dam", "email_verified": True},
+        ),
+        (
+            {"sub": "42", "name": "", "email": ""},
+            {"name": "42", "given_name": "42", "family_name": None, "email": None, "email_verified": False},
+        ),
+        ({"sub": "42", "name": "<b>"}, {"name": "<b>"}),
+    ],
+)
+def test_somebody_else_can_sign_in(xwms, form, expected):
+    token = xwms.sign_token()["token"]
+    assert xwms.choose(token, **form).status_code == 303
+    data = xwms.verify(token).json["data"]
+    assert data["sub"] == "42"
+    assert {key: data[key] for key in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("form", "fault"),
+    [
+        ({"sub": ""}, "The sub needs 1 to 255 printable characters."),
+        ({"unknown": "field"}, "The sub needs 1 to 255 printable characters."),
+        ({"sub": "x" * 256}, "The sub needs 1 to 255 printable characters."),
+        ({"sub": "a\nb"}, "The sub needs 1 to 255 printable characters."),
+        ({"sub": "1", "name": "x" * 201}, "The name may have at most 200 printable characters."),
+        ({"sub": "1", "email": "nonsense"}, "That is not an e-mail address."),
+        ({"sub": "1", "email_verified": "1"}, "Without an e-mail address there is nothing to verify."),
+        ({"person": "nobody"}, "That person is not on the list."),
+    ],
+)
+def test_a_faulty_form_is_shown_again_and_nobody_is_signed_in(xwms, form, fault):
+    token = xwms.sign_token()["token"]
+    answer = xwms.choose(token, **form)
+    assert answer.status_code == 422
+    assert fault in answer.text
+    assert xwms.verify(token).status_code == 401
+    assert xwms.choose(token).status_code == 303
+
+
+def test_what_was_typed_comes_back_escaped(xwms):
+    answer = xwms.choose(xwms.sign_token()["token"], sub='"><script>alert(1)</script>', email="nonsense")
+    assert "<script" not in answer.text
+    assert "&lt;script&gt;" in answer.text
+
+
+def test_a_sign_in_page_works_once(xwms):
+    token = xwms.sign_token()["token"]
+    assert xwms.choose(token, person="1001").status_code == 303
+    again = xwms.choose(token, person="1003")
+    assert again.status_code == 410
+    assert "This sign-in is over" in again.text
+    assert xwms.http.get(f"/sign-in/{token}").status_code == 410
+    assert xwms.verify(token).json["data"]["sub"] == "1001"
+
+
+def test_an_expired_sign_in_page_is_gone(xwms):
+    token = xwms.sign_token()["token"]
+    xwms.clock.now += 600
+    assert xwms.http.get(f"/sign-in/{token}").status_code == 410
+    assert xwms.choose(token).status_code == 410
+
+
+@pytest.mark.parametrize("token", ["nope", "%00", "%ff", "a" * 5000])
+def test_an_unknown_sign_in_page_is_a_friendly_404(xwms, token):
+    answer = xwms.http.get(f"/sign-in/{token}")
+    assert answer.status_code == 404
+    assert answer.mimetype == "text/html"
+    assert "Go back to the app" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("site", "status"), [("cross-site", 403), ("same-site", 403), ("same-origin", 303), ("none", 303)]
+)
+def test_another_site_cannot_choose(xwms, site, status):
+    token = xwms.sign_token()["token"]
+    answer = xwms.http.post(f"/sign-in/{token}", data={"person": "1001"}, headers={"Sec-Fetch-Site": site})
+    assert answer.status_code == status
+    assert xwms.verify(token).status_code == (200 if status == 303 else 401)
+
+
+@pytest.mark.parametrize("sub", ["1003", "somebody-not-on-the-list"])
+def test_auto_login_approves_at_once(make_xwms, sub):
+    xwms = make_xwms(auto_login=sub)
+    token = xwms.sign_token()["token"]
+    assert xwms.http.head(f"/sign-in/{token}").status_code == 200
+    answer = xwms.http.get(f"/sign-in/{token}")
+    assert (answer.status_code, answer.headers["Location"]) == (303, f"{REDIRECT}?token={token}")
+    assert xwms.verify(token).json["data"]["sub"] == sub
+    assert xwms.http.get(f"/sign-in/{token}").status_code == 410
+
+
+@pytest.mark.parametrize("path", ["/", "/sign-in/nope", "/nowhere", "/static/sandbox.css", "/api/info", "/api/nowhere"])
+def test_every_answer_has_the_headers(xwms, path):
+    with xwms.http.get(path) as answer:
+        headers = answer.headers
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert "Set-Cookie" not in headers
+
+
+@pytest.mark.parametrize(
+    ("redirect_uri", "source"),
+    [
+        (REDIRECT, "http://localhost:5000"),
+        ("https://app.example/callback", "https://app.example"),
+        ("http://[::1]:5000/callback", "http:"),
+    ],
+)
+def test_the_form_may_lead_to_the_app_and_nowhere_else(make_xwms, redirect_uri, source):
+    xwms = make_xwms(redirect_uris=(redirect_uri,))
+    answer = xwms.http.get(xwms.sign_token(redirect_uri)["url"])
+    assert policy(answer)["form-action"] == f"'self' {source}"
+    assert policy(answer)["default-src"] == "'none'"
+    assert "unsafe" not in answer.headers["Content-Security-Policy"]
+    assert not re.search(r"<script|<style|style=| on\w+=", answer.text)
+
+
+def test_the_front_page_says_what_this_is_and_nothing_secret(xwms):
+    token = xwms.sign_token()["token"]
+    text = xwms.http.get("/").text
+    assert "http://127.0.0.1:8800/api/" in text
+    assert REDIRECT in text
+    assert xwms.headers["X-Client-Secret"] not in text
+    assert token not in text
+
+
+def test_a_huge_form_is_refused(xwms):
+    assert xwms.choose(xwms.sign_token()["token"], sub="x" * 70_000).status_code == 413
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example", "localhost@evil.example", "a,localhost", ""]
+)
+def test_a_foreign_host_is_refused_for_pages_and_api(xwms, host):
+    page = xwms.http.get("/", headers={"Host": host})
+    assert (page.status_code, page.mimetype) == (421, "text/html")
+    api = xwms.http.get("/api/info", headers={"Host": host})
+    assert (api.status_code, api.json["status"]) == (421, "error")
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LocalHost:8800", "127.0.0.1:8800", "127.8.8.8", "[::1]:8800", "app.localhost"]
+)
+def test_loopback_names_are_answered(xwms, host):
+    assert xwms.http.get("/api/info", headers={"Host": host}).status_code == 200
+
+
+def test_its_own_public_host_is_answered(make_xwms):
+    xwms = make_xwms(public_url="http://xwms.test")
+    assert xwms.http.get("/api/info", headers={"Host": "xwms.test"}).status_code == 200
+    assert xwms.http.get("/api/info", headers={"Host": "evil.test"}).status_code == 421
+
+
+def test_any_host_is_answered_when_told_so(make_xwms):
+    assert make_xwms(any_host=True).http.get("/api/info", headers={"Host": "xwms.lan"}).status_code == 200
+
+
+def test_no_token_reaches_the_log(xwms, caplog):
+    caplog.set_level(logging.DEBUG)
+    token = xwms.sign_token()["token"]
+    xwms.choose(token)
+    xwms.verify(token)
+    assert "POST /sign-in/<token> 303" in caplog.text
+    assert token not in caplog.text
+    assert xwms.headers["X-Client-Secret"] not in caplog.text

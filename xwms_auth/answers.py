@@ -1,0 +1,137 @@
+"""The answers we give: redirects, pages, problem documents.
+
+Knows: headers, media types, and which reader gets which form.
+Must not: decide whether something is refused.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from urllib.parse import quote
+
+from . import audit, pages
+from .browser import Kind, kind_of
+from .config import XWMSConfig
+from .errors import APIError, LoginRequired, MethodNotAllowed, TokenRejected, XWMSError
+from .messages import Answer, Request
+
+# Every answer of ours: never stored, never framed, and its address (which may hold a token) told to nobody.
+COMMON = (
+    ("Cache-Control", "no-store"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Content-Type-Options", "nosniff"),
+)
+NOTHING_LOADS = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+
+def redirect(status: int, location: str, *, cookies: Sequence[str] = ()) -> Answer:
+    """Send the browser somewhere; the body is empty, so that nothing is reflected in it."""
+    headers = (("Location", location), *COMMON, ("Content-Security-Policy", NOTHING_LOADS))
+    return Answer(status=status, headers=headers, cookies=tuple(cookies))
+
+
+def page(
+    status: int, made: pages.Page, *, cookies: Sequence[str] = (), extra: Sequence[tuple[str, str]] = ()
+) -> Answer:
+    """Show a page of ours."""
+    headers = (
+        ("Content-Type", "text/html; charset=utf-8"),
+        *COMMON,
+        ("Content-Security-Policy", made.content_security_policy),
+        *extra,
+    )
+    return Answer(status=status, headers=headers, cookies=tuple(cookies), body=made.html)
+
+
+def document(
+    status: int,
+    body: dict[str, object],
+    *,
+    media_type: str = "application/json",
+    cookies: Sequence[str] = (),
+    extra: Sequence[tuple[str, str]] = (),
+) -> Answer:
+    """Give a program JSON."""
+    headers = (("Content-Type", media_type), *COMMON, ("Content-Security-Policy", NOTHING_LOADS), *extra)
+    return Answer(status=status, headers=headers, cookies=tuple(cookies), body=json.dumps(body))
+
+
+def login_url(config: XWMSConfig, target: str | None) -> str:
+    """The address that starts a login and comes back to `target`, a path and query on this site."""
+    return f"{config.login_path}?next={quote(target, safe='/')}" if target else config.login_path
+
+
+def needs_login(config: XWMSConfig, request: Request) -> Answer:
+    """What somebody gets who is not signed in and should be: a redirect, a 401, or HTMX's way to redirect."""
+    # A form that was posted cannot be posted again by a redirect; its page is where to go on, and we do not know it.
+    url = login_url(config, request.target if request.method in ("GET", "HEAD") else None)
+    if kind_of(request) is Kind.PERSON:
+        return redirect(302, url)
+    return refusal(config, request, LoginRequired("nobody is signed in"), url=url)
+
+
+def refusal(
+    config: XWMSConfig,
+    request: Request,
+    error: XWMSError,
+    *,
+    cookies: Sequence[str] = (),
+    url: str | None = None,
+) -> Answer:
+    """Tell somebody no: a page for a person, RFC 9457 for a program. `url` is where to start again."""
+    audit.refused(error, path=request.path)
+    url = url or config.login_path
+    extra: list[tuple[str, str]] = []
+    if error.retry_after is not None:
+        extra.append(("Retry-After", str(error.retry_after)))
+    if isinstance(error, MethodNotAllowed):
+        extra.append(("Allow", error.allow))
+    kind = kind_of(request)
+    if kind is Kind.PERSON:
+        # Starting again cannot help while the settings are wrong.
+        hopeless = isinstance(error, MethodNotAllowed) or (isinstance(error, APIError) and error.status == 500)
+        made = pages.error_page(
+            title=error.title,
+            detail=error.detail,
+            code=error.code,
+            action_url=None if hopeless else url,
+            action_label="Log in" if isinstance(error, LoginRequired) else "Try again",
+            home_url=config.after_logout,
+        )
+        return page(error.status, made, cookies=cookies, extra=extra)
+    body: dict[str, object] = {
+        "type": f"urn:xwms-auth:error:{error.code}",
+        "title": error.title,
+        "status": error.status,
+        "code": error.code,
+        "detail": error.detail,
+    }
+    if error.status == 401 or isinstance(error, TokenRejected):
+        body["login_url"] = url
+    if kind is Kind.HTMX and not isinstance(error, APIError):
+        extra.append(("HX-Redirect", url))
+    return document(error.status, body, media_type="application/problem+json", cookies=cookies, extra=extra)
+
+
+def marks_of_reading(
+    headers: Iterable[tuple[str, str]], *, signed_in: bool, cookie: str | None
+) -> list[tuple[str, str]]:
+    """The headers to add to an application's answer during which the session was read.
+
+    A cache must not give one person's page to another (CVE-2023-30861): the answer varies by cookie, and where somebody
+    is signed in and the application itself says nothing about caching, it is not stored at all.
+    """
+    vary = cached = False
+    for name, value in headers:
+        lower = name.lower()
+        if lower == "vary":
+            vary = vary or not {"*", "cookie"}.isdisjoint(part.strip().lower() for part in value.split(","))
+        elif lower == "cache-control":
+            cached = True
+    marks: list[tuple[str, str]] = []
+    if not vary:
+        marks.append(("Vary", "Cookie"))
+    if cookie is not None:
+        marks.append(("Set-Cookie", cookie))
+    if signed_in and not cached:
+        marks.append(("Cache-Control", "private, no-store"))
+    return marks

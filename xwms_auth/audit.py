@@ -1,0 +1,41 @@
+"""What goes into the log: one line per event, with stable names, and nothing that should not be in a log.
+
+Knows: the logger `xwms_auth` and how to write a value on one line.
+Must not: see a token, a cookie, a secret or a name. A person is a short hash, the same for the same person.
+"""
+
+import logging
+
+from .errors import APIError, RequestRefused, XWMSError
+from .models import Identity
+from .tokens import digest
+
+log = logging.getLogger("xwms_auth")
+
+
+def person(identity: Identity) -> str:
+    """A person for the log: tells two people apart, tells nobody who they are."""
+    return digest(f"{identity.issuer}\n{identity.sub}")[:12]
+
+
+def happened(event: str, **fields: str) -> None:
+    """Log something that went as it should."""
+    log.info("%s%s", event, _written(fields))
+
+
+def refused(error: XWMSError, *, path: str) -> None:
+    """Log a refusal with its code and cause. What a visitor did is information; what we or XWMS did is a fault."""
+    level = logging.ERROR
+    if isinstance(error, RequestRefused):
+        level = logging.INFO
+    elif isinstance(error, APIError):
+        level = logging.WARNING if error.status in (401, 503, 504) else logging.ERROR
+    log.log(level, "refused%s", _written({"code": error.code, "path": path, "cause": error.cause}))
+
+
+def _written(fields: dict[str, str]) -> str:
+    # ascii() keeps line breaks, terminal escapes and lone surrogates from making a second line of their own.
+    return "".join(
+        f" {name}={value if value.isascii() and value.isidentifier() else ascii(value)}"
+        for name, value in fields.items()
+    )

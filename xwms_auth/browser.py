@@ -1,0 +1,101 @@
+"""What kind of request is this, and may it do what it asks?
+
+Fetch Metadata (the `Sec-Fetch-*` headers) is what a browser says about a request, and no page can forge it.
+Every current browser sends it over https and to localhost. Measured in Chromium and Firefox: at the start of a login
+`Sec-Fetch-Site` tells an honest start (same-origin, none) from one that another site caused (cross-site, same-site),
+through a protected page's redirect too; `img`, `iframe` and prefetch reach every route and show in Dest, Mode, Purpose.
+
+Knows: headers.
+Must not: know paths, cookies or sessions.
+"""
+
+from collections.abc import Collection
+from enum import Enum
+
+from .errors import CrossSite, NotANavigation
+from .messages import Request
+from .redirects import Address, RedirectURI, login_url_fault, origin_of
+
+
+class Kind(Enum):
+    """Who reads the answer."""
+
+    PERSON = "a browser that shows a page"
+    PROGRAM = "fetch, XHR or an API client"
+    HTMX = "HTMX, which swaps a part of a page"
+
+
+def kind_of(request: Request) -> Kind:
+    """Tell who reads the answer. A client that shows no sign of being a browser is a program."""
+    if request.header("hx-request") == "true":
+        return Kind.HTMX
+    mode = request.header("sec-fetch-mode")
+    if mode is not None:
+        return Kind.PERSON if mode == "navigate" else Kind.PROGRAM
+    # After Sec-Fetch-Mode, because Android's web view puts the app's name here when it navigates.
+    if (request.header("x-requested-with") or "").lower() == "xmlhttprequest":
+        return Kind.PROGRAM
+    return Kind.PERSON if "text/html" in (request.header("accept") or "") else Kind.PROGRAM
+
+
+def require_navigation(request: Request) -> None:
+    """Refuse anything but a person's top-level navigation, where the browser says what it is."""
+    purpose = f"{request.header('sec-purpose')} {request.header('purpose')}"
+    mode, dest = request.header("sec-fetch-mode"), request.header("sec-fetch-dest")
+    if "prefetch" not in purpose and mode in (None, "navigate") and dest in (None, "document"):
+        return
+    cause = f"Sec-Fetch-Mode {mode}, Sec-Fetch-Dest {dest}, Sec-Purpose {request.header('sec-purpose')}"
+    if request.header("sec-fetch-site") in ("cross-site", "same-site"):
+        raise CrossSite(cause)
+    raise NotANavigation(cause)
+
+
+def began_on_this_site(request: Request, uri: RedirectURI) -> bool:
+    """Whether a person started this from our own site or by typing the address (`Sec-Fetch-Site`).
+
+    A browser too old for Fetch Metadata is judged by its Referer; with neither there is nothing to tell by.
+    """
+    site = request.header("sec-fetch-site")
+    if site is not None:
+        return site in ("same-origin", "none")
+    referer = request.header("referer")
+    return referer is None or origin_of(referer) == uri.origin
+
+
+def is_own_post(request: Request, uri: RedirectURI) -> bool:
+    """Whether a form on our own site sent this. Every browser says so in one of two headers; silence is a no.
+
+    Under `Referrer-Policy: no-referrer` a form of our own has `Origin: null`, which is only believed
+    when the browser itself calls the request same-origin.
+    """
+    site, origin = request.header("sec-fetch-site"), request.header("origin")
+    if site is None:
+        return origin == uri.origin
+    return site == "same-origin" and origin in (None, "null", uri.origin)
+
+
+def require_from_xwms(request: Request, uri: RedirectURI, *, api: Address, login_origins: Collection[str]) -> None:
+    """Refuse a callback that some page other than XWMS sent here, as far as headers tell.
+
+    A sibling subdomain shows as same-site, a page of our own as same-origin; XWMS is neither, unless it lives there.
+    Absent headers and `none` (an app or a mail handed the address over) pass: the pending login is what decides.
+    """
+    site, referer = request.header("sec-fetch-site"), request.header("referer")
+
+    def is_xwms(origin: str) -> bool:
+        return login_url_fault(origin, origins=login_origins, api=api) is None
+
+    hosts = [api.host, *(origin.partition("://")[2].partition(":")[0] for origin in login_origins)]
+    if site == "same-origin" and not is_xwms(uri.origin):
+        raise CrossSite("the callback was opened by a page of this site")
+    if site == "same-site" and not any(_same_site(uri.host, host) for host in hosts):
+        raise CrossSite("the callback was opened by a sibling site")
+    if referer is not None:
+        origin = origin_of(referer)
+        if origin is None or (origin != uri.origin and not is_xwms(origin)):
+            raise CrossSite("the callback was opened by a page that is neither XWMS's nor ours")
+
+
+def _same_site(one: str, other: str) -> bool:
+    """Whether two hosts may count as one site. Errs towards yes: a public suffix list is not worth its upkeep here."""
+    return one == other or one.split(".")[-2:] == other.split(".")[-2:]

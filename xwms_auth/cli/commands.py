@@ -1,0 +1,209 @@
+"""The commands: `dev`, `sandbox`, `secret`.
+
+Knows: options, and what is printed: what a program may read on standard output, everything else on standard error.
+Must not: write `os.environ`, or print a traceback for what a person can mend.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Literal, NoReturn
+
+import click
+
+from xwms_auth.cli.dev import AppFailed, app_process, wait_until_ended, wait_until_up
+from xwms_auth.cli.environment import export_lines, fresh_secret, with_variables, xwms_variables
+from xwms_auth.cli.extras import needs_extra
+from xwms_auth.cli.login_check import CheckFailed, log_in
+from xwms_auth.cli.ports import any_free, is_free
+
+if TYPE_CHECKING:
+    from xwms_auth.sandbox import SandboxServer, SandboxSettings
+
+_APP_PORT = 5000
+_SANDBOX_PORT = 8800
+_CALLBACK_PATH = "/xwms/validateToken"
+
+_callback_token = click.option(
+    "--callback-token",
+    type=click.Choice(["same", "fresh"]),
+    default="same",
+    show_default=True,
+    help="Whether the callback's token is the one that sign-token answered.",
+)
+_auto_login = click.option(
+    "--auto-login", metavar="SUB", help="Approve every login at once as this person, without the sign-in page."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def xwms_auth() -> None:
+    """Login with XWMS: run an app beside a local XWMS, without an account or a network."""
+
+
+@xwms_auth.command()
+def secret() -> None:
+    """Print a fresh session secret."""
+    click.echo(fresh_secret())
+
+
+@xwms_auth.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=_SANDBOX_PORT, show_default=True, help="0: any free one."
+)
+@click.option("--client-id", default="sandbox-client", show_default=True)
+@click.option("--client-secret", help="[default: a fresh random one]")
+@click.option("--domain", default="localhost", show_default=True, help="The domain this client may log people in for.")
+@click.option(
+    "--redirect-uri",
+    "redirect_uris",
+    metavar="URI",
+    multiple=True,
+    default=[f"http://localhost:{_APP_PORT}{_CALLBACK_PATH}"],
+    show_default=True,
+    help="A callback of the app, exactly as it is configured there; may be repeated.",
+)
+@_callback_token
+@_auto_login
+def sandbox(
+    *,
+    host: str,
+    port: int,
+    client_id: str,
+    client_secret: str | None,
+    domain: str,
+    redirect_uris: tuple[str, ...],
+    callback_token: Literal["same", "fresh"],
+    auto_login: str | None,
+) -> None:
+    """Run the local XWMS alone, and print the variables that point an app at it."""
+    with needs_extra("sandbox"):
+        from xwms_auth.sandbox import SandboxServer, SandboxSettings  # noqa: PLC0415  an extra
+    with _until_told_to_end():
+        try:
+            settings = SandboxSettings(
+                client_id=client_id,
+                client_secret=fresh_secret() if client_secret is None else client_secret,
+                domain=domain,
+                redirect_uris=redirect_uris,
+                callback_token=callback_token,
+                auto_login=auto_login,
+            )
+        except ValueError as faults:
+            raise click.ClickException(str(faults)) from None
+        with _listening(
+            SandboxServer(settings, host=host, port=port), where=f"{host} port {port}", option="--port"
+        ) as server:
+            click.echo(export_lines(_variables(settings, server)))
+            click.echo(f"# The sandbox listens on {server.url} (Ctrl-C ends it)")
+            _wait_for_ctrl_c()
+
+
+@xwms_auth.command()
+@click.argument("target", metavar="MODULE:APP")
+@click.option("--port", type=click.IntRange(0, 65535), help=f"Of the app. [default: {_APP_PORT}, else any free one]")
+@click.option(
+    "--sandbox-port", type=click.IntRange(0, 65535), help=f"Of XWMS. [default: {_SANDBOX_PORT}, else any free one]"
+)
+@_callback_token
+@_auto_login
+@click.option("--check", is_flag=True, help="Log in once over HTTP, print who it is, and end with 0 or 1.")
+def dev(
+    *,
+    target: str,
+    port: int | None,
+    sandbox_port: int | None,
+    callback_token: Literal["same", "fresh"],
+    auto_login: str | None,
+    check: bool,
+) -> None:
+    """Run a Flask or ASGI app beside a local XWMS, with every variable set for it.
+
+    MODULE:APP is looked for in the current directory first, as in `app:app`; the app may also be a function that
+    makes it. The variables are set for the app's process alone.
+    """
+    with needs_extra("sandbox"):
+        from xwms_auth.sandbox import SandboxServer, SandboxSettings  # noqa: PLC0415  an extra
+        from xwms_auth.sandbox.people import PEOPLE  # noqa: PLC0415  an extra
+    app_port = _choose(port, preferred=_APP_PORT, option="--port")
+    xwms_port = _choose(sandbox_port, preferred=_SANDBOX_PORT, option="--sandbox-port")
+    app_url = f"http://localhost:{app_port}"
+    with _until_told_to_end():
+        try:
+            settings = SandboxSettings(
+                redirect_uris=(f"{app_url}{_CALLBACK_PATH}",),
+                callback_token=callback_token,
+                auto_login=PEOPLE[0].sub if check and auto_login is None else auto_login,
+            )
+        except ValueError as faults:
+            raise click.ClickException(str(faults)) from None
+        with (
+            _listening(
+                SandboxServer(settings, port=xwms_port), where=f"port {xwms_port}", option="--sandbox-port"
+            ) as server,
+            app_process(
+                target, port=app_port, environ=with_variables(os.environ, variables=_variables(settings, server))
+            ) as process,
+        ):
+            try:
+                wait_until_up(process, port=app_port)
+                if check:
+                    person = log_in(app_url, callback_url=settings.redirect_uris[0])
+                    click.echo(f"Signed in: {person.name} (sub {person.sub})")
+                    return
+                click.echo(f"Open {app_url}/ (XWMS is {server.url}; Ctrl-C ends both)")
+                wait_until_ended(process)
+            except (AppFailed, CheckFailed) as fault:
+                raise click.ClickException(str(fault)) from None
+
+
+@contextmanager
+def _until_told_to_end() -> Generator[None]:
+    """Ctrl-C and SIGTERM both end the block, and with it what it started; that is no failure."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt):
+        yield
+
+
+@contextmanager
+def _listening(server: "SandboxServer", *, where: str, option: str) -> Generator["SandboxServer"]:
+    try:
+        server.start()
+    except OSError as fault:
+        raise click.ClickException(
+            f"cannot listen on {where} ({fault.strerror}): choose another one with {option}"
+        ) from None
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def _variables(settings: "SandboxSettings", server: "SandboxServer") -> dict[str, str]:
+    return xwms_variables(
+        client_id=settings.client_id,
+        client_secret=settings.client_secret,
+        domain=settings.domain,
+        redirect_uris=settings.redirect_uris,
+        api_url=server.api_url,
+    )
+
+
+def _choose(asked: int | None, *, preferred: int, option: str) -> int:
+    """The port asked for, which must be free; else the preferred one if it is free; else any."""
+    if asked == 0:
+        return any_free()
+    if asked is None:
+        return preferred if is_free(preferred) else any_free()
+    if not is_free(asked):
+        raise click.ClickException(f"port {asked} is in use: choose another one with {option}")
+    return asked
+
+
+def _wait_for_ctrl_c() -> NoReturn:
+    forever = threading.Event()
+    while True:
+        forever.wait(timeout=1)  # with a timeout, because on Windows a wait without one hears no Ctrl-C

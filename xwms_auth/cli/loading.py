@@ -1,0 +1,64 @@
+"""How ``module:app`` becomes an app, and what that app speaks.
+
+Knows: imports and call signatures.
+Must not: import a framework or a server, or catch what the app's own module raises.
+"""
+
+import importlib
+import inspect
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+Interface: TypeAlias = Literal["wsgi", "asgi"]
+
+
+class AppNotFound(Exception):
+    """``module:app`` does not lead to an app; the text is one line for the person who typed it."""
+
+
+def load_app(target: str) -> Any:
+    """What ``module:attribute`` names; if that is a function without required arguments, what it returns.
+
+    Errors: `AppNotFound`. What the module itself raises passes through, with its traceback.
+    """
+    module_name, _, attribute = target.partition(":")
+    if not module_name or not attribute:
+        raise AppNotFound(f"{target!r} is not module:app, for example app:app")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as missing:
+        # The module, or the package it should be in; any other absence is a fault inside the app.
+        if not f"{module_name}.".startswith(f"{missing.name}."):
+            raise
+        raise AppNotFound(f"there is no module {module_name!r} in {Path.cwd()}") from None
+    try:
+        found = attrgetter(attribute)(module)
+    except AttributeError:
+        raise AppNotFound(f"module {module_name!r} has no {attribute!r}") from None
+    is_factory = inspect.isfunction(found) and _required_arguments(found) == 0
+    return found() if is_factory else found
+
+
+def interface_of(app: Any, *, target: str) -> Interface:
+    """``asgi`` for a call with scope, receive and send; ``wsgi`` for one with environ and start_response."""
+    match _required_arguments(app):
+        case 3:
+            return "asgi"
+        case 2:
+            return "wsgi"
+        case _:
+            kind = f"the class {app.__name__}" if inspect.isclass(app) else f"of type {type(app).__name__}"
+            raise AppNotFound(f"{target!r} is neither a Flask nor an ASGI app: it is {kind}")
+
+
+def _required_arguments(app: Any) -> int | None:
+    """How many positional arguments a call needs; ``None`` for a class and for what cannot be called."""
+    if inspect.isclass(app) or not callable(app):
+        return None
+    try:
+        parameters = inspect.signature(app).parameters.values()
+    except ValueError:
+        return None
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(each.kind in positional and each.default is each.empty for each in parameters)

@@ -1,0 +1,239 @@
+"""Everything that can go wrong, each with a stable code.
+
+XWMSError                        code                     status
+├── ConfigError                  config                   500    the settings are wrong; raised at start
+├── APIError                                                     XWMS was asked and did not give what was asked for
+│   ├── Unreachable              xwms_unreachable         503    no connection, or XWMS says it is down
+│   ├── Timeout                  xwms_timeout             504    no whole answer within the deadline
+│   ├── BadAnswer                xwms_bad_answer          502    an answer that is not the documented one
+│   ├── CredentialsRejected      credentials_rejected     500    client id, secret or domain refused
+│   ├── RedirectNotRegistered    redirect_not_registered  500    the dashboard lacks our redirect URI
+│   ├── ClientDisabled           client_disabled          503    the client is switched off
+│   └── TokenRejected            token_rejected           401    used, expired, unknown, or of another login
+├── StoreUnavailable             store_unavailable        503    the session store is down
+└── RequestRefused                                               the browser's request is at fault
+    ├── LoginRequired            login_required           401
+    ├── LoginNotStarted          login_not_started        400
+    ├── LoginExpired             login_expired            400
+    ├── TokenMissing             token_missing            400
+    ├── TokenMalformed           token_malformed          400
+    ├── TooManyLogins            too_many_logins          429
+    ├── CrossSite                cross_site               403
+    ├── NotANavigation           not_a_navigation         400    a script or a prefetch asked for a page
+    ├── HostNotRegistered        host_not_registered      400
+    └── MethodNotAllowed         method_not_allowed       405
+
+Knows: codes, statuses and the sentence a person may read.
+Must not: hold a secret, a token, a request, or anything XWMS wrote; `cause` is our own words, for the log.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class XWMSError(Exception):
+    """The root. `cause` is for the log; `title` and `detail` are for the person; `code` is for programs.
+
+    `retry_after` is in whole seconds, for answers that carry `Retry-After`.
+    """
+
+    code: ClassVar[str] = "error"
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Something went wrong"
+    detail: ClassVar[str] = "Please try again."
+    retry_after: ClassVar[int | None] = None
+
+    def __init__(self, cause: str = "") -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.cause}" if self.cause else self.code
+
+
+class ConfigError(XWMSError):
+    """The settings are wrong. `problems` has one sentence per fault, each saying how to mend it."""
+
+    code = "config"
+    title = "Login is not set up"
+    detail = "Login is not available right now."
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("".join(f"\n  - {problem}" for problem in self.problems))
+
+
+class APIError(XWMSError):
+    """A call to XWMS failed.
+
+    `sent` tells whether XWMS may have seen the request: when it may have, a single-use token must not be tried again.
+    `upstream_status` is XWMS's HTTP status, if there was one.
+    """
+
+    title = "Login is not available"
+    detail = "Login with XWMS is not available right now. Please try again in a moment."
+
+    def __init__(self, cause: str = "", *, sent: bool = True, upstream_status: int | None = None) -> None:
+        super().__init__(cause)
+        self.sent = sent
+        self.upstream_status = upstream_status
+
+
+class Unreachable(APIError):
+    """No connection to XWMS, or XWMS says that it is down or busy."""
+
+    code = "xwms_unreachable"
+    status = 503
+    retry_after = 10
+
+
+class Timeout(APIError):
+    """XWMS did not give a whole answer within the deadline."""
+
+    code = "xwms_timeout"
+    status = 504
+    retry_after = 10
+    detail = "XWMS took too long to answer. Please start again in a moment."
+
+
+class BadAnswer(APIError):
+    """XWMS answered, but not with what its documentation describes."""
+
+    code = "xwms_bad_answer"
+    status = 502
+
+
+class CredentialsRejected(APIError):
+    """XWMS refuses the client id, the client secret or the domain."""
+
+    code = "credentials_rejected"
+
+
+class RedirectNotRegistered(APIError):
+    """XWMS refuses the redirect URI: it is not in the client's list in the dashboard."""
+
+    code = "redirect_not_registered"
+
+
+class ClientDisabled(APIError):
+    """The client is switched off at XWMS."""
+
+    code = "client_disabled"
+    status = 503
+
+
+class TokenRejected(APIError):
+    """XWMS says no to the token, or the token belongs to another login.
+
+    One answer for used, expired and unknown, so that nobody can probe which it was.
+    """
+
+    code = "token_rejected"
+    status = 401
+    title = "This login can no longer be used"
+    detail = "A login link works once and only for a short time. Please start again."
+
+
+class StoreUnavailable(XWMSError):
+    """The session store is down. Never treated as signed out."""
+
+    code = "store_unavailable"
+    status = 503
+    title = "Please try again in a moment"
+    detail = "Your login could not be looked up just now. You have not been signed out."
+    retry_after = 5
+
+
+class RequestRefused(XWMSError):
+    """The request itself cannot be served."""
+
+    status = 400
+
+
+class LoginRequired(RequestRefused):
+    """The page needs a person, and nobody is signed in."""
+
+    code = "login_required"
+    status = 401
+    title = "Please log in"
+    detail = "You need to be logged in to see this."
+
+
+class LoginNotStarted(RequestRefused):
+    """The callback arrived in a browser that did not start this login, or long after it did."""
+
+    code = "login_not_started"
+    title = "This login did not start here"
+    detail = "The login was not started in this browser, or it was started too long ago. Please start again."
+
+
+class LoginExpired(RequestRefused):
+    """The pending login is older than it may be."""
+
+    code = "login_expired"
+    title = "The login took too long"
+    detail = "Too much time passed before you came back. Please start again."
+
+
+class TokenMissing(RequestRefused):
+    """The callback has no token: somebody cancelled, or opened the address by hand."""
+
+    code = "token_missing"
+    title = "You are not logged in"
+    detail = "XWMS did not confirm a login. If you cancelled it, nothing has changed."
+
+
+class TokenMalformed(RequestRefused):
+    """The callback has several tokens, or one that XWMS can never have issued."""
+
+    code = "token_malformed"
+    title = "This login link is damaged"
+    detail = "The link that brought you here is not complete. Please start again."
+
+
+class TooManyLogins(RequestRefused):
+    """More logins are being started than this process lets through."""
+
+    code = "too_many_logins"
+    status = 429
+    title = "Too many people are logging in"
+    detail = "Please wait a few seconds and try again."
+    retry_after = 5
+
+
+class CrossSite(RequestRefused):
+    """A request from another site that may not come from one."""
+
+    code = "cross_site"
+    status = 403
+    title = "This request came from another site"
+    detail = "For your safety this can only be done from this site itself."
+
+
+class NotANavigation(RequestRefused):
+    """A script, an image, a frame or a prefetch asked for a page that only a person may open."""
+
+    code = "not_a_navigation"
+    title = "Open this page in the browser"
+    detail = "This address starts a login and has to be opened as a page."
+
+
+class HostNotRegistered(RequestRefused):
+    """Several redirect URIs are configured and none is on the host that was asked for."""
+
+    code = "host_not_registered"
+    title = "Login is not set up for this address"
+    detail = "Please use this site's usual address to log in."
+
+
+class MethodNotAllowed(RequestRefused):
+    """The path is ours, the method is not. `allow` is what the answer's `Allow` header says."""
+
+    code = "method_not_allowed"
+    status = 405
+    title = "This page cannot be used like that"
+    detail = "Please go back and try again."
+
+    def __init__(self, allow: str) -> None:
+        super().__init__(f"only {allow}")
+        self.allow = allow

@@ -1,0 +1,259 @@
+"""Login with XWMS for Flask: `XWMSAuth`, `login_required`, `current_user`.
+
+A thin layer of WSGI around the application answers our routes before Flask's own routing sees them, so that no
+redirect of Werkzeug's (for a doubled or missing slash) can carry a token along, and adds the headers that a page needs
+whose content depends on who is looking. The session is read when somebody asks for `current_user`, not before.
+
+Knows: WSGI and Flask.
+Must not: decide anything about a login, or touch Flask's own session, which is the application's.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import wraps
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
+from urllib.parse import quote
+
+try:
+    from flask import Flask, Response, current_app, request
+    from markupsafe import Markup
+    from werkzeug.local import LocalProxy
+except ImportError as missing:  # pragma: no cover
+    raise ImportError("xwms_auth.flask needs Flask: pip install 'xwms-auth[flask]'") from missing
+
+from . import answers, flow, pages
+from .config import XWMSConfig
+from .drive import run
+from .effects import World
+from .errors import ConfigError, XWMSError
+from .messages import Answer, Request, parse_form
+from .models import ANONYMOUS, Anonymous, User
+from .secret import Secret
+from .site import Site
+from .stores import open_store
+from .transport import HTTPTransport
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+MAX_FORM = 64 * 1024
+"""Bytes of a form that one of our routes reads. Ours have one short field."""
+
+_EXTENSION = "xwms_auth"
+_VISIT = "xwms_auth.visit"
+
+
+class XWMSAuth:
+    """Login with XWMS for one Flask application.
+
+    `XWMSAuth(app)` reads `app.config` and the environment (the same `XWMS_…` names, `app.config` first);
+    `XWMSAuth(app, config)` takes an `XWMSConfig`; `auth = XWMSAuth()` with `auth.init_app(app)` serves factories.
+    Without a session secret of its own it uses `app.secret_key` and `SECRET_KEY_FALLBACKS`.
+    `clock` returns seconds since 1970. Raises `ConfigError` with every fault at once.
+    """
+
+    def __init__(
+        self, app: Flask | None = None, config: XWMSConfig | None = None, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask, config: XWMSConfig | None = None) -> None:
+        """Set the application up. Once per application."""
+        if _EXTENSION in app.extensions:
+            raise ConfigError(["XWMSAuth is set up twice for this application; keep one"])
+        served = _Served(_config_for(app, config or self._config), app.wsgi_app, clock=self._clock)
+        app.extensions[_EXTENSION] = served
+        app.wsgi_app = served  # type: ignore[method-assign]  # Flask documents this way to wrap an application
+        app.context_processor(_template_names)
+
+
+def _config_for(app: Flask, config: XWMSConfig | None) -> XWMSConfig:
+    keys = [Secret(_as_text(key)) for key in (app.secret_key, *(app.config.get("SECRET_KEY_FALLBACKS") or ())) if key]
+    if config is None:
+        settings = {**os.environ, **{name: value for name, value in app.config.items() if value is not None}}
+        config = XWMSConfig.from_mapping(settings, session_secret_required=not keys)
+    return config if config.session_keys or not keys else replace(config, session_secret=keys)
+
+
+def _as_text(key: str | bytes) -> str:
+    return key.decode("latin-1") if isinstance(key, bytes) else key
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """Kept in the WSGI environment from the moment the session was read: what the answer's headers depend on."""
+
+    visit: flow.Visit
+    user: User | Anonymous
+
+
+class _Served:
+    """The application with us around it."""
+
+    def __init__(self, config: XWMSConfig, inner: "WSGIApplication", *, clock: Callable[[], float]) -> None:
+        self.site = Site(config)
+        self._world = World(HTTPTransport(config), open_store(config, seal=self.site.seal))
+        self._inner = inner
+        self._clock = clock
+        self._own_paths = config.own_paths
+        self._protects_all = config.protect == "all"
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+        if path in self._own_paths and self.site.is_own(path, environ.get("HTTP_HOST", "")):
+            steps = flow.serve(self.site, _request(environ), now=self.now())
+            return _send(run(steps, self._world), start_response)
+        if self._protects_all and not self.site.is_public(_decoded(path)):
+            refused = self.refusal(environ)
+            if refused is not None:
+                return _send(refused, start_response)
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None, /) -> Callable[[bytes], object]:
+            reading = environ.get(_VISIT)
+            if reading is not None:
+                self._mark(reading, headers)
+            return start_response(status, headers, exc_info)
+
+        return self._inner(environ, start)
+
+    def now(self) -> int:
+        """Whole seconds since 1970."""
+        return int(self._clock())
+
+    def read(self, environ: "WSGIEnvironment") -> _Reading:
+        """Read the session, once per request."""
+        reading = environ.get(_VISIT)
+        if reading is None:
+            uri = self.site.uri_for(environ.get("HTTP_HOST", ""))
+            steps = flow.who_visits(self.site, environ.get("HTTP_COOKIE", ""), uri, now=self.now())
+            visit = run(steps, self._world)
+            reading = _Reading(visit, visit.session.user if visit.session else ANONYMOUS)
+            environ[_VISIT] = reading
+        return cast("_Reading", reading)
+
+    def refusal(self, environ: "WSGIEnvironment") -> Answer | None:
+        """What to answer instead of a page that needs a person: None if there is one."""
+        try:
+            if self.read(environ).visit.session is not None:
+                return None
+        except XWMSError as error:
+            return answers.refusal(self.site.config, _request(environ), error)
+        return answers.needs_login(self.site.config, _request(environ))
+
+    def _mark(self, reading: _Reading, headers: list[tuple[str, str]]) -> None:
+        cookie = run(flow.renew(self.site, reading.visit, now=self.now()), self._world)
+        headers += answers.marks_of_reading(headers, signed_in=reading.visit.session is not None, cookie=cookie)
+
+
+def _request(environ: "WSGIEnvironment") -> Request:
+    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    query = environ.get("QUERY_STRING", "")
+    headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")}
+    return Request(
+        method=environ["REQUEST_METHOD"],
+        path=_decoded(path),
+        query=query,
+        target=quote(path.encode("latin-1"), safe="/:@!$&'()*+,;=~") + (f"?{query}" if query else ""),
+        headers=headers,
+        cookie=environ.get("HTTP_COOKIE", ""),
+        form=_form(environ),
+    )
+
+
+def _form(environ: "WSGIEnvironment") -> dict[str, str]:
+    """A small urlencoded body of a POST to one of our routes; anything else is nothing."""
+    length = environ.get("CONTENT_LENGTH") or ""
+    is_form = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() == "application/x-www-form-urlencoded"
+    if environ["REQUEST_METHOD"] != "POST" or not is_form or not length.isdigit() or int(length) > MAX_FORM:
+        return {}
+    return dict(parse_form(environ["wsgi.input"].read(int(length)).decode("latin-1")))
+
+
+def _decoded(path: str) -> str:
+    # WSGI hands paths over as bytes in the clothes of Latin-1 (PEP 3333).
+    return path.encode("latin-1").decode("utf-8", "surrogateescape")
+
+
+def _send(answer: Answer, start_response: "StartResponse") -> Iterable[bytes]:
+    start_response(_status_line(answer.status), answer.header_list())
+    return [answer.body.encode()]
+
+
+def _status_line(status: int) -> str:
+    return f"{status} {HTTPStatus(status).phrase}"
+
+
+def _served() -> _Served:
+    served = current_app.extensions.get(_EXTENSION)
+    if served is None:
+        raise RuntimeError("this Flask application has no XWMSAuth: call XWMSAuth(app) or auth.init_app(app)")
+    return cast("_Served", served)
+
+
+def _who() -> User | Anonymous:
+    return _served().read(request.environ).user
+
+
+current_user: User | Anonymous = cast("User | Anonymous", LocalProxy(_who))
+"""The person of this request. Nobody is an object with `is_authenticated == False`, never None."""
+
+
+@overload
+def login_required(view: Callable[P, R], /) -> Callable[P, R]: ...
+@overload
+def login_required() -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+def login_required(view: Callable[P, R] | None = None, /) -> Any:
+    """Let only people who are signed in see this view; others are sent to log in, programs get a 401.
+
+    For functions, async views and `decorators = [login_required]` of a `MethodView`; below the route decorator.
+    """
+    if view is None:
+        return login_required
+
+    @wraps(view)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        refused = _served().refusal(request.environ)
+        if refused is not None:
+            return cast("R", Response(refused.body, refused.status, refused.header_list()))
+        return cast("R", current_app.ensure_sync(view)(*args, **kwargs))
+
+    return guarded
+
+
+def xwms_login_url(*, next: str | None = None) -> str:  # noqa: A002  the parameter's name in the address
+    """The address that starts a login and comes back to `next`, by default to the page being shown."""
+    if next is None and request.method in ("GET", "HEAD"):
+        next = _request(request.environ).target  # noqa: A001
+    return answers.login_url(_served().site.config, next)
+
+
+def xwms_login_button(*, locale: str = "en", next: str | None = None) -> Markup:  # noqa: A002
+    """A login link as HTML, in one of XWMS's ten languages."""
+    label = pages.LOGIN_LABELS.get(locale.partition("-")[0].lower(), pages.LOGIN_LABELS["en"])
+    return Markup(pages.login_button(login_url=xwms_login_url(next=next), label=label))  # noqa: S704  escaped in pages
+
+
+def xwms_logout_form(*, label: str = "Log out") -> Markup:
+    """A logout button as HTML: a form, because logging out changes something."""
+    served = _served()
+    token = flow.form_token(served.site, served.read(request.environ).visit.session)
+    form = pages.logout_form(logout_url=served.site.config.logout_path, csrf_token=token, label=label)
+    return Markup(form)  # noqa: S704  escaped in pages
+
+
+def _template_names() -> dict[str, Any]:
+    return {
+        "current_user": current_user,
+        "xwms_login_url": xwms_login_url,
+        "xwms_login_button": xwms_login_button,
+        "xwms_logout_form": xwms_logout_form,
+    }

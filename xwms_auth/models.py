@@ -1,0 +1,146 @@
+"""The nouns: who is signed in, and what XWMS said about them.
+
+Knows: the shape of a person and of a session, and how to read them strictly from untrusted data.
+Must not: know where the data came from or what it is used for.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar, NamedTuple, Self
+
+MAX_SUB = 255
+"""Longest `sub` in characters: OpenID Connect Core 5.1 sets this bound, and a database column needs one."""
+
+MAX_CLAIM = 1024
+"""Longest optional claim in characters; a longer one is dropped, since the whole session must fit into a cookie."""
+
+
+class Identity(NamedTuple):
+    """Who somebody is: the pair to key an account by. Never the e-mail address."""
+
+    issuer: str
+    sub: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """A person who is signed in.
+
+    `sub` is XWMS's stable id for the person, always a string; `issuer` is the XWMS it came from.
+    `email_verified` is True only if XWMS said exactly `true`. `email` alone proves nothing: see `verified_email`.
+    Optional claims are None when XWMS did not give them, or when they had to be dropped to fit a cookie.
+    """
+
+    issuer: str
+    sub: str
+    name: str | None = None
+    given_name: str | None = None
+    family_name: str | None = None
+    email: str | None = None
+    email_verified: bool = False
+    picture: str | None = None
+
+    is_authenticated: ClassVar[bool] = True
+
+    @property
+    def identity(self) -> Identity:
+        """The pair (issuer, sub): the only thing to recognise a person by."""
+        return Identity(self.issuer, self.sub)
+
+    @property
+    def verified_email(self) -> str | None:
+        """The e-mail address if XWMS has verified it, otherwise None."""
+        return self.email if self.email_verified else None
+
+    @property
+    def display_name(self) -> str:
+        """A name to greet the person with: the best there is, never empty. Escape it like any text."""
+        parts = " ".join(part for part in (self.given_name, self.family_name) if part)
+        return self.name or parts or self.email or self.sub
+
+    def claims(self) -> dict[str, Any]:
+        """The fields as a new dictionary, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any], *, issuer: str) -> Self:
+        """Read a person from XWMS's `data`; unknown claims are dropped. Raises ValueError when `sub` is not usable.
+
+        Claims other than `sub` are decoration: one of the wrong type is left out and does not stop the login.
+        """
+        person = {name: _text(data.get(name)) for name in OPTIONAL_CLAIMS}
+        # Strictly `true`: the string "false" is truthy, and an unverified address taken for a verified one
+        # is somebody else's account.
+        verified = data.get("email_verified") is True and person["email"] is not None
+        return cls(issuer=issuer, sub=parse_sub(data.get("sub")), email_verified=verified, **person)
+
+
+OPTIONAL_CLAIMS = ("picture", "family_name", "given_name", "name", "email")
+"""The claims a session can do without, in the order in which they are dropped when a cookie gets too large."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anonymous:
+    """Nobody is signed in. Falsy in no way: ask `is_authenticated`."""
+
+    issuer: None = None
+    sub: None = None
+    name: None = None
+    given_name: None = None
+    family_name: None = None
+    email: None = None
+    email_verified: bool = False
+    picture: None = None
+
+    is_authenticated: ClassVar[bool] = False
+    identity: ClassVar[None] = None
+    verified_email: ClassVar[None] = None
+    display_name: ClassVar[str] = ""
+
+
+ANONYMOUS = Anonymous()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One login of one person in one browser. Times are seconds since 1970, UTC.
+
+    `id` is random and says nothing; it binds the logout form to this session.
+    `started_at` counts towards the absolute lifetime and never moves; `seen_at` counts towards the idle one.
+    """
+
+    id: str
+    user: User
+    started_at: int
+    seen_at: int
+
+
+def parse_sub(value: object) -> str:
+    """Return the canonical `sub`: 1 to 255 printable characters, or an integer as its decimal digits.
+
+    XWMS has been seen to send digits, words and numbers; two spellings of one number must not be two people,
+    and two people must not become one, so nothing is rounded, trimmed or folded. Raises ValueError.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        # Zero is what a careless cast makes of a word, so it is nobody.
+        # Python refuses to print an integer beyond 4300 digits; its bits are asked first (a digit is at most 4).
+        if value <= 0 or value.bit_length() > MAX_SUB * 4 or len(str(value)) > MAX_SUB:
+            raise ValueError("sub is a number out of range")
+        return str(value)
+    if not isinstance(value, str):
+        raise ValueError(f"sub is {type(value).__name__}, not a string")
+    if not 1 <= len(value) <= MAX_SUB or not value.isprintable() or not value.strip():
+        raise ValueError("sub is empty, too long or not printable")
+    return value
+
+
+def _text(value: object) -> str | None:
+    """A claim as text, or None. Control characters and lone surrogates never leave this parser."""
+    if not isinstance(value, str) or not 1 <= len(value) <= MAX_CLAIM:
+        return None
+    if any(ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 or 0xD800 <= ord(char) < 0xE000 for char in value):
+        return None
+    return value
+
+
+USER_FIELDS = tuple(field.name for field in fields(User))

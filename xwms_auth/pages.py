@@ -1,0 +1,216 @@
+"""The package's own pages: the error page, the confirmation page, and two pieces of HTML for an app's templates.
+
+Knows: the template set in ``templates/``, the English words, and the Content-Security-Policy that fits each page.
+Must not: know why a page is shown, read a request, send anything, link to another origin, or emit a text unescaped.
+
+Nothing raw gets in by construction: `_fill` is the only way to make HTML and escapes every ``str`` it is given.
+Only `_Markup`, which is made from our own files alone, passes as it is.
+"""
+
+import base64
+import hashlib
+import html
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from string import Template
+from typing import Final, Literal
+
+_TEMPLATES: Final = Path(__file__).with_name("templates")
+
+# One slash, then visible ASCII without a backslash: browsers read `//`, `/\` and `/<tab>/` as the start of a host.
+_OWN_PATH: Final = re.compile(r"/(?!/)[!-\[\]-~]*")
+
+# A scheme, a host (or every subdomain of one) and a port (or any): anything more could end the directive and begin another.
+_NAMED_ORIGIN: Final = re.compile(r"https?://(?:\*\.)?[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::(?:[0-9]{1,5}|\*))?")
+_IPV6_ORIGIN: Final = re.compile(r"(https?:)//\[[0-9a-f:.]+\](?::(?:[0-9]{1,5}|\*))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A whole document and the value of the ``Content-Security-Policy`` header it must be sent with."""
+
+    html: str
+    content_security_policy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Words:
+    """Every text of these pages that is not an argument, in one language."""
+
+    language: str
+    direction: Literal["ltr", "rtl"]
+    site: str
+    home: str
+    error_code: str
+    confirm_title: str
+    confirm_reason: str
+    confirm_continue: str
+    confirm_not_you: str
+
+
+_ENGLISH: Final = _Words(
+    language="en",
+    direction="ltr",
+    site="XWMS login",
+    home="Go to the home page",
+    error_code="Error code:",
+    confirm_title="Continue to log in with XWMS?",
+    confirm_reason=(
+        "A link on another website brought you here. "
+        "We ask first, so that no other website can log you in without your knowing."
+    ),
+    confirm_continue="Continue",
+    confirm_not_you="Not you, or not what you wanted? Close this page and nothing happens.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Markup:
+    """HTML that is already safe: the stylesheet, or what `_fill` made."""
+
+    text: str
+
+
+_ACTION: Final = Template('<a class="button" href="$url">$label</a>')
+_LOGIN_BUTTON: Final = Template('<a class="xwms-login" href="$url" rel="nofollow">$label</a>')
+_LOGOUT_FORM: Final = Template(
+    '<form class="xwms-logout" method="post" action="$url">'
+    '<input type="hidden" name="csrf_token" value="$csrf_token">'
+    '<button type="submit">$label</button>'
+    "</form>"
+)
+
+
+def error_page(*, title: str, detail: str, code: str, action_url: str | None, action_label: str, home_url: str) -> Page:
+    """What went wrong and what to do next; without ``action_url`` the way home is the only way on.
+
+    The URLs are paths on this origin (``/xwms/auth?next=%2Fp``), otherwise ``ValueError``.
+    """
+    words = _ENGLISH
+    action = "" if action_url is None else _fill(_ACTION, url=_own_path(action_url), label=action_label)
+    body = _fill(
+        _template("error.html"),
+        detail=detail,
+        action=action,
+        home_url=_own_path(home_url),
+        home_label=words.home,
+        code_label=words.error_code,
+        code=code,
+    )
+    # This page may stand at a URL that holds a token: no request from it may name that URL.
+    return _page(words, title=title, body=body, referrer="no-referrer", form_action=("'none'",))
+
+
+def confirm_page(*, action_url: str, form_origins: Sequence[str], home_url: str = "/") -> Page:
+    """Ask before a login that another site began: one button, a POST to ``action_url``.
+
+    The URLs are paths on this origin.
+    ``form_origins`` are where that POST's redirect may lead, such as ``https://xwms.nl`` or ``https://*.xwms.nl``:
+    browsers hold ``form-action`` against every hop of it.
+    Anything else in either is a ``ValueError``.
+    """
+    words = _ENGLISH
+    body = _fill(
+        _template("confirm.html"),
+        reason=words.confirm_reason,
+        action_url=_own_path(action_url),
+        continue_label=words.confirm_continue,
+        not_you=words.confirm_not_you,
+        home_url=_own_path(home_url),
+        home_label=words.home,
+    )
+    # Under `no-referrer` browsers send `Origin: null` with a form; the login's own check wants to see our origin.
+    form_action = ("'self'", *dict.fromkeys(_form_source(origin) for origin in form_origins))
+    return _page(words, title=words.confirm_title, body=body, referrer="same-origin", form_action=form_action)
+
+
+LOGIN_LABELS = {
+    "nl": "Inloggen met XWMS",
+    "en": "Log in with XWMS",
+    "ar": "تسجيل الدخول باستخدام XWMS",
+    "bn": "XWMS দিয়ে লগ ইন করুন",
+    "de": "Mit XWMS anmelden",
+    "es": "Iniciar sesión con XWMS",
+    "id": "Masuk dengan XWMS",
+    "pt": "Entrar com XWMS",
+    "ru": "Войти через XWMS",
+    "zh": "使用 XWMS 登录",
+}
+"""The login button in XWMS's ten languages."""
+
+
+def login_button(*, login_url: str, label: str = "Log in with XWMS") -> str:
+    """``<a class="xwms-login" …>``: safe HTML for an app's template; ``login_url`` is a path on this origin."""
+    return _fill(_LOGIN_BUTTON, url=_own_path(login_url), label=label).text
+
+
+def logout_form(*, logout_url: str, csrf_token: str, label: str = "Log out") -> str:
+    """``<form class="xwms-logout" method="post" …>``: safe HTML for an app's template; ``logout_url`` as above."""
+    return _fill(_LOGOUT_FORM, url=_own_path(logout_url), csrf_token=csrf_token, label=label).text
+
+
+def _page(words: _Words, *, title: str, body: _Markup, referrer: str, form_action: Sequence[str]) -> Page:
+    style = _read("pages.css")
+    document = _fill(
+        _template("layout.html"),
+        language=words.language,
+        direction=words.direction,
+        site=words.site,
+        title=title,
+        referrer=referrer,
+        style=_Markup(style),
+        body=body,
+    )
+    policy = (
+        "default-src 'none'",
+        f"style-src 'sha256-{_sha256(style)}'",
+        f"form-action {' '.join(form_action)}",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+    return Page(html=document.text, content_security_policy="; ".join(policy))
+
+
+def _fill(template: Template, /, **values: str | _Markup) -> _Markup:
+    """The template with every value in its place, in one pass: a ``$name`` inside a value stays text."""
+    safe = {name: value.text if isinstance(value, _Markup) else _escape(value) for name, value in values.items()}
+    return _Markup(template.substitute(safe))
+
+
+def _escape(value: str) -> str:
+    # A lone surrogate has no UTF-8 form; a page that cannot be encoded would turn one error into another.
+    return html.escape(value.encode("utf-8", "replace").decode("utf-8"), quote=True)
+
+
+def _own_path(url: str) -> str:
+    if _OWN_PATH.fullmatch(url) is None:
+        raise ValueError(f"not a path on this origin: {url!r}")
+    return url
+
+
+def _form_source(origin: str) -> str:
+    """The CSP source for an origin; CSP cannot name an IPv6 address, so there the scheme has to do."""
+    if _NAMED_ORIGIN.fullmatch(origin):
+        return origin
+    if match := _IPV6_ORIGIN.fullmatch(origin):
+        return match[1]
+    raise ValueError(f"not an origin: {origin!r}")
+
+
+@cache
+def _read(name: str) -> str:
+    # Text mode turns CRLF into LF, as an HTML parser does: the hash below is of what the browser sees.
+    return (_TEMPLATES / name).read_text(encoding="utf-8")
+
+
+@cache
+def _template(name: str) -> Template:
+    return Template(_read(name).strip())
+
+
+@cache
+def _sha256(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")

@@ -1,0 +1,68 @@
+"""Which addresses the local XWMS accepts: redirect URIs, its own URL, loopback names.
+
+Knows how an address is written; knows nothing of clients, tokens or requests.
+"""
+
+import re
+from ipaddress import ip_address
+from urllib.parse import SplitResult, urlsplit
+
+# Letters, digits, dots and hyphens, or an IPv6 literal: nothing that could end a header or a CSP directive early.
+_HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
+_HOST_HEADER = re.compile(rf"({_HOST.pattern})(?::[0-9]{{1,5}})?", re.IGNORECASE)
+
+
+def parse_http_url(url: str) -> SplitResult:
+    """The parts of an absolute http(s) URL in printable ASCII without user info or fragment.
+
+    Raises ValueError with a sentence that quotes the URL.
+    """
+    if not url.isascii() or not url.isprintable() or any(c in url for c in ' \\"<>'):
+        raise ValueError(f"not a URL in plain ASCII: {url!r}")
+    try:
+        parts = urlsplit(url)
+        authority = _HOST_HEADER.fullmatch(parts.netloc)
+        port_in_range = parts.port != 0
+    except ValueError:
+        raise ValueError(f"not a URL: {url!r}") from None
+    if parts.scheme not in {"http", "https"} or authority is None or not port_in_range:
+        raise ValueError(f"not an absolute http or https URL: {url!r}")
+    if "#" in url:
+        raise ValueError(f"a URL with a fragment: {url!r}")
+    return parts
+
+
+def origin_of(url: str) -> str:
+    """Scheme and authority of a URL that `parse_http_url` accepted, such as `http://localhost:5000`."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def csp_source(url: str) -> str:
+    """The Content-Security-Policy source that covers the origin of `url`.
+
+    CSP has no way to write an IPv6 address, so there the scheme alone must do.
+    """
+    parts = urlsplit(url)
+    return f"{parts.scheme}:" if "[" in parts.netloc else origin_of(url)
+
+
+def with_token(redirect_url: str, token: str) -> str:
+    """The redirect URL, otherwise byte for byte as registered, with `token` (URL-safe) added to its query."""
+    return f"{redirect_url}{'&' if '?' in redirect_url else '?'}token={token}"
+
+
+def host_name(header: str | None) -> str | None:
+    """The lower-case name in a Host header without its port; None when it is missing or not one plain host."""
+    match = _HOST_HEADER.fullmatch(header or "")
+    return match.group(1).lower().strip("[]") if match else None
+
+
+def is_loopback(name: str) -> bool:
+    """Whether a host name (without brackets) can only mean this machine."""
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,78 @@
+"""How every answer looks: the JSON envelope of the API, the pages, and the headers on both.
+
+Knows Flask, the templates and the shape of errors; knows nothing of clients, tokens or people.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from flask import Response, jsonify, render_template, request
+from werkzeug.exceptions import HTTPException, default_exceptions
+
+API_PREFIX: Final = "/api"
+
+_CLOSED_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
+_PAGE_POLICY: Final = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action "
+)
+_PAGE_TITLES: Final[Mapping[int, str]] = {
+    403: "That is not allowed",
+    404: "There is nothing here",
+    410: "This sign-in is over",
+}
+
+
+class Refusal(HTTPException):
+    """An answer that says no: an HTTP status and a sentence that may be shown to anybody."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.code = status
+
+    @property
+    def name(self) -> str:
+        known = default_exceptions.get(self.code or 500)
+        return known().name if known else "Refused"
+
+
+def success(message: str, data: Mapping[str, object]) -> Response:
+    """200 with the envelope of XWMS."""
+    return jsonify(status="success", message=message, data=data)
+
+
+def page(template: str, *, status: int = 200, form_target: str = "", **context: object) -> Response:
+    """An HTML page. `form_target` is the CSP source, beside our own, to which a form may lead after its redirect."""
+    response = Response(render_template(f"sandbox/{template}", **context), status, mimetype="text/html")
+    response.headers["Content-Security-Policy"] = f"{_PAGE_POLICY}'self' {form_target}".rstrip()
+    return response
+
+
+def see_other(url: str) -> Response:
+    """303 to an absolute URL, without a body that would repeat the token in it."""
+    response = Response(status=303)
+    response.headers["Location"] = url
+    return response
+
+
+def on_error(error: HTTPException) -> Response:
+    """Any HTTP error as the envelope below /api/, and as a page elsewhere."""
+    status = error.code or 500
+    message = (error.description or error.name) if isinstance(error, Refusal) else f"{error.name}."
+    if request.path == API_PREFIX or request.path.startswith(f"{API_PREFIX}/"):
+        answer = jsonify(status="error", message=message, data={})
+        answer.status_code = status
+    else:
+        answer = page("message.html", status=status, title=_PAGE_TITLES.get(status, error.name), message=message)
+    for name, value in error.get_headers():
+        if name == "Allow":
+            answer.headers[name] = value
+    return answer
+
+
+def add_headers(response: Response) -> Response:
+    """The headers of every answer: nothing is kept, sniffed, framed or told to the next site."""
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers.setdefault("Content-Security-Policy", _CLOSED_POLICY)
+    return response

@@ -1,0 +1,170 @@
+"""The people of a local XWMS: ready-made ones, each a case an app must handle, and whoever a developer types in.
+
+Knows no tokens, no clients and no HTTP; all of these people are invented, at domains reserved for examples.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+SUB_MAX: Final = 255  # as OpenID Connect limits it; no real sub is longer
+NAME_MAX: Final = 200
+EMAIL_MAX: Final = 254  # RFC 5321
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Somebody who can sign in. `sub` is the identity; the rest may change and may be shared."""
+
+    sub: str
+    name: str
+    given_name: str
+    family_name: str | None
+    email: str | None
+    email_verified: bool
+    note: str = ""
+
+    @property
+    def initials(self) -> str:
+        """One or two capital letters for a picture-less list."""
+        words = [word for word in self.name.split() if word[0].isalnum()] or ["?"]
+        return "".join(word[0] for word in dict.fromkeys((words[0], words[-1]))).upper()
+
+    def claims(self, *, picture: str) -> dict[str, str | bool | None]:
+        """The `data` of `sign-token-verify`; `picture` is an absolute URL."""
+        return {
+            "sub": self.sub,
+            "name": self.name,
+            "given_name": self.given_name,
+            "family_name": self.family_name,
+            "email": self.email,
+            "email_verified": self.email_verified,
+            "picture": picture,
+        }
+
+
+PEOPLE: Final[tuple[Person, ...]] = (
+    Person(
+        sub="1001",
+        name="Anna de Vries",
+        given_name="Anna",
+        family_name="de Vries",
+        email="anna@example.com",
+        email_verified=True,
+    ),
+    Person(
+        sub="xwms-user-1234",
+        name="Bram Bakker",
+        given_name="Bram",
+        family_name="Bakker",
+        email="bram@example.com",
+        email_verified=False,
+    ),
+    Person(
+        sub="1003",
+        name="Suharti",
+        given_name="Suharti",
+        family_name=None,
+        email="suharti@example.org",
+        email_verified=True,
+        note="No family name",
+    ),
+    Person(
+        sub="1004",
+        name="Noor Visser",
+        given_name="Noor",
+        family_name="Visser",
+        email="visser@example.net",
+        email_verified=True,
+        note="Same e-mail as Daan",
+    ),
+    Person(
+        sub="1005",
+        name="Daan Visser",
+        given_name="Daan",
+        family_name="Visser",
+        email="visser@example.net",
+        email_verified=True,
+        note="Same e-mail as Noor",
+    ),
+    Person(
+        sub="xwms-user-mallory",
+        name="Mallory",
+        given_name="Mallory",
+        family_name=None,
+        email="anna@example.com",
+        email_verified=False,
+        note="Same e-mail as Anna",
+    ),
+    Person(
+        # One more than a double can hold: a client that reads subs as numbers signs in somebody else.
+        sub="9007199254740993",
+        name="Zoë Müller",
+        given_name="Zoë",
+        family_name="Müller",
+        email="zoe@example.org",
+        email_verified=True,
+        note="Very large number",
+    ),
+    Person(
+        sub="xwms-user-5678",
+        name="Þórunn-Élise Ñúñez-Çelikoğlu van der Wełnowska-Ångström",
+        given_name="Þórunn-Élise",
+        family_name="Ñúñez-Çelikoğlu van der Wełnowska-Ångström",
+        email="thorunn-elise.nunez-celikoglu.van-der-welnowska-angstrom@example.org",
+        email_verified=True,
+        note="Long name",
+    ),
+)
+
+
+def is_sub(value: str) -> bool:
+    """Whether a string can be a sub: printable, of 1 to `SUB_MAX` characters, without space at its ends."""
+    return 0 < len(value) <= SUB_MAX and value.isprintable() and value == value.strip()
+
+
+def person_with(sub: str) -> Person:
+    """The ready-made person with this sub, otherwise a person about whom only the sub is known."""
+    return find_person(sub) or named_person(sub=sub, name=sub, email=None, email_verified=False)
+
+
+def find_person(sub: str) -> Person | None:
+    """The ready-made person with this sub, or None."""
+    return next((person for person in PEOPLE if person.sub == sub), None)
+
+
+def named_person(*, sub: str, name: str, email: str | None, email_verified: bool) -> Person:
+    """A person whose given name is the first word of `name` and whose family name is the rest, if any."""
+    given, _, family = name.partition(" ")
+    return Person(
+        sub=sub,
+        name=name,
+        given_name=given,
+        family_name=family or None,
+        email=email,
+        email_verified=email_verified,
+    )
+
+
+def parse_somebody_else(form: Mapping[str, str]) -> Person:
+    """The person typed into the form: `sub`, and optionally `name`, `email` and `email_verified`.
+
+    Raises ValueError with a sentence to show to the one who typed.
+    """
+    sub, name, email = (form.get(field, "").strip() for field in ("sub", "name", "email"))
+    if not is_sub(sub):
+        raise ValueError(f"The sub needs 1 to {SUB_MAX} printable characters.")
+    if len(name) > NAME_MAX or not name.isprintable():
+        raise ValueError(f"The name may have at most {NAME_MAX} printable characters.")
+    if email and not _is_email(email):
+        raise ValueError("That is not an e-mail address.")
+    if "email_verified" in form and not email:
+        raise ValueError("Without an e-mail address there is nothing to verify.")
+    return named_person(
+        sub=sub, name=" ".join(name.split()) or sub, email=email or None, email_verified="email_verified" in form
+    )
+
+
+def _is_email(value: str) -> bool:
+    local, at, domain = value.rpartition("@")
+    return bool(local and at and domain) and len(value) <= EMAIL_MAX and value.isprintable() and " " not in value

@@ -1,0 +1,92 @@
+"""One client's settings made ready for requests: which redirect URI a host means, the signers, the limits.
+
+Knows: everything that is worked out once at start.
+Must not: hold anything of a single request.
+"""
+
+from collections.abc import Sequence
+
+from .budget import Budget
+from .config import XWMSConfig, missing_session_secret
+from .cookies import HTTP, HTTPS, CookieNames
+from .errors import ConfigError, HostNotRegistered
+from .messages import Request
+from .redirects import DEFAULT_PORTS, RedirectURI, safe_next
+from .secret import Secret
+from .session import Lifetimes
+from .tokens import Signed
+
+START_RATE, START_BURST = 50, 100
+"""Logins a process starts a second: each is a call to XWMS, so a flood here would be a flood there."""
+
+SPEND_RATE, SPEND_BURST = 2, 3
+"""Foreign tokens a process spends a second, at most five in any one; see `finish_login`."""
+
+
+class Site:
+    """What the flow needs to know about the application it serves. Raises `ConfigError` without a session secret."""
+
+    def __init__(self, config: XWMSConfig, *, session_keys: Sequence[Secret] = ()) -> None:
+        keys = tuple(session_keys) or config.session_keys
+        if not keys:
+            raise ConfigError([missing_session_secret()])
+        audience = f"{config.client_id}@{config.issuer}"
+        self.config = config
+        self.seal = Signed(keys, purpose="session", audience=audience, sealed=True)
+        self.pending = Signed(keys, purpose=f"login/{config.flow}", audience=audience)
+        self.forms = Signed(keys, purpose="logout-form", audience=audience)
+        self.lifetimes = Lifetimes(idle=config.idle_seconds, absolute=config.lifetime_seconds)
+        self.starts = Budget(rate=START_RATE, burst=START_BURST)
+        self.spends = Budget(rate=SPEND_RATE, burst=SPEND_BURST)
+        self.origins = frozenset(uri.origin for uri in config.registered)
+        self._only = config.registered[0] if len(config.registered) == 1 else None
+        self._by_host = {name: uri for uri in config.registered for name in _host_names(uri)}
+        self._public = frozenset(path for path in config.public if not path.endswith("/*"))
+        self._public_below = tuple(path.removesuffix("*") for path in config.public if path.endswith("/*"))
+
+    def uri_for(self, host: str) -> RedirectURI | None:
+        """The redirect URI that serves this Host header: the only one, or the one on that host, or None.
+
+        The host picks among what is registered. It never becomes part of anything.
+        """
+        return self._only or self._by_host.get(host.lower())
+
+    def require_uri(self, request: Request) -> RedirectURI:
+        """The same for a request that cannot go on without."""
+        uri = self.uri_for(request.header("host") or "")
+        if uri is None:
+            raise HostNotRegistered(f"no redirect URI is on the host {(request.header('host') or '')[:100]!r}")
+        return uri
+
+    def is_own(self, path: str, host: str) -> bool:
+        """Whether a path is one of our routes. A callback path counts on the host it is registered for."""
+        if path not in self.config.own_paths:
+            return False
+        uri = self.uri_for(host)
+        return uri is None or path == uri.path or path not in self.config.callback_paths
+
+    def is_public(self, path: str) -> bool:
+        """Whether anybody may see this path under `protect="all"`. Only plain paths can match; odd ones never do."""
+        if path in self._public:
+            return True
+        return path.startswith(self._public_below) and _is_plain(path)
+
+    def next_of(self, request: Request) -> str | None:
+        """Where the request asks to go afterwards, by the `next` rule; None where it asks for nothing good."""
+        asked = request.parameters("next")
+        return safe_next(asked[0], own_paths=self.config.own_paths) if len(asked) == 1 else None
+
+
+def names_for(uri: RedirectURI) -> CookieNames:
+    """The names of our cookies where this redirect URI is served."""
+    return HTTPS if uri.secure else HTTP
+
+
+def _host_names(uri: RedirectURI) -> tuple[str, ...]:
+    return (uri.netloc,) if uri.port else (uri.netloc, f"{uri.host}:{DEFAULT_PORTS[uri.scheme]}")
+
+
+def _is_plain(path: str) -> bool:
+    """No part of the path that a server, a proxy and an application might resolve differently."""
+    segments = [segment.partition(";")[0] for segment in path.split("/")]
+    return "//" not in path and "\\" not in path and "%" not in path and not {".", ".."}.intersection(segments)

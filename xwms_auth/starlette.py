@@ -1,0 +1,91 @@
+"""Login with XWMS for Starlette: the middleware of `asgi.py`, a decorator, and `current_user`.
+
+Knows: Starlette's endpoints.
+Must not: decide anything about a login.
+"""
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast, overload
+
+try:
+    from starlette.concurrency import run_in_threadpool
+    from starlette.endpoints import HTTPEndpoint, WebSocketEndpoint
+    from starlette.requests import HTTPConnection
+    from starlette.responses import Response
+    from starlette.websockets import WebSocket
+except ImportError as missing:  # pragma: no cover
+    raise ImportError("xwms_auth.starlette needs Starlette: pip install 'xwms-auth[starlette]'") from missing
+
+from .asgi import POLICY_VIOLATION, CurrentUserProxy, XWMSAuthMiddleware, seat_of
+from .messages import Answer
+
+__all__ = ["XWMSAuthMiddleware", "current_user", "login_required"]
+
+E = TypeVar("E", bound=Callable[..., Any])
+
+current_user = CurrentUserProxy()
+"""The person of the request being served: `current_user.name`, or `current_user(request)` for a plain object."""
+
+
+@overload
+def login_required(endpoint: E, /) -> E: ...
+@overload
+def login_required() -> Callable[[E], E]: ...
+def login_required(endpoint: Any = None, /) -> Any:
+    """Let only people who are signed in reach this endpoint; others are sent to log in, programs get a 401.
+
+    For functions (async or not), `HTTPEndpoint` and `WebSocketEndpoint` classes, and websocket functions, whose
+    handshake is refused with 1008.
+    """
+    if endpoint is None:
+        return login_required
+    if inspect.isclass(endpoint):
+        return _guard_class(endpoint)
+
+    @wraps(endpoint)
+    async def guarded(*args: Any, **kwargs: Any) -> Any:
+        connection = next((arg for arg in (*args, *kwargs.values()) if isinstance(arg, HTTPConnection)), None)
+        if connection is None:
+            raise TypeError(f"{endpoint.__qualname__} has no request or websocket to judge by")
+        refused = seat_of(connection.scope).refusal()
+        if refused is not None:
+            return await _refuse(connection, refused)
+        if inspect.iscoroutinefunction(endpoint):
+            return await endpoint(*args, **kwargs)
+        return await run_in_threadpool(endpoint, *args, **kwargs)
+
+    return guarded
+
+
+def _guard_class(endpoint: type[Any]) -> type[Any]:
+    if not issubclass(endpoint, HTTPEndpoint | WebSocketEndpoint):
+        raise TypeError(f"{endpoint.__qualname__} is neither an HTTPEndpoint nor a WebSocketEndpoint")
+
+    class Guarded(endpoint):  # type: ignore[misc]  # the class is only known when it is decorated
+        async def dispatch(self) -> None:
+            refused = seat_of(self.scope).refusal()
+            if refused is None:
+                await super().dispatch()
+            elif issubclass(endpoint, WebSocketEndpoint):
+                await WebSocket(self.scope, self.receive, self.send).close(POLICY_VIOLATION, "login_required")
+            else:
+                await _response(refused)(self.scope, self.receive, self.send)
+
+    Guarded.__name__, Guarded.__qualname__ = endpoint.__name__, endpoint.__qualname__
+    Guarded.__module__, Guarded.__doc__ = endpoint.__module__, endpoint.__doc__
+    return cast("type[Any]", Guarded)
+
+
+async def _refuse(connection: HTTPConnection, refused: Answer) -> Response | None:
+    if isinstance(connection, WebSocket):
+        await connection.close(POLICY_VIOLATION, "login_required")
+        return None
+    return _response(refused)
+
+
+def _response(answer: Answer) -> Response:
+    response = Response(answer.body, answer.status)
+    response.raw_headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in answer.header_list()]
+    return response

@@ -1,0 +1,78 @@
+"""The default store: the sealed session *is* the cookie, so there is nothing to run and nothing to lose.
+
+What it cannot do: end a session in another process or machine before it expires by itself. This process remembers the
+sessions that were ended in it; docs/security.md says what a stolen cookie can do and for how long.
+
+Knows: sealing, and the size of cookies.
+Must not: keep anything that another process would need.
+"""
+
+import threading
+from collections.abc import Iterator
+
+from ..cookies import HTTPS, fits
+from ..models import OPTIONAL_CLAIMS, Session
+from ..session import from_record, to_record
+from ..tokens import Signed
+from .marks import Marks
+
+MAX_CACHED = 4096
+"""Verified cookies kept ready, about 8 MB. A cookie that failed is never kept, so junk cannot push out good ones."""
+
+
+class CookieStore:
+    """Follows `SessionStore`; every method is plain and quick."""
+
+    def __init__(self, seal: Signed, *, issuer: str, lifetime: int) -> None:
+        self._seal = seal
+        self._issuer = issuer
+        self._lifetime = lifetime
+        self._cache: dict[str, Session] = {}
+        self._lock = threading.Lock()
+        self._spent = Marks()
+        self._ended = Marks()
+
+    def create(self, session: Session, *, now: int) -> str:
+        handle = next(handle for handle in self._seals(session) if fits(HTTPS.session, handle))
+        self._remember(handle, session)
+        return handle
+
+    def _seals(self, session: Session) -> Iterator[str]:
+        """The session in ever smaller cookies: optional claims go before a login fails for want of room."""
+        for without in range(len(OPTIONAL_CLAIMS) + 1):
+            yield self._seal.dumps(to_record(session, without=without))
+
+    def load(self, handle: str, *, now: int) -> Session | None:
+        session = self._cache.get(handle)
+        if session is None:
+            session = from_record(self._seal.loads(handle), issuer=self._issuer)
+            if session is None:
+                return None
+            self._remember(handle, session)
+        return None if self._ended and session.id in self._ended else session
+
+    def _remember(self, handle: str, session: Session) -> None:
+        with self._lock:
+            if len(self._cache) >= MAX_CACHED:
+                del self._cache[next(iter(self._cache))]
+            self._cache[handle] = session
+
+    def renew(self, handle: str, session: Session, *, now: int) -> str | None:
+        if session.id in self._ended:
+            return None
+        with self._lock:
+            self._cache.pop(handle, None)
+        return self.create(session, now=now)
+
+    def drop(self, handle: str, *, now: int) -> None:
+        session = self.load(handle, now=now)
+        if session is not None:
+            self._ended.add(session.id, until=session.started_at + self._lifetime, now=now)
+            with self._lock:
+                self._cache.pop(handle, None)
+
+    def spend(self, login_id: str, *, until: int, now: int) -> bool:
+        return self._spent.add(login_id, until=until, now=now)
+
+    def unspend(self, login_id: str) -> None:
+        self._spent.remove(login_id)

@@ -1,0 +1,44 @@
+"""Marks that can be set once: used logins, ended sessions.
+
+Knows: names and until when they matter.
+Must not: grow without bound. In this process only; a store that is shared marks where it is shared.
+"""
+
+import threading
+
+MAX_MARKS = 100_000
+"""About 20 MB. Beyond it the oldest marks go first; XWMS's own single use of tokens still holds then."""
+
+
+class Marks:
+    """A bounded set of names, each with a time (seconds) after which it may be forgotten."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def add(self, name: str, *, until: int, now: int) -> bool:
+        """Set a mark; True for exactly one of all callers that name it before it is forgotten."""
+        with self._lock:
+            if self._until.get(name, now) > now:
+                return False
+            if len(self._until) >= MAX_MARKS:
+                self._make_room(now)
+            self._until[name] = until
+            return True
+
+    def _make_room(self, now: int) -> None:
+        self._until = {name: until for name, until in self._until.items() if until > now}
+        while len(self._until) >= MAX_MARKS:
+            del self._until[next(iter(self._until))]
+
+    def remove(self, name: str) -> None:
+        """Take a mark away."""
+        with self._lock:
+            self._until.pop(name, None)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._until
+
+    def __bool__(self) -> bool:
+        return bool(self._until)

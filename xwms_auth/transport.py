@@ -1,0 +1,296 @@
+"""The way to XWMS, and the one place that reads the client secret.
+
+Built on httpcore2, the connection pool inside httpx2, because what a login must not have is then simply not there:
+no redirects, no cookie jar, no proxy or `.netrc` from the environment, no decompression. What is added is a deadline
+for the whole call (a library's timeouts are per read, so a dripping server could hold a worker for hours) and a cap on
+the body.
+
+Knows: HTTP.
+Must not: know what a call means. No exception, frame or log line that leaves here holds a header or a request.
+"""
+
+import ssl
+import threading
+import time
+import weakref
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import httpcore2
+import truststore
+
+from .config import XWMSConfig
+from .effects import ApiCall, Reply
+from .errors import APIError, BadAnswer, Timeout, Unreachable
+from .wire import MAX_BODY
+
+MAX_CONNECTIONS = 64
+"""Open connections to XWMS at the most; further logins wait their turn within their deadline."""
+
+KEEPALIVE = 5.0
+"""Seconds an idle connection is kept. Short, so that it is rarely closed by the other side just as it is used."""
+
+# A connection that fails in one of these ways has not carried a byte of the request.
+_NOT_SENT = (httpcore2.ConnectError, httpcore2.ConnectTimeout, httpcore2.PoolTimeout)
+
+_NETWORK_FAULTS = (
+    httpcore2.TimeoutException,
+    httpcore2.NetworkError,
+    httpcore2.ProtocolError,
+    httpcore2.ConnectionNotAvailable,
+    OSError,  # ssl.SSLError among them
+)
+
+_Headers = list[tuple[bytes, bytes]]
+
+
+def tls_context() -> ssl.SSLContext:
+    """Certificates as the operating system trusts them, TLS 1.2 or newer. Costs tens of milliseconds: made once.
+
+    Not `ssl.create_default_context`, which writes session keys to the file named by SSLKEYLOGFILE.
+    """
+    context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+class _Calls:
+    """What both colours share: how a call becomes a request, and what a failure means."""
+
+    def __init__(self, config: XWMSConfig) -> None:
+        self._config = config
+        self._url = config.api.origin + config.api.path
+
+    def _headers(self, call: ApiCall) -> _Headers:
+        headers: _Headers = [
+            (b"Host", self._config.api.netloc.encode()),
+            (b"Accept", b"application/json"),
+            (b"Accept-Encoding", b"identity"),
+            (b"User-Agent", b"xwms-auth"),
+        ]
+        if call.body is not None:
+            headers += [(b"Content-Type", b"application/json"), (b"Content-Length", str(len(call.body)).encode())]
+        if call.authenticated:
+            headers += [
+                (b"X-Client-Id", self._config.client_id.encode()),
+                (b"X-Client-Secret", self._config.secret_source().reveal().encode()),
+                (b"X-Client-Domain", self._config.domain.encode()),
+            ]
+        return headers
+
+
+def _failure(fault: BaseException, call: ApiCall) -> APIError:
+    """Our own error for the library's, which holds the request and with it the secret."""
+    sent = not isinstance(fault, _NOT_SENT)
+    kind = type(fault).__name__
+    if isinstance(fault, httpcore2.TimeoutException | TimeoutError):
+        return Timeout(f"{call.path}: {kind}", sent=sent)
+    return Unreachable(f"{call.path}: {kind}", sent=sent)
+
+
+def _too_large(call: ApiCall) -> APIError:
+    return BadAnswer(f"{call.path}: the answer is larger than {MAX_BODY} bytes")
+
+
+def _reply(response: httpcore2.Response, body: bytes) -> Reply | APIError:
+    content_type = encoding = ""
+    for name, value in response.headers:
+        if name.lower() == b"content-type":
+            content_type = value.decode("latin-1")
+        elif name.lower() == b"content-encoding":
+            encoding = value.decode("latin-1").strip().lower()
+    if encoding not in ("", "identity"):
+        return BadAnswer("the answer is compressed, which was not asked for", upstream_status=response.status)
+    return Reply(status=response.status, content_type=content_type, body=body)
+
+
+class HTTPTransport(_Calls):
+    """Calls XWMS from plain code. One pool for the whole process; safe to share between threads."""
+
+    def __init__(self, config: XWMSConfig) -> None:
+        super().__init__(config)
+        self._pool: httpcore2.ConnectionPool | None = None
+        self._lock = threading.Lock()
+
+    def send(self, call: ApiCall) -> Reply:
+        """Send one call, once. Raises `Unreachable`, `Timeout` or `BadAnswer`."""
+        outcome = self._attempt(call)
+        # Raised here and not where the fault was caught: frames that held headers are gone from the traceback.
+        if isinstance(outcome, APIError):
+            raise outcome
+        return outcome
+
+    def _attempt(self, call: ApiCall) -> Reply | APIError:
+        timeout = self._config.timeout_seconds
+        mark = _deadline.set(time.monotonic() + timeout)
+        try:
+            with self._open().stream(
+                call.method,
+                self._url + call.path,
+                headers=self._headers(call),
+                content=call.body,
+                extensions={"timeout": {"pool": timeout}},
+            ) as response:
+                body = bytearray()
+                for chunk in response.iter_stream():
+                    body += chunk
+                    if len(body) > MAX_BODY:
+                        return _too_large(call)
+                return _reply(response, bytes(body))
+        except _NETWORK_FAULTS as fault:
+            return _failure(fault, call)
+        finally:
+            _deadline.reset(mark)
+
+    def _open(self) -> httpcore2.ConnectionPool:
+        with self._lock:
+            if self._pool is None:
+                self._pool = httpcore2.ConnectionPool(
+                    ssl_context=tls_context(),
+                    max_connections=MAX_CONNECTIONS,
+                    keepalive_expiry=KEEPALIVE,
+                    network_backend=_DeadlineBackend(),
+                )
+                # The application that this serves has no end of its own to close the pool at.
+                weakref.finalize(self, self._pool.close)
+            return self._pool
+
+    def close(self) -> None:
+        """Close idle connections. The transport can be used again afterwards."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()
+
+
+_deadline: ContextVar[float] = ContextVar("xwms_auth_deadline")
+
+
+def _remaining(_timeout: float | None) -> float:
+    """Seconds until the current call's deadline; every wait of the pool gets what is left of it."""
+    return max(0.001, _deadline.get() - time.monotonic())
+
+
+class _DeadlineStream(httpcore2.NetworkStream):
+    """A connection whose every read and write has only what is left of the call's time."""
+
+    def __init__(self, stream: httpcore2.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._in_time(self._stream.read(max_bytes, _remaining(timeout)))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, _remaining(timeout))
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore2.NetworkStream:
+        return _DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, _remaining(timeout)))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+    def _in_time(self, data: bytes) -> bytes:
+        if time.monotonic() > _deadline.get():
+            raise httpcore2.ReadTimeout
+        return data
+
+
+class _DeadlineBackend(httpcore2.NetworkBackend):
+    def __init__(self) -> None:
+        self._sockets = httpcore2.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.NetworkStream:
+        stream = self._sockets.connect_tcp(host, port, _remaining(timeout), local_address, socket_options)
+        return _DeadlineStream(stream)
+
+
+class AsyncHTTPTransport(_Calls):
+    """Calls XWMS from async code, on asyncio or trio. Connections belong to an event loop, so a pool does too.
+
+    Connections are kept only once `keep_connections` says that somebody will call `aclose`: a loop that ends
+    without, as a test client's does after each request, would leave them open with nobody to close them.
+    """
+
+    def __init__(self, config: XWMSConfig) -> None:
+        super().__init__(config)
+        self._keep = False
+        self._tls: ssl.SSLContext | None = None
+        self._pool: httpcore2.AsyncConnectionPool | None = None
+        self._loop: object = None
+
+    async def send(self, call: ApiCall) -> Reply:
+        """Send one call, once. Raises `Unreachable`, `Timeout` or `BadAnswer`."""
+        outcome = await self._attempt(call)
+        if isinstance(outcome, APIError):
+            raise outcome
+        return outcome
+
+    async def _attempt(self, call: ApiCall) -> Reply | APIError:
+        timeout = self._config.timeout_seconds
+        try:
+            with anyio.fail_after(timeout):
+                async with (
+                    self._pool_for_call() as pool,
+                    pool.stream(
+                        call.method,
+                        self._url + call.path,
+                        headers=self._headers(call),
+                        content=call.body,
+                        # The pool and the connection time out a little earlier than the whole, so that a call which
+                        # never left can be told from one whose outcome is unknown.
+                        extensions={"timeout": {"pool": timeout * 0.95, "connect": timeout * 0.9}},
+                    ) as response,
+                ):
+                    body = bytearray()
+                    async for chunk in response.aiter_stream():
+                        body += chunk
+                        if len(body) > MAX_BODY:
+                            return _too_large(call)
+                    return _reply(response, bytes(body))
+        except _NETWORK_FAULTS as fault:
+            return _failure(fault, call)
+
+    @asynccontextmanager
+    async def _pool_for_call(self) -> AsyncIterator[httpcore2.AsyncConnectionPool]:
+        if not self._keep:
+            async with self._new_pool() as pool:
+                yield pool
+            return
+        loop = anyio.lowlevel.current_token()
+        if self._pool is None or self._loop != loop:
+            self._loop = loop
+            self._pool = self._new_pool()
+        yield self._pool
+
+    def _new_pool(self) -> httpcore2.AsyncConnectionPool:
+        if self._tls is None:
+            self._tls = tls_context()
+        return httpcore2.AsyncConnectionPool(
+            ssl_context=self._tls, max_connections=MAX_CONNECTIONS, keepalive_expiry=KEEPALIVE
+        )
+
+    def keep_connections(self) -> None:
+        """From now on keep connections open between calls; `aclose` will be called in the same event loop."""
+        self._keep = True
+
+    async def aclose(self) -> None:
+        """Close kept connections, and keep none from now on."""
+        pool, self._pool, self._keep = self._pool, None, False
+        if pool is not None and self._loop == anyio.lowlevel.current_token():
+            await pool.aclose()
