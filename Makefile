@@ -29,6 +29,7 @@ check: $(STAMP) ## lint, format, types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/mypy examples/starlette_app/app.py
 	$(BIN)/pyright
 
 docs: $(STAMP) ## the documentation, into site/

@@ -8,7 +8,7 @@ Must not: perform anything.
 """
 
 from collections.abc import Awaitable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
 from .models import Session
@@ -23,7 +23,7 @@ class ApiCall:
 
     method: str
     path: str
-    body: bytes | None
+    body: bytes | None = field(repr=False)
     authenticated: bool
 
 
@@ -33,7 +33,7 @@ class Reply:
 
     status: int
     content_type: str
-    body: bytes
+    body: bytes = field(repr=False)
 
 
 class Transport(Protocol):

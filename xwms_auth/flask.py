@@ -77,9 +77,11 @@ class XWMSAuth:
 
 
 def _config_for(app: Flask, config: XWMSConfig | None) -> XWMSConfig:
-    keys = [Secret(_as_text(key)) for key in (app.secret_key, *(app.config.get("SECRET_KEY_FALLBACKS") or ())) if key]
+    flask_config = cast("dict[str, Any]", app.config)
+    flask_keys = [app.secret_key, *(flask_config.get("SECRET_KEY_FALLBACKS") or ())]
+    keys = [Secret(_as_text(key)) for key in flask_keys if key]
     if config is None:
-        settings = {**os.environ, **{name: value for name, value in app.config.items() if value is not None}}
+        settings = {**os.environ, **{name: value for name, value in flask_config.items() if value is not None}}
         config = XWMSConfig.from_mapping(settings, session_secret_required=not keys)
     return config if config.session_keys or not keys else replace(config, session_secret=keys)
 

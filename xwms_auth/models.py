@@ -6,7 +6,7 @@ Must not: know where the data came from or what it is used for.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 MAX_SUB = 255
 """Longest `sub` in characters: OpenID Connect Core 5.1 sets this bound, and a database column needs one."""
@@ -40,7 +40,7 @@ class User:
     email_verified: bool = False
     picture: str | None = None
 
-    is_authenticated: ClassVar[bool] = True
+    is_authenticated: ClassVar[Literal[True]] = True
 
     @property
     def identity(self) -> Identity:
@@ -92,7 +92,7 @@ class Anonymous:
     email_verified: bool = False
     picture: None = None
 
-    is_authenticated: ClassVar[bool] = False
+    is_authenticated: ClassVar[Literal[False]] = False
     identity: ClassVar[None] = None
     verified_email: ClassVar[None] = None
     display_name: ClassVar[str] = ""

@@ -23,7 +23,7 @@ _TEMPLATES: Final = Path(__file__).with_name("templates")
 # One slash, then visible ASCII without a backslash: browsers read `//`, `/\` and `/<tab>/` as the start of a host.
 _OWN_PATH: Final = re.compile(r"/(?!/)[!-\[\]-~]*")
 
-# A scheme, a host (or every subdomain of one) and a port (or any): anything more could end the directive and begin another.
+# A scheme, a host (or every subdomain of one) and a port (or any): anything more could begin another directive.
 _NAMED_ORIGIN: Final = re.compile(r"https?://(?:\*\.)?[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::(?:[0-9]{1,5}|\*))?")
 _IPV6_ORIGIN: Final = re.compile(r"(https?:)//\[[0-9a-f:.]+\](?::(?:[0-9]{1,5}|\*))?")
 

@@ -6,7 +6,7 @@ Must not: know where a record is kept.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from .models import OPTIONAL_CLAIMS, Session, User, parse_sub
 
@@ -75,7 +75,7 @@ def from_record(record: object, *, issuer: str) -> Session | None:
     """Read a record, or None where it is not one. Records are signed, so this guards against our own older versions."""
     if not isinstance(record, Mapping):
         return None
-    fields: Mapping[str, Any] = record
+    fields = cast("Mapping[str, Any]", record)
     started_at, seen_at, session_id = (fields.get(_SHORT[name]) for name in ("started_at", "seen_at", "id"))
     if type(started_at) is not int or type(seen_at) is not int or not isinstance(session_id, str):
         return None

@@ -7,10 +7,11 @@ Must not: hold anything of a single request.
 from collections.abc import Sequence
 
 from .budget import Budget
-from .config import XWMSConfig, missing_session_secret
+from .config import XWMSConfig
 from .cookies import HTTP, HTTPS, CookieNames
 from .errors import ConfigError, HostNotRegistered
 from .messages import Request
+from .options import missing_session_secret
 from .redirects import DEFAULT_PORTS, RedirectURI, safe_next
 from .secret import Secret
 from .session import Lifetimes

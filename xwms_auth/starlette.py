@@ -5,7 +5,7 @@ Must not: decide anything about a login.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any, TypeVar, cast, overload
 
@@ -46,9 +46,7 @@ def login_required(endpoint: Any = None, /) -> Any:
 
     @wraps(endpoint)
     async def guarded(*args: Any, **kwargs: Any) -> Any:
-        connection = next((arg for arg in (*args, *kwargs.values()) if isinstance(arg, HTTPConnection)), None)
-        if connection is None:
-            raise TypeError(f"{endpoint.__qualname__} has no request or websocket to judge by")
+        connection = _connection(endpoint, (*args, *kwargs.values()))
         refused = seat_of(connection.scope).refusal()
         if refused is not None:
             return await _refuse(connection, refused)
@@ -59,26 +57,33 @@ def login_required(endpoint: Any = None, /) -> Any:
     return guarded
 
 
+def _connection(endpoint: Callable[..., Any], arguments: tuple[Any, ...]) -> HTTPConnection[Any]:
+    for argument in arguments:
+        if isinstance(argument, HTTPConnection):
+            return argument  # pyright: ignore[reportUnknownVariableType]  the class is generic in its state
+    raise TypeError(f"{endpoint.__qualname__} has no request or websocket to judge by")
+
+
 def _guard_class(endpoint: type[Any]) -> type[Any]:
     if not issubclass(endpoint, HTTPEndpoint | WebSocketEndpoint):
         raise TypeError(f"{endpoint.__qualname__} is neither an HTTPEndpoint nor a WebSocketEndpoint")
+    unguarded = cast("Callable[[Any], Awaitable[None]]", cast("Any", endpoint).dispatch)
 
-    class Guarded(endpoint):  # type: ignore[misc]  # the class is only known when it is decorated
-        async def dispatch(self) -> None:
-            refused = seat_of(self.scope).refusal()
-            if refused is None:
-                await super().dispatch()
-            elif issubclass(endpoint, WebSocketEndpoint):
-                await WebSocket(self.scope, self.receive, self.send).close(POLICY_VIOLATION, "login_required")
-            else:
-                await _response(refused)(self.scope, self.receive, self.send)
+    @wraps(unguarded)
+    async def dispatch(self: Any) -> None:
+        refused = seat_of(self.scope).refusal()
+        if refused is None:
+            await unguarded(self)
+        elif isinstance(self, WebSocketEndpoint):
+            await WebSocket(self.scope, self.receive, self.send).close(POLICY_VIOLATION, "login_required")
+        else:
+            await _response(refused)(self.scope, self.receive, self.send)
 
-    Guarded.__name__, Guarded.__qualname__ = endpoint.__name__, endpoint.__qualname__
-    Guarded.__module__, Guarded.__doc__ = endpoint.__module__, endpoint.__doc__
-    return cast("type[Any]", Guarded)
+    endpoint.dispatch = dispatch  # type: ignore[method-assign]  # the class is guarded wherever it is routed
+    return endpoint
 
 
-async def _refuse(connection: HTTPConnection, refused: Answer) -> Response | None:
+async def _refuse(connection: HTTPConnection[Any], refused: Answer) -> Response | None:
     if isinstance(connection, WebSocket):
         await connection.close(POLICY_VIOLATION, "login_required")
         return None

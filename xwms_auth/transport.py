@@ -13,10 +13,10 @@ import ssl
 import threading
 import time
 import weakref
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import anyio.lowlevel
@@ -26,6 +26,7 @@ import truststore
 from .config import XWMSConfig
 from .effects import ApiCall, Reply
 from .errors import APIError, BadAnswer, Timeout, Unreachable
+from .framing import Tap
 from .wire import MAX_BODY
 
 MAX_CONNECTIONS = 64
@@ -153,7 +154,7 @@ class HTTPTransport(_Calls):
                     ssl_context=tls_context(),
                     max_connections=MAX_CONNECTIONS,
                     keepalive_expiry=KEEPALIVE,
-                    network_backend=_DeadlineBackend(),
+                    network_backend=_Backend(),
                 )
                 # The application that this serves has no end of its own to close the pool at.
                 weakref.finalize(self, self._pool.close)
@@ -170,41 +171,44 @@ class HTTPTransport(_Calls):
 _deadline: ContextVar[float] = ContextVar("xwms_auth_deadline")
 
 
-def _remaining(_timeout: float | None) -> float:
+def _remaining() -> float:
     """Seconds until the current call's deadline; every wait of the pool gets what is left of it."""
-    return max(0.001, _deadline.get() - time.monotonic())
+    left = _deadline.get() - time.monotonic()
+    if left <= 0:
+        raise httpcore2.ReadTimeout
+    return left
 
 
-class _DeadlineStream(httpcore2.NetworkStream):
+class _Stream(httpcore2.NetworkStream):
     """A connection whose every read and write has only what is left of the call's time."""
 
     def __init__(self, stream: httpcore2.NetworkStream) -> None:
         self._stream = stream
+        self._tap = Tap()
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._in_time(self._stream.read(max_bytes, _remaining(timeout)))
+        data = self._stream.read(max_bytes, _remaining())
+        self._tap.came(data)
+        return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, _remaining(timeout))
+        self._tap.asked()
+        self._stream.write(buffer, _remaining())
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore2.NetworkStream:
-        return _DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, _remaining(timeout)))
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, _remaining()))
 
     def close(self) -> None:
         self._stream.close()
 
     def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-    def _in_time(self, data: bytes) -> bytes:
-        if time.monotonic() > _deadline.get():
-            raise httpcore2.ReadTimeout
-        return data
+        # The pool asks this before it uses an idle connection, and gives up one that has something to say.
+        return (info == "is_readable" and not self._tap.exact) or self._stream.get_extra_info(info)
 
 
-class _DeadlineBackend(httpcore2.NetworkBackend):
+class _Backend(httpcore2.NetworkBackend):
     def __init__(self) -> None:
         self._sockets = httpcore2.SyncBackend()
 
@@ -216,8 +220,50 @@ class _DeadlineBackend(httpcore2.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.NetworkStream:
-        stream = self._sockets.connect_tcp(host, port, _remaining(timeout), local_address, socket_options)
-        return _DeadlineStream(stream)
+        return _Stream(self._sockets.connect_tcp(host, port, _remaining(), local_address, socket_options))
+
+
+class _AsyncStream(httpcore2.AsyncNetworkStream):
+    """A connection that knows whether it may be used again."""
+
+    def __init__(self, stream: httpcore2.AsyncNetworkStream) -> None:
+        self._stream = stream
+        self._tap = Tap()
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        data = await self._stream.read(max_bytes, timeout)
+        self._tap.came(data)
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._tap.asked()
+        await self._stream.write(buffer, timeout)
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore2.AsyncNetworkStream:
+        return _AsyncStream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    def get_extra_info(self, info: str) -> Any:
+        return (info == "is_readable" and not self._tap.exact) or self._stream.get_extra_info(info)
+
+
+class _AsyncBackend(httpcore2.AsyncNetworkBackend):
+    def __init__(self) -> None:
+        self._sockets = cast("httpcore2.AsyncNetworkBackend", httpcore2.AnyIOBackend())
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        return _AsyncStream(await self._sockets.connect_tcp(host, port, timeout, local_address, socket_options))
 
 
 class AsyncHTTPTransport(_Calls):
@@ -267,7 +313,7 @@ class AsyncHTTPTransport(_Calls):
             return _failure(fault, call)
 
     @asynccontextmanager
-    async def _pool_for_call(self) -> AsyncIterator[httpcore2.AsyncConnectionPool]:
+    async def _pool_for_call(self) -> AsyncGenerator[httpcore2.AsyncConnectionPool]:
         if not self._keep:
             async with self._new_pool() as pool:
                 yield pool
@@ -282,7 +328,10 @@ class AsyncHTTPTransport(_Calls):
         if self._tls is None:
             self._tls = tls_context()
         return httpcore2.AsyncConnectionPool(
-            ssl_context=self._tls, max_connections=MAX_CONNECTIONS, keepalive_expiry=KEEPALIVE
+            ssl_context=self._tls,
+            max_connections=MAX_CONNECTIONS,
+            keepalive_expiry=KEEPALIVE,
+            network_backend=_AsyncBackend(),
         )
 
     def keep_connections(self) -> None:

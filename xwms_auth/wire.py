@@ -9,11 +9,10 @@ Must not: send anything, and must not let XWMS's own words out except redacted, 
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 from .effects import ApiCall, Reply
 from .errors import (
@@ -34,9 +33,17 @@ MIN_TOKEN, MAX_TOKEN = 8, 4096
 """Characters. Shorter could be guessed, longer is not a token in an address."""
 
 _TOKEN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~+/=|:")
-_MAX_MESSAGE = 200
-# Long runs, and shorter ones with a digit in them, may be tokens, secrets or personal data.
-_REVEALING = re.compile(r"\S*[@]\S*|\S{20,}|\S*\d\S*")
+_MAX_WORDS = 30
+# What a message of XWMS's may say in a log. Any other word could be a token, a secret or a person.
+_WORDS = frozenset(
+    """
+    a active address allowed already an and api approved are at been by client code credential credentials
+    disabled does domain error exist expired field for found had has header headers host id in inactive incorrect
+    invalid ip is it linked list live login match method missing mode must no not of on or permission provided
+    redirect registered request required restricted revoked scope secret server string test that the this to token
+    too uri url used valid was with wrong x xwms you your
+    """.split()
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +97,9 @@ def _post(path: str, body: Mapping[str, str]) -> ApiCall:
 
 def read_info(reply: Reply) -> Info:
     """Read the answer to `info`."""
-    data = _data(reply, refused=BadAnswer)
-    application, api = _object(data.get("application")), _object(data.get("api"))
-    endpoints = {key: value for key, value in _object(api.get("endpoints")).items() if isinstance(value, str)}
+    said = _said(reply, refused=BadAnswer)
+    application, api = _object(said.data, "application"), _object(said.data, "api")
+    endpoints = {key: value for key, value in _object(api, "endpoints").items() if isinstance(value, str)}
     return Info(
         name=_string(application.get("name")),
         version=_string(application.get("version")),
@@ -105,14 +112,14 @@ def read_info(reply: Reply) -> Info:
 
 def read_ticket(reply: Reply, *, client_id: str) -> LoginTicket:
     """Read the answer to `sign-token`."""
-    envelope = _envelope(reply)
-    data = _data(reply, refused=BadAnswer)
+    said = _said(reply, refused=BadAnswer)
+    data = said.data
     _require_echo(data, "client_id", client_id)
     token = data.get("token")
     if not isinstance(token, str) or not is_plausible_token(token):
         raise BadAnswer("sign-token gave no usable token")
     # Documented at data.url; XWMS's SDKs accept the two other places.
-    url = next((u for u in (data.get("url"), data.get("redirect_url"), envelope.get("redirect_url")) if u), None)
+    url = data.get("url") or data.get("redirect_url") or said.envelope.get("redirect_url")
     if not isinstance(url, str):
         raise BadAnswer("sign-token gave no url")
     return LoginTicket(token=token, url=url, expires_at=_moment(data.get("expires_at")))
@@ -120,11 +127,11 @@ def read_ticket(reply: Reply, *, client_id: str) -> LoginTicket:
 
 def read_user(reply: Reply, *, token: str, client_id: str, issuer: str) -> User:
     """Read the answer to `sign-token-verify`."""
-    data = _data(reply, refused=TokenRejected)
+    data = _said(reply, refused=TokenRejected).data
     # Where XWMS repeats what it was asked, it must be what we asked: an answer to somebody else's call is no answer.
     _require_echo(data, "token", token)
     _require_echo(data, "client_id", client_id)
-    person = _object(data["user"]) if isinstance(data.get("user"), Mapping) else data
+    person = _object(data, "user") or data
     try:
         return User.parse(person, issuer=issuer)
     except ValueError as fault:
@@ -132,30 +139,54 @@ def read_user(reply: Reply, *, token: str, client_id: str, issuer: str) -> User:
     raise BadAnswer(cause)
 
 
-def _require_echo(data: Mapping[str, Any], name: str, expected: str) -> None:
+class _Object(dict[str, Any]):
+    """A JSON object of XWMS's. A crash report that prints local variables must not print what may quote our headers."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} fields>"
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """A successful answer."""
+
+    envelope: _Object
+    data: _Object
+
+
+def _require_echo(data: _Object, name: str, expected: str) -> None:
     if data.get(name) is not None and str(data[name]) != expected:
         raise BadAnswer(f"the answer is for another {name}")
 
 
-def _data(reply: Reply, *, refused: type[APIError]) -> Mapping[str, Any]:
-    """The `data` of a successful answer. `refused` is what an error means that says no more than no."""
+def _said(reply: Reply, *, refused: type[APIError]) -> _Said:
+    """What a successful answer said. `refused` is what an error means that says no more than no."""
+    outcome = _judge(reply, refused)
+    if isinstance(outcome, APIError):
+        raise outcome
+    return outcome
+
+
+def _judge(reply: Reply, refused: type[APIError]) -> _Said | APIError:
     if reply.status in (429, 502, 503, 504):
-        raise Unreachable(f"XWMS answered {reply.status}", upstream_status=reply.status)
+        return Unreachable(f"XWMS answered {reply.status}", upstream_status=reply.status)
     if reply.status != 200 and not 400 <= reply.status < 500:
-        raise BadAnswer(f"XWMS answered {reply.status}", upstream_status=reply.status)
+        return BadAnswer(f"XWMS answered {reply.status}", upstream_status=reply.status)
     envelope = _envelope(reply)
+    if isinstance(envelope, APIError):
+        return envelope
     # Both must agree: a 200 that says error is an error, and a 400 that says success is nonsense.
     if envelope.get("status") == "error":
-        _refuse(reply.status, envelope.get("message"), refused)
+        return _refusal(reply.status, envelope.get("message"), refused)
     if reply.status != 200 or envelope.get("status") != "success":
-        raise BadAnswer("HTTP status and envelope contradict each other", upstream_status=reply.status)
+        return BadAnswer("HTTP status and envelope contradict each other", upstream_status=reply.status)
     data = envelope.get("data")
-    if not isinstance(data, Mapping):
-        raise BadAnswer("the answer has no data object")
-    return cast("Mapping[str, Any]", data)
+    if not isinstance(data, _Object):
+        return BadAnswer("the answer has no data object")
+    return _Said(envelope, data)
 
 
-def _refuse(status: int, message: object, refused: type[APIError]) -> NoReturn:
+def _refusal(status: int, message: object, refused: type[APIError]) -> APIError:
     """Tell XWMS's refusals apart. Neither codes nor texts are documented, so both are only hints."""
     said = message.lower() if isinstance(message, str) else ""
     error = refused
@@ -167,20 +198,21 @@ def _refuse(status: int, message: object, refused: type[APIError]) -> NoReturn:
         refused is BadAnswer and status in (401, 403)
     ):
         error = CredentialsRejected
-    raise error(f"XWMS answered {status}: {redact(message)}", upstream_status=status)
+    return error(f"XWMS answered {status}: {redact(message)}", upstream_status=status)
 
 
 def redact(message: object) -> str:
-    """Make a message of XWMS's fit for a log: short, one line, without what could be a token, a secret or a person."""
+    """Make a message of XWMS's fit for a log: one line of words that cannot be a token, a secret or a person."""
     if not isinstance(message, str):
         return "no message"
-    line = "".join(char if char.isprintable() else " " for char in message[: 4 * _MAX_MESSAGE])
-    return _REVEALING.sub("…", line)[:_MAX_MESSAGE]
+    words = message[:1000].replace("-", " ").split()[:_MAX_WORDS]
+    known = [word if word.strip(".,:;!?\"'()").lower() in _WORDS else "…" for word in words]
+    return " ".join(known) or "no message"
 
 
-def _envelope(reply: Reply) -> Mapping[str, Any]:
+def _envelope(reply: Reply) -> _Object | APIError:
     if reply.content_type.partition(";")[0].strip().lower() != "application/json":
-        raise BadAnswer("the answer is not application/json", upstream_status=reply.status)
+        return BadAnswer("the answer is not application/json", upstream_status=reply.status)
     try:
         # Decoded here because json.loads would guess UTF-16 and UTF-32 from the bytes.
         parsed: object = json.loads(
@@ -191,14 +223,14 @@ def _envelope(reply: Reply) -> Mapping[str, Any]:
         )
     except (ValueError, RecursionError):
         parsed = None
-    if not isinstance(parsed, Mapping):
-        raise BadAnswer("the answer is not a JSON object", upstream_status=reply.status)
-    return cast("Mapping[str, Any]", parsed)
+    if not isinstance(parsed, _Object):
+        return BadAnswer("the answer is not a JSON object", upstream_status=reply.status)
+    return parsed
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, Any]]) -> _Object:
     # Python keeps the last of two equal keys, others the first: an answer read in two ways is refused.
-    made = dict(pairs)
+    made = _Object(pairs)
     if len(made) != len(pairs):
         raise ValueError("duplicate keys")
     return made
@@ -215,8 +247,9 @@ def _finite(text: str) -> float:
     return number
 
 
-def _object(value: object) -> Mapping[str, Any]:
-    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
+def _object(parent: _Object, name: str) -> _Object:
+    value = parent.get(name)
+    return value if isinstance(value, _Object) else _Object()
 
 
 def _string(value: object) -> str | None:
@@ -225,8 +258,10 @@ def _string(value: object) -> str | None:
 
 def _moment(value: object) -> int | None:
     """An ISO 8601 time in seconds since 1970; one without a zone is UTC. None for anything else."""
+    if not isinstance(value, str):
+        return None
     try:
-        moment = datetime.fromisoformat(cast("str", value))
+        moment = datetime.fromisoformat(value)
         return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
-    except (TypeError, ValueError, OverflowError):
+    except (ValueError, OverflowError):
         return None

@@ -31,6 +31,7 @@ def app_process(target: str, *, port: int, environ: Mapping[str, str]) -> Genera
         [sys.executable, "-m", "xwms_auth.cli.app_process", target, str(port)],
         env=dict(environ),
         stdin=subprocess.PIPE,  # nothing is ever written: it closes when we end, however we end
+        stdout=2,  # standard output is the command's own; what the app prints goes where its log goes
         start_new_session=True,  # the terminal's Ctrl-C is for us; we tell the app
     )
     try:

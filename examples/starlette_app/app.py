@@ -1,0 +1,165 @@
+"""A small support desk: anybody reads the answers; whoever logs in with XWMS opens tickets and sees their own."""
+
+import os
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import URL, Select, String, Text, create_engine, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.templating import Jinja2Templates
+
+from xwms_auth.starlette import XWMSAuthMiddleware, current_user, login_required
+
+SUBJECT_MAX = 120
+MESSAGE_MAX = 4000
+FORM_MAX = 64 * 1024  # bytes of one field
+
+HERE = Path(__file__).parent
+templates = Jinja2Templates(
+    HERE / "templates", context_processors=[lambda request: {"current_user": current_user(request)}]
+)
+
+
+# --- what is kept ---
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Question(Base):
+    __tablename__ = "questions"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    question: Mapped[str] = mapped_column(Text)
+    answer: Mapped[str] = mapped_column(Text)
+
+
+class Ticket(Base):
+    __tablename__ = "tickets"
+
+    # Random, so that its address tells nobody how many tickets there are.
+    id: Mapped[str] = mapped_column(String(16), primary_key=True, default=lambda: secrets.token_hex(8))
+    # Who opened it: always this pair, never the e-mail address, which two people can share and which can change hands.
+    issuer: Mapped[str] = mapped_column(String(255), index=True)
+    sub: Mapped[str] = mapped_column(String(255), index=True)
+    subject: Mapped[str] = mapped_column(String(SUBJECT_MAX))
+    message: Mapped[str] = mapped_column(Text)
+    opened_at: Mapped[datetime] = mapped_column(default=lambda: datetime.now(UTC))
+
+
+QUESTIONS = {
+    "Do I need an account to read this page?": "No. Everybody can read the questions and the answers.",
+    "How do I ask something that is not here?": "Log in with XWMS and open a ticket. A few sentences are enough.",
+    "Who can see my tickets?": "You and the people who answer them. Others cannot, not even with the address.",
+    "Do you get to see my password?": "No. You log in at XWMS, which then only tells us who you are.",
+    "What should I write in a ticket?": "What you did, what you expected, and what happened. No passwords, please.",
+}
+
+database = os.environ.get("SUPPORT_DESK_DB") or str(HERE / "support-desk.sqlite3")
+engine = create_engine(URL.create("sqlite", database=database))
+
+Base.metadata.create_all(engine)
+with Session(engine) as db:
+    if db.scalar(select(Question)) is None:
+        db.add_all(Question(question=question, answer=answer) for question, answer in QUESTIONS.items())
+        db.commit()
+
+
+def own_tickets() -> Select[Ticket]:
+    mine = (Ticket.issuer == current_user.issuer, Ticket.sub == current_user.sub)
+    return select(Ticket).where(*mine).order_by(Ticket.opened_at.desc())
+
+
+def save_ticket(subject: str, message: str) -> str:
+    with Session(engine) as db:
+        opened = Ticket(issuer=current_user.issuer, sub=current_user.sub, subject=subject, message=message)
+        db.add(opened)
+        db.commit()
+        return opened.id
+
+
+# --- what is shown ---
+# With a plain `def` Starlette runs an endpoint in a thread, where waiting for the database stops nobody else.
+
+
+def home(request: Request) -> Response:
+    with Session(engine) as db:
+        questions = db.scalars(select(Question).order_by(Question.id)).all()
+    return templates.TemplateResponse(request, "home.html", {"questions": questions})
+
+
+@login_required
+def tickets(request: Request) -> Response:
+    with Session(engine) as db:
+        return templates.TemplateResponse(request, "tickets.html", {"tickets": db.scalars(own_tickets()).all()})
+
+
+@login_required
+def new_ticket(request: Request) -> Response:
+    return ticket_form(request)
+
+
+@login_required
+def ticket(request: Request) -> Response:
+    with Session(engine) as db:
+        # Asked of their own tickets only: somebody else's is as unknown as one that never was.
+        found = db.scalar(own_tickets().where(Ticket.id == request.path_params["ticket_id"]))
+    if found is None:
+        raise HTTPException(404)
+    return templates.TemplateResponse(request, "ticket.html", {"ticket": found})
+
+
+@login_required
+async def open_ticket(request: Request) -> Response:
+    # The session cookie is SameSite=Lax, so a form on another site comes without it and ends at the login. A sibling
+    # subdomain (or another port of localhost) is the same *site*, though; the browser says which of them is asking.
+    if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+        raise HTTPException(403)
+    async with request.form(max_files=0, max_fields=2, max_part_size=FORM_MAX) as form:
+        subject = " ".join(str(form.get("subject", "")).split())
+        message = str(form.get("message", "")).replace("\r\n", "\n").strip()
+    faults: dict[str, str] = {}
+    if not 1 <= len(subject) <= SUBJECT_MAX:
+        faults["subject"] = f"Please give your ticket a subject of at most {SUBJECT_MAX} characters."
+    if not 1 <= len(message) <= MESSAGE_MAX:
+        faults["message"] = f"Please write a message of at most {MESSAGE_MAX} characters."
+    if faults:
+        return ticket_form(request, subject=subject, message=message, faults=faults)
+    # 303, so that reloading the next page does not send the form again.
+    return RedirectResponse(f"/tickets/{await run_in_threadpool(save_ticket, subject, message)}", 303)
+
+
+def ticket_form(
+    request: Request, *, subject: str = "", message: str = "", faults: dict[str, str] | None = None
+) -> Response:
+    limits = {"subject_max": SUBJECT_MAX, "message_max": MESSAGE_MAX}
+    context = {"subject": subject, "message": message, "faults": faults or {}, **limits}
+    return templates.TemplateResponse(request, "new_ticket.html", context, 422 if faults else 200)
+
+
+def not_found(request: Request, _error: Exception) -> Response:
+    return templates.TemplateResponse(request, "not_found.html", status_code=404)
+
+
+app = Starlette(
+    routes=[
+        Route("/", home),
+        Route("/tickets", tickets),
+        Route("/tickets", open_ticket, methods=["POST"]),
+        Route("/tickets/new", new_ticket),
+        Route("/tickets/{ticket_id}", ticket),
+        Mount("/static", StaticFiles(directory=HERE / "static")),
+    ],
+    middleware=[Middleware(XWMSAuthMiddleware)],  # reads the XWMS_... variables of the environment
+    exception_handlers={404: not_found},
+)

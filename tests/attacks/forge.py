@@ -1,0 +1,65 @@
+"""Cookies made by hand, by somebody who has the key: what an older version, or a thief of the key, could bring.
+
+Made with itsdangerous and cryptography alone, from the documented form (salt `xwms-auth/1/PURPOSE/CLIENT@API`), so that
+no mistake is shared with the package.
+"""
+
+import base64
+import hashlib
+import json
+from typing import Any
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from itsdangerous import Signer
+
+from tests.edges import Site
+
+KEY = "K3y-for-tests-0123456789-abcdefghij"  # FakeXWMS.options()
+LOGIN, SESSION = "login/sign-token", "session"
+NONCE = b"0123456789ab"
+
+
+def salt_of(site: Site, purpose: str) -> str:
+    return f"xwms-auth/1/{purpose}/{site.config.client_id}@{site.config.api_url}"
+
+
+def base64url(data: bytes) -> bytes:
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+
+def signed(site: Site, payload: bytes, purpose: str = LOGIN, *, key: str = KEY, **changes: Any) -> str:
+    """Sign a payload as the package does; `changes` are for the signer."""
+    options = {"salt": salt_of(site, purpose), "key_derivation": "hmac", "digest_method": hashlib.sha256}
+    return Signer(key, **{**options, **changes}).sign(payload).decode("latin-1")
+
+
+def login_cookie(site: Site, value: object, **changes: Any) -> str:
+    """A pending-logins cookie that holds any value."""
+    return signed(site, base64url(json.dumps(value).encode()), **changes)
+
+
+def sealed(site: Site, plain: bytes, *, key: str = KEY) -> bytes:
+    """Encrypt as the cookie store does: AES-256-GCM under a key of HKDF-SHA256, the salt as info and as AAD."""
+    purpose = salt_of(site, SESSION).encode()
+    aes = AESGCM(HKDF(SHA256(), length=32, salt=None, info=purpose).derive(key.encode()))
+    return base64url(NONCE + aes.encrypt(NONCE, plain, purpose))
+
+
+def session_cookie(site: Site, plain: bytes, *, key: str = KEY, **changes: Any) -> str:
+    """A session cookie that holds any bytes."""
+    return signed(site, sealed(site, plain, key=key), SESSION, key=key, **changes)
+
+
+def digest(text: str) -> str:
+    return base64url(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def pending(site: Site, token: str, **changes: object) -> list[object]:
+    """One pending login of this site for a token, in the order of the cookie's fields."""
+    now = int(site.clock.now)
+    uri = digest(site.config.registered[0].uri)[:16]
+    entry: dict[str, object] = {"id": "a-login", "token": digest(token), "next": "/hello", "uri": uri}
+    entry |= {"started_at": now, "expires_at": now + 600, "here": True}
+    return list({**entry, **changes}.values())

@@ -1,0 +1,475 @@
+"""Login CSRF: somebody else's login must not end in this browser (RFC 6749 10.12, RFC 9700 4.7).
+
+Knows: what pages of other sites, mails and link scanners can make a browser send.
+Must not: look inside the package; every attack is a request, every verdict an answer.
+"""
+
+import dataclasses
+import inspect
+
+import pytest
+
+import xwms_auth.asgi
+import xwms_auth.flask
+from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, FROM_SIBLING, LOGIN, NAVIGATION, PROGRAM, TYPED
+from xwms_auth import XWMSConfig
+from xwms_auth.tokens import Signed
+
+BOTH_STORES = pytest.mark.parametrize("store", ["cookie", "memory://"])
+EVERY_MODE = pytest.mark.parametrize("mode", ["either", "same", "fresh"])
+NOT_A_PERSONS_CLICK = (
+    {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"},
+    {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "script"},
+    {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "empty"},
+    {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"},
+    {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"},
+    {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "frame"},
+    {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "embed"},
+    {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "object"},
+    {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "fencedframe"},
+    {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": ""},
+    {"Sec-Fetch-Mode": "nested-navigate", "Sec-Fetch-Dest": "document"},
+    {"Sec-Fetch-Mode": "websocket", "Sec-Fetch-Dest": "websocket"},
+    {"Sec-Fetch-Mode": "navigate, no-cors", "Sec-Fetch-Dest": "document"},
+    {"Sec-Fetch-Dest": "image"},
+    {"Sec-Fetch-Mode": "no-cors"},
+    {**NAVIGATION, "Sec-Purpose": "prefetch"},
+    {**NAVIGATION, "Sec-Purpose": "prefetch;prerender"},
+    {**NAVIGATION, "Sec-Purpose": "prefetch;anonymous-client-ip"},
+    {**NAVIGATION, "Purpose": "prefetch"},
+)
+
+
+def given(answer, name):
+    """The value that the answer gives this cookie: "" takes it away, None leaves it alone."""
+    lines = [line for line in answer.headers.get_list("set-cookie") if line.startswith(f"{name}=")]
+    assert len(lines) <= 1
+    return lines[0].partition("=")[2].partition(";")[0] if lines else None
+
+
+def come_back_with(site, token, login_cookie, headers=FROM_ELSEWHERE):
+    """The callback with a login cookie of the test's choice, which no jar has touched."""
+    cookies = [] if login_cookie is None else [("Cookie", f"{site.login_cookie}={login_cookie}")]
+    return site.raw(CALLBACK, query=f"token={token}", headers=[*headers.items(), *cookies])
+
+
+def site_of_mode(make_site, mode, **options):
+    """A site in this mode over an XWMS that behaves so."""
+    return make_site("fresh" if mode == "fresh" else "same", callback_token=mode, **options)
+
+
+@BOTH_STORES
+@EVERY_MODE
+def test_a_login_of_somebody_else_is_refused_and_its_token_spent(make_site, mode, store):
+    """LC-01"""
+    site = site_of_mode(make_site, mode, session_store=store)
+    victim, attacker = site.browser(), site.browser()
+    token = site.fx.approve(attacker.start())
+    lured = victim.come_back(token)
+    assert lured.status_code == 400
+    assert "login_not_started" in lured.text
+    assert given(lured, site.session_cookie) is None
+    assert victim.who() is None
+    assert site.fx.calls("sign-token-verify") == 1
+    assert attacker.come_back(token).status_code == 401
+    assert attacker.who() is None
+
+
+@pytest.mark.parametrize("headers", [TYPED, NAVIGATION, PROGRAM], ids=["typed", "old browser", "program"])
+def test_it_is_refused_however_the_address_was_opened(site, headers):
+    """LC-01: from a mail, in a browser without Fetch Metadata, by a program."""
+    attacker = site.browser()
+    token = site.fx.approve(attacker.start())
+    victim = site.browser()
+    assert victim.come_back(token, headers).status_code == 400
+    assert victim.who() is None
+    assert attacker.come_back(token).status_code == 401
+
+
+def _altered(site, value):
+    """Login cookies that were nearly made by us: the value is that of an honest one."""
+    payload, _, signature = value.rpartition(".")
+    config = site.config
+    audience = f"{config.client_id}@{config.issuer}"
+    honest = Signed(config.session_keys, purpose="login/sign-token", audience=audience)
+    logins = honest.loads(value)
+    assert logins, "the honest value must open, or the altered ones prove nothing"
+    yield from (None, "", "0", "1", "null", "undefined", "[]", "true", ".", '""', payload, f"{payload}.")
+    yield f"{payload}.{signature[::-1]}"
+    yield f"{payload}.{signature[:-1]}"
+    yield f'"{value}"'
+    yield f"{value} "[:-1] + "="
+    for purpose in ("session", "login", "login/", "login/oauth2", "logout-form", ""):
+        yield Signed(config.session_keys, purpose=purpose, audience=audience).dumps(logins)
+    for other in ("", "fx-client", f"other-client@{config.issuer}", f"{config.client_id}@https://xwms.nl/api/"):
+        yield Signed(config.session_keys, purpose="login/sign-token", audience=other).dumps(logins)
+
+
+@EVERY_MODE
+def test_what_is_nearly_a_login_cookie_is_none(make_site, mode):
+    """LC-02, LC-10: missing, empty, unsigned, of another purpose, flow, client or XWMS."""
+    site = site_of_mode(make_site, mode)
+    browser = site.browser()
+    token = site.fx.approve(browser.start())
+    for cookie in _altered(site, browser.cookies()[site.login_cookie]):
+        for sent in (token, "", "null", "0"):
+            site.clock.advance(0.01)
+            refused = come_back_with(site, sent, cookie)
+            assert refused.status_code == 400, cookie
+            assert given(refused, site.session_cookie) is None
+        bare = site.raw(CALLBACK, headers=[*FROM_ELSEWHERE.items(), ("Cookie", f"{site.login_cookie}={cookie}")])
+        assert bare.status_code == 400
+
+
+def test_no_option_switches_the_binding_off():
+    """LC-03"""
+    names = {field.name for field in dataclasses.fields(XWMSConfig) if field.init}
+    suspicious = ("state", "csrf", "bind", "pending", "verify", "check", "origin_check", "disable", "skip")
+    assert [name for name in names if any(word in name for word in suspicious)] == []
+    assert [field.name for field in dataclasses.fields(XWMSConfig) if field.init and field.default is False] == [
+        "insecure_allow_http"
+    ]
+    for edge in (xwms_auth.flask.XWMSAuth, xwms_auth.asgi.XWMSAuthMiddleware):
+        assert set(inspect.signature(edge).parameters) == {"app", "config", "clock"}
+
+
+@pytest.mark.parametrize("mode", ["either", "fresh"])
+@pytest.mark.parametrize("headers", [FROM_ELSEWHERE, FROM_SIBLING], ids=["cross-site", "same-site"])
+def test_a_login_that_another_site_began_in_this_browser_needs_a_click(make_site, mode, headers):
+    """LC-04"""
+    site = site_of_mode(make_site, mode)
+    victim, attacker = site.browser(), site.browser()
+    page = victim.get(LOGIN, headers)
+    assert page.status_code == 200
+    assert "<form" in page.text
+    assert page.headers.get_list("set-cookie") == []
+    assert site.fx.calls("sign-token") == 0
+    token = site.fx.approve(attacker.start())
+    assert victim.come_back(token).status_code == 400
+    assert victim.who() is None
+
+
+@pytest.mark.parametrize("headers", [FROM_HERE, TYPED], ids=["same-origin", "none"])
+def test_a_login_that_began_here_needs_none(site, headers):
+    """LC-04"""
+    assert site.browser().get(LOGIN, headers).status_code == 302
+
+
+@pytest.mark.parametrize("headers", [FROM_ELSEWHERE, FROM_SIBLING, FROM_HERE])
+def test_where_the_token_tells_a_prepared_login_does_not_take_another_token(make_site, headers):
+    """LC-04: with `same` no click is needed, because the attacker cannot bring the token of the prepared login."""
+    site = make_site(callback_token="same")
+    victim, attacker = site.browser(), site.browser()
+    prepared = victim.start(headers=headers)
+    stolen = site.fx.approve(attacker.start(), sub="attacker")
+    lured = victim.come_back(stolen)
+    assert lured.status_code == 401
+    assert "token_rejected" in lured.text
+    assert given(lured, site.login_cookie) == ""
+    assert victim.who() is None
+    assert attacker.come_back(stolen).status_code == 401
+    assert victim.come_back(site.fx.approve(prepared)).status_code == 400
+
+
+def test_a_login_prepared_under_same_does_not_count_under_either(make_site):
+    """LC-04: the operator loosens the setting while a login that another site began is on its way."""
+    site = make_site(callback_token="same")
+    victim = site.browser()
+    victim.start(headers=FROM_ELSEWHERE)
+    cookie = victim.cookies()[site.login_cookie]
+    looser = site.restarted(callback_token="either")
+    token = site.fx.approve(looser.browser().start(), sub="attacker")
+    refused = come_back_with(looser, token, cookie)
+    assert refused.status_code == 401
+    assert given(refused, site.session_cookie) is None
+
+
+@pytest.mark.parametrize("headers", [FROM_ELSEWHERE, FROM_SIBLING])
+def test_a_detour_over_a_protected_page_needs_the_click_too(site, browser, headers):
+    """LC-05"""
+    detour = browser.get("/private?a=1", headers)
+    assert detour.status_code == 302
+    assert browser.get(detour.headers["location"], headers).status_code == 200
+    assert site.fx.requests == []
+
+
+@pytest.mark.parametrize("value", ["", "SAME-ORIGIN", "None", "null", "same-origin, cross-site", "none,none", "same"])
+def test_an_odd_sec_fetch_site_is_not_taken_for_ours(site, browser, value):
+    """LC-04: whatever is not exactly `same-origin` or `none` is somebody else's."""
+    headers = {**NAVIGATION, "Sec-Fetch-Site": value, "Origin": site.origin, "Referer": f"{site.origin}/"}
+    assert browser.get(LOGIN, headers).status_code == 200
+    assert browser.post(LOGIN, headers).status_code == 403
+    assert site.fx.requests == []
+
+
+def test_two_sec_fetch_site_headers_are_not_taken_for_ours(site):
+    """LC-04"""
+    twice = [*NAVIGATION.items(), ("Sec-Fetch-Site", "none"), ("Sec-Fetch-Site", "cross-site")]
+    assert site.raw(LOGIN, headers=twice).status_code == 200
+    assert site.raw(LOGIN, method="POST", headers=twice).status_code == 403
+    assert site.fx.requests == []
+
+
+@pytest.mark.parametrize("referer", ["https://evil.example/", "http://app.example/", "https://app.example.evil.example/", "null", "x"])  # fmt: skip  # noqa: E501
+def test_without_fetch_metadata_the_referer_tells(site, browser, referer):
+    """LC-04, in a browser too old for Fetch Metadata."""
+    assert browser.get(LOGIN, {"Accept": "text/html", "Referer": referer}).status_code == 200
+    assert site.fx.requests == []
+    assert browser.get(LOGIN, {"Accept": "text/html", "Referer": f"{site.origin}/page"}).status_code == 302
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        FROM_ELSEWHERE,
+        FROM_SIBLING,
+        TYPED,
+        NAVIGATION,
+        {**FROM_ELSEWHERE, "Origin": "https://app.example"},
+        {**FROM_HERE, "Origin": "https://evil.example"},
+        {**FROM_HERE, "Origin": "https://app.example.evil.example"},
+        {**NAVIGATION, "Origin": "null"},
+        {**NAVIGATION, "Origin": "http://app.example"},
+        {**NAVIGATION, "Origin": "https://app.example, https://evil.example"},
+        {**NAVIGATION, "Referer": "https://app.example/xwms/auth"},
+        {**NAVIGATION, "HX-Request": "true"},
+    ],
+)
+def test_the_click_cannot_be_posted_by_another_site(site, browser, headers):
+    """LC-04: the confirmation is a form, and another site can post a form."""
+    answer = browser.post(f"{LOGIN}?next=/hello", headers, data={"next": "/hello", "confirmed": "1"})
+    assert answer.status_code == 403
+    assert answer.headers.get_list("set-cookie") == []
+    assert site.fx.requests == []
+
+
+def test_a_posted_click_takes_next_by_the_same_rule(site, browser):
+    """LC-04, OR-03"""
+    own = {**FROM_HERE, "Origin": "null"}
+    for next_ in ("//evil.example", "https://evil.example/", "/\\evil.example", "/xwms/auth", "/xwms/logout"):
+        answer = browser.post(LOGIN, own, params={"next": next_}, data={"next": "//evil.example"})
+        assert answer.status_code == 302
+        token = site.fx.approve(answer.headers["location"].rpartition("/")[2])
+        assert browser.come_back(token).headers["location"] == "/"
+        browser.log_out()
+
+
+@pytest.mark.parametrize("headers", NOT_A_PERSONS_CLICK)
+@pytest.mark.parametrize("origin", ["cross-site", "same-origin", "none", None])
+def test_images_frames_scripts_and_prefetches_start_and_finish_nothing(site, browser, headers, origin):
+    """LC-06"""
+    headers = headers if origin is None else {**headers, "Sec-Fetch-Site": origin}
+    token = site.fx.approve(browser.start())
+    before = len(site.fx.requests)
+    for answer in (browser.get(LOGIN, headers), browser.post(LOGIN, headers), browser.come_back(token, headers)):
+        assert answer.status_code in (400, 403)
+        assert answer.headers.get_list("set-cookie") == []
+    assert len(site.fx.requests) == before
+    assert browser.come_back(token).status_code == 303
+
+
+@pytest.mark.parametrize("headers", [FROM_SIBLING, FROM_HERE], ids=["same-site", "same-origin"])
+def test_neither_a_sibling_nor_our_own_pages_open_the_callback(site, browser, headers):
+    """LC-07"""
+    token = site.fx.approve(browser.start())
+    refused = browser.come_back(token, headers)
+    assert refused.status_code == 403
+    assert refused.headers.get_list("set-cookie") == []
+    assert site.fx.calls("sign-token-verify") == 0
+    assert browser.come_back(token).status_code == 303
+
+
+def test_an_xwms_on_the_same_site_may_open_it(make_site):
+    """LC-07"""
+    browser = make_site(redirect_uris="http://127.0.0.1:5000/xwms/validateToken").browser()
+    assert browser.come_back(browser.site.fx.approve(browser.start()), FROM_SIBLING).status_code == 303
+
+
+@pytest.mark.parametrize(
+    "referer",
+    [
+        "https://evil.example/",
+        "https://app.example.evil.example/",
+        "https://app.example@evil.example/",
+        "https://evil.example/https://app.example/",
+        "https://app.example:8443/",
+        "https://sub.app.example/",
+        "http://app.example/",
+        "http://127.0.0.1.evil.example/",
+        "http://127.0.0.1@evil.example/",
+        "https://[::1",
+        "null",
+        "about:client",
+        "//app.example/",
+    ],
+)
+def test_a_page_that_is_neither_ours_nor_xwms_does_not_open_the_callback(site, browser, referer):
+    """LC-08"""
+    token = site.fx.approve(browser.start())
+    assert browser.come_back(token, {**FROM_ELSEWHERE, "Referer": referer}).status_code == 403
+    assert site.fx.calls("sign-token-verify") == 0
+    assert browser.come_back(token, {**FROM_ELSEWHERE, "Referer": f"{site.fx.url}/sign-in/"}).status_code == 303
+
+
+def test_a_login_for_one_redirect_uri_does_not_end_at_another(make_site):
+    """LC-10: the cookie of one host carried to another host of the list."""
+    site = make_site(redirect_uris=("https://app.example/xwms/validateToken", "https://two.example/xwms/validateToken"))
+    one, two = site.browser(), site.browser("https://two.example")
+    token = site.fx.approve(one.start())
+    cookie = one.cookies()[site.login_cookie]
+    headers = [*FROM_ELSEWHERE.items(), ("Cookie", f"{site.login_cookie}={cookie}")]
+    crossed = site.raw(CALLBACK, query=f"token={token}", headers=headers, host="two.example")
+    assert crossed.status_code == 400
+    assert given(crossed, site.session_cookie) is None
+    assert two.who() is None
+    assert one.come_back(token).status_code == 401
+
+
+@EVERY_MODE
+def test_a_login_that_took_too_long_is_refused_and_its_token_spent(make_site, mode):
+    """LC-13"""
+    site = site_of_mode(make_site, mode)
+    browser, late = site.browser(), site.browser()
+    token, late_token = site.fx.approve(browser.start()), site.fx.approve(late.start())
+    site.clock.advance(599)
+    assert browser.come_back(token).status_code == 303
+    site.clock.advance(2)
+    refused = late.come_back(late_token)
+    assert refused.status_code == 400
+    assert "login_expired" in refused.text
+    assert given(refused, site.login_cookie) == ""
+    assert late.who() is None
+    assert [call.json["token"] for call in site.fx.to("sign-token-verify")] == [token, late_token]
+
+
+def test_a_login_ends_with_its_token_if_that_is_sooner(make_site):
+    """LC-13"""
+    site = make_site()
+    site.clock.advance(-400)
+    browser = site.browser()
+    token = site.fx.approve(browser.start())
+    site.clock.advance(601)
+    assert browser.come_back(token).status_code == 400
+    assert browser.who() is None
+
+
+@EVERY_MODE
+def test_a_login_that_was_finished_takes_no_second_token(make_site, mode):
+    """LC-14"""
+    site = site_of_mode(make_site, mode)
+    browser = site.browser()
+    token = site.fx.approve(browser.start(), sub="me")
+    kept = browser.cookies()[site.login_cookie]
+    assert given(browser.come_back(token), site.login_cookie) == ""
+    other = site.fx.approve(sub="attacker")
+    browser.come_back(other)
+    assert browser.who() == "me"
+    site.clock.advance(10)
+    another = site.fx.approve(sub="attacker")
+    replayed = come_back_with(site, another, kept)
+    assert replayed.status_code in (400, 401)
+    assert given(replayed, site.session_cookie) is None
+
+
+@EVERY_MODE
+def test_a_login_dies_with_its_first_failure(make_site, mode):
+    """LC-14"""
+    site = site_of_mode(make_site, mode)
+    browser = site.browser()
+    token = site.fx.approve(browser.start())
+    failed = browser.come_back("a-token-that-xwms-never-gave")
+    assert failed.status_code == 401
+    assert given(failed, site.login_cookie) == ""
+    assert "Max-Age=0" in failed.headers["set-cookie"]
+    assert browser.come_back(token).status_code == 400
+    assert browser.who() is None
+
+
+@pytest.mark.parametrize("mode", ["either", "fresh"])
+def test_a_kept_copy_of_a_failed_login_is_dead_too(make_site, mode):
+    """LC-14: where any token would do, the browser's own memory of the cookie must not give a second try."""
+    site = site_of_mode(make_site, mode)
+    browser = site.browser()
+    token = site.fx.approve(browser.start())
+    kept = browser.cookies()[site.login_cookie]
+    assert browser.come_back("a-token-that-xwms-never-gave").status_code == 401
+    replayed = come_back_with(site, token, kept)
+    assert replayed.status_code == 400
+    assert given(replayed, site.session_cookie) is None
+
+
+@BOTH_STORES
+def test_a_token_slipped_to_somebody_signed_in_changes_nothing(make_site, store):
+    """LC-15"""
+    site = make_site(session_store=store)
+    victim, attacker = site.browser(), site.browser()
+    victim.log_in(sub="U1")
+    before = victim.cookies()
+    token = site.fx.approve(attacker.start(), sub="U2")
+    answer = victim.come_back(token)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert victim.who() == "U1"
+    assert victim.cookies() == before
+    assert attacker.come_back(token).status_code == 401
+
+
+@BOTH_STORES
+def test_a_second_person_in_one_browser_ends_the_first_ones_session(make_site, store):
+    """LC-15, SF-06"""
+    site = make_site(session_store=store)
+    browser = site.browser()
+    first, second = browser.start("/hello"), browser.start("/hello")
+    browser.come_back(site.fx.approve(first, sub="U1", name="First"))
+    old = browser.cookies()[site.session_cookie]
+    browser.come_back(site.fx.approve(second, sub="U2", name="Second"))
+    assert browser.who() == "U2"
+    assert browser.get("/hello").text == "hello Second"
+    assert browser.cookies()[site.session_cookie] != old
+    assert site.raw("/who", headers=[("Cookie", f"{site.session_cookie}={old}")]).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "error=access_denied",
+        "error=x&error_description=%3Csvg%20onload=alert(1)%3E",
+        "xwmsmessage_status=error&xwmsmessage_message=%3Csvg%20onload=alert(1)%3E",
+        "error=x&state=forged&iss=https://evil.example",
+        "error_uri=https://evil.example/",
+        "token=%3Csvg%20onload=alert(1)%3E",
+    ],
+)
+def test_an_error_from_nowhere_keeps_the_login_and_shows_none_of_its_text(site, browser, query):
+    """LC-16"""
+    token = site.fx.approve(browser.start())
+    answer = browser.get(f"{CALLBACK}?{query}", FROM_ELSEWHERE)
+    assert answer.status_code == 400
+    assert "svg" not in answer.text
+    assert "evil" not in answer.text
+    assert "alert" not in answer.text
+    assert answer.headers.get_list("set-cookie") == []
+    assert browser.come_back(token).status_code == 303
+
+
+@pytest.mark.parametrize("path", [LOGIN, CALLBACK])
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND", "get", "GETX"])
+def test_link_scanners_and_odd_methods_do_nothing(site, browser, path, method):
+    """LC-17"""
+    token = site.fx.approve(browser.start())
+    before = len(site.fx.requests)
+    cookie = f"{site.login_cookie}={browser.cookies()[site.login_cookie]}"
+    answer = site.raw(path, method=method, query=f"token={token}", headers=[*FROM_HERE.items(), ("Cookie", cookie)])
+    assert answer.status_code == 405
+    assert answer.headers.get_list("set-cookie") == []
+    assert len(site.fx.requests) == before
+    assert browser.come_back(token).status_code == 303
+
+
+def test_a_posted_callback_does_nothing(site, browser):
+    """LC-17"""
+    token = site.fx.approve(browser.start())
+    for headers in (FROM_ELSEWHERE, FROM_HERE, PROGRAM):
+        answer = browser.post(CALLBACK, headers, params={"token": token}, data={"token": token})
+        assert answer.status_code == 405
+    assert site.fx.calls("sign-token-verify") == 0
+    assert browser.come_back(token).status_code == 303

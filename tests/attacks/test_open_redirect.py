@@ -1,0 +1,451 @@
+"""OR-01 to OR-14 over HTTP: nothing that a visitor or XWMS says sends a browser to a place of their choice.
+
+Judged is what leaves: the bytes of the Location header. The rule itself, without HTTP: tests/test_next_rule.py.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from html import unescape
+from urllib.parse import quote, urlsplit
+
+import httpx2
+import pytest
+
+from tests.attacks import forge
+from tests.corpus.answers import BAD_URLS, GOOD_URLS
+from tests.corpus.next_targets import DOUBTFUL, GOOD, HOSTILE
+from tests.corpus.tokens import PLAUSIBLE
+from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, LOGIN, LOGOUT, ME, NAVIGATION, PROGRAM, Browser, Site
+from tests.fx_faults import Behaviour, Exchange, Reply
+
+WELCOME, BYE = "/welcome", "/bye"
+FAMILIES = pytest.mark.parametrize("family", HOSTILE)
+LONGEST_URL = 60_000  # what the client of these tests sends; longer ones go out raw
+
+
+@pytest.fixture
+def landing(make_site) -> Site:
+    """A site whose fallbacks can be told from any `next`."""
+    return make_site(after_login=WELCOME, after_logout=BYE)
+
+
+def asked(path: str, value: str) -> str:
+    """The address of a route with this `next`, encoded once. A lone surrogate goes out as the bytes it would be."""
+    return f"{path}?next={quote(value.encode('utf-8', 'surrogatepass'), safe='')}"
+
+
+def hostile(family: str) -> list[str]:
+    return [value for value in HOSTILE[family] if len(value) < LONGEST_URL]
+
+
+def location(answer: httpx2.Response, status: int = 303) -> str:
+    """The one Location of a redirect without a body (OR-14)."""
+    assert (answer.status_code, answer.content) == (status, b""), answer.text[:200]
+    (value,) = [value for name, value in answer.headers.raw if name.lower() == b"location"]
+    return value.decode("ascii")
+
+
+def action(page: httpx2.Response) -> str:
+    """Where the confirmation page's form leads."""
+    assert page.status_code == 200
+    (found,) = re.findall(r'action="([^"]*)"', page.text)
+    return unescape(found)
+
+
+def strays(place: str) -> bool:
+    """Whether a Location could leave this origin, or do anything else that a path must not."""
+    bad_start = not place.startswith("/") or place.startswith(("//", "/\\"))
+    return bad_start or "\\" in place or any(not "!" <= char <= "~" for char in place)
+
+
+def at_the_callback(browser: Browser, value: str) -> str:
+    """The whole login with this `next`; where it ends."""
+    started = browser.get(asked(LOGIN, value))
+    sent_to = location(started, 302)
+    assert sent_to.startswith(f"{browser.site.fx.url}/sign-in/")
+    answer = browser.come_back(browser.site.fx.approve(sent_to.rpartition("/")[2]))
+    browser.client.cookies.clear()
+    return location(answer)
+
+
+def at_the_confirmation(browser: Browser, value: str) -> str:
+    """Where a login started elsewhere would come back to, as its page says."""
+    leads = action(browser.get(asked(LOGIN, value), FROM_ELSEWHERE))
+    assert leads.startswith(f"{LOGIN}?next=")
+    return leads.removeprefix(f"{LOGIN}?next=")
+
+
+def at_the_start(browser: Browser, value: str) -> str:
+    """Where somebody who is signed in already is sent."""
+    return location(browser.get(asked(LOGIN, value)))
+
+
+def at_the_logout(browser: Browser, value: str) -> str:
+    return location(browser.post(asked(LOGOUT, value)))
+
+
+# --- `next` ----------------------------------------------------------------------------------------------------------
+
+
+@FAMILIES
+def test_or_01_a_hostile_next_at_the_start_ends_at_after_login(landing, family):
+    """OR-01, OR-03, OR-07, OR-13: the whole login, for every value of the corpus."""
+    browser = landing.browser()
+    ends = {}
+    for value in hostile(family):
+        landing.clock.advance(1)
+        ends[value] = at_the_callback(browser, value)
+    assert {value: end for value, end in ends.items() if end != WELCOME} == {}
+
+
+@FAMILIES
+def test_or_03_a_hostile_next_is_not_in_the_confirmation(landing, family):
+    """OR-03: the page and what its button does."""
+    browser = landing.browser()
+    ends = {value: at_the_confirmation(browser, value) for value in hostile(family)}
+    assert {value: end for value, end in ends.items() if end != WELCOME} == {}
+    assert landing.fx.requests == []
+
+
+@FAMILIES
+def test_or_03_a_hostile_next_of_somebody_signed_in_leads_to_after_login(landing, family):
+    """OR-03"""
+    browser = landing.browser()
+    browser.log_in()
+    ends = {value: at_the_start(browser, value) for value in hostile(family)}
+    assert {value: end for value, end in ends.items() if end != WELCOME} == {}
+
+
+@FAMILIES
+def test_or_03_a_hostile_next_of_a_logout_leads_to_after_logout(landing, family):
+    """OR-03, LO-05"""
+    browser = landing.browser()
+    ends = {value: at_the_logout(browser, value) for value in hostile(family)}
+    assert {value: end for value, end in ends.items() if end != BYE} == {}
+
+
+@FAMILIES
+def test_or_03_a_hostile_next_on_an_error_page_is_not_where_it_leads(landing, family):
+    """OR-03: a refused callback offers to start again."""
+    browser = landing.browser()
+    for value in hostile(family):
+        page = browser.get(asked(CALLBACK, value), NAVIGATION)
+        assert page.status_code == 400
+        links = {unescape(link) for link in re.findall(r'href="([^"]*)"', page.text)}
+        assert links <= {LOGIN, BYE}, (value, links)
+
+
+@FAMILIES
+def test_or_02_a_raw_hostile_query_never_strays(landing, family):
+    """OR-02, OR-07, OR-13: not encoded at all, as only a raw request can be; `next` decodes to something else then."""
+    cookie = cookie_of_somebody(landing)
+    for value in HOSTILE[family]:
+        raw = value.encode("utf-8", "surrogatepass").decode("latin-1")
+        answer = landing.raw(LOGIN, query=f"next={raw}", headers=[*FROM_HERE.items(), ("Cookie", cookie)])
+        assert not strays(location(answer)), value
+
+
+def cookie_of_somebody(site: Site) -> str:
+    browser = site.browser()
+    browser.log_in()
+    return f"{site.session_cookie}={browser.cookies()[site.session_cookie]}"
+
+
+@pytest.mark.parametrize(("value", "expected"), GOOD, ids=range(len(GOOD)))
+def test_or_01_an_honest_next_is_where_everything_ends(landing, value, expected):
+    """OR-07: decoded once and emitted as it came, the same bytes at every place."""
+    browser = landing.browser()
+    assert at_the_callback(browser, value) == expected
+    assert at_the_logout(browser, value) == expected
+    assert location(browser.post(action(browser.get(asked(LOGIN, value), FROM_ELSEWHERE))), 302)
+    browser.log_in()
+    assert at_the_start(browser, value) == expected
+
+
+@pytest.mark.parametrize("value", DOUBTFUL, ids=range(len(DOUBTFUL)))
+def test_or_01_a_doubtful_next_stays_on_this_origin_everywhere(landing, value):
+    """OR-01, OR-02, OR-13"""
+    browser = landing.browser()
+    ends = {at_the_callback(browser, value), at_the_logout(browser, value)}
+    browser.log_in()
+    ends.add(at_the_start(browser, value))
+    assert not any(strays(end) for end in ends)
+    assert len(ends - {WELCOME, BYE}) <= 1
+
+
+@pytest.mark.parametrize("query", ["next=/a&next=/b", "next=/a&next=//evil.example", "next=//evil.example&next=/a"])
+def test_or_03_two_nexts_are_none(landing, query):
+    """OR-03: frameworks disagree on which of two counts."""
+    assert location(landing.browser().post(f"{LOGOUT}?{query}")) == BYE
+
+
+@pytest.mark.parametrize("query", ["NEXT=/a", "next[]=/a", "return_to=/a", "url=/a", "redirect=/a", "next;=/a", ""])
+def test_or_03_only_next_is_next(landing, query):
+    assert location(landing.browser().post(f"{LOGOUT}?{query}")) == BYE
+
+
+@pytest.mark.parametrize("path", [LOGIN, LOGOUT])
+def test_or_03_a_next_in_a_form_is_not_looked_for(landing, path):
+    """OR-03: one place to read it from means one place to check it."""
+    browser = landing.browser()
+    browser.log_in()
+    assert location(browser.post(path, data={"next": "/hello"})) == (WELCOME if path == LOGIN else BYE)
+
+
+@pytest.mark.parametrize("name", ["X-Next", "X-Return-To", "X-Redirect", "Location"])
+def test_or_03_a_next_in_a_header_is_not_looked_for(landing, name):
+    assert location(landing.browser().post(LOGOUT, {**FROM_HERE, name: "/hello"})) == BYE
+
+
+def test_or_13_a_thousand_parameters_are_no_next(landing):
+    """OR-13: the parser gives up, the answer does not."""
+    query = "&".join(f"a{number}=b" for number in range(1_000)) + "&next=/hello"
+    assert location(landing.browser().post(f"{LOGOUT}?{query}")) == BYE
+
+
+@pytest.mark.parametrize("value", ["//evil.example", "https://evil.example/", "/\\evil.example", "/\t/evil.example"])
+@pytest.mark.parametrize("place", ["/xwms/auth", ""])
+def test_or_04_a_signed_pending_login_is_judged_again_where_it_ends(landing, value):
+    """OR-04: a cookie of an older version with a laxer rule, or of somebody who has the key."""
+    token = landing.fx.approve()
+    cookie = forge.login_cookie(landing, [forge.pending(landing, token, next=value)])
+    answer = landing.raw(CALLBACK, query=f"token={token}", headers=[("Cookie", f"{landing.login_cookie}={cookie}")])
+    assert location(answer) == WELCOME
+
+
+@pytest.mark.parametrize("value", ["//evil.example", "/\ud800", "/" + "a" * 3_000, "javascript:alert(1)", ""])
+def test_or_04_a_signed_pending_login_with_a_bad_next_and_a_bad_token_is_refused_without_a_crash(landing, value):
+    """OR-04: the way out that offers to start again."""
+    cookie = forge.login_cookie(landing, [forge.pending(landing, PLAUSIBLE, next=value)])
+    for reader in (NAVIGATION, PROGRAM):
+        headers = [*reader.items(), ("Cookie", f"{landing.login_cookie}={cookie}")]
+        answer = landing.raw(CALLBACK, query=f"token={PLAUSIBLE}", headers=headers)
+        assert answer.status_code == (401 if reader is NAVIGATION else 400)
+        assert not any(strays(unescape(link)) for link in re.findall(r'href="([^"]*)"', answer.text))
+
+
+@pytest.mark.parametrize("referer", ["https://evil.example/", "https://app.example/hello", "//evil.example", "/hello"])
+def test_or_05_where_somebody_comes_from_is_never_where_they_are_sent(landing, referer):
+    """OR-05: neither Referer nor Origin, neither hostile nor our own."""
+    browser = landing.browser()
+    for name in ("Referer", "Origin"):
+        started = browser.get(LOGIN, {**FROM_HERE, name: referer})
+        answer = browser.come_back(landing.fx.approve(location(started, 302).rpartition("/")[2]))
+        assert location(answer) == WELCOME
+        browser.client.cookies.clear()
+
+
+@pytest.mark.parametrize("start", HOSTILE["self-reference"])
+def test_or_06_no_next_makes_a_loop(landing, start):
+    """OR-06: signed in or not, at most three hops of our own."""
+    for browser in (landing.browser(), landing.browser()):
+        place: str | None = asked(LOGIN, start)
+        hops = 0
+        while place is not None and place.startswith("/"):
+            answer = browser.get(place)
+            place = answer.headers.get("location")
+            hops += 1
+            assert hops <= 3
+        browser.log_in()
+
+
+# --- other ways to a Location ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("query", ["", f"token={PLAUSIBLE}", "next=//evil.example"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/{LOGIN}",
+        f"//{LOGIN}",
+        f"{LOGIN}/",
+        f"{LOGIN}//",
+        f"/{CALLBACK}",
+        f"{CALLBACK}/",
+        CALLBACK.replace("/xwms/", "/xwms//"),
+        CALLBACK.replace("/xwms/", "/xwms/./"),
+        "//evil.example/..",
+        "//evil.example/../xwms/auth",
+        "//evil.example/private",
+        "/\\evil.example/private",
+        "//private",
+    ],
+)
+def test_or_08_no_framework_tidies_a_slash_with_a_token_in_hand(landing, path, query):
+    """OR-08: Werkzeug's and Starlette's slash redirects copy the query, and some make `//host` of a path."""
+    answer = landing.raw(path, query=query, headers=list(FROM_HERE.items()))
+    place = answer.headers.get("location", "/")
+    assert not strays(place) or place.startswith(landing.fx.url)
+    assert place.partition("?")[0] in ("/", LOGIN, "/private") or place.startswith(landing.fx.url)
+    assert PLAUSIBLE not in place.partition("?")[0]
+    assert not (PLAUSIBLE in place and place.startswith(CALLBACK))
+    assert answer.status_code < 500
+
+
+def ticket(url: object) -> Behaviour:
+    """sign-token as usual, with another address."""
+
+    def answer(at: Exchange) -> Reply:
+        body = json.loads(at.fx.usual(at).body)
+        body["data"]["url"] = url
+        return Reply(body=json.dumps(body).encode())
+
+    return answer
+
+
+def assert_refused(site: Site, urls: Iterator[object]) -> None:
+    browser = site.browser()
+    for url in urls:
+        site.clock.advance(1)
+        site.fx.answer("sign-token", ticket(url))
+        for reader in (FROM_HERE, {**PROGRAM, "Sec-Fetch-Site": "same-origin"}):
+            answer = browser.get(LOGIN, reader)
+            assert (answer.status_code, "location" in answer.headers) == (502, False), url
+            assert "set-cookie" not in answer.headers
+            assert "evil.example" not in answer.text
+
+
+def test_or_09_xwms_cannot_send_a_browser_anywhere_but_to_a_login_page(make_site):
+    """OR-09, OR-12: with the origin written out."""
+    assert_refused(make_site(login_origins="https://xwms.nl"), iter(BAD_URLS))
+
+
+def test_or_09_xwms_on_loopback_cannot_send_a_browser_off_this_machine(make_site):
+    """OR-09: as a developer has it."""
+    site = make_site()
+    host = site.fx.host
+    more = [
+        *(url for url in BAD_URLS if not url.startswith("http://127.0.0.1/")),
+        f"http://{host}@evil.example/",
+        f"http://evil.example@{host}/",
+        "http://127.0.0.1.evil.example/",
+        "http://evil127.0.0.1/",
+        "http://0177.0.0.1/",
+        "http://2130706433/",
+        "http://[::ffff:127.0.0.1]/",
+        f"HTTP://{host}/",
+        f"javascript://{host}/%0aalert(1)",
+        f"//{host}/",
+        None,
+        7,
+        ["https://xwms.nl/"],
+        {"href": "https://xwms.nl/"},
+        True,
+    ]
+    assert_refused(site, iter(more))
+
+
+def test_or_09_a_login_page_of_xwms_is_passed_on_byte_for_byte(make_site):
+    site = make_site(login_origins=("https://xwms.nl", "https://login.xwms.nl", "https://a.b.xwms.nl"))
+    for url in GOOD_URLS:
+        site.fx.answer("sign-token", ticket(url))
+        assert location(site.browser().get(LOGIN), 302) == url
+
+
+PICTURES = (
+    "javascript:alert(1)",
+    "/etc/passwd",
+    "//evil.example/a.png",
+    "http://169.254.169.254/latest",
+    'https://evil.example/"><script>alert(1)</script>',
+    "data:text/html,<script>alert(1)</script>",
+    "\r\nSet-Cookie: a=b",
+)
+
+
+@pytest.mark.parametrize("picture", PICTURES)
+def test_or_10_a_picture_is_data_and_no_place_to_go(landing, picture):
+    """OR-10: it is in the person's data as it came, or not at all; in no header, on no page, on no route."""
+    browser = landing.browser()
+    answers = [browser.log_in(picture=picture), browser.get("/hello"), browser.get(LOGIN), browser.get("/private")]
+    for path in ("/xwms/avatar", "/xwms/picture", "/xwms/me/picture", "/avatar"):
+        missing = browser.get(path)
+        assert missing.status_code == 404
+        answers.append(missing)
+    for answer in answers:
+        assert picture not in answer.text
+        assert picture not in str(answer.headers.raw)
+    assert browser.get(ME, PROGRAM).json()["user"]["picture"] in (picture, None)
+    assert landing.fx.sink.connections == 0
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_or_11_no_parameter_of_ours_reaches_xwms_or_its_address(landing, method):
+    """OR-11"""
+    extra = "redirect_uri=https://evil.example&redirect_url=https://evil.example&client_id=evil&prompt=none"
+    query = f"next=/hello&{extra}&login_hint=evil&state=evil&api=https://evil.example&url=https://evil.example"
+    browser = landing.browser()
+    sent_to = location(browser.client.request(method, f"{LOGIN}?{query}", headers=FROM_HERE), 302)
+    (call,) = landing.fx.requests
+    assert sent_to == f"{landing.fx.url}/sign-in/{sent_to.rpartition('/')[2]}"
+    assert b"evil" not in call.raw_head + call.body
+    assert urlsplit(sent_to).query == ""
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://login.example@evil.example/",
+        "https://login.example:443@evil.example/",
+        "https://user@login.example/",
+        "https://login.example.evil.example/",
+        "https://evil-login.example/",
+        "https://sub.login.example/",
+        "https://login.example./",
+        "https://LOGIN.example.evil.example/",
+        "https://LOGIN.EXAMPLE/",
+        "https://login.example:444/",
+        "https://login.example:443/",
+        "https://login.example:80/",
+        "https://login.example:0443/",
+        "https://login.example:/",
+        "http://login.example/",
+        "http://login.example:443/",
+        "https://login.example\\.evil.example/",
+        "https://login.example%2f.evil.example/",
+        "https://login.example%00.evil.example/",
+        "https://evil.example/https://login.example/",
+        "https://evil.example?https://login.example",
+        "https://evil.example#@login.example",
+        "https://ports.example/",
+        "https://ports.example:9443/",
+        "https://ports.example:84433/",
+        "//login.example/",
+        "http://127.0.0.1/",
+        "https://xn--login-example/",
+        "https://log\u0131n.example/",
+    ],
+)
+def test_or_12_an_allow_list_of_origins_is_exact(make_site, url):
+    """OR-12"""
+    site = make_site(login_origins=("https://login.example", "https://ports.example:8443"))
+    assert_refused(site, iter([url]))
+
+
+@pytest.mark.parametrize(
+    "url", ["https://login.example", "https://login.example/a?b=//evil.example", "https://ports.example:8443/#a"]
+)
+def test_or_12_what_is_on_the_list_is_let_through(make_site, url):
+    """OR-12: the table above refuses for the right reason."""
+    site = make_site(login_origins=("https://login.example", "https://ports.example:8443"))
+    site.fx.answer("sign-token", ticket(url))
+    assert location(site.browser().get(LOGIN), 302) == url
+
+
+def test_or_14_every_redirect_of_the_package_is_empty(landing):
+    """OR-14: nothing to reflect a payload in, on the seven ways to one."""
+    payload = "/a?b=<svg/onload=alert(1)>"
+    browser = landing.browser()
+    shown = [browser.get("/private?<svg/onload=alert(1)>")]
+    page = browser.get(asked(LOGIN, payload), FROM_ELSEWHERE)
+    confirmed = browser.post(action(page))
+    shown.append(confirmed)
+    token = landing.fx.approve(confirmed.headers["location"].rpartition("/")[2])
+    shown += [browser.come_back(token), browser.come_back(token), browser.get(asked(LOGIN, payload))]
+    shown += [browser.post(asked(LOGOUT, payload)), browser.get(asked(LOGIN, payload))]
+    assert [answer.status_code for answer in shown] == [302, 302, 303, 303, 303, 303, 302]
+    for answer in shown:
+        assert answer.content == b""
+        assert answer.headers["content-length"] == "0"
+        assert "<" not in answer.headers["location"]

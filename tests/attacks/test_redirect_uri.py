@@ -1,0 +1,288 @@
+"""RU-01 to RU-08 over HTTP: the redirect URI is the configured one, and its path is the callback, to the byte.
+
+The form of a redirect URI, without HTTP: tests/test_redirect_uris.py.
+"""
+
+from collections.abc import Iterator
+
+import flask
+import pytest
+
+import xwms_auth.asgi
+import xwms_auth.flask
+from tests.attacks.real_servers import Line, listening
+from tests.corpus.callback_paths import CALLBACK as CALLBACK_BYTES
+from tests.corpus.callback_paths import NEAR_MISSES as PATHS
+from tests.corpus.callback_paths import Target
+from tests.corpus.hosts import FORWARDED, HOSTS, UNDERSCORED
+from tests.corpus.redirect_uris import INSECURE_BAD, INSECURE_GOOD
+from tests.corpus.redirect_uris import NEAR_MISSES as URIS
+from tests.corpus.tokens import PLAUSIBLE
+from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, HTTPS_URI, LOGIN, NAVIGATION, PROGRAM, Site
+from tests.fx import CANARY, FakeXWMS
+from tests.fx_faults import Behaviour, Exchange, Reply, refusal
+from xwms_auth import ConfigError, XWMSConfig
+
+Header = tuple[str, str]
+
+
+def start(site: Site, *headers: Header, host: str | None = None) -> int:
+    """A raw start of a login; the status."""
+    site.clock.advance(1)
+    answer = site.raw(LOGIN, headers=[*FROM_HERE.items(), *headers], host=host)
+    if answer.status_code == 302:
+        assert answer.headers["location"].startswith(f"{site.fx.url}/sign-in/")
+    return answer.status_code
+
+
+def assert_as_configured(site: Site, calls: int) -> None:
+    """XWMS was told the same each time: our URI, our domain, byte for byte."""
+    asked = site.fx.to("sign-token")
+    assert len(asked) == calls
+    assert {request.body for request in asked} == {asked[0].body}
+    assert asked[0].json == {"redirect_url": site.config.registered[0].uri}
+    assert {tuple(request.all("X-Client-Domain")) for request in asked} == {(site.config.domain,)}
+    assert {tuple(request.all("Host")) for request in asked} == {(site.fx.host,)}
+    assert not any(b"evil" in request.raw_head for request in asked)
+
+
+def test_ru_01_no_host_and_no_header_changes_what_is_sent_to_xwms(site):
+    """RU-01, HP-01, HP-02, HP-03: with one redirect URI, whatever the request says about itself."""
+    forwarded = [*FORWARDED, *UNDERSCORED]
+    assert {start(site, host=host) for host in HOSTS} == {302}
+    assert {start(site, header) for header in forwarded} == {302}
+    assert start(site, *forwarded) == 302
+    assert_as_configured(site, len(HOSTS) + len(forwarded) + 1)
+
+
+def test_ru_01_with_several_redirect_uris_a_host_picks_one_or_none(make_site):
+    """RU-01, HP-01: a host is looked up, never used."""
+    uris = ("https://app.example.com/xwms/validateToken", "https://other.example.com/xwms/validateToken")
+    site = make_site(redirect_uris=uris)
+    good = {host for host in HOSTS if host.lower() == "app.example.com"}
+    for host in HOSTS:
+        assert start(site, host=host) == (302 if host in good else 400), host
+    for header in (*FORWARDED, *UNDERSCORED):
+        assert start(site, header, host="app.example.com") == 302
+        assert start(site, header, host="evil.example") == 400
+    assert_as_configured(site, len(good) + 2 * len(FORWARDED))
+
+
+@pytest.mark.parametrize(
+    "uris",
+    [
+        ("https://localhost/cb", "http://localhost/cb"),
+        ("https://localhost:5000/cb", "http://localhost:5000/cb"),
+        ("https://localhost/cb", "http://localhost:443/cb"),
+        ("https://localhost:80/cb", "http://localhost/cb"),
+    ],
+)
+def test_ru_01_two_redirect_uris_that_one_host_could_mean_are_a_config_error(uris):
+    """RU-01: the host is what picks among them, so no Host header may mean two (the later one won, silently)."""
+    with pytest.raises(ConfigError):
+        XWMSConfig(**FakeXWMS.options(_Unused(), redirect_uris=uris))
+
+
+class _Unused(FakeXWMS):
+    """Only its `options` are wanted; nothing listens."""
+
+    api_url = "http://127.0.0.1:1/api/"
+
+
+def registered(*uris: str) -> Behaviour:
+    """XWMS with these redirect URIs in its dashboard, compared as it does: exactly."""
+
+    def answer(at: Exchange) -> Reply:
+        if at.request.json["redirect_url"] in uris:
+            return at.fx.usual(at)
+        return refusal(422, "The redirect URL is not registered for this client.")
+
+    return answer
+
+
+NEARLY_REGISTERED = (
+    "https://app.example/xwms/validateToken/",
+    "https://app.example/xwms/validatetoken",
+    "https://app.example/xwms/ValidateToken",
+    "https://app.example/XWMS/validateToken",
+    "https://app.example/xwms/validateTokens",
+    "https://app.example/xwms/validateToke",
+    "https://app.example/validateToken",
+    "https://app.example/app/xwms/validateToken",
+    "https://app.example/xwms/validateToken;x",
+    "https://app.example:8443/xwms/validateToken",
+    "https://app.example:80/xwms/validateToken",
+    "https://www.app.example/xwms/validateToken",
+    "https://ap.example/xwms/validateToken",
+    "https://app.example.com/xwms/validateToken",
+    "http://localhost/xwms/validateToken",
+    "http://127.0.0.1:5000/xwms/validateToken",
+)
+
+
+@pytest.mark.parametrize("uri", NEARLY_REGISTERED)
+def test_ru_02_a_redirect_uri_that_xwms_does_not_know_is_told_plainly_and_without_a_secret(make_site, uri):
+    """RU-02. The row says 502; `redirect_not_registered` is 500 by the contract, which names the code."""
+    site = make_site(redirect_uris=uri)
+    site.fx.answer("sign-token", registered(HTTPS_URI))
+    for reader in (FROM_HERE, {**PROGRAM, "Sec-Fetch-Site": "same-origin"}):
+        answer = site.browser().get(LOGIN, reader)
+        assert answer.status_code == 500
+        assert "redirect_not_registered" in answer.text
+        assert "location" not in answer.headers
+        assert "set-cookie" not in answer.headers
+        assert CANARY not in answer.text + str(answer.headers.raw)
+    assert {request.json["redirect_url"] for request in site.fx.to("sign-token")} == {uri}
+
+
+def set_up(edge: str, monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
+    """Set the edge up the way a deployment does: Flask from `app.config`, ASGI from the environment."""
+    settings = {"XWMS_CLIENT_ID": "a", "XWMS_CLIENT_SECRET": CANARY, "XWMS_REDIRECT_URI": uri}
+    settings["XWMS_SESSION_SECRET"] = "K3y-for-tests-0123456789-abcdefghij"
+    if edge == "flask":
+        app = flask.Flask(__name__)
+        app.config.update(settings)
+        xwms_auth.flask.XWMSAuth(app)
+    else:
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        xwms_auth.asgi.XWMSAuthMiddleware(_nothing)
+
+
+async def _nothing(scope: object, receive: object, send: object) -> None:
+    raise AssertionError("no request is made here")
+
+
+@pytest.mark.parametrize("family", URIS)
+def test_ru_03_a_near_miss_stops_the_start_of_either_edge(edge, monkeypatch, family):
+    """RU-03: white space separates several, so what has any is judged in tests/test_redirect_uris.py."""
+    for uri in (uri for uri in URIS[family] if uri and "\x00" not in uri and len(uri.split()) == 1):
+        if uri != uri.strip() or not uri.isprintable():
+            continue
+        with pytest.raises(ConfigError) as caught:
+            set_up(edge, monkeypatch, uri)
+        assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize("uri", [*INSECURE_GOOD, *INSECURE_BAD])
+def test_ru_04_plain_http_off_this_machine_stops_the_start_of_either_edge(edge, monkeypatch, uri):
+    """RU-04: no variable can allow it."""
+    monkeypatch.setenv("XWMS_INSECURE_ALLOW_HTTP", "1")
+    with pytest.raises(ConfigError):
+        set_up(edge, monkeypatch, uri)
+
+
+# --- RU-05: real servers, raw targets --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=["flask", "asgi"])
+def served(request: pytest.FixtureRequest) -> Iterator[tuple[Site, Line]]:
+    """One site behind a real server for all targets."""
+    with FakeXWMS() as fx:
+        site = Site(request.param, fx)
+        with listening(site) as line:
+            yield site, line
+
+
+def test_ru_05_the_callback_itself_is_recognised(served):
+    """RU-05: the table below would pass for a server that answers nothing."""
+    _, line = served
+    assert line.request(CALLBACK_BYTES + b"?token=" + PLAUSIBLE.encode()).code == "login_not_started"
+
+
+@pytest.mark.parametrize("target", PATHS, ids=[target.name for target in PATHS])
+def test_ru_05_a_path_that_is_nearly_the_callback_is_not(served, target: Target):
+    """RU-05, OR-08: neither we nor the server's own tidying; no redirect carries the token along."""
+    site, line = served
+    site.clock.advance(2)
+    before = site.fx.calls("sign-token-verify")
+    for accept in (b"application/json", b"text/html"):
+        answer = line.request(target.raw + b"?token=" + PLAUSIBLE.encode(), accept=accept)
+        as_callback = answer.code == "login_not_started" or b"login_not_started" in answer.body
+        assert as_callback <= target.decoded
+        assert as_callback or 400 <= answer.status < 500 or (target.raw == b"*" and answer.status in (0, 404))
+        assert answer.all("location") == []
+        assert answer.all("set-cookie") == []
+    if not target.decoded:
+        assert site.fx.calls("sign-token-verify") == before
+
+
+@pytest.mark.parametrize("target", [target for target in PATHS if not target.decoded], ids=lambda target: target.name)
+def test_ru_05_a_login_does_not_finish_at_a_near_miss(served, target: Target):
+    """RU-05: with all that a true callback would have."""
+    site, line = served
+    site.clock.advance(2)
+    browser = site.browser()
+    token = site.fx.approve(browser.start())
+    cookie = f"Cookie: {site.login_cookie}={browser.cookies()[site.login_cookie]}".encode()
+    answer = line.request(target.raw + b"?token=" + token.encode(), cookie, accept=b"text/html")
+    assert answer.all("set-cookie") == []
+    assert browser.come_back(token).status_code == 303
+
+
+def test_ru_05_undecodable_paths_in_process_are_not_the_callback(site):
+    """RU-05: what only a WSGI server passes on, bytes that are not UTF-8."""
+    for path in (f"{CALLBACK}\udcff", f"\udcff{CALLBACK}", "/xwms\udcc0\udcafvalidateToken", "\udcff", ""):
+        if site.edge == "asgi" and any("\ud800" <= char <= "\udfff" for char in path):
+            continue  # ASGI paths are text; no server makes such ones
+        answer = site.raw(path, query=f"token={PLAUSIBLE}", headers=list(NAVIGATION.items()))
+        assert answer.status_code in (200, 404)
+    assert site.fx.requests == []
+
+
+# --- who chooses -----------------------------------------------------------------------------------------------------
+
+NAMES = ("redirect_url", "redirect_uri", "redirectUri", "callback", "callback_url", "return_to", "domain", "host")
+
+
+def test_ru_06_a_caller_cannot_choose_the_redirect_uri(site):
+    """RU-06: by query, form, JSON or header."""
+    evil = "https://evil.example/xwms/validateToken"
+    count = 0
+    for name in NAMES:
+        browser = site.browser()
+        answers = [
+            browser.get(LOGIN, params={name: evil}),
+            browser.post(LOGIN, data={name: evil}),
+            browser.post(LOGIN, json={name: evil}),
+            browser.get(LOGIN, {**FROM_HERE, name: evil, f"X-{name.replace('_', '-')}": evil}),
+        ]
+        site.clock.advance(1)
+        assert {answer.status_code for answer in answers} == {302}
+        count += len(answers)
+    assert_as_configured(site, count)
+
+
+@pytest.mark.parametrize("callback", ["same", "fresh"])
+def test_ru_07_both_calls_to_xwms_name_the_same_redirect_uri(make_site, callback):
+    """RU-07: at the start and at the end, whatever the callback's query says, on each of several hosts."""
+    uris = (HTTPS_URI, "https://other.example/back")
+    site = make_site(callback, redirect_uris=uris)
+    for origin, path, uri in (("https://app.example", CALLBACK, uris[0]), ("https://other.example", "/back", uris[1])):
+        browser = site.browser(origin)
+        token = site.fx.approve(browser.start())
+        answer = browser.get(f"{path}?token={token}&redirect_url=https://evil.example", FROM_ELSEWHERE)
+        assert answer.status_code == 303
+        assert site.fx.to("sign-token")[-1].json == {"redirect_url": uri}
+        assert site.fx.to("sign-token-verify")[-1].json == {"token": token, "redirect_url": uri}
+
+
+def test_ru_07_a_login_begun_for_one_redirect_uri_cannot_end_at_another(make_site):
+    """RU-07: a pending login, moved to another host of the same application, is none there."""
+    site = make_site(redirect_uris=(HTTPS_URI, "https://other.example/back"))
+    browser = site.browser()
+    token = site.fx.approve(browser.start())
+    cookie = f"{site.login_cookie}={browser.cookies()[site.login_cookie]}"
+    moved = site.raw("/back", query=f"token={token}", headers=[("Cookie", cookie)], host="other.example")
+    assert moved.status_code == 400
+    assert moved.json()["code"] == "login_not_started"
+    assert "set-cookie" not in moved.headers
+    wrong_host = site.raw("/back", query=f"token={token}", headers=[("Cookie", cookie)])
+    assert wrong_host.status_code == 404
+
+
+@pytest.mark.parametrize("path", [LOGIN, "/xwms/logout", "/xwms/me"])
+def test_ru_08_a_redirect_uri_on_a_route_of_ours_stops_the_start_of_either_edge(edge, monkeypatch, path):
+    """RU-08, as far as there is one flow. Two flows on one redirect URI: with the OAuth flow."""
+    with pytest.raises(ConfigError):
+        set_up(edge, monkeypatch, f"https://app.example{path}")

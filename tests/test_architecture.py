@@ -1,0 +1,108 @@
+"""The shape of the package: who may import whom, and what importing it costs."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import xwms_auth
+
+PACKAGE = Path(xwms_auth.__file__).parent
+
+# Left never imports right. Every file of the package stands in exactly one room; a new file must be given one here.
+LAYERS = {
+    "values": {"errors", "secret", "models", "messages", "effects"},
+    "policy": {
+        "options", "judge", "config", "redirects", "tokens", "cookies", "session", "pending", "budget", "browser",
+        "wire", "pages", "answers", "audit", "site",
+    },
+    "flow": {"calls", "flow"},
+    "I/O": {"drive", "framing", "transport", "client", "stores"},
+    "edges": {"flask", "asgi", "starlette", "fastapi", "sandbox", "cli"},
+}  # fmt: skip
+ORDER = list(LAYERS)
+
+
+def modules() -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for path in PACKAGE.rglob("*.py"):
+        name = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if name != "__init__":
+            found.setdefault(name, []).append(path)
+    return found
+
+
+def layer_of(name: str) -> str:
+    return next(layer for layer, names in LAYERS.items() if name in names)
+
+
+def own_imports(path: Path) -> set[str]:
+    """The top-level modules of the package that a file imports, wherever in the file."""
+    depth = len(path.relative_to(PACKAGE).parts) - 1
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level == depth + 1:
+            names = [node.module.split(".")[0]] if node.module else [alias.name for alias in node.names]
+            found.update(names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("xwms_auth."):
+            found.add(node.module.split(".")[1])
+        elif isinstance(node, ast.Import):
+            found.update(alias.name.split(".")[1] for alias in node.names if alias.name.startswith("xwms_auth."))
+    return found
+
+
+def test_every_file_stands_in_exactly_one_room():
+    placed = [name for names in LAYERS.values() for name in names]
+    assert sorted(placed) == sorted(modules())
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_no_file_imports_from_a_room_to_its_right(name):
+    allowed = set(ORDER[: ORDER.index(layer_of(name)) + 1])
+    for path in modules()[name]:
+        for imported in own_imports(path) - {name}:
+            assert layer_of(imported) in allowed, f"{path.name} ({layer_of(name)}) imports {imported}"
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_no_file_is_longer_than_400_lines_and_each_says_what_it_knows(name):
+    for path in modules()[name]:
+        text = path.read_text(encoding="utf-8")
+        assert len(text.splitlines()) <= 400, path
+        assert ast.get_docstring(ast.parse(text)), path
+
+
+def loaded_by(statement: str) -> set[str]:
+    """The modules a fresh interpreter has after a statement."""
+    code = f"{statement}\nimport sys\nprint(*sys.modules, sep='\\n')"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=PACKAGE.parent)
+    return set(done.stdout.split())
+
+
+HEAVY = set(
+    """
+    flask werkzeug jinja2 starlette fastapi pydantic click uvicorn httpx httpx2 httpcore2 anyio asyncio ssl authlib
+    joserfc redis sqlite3 sqlalchemy cryptography itsdangerous logging http.client urllib.request email
+    """.split()
+)
+
+
+def test_importing_the_package_loads_no_framework_and_no_http_library():
+    assert loaded_by("import xwms_auth") & HEAVY == set()
+
+
+def test_an_edge_loads_no_other_edges_framework():
+    assert (
+        loaded_by("import xwms_auth.asgi") & {"flask", "starlette", "fastapi", "sqlite3", "redis", "authlib"} == set()
+    )
+    assert loaded_by("import xwms_auth.flask") & {"starlette", "fastapi", "sqlite3", "redis", "authlib"} == set()
+    assert loaded_by("import xwms_auth.starlette") & {"flask", "werkzeug", "fastapi", "pydantic", "redis"} == set()
+
+
+def test_every_public_name_can_be_had():
+    for name in xwms_auth.__all__:
+        assert getattr(xwms_auth, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        xwms_auth.nothing  # noqa: B018

@@ -1,0 +1,329 @@
+"""The two examples: one story about a support desk, told to each of them through a real login at a local XWMS."""
+
+import importlib.util
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+
+import httpx2
+import pytest
+from starlette.testclient import TestClient
+
+from xwms_auth.sandbox import SandboxServer, SandboxSettings
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+ORIGIN = "http://localhost:5000"
+CALLBACK = f"{ORIGIN}/xwms/validateToken"
+NAVIGATION = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+ANNA, BRAM, NOOR, DAAN = "1001", "xwms-user-1234", "1004", "1005"  # Noor and Daan share an e-mail address
+
+
+@dataclass
+class Visitor:
+    """A person's browser: its own cookies, and the headers a browser sends when a link is clicked or a form sent."""
+
+    http: httpx2.Client
+    cookies: httpx2.Cookies = field(default_factory=httpx2.Cookies)
+
+    def _send(self, method: str, path: str, form: dict[str, str] | None, headers: dict[str, str]) -> httpx2.Response:
+        self.http.cookies = self.cookies
+        sent = NAVIGATION | {"Sec-Fetch-Site": "same-origin"} | headers
+        response = self.http.request(method, path, data=form, headers=sent, follow_redirects=False)
+        self.cookies = httpx2.Cookies(self.http.cookies)
+        return response
+
+    def get(self, path: str, **headers: str) -> httpx2.Response:
+        return self._send("GET", path, None, headers)
+
+    def post(self, path: str, form: dict[str, str] | None = None, **headers: str) -> httpx2.Response:
+        return self._send("POST", path, form or {}, {"Origin": ORIGIN} | headers)
+
+    def log_in(self, sub: str, start: str = "/xwms/auth") -> httpx2.Response:
+        """From a login address, over the sign-in page, to where the app sends the person in the end."""
+        to_xwms = self.get(start)
+        assert to_xwms.status_code == 302, to_xwms.text
+        approved = httpx2.post(to_xwms.headers["Location"], data={"person": sub}, trust_env=False)
+        assert approved.status_code == 303, approved.text
+        callback = approved.headers["Location"]
+        assert callback.startswith(f"{CALLBACK}?token=")
+        return self.get(callback.removeprefix(ORIGIN), **{"Sec-Fetch-Site": "cross-site"})
+
+    def open_ticket(self, subject: str = "My printer", message: str = "It is on fire.") -> str:
+        """The path of the new ticket."""
+        answer = self.post("/tickets", {"subject": subject, "message": message})
+        assert answer.status_code == 303, answer.text
+        return str(answer.headers["Location"])
+
+
+@dataclass
+class Desk:
+    """One of the examples, running."""
+
+    http: httpx2.Client
+
+    def visitor(self) -> Visitor:
+        return Visitor(self.http)
+
+    def person(self, sub: str) -> Visitor:
+        visitor = self.visitor()
+        assert visitor.log_in(sub).status_code == 303
+        return visitor
+
+
+@pytest.fixture(scope="module")
+def xwms() -> Iterator[SandboxServer]:
+    settings = SandboxSettings(client_secret="a-secret-of-the-examples", redirect_uris=(CALLBACK,))
+    with SandboxServer(settings, port=0) as server:
+        yield server
+
+
+@pytest.fixture(params=["flask_app", "starlette_app"])
+def example(
+    request: pytest.FixtureRequest, xwms: SandboxServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ModuleType]:
+    """The example's module, with a database of its own."""
+    for name, value in {
+        "SUPPORT_DESK_DB": str(tmp_path / "desk.sqlite3"),
+        "XWMS_API_URI": xwms.api_url,
+        "XWMS_CLIENT_ID": "sandbox-client",
+        "XWMS_CLIENT_SECRET": "a-secret-of-the-examples",
+        "XWMS_REDIRECT_URI": CALLBACK,
+        "XWMS_SESSION_SECRET": "K3y-for-tests-0123456789-abcdefghij",
+    }.items():
+        monkeypatch.setenv(name, value)
+    name = f"example_{request.param}"
+    module = load(name, EXAMPLES / request.param / "app.py", monkeypatch)
+    yield module
+    module.engine.dispose()
+
+
+def load(name: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, name, module)  # Flask and SQLAlchemy look their module up by name
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def desk(example: ModuleType) -> Iterator[Desk]:
+    app = example.app
+    if hasattr(app, "wsgi_app"):
+        with httpx2.Client(transport=httpx2.WSGITransport(app=app), base_url=ORIGIN) as client:
+            yield Desk(client)
+    else:
+        with TestClient(app, base_url=ORIGIN) as client:
+            yield Desk(client)
+
+
+def test_a_visitor_is_greeted_and_reads_the_questions_and_answers(desk: Desk) -> None:
+    page = desk.visitor().get("/")
+    assert page.status_code == 200
+    assert "Welcome!" in page.text
+    assert "Do I need an account to read this page?" in page.text
+    assert "Everybody can read" in page.text
+
+
+def test_a_visitor_is_offered_to_log_in_and_not_to_log_out(desk: Desk) -> None:
+    page = desk.visitor().get("/").text
+    assert "Log in with XWMS" in page
+    assert "Log out" not in page
+
+
+@pytest.mark.parametrize("path", ["/tickets", "/tickets/new", "/tickets/0123456789abcdef"])
+def test_a_visitor_who_opens_a_page_of_tickets_logs_in_and_comes_back_to_it(desk: Desk, path: str) -> None:
+    visitor = desk.visitor()
+    to_login = visitor.get(path)
+    assert to_login.status_code == 302
+    back = visitor.log_in(ANNA, start=to_login.headers["Location"])
+    assert (back.status_code, back.headers["Location"]) == (303, path)
+
+
+def test_a_person_is_greeted_by_name(desk: Desk) -> None:
+    page = desk.person(ANNA).get("/").text
+    assert "Hello <bdi>Anna</bdi>" in page
+    assert "logged in as <bdi>Anna de Vries</bdi>" in page
+
+
+def test_a_person_without_tickets_is_invited_to_open_one(desk: Desk) -> None:
+    page = desk.person(ANNA).get("/tickets")
+    assert page.status_code == 200
+    assert "No tickets yet" in page.text
+
+
+def test_a_person_opens_a_ticket_and_sees_it(desk: Desk) -> None:
+    anna = desk.person(ANNA)
+    assert '<form class="card" method="post" action="/tickets">' in anna.get("/tickets/new").text
+    path = anna.open_ticket("My printer", "It is on fire.")
+    ticket = anna.get(path)
+    assert ticket.status_code == 200
+    assert "My printer" in ticket.text
+    assert "It is on fire." in ticket.text
+    assert f'href="{path}"' in anna.get("/tickets").text
+
+
+def test_the_newest_ticket_comes_first(desk: Desk) -> None:
+    anna = desk.person(ANNA)
+    paths = [anna.open_ticket(subject) for subject in ("first", "second", "third")]
+    assert re.findall(r'href="(/tickets/[0-9a-f]{16})"', anna.get("/tickets").text) == paths[::-1]
+
+
+def test_a_ticket_is_still_there_after_logging_in_again(desk: Desk) -> None:
+    path = desk.person(ANNA).open_ticket()
+    assert desk.person(ANNA).get(path).status_code == 200
+
+
+@pytest.mark.parametrize(("owner", "other"), [(ANNA, BRAM), (NOOR, DAAN), (ANNA, "xwms-user-mallory")])
+def test_nobody_sees_the_ticket_of_somebody_else_even_with_the_same_email_address(
+    desk: Desk, owner: str, other: str
+) -> None:
+    path = desk.person(owner).open_ticket("A private matter")
+    stranger = desk.person(other)
+    assert "A private matter" not in stranger.get("/tickets").text
+    refused = stranger.get(path)
+    assert refused.status_code == 404
+    assert "A private matter" not in refused.text
+
+
+def test_somebody_elses_ticket_looks_like_one_that_never_was(desk: Desk) -> None:
+    path = desk.person(ANNA).open_ticket()
+    bram = desk.person(BRAM)
+    assert bram.get(path).text == bram.get("/tickets/0123456789abcdef").text
+
+
+def test_a_visitor_who_posts_a_ticket_is_sent_to_log_in_and_nothing_is_kept(desk: Desk) -> None:
+    answer = desk.visitor().post("/tickets", {"subject": "Boo", "message": "From nobody"})
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/xwms/auth")
+    assert "No tickets yet" in desk.person(ANNA).get("/tickets").text
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "none"])
+def test_a_form_on_another_site_opens_no_ticket(desk: Desk, site: str) -> None:
+    anna = desk.person(ANNA)
+    answer = anna.post("/tickets", {"subject": "Boo", "message": "Not hers"}, **{"Sec-Fetch-Site": site})
+    assert answer.status_code == 403
+    assert "No tickets yet" in anna.get("/tickets").text
+
+
+def test_hostile_text_is_shown_as_text(desk: Desk) -> None:
+    anna = desk.person(ANNA)
+    hostile = "\"><script>alert(1)</script>{{ 7*7 }}'"
+    path = anna.open_ticket(hostile, f"</textarea>{hostile}")
+    rejected = anna.post("/tickets", {"subject": hostile, "message": f"</textarea>{hostile}" + "x" * 4000})
+    assert rejected.status_code == 422
+    for page in (anna.get(path).text, anna.get("/tickets").text, rejected.text):
+        assert "<script" not in page
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;{{ 7*7 }}" in page
+        assert page.count("</textarea>") == page.count("<textarea")
+
+
+def test_a_name_with_markup_in_it_is_shown_as_text(desk: Desk) -> None:
+    visitor = desk.visitor()
+    to_xwms = visitor.get("/xwms/auth").headers["Location"]
+    form = {"sub": "mallory-2", "name": "<b>Mallory</b>", "email": ""}
+    callback = httpx2.post(to_xwms, data=form, trust_env=False).headers["Location"]
+    visitor.get(callback.removeprefix(ORIGIN), **{"Sec-Fetch-Site": "cross-site"})
+    page = visitor.get("/").text
+    assert "<b>" not in page
+    assert "&lt;b&gt;Mallory&lt;/b&gt;" in page
+
+
+@pytest.mark.parametrize(
+    ("form", "fault"),
+    [
+        ({"subject": "", "message": "text"}, "subject-fault"),
+        ({"subject": " \t ", "message": "text"}, "subject-fault"),
+        ({"subject": "x" * 121, "message": "text"}, "subject-fault"),
+        ({"message": "text"}, "subject-fault"),
+        ({"subject": "text", "message": "\r\n "}, "message-fault"),
+        ({"subject": "text", "message": "x" * 4001}, "message-fault"),
+        ({"subject": "text"}, "message-fault"),
+    ],
+)
+def test_a_ticket_that_is_too_short_or_too_long_is_explained_and_not_kept(
+    desk: Desk, form: dict[str, str], fault: str
+) -> None:
+    anna = desk.person(ANNA)
+    answer = anna.post("/tickets", form)
+    assert answer.status_code == 422
+    assert f'<p class="fault" id="{fault}">' in answer.text
+    assert "No tickets yet" in anna.get("/tickets").text
+
+
+def test_what_was_typed_is_still_there_after_a_fault(desk: Desk) -> None:
+    answer = desk.person(ANNA).post("/tickets", {"subject": "", "message": "A long story"})
+    assert "A long story</textarea>" in answer.text
+
+
+def test_the_longest_ticket_is_kept_whole(desk: Desk) -> None:
+    anna = desk.person(ANNA)
+    subject, message = "\U0001f5a8" * 120, "\U0001f525" * 4000
+    page = anna.get(anna.open_ticket(subject, message)).text
+    assert subject in page
+    assert message in page
+
+
+def test_a_line_break_counts_as_one_character_as_it_does_in_the_browser(desk: Desk) -> None:
+    anna = desk.person(ANNA)
+    anna.open_ticket("Lines", "a" + "\r\n" * 3998 + "b")
+
+
+def test_an_enormous_form_is_refused(desk: Desk) -> None:
+    anna = desk.person(ANNA)
+    answer = anna.post("/tickets", {"subject": "Big", "message": "x" * 200_000})
+    assert answer.status_code in (400, 413)
+    assert "No tickets yet" in anna.get("/tickets").text
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/tickets/x", "/tickets/99999999999999999999", "/tickets/%00"])
+def test_an_address_that_does_not_exist_gets_a_friendly_page(desk: Desk, path: str) -> None:
+    answer = desk.person(ANNA).get(path)
+    assert answer.status_code == 404
+    assert "There is nothing here" in answer.text
+
+
+def test_logging_out_ends_it(desk: Desk) -> None:
+    anna = desk.person(ANNA)
+    page = anna.get("/").text
+    form = re.search(r'<form class="xwms-logout" method="post" action="([^"]+)">', page)
+    assert form is not None
+    answer = anna.post(form[1])
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/")
+    assert "Welcome!" in anna.get("/").text
+    assert anna.get("/tickets").status_code == 302
+
+
+def test_a_page_that_knows_the_person_is_kept_by_no_cache(desk: Desk) -> None:
+    answer = desk.person(ANNA).get("/tickets")
+    assert answer.headers["Cache-Control"] == "private, no-store"
+    assert "Cookie" in answer.headers["Vary"]
+
+
+@pytest.mark.parametrize("name", ["style.css", "mark.svg", "empty.svg"])
+def test_what_the_pages_name_is_served(desk: Desk, name: str) -> None:
+    assert desk.visitor().get(f"/static/{name}").status_code == 200
+
+
+def test_no_page_names_another_origin_or_runs_a_script(desk: Desk) -> None:
+    anna = desk.person(ANNA)
+    for path in ("/", "/tickets", "/tickets/new", anna.open_ticket(), "/nowhere"):
+        page = anna.get(path).text
+        assert all(url.startswith("/") for url in re.findall(r'(?:href|src|action)="(?!#)([^"]*)"', page))
+        assert "<script" not in page
+        assert not re.search(r'\s(?:on\w+|style)="', page)
+
+
+def test_both_examples_look_the_same() -> None:
+    def files(folder: str) -> dict[str, bytes]:
+        root = EXAMPLES / folder
+        found = [path for part in ("templates", "static") for path in (root / part).iterdir()]
+        return {str(path.relative_to(root)): path.read_bytes() for path in found}
+
+    flask, starlette = files("flask_app"), files("starlette_app")
+    assert flask.keys() == starlette.keys()
+    assert [name for name in flask if flask[name] != starlette[name]] == ["templates/base.html"]

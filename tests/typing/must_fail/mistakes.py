@@ -1,0 +1,17 @@
+"""Mistakes that a type checker must find: one per line marked `# error`, and none elsewhere."""
+
+from xwms_auth import User, XWMSConfig
+from xwms_auth.flask import current_user
+
+XWMSConfig("id", "secret", "https://app.example/cb")  # error: options have names
+XWMSConfig(client_id="id", client_secret="s", redirect_uris="https://a.example/cb", callback_token="maybe")  # error
+XWMSConfig(client_id="id", client_secret="s")  # error: a required option is missing
+XWMSConfig(client_id="id", client_secret="s", redirect_uris="https://a.example/cb", sesion_secret="x")  # error
+
+
+def owner_of_anything() -> str:
+    return current_user.sub  # error: nobody may be signed in
+
+
+def change(user: User) -> None:
+    user.sub = "somebody else"  # error: a person cannot be changed

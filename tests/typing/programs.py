@@ -1,0 +1,100 @@
+"""Programs as users write them. They are type-checked by mypy and pyright, never run."""
+
+from datetime import timedelta
+
+import flask
+from fastapi import FastAPI, WebSocket
+from flask.views import MethodView
+from starlette.applications import Starlette
+from starlette.endpoints import HTTPEndpoint
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+import xwms_auth.asgi
+import xwms_auth.starlette
+from xwms_auth import AsyncXWMSClient, Identity, Secret, User, XWMSClient, XWMSConfig
+from xwms_auth.fastapi import CurrentUser, OptionalUser, XWMSAuthMiddleware
+from xwms_auth.flask import XWMSAuth, current_user, login_required
+
+config = XWMSConfig(
+    client_id="id",
+    client_secret=lambda: "secret",
+    redirect_uris=["https://app.example/xwms/validateToken"],
+    session_secret=[Secret("k" * 40)],
+    session_idle=timedelta(hours=1),
+    callback_token="same",
+)
+
+flask_app = flask.Flask(__name__)
+XWMSAuth(flask_app, config)
+XWMSAuth().init_app(flask_app)
+
+
+@flask_app.get("/")
+@login_required
+def home() -> str:
+    if not isinstance(current_user, User):
+        return "nobody"
+    identity: Identity = current_user.identity
+    return f"{identity.sub} {current_user.display_name}"
+
+
+@login_required()
+async def later(number: int) -> str:
+    return f"{number}"
+
+
+number_is_kept = later(number=1)
+
+
+class Page(MethodView):
+    decorators = [login_required]
+
+    def get(self) -> str:
+        return current_user.name or "?"
+
+
+@xwms_auth.starlette.login_required
+async def endpoint(request: Request) -> Response:
+    user = xwms_auth.starlette.current_user(request)
+    return PlainTextResponse(user.sub if user.is_authenticated else "nobody")
+
+
+@xwms_auth.starlette.login_required
+class Endpoint(HTTPEndpoint):
+    async def get(self, request: Request) -> Response:
+        return PlainTextResponse("ok")
+
+
+starlette_app = xwms_auth.asgi.XWMSAuthMiddleware(Starlette(routes=[Route("/", endpoint), Route("/e", Endpoint)]))
+
+fastapi_app = FastAPI()
+fastapi_app.add_middleware(XWMSAuthMiddleware, config=config)
+
+
+@fastapi_app.get("/me")
+async def me(user: CurrentUser) -> dict[str, str | None]:
+    return {"sub": user.sub, "email": user.verified_email}
+
+
+@fastapi_app.get("/maybe")
+def maybe(user: OptionalUser) -> str:
+    return user.display_name if user else "nobody"
+
+
+@fastapi_app.websocket("/ws")
+async def ws(websocket: WebSocket, user: CurrentUser) -> None:
+    await websocket.accept()
+    await websocket.send_text(user.sub)
+
+
+def sync_api() -> User:
+    with XWMSClient(config) as client:
+        ticket = client.sign_token("https://app.example/xwms/validateToken")
+        return client.verify_token(ticket.token, "https://app.example/xwms/validateToken")
+
+
+async def async_api() -> str | None:
+    async with AsyncXWMSClient(config) as client:
+        return (await client.info()).name

@@ -1,0 +1,222 @@
+"""What can be wrong with an option, and what the options mean once they are right.
+
+Knows: every rule about every option.
+Must not: raise for a value, however odd: a fault is a sentence that says how to mend it, and never quotes a secret.
+"""
+
+import math
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, cast, get_args
+
+from .errors import ConfigError
+from .options import (
+    ENVIRONMENT,
+    MAX_LIFETIME,
+    MAX_TIMEOUT,
+    MIN_SESSION_SECRET,
+    CallbackToken,
+    Flow,
+    Protect,
+)
+from .redirects import (
+    RedirectURI,
+    check_route_path,
+    parse_api_url,
+    parse_origin,
+    parse_redirect_uri,
+    safe_next,
+)
+from .secret import FixedSecret, Secret, SecretFromCallable, SecretFromFile, SecretSource, header_fault
+
+if TYPE_CHECKING:
+    from .config import XWMSConfig
+
+
+class Judge:
+    """Judges a config field by field and fills in what the fields mean. Collects faults instead of raising."""
+
+    def __init__(self, config: "XWMSConfig") -> None:
+        self.config = config
+        self.faults: list[str] = []
+        self.client_secret = Secret("")
+
+    def set(self, name: str, value: object) -> None:
+        object.__setattr__(self.config, name, value)
+
+    def fault(self, name: str, reason: str) -> None:
+        variable = ENVIRONMENT.get(name, (name,))[0]
+        self.faults.append(f"{variable} ({name}) {reason}" if variable != name else f"{name} {reason}")
+
+    def judge(self) -> None:
+        self.client()
+        self.addresses()
+        self.keys()
+        self.times()
+        self.routes()
+        self.choices()
+        self.set("faults", tuple(self.faults))
+
+    def client(self) -> None:
+        if not isinstance(self.config.client_id, str) or not self.config.client_id:
+            self.fault("client_id", "is missing; find it in the Clients section of the XWMS dashboard")
+        elif header_fault(Secret(self.config.client_id)) or len(self.config.client_id) > 255:
+            self.fault("client_id", "has characters that cannot be part of a client id")
+        given = self.config.client_secret
+        source: SecretSource = FixedSecret(Secret(""))
+        if isinstance(given, SecretSource):
+            source = given
+        elif isinstance(given, str | Secret):
+            source = FixedSecret(Secret(given))
+        elif callable(given):
+            source = SecretFromCallable(given)
+        else:
+            self.fault("client_secret", "is neither text nor a callable")
+        self.set("client_secret", source)
+        self.set("secret_source", source)
+        if isinstance(source, FixedSecret) and isinstance(given, str | Secret):
+            if not source():
+                self.fault("client_secret", "is missing; it was shown once when the client was created")
+            elif reason := header_fault(source()):
+                self.fault("client_secret", reason)
+            self.client_secret = source()
+        elif isinstance(source, SecretFromFile):
+            try:
+                self.client_secret = source()
+            except ConfigError as error:
+                self.faults.extend(error.problems)
+
+    def addresses(self) -> None:
+        config = self.config
+        allow_http = config.insecure_allow_http is True
+        self.set("redirect_uris", _as_tuple(config.redirect_uris))
+        registered: list[RedirectURI] = []
+        if not config.redirect_uris:
+            self.fault("redirect_uris", "is missing; use the callback address registered with XWMS")
+        for number, uri in enumerate(config.redirect_uris, 1):
+            try:
+                registered.append(parse_redirect_uri(_text(uri), allow_http=allow_http))
+            except ValueError as error:
+                self.fault("redirect_uris", f"number {number} {error}")
+        if len({uri.uri for uri in registered}) != len(registered):
+            self.fault("redirect_uris", "names one address twice")
+        if len({(uri.scheme, uri.netloc) for uri in registered}) != len(registered):
+            self.fault("redirect_uris", "has two addresses on one host; the host is what picks among them")
+        if allow_http and any(uri.secure for uri in registered):
+            self.fault("insecure_allow_http", "is set beside an https redirect URI; it is for development only")
+        self.set("registered", tuple(registered))
+        try:
+            self.set("api", parse_api_url(_text(config.api_url), allow_http=allow_http))
+            self.set("api_url", config.api.origin + config.api.path)
+        except ValueError as error:
+            self.fault("api_url", str(error))
+        self.set("login_origins", _as_tuple(config.login_origins))
+        for origin in config.login_origins:
+            try:
+                parse_origin(_text(origin))
+            except ValueError as error:
+                self.fault("login_origins", f"has an entry that {error}")
+        if not config.domain and registered:
+            self.set("domain", registered[0].host)
+        domain: object = config.domain
+        if domain and (not isinstance(domain, str) or header_fault(Secret(domain)) or "/" in domain):
+            self.fault("domain", "is not a plain domain or domain id; leave out https:// and any path")
+
+    def keys(self) -> None:
+        given: object = self.config.session_secret
+        entries = (given,) if isinstance(given, str | Secret | bytes) else _as_tuple(given)
+        keys: list[Secret] = []
+        for entry in entries:
+            plain = entry.decode("latin-1") if isinstance(entry, bytes) else entry
+            if isinstance(plain, str | Secret):
+                keys.append(Secret(plain))
+            else:
+                self.fault("session_secret", "has an entry that is not text")
+        self.set("session_secret", tuple(keys))
+        self.set("session_keys", tuple(keys))
+        if any(len(key.reveal().encode("utf-8", "surrogatepass")) < MIN_SESSION_SECRET for key in keys):
+            self.fault(
+                "session_secret", f"has a key shorter than {MIN_SESSION_SECRET} bytes; make one with: xwms-auth secret"
+            )
+        elif any(_is_repetitive(key.reveal()) for key in keys):
+            self.fault("session_secret", "has a key that anybody could guess; make one with: xwms-auth secret")
+        if self.client_secret and self.client_secret in keys:
+            self.fault("session_secret", "is the client secret; the two must differ, make one with: xwms-auth secret")
+
+    def times(self) -> None:
+        for name, target in (("session_idle", "idle_seconds"), ("session_lifetime", "lifetime_seconds")):
+            seconds = _seconds(getattr(self.config, name))
+            if seconds is None or not 1 <= seconds <= MAX_LIFETIME.total_seconds():
+                self.fault(name, f"must be a time between 1 second and {MAX_LIFETIME.days} days")
+            else:
+                self.set(name, timedelta(seconds=seconds))
+                self.set(target, int(seconds))
+        timeout = _seconds(self.config.timeout)
+        if timeout is None or not 0 < timeout <= MAX_TIMEOUT:
+            self.fault("timeout", f"must be more than 0 and at most {MAX_TIMEOUT:.0f} seconds")
+        else:
+            self.set("timeout", timeout)
+            self.set("timeout_seconds", timeout)
+
+    def routes(self) -> None:
+        config = self.config
+        names = ("login_path", "logout_path", "me_path")
+        for name in names:
+            try:
+                check_route_path(_text(getattr(config, name)))
+            except ValueError as error:
+                self.fault(name, str(error))
+        callbacks = frozenset(uri.path for uri in config.registered)
+        routes = [getattr(config, name) for name in names if isinstance(getattr(config, name), str)]
+        if len({*routes, *callbacks}) != len(routes) + len(callbacks):
+            self.fault("login_path", "and logout_path, me_path and the redirect URIs' paths must all differ")
+        self.set("callback_paths", callbacks)
+        self.set("own_paths", callbacks | set(routes))
+        for name in ("after_login", "after_logout"):
+            target = getattr(config, name)
+            if not isinstance(target, str) or safe_next(target, own_paths=config.own_paths) != target:
+                self.fault(name, 'is not a path on this site such as "/welcome", or it is one of the login routes')
+        self.set("public", _as_tuple(config.public))
+        for path in config.public:
+            plain = path.removesuffix("*") if isinstance(path, str) and path.endswith("/*") else path
+            if not isinstance(plain, str) or not plain.startswith("/") or "*" in plain:
+                self.fault("public", "has an entry that is neither an exact path nor a prefix that ends in /*")
+
+    def choices(self) -> None:
+        config = self.config
+        for name, choices in (("callback_token", CallbackToken), ("protect", Protect)):
+            if getattr(config, name) not in get_args(choices):
+                self.fault(name, "must be one of: " + ", ".join(get_args(choices)))
+        if config.flow not in get_args(Flow):
+            self.fault("flow", "must be sign-token; other flows are not part of this version")
+        if config.session_store not in ("cookie", "memory://"):
+            self.fault("session_store", "must be one of: cookie, memory://; other stores are not part of this version")
+        if not isinstance(config.insecure_allow_http, bool):
+            self.fault("insecure_allow_http", "must be True or False")
+
+
+def _is_repetitive(key: str) -> bool:
+    """A key of few characters, or of one piece repeated (a string is inside its own double only if it repeats)."""
+    return len(set(key)) < 8 or key in (key + key)[1:-1]
+
+
+def _as_tuple(value: object) -> tuple[object, ...]:
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+        return (value,) if value else ()
+    return tuple(cast("Sequence[object]", value))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("is not text")
+    return value
+
+
+def _seconds(value: object) -> float | None:
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    try:
+        seconds = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        return None
+    return seconds if math.isfinite(seconds) else None

@@ -1,0 +1,80 @@
+"""The names of the options outside Python, and how text becomes a value.
+
+Knows: environment variables, choices and limits.
+Must not: judge a value; that is `judge.py`.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Literal
+
+from .secret import SecretFromFile
+
+CallbackToken = Literal["either", "same", "fresh"]
+Protect = Literal["marked", "all"]
+Flow = Literal["sign-token"]
+
+MIN_SESSION_SECRET = 32
+"""Bytes. 256 bits of key material, so that the signature is not the weakest part."""
+
+MAX_LIFETIME = timedelta(days=400)
+"""Browsers keep no cookie longer (RFC 6265bis 5.5)."""
+
+MAX_TIMEOUT = 60.0
+"""Seconds. A worker that waits longer for XWMS is lost to everybody else."""
+
+ENVIRONMENT: dict[str, tuple[str, ...]] = {
+    "client_id": ("XWMS_CLIENT_ID",),
+    "client_secret": ("XWMS_CLIENT_SECRET",),
+    "redirect_uris": ("XWMS_REDIRECT_URI",),
+    "domain": ("XWMS_DOMAIN", "XWMS_CLIENT_DOMAIN"),
+    "api_url": ("XWMS_API_URI", "XWMS_API_URL"),
+    "session_secret": ("XWMS_SESSION_SECRET",),
+    "session_store": ("XWMS_SESSION_STORE",),
+    "session_idle": ("XWMS_SESSION_IDLE",),
+    "session_lifetime": ("XWMS_SESSION_LIFETIME",),
+    "login_path": ("XWMS_LOGIN_PATH",),
+    "logout_path": ("XWMS_LOGOUT_PATH",),
+    "me_path": ("XWMS_ME_PATH",),
+    "after_login": ("XWMS_AFTER_LOGIN",),
+    "after_logout": ("XWMS_AFTER_LOGOUT",),
+    "protect": ("XWMS_PROTECT",),
+    "public": ("XWMS_PUBLIC",),
+    "callback_token": ("XWMS_CALLBACK_TOKEN",),
+    "login_origins": ("XWMS_LOGIN_ORIGINS",),
+    "timeout": ("XWMS_TIMEOUT",),
+    "flow": ("XWMS_FLOW",),
+}
+"""Field to names in the environment, the current name first, older ones after it."""
+
+_LISTS = ("redirect_uris", "session_secret", "public", "login_origins")
+_SECONDS = ("session_idle", "session_lifetime", "timeout")
+
+
+def missing_session_secret() -> str:
+    """The fault to report where an edge needs a session secret and has none."""
+    return "XWMS_SESSION_SECRET (session_secret) is missing; make one with: xwms-auth secret"
+
+
+def read_options(mapping: Mapping[str, Any], faults: list[str]) -> dict[str, Any]:
+    """Find the options of `XWMSConfig` in a mapping. What cannot be read at all is told in `faults`."""
+    options: dict[str, Any] = {"client_id": "", "client_secret": "", "redirect_uris": ()}
+    for name, variables in ENVIRONMENT.items():
+        value = next((mapping[variable] for variable in variables if mapping.get(variable) not in (None, "")), None)
+        if value is None:
+            continue
+        if isinstance(value, str) and name in _LISTS:
+            value = value.split()
+        elif isinstance(value, str) and name in _SECONDS:
+            try:
+                value = float(value)
+            except ValueError:
+                faults.append(f"{variables[0]} ({name}) is not a number of seconds")
+                continue
+        options[name] = value
+    file = mapping.get("XWMS_CLIENT_SECRET_FILE")
+    if file:
+        if options["client_secret"]:
+            faults.append("XWMS_CLIENT_SECRET and XWMS_CLIENT_SECRET_FILE are both set; keep one")
+        options["client_secret"] = SecretFromFile(file)
+    return options
