@@ -29,7 +29,6 @@ check: $(STAMP) ## lint, format, types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/mypy examples/starlette_app/app.py
 	$(BIN)/pyright
 
 docs: $(STAMP) ## the documentation, into site/

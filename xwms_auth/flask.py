@@ -19,18 +19,18 @@ from urllib.parse import quote
 
 try:
     from flask import Flask, Response, current_app, request
-    from markupsafe import Markup
     from werkzeug.local import LocalProxy
 except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.flask needs Flask: pip install 'xwms-auth[flask]'") from missing
 
-from . import answers, flow, pages
+from . import answers, flow, widgets
 from .config import XWMSConfig
 from .drive import run
 from .effects import World
 from .errors import ConfigError, XWMSError
 from .messages import Answer, Request, parse_form
 from .models import ANONYMOUS, Anonymous, User
+from .pages import Html
 from .secret import Secret
 from .site import Site
 from .stores import open_store
@@ -233,23 +233,18 @@ def login_required(view: Callable[P, R] | None = None, /) -> Any:
 
 def xwms_login_url(*, next: str | None = None) -> str:  # noqa: A002  the parameter's name in the address
     """The address that starts a login and comes back to `next`, by default to the page being shown."""
-    if next is None and request.method in ("GET", "HEAD"):
-        next = _request(request.environ).target  # noqa: A001
-    return answers.login_url(_served().site.config, next)
+    return widgets.login_url(_served().site, _request(request.environ), to=next)
 
 
-def xwms_login_button(*, locale: str = "en", next: str | None = None) -> Markup:  # noqa: A002
+def xwms_login_button(*, locale: str = "en", next: str | None = None) -> Html:  # noqa: A002
     """A login link as HTML, in one of XWMS's ten languages."""
-    label = pages.LOGIN_LABELS.get(locale.partition("-")[0].lower(), pages.LOGIN_LABELS["en"])
-    return Markup(pages.login_button(login_url=xwms_login_url(next=next), label=label))  # noqa: S704  escaped in pages
+    return widgets.login_button(_served().site, _request(request.environ), to=next, locale=locale)
 
 
-def xwms_logout_form(*, label: str = "Log out") -> Markup:
+def xwms_logout_form(*, label: str = "Log out") -> Html:
     """A logout button as HTML: a form, because logging out changes something."""
     served = _served()
-    token = flow.form_token(served.site, served.read(request.environ).visit.session)
-    form = pages.logout_form(logout_url=served.site.config.logout_path, csrf_token=token, label=label)
-    return Markup(form)  # noqa: S704  escaped in pages
+    return widgets.logout_form(served.site, served.read(request.environ).visit.session, label=label)
 
 
 def _template_names() -> dict[str, Any]:

@@ -323,11 +323,6 @@ def logout(site: Site, request: Request, *, now: int) -> Steps[Answer]:
     return answers.redirect(303, site.next_of(request) or config.after_logout, cookies=cleared)
 
 
-def form_token(site: Site, session: Session | None) -> str:
-    """What the logout form carries: proof that our page made it for this very session."""
-    return site.forms.dumps(session.id if session else "")
-
-
 def _has_form_token(site: Site, request: Request, visit: Visit) -> bool:
     origin = request.header("origin")
     if request.header("sec-fetch-site") in ("cross-site", "same-site") or origin not in (None, "null", *site.origins):

@@ -4,7 +4,7 @@ Knows: the template set in ``templates/``, the English words, and the Content-Se
 Must not: know why a page is shown, read a request, send anything, link to another origin, or emit a text unescaped.
 
 Nothing raw gets in by construction: `_fill` is the only way to make HTML and escapes every ``str`` it is given.
-Only `_Markup`, which is made from our own files alone, passes as it is.
+Only `Html`, which is made from our own files alone, passes as it is.
 """
 
 import base64
@@ -67,11 +67,13 @@ _ENGLISH: Final = _Words(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Markup:
-    """HTML that is already safe: the stylesheet, or what `_fill` made."""
+class Html(str):
+    """HTML that is safe already: the stylesheet, or what `_fill` made. Templates see `__html__` and leave it."""
 
-    text: str
+    __slots__ = ()
+
+    def __html__(self) -> str:
+        return str(self)
 
 
 _ACTION: Final = Template('<a class="button" href="$url">$label</a>')
@@ -142,17 +144,17 @@ LOGIN_LABELS = {
 """The login button in XWMS's ten languages."""
 
 
-def login_button(*, login_url: str, label: str = "Log in with XWMS") -> str:
+def login_button(*, login_url: str, label: str = "Log in with XWMS") -> Html:
     """``<a class="xwms-login" …>``: safe HTML for an app's template; ``login_url`` is a path on this origin."""
-    return _fill(_LOGIN_BUTTON, url=_own_path(login_url), label=label).text
+    return _fill(_LOGIN_BUTTON, url=_own_path(login_url), label=label)
 
 
-def logout_form(*, logout_url: str, csrf_token: str, label: str = "Log out") -> str:
+def logout_form(*, logout_url: str, csrf_token: str, label: str = "Log out") -> Html:
     """``<form class="xwms-logout" method="post" …>``: safe HTML for an app's template; ``logout_url`` as above."""
-    return _fill(_LOGOUT_FORM, url=_own_path(logout_url), csrf_token=csrf_token, label=label).text
+    return _fill(_LOGOUT_FORM, url=_own_path(logout_url), csrf_token=csrf_token, label=label)
 
 
-def _page(words: _Words, *, title: str, body: _Markup, referrer: str, form_action: Sequence[str]) -> Page:
+def _page(words: _Words, *, title: str, body: Html, referrer: str, form_action: Sequence[str]) -> Page:
     style = _read("pages.css")
     document = _fill(
         _template("layout.html"),
@@ -161,7 +163,7 @@ def _page(words: _Words, *, title: str, body: _Markup, referrer: str, form_actio
         site=words.site,
         title=title,
         referrer=referrer,
-        style=_Markup(style),
+        style=Html(style),
         body=body,
     )
     policy = (
@@ -171,13 +173,13 @@ def _page(words: _Words, *, title: str, body: _Markup, referrer: str, form_actio
         "base-uri 'none'",
         "frame-ancestors 'none'",
     )
-    return Page(html=document.text, content_security_policy="; ".join(policy))
+    return Page(html=document, content_security_policy="; ".join(policy))
 
 
-def _fill(template: Template, /, **values: str | _Markup) -> _Markup:
+def _fill(template: Template, /, **values: str | Html) -> Html:
     """The template with every value in its place, in one pass: a ``$name`` inside a value stays text."""
-    safe = {name: value.text if isinstance(value, _Markup) else _escape(value) for name, value in values.items()}
-    return _Markup(template.substitute(safe))
+    safe = {name: value if isinstance(value, Html) else _escape(value) for name, value in values.items()}
+    return Html(template.substitute(safe))
 
 
 def _escape(value: str) -> str:

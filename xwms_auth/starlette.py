@@ -12,16 +12,18 @@ from typing import Any, TypeVar, cast, overload
 try:
     from starlette.concurrency import run_in_threadpool
     from starlette.endpoints import HTTPEndpoint, WebSocketEndpoint
-    from starlette.requests import HTTPConnection
+    from starlette.requests import HTTPConnection, Request
     from starlette.responses import Response
     from starlette.websockets import WebSocket
 except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.starlette needs Starlette: pip install 'xwms-auth[starlette]'") from missing
 
-from .asgi import POLICY_VIOLATION, CurrentUserProxy, XWMSAuthMiddleware, seat_of
+from . import widgets
+from .asgi import POLICY_VIOLATION, CurrentUserProxy, XWMSAuthMiddleware, request_of, seat_of
 from .messages import Answer
+from .pages import Html
 
-__all__ = ["XWMSAuthMiddleware", "current_user", "login_required"]
+__all__ = ["XWMSAuthMiddleware", "current_user", "login_required", "template_context"]
 
 E = TypeVar("E", bound=Callable[..., Any])
 
@@ -81,6 +83,31 @@ def _guard_class(endpoint: type[Any]) -> type[Any]:
 
     endpoint.dispatch = dispatch  # type: ignore[method-assign]  # the class is guarded wherever it is routed
     return endpoint
+
+
+def template_context(request: Request) -> dict[str, Any]:
+    """The names templates get: `Jinja2Templates(directory, context_processors=[template_context])`.
+
+    `current_user`, `xwms_login_url(next=…)`, `xwms_login_button(locale=…, next=…)`, `xwms_logout_form(label=…)`.
+    """
+    seat = seat_of(request.scope)
+    site, asked = seat.served.site, request_of(request.scope)
+
+    def xwms_login_url(*, next: str | None = None) -> str:  # noqa: A002  the parameter's name in the address
+        return widgets.login_url(site, asked, to=next)
+
+    def xwms_login_button(*, locale: str = "en", next: str | None = None) -> Html:  # noqa: A002
+        return widgets.login_button(site, asked, to=next, locale=locale)
+
+    def xwms_logout_form(*, label: str = "Log out") -> Html:
+        return widgets.logout_form(site, seat.visit().session, label=label)
+
+    return {
+        "current_user": request.user,
+        "xwms_login_url": xwms_login_url,
+        "xwms_login_button": xwms_login_button,
+        "xwms_logout_form": xwms_logout_form,
+    }
 
 
 async def _refuse(connection: HTTPConnection[Any], refused: Answer) -> Response | None:

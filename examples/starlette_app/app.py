@@ -17,16 +17,14 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 
-from xwms_auth.starlette import XWMSAuthMiddleware, current_user, login_required
+from xwms_auth.starlette import XWMSAuthMiddleware, current_user, login_required, template_context
 
 SUBJECT_MAX = 120
 MESSAGE_MAX = 4000
 FORM_MAX = 64 * 1024  # bytes of one field
 
 HERE = Path(__file__).parent
-templates = Jinja2Templates(
-    HERE / "templates", context_processors=[lambda request: {"current_user": current_user(request)}]
-)
+templates = Jinja2Templates(HERE / "templates", context_processors=[template_context])
 
 
 # --- what is kept ---

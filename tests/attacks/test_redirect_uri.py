@@ -222,11 +222,9 @@ def test_ru_05_a_login_does_not_finish_at_a_near_miss(served, target: Target):
 
 def test_ru_05_undecodable_paths_in_process_are_not_the_callback(site):
     """RU-05: what only a WSGI server passes on, bytes that are not UTF-8."""
-    for path in (f"{CALLBACK}\udcff", f"\udcff{CALLBACK}", "/xwms\udcc0\udcafvalidateToken", "\udcff", ""):
-        if site.edge == "asgi" and any("\ud800" <= char <= "\udfff" for char in path):
-            continue  # ASGI paths are text; no server makes such ones
+    for path in (f"{CALLBACK}\udcff", f"\udcff{CALLBACK}", "/xwms\udcc0\udcafvalidateToken", "/\udcff"):
         answer = site.raw(path, query=f"token={PLAUSIBLE}", headers=list(NAVIGATION.items()))
-        assert answer.status_code in (200, 404)
+        assert answer.status_code == 404
     assert site.fx.requests == []
 
 
@@ -276,7 +274,9 @@ def test_ru_07_a_login_begun_for_one_redirect_uri_cannot_end_at_another(make_sit
     moved = site.raw("/back", query=f"token={token}", headers=[("Cookie", cookie)], host="other.example")
     assert moved.status_code == 400
     assert moved.json()["code"] == "login_not_started"
-    assert "set-cookie" not in moved.headers
+    assert moved.headers.get_list("set-cookie") == [
+        f"{site.login_cookie}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax; Secure"
+    ]
     wrong_host = site.raw("/back", query=f"token={token}", headers=[("Cookie", cookie)])
     assert wrong_host.status_code == 404
 

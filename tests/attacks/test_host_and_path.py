@@ -1,0 +1,505 @@
+"""HP-01 to HP-12 over HTTP: what a request says about its host, its proxy or its path opens nothing.
+
+HP-01 to HP-03, as far as XWMS is told something: tests/attacks/test_redirect_uri.py.
+"""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.endpoints import WebSocketEndpoint
+from starlette.routing import Mount, WebSocketRoute
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocket, WebSocketDisconnect
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+
+from tests.attacks.real_servers import Line, listening
+from tests.corpus.hosts import FORWARDED, HOSTS, UNDERSCORED
+from tests.corpus.tokens import PLAUSIBLE
+from tests.edges import CALLBACK, FROM_HERE, LOGIN, LOGOUT, ME, NAVIGATION, PROGRAM, Site, asgi_app, flask_app
+from tests.fx import FakeXWMS
+from xwms_auth import XWMSConfig
+from xwms_auth.starlette import XWMSAuthMiddleware, login_required
+
+GUARDED = {"protect": "all", "public": ("/public", "/static/*")}
+SESSION = "__Host-xwms_session"
+
+
+def cookie_of(site: Site, **claims: object) -> tuple[str, str]:
+    """The Cookie header of somebody who has just logged in."""
+    browser = site.browser()
+    browser.log_in(**claims)
+    return ("Cookie", f"{site.session_cookie}={browser.cookies()[site.session_cookie]}")
+
+
+@pytest.mark.parametrize("host", HOSTS, ids=range(len(HOSTS)))
+def test_hp_01_a_login_under_any_host_ends_in_the_same_answers(site, host):
+    """HP-01: no Location and no cookie has anything of the host; nothing crashes."""
+    headers = list(FROM_HERE.items())
+    started = site.raw(LOGIN, query="next=/hello", headers=headers, host=host)
+    token = site.fx.approve(started.headers["location"].removeprefix(f"{site.fx.url}/sign-in/"))
+    pending = ("Cookie", started.headers["set-cookie"].partition(";")[0])
+    ended = site.raw(CALLBACK, query=f"token={token}", headers=[pending], host=host)
+    assert (ended.status_code, ended.headers["location"]) == (303, "/hello")
+    session = ("Cookie", ended.headers.get_list("set-cookie")[-1].partition(";")[0])
+    assert site.raw(ME, headers=[session], host=host).json()["user"]["sub"] == "xwms-user-1234"
+    assert site.raw(LOGOUT, method="POST", headers=[*headers, session], host=host).headers["location"] == "/"
+    assert site.raw("/private", headers=headers, host=host).status_code in (302, 400)
+    assert not any("evil" in cookie for cookie in (*started.headers.values(), *ended.headers.values()))
+
+
+@pytest.mark.parametrize("header", [*FORWARDED, *UNDERSCORED], ids=lambda header: f"{header[0]}={header[1]}")
+def test_hp_02_a_header_of_a_proxy_changes_nothing(site, header):
+    """HP-02, HP-03, HP-08, HP-10: cookies stay Secure and at Path=/, places stay paths, routes stay routes."""
+    assert_unimpressed(site, [header])
+
+
+def test_hp_02_all_headers_of_all_proxies_together_change_nothing(site):
+    """HP-02, HP-03"""
+    assert_unimpressed(site, [*FORWARDED, *UNDERSCORED])
+
+
+def assert_unimpressed(site: Site, more: list[tuple[str, str]]) -> None:
+    headers = [*FROM_HERE.items(), *more]
+    started = site.raw(LOGIN, query="next=/hello", headers=headers)
+    sent_to = started.headers["location"]
+    assert sent_to.startswith(f"{site.fx.url}/sign-in/")
+    pending = started.headers["set-cookie"].partition(";")[0]
+    token = site.fx.approve(sent_to.rpartition("/")[2])
+    ended = site.raw(CALLBACK, query=f"token={token}", headers=[*more, ("Cookie", pending)])
+    assert ended.headers["location"] == "/hello"
+    for cookie in (*started.headers.get_list("set-cookie"), *ended.headers.get_list("set-cookie")):
+        assert cookie.startswith("__Host-")
+        assert cookie.split("; ")[1:] in ([*_attributes(3600)], [*_attributes(86_400)], [*_attributes(0)])
+    assert site.raw("/private", query="a=b", headers=headers).headers["location"] == f"{LOGIN}?next=/private%3Fa%3Db"
+    assert site.raw(ME, headers=headers).json() == {"user": None, "login_url": LOGIN}
+
+
+def _attributes(age: int) -> tuple[str, ...]:
+    return ("Path=/", f"Max-Age={age}", "HttpOnly", "SameSite=Lax", "Secure")
+
+
+@pytest.mark.parametrize("name", ["X-Original-URL", "X-Rewrite-URL", "X-Original-URI", "X-Forwarded-Uri"])
+def test_hp_02_a_rewritten_address_does_not_open_a_protected_page(make_site, name):
+    """HP-02: the path that is asked for is the path that is judged."""
+    site = make_site(**GUARDED)
+    for public in ("/public", "/static/a.css", CALLBACK, LOGIN, ME):
+        assert site.raw("/hello", headers=[(name, public), *PROGRAM.items()]).status_code == 401
+
+
+@pytest.mark.parametrize("host", ["a/public?x=", "a/public#", "app.example/static/?", "a/public", "/public", "?", "#"])
+def test_hp_04_a_malformed_host_does_not_open_a_protected_page(make_site, host):
+    """HP-04, CVE-2026-48710: a path is never read out of an address that was built from the host."""
+    site = make_site(**GUARDED)
+    for path in ("/hello", "/private"):
+        answer = site.raw(path, headers=list(PROGRAM.items()), host=host)
+        assert (answer.status_code, answer.json()["code"]) == (401, "login_required")
+
+
+OPENERS = [
+    ("/hello", "x=/public"),
+    ("/hello", "/public"),
+    ("/hello", "/static/"),
+    ("/hello?/public", ""),
+    ("/hello#/public", ""),
+    ("/hello#/static/a", ""),
+    ("/hello;/public", ""),
+    ("/hello;/static/a", ""),
+    ("/hello\x00/public", ""),
+]
+
+
+@pytest.mark.parametrize(("path", "query"), OPENERS, ids=range(len(OPENERS)))
+@pytest.mark.parametrize("agent", ["browser", "kube-probe/1.30", "GoogleHC/1.0", "ELB-HealthChecker/2.0", "/public"])
+def test_hp_06_only_the_path_makes_a_page_public(make_site, path, query, agent):
+    """HP-06: no query, no fragment, no user agent, no method."""
+    site = make_site(**GUARDED)
+    for method in ("GET", "HEAD", "OPTIONS", "POST", "PROPFIND"):
+        headers = [*PROGRAM.items(), ("User-Agent", agent)]
+        assert site.raw(path, method=method, query=query, headers=headers).status_code == 401
+
+
+# As a raw request-target: how to name /hello without naming it. None of them is public.
+VARIANTS = (
+    b"/hello",
+    b"//hello",
+    b"///hello",
+    b"/hello/",
+    b"/hello//",
+    b"/HELLO",
+    b"/Hello",
+    b"/hello;x",
+    b"/;x/hello",
+    b"/./hello",
+    b"/a/../hello",
+    b"/%68ello",
+    b"/%2568ello",
+    b"/hello%2f",
+    b"/hello%00",
+    b"/hello%20",
+    b"/hello%0a",
+    b"/hello%3f",
+    b"/hello%23/public",
+    b"/x/..%2fhello",
+    b"/%2fhello",
+    b"/%5chello",
+    b"\\hello",
+    b"hello",
+    b"@app.example/hello",
+    b"@evil/hello",
+    b"http://evil.example/hello",
+    b"http://evil.example/public/../hello",
+    b"http:/hello",
+    b"//evil.example/hello",
+    b"/public/../hello",
+    b"/public/..%2fhello",
+    b"/public/hello",
+    b"/public;/../hello",
+    b"/public%2f..%2fhello",
+    b"/PUBLIC/../hello",
+    b"/static",
+    b"/static/../hello",
+    b"/static/..%2fhello",
+    b"/static/%2e%2e/hello",
+    b"/static/%2e%2e%2fhello",
+    b"/static/%252e%252e/hello",
+    b"/static/.%2e/hello",
+    b"/static/./../hello",
+    b"/static/a/../../hello",
+    b"/static//../hello",
+    b"/static/..;/hello",
+    b"/static/..;x=y/hello",
+    b"/static/;/../hello",
+    b"/static/..%5chello",
+    b"/static/..\\hello",
+    b"/static%2f..%2fhello",
+    b"/static/..",
+    b"/static/%2e%2e",
+    b"/static\\..\\hello",
+    b"/a/static/../hello",
+    b"/xwms/auth/../../hello",
+    b"/xwms/auth/hello",
+    b"*",
+    b"",
+)
+
+
+@pytest.fixture(scope="module", params=["flask", "asgi"])
+def guarded(request: pytest.FixtureRequest) -> Iterator[tuple[Site, Line]]:
+    """One site that protects all, behind a real server."""
+    with FakeXWMS() as fx:
+        site = Site(request.param, fx, **GUARDED)
+        with listening(site) as line:
+            yield site, line
+
+
+@pytest.mark.parametrize("target", VARIANTS, ids=range(len(VARIANTS)))
+def test_hp_07_no_way_to_write_a_path_gets_round_the_login(guarded, target):
+    """HP-05, HP-07: over raw sockets; refused by us (401) or by the server (400, 404, or hanging up)."""
+    site, line = guarded
+    for method in (b"GET", b"HEAD", b"OPTIONS", b"POST"):
+        answer = line.request(target, method=method, hosts=(b"a/public?x=",) if target == b"/hello" else (b"a",))
+        assert answer.status in (0, 400, 401, 404, 405, 501), target
+        assert b"nobody" not in answer.body
+    assert site.fx.requests == []
+
+
+@pytest.mark.parametrize("target", [b"/static/a.css", b"/static/", b"/static/a/b%20c", b"/public"])
+def test_hp_07_what_is_public_reaches_the_application(guarded, target):
+    """HP-07: the table above refuses for the right reason. The application has no such page: 404."""
+    _, line = guarded
+    assert line.request(target).status == 404
+
+
+@pytest.mark.parametrize("target", [b"http://evil.example/xwms/auth", b"@evil.example/xwms/auth", b"xwms/auth"])
+def test_hp_05_a_strange_request_target_starts_no_login_with_a_strange_redirect_uri(guarded, target):
+    """HP-05: the absolute form is either no route of ours or our route, and the host in it counts for nothing."""
+    site, line = guarded
+    answer = line.request(target, b"Sec-Fetch-Site: none", accept=b"text/html")
+    places = answer.all("location")
+    assert all(place.startswith((f"{site.fx.url}/sign-in/", f"{LOGIN}?next=")) for place in places)
+    assert all(call.json == {"redirect_url": site.config.registered[0].uri} for call in site.fx.requests)
+
+
+@pytest.mark.parametrize(
+    "name", ["X-User", "X-Remote-User", "Remote-User", "X-Xwms-Sub", "X-Forwarded-User", "X-Auth-Request-User", "From"]
+)
+def test_hp_09_a_header_that_names_a_person_is_nobody(make_site, name):
+    """HP-09: neither alone nor beside the session of somebody else."""
+    site = make_site(**GUARDED)
+    header = (name, "xwms-user-1234")
+    assert site.raw("/hello", headers=[header, *PROGRAM.items()]).status_code == 401
+    assert site.raw(ME, headers=[header]).json()["user"] is None
+    basic = ("Authorization", "Basic eHdtcy11c2VyLTEyMzQ6eA==")
+    assert site.raw("/hello", headers=[header, basic, *PROGRAM.items()]).status_code == 401
+    assert site.raw(ME, headers=[header, basic, cookie_of(site, sub="17")]).json()["user"]["sub"] == "17"
+
+
+def mounted(site: Site) -> Any:
+    """The site's application below /app of another one."""
+    options = {"redirect_uris": "https://app.example/app/xwms/validateToken", "login_path": "/app/xwms/auth"}
+    options |= {"logout_path": "/app/xwms/logout", "me_path": "/app/xwms/me", "after_login": "/app/hello"}
+    config = XWMSConfig(**site.fx.options(**options))
+    if site.edge == "flask":
+        return DispatcherMiddleware(_not_found, {"/app": flask_app(config, site.clock).wsgi_app})
+    return Starlette(routes=[Mount("/app", asgi_app(config, site.clock))])
+
+
+def _not_found(environ: object, start_response: Callable[..., object]) -> list[bytes]:
+    start_response("404 Not Found", [("Content-Type", "text/plain")])
+    return [b""]
+
+
+@pytest.mark.parametrize("header", [("X-Forwarded-Prefix", "/evil"), ("X-Script-Name", "/evil"), ("Script-Name", "/x")])
+def test_hp_10_a_mounted_application_has_its_own_whole_paths(make_site, header):
+    """HP-10: the prefix comes from the mount and from nothing that a browser sends; cookies stay at Path=/."""
+    site = make_site()
+    site.app = mounted(site)
+    browser = site.browser()
+    asked = browser.get("/app/private?a=b", {**FROM_HERE, header[0]: header[1]})
+    assert asked.headers["location"] == "/app/xwms/auth?next=/app/private%3Fa%3Db"
+    started = browser.get(asked.headers["location"])
+    token = site.fx.approve(started.headers["location"].rpartition("/")[2])
+    ended = browser.get(f"/app{CALLBACK}?token={token}", {**NAVIGATION, header[0]: header[1]})
+    assert ended.headers["location"] == "/app/private?a=b"
+    assert all("Path=/;" in cookie for cookie in ended.headers.get_list("set-cookie"))
+    assert browser.get("/app/hello").text == "hello Ada Lovelace"
+    for path in (LOGIN, f"{CALLBACK}?token={PLAUSIBLE}", f"/app/app{LOGIN}", f"/evil{LOGIN}"):
+        assert browser.get(path).status_code == 404
+
+
+APP = """
+import flask, xwms_auth, xwms_auth.flask
+app = flask.Flask("mine")
+app.add_url_rule("/hello", "hello", lambda: "hello nobody")
+options = dict(client_id="a", client_secret="b" * 20, redirect_uris="https://app.example/cb")
+config = xwms_auth.XWMSConfig(
+    **options, session_secret="K3y-for-tests-0123456789-abcdefghij", protect="all", public=("/public", "/static/*")
+)
+xwms_auth.flask.XWMSAuth(app, config)
+"""
+
+
+@contextmanager
+def gunicorn(folder: Path) -> Iterator[Line]:
+    """The application above behind gunicorn, which believes a `SCRIPT_NAME` header that comes from loopback."""
+    (folder / "mine.py").write_text(APP)
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        command = [sys.executable, "-m", "gunicorn", "--bind", f"fd://{bound.fileno()}", "--log-level", "critical"]
+        paths = f"{folder},{Path.cwd()}"
+        command += ["--worker-tmp-dir", str(folder), "--pythonpath", paths, "mine:app"]
+        with subprocess.Popen(command, pass_fds=[bound.fileno()], cwd=folder) as process:
+            try:
+                yield Line(bound.getsockname())
+            finally:
+                process.terminate()
+
+
+def test_hp_10_a_script_name_of_a_visitor_does_not_make_a_protected_page_public(tmp_path):
+    """HP-10: gunicorn behind a proxy on the same machine takes SCRIPT_NAME from the request's headers by default."""
+    with gunicorn(tmp_path) as line:
+        assert line.request(b"/hello").status == 401
+        assert line.request(b"/static/a").status == 404
+        spoofed = line.request(b"/static/hello", b"SCRIPT_NAME: /static")
+    assert b"nobody" not in spoofed.body
+    assert spoofed.status in (400, 401, 404)
+
+
+@pytest.mark.parametrize("hosts", [(), (b"app.example", b"evil.example"), (b"evil.example", b"app.example"), (b"",)])
+@pytest.mark.parametrize("version", [b"HTTP/1.1", b"HTTP/1.0"])
+def test_hp_11_no_host_or_two_hosts_change_nothing(edge, make_fx, hosts, version):
+    """HP-11: refused by the server, or served as ever."""
+    site = Site(edge, make_fx())
+    with listening(site) as line:
+        answer = line.request(LOGIN.encode(), b"Sec-Fetch-Site: none", hosts=hosts, version=version)
+        assert answer.status in (302, 400)
+        assert all(place.startswith(f"{site.fx.url}/sign-in/") for place in answer.all("location"))
+        assert line.request(b"/private", hosts=hosts, version=version).status in (400, 401)
+    assert all(call.json == {"redirect_url": site.config.registered[0].uri} for call in site.fx.requests)
+
+
+@pytest.mark.parametrize("hosts", [(), (b"one.example", b"two.example"), (b"one.example", b"one.example"), (b"",)])
+def test_hp_11_where_the_host_picks_no_host_and_two_hosts_pick_nothing(edge, make_fx, hosts):
+    """HP-11: with several redirect URIs."""
+    site = Site(edge, make_fx(), redirect_uris=("https://one.example/cb", "https://two.example/cb"))
+    with listening(site) as line:
+        for target in (LOGIN.encode(), b"/cb?token=" + PLAUSIBLE.encode()):
+            answer = line.request(target, hosts=hosts, version=b"HTTP/1.0")
+            assert (answer.status, answer.code) in ((400, "host_not_registered"), (400, None))
+        assert line.request(b"/private", hosts=hosts, version=b"HTTP/1.0").status in (400, 401)
+    assert site.fx.requests == []
+
+
+# --- HP-12: websockets and lifespan ----------------------------------------------------------------------------------
+
+
+class Rooms:
+    """An ASGI application with three websockets, which counts who came in, and a lifespan."""
+
+    def __init__(self, fx: FakeXWMS, **options: Any) -> None:
+        rooms = self
+        self.entered = 0
+        self.lived: list[str] = []
+
+        async def open_room(websocket: WebSocket) -> None:
+            rooms.entered += 1
+            await websocket.accept()
+            await websocket.send_text(str(websocket.user.is_authenticated))
+            await websocket.close()
+
+        class ClosedRoom(WebSocketEndpoint):
+            async def on_connect(self, websocket: WebSocket) -> None:
+                await open_room(websocket)
+
+        @asynccontextmanager
+        async def lifespan(app: Starlette) -> Any:
+            rooms.lived.append("startup")
+            yield {"state": "kept"}
+            rooms.lived.append("shutdown")
+
+        routes = [WebSocketRoute("/open", open_room), WebSocketRoute("/guarded", login_required(open_room))]
+        routes += [WebSocketRoute("/class", login_required(ClosedRoom)), WebSocketRoute(CALLBACK, open_room)]
+        options.setdefault("redirect_uris", "https://app.example/xwms/validateToken")
+        app = Starlette(routes=routes, lifespan=lifespan)
+        self.app = XWMSAuthMiddleware(app, XWMSConfig(**fx.options(**options)))
+
+    def enter(self, path: str, *, host: str = "app.example", **headers: str) -> str:
+        """What the room says, or how the handshake was refused."""
+        client = TestClient(self.app, base_url=f"https://{host}")
+        try:
+            with client.websocket_connect(f"wss://{host}{path}", headers=headers) as room:
+                return room.receive_text()
+        except WebSocketDisconnect as refused:
+            return f"{refused.code} {refused.reason}"
+
+
+@pytest.mark.parametrize("path", ["/guarded", "/class"])
+@pytest.mark.parametrize("cookie", ["", f"{SESSION}=", f"{SESSION}=forged", f"{SESSION}=a; {SESSION}=a", "other=a"])
+def test_hp_12_a_guarded_websocket_refuses_the_handshake_of_nobody(make_fx, path, cookie):
+    """HP-12: with 1008, before a line of the application has run."""
+    rooms = Rooms(make_fx())
+    assert rooms.enter(path, cookie=cookie, origin="https://app.example") == "1008 login_required"
+    assert rooms.entered == 0
+
+
+@pytest.mark.parametrize("path", ["/open", "/guarded", "/nowhere", "/static/../open", "//open", CALLBACK, LOGIN])
+def test_hp_12_where_all_is_protected_so_is_every_websocket(make_fx, path):
+    """HP-12: the routes of ours among them, which are for http only."""
+    fx = make_fx()
+    rooms = Rooms(fx, **GUARDED)
+    assert rooms.enter(path) == "1008 login_required"
+    assert rooms.enter(f"{path}?token={PLAUSIBLE}&x=/public") == "1008 login_required"
+    assert (rooms.entered, fx.requests) == (0, [])
+
+
+def test_hp_12_somebody_signed_in_comes_in(make_fx):
+    """HP-12: the tables around this one refuse for the right reason."""
+    fx = make_fx()
+    cookie = cookie_of(Site("asgi", fx))[1]
+    rooms = Rooms(fx)
+    assert rooms.enter("/open") == "False"
+    for path in ("/open", "/guarded", "/class"):
+        assert rooms.enter(path, cookie=cookie, origin="https://app.example") == "True"
+        assert rooms.enter(path, cookie=cookie) == "True"  # no browser: those always name their page
+
+
+FOREIGN = (
+    "https://evil.example",
+    "http://app.example",
+    "https://app.example:8443",
+    "https://app.example.evil.example",
+    "https://sub.app.example",
+    "https://app.example/",
+    "https://APP.example",
+    "https://app.example, https://evil.example",
+    "null",
+    "",
+    "wss://app.example",
+    "file://",
+    "\xe9",
+)
+
+
+@pytest.mark.parametrize("origin", FOREIGN)
+@pytest.mark.parametrize("path", ["/open", "/guarded", "/nowhere"])
+def test_hp_12_a_page_of_another_origin_cannot_open_a_websocket(make_fx, path, origin):
+    """HP-12: cookies travel with it, so it is refused before the application runs, guarded or not."""
+    fx = make_fx()
+    rooms = Rooms(fx)
+    cookie = cookie_of(Site("asgi", fx))[1]
+    assert rooms.enter(path, cookie=cookie, origin=origin.encode("latin-1")) == "1008 cross_site"  # type: ignore[arg-type]
+    assert rooms.entered == 0
+
+
+def test_hp_12_a_page_on_another_host_of_ours_cannot_open_a_websocket_either(make_fx):
+    """HP-12: two hosts are two origins, and siblings share cookies' SameSite; trust in one is not trust in the other."""
+    fx = make_fx()
+    rooms = Rooms(fx, redirect_uris=("https://one.app.example/cb", "https://two.app.example/cb"))
+    assert rooms.enter("/open", host="one.app.example", origin="https://one.app.example") == "False"
+    assert rooms.enter("/open", host="two.app.example", origin="https://one.app.example") == "1008 cross_site"
+    assert rooms.enter("/open", host="evil.example", origin="https://one.app.example") == "1008 cross_site"
+    assert rooms.entered == 1
+
+
+def test_hp_12_over_a_real_server_a_refused_handshake_is_403(make_fx):
+    """HP-12: what the server makes of a close before accept."""
+    fx = make_fx()
+    site = Site("asgi", fx, **GUARDED)
+    upgrade = (b"Upgrade: websocket", b"Connection: Upgrade", b"Sec-WebSocket-Version: 13")
+    upgrade = (*upgrade, b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
+    with listening(site) as line:
+        for origin in (b"https://app.example", b"https://evil.example"):
+            head = [b"GET /open HTTP/1.1", b"Host: app.example", *upgrade, b"Origin: " + origin, b"", b""]
+            assert line.send(b"\r\n".join(head)).status == 403
+
+
+def test_hp_12_the_lifespan_passes_through_untouched(make_fx):
+    """HP-12: though all is protected."""
+    rooms = Rooms(make_fx(), **GUARDED)
+    with TestClient(rooms.app) as client:
+        assert rooms.lived == ["startup"]
+        assert client.app_state["state"] == "kept"
+    assert rooms.lived == ["startup", "shutdown"]
+
+
+# --- shapes that servers really hand over ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/\udcff", "/hello\udcff", "/\udcc0\udcaf", "/private\udcff", "/" + "a" * 100_000])
+@pytest.mark.parametrize("reader", [NAVIGATION, PROGRAM])
+def test_hp_07_a_path_of_stray_bytes_or_of_100_kb_needs_a_login_like_any_other(make_site, path, reader):
+    """HP-07, RP-08: paths that are not UTF-8 come in WSGI's clothes; ASGI's servers replace such bytes."""
+    site = make_site(**GUARDED)
+    if site.edge == "asgi":
+        path = path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    answer = site.raw(path, headers=list(reader.items()))
+    assert answer.status_code == (302 if reader is NAVIGATION else 401)
+    answer.headers.get("location", "").encode("ascii")
+
+
+@pytest.mark.parametrize("name", ["Accept", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Origin", "Referer", "Host", "Cookie"])
+@pytest.mark.parametrize("value", ["x" * 100_000, "\xff\xfe", "", "a,b", "%s%n{0}", "\x1b[2J"])
+def test_hp_02_an_absurd_header_never_crashes_a_route_of_ours(site, name, value):
+    """HP-01, HP-02: on each route, alone and twice."""
+    for method, path in (("GET", LOGIN), ("POST", LOGIN), ("GET", CALLBACK), ("POST", LOGOUT), ("GET", ME)):
+        for headers in ([(name, value)], [(name, value), (name, value)]):
+            answer = site.raw(path, method=method, query=f"token={PLAUSIBLE}", headers=headers)
+            assert answer.status_code < 500
+
+
+@pytest.mark.parametrize("length", ["\xb2", "\u0661", "1" * 5_000, "-1", "+5", " 5", "0x5", "5_0", "1e1", "", "5, 5"])
+def test_hp_05_an_absurd_content_length_never_crashes_a_route_of_ours(edge, make_fx, length):
+    """DS-08: over a real server, which may refuse it itself. `"\u00b2".isdigit()` is true and int() of it raises."""
+    site = Site(edge, make_fx())
+    kind = b"Content-Type: application/x-www-form-urlencoded"
+    with listening(site) as line:
+        for path in (LOGOUT, LOGIN):
+            header = b"Content-Length: " + length.encode("utf-8" if ord(length[:1] or "a") > 255 else "latin-1")
+            answer = line.request(path.encode(), kind, header, method=b"POST", body=b"a=b&c")
+            assert answer.status in (0, 400, 403)

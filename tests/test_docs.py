@@ -1,0 +1,190 @@
+"""The documentation cannot drift: what it lists is compared with the code, and what it shows is run.
+
+Every ```python block must compile. One that binds `app` at its top level is a whole application: it is run with the
+`XWMS_...` variables of a fake XWMS, and a person logs in.
+"""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import MISSING, fields
+from datetime import timedelta
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import click
+import httpx2
+import pytest
+from starlette.testclient import TestClient
+
+from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, HTTPS_URI, LOGIN, ME, PROGRAM
+from xwms_auth import XWMSConfig, XWMSError
+from xwms_auth.cli.commands import xwms_auth as command_line
+from xwms_auth.cli.loading import interface_of
+from xwms_auth.options import ENVIRONMENT
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+EVERY_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+def text_of(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def documentation(name: str) -> str:
+    return text_of(ROOT / "docs" / name)
+
+
+def sections(text: str, level: int) -> dict[str, str]:
+    """Heading to what stands below it, up to the next heading of the same or a higher level."""
+    parts = re.split(rf"^(#{{1,{level}}}) (.+)$", without_code(text), flags=re.M)
+    found = zip(parts[1::3], parts[2::3], parts[3::3], strict=True)
+    return {title: body for marks, title, body in found if len(marks) == level}
+
+
+def without_code(text: str) -> str:
+    """The same without fenced blocks, in which `#` begins a comment."""
+    return re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
+
+
+# --- what is listed ---
+
+
+def default_in_words(value: object) -> str:
+    match value:
+        case timedelta():
+            return f"`{value.total_seconds():.0f}` seconds"
+        case float():
+            return f"`{value:g}` seconds"
+        case "" | ():
+            return "none"
+        case _ if value is MISSING:
+            return "required"
+        case _:
+            return f"`{value}`"
+
+
+def test_options_has_every_field_with_its_variables_and_its_default():
+    told = sections(documentation("options.md"), 3)
+    options = {field.name: field for field in fields(XWMSConfig) if field.init}
+    assert set(told) == {f"`{name}`" for name in options}
+    for name, field in options.items():
+        body = told[f"`{name}`"]
+        variables = set(re.findall(r"`(XWMS_\w+)`", next(line for line in body.splitlines() if "Environment:" in line)))
+        file = {"XWMS_CLIENT_SECRET_FILE"} if name == "client_secret" else set()
+        assert variables == {*ENVIRONMENT.get(name, ())} | file, name
+        default = next(line for line in body.splitlines() if line.startswith("- Default: "))
+        assert default.removeprefix("- Default: ").startswith(default_in_words(field.default)), name
+
+
+def codes_of(error: type[XWMSError]) -> Iterator[tuple[str, int]]:
+    for kind in error.__subclasses__():
+        if "code" in vars(kind):
+            yield kind.code, kind.status
+        yield from codes_of(kind)
+
+
+def test_errors_has_every_code_with_its_status_and_nothing_else():
+    told = sections(documentation("errors.md"), 3)
+    statuses = {title.strip("`"): re.findall(r"^Status: (\d+)$", body, re.M) for title, body in told.items()}
+    assert statuses == {code: [str(status)] for code, status in codes_of(XWMSError)}
+
+
+def test_commands_has_every_command_with_every_option_and_nothing_else():
+    told = {title: body for title, body in sections(documentation("commands.md"), 2).items() if "xwms-auth" in title}
+    assert {title.strip("`").split()[1] for title in told} == set(command_line.commands)
+    for title, body in told.items():
+        command = command_line.commands[title.strip("`").split()[1]]
+        options = {name for option in command.params if isinstance(option, click.Option) for name in option.opts}
+        assert set(re.findall(r"^\| `(--[a-z-]+)` \|", body, re.M)) == options, title
+
+
+def test_index_leads_to_every_page():
+    linked = set(re.findall(r"\]\(([a-z-]+\.md)\)", documentation("index.md")))
+    assert linked == {page.name for page in (ROOT / "docs").glob("*.md")} - {"index.md"}
+
+
+def test_mkdocs_has_every_page_in_its_navigation():
+    listed = re.findall(r": ([a-z-]+\.md)$", text_of(ROOT / "mkdocs.yml"), re.M)
+    assert sorted(listed) == sorted(page.name for page in (ROOT / "docs").glob("*.md"))
+
+
+# --- what is linked ---
+
+
+def anchors(page: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", without_code(text_of(page)), re.M)
+    return {re.sub(r"\s+", "-", re.sub(r"[^\w\s-]", "", title).strip().lower()) for title in titles}
+
+
+@EVERY_PAGE
+def test_relative_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", without_code(text_of(page))):
+        if "://" in target or target.startswith("mailto:"):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = (page.parent / path) if path else page
+        assert linked.exists(), target
+        if anchor:
+            assert anchor in anchors(linked), target
+
+
+# --- what is shown ---
+
+
+def blocks() -> Iterator[tuple[str, str]]:
+    """Every Python block with where it stands, on its own line there so that a traceback finds it."""
+    for page in PAGES:
+        if not page.exists():
+            continue
+        text = text_of(page)
+        for found in re.finditer(r"^```python\n(.*?)^```$", text, re.M | re.S):
+            line = text[: found.start()].count("\n") + 1
+            yield f"{page.name}:{line}", "\n" * line + found[1]
+
+
+def binds_app(code: str) -> bool:
+    names = (target for node in ast.parse(code).body if isinstance(node, ast.Assign) for target in node.targets)
+    return any(isinstance(name, ast.Name) and name.id == "app" for name in names)
+
+
+BLOCKS = list(blocks())
+APPLICATIONS = [(where, code) for where, code in BLOCKS if binds_app(code)]
+
+
+@pytest.mark.parametrize(("where", "code"), BLOCKS, ids=[where for where, _ in BLOCKS])
+def test_python_in_the_documentation_compiles(where, code):
+    compile(code, where, "exec")
+
+
+def client_of(app: Any) -> httpx2.Client:
+    if interface_of(app, target="app") == "wsgi":
+        return httpx2.Client(transport=httpx2.WSGITransport(app), base_url="https://app.example")
+    return TestClient(app, base_url="https://app.example", follow_redirects=False)
+
+
+@pytest.mark.parametrize(("where", "code"), APPLICATIONS, ids=[where for where, _ in APPLICATIONS])
+def test_applications_in_the_documentation_log_a_person_in(where, code, make_fx, monkeypatch, tmp_path):
+    fx = make_fx()
+    options = fx.options(redirect_uris=HTTPS_URI)
+    for name, value in options.items():
+        monkeypatch.setenv(ENVIRONMENT[name][0], value)
+    monkeypatch.chdir(tmp_path)
+    module = ModuleType("app")
+    monkeypatch.setitem(sys.modules, "app", module)
+    exec(compile(code, where, "exec"), vars(module))
+
+    client = client_of(module.app)
+    started = client.get(LOGIN, headers=FROM_HERE)
+    token = fx.approve(started.headers["location"].rpartition("/")[2], sub="17")
+    back = client.get(CALLBACK, params={"token": token}, headers=FROM_ELSEWHERE)
+    assert (back.status_code, back.headers["location"]) == (303, "/")
+    assert client.get(ME, headers=PROGRAM).json()["user"]["sub"] == "17"
+
+
+def test_the_documentation_shows_an_application_for_every_edge():
+    shown = "\n".join(code for _, code in APPLICATIONS)
+    assert [edge for edge in ("flask", "asgi", "starlette", "fastapi") if f"xwms_auth.{edge} import" not in shown] == []

@@ -1,0 +1,41 @@
+"""The table of attacks in docs/security.md is true: a row names the tests that name it, or says that it is open."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# How many attacks there are in each group.
+GROUPS = {
+    "LC": 17, "SF": 10, "RP": 12, "OR": 14, "RU": 8, "HP": 12, "CK": 18,
+    "SL": 17, "SE": 14, "UT": 18, "DS": 10, "OC": 18, "LP": 10, "LO": 10,
+}  # fmt: skip
+IDS = [f"{group}-{number:02}" for group, count in GROUPS.items() for number in range(1, count + 1)]
+
+_ROW = re.compile(r"^\| ([A-Z]{2}-\d{2}) \| (.+) \| (.+) \|$", re.M)
+ROWS = _ROW.findall((ROOT / "docs" / "security.md").read_text(encoding="utf-8"))
+
+
+def files_with(row: str) -> set[str]:
+    """The test files in which a row's id stands."""
+    word = re.compile(rf"\b{row}\b")
+    return {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "tests").rglob("*.py")
+        if word.search(path.read_text(encoding="utf-8"))
+    }
+
+
+def test_the_table_has_every_attack_once():
+    assert len(IDS) == 188
+    assert [row for row, _, _ in ROWS] == IDS
+
+
+@pytest.mark.parametrize(("row", "test"), [(row, test) for row, _, test in ROWS], ids=[row for row, _, _ in ROWS])
+def test_a_row_names_the_tests_that_name_it_or_says_that_it_is_open(row, test):
+    named = set(re.findall(r"`(tests/[^`]+)`", test))
+    found = files_with(row)
+    assert named == found, f"write: {'<br>'.join(f'`{path}`' for path in sorted(found)) or 'open: reason'}"
+    assert named or re.fullmatch(r"open: .+", test)

@@ -1,0 +1,32 @@
+"""What an application's templates include: the login address, the login button, the logout form.
+
+Knows: which values they need.
+Must not: make HTML; that is `pages.py`.
+"""
+
+from . import answers, pages
+from .messages import Request
+from .models import Session
+from .site import Site
+
+
+def login_url(site: Site, request: Request, *, to: str | None) -> str:
+    """The address that starts a login and comes back to `to`, by default to the page being shown."""
+    if to is None and request.method in ("GET", "HEAD"):
+        to = request.target
+    return answers.login_url(site.config, to)
+
+
+def login_button(site: Site, request: Request, *, to: str | None, locale: str) -> pages.Html:
+    """A login link as HTML. `locale` is one of XWMS's ten languages, or a tag such as `pt-BR`; others get English."""
+    label = pages.LOGIN_LABELS.get(locale.partition("-")[0].lower(), pages.LOGIN_LABELS["en"])
+    return pages.login_button(login_url=login_url(site, request, to=to), label=label)
+
+
+def logout_form(site: Site, session: Session | None, *, label: str) -> pages.Html:
+    """A logout button as HTML: a form, because logging out changes something.
+
+    It carries proof that our page made it for this very session, for browsers that do not say where a form came from.
+    """
+    token = site.forms.dumps(session.id if session else "")
+    return pages.logout_form(logout_url=site.config.logout_path, csrf_token=token, label=label)
