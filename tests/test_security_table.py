@@ -23,7 +23,7 @@ def files_with(row: str) -> set[str]:
     word = re.compile(rf"\b{row}\b")
     return {
         path.relative_to(ROOT).as_posix()
-        for path in (ROOT / "tests").rglob("*.py")
+        for path in (ROOT / "tests").rglob("test_*.py")
         if word.search(path.read_text(encoding="utf-8"))
     }
 

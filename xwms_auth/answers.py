@@ -11,7 +11,7 @@ from urllib.parse import quote
 from . import audit, pages
 from .browser import Kind, kind_of
 from .config import XWMSConfig
-from .errors import APIError, LoginRequired, MethodNotAllowed, TokenRejected, XWMSError
+from .errors import LoginRequired, MethodNotAllowed, NotANavigation, XWMSError
 from .messages import Answer, Request
 
 # Every answer of ours: never stored, never framed, and its address (which may hold a token) told to nobody.
@@ -62,11 +62,20 @@ def login_url(config: XWMSConfig, target: str | None) -> str:
 
 def needs_login(config: XWMSConfig, request: Request) -> Answer:
     """What somebody gets who is not signed in and should be: a redirect, a 401, or HTMX's way to redirect."""
-    # A form that was posted cannot be posted again by a redirect; its page is where to go on, and we do not know it.
-    url = login_url(config, request.target if request.method in ("GET", "HEAD") else None)
+    url = login_url(config, _page_of(config, request))
     if kind_of(request) is Kind.PERSON:
         return redirect(302, url)
     return refusal(config, request, LoginRequired("nobody is signed in"), url=url)
+
+
+def _page_of(config: XWMSConfig, request: Request) -> str | None:
+    """The page to come back to. HTMX asks for parts of a page and says in a header which page that is."""
+    current = request.header("hx-current-url") or ""
+    for uri in config.registered:
+        if kind_of(request) is Kind.HTMX and current.startswith(uri.origin + "/"):
+            return current.removeprefix(uri.origin)
+    # A form that was posted cannot be posted again by a redirect; its page is where to go on, and we do not know it.
+    return request.target if request.method in ("GET", "HEAD") else None
 
 
 def refusal(
@@ -88,7 +97,7 @@ def refusal(
     kind = kind_of(request)
     if kind is Kind.PERSON:
         # Starting again cannot help while the settings are wrong.
-        hopeless = isinstance(error, MethodNotAllowed) or (isinstance(error, APIError) and error.status == 500)
+        hopeless = isinstance(error, MethodNotAllowed) or (error.status == 500)
         made = pages.error_page(
             title=error.title,
             detail=error.detail,
@@ -105,9 +114,9 @@ def refusal(
         "code": error.code,
         "detail": error.detail,
     }
-    if error.status == 401 or isinstance(error, TokenRejected):
+    if error.status == 401:
         body["login_url"] = url
-    if kind is Kind.HTMX and not isinstance(error, APIError):
+    if kind is Kind.HTMX and isinstance(error, LoginRequired | NotANavigation):
         extra.append(("HX-Redirect", url))
     return document(error.status, body, media_type="application/problem+json", cookies=cookies, extra=extra)
 

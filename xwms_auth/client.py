@@ -21,7 +21,7 @@ class XWMSClient:
     """Calls XWMS from plain code. Make one and keep it: connections are pooled, threads may share it.
 
     Every method raises an `APIError`: `Unreachable`, `Timeout`, `BadAnswer`, `CredentialsRejected`, `ClientDisabled`,
-    `RedirectNotRegistered` or `TokenRejected`. Source: XWMS.md sections 2a and 3.
+    `RedirectNotRegistered` or `TokenRejected`. Source: XWMS's API documentation.
     """
 
     def __init__(self, config: XWMSConfig) -> None:

@@ -42,7 +42,7 @@ class _RaisesLast(type):
 class XWMSConfig(metaclass=_RaisesLast):
     """The settings of one client. Raises `ConfigError` with all faults at once.
 
-    Each field says what it is, its unit and why its default is what it is. Lists may be given as one string.
+    Each field says what it is, its unit and why its default is what it is. A list of one may be given without the list.
     """
 
     client_id: str

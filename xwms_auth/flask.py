@@ -82,7 +82,8 @@ def _config_for(app: Flask, config: XWMSConfig | None) -> XWMSConfig:
     keys = [Secret(_as_text(key)) for key in flask_keys if key]
     if config is None:
         settings = {**os.environ, **{name: value for name, value in flask_config.items() if value is not None}}
-        config = XWMSConfig.from_mapping(settings, session_secret_required=not keys)
+        own_secret = settings.get("XWMS_SESSION_SECRET") or keys
+        return XWMSConfig.from_mapping({**settings, "XWMS_SESSION_SECRET": own_secret}, session_secret_required=True)
     return config if config.session_keys or not keys else replace(config, session_secret=keys)
 
 
@@ -175,9 +176,13 @@ def _form(environ: "WSGIEnvironment") -> dict[str, str]:
     """A small urlencoded body of a POST to one of our routes; anything else is nothing."""
     length = environ.get("CONTENT_LENGTH") or ""
     is_form = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() == "application/x-www-form-urlencoded"
-    if environ["REQUEST_METHOD"] != "POST" or not is_form or not length.isdigit() or int(length) > MAX_FORM:
+    if environ["REQUEST_METHOD"] != "POST" or not is_form or not _is_small(length):
         return {}
     return dict(parse_form(environ["wsgi.input"].read(int(length)).decode("latin-1")))
+
+
+def _is_small(length: str) -> bool:
+    return length.isascii() and length.isdigit() and len(length) < 8 and int(length) <= MAX_FORM
 
 
 def _decoded(path: str) -> str:

@@ -47,6 +47,10 @@ MAX_HANDLE = 4096
 """Characters. No session cookie of ours is longer, so a longer one is not looked up."""
 
 
+TOKEN_MEMORY = 3600
+"""Seconds a used token is remembered: longer than XWMS can be expected to let a person take."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
     """Who this browser is, as far as its session cookie tells. `session` is None for nobody."""
@@ -197,8 +201,23 @@ def _refuse_foreign(
     )
 
 
+def _is_first_use(token: str, *, now: int) -> Steps[bool]:
+    """Mark a token as used here, whatever becomes of it; True the first time.
+
+    Whoever started a login may know the callback's token before anybody has approved it. Without this they could try
+    it with one pending login after another until the victim approves.
+    """
+    return ask(SpendLogin(_mark_of(token), now + TOKEN_MEMORY, now))
+
+
+def _mark_of(token: str) -> str:
+    return f"token:{digest(token)}"
+
+
 def _spend_token(site: Site, uri: RedirectURI, token: str, *, now: int) -> Steps[None]:
     """Redeem a token for nobody, within a budget, so that junk here does not become a flood at XWMS."""
+    if not (yield from _is_first_use(token, now=now)):
+        return
     if not site.spends.take(now):
         audit.happened("token_not_spent", cause="over budget")
         return
@@ -231,6 +250,8 @@ def _check_callback(
     logins.discard(login)
     if not (yield from ask(SpendLogin(login.id, login.expires_at, now))):
         raise LoginNotStarted("this login has been used already")
+    if not (yield from _is_first_use(token, now=now)):
+        raise TokenRejected("the token has been tried here before")
     return CheckedCallback(token=token, login=login, uri=uri)
 
 
@@ -245,10 +266,13 @@ def _redeem(
         if not error.sent:
             # Not a byte has left, so the token is as good as before: reloading the page may work in a moment.
             yield from ask(UnspendLogin(callback.login.id))
+            yield from ask(UnspendLogin(_mark_of(callback.token)))
             return answers.refusal(config, request, error, url=answers.login_url(config, callback.login.next))
         raise
     cookies = yield from begin_session(site, request.cookie, callback.uri, user, now=now)
-    audit.happened("login_finished", login=callback.login.id[:8], person=audit.person(user.identity))
+    # Tells an operator which `callback_token` to set in place of `either`.
+    kind = "same" if callback.login.is_of(callback.token) else "fresh"
+    audit.happened("login_finished", login=callback.login.id[:8], person=audit.person(user.identity), token=kind)
     # Judged again where it is used: the value was signed, but perhaps by an older version with an older rule.
     target = safe_next(callback.login.next, own_paths=config.own_paths) or config.after_login
     return answers.redirect(303, target, cookies=[*logins.changes(), *cookies])

@@ -136,7 +136,8 @@ class Judge:
         self.set("session_keys", tuple(keys))
         if any(len(key.reveal().encode("utf-8", "surrogatepass")) < MIN_SESSION_SECRET for key in keys):
             self.fault(
-                "session_secret", f"has a key shorter than {MIN_SESSION_SECRET} bytes; make one with: xwms-auth secret"
+                "session_secret",
+                f"or Flask's secret_key has a key shorter than {MIN_SESSION_SECRET} bytes; make one with: xwms-auth secret",
             )
         elif any(_is_repetitive(key.reveal()) for key in keys):
             self.fault("session_secret", "has a key that anybody could guess; make one with: xwms-auth secret")

@@ -242,7 +242,13 @@ class _AsyncStream(httpcore2.AsyncNetworkStream):
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore2.AsyncNetworkStream:
-        return _AsyncStream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
+        try:
+            return _AsyncStream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
+        except BaseException:
+            # The library closes the connection after an error, but not when the deadline cancels the handshake.
+            with anyio.CancelScope(shield=True):
+                await self._stream.aclose()
+            raise
 
     async def aclose(self) -> None:
         await self._stream.aclose()

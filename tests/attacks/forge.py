@@ -60,6 +60,6 @@ def pending(site: Site, token: str, **changes: object) -> list[object]:
     """One pending login of this site for a token, in the order of the cookie's fields."""
     now = int(site.clock.now)
     uri = digest(site.config.registered[0].uri)[:16]
-    entry: dict[str, object] = {"id": "a-login", "token": digest(token), "next": "/hello", "uri": uri}
+    entry: dict[str, object] = {"id": "a-login", "hash": digest(token), "next": "/hello", "uri": uri}
     entry |= {"started_at": now, "expires_at": now + 600, "here": True}
     return list({**entry, **changes}.values())

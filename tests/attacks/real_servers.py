@@ -1,14 +1,17 @@
 """The application behind a real server on loopback, spoken to in bytes that no HTTP client would send.
 
-Flask runs on Werkzeug's server, ASGI on uvicorn. Knows sockets and the two servers, nothing of the package.
+Flask runs on Werkzeug's server or gunicorn, ASGI on uvicorn. Knows sockets and servers, nothing of the package.
 """
 
 import json
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -117,3 +120,18 @@ def _uvicorn(app: Any) -> Iterator[Line]:
         finally:
             server.should_exit = True
             thread.join(PATIENCE)
+
+
+@contextmanager
+def gunicorn(folder: Path, source: str) -> Iterator[Line]:
+    """An application in a file, behind gunicorn, which believes a `SCRIPT_NAME` header that comes from loopback."""
+    (folder / "mine.py").write_text(source)
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        command = [sys.executable, "-m", "gunicorn", "--bind", f"fd://{bound.fileno()}", "--log-level", "critical"]
+        paths = f"{folder},{Path.cwd()}"
+        command += ["--worker-tmp-dir", str(folder), "--pythonpath", paths, "mine:app"]
+        with subprocess.Popen(command, pass_fds=[bound.fileno()], cwd=folder) as process:
+            try:
+                yield Line(bound.getsockname())
+            finally:
+                process.terminate()

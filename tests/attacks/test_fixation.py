@@ -131,6 +131,18 @@ def test_where_tokens_are_the_same_a_poll_before_the_victim_costs_the_login(make
     assert session_in(site, come_back_with(site, known, kept)) is None
 
 
+def test_polling_a_known_token_with_other_logins_does_not_find_the_moment_of_approval(make_site):
+    """SF-02: in `either` mode any login that began here takes any token, so the token must be what is tried once."""
+    site = make_site("same", callback_token="either")
+    attackers = [site.browser() for _ in range(3)]
+    known, *_ = [attacker.start() for attacker in attackers]
+    for attacker in attackers[:2]:
+        assert attacker.come_back(known).status_code == 401
+    site.fx.approve(known, sub="victim")
+    assert attackers[2].come_back(known).status_code == 401
+    assert attackers[2].who() is None
+
+
 @BOTH_STORES
 def test_a_session_key_from_before_the_login_is_not_kept(make_site, store):
     """SF-03, SF-04: an anonymous one, one that was never given out, the attacker's own."""

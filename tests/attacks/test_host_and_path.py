@@ -1,34 +1,25 @@
-"""HP-01 to HP-12 over HTTP: what a request says about its host, its proxy or its path opens nothing.
+"""HP-01 to HP-11 over HTTP: what a request says about its host, its proxy or its path opens nothing.
 
-HP-01 to HP-03, as far as XWMS is told something: tests/attacks/test_redirect_uri.py.
+HP-01 to HP-03, as far as XWMS is told something: tests/attacks/test_redirect_uri.py. HP-12: test_websockets.py.
 """
 
-import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.applications import Starlette
-from starlette.endpoints import WebSocketEndpoint
-from starlette.routing import Mount, WebSocketRoute
-from starlette.testclient import TestClient
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.routing import Mount
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.middleware.proxy_fix import ProxyFix
 
-from tests.attacks.real_servers import Line, listening
+from tests.attacks.real_servers import Line, gunicorn, listening
 from tests.corpus.hosts import FORWARDED, HOSTS, UNDERSCORED
 from tests.corpus.tokens import PLAUSIBLE
 from tests.edges import CALLBACK, FROM_HERE, LOGIN, LOGOUT, ME, NAVIGATION, PROGRAM, Site, asgi_app, flask_app
 from tests.fx import FakeXWMS
 from xwms_auth import XWMSConfig
-from xwms_auth.starlette import XWMSAuthMiddleware, login_required
 
 GUARDED = {"protect": "all", "public": ("/public", "/static/*")}
-SESSION = "__Host-xwms_session"
 
 
 def cookie_of(site: Site, **claims: object) -> tuple[str, str]:
@@ -286,24 +277,9 @@ xwms_auth.flask.XWMSAuth(app, config)
 """
 
 
-@contextmanager
-def gunicorn(folder: Path) -> Iterator[Line]:
-    """The application above behind gunicorn, which believes a `SCRIPT_NAME` header that comes from loopback."""
-    (folder / "mine.py").write_text(APP)
-    with socket.create_server(("127.0.0.1", 0)) as bound:
-        command = [sys.executable, "-m", "gunicorn", "--bind", f"fd://{bound.fileno()}", "--log-level", "critical"]
-        paths = f"{folder},{Path.cwd()}"
-        command += ["--worker-tmp-dir", str(folder), "--pythonpath", paths, "mine:app"]
-        with subprocess.Popen(command, pass_fds=[bound.fileno()], cwd=folder) as process:
-            try:
-                yield Line(bound.getsockname())
-            finally:
-                process.terminate()
-
-
 def test_hp_10_a_script_name_of_a_visitor_does_not_make_a_protected_page_public(tmp_path):
     """HP-10: gunicorn behind a proxy on the same machine takes SCRIPT_NAME from the request's headers by default."""
-    with gunicorn(tmp_path) as line:
+    with gunicorn(tmp_path, APP) as line:
         assert line.request(b"/hello").status == 401
         assert line.request(b"/static/a").status == 404
         spoofed = line.request(b"/static/hello", b"SCRIPT_NAME: /static")
@@ -334,138 +310,6 @@ def test_hp_11_where_the_host_picks_no_host_and_two_hosts_pick_nothing(edge, mak
             assert (answer.status, answer.code) in ((400, "host_not_registered"), (400, None))
         assert line.request(b"/private", hosts=hosts, version=b"HTTP/1.0").status in (400, 401)
     assert site.fx.requests == []
-
-
-# --- HP-12: websockets and lifespan ----------------------------------------------------------------------------------
-
-
-class Rooms:
-    """An ASGI application with three websockets, which counts who came in, and a lifespan."""
-
-    def __init__(self, fx: FakeXWMS, **options: Any) -> None:
-        rooms = self
-        self.entered = 0
-        self.lived: list[str] = []
-
-        async def open_room(websocket: WebSocket) -> None:
-            rooms.entered += 1
-            await websocket.accept()
-            await websocket.send_text(str(websocket.user.is_authenticated))
-            await websocket.close()
-
-        class ClosedRoom(WebSocketEndpoint):
-            async def on_connect(self, websocket: WebSocket) -> None:
-                await open_room(websocket)
-
-        @asynccontextmanager
-        async def lifespan(app: Starlette) -> Any:
-            rooms.lived.append("startup")
-            yield {"state": "kept"}
-            rooms.lived.append("shutdown")
-
-        routes = [WebSocketRoute("/open", open_room), WebSocketRoute("/guarded", login_required(open_room))]
-        routes += [WebSocketRoute("/class", login_required(ClosedRoom)), WebSocketRoute(CALLBACK, open_room)]
-        options.setdefault("redirect_uris", "https://app.example/xwms/validateToken")
-        app = Starlette(routes=routes, lifespan=lifespan)
-        self.app = XWMSAuthMiddleware(app, XWMSConfig(**fx.options(**options)))
-
-    def enter(self, path: str, *, host: str = "app.example", **headers: str) -> str:
-        """What the room says, or how the handshake was refused."""
-        client = TestClient(self.app, base_url=f"https://{host}")
-        try:
-            with client.websocket_connect(f"wss://{host}{path}", headers=headers) as room:
-                return room.receive_text()
-        except WebSocketDisconnect as refused:
-            return f"{refused.code} {refused.reason}"
-
-
-@pytest.mark.parametrize("path", ["/guarded", "/class"])
-@pytest.mark.parametrize("cookie", ["", f"{SESSION}=", f"{SESSION}=forged", f"{SESSION}=a; {SESSION}=a", "other=a"])
-def test_hp_12_a_guarded_websocket_refuses_the_handshake_of_nobody(make_fx, path, cookie):
-    """HP-12: with 1008, before a line of the application has run."""
-    rooms = Rooms(make_fx())
-    assert rooms.enter(path, cookie=cookie, origin="https://app.example") == "1008 login_required"
-    assert rooms.entered == 0
-
-
-@pytest.mark.parametrize("path", ["/open", "/guarded", "/nowhere", "/static/../open", "//open", CALLBACK, LOGIN])
-def test_hp_12_where_all_is_protected_so_is_every_websocket(make_fx, path):
-    """HP-12: the routes of ours among them, which are for http only."""
-    fx = make_fx()
-    rooms = Rooms(fx, **GUARDED)
-    assert rooms.enter(path) == "1008 login_required"
-    assert rooms.enter(f"{path}?token={PLAUSIBLE}&x=/public") == "1008 login_required"
-    assert (rooms.entered, fx.requests) == (0, [])
-
-
-def test_hp_12_somebody_signed_in_comes_in(make_fx):
-    """HP-12: the tables around this one refuse for the right reason."""
-    fx = make_fx()
-    cookie = cookie_of(Site("asgi", fx))[1]
-    rooms = Rooms(fx)
-    assert rooms.enter("/open") == "False"
-    for path in ("/open", "/guarded", "/class"):
-        assert rooms.enter(path, cookie=cookie, origin="https://app.example") == "True"
-        assert rooms.enter(path, cookie=cookie) == "True"  # no browser: those always name their page
-
-
-FOREIGN = (
-    "https://evil.example",
-    "http://app.example",
-    "https://app.example:8443",
-    "https://app.example.evil.example",
-    "https://sub.app.example",
-    "https://app.example/",
-    "https://APP.example",
-    "https://app.example, https://evil.example",
-    "null",
-    "",
-    "wss://app.example",
-    "file://",
-    "\xe9",
-)
-
-
-@pytest.mark.parametrize("origin", FOREIGN)
-@pytest.mark.parametrize("path", ["/open", "/guarded", "/nowhere"])
-def test_hp_12_a_page_of_another_origin_cannot_open_a_websocket(make_fx, path, origin):
-    """HP-12: cookies travel with it, so it is refused before the application runs, guarded or not."""
-    fx = make_fx()
-    rooms = Rooms(fx)
-    cookie = cookie_of(Site("asgi", fx))[1]
-    assert rooms.enter(path, cookie=cookie, origin=origin.encode("latin-1")) == "1008 cross_site"  # type: ignore[arg-type]
-    assert rooms.entered == 0
-
-
-def test_hp_12_a_page_on_another_host_of_ours_cannot_open_a_websocket_either(make_fx):
-    """HP-12: two hosts are two origins, and siblings share cookies' SameSite; trust in one is not trust in the other."""
-    fx = make_fx()
-    rooms = Rooms(fx, redirect_uris=("https://one.app.example/cb", "https://two.app.example/cb"))
-    assert rooms.enter("/open", host="one.app.example", origin="https://one.app.example") == "False"
-    assert rooms.enter("/open", host="two.app.example", origin="https://one.app.example") == "1008 cross_site"
-    assert rooms.enter("/open", host="evil.example", origin="https://one.app.example") == "1008 cross_site"
-    assert rooms.entered == 1
-
-
-def test_hp_12_over_a_real_server_a_refused_handshake_is_403(make_fx):
-    """HP-12: what the server makes of a close before accept."""
-    fx = make_fx()
-    site = Site("asgi", fx, **GUARDED)
-    upgrade = (b"Upgrade: websocket", b"Connection: Upgrade", b"Sec-WebSocket-Version: 13")
-    upgrade = (*upgrade, b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
-    with listening(site) as line:
-        for origin in (b"https://app.example", b"https://evil.example"):
-            head = [b"GET /open HTTP/1.1", b"Host: app.example", *upgrade, b"Origin: " + origin, b"", b""]
-            assert line.send(b"\r\n".join(head)).status == 403
-
-
-def test_hp_12_the_lifespan_passes_through_untouched(make_fx):
-    """HP-12: though all is protected."""
-    rooms = Rooms(make_fx(), **GUARDED)
-    with TestClient(rooms.app) as client:
-        assert rooms.lived == ["startup"]
-        assert client.app_state["state"] == "kept"
-    assert rooms.lived == ["startup", "shutdown"]
 
 
 # --- shapes that servers really hand over ----------------------------------------------------------------------------
@@ -503,3 +347,41 @@ def test_hp_05_an_absurd_content_length_never_crashes_a_route_of_ours(edge, make
             header = b"Content-Length: " + length.encode("utf-8" if ord(length[:1] or "a") > 255 else "latin-1")
             answer = line.request(path.encode(), kind, header, method=b"POST", body=b"a=b&c")
             assert answer.status in (0, 400, 403)
+
+
+@pytest.mark.parametrize("path", ["/private", "/private/" + "a" * 10_000])
+def test_hp_07_an_address_too_long_to_come_back_to_is_not_named(make_site, path):
+    """OR-13, DS-07: the start refuses such a `next` anyway, and proxies answer 502 to a Location of many kB."""
+    site = make_site(protect="all")
+    answer = site.raw(path, query="a=" + "%" * 10_000, headers=list(NAVIGATION.items()))
+    assert answer.status_code == 302
+    assert len(answer.headers["location"]) <= 4_096
+
+
+def test_hp_02_the_operators_own_proxy_layer_is_believed_and_still_only_picks(make_fx):
+    """HP-02: ProxyFix outside of us; a host that is not registered is none."""
+    uris = ("https://one.example/xwms/validateToken", "https://two.example/xwms/validateToken")
+    site = Site("flask", make_fx(), redirect_uris=uris)
+    site.app = ProxyFix(site.app, x_host=1, x_proto=1)
+    for host, status in (("two.example", 302), ("evil.example", 400), ("one.example, two.example", 302)):
+        answer = site.raw(LOGIN, headers=[*FROM_HERE.items(), ("X-Forwarded-Host", host)], host="inner")
+        assert answer.status_code == status
+    assert {call.json["redirect_url"] for call in site.fx.to("sign-token")} == {uris[1]}
+
+
+@pytest.mark.parametrize("missing", ["client", "server", "raw_path", "root_path", "query_string", "scheme"])
+def test_hp_07_an_asgi_scope_with_only_the_required_keys_is_served(make_fx, missing):
+    """HP-07: servers leave out what the specification lets them, or say None."""
+    site = Site("asgi", make_fx(), **GUARDED)
+    inner = site.app
+    for value in (None, "absent"):
+
+        async def app(scope: Any, receive: Any, send: Any, value: Any = value) -> None:
+            scope.pop(missing, None)
+            if value is None and missing in ("client", "server", "raw_path"):
+                scope[missing] = None
+            await inner(scope, receive, send)
+
+        site.app = app
+        for path, status in (("/hello", 401), (LOGIN, 302), (CALLBACK, 400), (ME, 200), ("/h\u00e9llo", 401)):
+            assert site.raw(path, headers=list(PROGRAM.items())).status_code == status

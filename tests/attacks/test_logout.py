@@ -254,6 +254,7 @@ def site_that_loses_its_store(
     make_site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., tuple[Site, StoreThatIsDown]]:
     """Make a site over the memory store, and the switch that takes the store down."""
+
     def make(*, loads: bool) -> tuple[Site, StoreThatIsDown]:
         opened: list[StoreThatIsDown] = []
 

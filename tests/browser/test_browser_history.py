@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.browser.conftest import CALLBACK
+from tests.browser.visitor import CALLBACK
 
 pytestmark = pytest.mark.browser
 
@@ -90,18 +90,7 @@ def test_no_referer_leaves_the_callback(visitor, place):
     """LP-05: without the header Chromium would name XWMS's page to the page that follows, which is told first here."""
     page = visitor.tab()
     visitor.ask_to_log_in(page)
-    held = []
-
-    def hold(route):
-        held.append(route.request.url)
-        route.abort()
-
-    callbacks = f"{place.origin}{CALLBACK}?**"
-    page.route(callbacks, hold)
-    with page.expect_event("requestfailed"):
-        page.get_by_role("button", name="Anna de Vries").first.click()
-    page.unroute(callbacks)
-    page.goto(held[0], referer=f"{place.sandbox.url}/")
+    page.goto(visitor.approve(page), referer=f"{place.sandbox.url}/")
     assert page.url == f"{place.origin}/private"
     assert place.journal.to(CALLBACK)[0].headers["referer"] == f"{place.sandbox.url}/"
     assert "referer" not in place.journal.to("/private")[-1].headers

@@ -4,7 +4,7 @@ import html
 
 import pytest
 
-from tests.browser.conftest import CALLBACK
+from tests.browser.visitor import CALLBACK
 
 pytestmark = pytest.mark.browser
 
@@ -105,15 +105,12 @@ def test_images_frames_and_prefetches_of_login_and_callback_do_nothing(make_visi
     attacker = make_visitor()
     foreign = attacker.tab()
     attacker.ask_to_log_in(foreign)
-    held = []
-    foreign.route(f"{place.origin}{CALLBACK}?**", lambda route: (held.append(route.request.url), route.abort()))
-    with foreign.expect_event("requestfailed"):
-        foreign.get_by_role("button", name="Mallory").click()
+    callback = attacker.approve(foreign, "xwms-user-mallory")
 
     page = visitor.tab()
     visitor.ask_to_log_in(page)
     before, cookies, asked = place.api_calls(), visitor.cookies(), len(place.journal.entries)
-    addresses = [html.escape(address) for address in (f"{place.origin}{LOGIN}?next=/private", held[0])]
+    addresses = [html.escape(address) for address in (f"{place.origin}{LOGIN}?next=/private", callback)]
     elsewhere.pages["/evil"] = "".join(
         f'<img src="{address}"><iframe src="{address}"></iframe><link rel="prefetch" href="{address}">'
         for address in addresses
@@ -139,22 +136,17 @@ def test_the_callback_of_somebody_elses_login_is_refused_and_spent(make_visitor,
     attacker = make_visitor()
     foreign = attacker.tab()
     attacker.ask_to_log_in(foreign)
-    held = []
-    callbacks = f"{place.origin}{CALLBACK}?**"
-    foreign.route(callbacks, lambda route: (held.append(route.request.url), route.abort()))
-    with foreign.expect_event("requestfailed"):
-        foreign.get_by_role("button", name="Mallory").click()
-    elsewhere.pages["/evil"] = f'<meta name="referrer" content="no-referrer">{link(held[0])}'
+    callback = attacker.approve(foreign, "xwms-user-mallory")
+    elsewhere.pages["/evil"] = f'<meta name="referrer" content="no-referrer">{link(callback)}'
     page = visitor.tab()
     page.goto(elsewhere.url("/evil"))
     page.get_by_role("link").click()
-    page.wait_for_url(held[0])
+    page.wait_for_url(callback)
     assert "login_not_started" in page.inner_text("body")
     assert visitor.cookies() == {}
     page.goto(place.origin)
     assert visitor.who(page) == "nobody"
-    foreign.unroute(callbacks)
-    foreign.goto(held[0])
+    foreign.goto(callback)
     assert attacker.place.session_cookie not in attacker.cookies()
 
 

@@ -1,0 +1,329 @@
+"""CK-09 and CK-13 over HTTP: a cookie that we did not issue exactly so is none, whoever made it and with whatever."""
+
+import asyncio
+import base64
+import hashlib
+import json
+import pickle
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import itsdangerous
+import pytest
+
+from tests.attacks import forge
+from tests.corpus.tokens import PLAUSIBLE
+from tests.edges import CALLBACK, PROGRAM, Site
+
+SEED = 20_261_123
+MUTANTS = 10_000  # of each of the two cookies on each edge
+BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+def session_of(site: Site, **claims: object) -> str:
+    browser = site.browser()
+    browser.log_in(**claims)
+    return browser.cookies()[site.session_cookie]
+
+
+def login_of(site: Site) -> str:
+    browser = site.browser()
+    browser.start("/hello")
+    return browser.cookies()[site.login_cookie]
+
+
+def swapped(text: str, place: int, new: str) -> str:
+    return text[:place] + new + text[place + 1 :]
+
+
+def systematic(good: str, other: str) -> Iterator[str]:
+    """Every single fault, and every trick with the encoding."""
+    for place, char in enumerate(good):
+        yield from (swapped(good, place, chr(ord(char) ^ (1 << bit))) for bit in range(8))
+        yield from (
+            good[:place],
+            good[place:] if place else "",
+            swapped(good, place, ""),
+            swapped(good, place, char * 2),
+        )
+        yield swapped(good, place, char.swapcase())
+        if place + 1 < len(good):
+            yield good[:place] + good[place + 1] + char + good[place + 2 :]
+    payload, _, signature = good.rpartition(".")
+    other_payload, _, other_signature = other.rpartition(".")
+    yield from (f"{payload}.{other_signature}", f"{other_payload}.{signature}", f"{signature}.{payload}")
+    yield from (payload, signature, f"{payload}.", f".{signature}", f"{payload}..{signature}", f".{good}", f"{good}.")
+    yield from (f"{payload}.{payload}", f"{good}.{signature}", good + good, f"{good},{good}", f'"{good}"', f"{good} x")
+    yield from (
+        f"{good}{pad}" for pad in ("=", "==", "%", "%3D", "\n", "\r\n", "\t\x0b", "\x00", "\xa0", "+", "/", "-", "_")
+    )
+    yield from (f"{payload}{pad}.{signature}" for pad in ("=", "==", "\n", " ", "%3D", "A", "AA"))
+    for part in filter(None, (payload, signature)):
+        raw = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+        for again in (base64.b64encode, base64.b16encode, base64.b32encode, base64.b85encode, base64.urlsafe_b64encode):
+            text = again(raw).decode()
+            if text != part:
+                yield good.replace(part, text)
+        # The spare bits of the last character: the same bytes, written otherwise.
+        yield from (good.replace(part, part[:-1] + last) for last in BASE64 if last != part[-1])
+
+
+def mutants(good: str, other: str) -> Iterator[str]:
+    """The systematic ones, then random ones of one to four faults, the same in each run."""
+    yield from systematic(good, other)
+    dice = random.Random(SEED)
+    while True:
+        text = good
+        for _ in range(dice.randint(1, 4)):
+            place = dice.randrange(len(text) + 1)
+            new = "".join(chr(dice.randrange(256)) for _ in range(dice.randint(0, 3)))
+            text = text[:place] + new + text[place + dice.randint(0, 3) :]
+        yield text
+
+
+def distinct(good: str, other: str, count: int = MUTANTS) -> list[str]:
+    """So many different mutants, none of which is the good value to whoever reads cookies."""
+    found: dict[str, None] = {}
+    for mutant in mutants(good, other):
+        if mutant.split(";")[0].strip(" \t") not in (good, other):
+            found[mutant] = None
+        if len(found) == count:
+            return list(found)
+    raise AssertionError("unreachable")
+
+
+def answers(site: Site, path: str, query: str, cookies: list[str]) -> list[tuple[int, bytes]]:
+    """Status and body for each Cookie header; one event loop for all of them."""
+    if site.edge == "flask":
+        got = (site.raw(path, query=query, headers=[*PROGRAM.items(), ("Cookie", cookie)]) for cookie in cookies)
+        return [(answer.status_code, answer.content) for answer in got]
+    return asyncio.run(_answers(site.app, path, query, cookies))
+
+
+async def _answers(app: Any, path: str, query: str, cookies: list[str]) -> list[tuple[int, bytes]]:
+    found: list[tuple[int, bytes]] = []
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    for cookie in cookies:
+        headers = [(b"host", b"app.example"), (b"accept", b"application/json"), (b"cookie", cookie.encode("latin-1"))]
+        scope = {"type": "http", "method": "GET", "path": path, "raw_path": None, "query_string": query.encode()}
+        scope |= {"headers": headers, "root_path": "", "scheme": "https", "client": None, "server": None}
+        await app(scope, receive, send)
+        found.append((sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])))
+        sent.clear()
+    return found
+
+
+@pytest.mark.parametrize("store", ["cookie", "memory://"])
+def test_ck_09_no_mutant_of_a_session_cookie_is_somebody(make_site, store):
+    """CK-09: 10,000 of a sealed one and 2,000 of a key, on each edge; 401 each time, and the good one still works."""
+    site = make_site(session_store=store)
+    good, other = session_of(site, sub="1"), session_of(site, sub="2")
+    sent = [
+        f"{site.session_cookie}={mutant}" for mutant in distinct(good, other, MUTANTS if store == "cookie" else 2_000)
+    ]
+    statuses = [status for status, _ in answers(site, "/who", "", sent)]
+    assert [mutant for mutant, status in zip(sent, statuses, strict=True) if status != 401] == []
+    assert answers(site, "/who", "", [f"{site.session_cookie}={good}"]) == [(200, b"1")]
+
+
+def test_ck_09_no_mutant_of_a_login_cookie_is_a_pending_login(site):
+    """CK-09: 10,000 on each edge; each is "not started here", and XWMS is asked no more often than the budget says."""
+    good, other = login_of(site), login_of(site)
+    sent = [f"{site.login_cookie}={mutant}" for mutant in distinct(good, other)]
+    for (status, body), mutant in zip(answers(site, CALLBACK, f"token={PLAUSIBLE}", sent), sent, strict=True):
+        assert (status, b'"login_not_started"' in body) == (400, True), mutant
+    assert site.fx.calls("sign-token-verify") <= 5
+    # The good one gets further: its token is judged.
+    ((status, body),) = answers(site, CALLBACK, f"token={PLAUSIBLE}", [f"{site.login_cookie}={good}"])
+    assert b'"token_rejected"' in body
+
+
+# --- CK-13 -----------------------------------------------------------------------------------------------------------
+
+
+class Bomb:
+    """What a pickle does when it is loaded."""
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return (pytest.fail, ("a pickle was loaded",))
+
+
+def person(site: Site, **changes: object) -> dict[str, object]:
+    """A session as the record of the cookie store has it."""
+    now = int(site.clock.now)
+    return {"i": "a-session", "t": now, "a": now, "s": "17", "n": "Forged", **changes}
+
+
+def plain(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+def who(site: Site, value: str) -> int:
+    return site.raw("/who", headers=[*PROGRAM.items(), ("Cookie", f"{site.session_cookie}={value}")]).status_code
+
+
+def test_ck_13_the_forge_makes_what_we_make(site):
+    """CK-13: so the tables below fail for the right reason. SHA-256 and AES-256-GCM, by other hands."""
+    assert who(site, forge.session_cookie(site, plain(person(site)))) == 200
+    token = site.fx.approve()
+    cookie = forge.login_cookie(site, [forge.pending(site, token)])
+    answer = site.raw(CALLBACK, query=f"token={token}", headers=[("Cookie", f"{site.login_cookie}={cookie}")])
+    assert (answer.status_code, answer.headers["location"]) == (303, "/hello")
+
+
+WEAK = {
+    "SHA-1": {"digest_method": hashlib.sha1},
+    "MD5": {"digest_method": hashlib.md5},
+    "SHA-512": {"digest_method": hashlib.sha512},
+    "derivation django-concat": {"key_derivation": "django-concat"},
+    "derivation concat": {"key_derivation": "concat"},
+    "derivation none": {"key_derivation": "none"},
+    "the default salt": {"salt": b"itsdangerous.Signer"},
+    "Flask's salt": {"salt": b"cookie-session"},
+    "no salt": {"salt": b""},
+    "no algorithm": {"algorithm": itsdangerous.NoneAlgorithm()},
+    "another separator": {"sep": ":"},
+}
+
+
+@pytest.mark.parametrize("changes", WEAK.values(), ids=WEAK)
+def test_ck_13_one_way_of_signing_and_no_other(site, changes):
+    """CK-13, SF-09: right key, right payload, another signature; there is nothing to fall back to."""
+    assert who(site, forge.session_cookie(site, plain(person(site)), **changes)) == 401
+    cookie = forge.login_cookie(site, [forge.pending(site, PLAUSIBLE)], **changes)
+    assert callback(site, cookie) == "login_not_started"
+
+
+def callback(site: Site, cookie: str) -> str:
+    headers = [*PROGRAM.items(), ("Cookie", f"{site.login_cookie}={cookie}")]
+    answer = site.raw(CALLBACK, query=f"token={PLAUSIBLE}", headers=headers)
+    assert answer.status_code in (400, 401)
+    code: str = answer.json()["code"]
+    return code
+
+
+@pytest.mark.parametrize("purpose", [forge.SESSION, forge.LOGIN, "logout-form"])
+def test_ck_13_a_payload_that_is_signed_but_not_sealed_is_no_session(site, purpose):
+    """CK-13, SF-08: JSON, pickles and rubbish under good signatures."""
+    payloads = (plain(person(site)), pickle.dumps(person(site)), pickle.dumps(Bomb()), b"", b"\x00" * 11, b"\xff" * 500)
+    for payload in payloads:
+        assert who(site, forge.signed(site, payload, purpose)) == 401
+        assert who(site, forge.signed(site, forge.base64url(payload), purpose)) == 401
+    assert who(site, forge.signed(site, forge.sealed(site, plain(person(site))), purpose)) == (
+        200 if purpose == forge.SESSION else 401
+    )
+
+
+@pytest.mark.parametrize("key", ["", "k", "secret", "K3y-for-tests-0123456789-abcdefghi", "fx-client"])
+def test_ck_13_another_key_signs_and_seals_nothing(site, key):
+    """CK-12, CK-13: an empty key among them, which itsdangerous takes."""
+    assert who(site, forge.session_cookie(site, plain(person(site)), key=key)) == 401
+    assert who(site, forge.signed(site, forge.sealed(site, plain(person(site)), key=key), forge.SESSION)) == 401
+    assert callback(site, forge.login_cookie(site, [forge.pending(site, PLAUSIBLE)], key=key)) == "login_not_started"
+
+
+@pytest.mark.parametrize("timed", [itsdangerous.TimestampSigner, itsdangerous.URLSafeTimedSerializer])
+def test_ck_13_other_forms_of_itsdangerous_are_not_ours(site, timed):
+    salt = forge.salt_of(site, forge.SESSION)
+    if timed is itsdangerous.TimestampSigner:
+        value = timed(forge.KEY, salt=salt, key_derivation="hmac", digest_method=hashlib.sha256).sign(
+            forge.sealed(site, plain(person(site)))
+        )
+    else:
+        options = {"key_derivation": "hmac", "digest_method": hashlib.sha256}
+        value = timed(forge.KEY, salt=salt, signer_kwargs=options).dumps(person(site)).encode()
+    assert who(site, value.decode()) == 401
+
+
+ODD_BODIES: tuple[bytes, ...] = (
+    b"",
+    b"null",
+    b"true",
+    b"17",
+    b'"17"',
+    b"[]",
+    b"{}",
+    b"[[[",
+    b"{",
+    b"NaN",
+    b"\xff\xfe",
+    b"\xef\xbb\xbf{}",
+    b"[" * 1_000 + b"]" * 1_000,
+    b"1" * 5_000,
+    pickle.dumps(Bomb()),
+)
+
+
+@pytest.mark.parametrize("body", ODD_BODIES, ids=range(len(ODD_BODIES)))
+def test_ck_13_a_signed_and_sealed_body_that_is_no_record_is_nobody(site, body):
+    """CK-13: what only the key's holder can send still breaks nothing."""
+    assert who(site, forge.session_cookie(site, body)) == 401
+    assert callback(site, forge.signed(site, forge.base64url(body))) == "login_not_started"
+
+
+ODD_RECORDS: tuple[dict[str, object], ...] = (
+    {"s": None},
+    {"s": ""},
+    {"s": " "},
+    {"s": True},
+    {"s": ["17"]},
+    {"s": "1" * 256},
+    {"s": "\ud800"},
+    {"s": "a\x00b"},
+    {"i": None},
+    {"i": 17},
+    {"t": None},
+    {"t": "1"},
+    {"t": True},
+    {"t": 1.5},
+    {"t": -1},
+    {"t": 10**30},
+    {"a": None},
+    {"a": "1"},
+    {"a": 10**30},
+    {"a": -(10**30)},
+    {"a": 0},
+)
+
+
+@pytest.mark.parametrize("changes", ODD_RECORDS, ids=str)
+def test_ck_13_a_record_with_a_part_of_another_kind_is_nobody(site, changes):
+    """CK-13, SL-13: an older version's records, or a thief's."""
+    assert who(site, forge.session_cookie(site, plain(person(site, **changes)))) == 401
+
+
+ODD_LOGINS: tuple[dict[str, object], ...] = (
+    {"id": None},
+    {"hash": None},
+    {"hash": 1},
+    {"next": None},
+    {"uri": None},
+    {"uri": ""},
+    {"uri": "AAAAAAAAAAAAAAAA"},
+    {"started_at": "1"},
+    {"started_at": 1.5},
+    {"started_at": 10**30},
+    {"expires_at": None},
+    {"expires_at": "9"},
+    {"expires_at": 1e300},
+    {"here": 1},
+    {"here": None},
+    {"more": "fields"},
+)
+
+
+@pytest.mark.parametrize("changes", ODD_LOGINS, ids=str)
+def test_ck_13_a_pending_login_with_a_part_of_another_kind_is_none(site, changes):
+    """CK-13: and it takes the good ones beside it along, since we never wrote such a list."""
+    odd, good = forge.pending(site, PLAUSIBLE, **changes), forge.pending(site, PLAUSIBLE)
+    assert callback(site, forge.login_cookie(site, [odd])) == "login_not_started"
+    if len(changes) == 1 and "uri" not in changes and changes.get("started_at") != 10**30:
+        assert callback(site, forge.login_cookie(site, [good, odd])) == "login_not_started"

@@ -1,0 +1,131 @@
+"""Pictures of every page a person sees: `python -m tests.browser.screenshots DIR`, from the repository's root.
+
+The example Flask app beside a local XWMS, as `xwms-auth dev` runs them, on the width of a desk and of a phone.
+
+Knows: what a visitor does to get to a page.
+Must not: judge; the pictures are for people.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+from tests.browser.servers import serve_elsewhere
+from tests.browser.visitor import ARGUMENTS, CALLBACK
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+REPOSITORY: Final = Path(__file__).parents[2]
+DEV: Final = (sys.executable, "-c", "from xwms_auth.cli import main; main()", "dev", "app:app")
+WIDTHS: Final = {1280: 800, 390: 844}
+
+
+@contextmanager
+def example_app(database: Path) -> Iterator[str]:
+    """The example Flask app beside a local XWMS; gives its address."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("XWMS_")}
+    environ |= {"PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1", "SUPPORT_DESK_DB": str(database)}
+    process = subprocess.Popen(
+        [*DEV, "--port", "0", "--sandbox-port", "0"],
+        cwd=REPOSITORY / "examples" / "flask_app",
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        yield _address(process)
+    finally:
+        process.terminate()
+        process.communicate(timeout=15)
+
+
+def _address(process: subprocess.Popen[str]) -> str:
+    """What the command tells a person to open."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if found := re.match(r"Open (http://localhost:\d+)/", line):
+            return found[1]
+    raise RuntimeError("the example app did not start; run `xwms-auth dev app:app` in its folder to see why")
+
+
+def take_pictures(chromium: "Browser", origin: str, folder: Path) -> None:
+    """Every page once per width, the app in dark as well."""
+    for width, height in WIDTHS.items():
+        take(chromium, origin, folder, width=width, height=height, colours="light")
+        take(chromium, origin, folder, width=width, height=height, colours="dark")
+
+
+def take(
+    chromium: "Browser", origin: str, folder: Path, *, width: int, height: int, colours: Literal["light", "dark"]
+) -> None:
+    """One visitor's round."""
+    context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=colours)
+    page = context.new_page()
+
+    def keep(name: str) -> None:
+        page.screenshot(path=folder / f"{name}-{width}-{colours}.png", full_page=True)
+        _say_if_too_wide(page, name, width)
+
+    page.goto(f"{origin}/")
+    keep("app-signed-out")
+    page.goto(f"{origin}{CALLBACK}?token=a-token-of-nobody")
+    keep("error")
+    with serve_elsewhere() as elsewhere:
+        elsewhere.pages["/"] = f'<a href="{origin}/xwms/auth?next=/tickets">A link</a>'
+        page.goto(elsewhere.url("/"))
+        page.get_by_role("link").click()
+        page.wait_for_url(f"{origin}/xwms/auth?**")
+        keep("confirm")
+    page.goto(f"{origin}/tickets/new")
+    keep("sandbox-sign-in")
+    page.get_by_role("button", name="Anna de Vries").first.click()
+    page.wait_for_url(f"{origin}/tickets/new")
+    keep("app-new-ticket")
+    page.get_by_label("Subject").fill(f"A question from a screen of {width} pixels")
+    page.get_by_label("Message").fill("I would like to know how this looks.")
+    page.get_by_role("button", name="Send").click()
+    page.wait_for_url(f"{origin}/tickets/*")
+    keep("app-ticket")
+    page.goto(f"{origin}/")
+    keep("app-signed-in")
+    page.goto(f"{origin}/tickets")
+    keep("app-tickets")
+    context.close()
+
+
+def _say_if_too_wide(page: "Page", name: str, width: int) -> None:
+    needed = page.evaluate("document.documentElement.scrollWidth")
+    if needed > width:
+        print(f"{name} at {width}: the page is {needed} pixels wide and scrolls sideways", file=sys.stderr)  # noqa: T201
+
+
+def main() -> None:
+    """Take all pictures into the folder named on the command line."""
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415  a developer's tool
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="where the pictures go; made if it is not there")
+    folder: Path = parser.parse_args().folder
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        example_app(Path(scratch) / "desk.sqlite3") as origin,
+        sync_playwright() as playwright,
+    ):
+        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+        take_pictures(chromium, origin, folder)
+        chromium.close()
+
+
+if __name__ == "__main__":
+    main()
