@@ -16,7 +16,7 @@ LAYERS = {
     "values": {"errors", "secret", "models", "messages", "effects"},
     "policy": {
         "options", "judge", "config", "redirects", "tokens", "cookies", "session", "pending", "budget", "browser",
-        "wire", "pages", "answers", "audit", "site", "widgets",
+        "wire", "pages", "answers", "audit", "marks", "site", "widgets",
     },
     "flow": {"calls", "flow"},
     "I/O": {"drive", "framing", "transport", "client", "stores"},

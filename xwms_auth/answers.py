@@ -13,6 +13,7 @@ from .browser import Kind, kind_of
 from .config import XWMSConfig
 from .errors import LoginRequired, MethodNotAllowed, NotANavigation, XWMSError
 from .messages import Answer, Request
+from .redirects import MAX_NEXT
 
 # Every answer of ours: never stored, never framed, and its address (which may hold a token) told to nobody.
 COMMON = (
@@ -75,7 +76,8 @@ def _page_of(config: XWMSConfig, request: Request) -> str | None:
         if kind_of(request) is Kind.HTMX and current.startswith(uri.origin + "/"):
             return current.removeprefix(uri.origin)
     # A form that was posted cannot be posted again by a redirect; its page is where to go on, and we do not know it.
-    return request.target if request.method in ("GET", "HEAD") else None
+    # One that is too long to come back to is left out: a Location of ten kilobytes breaks in proxies.
+    return request.target if request.method in ("GET", "HEAD") and len(request.target) <= MAX_NEXT else None
 
 
 def refusal(
@@ -119,6 +121,24 @@ def refusal(
     if kind is Kind.HTMX and isinstance(error, LoginRequired | NotANavigation):
         extra.append(("HX-Redirect", url))
     return document(error.status, body, media_type="application/problem+json", cookies=cookies, extra=extra)
+
+
+def may_set_cookie(headers: Iterable[tuple[str, str]]) -> bool:
+    """Whether a cookie may ride on this answer: not on one that the application gives to shared caches.
+
+    A cache that ignores Vary would hand the session to the next visitor (CVE-2025-48947).
+    """
+    said = ",".join(value.lower() for name, value in headers if name.lower() == "cache-control")
+    return "public" not in said and "s-maxage" not in said
+
+
+def is_made_later(headers: Iterable[tuple[str, str]]) -> bool:
+    """Whether an answer's body may still be made after its head was given, so that the session may yet be read.
+
+    A stream of events is not waited for: its first event may come in an hour.
+    """
+    said = {name.lower(): value.lower() for name, value in headers}
+    return "content-length" not in said and not said.get("content-type", "").startswith("text/event-stream")
 
 
 def marks_of_reading(

@@ -9,7 +9,7 @@ Must not: import a framework, or decide anything about a login.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from contextvars import ContextVar
 from typing import Any
 from urllib.parse import quote
@@ -20,7 +20,8 @@ from .drive import arun
 from .effects import World
 from .errors import XWMSError
 from .messages import Answer, Request, parse_form
-from .models import ANONYMOUS, Anonymous, User
+from .models import ANONYMOUS, Anonymous, Session, User
+from .redirects import RedirectURI
 from .site import Site
 from .stores import open_store
 from .transport import AsyncHTTPTransport
@@ -39,39 +40,83 @@ POLICY_VIOLATION = 1008
 
 
 class Seat:
-    """What the middleware knows about one request: who sits there, whether anybody asked, what to answer instead."""
+    """What the middleware knows about one request: who sits there, whether anybody asked, what to answer instead.
 
-    __slots__ = ("_visit", "answer", "scope", "served", "touched")
+    It is `scope["auth"]` too, and stands between the application's `send` and the server's.
+    """
 
-    def __init__(self, served: "XWMSAuthMiddleware", scope: Scope, visit: flow.Visit | XWMSError) -> None:
+    __slots__ = ("_held", "_send", "_visit", "answer", "scope", "served", "touched")
+
+    def __init__(self, served: "XWMSAuthMiddleware", scope: Scope, visit: flow.Visit | XWMSError, send: Send) -> None:
         self.served = served
         self.scope = scope
         self.touched = False
         self.answer: Answer | None = None
         """Set by whoever refuses from inside the application; it then takes the place of the application's answer."""
         self._visit = visit
+        self._send = send
+        self._held: Message | None = None
 
-    def visit(self) -> flow.Visit:
+    def session(self) -> Session | None:
         """The session, which the answer now depends on. Raises `StoreUnavailable` if it could not be looked up."""
         self.touched = True
         if isinstance(self._visit, XWMSError):
             raise self._visit
-        return self._visit
+        return self._visit.session
 
     def user(self) -> User | Anonymous:
         """The person, or the anonymous one."""
-        session = self.visit().session
+        session = self.session()
         return session.user if session else ANONYMOUS
+
+    @property
+    def scopes(self) -> list[str]:
+        """What Starlette's `@requires` looks at: `["authenticated"]` for a person, nothing for nobody."""
+        return ["authenticated"] if self.session() else []
 
     def refusal(self) -> Answer | None:
         """What to answer instead of something that needs a person: None if there is one."""
         config = self.served.site.config
         try:
-            if self.visit().session is not None:
+            if self.session() is not None:
                 return None
         except XWMSError as error:
             return answers.refusal(config, request_of(self.scope), error)
         return answers.needs_login(config, request_of(self.scope))
+
+    async def send(self, message: Message) -> None:
+        """The application's `send`: passes everything on, and marks the answer's head if somebody asked."""
+        if message["type"] == "http.response.start":
+            if self.answer is not None:
+                send, self._send = self._send, _nowhere
+                await _reply(self.answer, send)
+            elif self.touched:
+                await self._send(await self._marked(message))
+            elif answers.is_made_later(_decoded(message.get("headers", ()))):
+                self._held = message  # until the first piece of the body shows whether making it asks
+            else:
+                await self._send(message)
+            return
+        if self._held is not None:
+            start, self._held = self._held, None
+            await self._send(await self._marked(start) if self.touched else start)
+        await self._send(message)
+
+    async def _marked(self, start: Message) -> Message:
+        headers: list[tuple[bytes, bytes]] = list(start.get("headers", ()))
+        visit = self._visit
+        if isinstance(visit, XWMSError):
+            return {**start, "headers": [*headers, (b"vary", b"Cookie"), (b"cache-control", b"no-store")]}
+        if visit.handle is None and _JUDGED.isdisjoint(name for name, _ in headers):
+            return {**start, "headers": headers + _MARKS[visit.session is not None]}
+        said = list(_decoded(headers))
+        cookie = await self.served.renew(visit) if answers.may_set_cookie(said) else None
+        marks = answers.marks_of_reading(said, signed_in=visit.session is not None, cookie=cookie)
+        return {**start, "headers": headers + _encoded(marks)}
+
+
+async def _nowhere(message: Message) -> None:
+    """Where the rest of an answer goes that was replaced."""
 
 
 class LazyUser:
@@ -101,20 +146,6 @@ class LazyUser:
 
     def __repr__(self) -> str:
         return repr(self._seat.user())
-
-
-class Credentials:
-    """`scope["auth"]`: what Starlette's `@requires` looks at."""
-
-    __slots__ = ("_seat",)
-
-    def __init__(self, seat: Seat) -> None:
-        self._seat = seat
-
-    @property
-    def scopes(self) -> list[str]:
-        """`["authenticated"]` for a person, nothing for nobody."""
-        return ["authenticated"] if self._seat.user().is_authenticated else []
 
 
 _seat: ContextVar[Seat] = ContextVar("xwms_auth_seat")
@@ -171,29 +202,30 @@ class XWMSAuthMiddleware:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        host, cookie = _host_and_cookie(scope)
         path: str = scope["path"]
         is_http = scope["type"] == "http"
-        if is_http and path in self._own_paths and self.site.is_own(path, host):
+        if is_http and path in self._own_paths and self.site.is_own(path, _header(scope, b"host", ", ")):
             request = request_of(scope, form=await _form(scope, receive))
             await _reply(await arun(flow.serve(self.site, request, now=self._now()), self._world), send)
             return
-        if not is_http and not self._is_own_websocket(scope):
+        uri = self.site.only or self.site.uri_for(_header(scope, b"host", ", "))
+        if not is_http and not _is_own_websocket(scope, uri):
             await _refuse_websocket(receive, send, "cross_site")
             return
 
-        seat = Seat(self, scope, await self._look_up(cookie, host))
-        scope["xwms_auth"] = seat
+        cookie, now = _header(scope, b"cookie", "; "), self._now()
+        visit = flow.recognise(self.site, self._world.store, cookie, uri, now=now)
+        seat = Seat(self, scope, visit or await self._look_up(cookie, uri, now), send)
+        scope["xwms_auth"] = scope["auth"] = seat
         scope["user"] = LazyUser(seat)
-        scope["auth"] = Credentials(seat)
-        if self._protects_all and not self.site.is_public(path):
+        if self._protects_all and not self.site.is_public(_route_path(scope)):
             refused = seat.refusal()
             if refused is not None:
                 await (_reply(refused, send) if is_http else _refuse_websocket(receive, send, "login_required"))
                 return
         mark = _seat.set(seat)
         try:
-            await self.app(scope, receive, self._watch(seat, send) if is_http else send)
+            await self.app(scope, receive, seat.send if is_http else send)
         finally:
             _seat.reset(mark)
 
@@ -208,65 +240,47 @@ class XWMSAuthMiddleware:
     def _now(self) -> int:
         return int(self._clock())
 
-    async def _look_up(self, cookie: str, host: str) -> flow.Visit | XWMSError:
+    async def renew(self, visit: flow.Visit) -> str | None:
+        """The Set-Cookie value that an answer during this visit should carry, or None."""
+        return await arun(flow.renew(self.site, visit, now=self._now()), self._world)
+
+    async def _look_up(self, cookie: str, uri: RedirectURI | None, now: int) -> flow.Visit | XWMSError:
         try:
-            return await arun(flow.who_visits(self.site, cookie, self.site.uri_for(host), now=self._now()), self._world)
+            return await arun(flow.who_visits(self.site, cookie, uri, now=now), self._world)
         except XWMSError as error:
             return error  # raised to whoever asks; a page that does not ask need not fail
 
-    def _is_own_websocket(self, scope: Scope) -> bool:
-        """A browser names the page that opens a websocket, and cookies travel whatever page it is: only ours may."""
-        return all(
-            name != b"origin" or value.decode("latin-1") in self.site.origins for name, value in scope["headers"]
-        )
 
-    def _watch(self, seat: Seat, send: Send) -> Send:
-        replaced = False
-
-        async def watched(message: Message) -> None:
-            nonlocal replaced
-            if message["type"] == "http.response.start":
-                if seat.answer is not None:
-                    replaced = True
-                    await _reply(seat.answer, send)
-                    return
-                if seat.touched:
-                    message = {**message, "headers": [*message.get("headers", ()), *await self._marks(seat, message)]}
-            if not replaced:
-                await send(message)
-
-        return watched
-
-    async def _marks(self, seat: Seat, message: Message) -> list[tuple[bytes, bytes]]:
-        try:
-            visit = seat.visit()
-        except XWMSError:
-            return [(b"vary", b"Cookie"), (b"cache-control", b"no-store")]
-        cookie = await arun(flow.renew(self.site, visit, now=self._now()), self._world)
-        marks = answers.marks_of_reading(
-            _decoded(message.get("headers", ())), signed_in=visit.session is not None, cookie=cookie
-        )
-        return _encoded(marks)
+def _is_own_websocket(scope: Scope, uri: RedirectURI | None) -> bool:
+    """A browser names the page that opens a websocket, and cookies travel whatever page it is: only this site's may."""
+    named = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
+    return not named or (uri is not None and named == [uri.origin])
 
 
-def _decoded(headers: Any) -> Iterator[tuple[str, str]]:
-    return ((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
+def _decoded(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, str]]:
+    return ((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in headers)
 
 
 def _encoded(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
     return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
 
-def _host_and_cookie(scope: Scope) -> tuple[str, str]:
-    """The two headers every request is asked for. HTTP/2 may split the Cookie header; two hosts are no host of ours."""
-    hosts: list[str] = []
-    cookies: list[str] = []
-    for name, value in scope["headers"]:
-        if name == b"cookie":
-            cookies.append(value.decode("latin-1"))
-        elif name == b"host":
-            hosts.append(value.decode("latin-1"))
-    return ", ".join(hosts), "; ".join(cookies)
+# Nearly every answer has neither of these, and then gets the same marks.
+_JUDGED = frozenset((b"vary", b"cache-control", b"Vary", b"Cache-Control"))
+_MARKS = {who: _encoded(answers.marks_of_reading((), signed_in=who, cookie=None)) for who in (True, False)}
+
+
+def _header(scope: Scope, name: bytes, joint: str) -> str:
+    """One header of any request. HTTP/2 may split the Cookie header; two hosts are no host of ours."""
+    found: list[bytes] = [value for key, value in scope["headers"] if key == name]
+    return found[0].decode("latin-1") if len(found) == 1 else joint.join(value.decode("latin-1") for value in found)
+
+
+def _route_path(scope: Scope) -> str:
+    """The path as the application's routes have it: without the prefix it is mounted at."""
+    root: str = scope.get("root_path", "")
+    path: str = scope["path"]
+    return path.removeprefix(root) if root and path.startswith(root + "/") else path
 
 
 def request_of(scope: Scope, *, form: dict[str, str] | None = None) -> Request:
@@ -282,7 +296,7 @@ def request_of(scope: Scope, *, form: dict[str, str] | None = None) -> Request:
         query=query,
         target=raw.partition(b"?")[0].decode("latin-1") + (f"?{query}" if query else ""),
         headers=headers,
-        cookie=_host_and_cookie(scope)[1],
+        cookie=_header(scope, b"cookie", "; "),
         form=form or {},
     )
 

@@ -23,6 +23,11 @@ def happened(event: str, **fields: str) -> None:
     log.info("%s%s", event, _written(fields))
 
 
+def warn(event: str, **fields: str) -> None:
+    """Log something that an operator should look at."""
+    log.warning("%s%s", event, _written(fields))
+
+
 def refused(error: XWMSError, *, path: str) -> None:
     """Log a refusal with its code and cause. What a visitor did is information; what we or XWMS did is a fault."""
     level = logging.ERROR

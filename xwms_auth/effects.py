@@ -63,6 +63,13 @@ class SessionStore(Protocol):
         """Return the session behind the handle, or None."""
         ...
 
+    def recall(self, handle: str) -> Session | None:
+        """Return the session behind the handle if that needs no looking up, otherwise None, which says nothing.
+
+        Never async: it is what makes most requests of a busy person cheap. A session that has ended is not recalled.
+        """
+        ...
+
     def renew(self, handle: str, session: Session, *, now: int) -> str | None | Awaitable[str | None]:
         """Keep the newer session in place of the older one *if that is still there*; return the handle to use now.
 

@@ -10,16 +10,18 @@ Must not: decide anything about a login, or touch Flask's own session, which is 
 
 import os
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import wraps
 from http import HTTPStatus
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
 from urllib.parse import quote
 
 try:
     from flask import Flask, Response, current_app, request
     from werkzeug.local import LocalProxy
+    from werkzeug.wsgi import ClosingIterator
 except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.flask needs Flask: pip install 'xwms-auth[flask]'") from missing
 
@@ -29,7 +31,7 @@ from .drive import run
 from .effects import World
 from .errors import ConfigError, XWMSError
 from .messages import Answer, Request, parse_form
-from .models import ANONYMOUS, Anonymous, User
+from .models import ANONYMOUS, Anonymous, Session, User
 from .pages import Html
 from .secret import Secret
 from .site import Site
@@ -46,7 +48,7 @@ MAX_FORM = 64 * 1024
 """Bytes of a form that one of our routes reads. Ours have one short field."""
 
 _EXTENSION = "xwms_auth"
-_VISIT = "xwms_auth.visit"
+_SEAT = "xwms_auth.seat"
 
 
 class XWMSAuth:
@@ -91,12 +93,64 @@ def _as_text(key: str | bytes) -> str:
     return key.decode("latin-1") if isinstance(key, bytes) else key
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """Kept in the WSGI environment from the moment the session was read: what the answer's headers depend on."""
+class _Seat:
+    """What is known about one request, in its WSGI environment: who sits there, and whether anybody asked."""
 
-    visit: flow.Visit
-    user: User | Anonymous
+    __slots__ = ("_environ", "_held", "_start_response", "_visit", "served")
+
+    def __init__(self, served: "_Served", environ: "WSGIEnvironment", start_response: "StartResponse") -> None:
+        self.served = served
+        self._environ = environ
+        self._start_response = start_response
+        self._visit: flow.Visit | None = None
+        self._held: tuple[str, list[tuple[str, str]], Any] | None = None
+
+    def session(self) -> Session | None:
+        """The session, which the answer depends on from now on. Raises `StoreUnavailable` if it cannot be looked up."""
+        if self._visit is None:
+            self._visit = self.served.visit(self._environ)
+        return self._visit.session
+
+    def refusal(self) -> Answer | None:
+        """What to answer instead of a page that needs a person: None if there is one."""
+        config = self.served.site.config
+        try:
+            if self.session() is not None:
+                return None
+        except XWMSError as error:
+            return answers.refusal(config, _request(self._environ), error)
+        return answers.needs_login(config, _request(self._environ))
+
+    def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /) -> Callable[[bytes], object]:
+        """The application's `start_response`: marks the answer's head if somebody asked who is there."""
+        if self._visit is None and answers.is_made_later(headers):
+            self._held = (status, headers, exc_info)  # until the first piece of the body shows whether making it asks
+            return self._write
+        return self._start(status, headers, exc_info)
+
+    def _start(self, status: str, headers: list[tuple[str, str]], exc_info: Any) -> Callable[[bytes], object]:
+        if self._visit is not None:
+            cookie = self.served.renew(self._visit) if answers.may_set_cookie(headers) else None
+            headers += answers.marks_of_reading(headers, signed_in=self._visit.session is not None, cookie=cookie)
+        return self._start_response(status, headers, exc_info) if exc_info else self._start_response(status, headers)
+
+    def _release(self) -> None:
+        if self._held is not None:
+            held, self._held = self._held, None
+            self._start(*held)
+
+    def _write(self, data: bytes) -> None:
+        raise RuntimeError("this answer is streamed: return its pieces instead of writing them (PEP 3333)")
+
+    def body(self, pieces: Iterable[bytes]) -> Iterable[bytes]:
+        """The application's body; where the head was held back, it goes out with the first piece."""
+        return pieces if self._held is None else ClosingIterator(self._streamed(pieces), getattr(pieces, "close", None))
+
+    def _streamed(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            self._release()
+            yield piece
+        self._release()
 
 
 class _Served:
@@ -111,50 +165,33 @@ class _Served:
         self._protects_all = config.protect == "all"
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+        # The whole path, as the browser sees it; and the application's part of it, which its routes are about.
+        route = environ.get("PATH_INFO", "")
+        path = environ.get("SCRIPT_NAME", "") + route
         if path in self._own_paths and self.site.is_own(path, environ.get("HTTP_HOST", "")):
-            steps = flow.serve(self.site, _request(environ), now=self.now())
+            steps = flow.serve(self.site, _request(environ), now=self._now())
             return _send(run(steps, self._world), start_response)
-        if self._protects_all and not self.site.is_public(_decoded(path)):
-            refused = self.refusal(environ)
+        seat = environ[_SEAT] = _Seat(self, environ, start_response)
+        # Not the whole path: SCRIPT_NAME may come from a header that a proxy lets through.
+        if self._protects_all and not self.site.is_public(_decoded(route)):
+            refused = seat.refusal()
             if refused is not None:
                 return _send(refused, start_response)
+        return seat.body(self._inner(environ, seat.start))
 
-        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None, /) -> Callable[[bytes], object]:
-            reading = environ.get(_VISIT)
-            if reading is not None:
-                self._mark(reading, headers)
-            return start_response(status, headers, exc_info)
-
-        return self._inner(environ, start)
-
-    def now(self) -> int:
-        """Whole seconds since 1970."""
+    def _now(self) -> int:
         return int(self._clock())
 
-    def read(self, environ: "WSGIEnvironment") -> _Reading:
-        """Read the session, once per request."""
-        reading = environ.get(_VISIT)
-        if reading is None:
-            uri = self.site.uri_for(environ.get("HTTP_HOST", ""))
-            steps = flow.who_visits(self.site, environ.get("HTTP_COOKIE", ""), uri, now=self.now())
-            visit = run(steps, self._world)
-            reading = _Reading(visit, visit.session.user if visit.session else ANONYMOUS)
-            environ[_VISIT] = reading
-        return cast("_Reading", reading)
+    def visit(self, environ: "WSGIEnvironment") -> flow.Visit:
+        """Read the session of a request."""
+        uri = self.site.only or self.site.uri_for(environ.get("HTTP_HOST", ""))
+        cookie, now = environ.get("HTTP_COOKIE", ""), self._now()
+        visit = flow.recognise(self.site, self._world.store, cookie, uri, now=now)
+        return visit or run(flow.who_visits(self.site, cookie, uri, now=now), self._world)
 
-    def refusal(self, environ: "WSGIEnvironment") -> Answer | None:
-        """What to answer instead of a page that needs a person: None if there is one."""
-        try:
-            if self.read(environ).visit.session is not None:
-                return None
-        except XWMSError as error:
-            return answers.refusal(self.site.config, _request(environ), error)
-        return answers.needs_login(self.site.config, _request(environ))
-
-    def _mark(self, reading: _Reading, headers: list[tuple[str, str]]) -> None:
-        cookie = run(flow.renew(self.site, reading.visit, now=self.now()), self._world)
-        headers += answers.marks_of_reading(headers, signed_in=reading.visit.session is not None, cookie=cookie)
+    def renew(self, visit: flow.Visit) -> str | None:
+        """The Set-Cookie value that an answer during this visit should carry, or None."""
+        return None if visit.handle is None else run(flow.renew(self.site, visit, now=self._now()), self._world)
 
 
 def _request(environ: "WSGIEnvironment") -> Request:
@@ -199,15 +236,17 @@ def _status_line(status: int) -> str:
     return f"{status} {HTTPStatus(status).phrase}"
 
 
-def _served() -> _Served:
-    served = current_app.extensions.get(_EXTENSION)
-    if served is None:
+def _seat() -> _Seat:
+    # Not `request.environ`: looking an attribute up through Flask's proxy costs ten times as much.
+    seat = request._get_current_object().environ.get(_SEAT)  # type: ignore[attr-defined]  # werkzeug's LocalProxy
+    if seat is None:
         raise RuntimeError("this Flask application has no XWMSAuth: call XWMSAuth(app) or auth.init_app(app)")
-    return cast("_Served", served)
+    return cast("_Seat", seat)
 
 
 def _who() -> User | Anonymous:
-    return _served().read(request.environ).user
+    session = _seat().session()
+    return session.user if session else ANONYMOUS
 
 
 current_user: User | Anonymous = cast("User | Anonymous", LocalProxy(_who))
@@ -226,30 +265,32 @@ def login_required(view: Callable[P, R] | None = None, /) -> Any:
     if view is None:
         return login_required
 
+    is_async = iscoroutinefunction(view)
+
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        refused = _served().refusal(request.environ)
+        refused = _seat().refusal()
         if refused is not None:
             return cast("R", Response(refused.body, refused.status, refused.header_list()))
-        return cast("R", current_app.ensure_sync(view)(*args, **kwargs))
+        return cast("R", (current_app.ensure_sync(view) if is_async else view)(*args, **kwargs))
 
     return guarded
 
 
 def xwms_login_url(*, next: str | None = None) -> str:  # noqa: A002  the parameter's name in the address
     """The address that starts a login and comes back to `next`, by default to the page being shown."""
-    return widgets.login_url(_served().site, _request(request.environ), to=next)
+    return widgets.login_url(_seat().served.site, _request(request.environ), to=next)
 
 
 def xwms_login_button(*, locale: str = "en", next: str | None = None) -> Html:  # noqa: A002
     """A login link as HTML, in one of XWMS's ten languages."""
-    return widgets.login_button(_served().site, _request(request.environ), to=next, locale=locale)
+    return widgets.login_button(_seat().served.site, _request(request.environ), to=next, locale=locale)
 
 
 def xwms_logout_form(*, label: str = "Log out") -> Html:
     """A logout button as HTML: a form, because logging out changes something."""
-    served = _served()
-    return widgets.logout_form(served.site, served.read(request.environ).visit.session, label=label)
+    seat = _seat()
+    return widgets.logout_form(seat.served.site, seat.session(), label=label)
 
 
 def _template_names() -> dict[str, Any]:

@@ -8,6 +8,7 @@ Must not: touch a framework, a clock or a socket. `now` is whole seconds since 1
 """
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from . import answers, audit, calls, pages
 from .browser import began_on_this_site, is_own_post, require_from_xwms, require_navigation
@@ -17,6 +18,7 @@ from .effects import (
     DropSession,
     LoadSession,
     RenewSession,
+    SessionStore,
     SpendLogin,
     Steps,
     UnspendLogin,
@@ -51,13 +53,19 @@ TOKEN_MEMORY = 3600
 """Seconds a used token is remembered: longer than XWMS can be expected to let a person take."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Visit:
-    """Who this browser is, as far as its session cookie tells. `session` is None for nobody."""
+class Visit(NamedTuple):
+    """Who this browser is, as far as its session cookie tells. `session` is None for nobody.
+
+    `handle` is what the cookie held, or None where there was none or where nothing is due for renewal.
+    """
 
     uri: RedirectURI | None
     handle: str | None
     session: Session | None
+
+
+NOBODY = Visit(uri=None, handle=None, session=None)
+"""A browser that sent no cookie of ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,8 +166,10 @@ def finish_login(site: Site, request: Request, *, now: int) -> Steps[Answer]:
         if not logins.alive:
             return (yield from _refuse_foreign(site, request, uri, token, logins, now=now))
         callback = yield from _check_callback(site, uri, token, logins, now=now)
-        url = answers.login_url(config, callback.login.next)
-        return (yield from _redeem(site, request, callback, logins, now=now))
+        # Judged again where it is used: the value was signed, but perhaps by an older version with an older rule.
+        target = safe_next(callback.login.next, own_paths=config.own_paths) or config.after_login
+        url = answers.login_url(config, target)
+        return (yield from _redeem(site, request, callback, logins, target, now=now))
     except XWMSError as error:
         return answers.refusal(config, request, error, cookies=logins.changes(), url=url)
 
@@ -201,22 +211,19 @@ def _refuse_foreign(
     )
 
 
-def _is_first_use(token: str, *, now: int) -> Steps[bool]:
-    """Mark a token as used here, whatever becomes of it; True the first time.
+def _is_first_use(site: Site, token: str, *, now: int) -> bool:
+    """Mark a token as tried in this process, whatever becomes of it; True the first time.
 
     Whoever started a login may know the callback's token before anybody has approved it. Without this they could try
-    it with one pending login after another until the victim approves.
+    it with one pending login after another until the victim approves, or use up the budget for spending with junk and
+    redeem what the victim's callback could not spend.
     """
-    return ask(SpendLogin(_mark_of(token), now + TOKEN_MEMORY, now))
-
-
-def _mark_of(token: str) -> str:
-    return f"token:{digest(token)}"
+    return site.tried.add(digest(token), until=now + TOKEN_MEMORY, now=now)
 
 
 def _spend_token(site: Site, uri: RedirectURI, token: str, *, now: int) -> Steps[None]:
     """Redeem a token for nobody, within a budget, so that junk here does not become a flood at XWMS."""
-    if not (yield from _is_first_use(token, now=now)):
+    if not _is_first_use(site, token, now=now):
         return
     if not site.spends.take(now):
         audit.happened("token_not_spent", cause="over budget")
@@ -250,15 +257,15 @@ def _check_callback(
     logins.discard(login)
     if not (yield from ask(SpendLogin(login.id, login.expires_at, now))):
         raise LoginNotStarted("this login has been used already")
-    if not (yield from _is_first_use(token, now=now)):
+    if not _is_first_use(site, token, now=now):
         raise TokenRejected("the token has been tried here before")
     return CheckedCallback(token=token, login=login, uri=uri)
 
 
 def _redeem(
-    site: Site, request: Request, callback: CheckedCallback, logins: PendingLogins, *, now: int
+    site: Site, request: Request, callback: CheckedCallback, logins: PendingLogins, target: str, *, now: int
 ) -> Steps[Answer]:
-    """Ask XWMS who it is, and begin a session."""
+    """Ask XWMS who it is, begin a session, and go on to `target`."""
     config = site.config
     try:
         user = yield from calls.verify_token(config, callback.token, callback.uri.uri)
@@ -266,15 +273,13 @@ def _redeem(
         if not error.sent:
             # Not a byte has left, so the token is as good as before: reloading the page may work in a moment.
             yield from ask(UnspendLogin(callback.login.id))
-            yield from ask(UnspendLogin(_mark_of(callback.token)))
-            return answers.refusal(config, request, error, url=answers.login_url(config, callback.login.next))
+            site.tried.remove(digest(callback.token))
+            return answers.refusal(config, request, error, url=answers.login_url(config, target))
         raise
     cookies = yield from begin_session(site, request.cookie, callback.uri, user, now=now)
     # Tells an operator which `callback_token` to set in place of `either`.
     kind = "same" if callback.login.is_of(callback.token) else "fresh"
     audit.happened("login_finished", login=callback.login.id[:8], person=audit.person(user.identity), token=kind)
-    # Judged again where it is used: the value was signed, but perhaps by an older version with an older rule.
-    target = safe_next(callback.login.next, own_paths=config.own_paths) or config.after_login
     return answers.redirect(303, target, cookies=[*logins.changes(), *cookies])
 
 
@@ -304,6 +309,20 @@ def who_visits(site: Site, cookie: str, uri: RedirectURI | None, *, now: int) ->
     return Visit(uri=uri, handle=handle, session=session)
 
 
+def recognise(site: Site, store: SessionStore, cookie: str, uri: RedirectURI | None, *, now: int) -> Visit | None:
+    """The visit of a browser that needs no step: its session is at hand, alive, and not due for renewal.
+
+    None says nothing; `who_visits` does. This only spares most requests of a busy person the asking.
+    """
+    handle = read_cookie(cookie, names_for(uri).session) if uri is not None else None
+    if handle is None:
+        return NOBODY
+    session = store.recall(handle)
+    if session is None or not site.lifetimes.alive(session, now) or site.lifetimes.due(session, now):
+        return None
+    return Visit(uri, None, session)
+
+
 def renew(site: Site, visit: Visit, *, now: int) -> Steps[str | None]:
     """Move the idle limit if it is time; the Set-Cookie value for it, or None. Never brings an ended session back."""
     session = visit.session
@@ -331,17 +350,18 @@ def who_am_i(site: Site, request: Request, *, now: int) -> Steps[Answer]:
 def logout(site: Site, request: Request, *, now: int) -> Steps[Answer]:
     """End the session. Only a form of our own may ask for it (`csrf_token` where the browser says nothing)."""
     config, uri = site.config, site.require_uri(request)
-    visit = yield from who_visits(site, request.cookie, uri, now=now)
-    if not is_own_post(request, uri) and not _has_form_token(site, request, visit):
-        raise CrossSite("the logout was posted by another site, or by a browser that does not say by which")
-    names = names_for(uri)
+    names, ours = names_for(uri), is_own_post(request, uri)
     cleared = [set_cookie(name, "", secure=names.secure, max_age=0) for name in (names.session, names.login)]
-    if visit.handle is not None:
-        try:
+    try:
+        visit = yield from who_visits(site, request.cookie, uri, now=now)
+        if not ours and not _has_form_token(site, request, visit):
+            raise CrossSite("the logout was posted by another site, or by a browser that does not say by which")
+        ours = True
+        if visit.handle is not None:
             yield from ask(DropSession(visit.handle, now))
-        except StoreUnavailable as error:
-            # The browser forgets its session either way, but "logged out" would not be true.
-            return answers.refusal(config, request, error, cookies=cleared)
+    except StoreUnavailable as error:
+        # The browser forgets its session either way, but "logged out" would not be true.
+        return answers.refusal(config, request, error, cookies=cleared if ours else ())
     if visit.session is not None:
         audit.happened("logged_out", person=audit.person(visit.session.user.identity))
     return answers.redirect(303, site.next_of(request) or config.after_logout, cookies=cleared)

@@ -100,7 +100,8 @@ class Judge:
                 self.fault("redirect_uris", f"number {number} {error}")
         if len({uri.uri for uri in registered}) != len(registered):
             self.fault("redirect_uris", "names one address twice")
-        if len({(uri.scheme, uri.netloc) for uri in registered}) != len(registered):
+        hosts = [name for uri in registered for name in uri.host_names]
+        if len(set(hosts)) != len(hosts):
             self.fault("redirect_uris", "has two addresses on one host; the host is what picks among them")
         if allow_http and any(uri.secure for uri in registered):
             self.fault("insecure_allow_http", "is set beside an https redirect URI; it is for development only")
@@ -137,7 +138,7 @@ class Judge:
         if any(len(key.reveal().encode("utf-8", "surrogatepass")) < MIN_SESSION_SECRET for key in keys):
             self.fault(
                 "session_secret",
-                f"or Flask's secret_key has a key shorter than {MIN_SESSION_SECRET} bytes; make one with: xwms-auth secret",
+                f"or Flask's secret_key has a key under {MIN_SESSION_SECRET} bytes; make one with: xwms-auth secret",
             )
         elif any(_is_repetitive(key.reveal()) for key in keys):
             self.fault("session_secret", "has a key that anybody could guess; make one with: xwms-auth secret")

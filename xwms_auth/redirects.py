@@ -63,6 +63,11 @@ class RedirectURI(Address):
         """Whether cookies must be `Secure`."""
         return self.scheme == "https"
 
+    @property
+    def host_names(self) -> frozenset[str]:
+        """What a Host header may say that means this address: with or without the scheme's own port."""
+        return frozenset((self.netloc,) if self.port else (self.netloc, f"{self.host}:{DEFAULT_PORTS[self.scheme]}"))
+
 
 def parse_redirect_uri(value: str, *, allow_http: bool = False) -> RedirectURI:
     """Read a redirect URI. Raises ValueError with the reason, which never quotes more than the fault.

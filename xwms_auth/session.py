@@ -42,7 +42,12 @@ class Lifetimes:
 
     def due(self, session: Session, now: int) -> bool:
         """Whether the idle limit should be moved."""
-        return now - session.seen_at > min(self.idle // RENEWAL_DIVISOR, MAX_RENEWAL_INTERVAL)
+        return now - session.seen_at > self.renewal_interval
+
+    @property
+    def renewal_interval(self) -> int:
+        """Seconds between two renewals of a busy session."""
+        return min(self.idle // RENEWAL_DIVISOR, MAX_RENEWAL_INTERVAL)
 
     def renewed(self, session: Session, now: int) -> Session:
         """The same session, seen now."""

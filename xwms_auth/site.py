@@ -6,13 +6,15 @@ Must not: hold anything of a single request.
 
 from collections.abc import Sequence
 
+from . import audit
 from .budget import Budget
 from .config import XWMSConfig
 from .cookies import HTTP, HTTPS, CookieNames
 from .errors import ConfigError, HostNotRegistered
+from .marks import Marks
 from .messages import Request
 from .options import missing_session_secret
-from .redirects import DEFAULT_PORTS, RedirectURI, safe_next
+from .redirects import RedirectURI, safe_next
 from .secret import Secret
 from .session import Lifetimes
 from .tokens import Signed
@@ -39,9 +41,14 @@ class Site:
         self.lifetimes = Lifetimes(idle=config.idle_seconds, absolute=config.lifetime_seconds)
         self.starts = Budget(rate=START_RATE, burst=START_BURST)
         self.spends = Budget(rate=SPEND_RATE, burst=SPEND_BURST)
+        self.tried = Marks()
         self.origins = frozenset(uri.origin for uri in config.registered)
-        self._only = config.registered[0] if len(config.registered) == 1 else None
-        self._by_host = {name: uri for uri in config.registered for name in _host_names(uri)}
+        self.only = config.registered[0] if len(config.registered) == 1 else None
+        self._by_host = {name: uri for uri in config.registered for name in uri.host_names}
+        if any(uri.loopback for uri in config.registered) and any(not uri.loopback for uri in config.registered):
+            # Somebody can start a login here for the loopback address, and a victim's approval then ends on the
+            # victim's own machine, where nobody spends the token.
+            audit.warn("loopback_beside_public", hint="list only the redirect URIs that this deployment serves")
         self._public = frozenset(path for path in config.public if not path.endswith("/*"))
         self._public_below = tuple(path.removesuffix("*") for path in config.public if path.endswith("/*"))
 
@@ -50,7 +57,7 @@ class Site:
 
         The host picks among what is registered. It never becomes part of anything.
         """
-        return self._only or self._by_host.get(host.lower())
+        return self.only or self._by_host.get(host.lower())
 
     def require_uri(self, request: Request) -> RedirectURI:
         """The same for a request that cannot go on without."""
@@ -81,10 +88,6 @@ class Site:
 def names_for(uri: RedirectURI) -> CookieNames:
     """The names of our cookies where this redirect URI is served."""
     return HTTPS if uri.secure else HTTP
-
-
-def _host_names(uri: RedirectURI) -> tuple[str, ...]:
-    return (uri.netloc,) if uri.port else (uri.netloc, f"{uri.host}:{DEFAULT_PORTS[uri.scheme]}")
 
 
 def _is_plain(path: str) -> bool:

@@ -100,7 +100,7 @@ def template_context(request: Request) -> dict[str, Any]:
         return widgets.login_button(site, asked, to=next, locale=locale)
 
     def xwms_logout_form(*, label: str = "Log out") -> Html:
-        return widgets.logout_form(site, seat.visit().session, label=label)
+        return widgets.logout_form(site, seat.session(), label=label)
 
     return {
         "current_user": request.user,

@@ -229,6 +229,9 @@ class StoreThatIsDown:
     def create(self, session: Any, *, now: int) -> Any:
         return self.inner.create(session, now=now)
 
+    def recall(self, handle: str) -> Any:
+        return None
+
     def load(self, handle: str, *, now: int) -> Any:
         if self.down and not self.loads:
             raise StoreUnavailable("the test's store is down")

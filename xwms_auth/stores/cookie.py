@@ -11,10 +11,10 @@ import threading
 from collections.abc import Iterator
 
 from ..cookies import HTTPS, fits
+from ..marks import Marks
 from ..models import OPTIONAL_CLAIMS, Session
 from ..session import from_record, to_record
 from ..tokens import Signed
-from .marks import Marks
 
 MAX_CACHED = 4096
 """Verified cookies kept ready, about 8 MB. A cookie that failed is never kept, so junk cannot push out good ones."""
@@ -42,34 +42,34 @@ class CookieStore:
         for without in range(len(OPTIONAL_CLAIMS) + 1):
             yield self._seal.dumps(to_record(session, without=without))
 
-    def load(self, handle: str, *, now: int) -> Session | None:
-        session = self._cache.get(handle)
-        if session is None:
-            session = from_record(self._seal.loads(handle), issuer=self._issuer)
-            if session is None:
-                return None
-            self._remember(handle, session)
-        return None if self._ended and session.id in self._ended else session
+    def recall(self, handle: str) -> Session | None:
+        return self._cache.get(handle)
 
-    def _remember(self, handle: str, session: Session) -> None:
+    def load(self, handle: str, *, now: int) -> Session | None:
+        session = self._cache.get(handle) or from_record(self._seal.loads(handle), issuer=self._issuer)
+        return session if session and self._remember(handle, session) else None
+
+    def _remember(self, handle: str, session: Session) -> bool:
+        """Keep a verified session ready, unless it has ended: what is in the cache has not."""
         with self._lock:
+            if session.id in self._ended:
+                return False
             if len(self._cache) >= MAX_CACHED:
                 del self._cache[next(iter(self._cache))]
             self._cache[handle] = session
+            return True
 
     def renew(self, handle: str, session: Session, *, now: int) -> str | None:
-        if session.id in self._ended:
-            return None
-        with self._lock:
-            self._cache.pop(handle, None)
-        return self.create(session, now=now)
+        return None if session.id in self._ended else self.create(session, now=now)
 
     def drop(self, handle: str, *, now: int) -> None:
         session = self.load(handle, now=now)
         if session is not None:
-            self._ended.add(session.id, until=session.started_at + self._lifetime, now=now)
             with self._lock:
-                self._cache.pop(handle, None)
+                self._ended.add(session.id, until=session.started_at + self._lifetime, now=now)
+                # A renewed session has had several cookies; all of them end.
+                for other in [other for other, kept in self._cache.items() if kept.id == session.id]:
+                    del self._cache[other]
 
     def spend(self, login_id: str, *, until: int, now: int) -> bool:
         return self._spent.add(login_id, until=until, now=now)
