@@ -66,6 +66,10 @@ def test_programs_get_a_problem_and_htmx_gets_its_redirect(browser):
     assert program.json()["login_url"] == "/xwms/auth?next=/who"
     htmx = browser.get("/who", {"HX-Request": "true", "Sec-Fetch-Mode": "cors"})
     assert (htmx.status_code, htmx.headers["hx-redirect"]) == (401, "/xwms/auth?next=/who")
+    part = browser.get("/who", {"HX-Request": "true", "HX-Current-URL": "https://app.example/hello?a=b"})
+    assert part.headers["hx-redirect"] == "/xwms/auth?next=/hello%3Fa%3Db"
+    foreign = browser.get("/who", {"HX-Request": "true", "HX-Current-URL": "https://evil.example/hello"})
+    assert foreign.headers["hx-redirect"] == "/xwms/auth?next=/who"
     fetch = browser.get("/who", {"Sec-Fetch-Mode": "cors", "Accept": "*/*"})
     assert fetch.status_code == 401
     xhr = browser.get("/who", {"X-Requested-With": "XMLHttpRequest", "Accept": "text/html"})
