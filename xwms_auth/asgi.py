@@ -20,7 +20,7 @@ from .drive import arun
 from .effects import World
 from .errors import XWMSError
 from .messages import Answer, Request, parse_form
-from .models import ANONYMOUS, Anonymous, Session, User
+from .models import ANONYMOUS, USER_FIELDS, Anonymous, Session, User
 from .redirects import RedirectURI
 from .site import Site
 from .stores import open_store
@@ -84,35 +84,43 @@ class Seat:
             return answers.refusal(config, request_of(self.scope), error)
         return answers.needs_login(config, request_of(self.scope))
 
-    async def send(self, message: Message) -> None:
-        """The application's `send`: passes everything on, and marks the answer's head if somebody asked."""
-        if message["type"] == "http.response.start":
-            if self.answer is not None:
-                send, self._send = self._send, _nowhere
-                await _reply(self.answer, send)
-            elif self.touched:
-                await self._send(await self._marked(message))
-            elif answers.is_made_later(_decoded(message.get("headers", ()))):
-                self._held = message  # until the first piece of the body shows whether making it asks
-            else:
-                await self._send(message)
-            return
+    def send(self, message: Message) -> Awaitable[None]:
+        """The application's `send`: passes everything on, and marks the answer's head if somebody asked.
+
+        Plain where it can be: a coroutine for every piece of every body would cost more than all the rest.
+        """
+        if message["type"] != "http.response.start":
+            return self._send(message) if self._held is None else self._send_held(message)
+        if self.answer is not None:
+            send, self._send = self._send, _nowhere
+            return _reply(self.answer, send)
+        if self.touched:
+            return self._send_marked(message)
+        if _is_made_later(message):
+            self._held = message  # until the first piece of the body shows whether making it asks
+            return _nowhere(message)
+        return self._send(message)
+
+    async def _send_held(self, message: Message) -> None:
         if self._held is not None:
             start, self._held = self._held, None
-            await self._send(await self._marked(start) if self.touched else start)
+            await (self._send_marked(start) if self.touched else self._send(start))
         await self._send(message)
 
-    async def _marked(self, start: Message) -> Message:
-        headers: list[tuple[bytes, bytes]] = list(start.get("headers", ()))
-        visit = self._visit
+    def _send_marked(self, start: Message) -> Awaitable[None]:
+        visit, headers = self._visit, start.get("headers", ())
         if isinstance(visit, XWMSError):
-            return {**start, "headers": [*headers, (b"vary", b"Cookie"), (b"cache-control", b"no-store")]}
-        if visit.handle is None and _JUDGED.isdisjoint(name for name, _ in headers):
-            return {**start, "headers": headers + _MARKS[visit.session is not None]}
-        said = list(_decoded(headers))
-        cookie = await self.served.renew(visit) if answers.may_set_cookie(said) else None
+            return self._send({**start, "headers": [*headers, *_MARKS_OF_DOUBT]})
+        if visit.handle is None and not any(name.lower() in _JUDGED for name, _ in headers):
+            return self._send({**start, "headers": [*headers, *_MARKS[visit.session is not None]]})
+        return self._send_judged(start, visit)
+
+    async def _send_judged(self, start: Message, visit: flow.Visit) -> None:
+        said = list(_decoded(start.get("headers", ())))
+        may_renew = visit.handle is not None and answers.may_set_cookie(said)
+        cookie = await self.served.renew(visit) if may_renew else None
         marks = answers.marks_of_reading(said, signed_in=visit.session is not None, cookie=cookie)
-        return {**start, "headers": headers + _encoded(marks)}
+        await self._send({**start, "headers": [*start.get("headers", ()), *_encoded(marks)]})
 
 
 async def _nowhere(message: Message) -> None:
@@ -147,6 +155,17 @@ class LazyUser:
     def __repr__(self) -> str:
         return repr(self._seat.user())
 
+
+def _passed_on(name: str) -> property:
+    def read(lazy: LazyUser) -> Any:
+        return getattr(lazy._seat.user(), name)  # pyright: ignore[reportPrivateUsage]  a part of the class above
+
+    return property(read)
+
+
+# What is asked for most; the same as `__getattr__` would find, in half the time.
+for _name in (*USER_FIELDS, "is_authenticated", "display_name", "identity"):
+    setattr(LazyUser, _name, _passed_on(_name))
 
 _seat: ContextVar[Seat] = ContextVar("xwms_auth_seat")
 
@@ -265,8 +284,14 @@ def _encoded(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
     return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
 
+def _is_made_later(start: Message) -> bool:
+    headers = start.get("headers", ())
+    return not any(name == b"content-length" for name, _ in headers) and answers.is_made_later(_decoded(headers))
+
+
 # Nearly every answer has neither of these, and then gets the same marks.
-_JUDGED = frozenset((b"vary", b"cache-control", b"Vary", b"Cache-Control"))
+_JUDGED = frozenset((b"vary", b"cache-control"))
+_MARKS_OF_DOUBT = [(b"vary", b"Cookie"), (b"cache-control", b"no-store")]
 _MARKS = {who: _encoded(answers.marks_of_reading((), signed_in=who, cookie=None)) for who in (True, False)}
 
 

@@ -130,7 +130,8 @@ class _Seat:
 
     def _start(self, status: str, headers: list[tuple[str, str]], exc_info: Any) -> Callable[[bytes], object]:
         if self._visit is not None:
-            cookie = self.served.renew(self._visit) if answers.may_set_cookie(headers) else None
+            may_renew = self._visit.handle is not None and answers.may_set_cookie(headers)
+            cookie = self.served.renew(self._visit) if may_renew else None
             headers += answers.marks_of_reading(headers, signed_in=self._visit.session is not None, cookie=cookie)
         return self._start_response(status, headers, exc_info) if exc_info else self._start_response(status, headers)
 
@@ -191,7 +192,7 @@ class _Served:
 
     def renew(self, visit: flow.Visit) -> str | None:
         """The Set-Cookie value that an answer during this visit should carry, or None."""
-        return None if visit.handle is None else run(flow.renew(self.site, visit, now=self._now()), self._world)
+        return run(flow.renew(self.site, visit, now=self._now()), self._world)
 
 
 def _request(environ: "WSGIEnvironment") -> Request:

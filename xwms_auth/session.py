@@ -5,7 +5,7 @@ Must not: know where a record is kept.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from .models import OPTIONAL_CLAIMS, Session, User, parse_sub
@@ -31,6 +31,13 @@ class Lifetimes:
     absolute: int
     """At the most, however busy."""
 
+    renewal_interval: int = field(init=False)
+    """Between two renewals of a busy session."""
+
+    def __post_init__(self) -> None:
+        interval = min(self.idle // RENEWAL_DIVISOR, MAX_RENEWAL_INTERVAL)
+        object.__setattr__(self, "renewal_interval", interval)
+
     def alive(self, session: Session, now: int) -> bool:
         """Whether the session counts at this moment."""
         return (
@@ -43,11 +50,6 @@ class Lifetimes:
     def due(self, session: Session, now: int) -> bool:
         """Whether the idle limit should be moved."""
         return now - session.seen_at > self.renewal_interval
-
-    @property
-    def renewal_interval(self) -> int:
-        """Seconds between two renewals of a busy session."""
-        return min(self.idle // RENEWAL_DIVISOR, MAX_RENEWAL_INTERVAL)
 
     def renewed(self, session: Session, now: int) -> Session:
         """The same session, seen now."""

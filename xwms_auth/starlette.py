@@ -46,13 +46,15 @@ def login_required(endpoint: Any = None, /) -> Any:
     if inspect.isclass(endpoint):
         return _guard_class(endpoint)
 
+    is_async = inspect.iscoroutinefunction(endpoint)
+
     @wraps(endpoint)
     async def guarded(*args: Any, **kwargs: Any) -> Any:
         connection = _connection(endpoint, (*args, *kwargs.values()))
         refused = seat_of(connection.scope).refusal()
         if refused is not None:
             return await _refuse(connection, refused)
-        if inspect.iscoroutinefunction(endpoint):
+        if is_async:
             return await endpoint(*args, **kwargs)
         return await run_in_threadpool(endpoint, *args, **kwargs)
 
