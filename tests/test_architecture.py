@@ -16,9 +16,9 @@ LAYERS = {
     "values": {"errors", "secret", "models", "messages", "effects"},
     "policy": {
         "options", "judge", "config", "redirects", "tokens", "cookies", "session", "pending", "budget", "browser",
-        "wire", "pages", "answers", "audit", "marks", "site", "widgets",
+        "wire", "pages", "answers", "audit", "marks", "tried", "site", "widgets",
     },
-    "flow": {"calls", "flow"},
+    "flow": {"calls", "visits", "callback", "flow"},
     "I/O": {"drive", "framing", "transport", "client", "stores"},
     "edges": {"flask", "asgi", "starlette", "fastapi", "sandbox", "cli"},
 }  # fmt: skip

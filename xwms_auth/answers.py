@@ -6,6 +6,7 @@ Must not: decide whether something is refused.
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from urllib.parse import quote
 
 from . import audit, pages
@@ -90,6 +91,11 @@ def refusal(
 ) -> Answer:
     """Tell somebody no: a page for a person, RFC 9457 for a program. `url` is where to start again."""
     audit.refused(error, path=request.path)
+    answer = _told(config, request, error, cookies=cookies, url=url)
+    return replace(answer, body="") if request.method == "HEAD" else answer
+
+
+def _told(config: XWMSConfig, request: Request, error: XWMSError, *, cookies: Sequence[str], url: str | None) -> Answer:
     url = url or config.login_path
     extra: list[tuple[str, str]] = []
     if error.retry_after is not None:
@@ -124,12 +130,12 @@ def refusal(
 
 
 def may_set_cookie(headers: Iterable[tuple[str, str]]) -> bool:
-    """Whether a cookie may ride on this answer: not on one that the application gives to shared caches.
+    """Whether a cookie may ride on this answer: not on one that the application lets shared caches keep.
 
     A cache that ignores Vary would hand the session to the next visitor (CVE-2025-48947).
     """
     said = ",".join(value.lower() for name, value in headers if name.lower() == "cache-control")
-    return "public" not in said and "s-maxage" not in said
+    return not said or "private" in said or "no-store" in said
 
 
 def is_made_later(headers: Iterable[tuple[str, str]]) -> bool:

@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from typing import Any
 from urllib.parse import quote
 
-from . import answers, flow
+from . import answers, flow, visits
 from .config import XWMSConfig
 from .drive import arun
 from .effects import World
@@ -47,7 +47,7 @@ class Seat:
 
     __slots__ = ("_held", "_send", "_visit", "answer", "scope", "served", "touched")
 
-    def __init__(self, served: "XWMSAuthMiddleware", scope: Scope, visit: flow.Visit | XWMSError, send: Send) -> None:
+    def __init__(self, served: "XWMSAuthMiddleware", scope: Scope, visit: visits.Visit | XWMSError, send: Send) -> None:
         self.served = served
         self.scope = scope
         self.touched = False
@@ -115,7 +115,7 @@ class Seat:
             return self._send({**start, "headers": [*headers, *_MARKS[visit.session is not None]]})
         return self._send_judged(start, visit)
 
-    async def _send_judged(self, start: Message, visit: flow.Visit) -> None:
+    async def _send_judged(self, start: Message, visit: visits.Visit) -> None:
         said = list(_decoded(start.get("headers", ())))
         may_renew = visit.handle is not None and answers.may_set_cookie(said)
         cookie = await self.served.renew(visit) if may_renew else None
@@ -233,7 +233,7 @@ class XWMSAuthMiddleware:
             return
 
         cookie, now = _header(scope, b"cookie", "; "), self._now()
-        visit = flow.recognise(self.site, self._world.store, cookie, uri, now=now)
+        visit = visits.recognise(self.site, self._world.store, cookie, uri, now=now)
         seat = Seat(self, scope, visit or await self._look_up(cookie, uri, now), send)
         scope["xwms_auth"] = scope["auth"] = seat
         scope["user"] = LazyUser(seat)
@@ -259,13 +259,13 @@ class XWMSAuthMiddleware:
     def _now(self) -> int:
         return int(self._clock())
 
-    async def renew(self, visit: flow.Visit) -> str | None:
+    async def renew(self, visit: visits.Visit) -> str | None:
         """The Set-Cookie value that an answer during this visit should carry, or None."""
-        return await arun(flow.renew(self.site, visit, now=self._now()), self._world)
+        return await arun(visits.renew(self.site, visit, now=self._now()), self._world)
 
-    async def _look_up(self, cookie: str, uri: RedirectURI | None, now: int) -> flow.Visit | XWMSError:
+    async def _look_up(self, cookie: str, uri: RedirectURI | None, now: int) -> visits.Visit | XWMSError:
         try:
-            return await arun(flow.who_visits(self.site, cookie, uri, now=now), self._world)
+            return await arun(visits.who_visits(self.site, cookie, uri, now=now), self._world)
         except XWMSError as error:
             return error  # raised to whoever asks; a page that does not ask need not fail
 

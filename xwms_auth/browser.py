@@ -38,11 +38,15 @@ def kind_of(request: Request) -> Kind:
     return Kind.PERSON if "text/html" in (request.header("accept") or "") else Kind.PROGRAM
 
 
+def is_prefetch(request: Request) -> bool:
+    """Whether the browser fetches this beforehand, without anybody having asked for it yet."""
+    return "prefetch" in f"{request.header('sec-purpose')} {request.header('purpose')}"
+
+
 def require_navigation(request: Request) -> None:
     """Refuse anything but a person's top-level navigation, where the browser says what it is."""
-    purpose = f"{request.header('sec-purpose')} {request.header('purpose')}"
     mode, dest = request.header("sec-fetch-mode"), request.header("sec-fetch-dest")
-    if "prefetch" not in purpose and mode in (None, "navigate") and dest in (None, "document"):
+    if not is_prefetch(request) and mode in (None, "navigate") and dest in (None, "document"):
         return
     cause = f"Sec-Fetch-Mode {mode}, Sec-Fetch-Dest {dest}, Sec-Purpose {request.header('sec-purpose')}"
     if request.header("sec-fetch-site") in ("cross-site", "same-site"):

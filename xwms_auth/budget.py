@@ -21,7 +21,7 @@ class Budget:
         """Whether one more may happen at this time (seconds). A clock that goes back earns nothing."""
         with self._lock:
             self._left = min(self._burst, self._left + max(0.0, now - self._at) * self._rate)
-            self._at = max(self._at, now)
+            self._at = now
             if self._left < 1:
                 return False
             self._left -= 1

@@ -25,7 +25,7 @@ try:
 except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.flask needs Flask: pip install 'xwms-auth[flask]'") from missing
 
-from . import answers, flow, widgets
+from . import answers, flow, visits, widgets
 from .config import XWMSConfig
 from .drive import run
 from .effects import World
@@ -72,16 +72,27 @@ class XWMSAuth:
         """Set the application up. Once per application."""
         if _EXTENSION in app.extensions:
             raise ConfigError(["XWMSAuth is set up twice for this application; keep one"])
-        served = _Served(_config_for(app, config or self._config), app.wsgi_app, clock=self._clock)
+        made = _config_for(app, config or self._config)
+        if isinstance(made, ConfigError):
+            # Raised here: a crash report of `_config_for` would show the application's settings.
+            raise made
+        served = _Served(made, app.wsgi_app, clock=self._clock)
         app.extensions[_EXTENSION] = served
         app.wsgi_app = served  # type: ignore[method-assign]  # Flask documents this way to wrap an application
         app.context_processor(_template_names)
 
 
-def _config_for(app: Flask, config: XWMSConfig | None) -> XWMSConfig:
+def _config_for(app: Flask, config: XWMSConfig | None) -> XWMSConfig | ConfigError:
     flask_config = cast("dict[str, Any]", app.config)
     flask_keys = [app.secret_key, *(flask_config.get("SECRET_KEY_FALLBACKS") or ())]
     keys = [Secret(_as_text(key)) for key in flask_keys if key]
+    try:
+        return _config_with(flask_config, keys, config)
+    except ConfigError as error:
+        return ConfigError(error.problems)
+
+
+def _config_with(flask_config: dict[str, Any], keys: list[Secret], config: XWMSConfig | None) -> XWMSConfig:
     if config is None:
         settings = {**os.environ, **{name: value for name, value in flask_config.items() if value is not None}}
         own_secret = settings.get("XWMS_SESSION_SECRET") or keys
@@ -102,7 +113,7 @@ class _Seat:
         self.served = served
         self._environ = environ
         self._start_response = start_response
-        self._visit: flow.Visit | None = None
+        self._visit: visits.Visit | None = None
         self._held: tuple[str, list[tuple[str, str]], Any] | None = None
 
     def session(self) -> Session | None:
@@ -123,6 +134,7 @@ class _Seat:
 
     def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /) -> Callable[[bytes], object]:
         """The application's `start_response`: marks the answer's head if somebody asked who is there."""
+        self._held = None
         if self._visit is None and answers.is_made_later(headers):
             self._held = (status, headers, exc_info)  # until the first piece of the body shows whether making it asks
             return self._write
@@ -132,7 +144,9 @@ class _Seat:
         if self._visit is not None:
             may_renew = self._visit.handle is not None and answers.may_set_cookie(headers)
             cookie = self.served.renew(self._visit) if may_renew else None
-            headers += answers.marks_of_reading(headers, signed_in=self._visit.session is not None, cookie=cookie)
+            marks = answers.marks_of_reading(headers, signed_in=self._visit.session is not None, cookie=cookie)
+            # A new list: the application's may be a constant that the next person's answer is made of.
+            headers = [*headers, *marks]
         return self._start_response(status, headers, exc_info) if exc_info else self._start_response(status, headers)
 
     def _release(self) -> None:
@@ -183,16 +197,16 @@ class _Served:
     def _now(self) -> int:
         return int(self._clock())
 
-    def visit(self, environ: "WSGIEnvironment") -> flow.Visit:
+    def visit(self, environ: "WSGIEnvironment") -> visits.Visit:
         """Read the session of a request."""
         uri = self.site.only or self.site.uri_for(environ.get("HTTP_HOST", ""))
         cookie, now = environ.get("HTTP_COOKIE", ""), self._now()
-        visit = flow.recognise(self.site, self._world.store, cookie, uri, now=now)
-        return visit or run(flow.who_visits(self.site, cookie, uri, now=now), self._world)
+        visit = visits.recognise(self.site, self._world.store, cookie, uri, now=now)
+        return visit or run(visits.who_visits(self.site, cookie, uri, now=now), self._world)
 
-    def renew(self, visit: flow.Visit) -> str | None:
+    def renew(self, visit: visits.Visit) -> str | None:
         """The Set-Cookie value that an answer during this visit should carry, or None."""
-        return run(flow.renew(self.site, visit, now=self._now()), self._world)
+        return run(visits.renew(self.site, visit, now=self._now()), self._world)
 
 
 def _request(environ: "WSGIEnvironment") -> Request:

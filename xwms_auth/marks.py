@@ -22,15 +22,14 @@ class Marks:
         with self._lock:
             if self._until.get(name, now) > now:
                 return False
-            if len(self._until) >= MAX_MARKS:
-                self._make_room(now)
+            # Oldest first, a few at a time: a flood must not make anybody wait while everything is gone through.
+            while self._until and (len(self._until) >= MAX_MARKS or self._oldest_is_over(now)):
+                del self._until[next(iter(self._until))]
             self._until[name] = until
             return True
 
-    def _make_room(self, now: int) -> None:
-        self._until = {name: until for name, until in self._until.items() if until > now}
-        while len(self._until) >= MAX_MARKS:
-            del self._until[next(iter(self._until))]
+    def _oldest_is_over(self, now: int) -> bool:
+        return self._until[next(iter(self._until))] <= now
 
     def remove(self, name: str) -> None:
         """Take a mark away."""

@@ -11,13 +11,13 @@ from .budget import Budget
 from .config import XWMSConfig
 from .cookies import HTTP, HTTPS, CookieNames
 from .errors import ConfigError, HostNotRegistered
-from .marks import Marks
 from .messages import Request
 from .options import missing_session_secret
 from .redirects import RedirectURI, safe_next
 from .secret import Secret
 from .session import Lifetimes
 from .tokens import Signed
+from .tried import TriedTokens
 
 START_RATE, START_BURST = 50, 100
 """Logins a process starts a second: each is a call to XWMS, so a flood here would be a flood there."""
@@ -41,7 +41,7 @@ class Site:
         self.lifetimes = Lifetimes(idle=config.idle_seconds, absolute=config.lifetime_seconds)
         self.starts = Budget(rate=START_RATE, burst=START_BURST)
         self.spends = Budget(rate=SPEND_RATE, burst=SPEND_BURST)
-        self.tried = Marks()
+        self.tried = TriedTokens()
         self.origins = frozenset(uri.origin for uri in config.registered)
         self.only = config.registered[0] if len(config.registered) == 1 else None
         self._by_host = {name: uri for uri in config.registered for name in uri.host_names}

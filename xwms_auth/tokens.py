@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -85,6 +85,9 @@ class Signed:
             serializer=_SealedJSON(keys, salt) if sealed else _CompactJSON(),
             signer_kwargs={"digest_method": hashlib.sha256, "key_derivation": "hmac"},
         )
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("a Signed holds keys and cannot be pickled")
 
     def dumps(self, value: Any) -> str:
         """Return the value as cookie-safe text."""

@@ -9,6 +9,8 @@ Knows: HTTP.
 Must not: know what a call means. No exception, frame or log line that leaves here holds a header or a request.
 """
 
+import os
+import socket
 import ssl
 import threading
 import time
@@ -93,6 +95,12 @@ def _failure(fault: BaseException, call: ApiCall) -> APIError:
     return Unreachable(f"{call.path}: {kind}", sent=sent)
 
 
+def _without_frames(error: BaseException) -> BaseException:
+    """A cancellation or an exit on its way through, without the frames in which headers stood."""
+    error.__context__ = None
+    return error.with_traceback(None)
+
+
 def _too_large(call: ApiCall) -> APIError:
     return BadAnswer(f"{call.path}: the answer is larger than {MAX_BODY} bytes")
 
@@ -115,11 +123,15 @@ class HTTPTransport(_Calls):
     def __init__(self, config: XWMSConfig) -> None:
         super().__init__(config)
         self._pool: httpcore2.ConnectionPool | None = None
+        self._pid = 0
         self._lock = threading.Lock()
 
     def send(self, call: ApiCall) -> Reply:
         """Send one call, once. Raises `Unreachable`, `Timeout` or `BadAnswer`."""
-        outcome = self._attempt(call)
+        try:
+            outcome = self._attempt(call)
+        except BaseException as error:  # noqa: BLE001  it goes on, with fewer frames
+            raise _without_frames(error) from None
         # Raised here and not where the fault was caught: frames that held headers are gone from the traceback.
         if isinstance(outcome, APIError):
             raise outcome
@@ -149,7 +161,9 @@ class HTTPTransport(_Calls):
 
     def _open(self) -> httpcore2.ConnectionPool:
         with self._lock:
-            if self._pool is None:
+            # A forked process has its parent's sockets: two askers on one connection would get each other's answers.
+            if self._pool is None or self._pid != os.getpid():
+                self._pid = os.getpid()
                 self._pool = httpcore2.ConnectionPool(
                     ssl_context=tls_context(),
                     max_connections=MAX_CONNECTIONS,
@@ -171,11 +185,11 @@ class HTTPTransport(_Calls):
 _deadline: ContextVar[float] = ContextVar("xwms_auth_deadline")
 
 
-def _remaining() -> float:
+def _remaining(over: type[Exception] = httpcore2.ReadTimeout) -> float:
     """Seconds until the current call's deadline; every wait of the pool gets what is left of it."""
     left = _deadline.get() - time.monotonic()
     if left <= 0:
-        raise httpcore2.ReadTimeout
+        raise over
     return left
 
 
@@ -220,7 +234,26 @@ class _Backend(httpcore2.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.NetworkStream:
-        return _Stream(self._sockets.connect_tcp(host, port, _remaining(), local_address, socket_options))
+        # Address by address, each with what is left of the time. Only the resolver keeps its own.
+        fault: Exception = httpcore2.ConnectError(f"{host} has no address")
+        for *_, address in _addresses(host, port):
+            try:
+                ip = str(address[0])
+                return _Stream(
+                    self._sockets.connect_tcp(
+                        ip, port, _remaining(httpcore2.ConnectTimeout), local_address, socket_options
+                    )
+                )
+            except httpcore2.ConnectError as error:
+                fault = error
+        raise fault
+
+
+def _addresses(host: str, port: int) -> list[Any]:
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise httpcore2.ConnectError(str(error)) from None
 
 
 class _AsyncStream(httpcore2.AsyncNetworkStream):
@@ -288,7 +321,10 @@ class AsyncHTTPTransport(_Calls):
 
     async def send(self, call: ApiCall) -> Reply:
         """Send one call, once. Raises `Unreachable`, `Timeout` or `BadAnswer`."""
-        outcome = await self._attempt(call)
+        try:
+            outcome = await self._attempt(call)
+        except BaseException as error:  # noqa: BLE001  it goes on, with fewer frames
+            raise _without_frames(error) from None
         if isinstance(outcome, APIError):
             raise outcome
         return outcome
@@ -321,14 +357,14 @@ class AsyncHTTPTransport(_Calls):
     @asynccontextmanager
     async def _pool_for_call(self) -> AsyncGenerator[httpcore2.AsyncConnectionPool]:
         if not self._keep:
-            async with self._new_pool() as pool:
-                yield pool
+            async with self._new_pool() as once:
+                yield once
             return
-        loop = anyio.lowlevel.current_token()
-        if self._pool is None or self._loop != loop:
-            self._loop = loop
-            self._pool = self._new_pool()
-        yield self._pool
+        loop, pool = (os.getpid(), anyio.lowlevel.current_token()), self._pool
+        if pool is None or self._loop != loop:
+            pool = self._new_pool()
+            self._loop, self._pool = loop, pool
+        yield pool
 
     def _new_pool(self) -> httpcore2.AsyncConnectionPool:
         if self._tls is None:
@@ -347,5 +383,5 @@ class AsyncHTTPTransport(_Calls):
     async def aclose(self) -> None:
         """Close kept connections, and keep none from now on."""
         pool, self._pool, self._keep = self._pool, None, False
-        if pool is not None and self._loop == anyio.lowlevel.current_token():
+        if pool is not None and self._loop == (os.getpid(), anyio.lowlevel.current_token()):
             await pool.aclose()

@@ -217,7 +217,7 @@ def test_or_04_a_signed_pending_login_with_a_bad_next_and_a_bad_token_is_refused
     for reader in (NAVIGATION, PROGRAM):
         headers = [*reader.items(), ("Cookie", f"{landing.login_cookie}={cookie}")]
         answer = landing.raw(CALLBACK, query=f"token={PLAUSIBLE}", headers=headers)
-        assert answer.status_code == (401 if reader is NAVIGATION else 400)
+        assert answer.status_code == 401
         assert not any(strays(unescape(link)) for link in re.findall(r'href="([^"]*)"', answer.text))
 
 
