@@ -20,7 +20,7 @@ LAYERS = {
     },
     "flow": {"calls", "visits", "callback", "flow"},
     "I/O": {"drive", "framing", "transport", "client", "stores"},
-    "edges": {"flask", "asgi", "starlette", "fastapi", "sandbox", "cli"},
+    "edges": {"flask", "asgi", "asgi_messages", "asgi_seat", "starlette", "fastapi", "sandbox", "cli"},
 }  # fmt: skip
 ORDER = list(LAYERS)
 

@@ -6,7 +6,7 @@ Must not: see a token, a cookie, a secret or a name. A person is a short hash, t
 
 import logging
 
-from .errors import APIError, RequestRefused, XWMSError
+from .errors import APIError, ConfigError, RequestRefused, XWMSError
 from .models import Identity
 from .tokens import digest
 
@@ -26,6 +26,11 @@ def happened(event: str, **fields: str) -> None:
 def warn(event: str, **fields: str) -> None:
     """Log something that an operator should look at."""
     log.warning("%s%s", event, _written(fields))
+
+
+def broken(error: ConfigError) -> None:
+    """Log that the settings are wrong, with all faults."""
+    log.error("the settings are wrong:%s", error)
 
 
 def refused(error: XWMSError, *, path: str) -> None:

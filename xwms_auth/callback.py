@@ -145,7 +145,8 @@ def _spend_token(site: Site, uri: RedirectURI, token: str, *, now: int) -> Steps
 def _owner(site: Site, token: str, logins: PendingLogins) -> PendingLogin | None:
     """The pending login of this browser that the token may belong to."""
     exact = next((login for login in reversed(logins.alive) if login.is_of(token)), None)
-    if exact is not None or site.config.callback_token == "same":
+    # What sign-token gave here for another login is not a fresh token, whatever `callback_token` allows.
+    if exact is not None or site.config.callback_token == "same" or site.tried.is_issued(token):
         return exact
     # The token is fresh and says nothing; what counts is that no other site can have caused the login.
     # The newest is taken: the protocol has nothing that could tell two tabs apart.

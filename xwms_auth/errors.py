@@ -60,7 +60,10 @@ class ConfigError(XWMSError):
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
-        super().__init__("".join(f"\n  - {problem}" for problem in self.problems))
+        super().__init__("; ".join(self.problems))
+
+    def __str__(self) -> str:
+        return "".join(f"\n  - {problem}" for problem in self.problems)
 
 
 class APIError(XWMSError):
@@ -107,12 +110,14 @@ class CredentialsRejected(APIError):
     """XWMS refuses the client id, the client secret or the domain."""
 
     code = "credentials_rejected"
+    detail = "The login of this site is not set up correctly. Please tell the people who run it."
 
 
 class RedirectNotRegistered(APIError):
     """XWMS refuses the redirect URI: it is not in the client's list in the dashboard."""
 
     code = "redirect_not_registered"
+    detail = CredentialsRejected.detail
 
 
 class ClientDisabled(APIError):
@@ -206,8 +211,8 @@ class CrossSite(RequestRefused):
 
     code = "cross_site"
     status = 403
-    title = "This request came from another site"
-    detail = "For your safety this can only be done from this site itself."
+    title = "This request does not come from this site"
+    detail = "For your safety this can only be done from this site itself. Please go back to it and try again."
 
 
 class NotANavigation(RequestRefused):
@@ -232,7 +237,7 @@ class MethodNotAllowed(RequestRefused):
     code = "method_not_allowed"
     status = 405
     title = "This page cannot be used like that"
-    detail = "Please go back and try again."
+    detail = "This address only works from a button on the site. Please go back to it."
 
     def __init__(self, allow: str) -> None:
         super().__init__(f"only {allow}")

@@ -14,7 +14,9 @@ try:
 except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.fastapi needs FastAPI: pip install 'xwms-auth[fastapi]'") from missing
 
-from .asgi import POLICY_VIOLATION, XWMSAuthMiddleware, seat_of
+from .asgi import XWMSAuthMiddleware
+from .asgi_messages import POLICY_VIOLATION
+from .asgi_seat import seat_of
 from .cookies import HTTPS
 from .models import User
 

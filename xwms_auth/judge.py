@@ -97,7 +97,7 @@ class Judge:
             try:
                 registered.append(parse_redirect_uri(_text(uri), allow_http=allow_http))
             except ValueError as error:
-                self.fault("redirect_uris", f"number {number} {error}")
+                self.fault("redirect_uris", f"number {number} {error}" if len(config.redirect_uris) > 1 else str(error))
         if len({uri.uri for uri in registered}) != len(registered):
             self.fault("redirect_uris", "names one address twice")
         hosts = [name for uri in registered for name in uri.host_names]

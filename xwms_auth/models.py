@@ -81,7 +81,7 @@ OPTIONAL_CLAIMS = ("picture", "family_name", "given_name", "name", "email")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anonymous:
-    """Nobody is signed in. Falsy in no way: ask `is_authenticated`."""
+    """Nobody is signed in: `is_authenticated` is False, and the object itself is falsy."""
 
     issuer: None = None
     sub: None = None
@@ -96,6 +96,9 @@ class Anonymous:
     identity: ClassVar[None] = None
     verified_email: ClassVar[None] = None
     display_name: ClassVar[str] = ""
+
+    def __bool__(self) -> Literal[False]:
+        return False
 
 
 ANONYMOUS = Anonymous()

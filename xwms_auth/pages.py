@@ -59,7 +59,7 @@ _ENGLISH: Final = _Words(
     error_code="Error code:",
     confirm_title="Continue to log in with XWMS?",
     confirm_reason=(
-        "Your browser says that another website may have brought you here. "
+        "You came here from another website, perhaps from XWMS itself. "
         "We ask first, so that no other website can log you in without your knowing."
     ),
     confirm_continue="Continue",

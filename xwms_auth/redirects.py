@@ -109,7 +109,7 @@ def parse_address(value: str) -> Address:
     if "\\" in value or "*" in value:
         raise ValueError("has a backslash or a wildcard")
     if "?" in value or "#" in value:
-        raise ValueError("has a query or a fragment")
+        raise ValueError("has a query or a fragment; remove everything from ? or # on")
     scheme, separator, rest = value.partition("://")
     if not separator or scheme not in DEFAULT_PORTS:
         raise ValueError("is not an absolute address that starts with https://")

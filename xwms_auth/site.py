@@ -33,7 +33,7 @@ class Site:
         keys = tuple(session_keys) or config.session_keys
         if not keys:
             raise ConfigError([missing_session_secret()])
-        audience = f"{config.client_id}@{config.issuer}"
+        audience = self.audience = f"{config.client_id}@{config.issuer}"
         self.config = config
         self.seal = Signed(keys, purpose="session", audience=audience, sealed=True)
         self.pending = Signed(keys, purpose=f"login/{config.flow}", audience=audience)

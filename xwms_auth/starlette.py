@@ -19,7 +19,9 @@ except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.starlette needs Starlette: pip install 'xwms-auth[starlette]'") from missing
 
 from . import widgets
-from .asgi import POLICY_VIOLATION, CurrentUserProxy, XWMSAuthMiddleware, request_of, seat_of
+from .asgi import XWMSAuthMiddleware
+from .asgi_messages import POLICY_VIOLATION, request_of
+from .asgi_seat import CurrentUserProxy, seat_of
 from .messages import Answer
 from .pages import Html
 

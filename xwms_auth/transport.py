@@ -86,13 +86,13 @@ class _Calls:
         return headers
 
 
-def _failure(fault: BaseException, call: ApiCall) -> APIError:
+def _failure(fault: BaseException, call: ApiCall, origin: str) -> APIError:
     """Our own error for the library's, which holds the request and with it the secret."""
     sent = not isinstance(fault, _NOT_SENT)
     kind = type(fault).__name__
     if isinstance(fault, httpcore2.TimeoutException | TimeoutError):
-        return Timeout(f"{call.path}: {kind}", sent=sent)
-    return Unreachable(f"{call.path}: {kind}", sent=sent)
+        return Timeout(f"{call.path} at {origin}: {kind}", sent=sent)
+    return Unreachable(f"{call.path} at {origin}: {kind}", sent=sent)
 
 
 def _without_frames(error: BaseException) -> BaseException:
@@ -155,7 +155,7 @@ class HTTPTransport(_Calls):
                         return _too_large(call)
                 return _reply(response, bytes(body))
         except _NETWORK_FAULTS as fault:
-            return _failure(fault, call)
+            return _failure(fault, call, self._config.api.origin)
         finally:
             _deadline.reset(mark)
 
@@ -352,7 +352,7 @@ class AsyncHTTPTransport(_Calls):
                             return _too_large(call)
                     return _reply(response, bytes(body))
         except _NETWORK_FAULTS as fault:
-            return _failure(fault, call)
+            return _failure(fault, call, self._config.api.origin)
 
     @asynccontextmanager
     async def _pool_for_call(self) -> AsyncGenerator[httpcore2.AsyncConnectionPool]:

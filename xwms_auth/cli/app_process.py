@@ -4,6 +4,7 @@ Knows: that it must end when its parent does, and which server speaks the app's 
 Must not: know XWMS, or read or set its variables: they are in the environment this process was started with.
 """
 
+import logging
 import os
 import signal
 import sys
@@ -25,6 +26,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     threading.Thread(target=_end_with, args=(_take_standard_input(),), daemon=True).start()
     sys.path.insert(0, str(Path.cwd()))
+    _show_what_is_refused()
     try:
         app = load_app(target)
         interface = interface_of(app, target=target)
@@ -38,6 +40,16 @@ def main() -> None:
         with needs_extra("flask"):
             from xwms_auth.cli.wsgi_server import serve_wsgi  # noqa: PLC0415  an app needs only its own server
         serve_wsgi(app, port=port)
+
+
+def _show_what_is_refused() -> None:
+    """Print the log of logins: why one was refused is what a developer wants to know. Nobody else's logs are touched."""
+    shown = logging.StreamHandler()
+    shown.setFormatter(logging.Formatter("xwms_auth: %(message)s"))
+    log = logging.getLogger("xwms_auth")
+    log.addHandler(shown)
+    log.setLevel(logging.INFO)
+    log.propagate = False
 
 
 def _take_standard_input() -> int:

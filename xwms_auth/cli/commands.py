@@ -39,6 +39,7 @@ _auto_login = click.option(
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="xwms-auth")
 def xwms_auth() -> None:
     """Login with XWMS: run an app beside a local XWMS, without an account or a network."""
 

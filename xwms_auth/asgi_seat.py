@@ -1,0 +1,212 @@
+"""One request of an ASGI application: who sits there, whether anybody asked, what to answer instead.
+
+Knows: how an answer is marked that depends on the person.
+Must not: look a session up; the middleware has done so.
+"""
+
+from collections.abc import Awaitable
+from contextvars import ContextVar
+from typing import Any, Protocol, cast
+
+from . import answers, visits
+from .asgi_messages import Message, Scope, Send, decoded, encoded, reply, request_of
+from .errors import XWMSError
+from .messages import Answer
+from .models import ANONYMOUS, USER_FIELDS, Anonymous, Session, User
+from .site import Site
+
+
+class Served(Protocol):
+    """What a seat asks of the middleware."""
+
+    site: Site
+
+    async def renew(self, visit: visits.Visit) -> str | None:
+        """The Set-Cookie value that an answer during this visit should carry, or None."""
+        ...
+
+
+def _is_made_later(start: Message) -> bool:
+    headers = start.get("headers", ())
+    return not any(name == b"content-length" for name, _ in headers) and answers.is_made_later(decoded(headers))
+
+
+# Nearly every answer has neither of these, and then gets the same marks.
+_JUDGED = frozenset((b"vary", b"cache-control"))
+_MARKS_OF_DOUBT = [(b"vary", b"Cookie"), (b"cache-control", b"no-store")]
+_MARKS = {who: encoded(answers.marks_of_reading((), signed_in=who, cookie=None)) for who in (True, False)}
+
+
+class Seat:
+    """What the middleware knows about one request: who sits there, whether anybody asked, what to answer instead.
+
+    It is `scope["auth"]` too, and stands between the application's `send` and the server's.
+    """
+
+    __slots__ = ("_held", "_send", "_visit", "answer", "over", "scope", "served", "touched")
+
+    def __init__(self, served: Served, scope: Scope, visit: visits.Visit | XWMSError, send: Send) -> None:
+        self.served = served
+        self.scope = scope
+        self.touched = False
+        self.over = False
+        self.answer: Answer | None = None
+        """Set by whoever refuses from inside the application; it then takes the place of the application's answer."""
+        self._visit = visit
+        self._send = send
+        self._held: Message | None = None
+
+    def session(self) -> Session | None:
+        """The session, which the answer now depends on. Raises `StoreUnavailable` if it could not be looked up."""
+        self.touched = True
+        if isinstance(self._visit, XWMSError):
+            raise self._visit
+        return self._visit.session
+
+    def user(self) -> User | Anonymous:
+        """The person, or the anonymous one."""
+        session = self.session()
+        return session.user if session else ANONYMOUS
+
+    @property
+    def scopes(self) -> list[str]:
+        """What Starlette's `@requires` looks at: `["authenticated"]` for a person, nothing for nobody."""
+        return ["authenticated"] if self.session() else []
+
+    def refusal(self) -> Answer | None:
+        """What to answer instead of something that needs a person: None if there is one."""
+        config = self.served.site.config
+        try:
+            if self.session() is not None:
+                return None
+        except XWMSError as error:
+            return answers.refusal(config, request_of(self.scope), error)
+        return answers.needs_login(config, request_of(self.scope))
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """The application's `send`: passes everything on, and marks the answer's head if somebody asked.
+
+        Plain where it can be: a coroutine for every piece of every body would cost more than all the rest.
+        """
+        if message["type"] != "http.response.start":
+            return self._send(message) if self._held is None else self._send_held(message)
+        if self.answer is not None:
+            send, self._send = self._send, _nowhere
+            return reply(self.answer, send)
+        if self.touched:
+            return self._send_marked(message)
+        if _is_made_later(message):
+            self._held = message  # until the first piece of the body shows whether making it asks
+            return _nowhere(message)
+        return self._send(message)
+
+    async def _send_held(self, message: Message) -> None:
+        if self._held is not None:
+            start, self._held = self._held, None
+            await (self._send_marked(start) if self.touched else self._send(start))
+        await self._send(message)
+
+    def _send_marked(self, start: Message) -> Awaitable[None]:
+        visit, headers = self._visit, start.get("headers", ())
+        if isinstance(visit, XWMSError):
+            return self._send({**start, "headers": [*headers, *_MARKS_OF_DOUBT]})
+        if visit.handle is None and not any(name.lower() in _JUDGED for name, _ in headers):
+            return self._send({**start, "headers": [*headers, *_MARKS[visit.session is not None]]})
+        return self._send_judged(start, visit)
+
+    async def _send_judged(self, start: Message, visit: visits.Visit) -> None:
+        said = list(decoded(start.get("headers", ())))
+        may_renew = visit.handle is not None and answers.may_set_cookie(said)
+        cookie = await self.served.renew(visit) if may_renew else None
+        marks = answers.marks_of_reading(said, signed_in=visit.session is not None, cookie=cookie)
+        await self._send({**start, "headers": [*start.get("headers", ()), *encoded(marks)]})
+
+
+async def _nowhere(message: Message) -> None:
+    """Where the rest of an answer goes that was replaced."""
+
+
+def _same(user: User | Anonymous) -> User | Anonymous:
+    return user
+
+
+class LazyUser:
+    """`scope["user"]`: behaves as the `User` or `Anonymous` of the request, and notes that somebody asked."""
+
+    __slots__ = ("_seat",)
+
+    def __init__(self, seat: Seat) -> None:
+        self._seat = seat
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._seat.user(), name)
+
+    @property
+    def __class__(self) -> type:  # so that isinstance() tells a User from an Anonymous
+        return type(self._seat.user())
+
+    @__class__.setter
+    def __class__(self, value: type) -> None:
+        raise TypeError("the class of a user cannot be changed")
+
+    def __eq__(self, other: object) -> bool:
+        # `type` and not `isinstance`, which would be told the class of the person.
+        theirs = cast("LazyUser", other)._seat.user() if issubclass(type(other), LazyUser) else other
+        return self._seat.user() == theirs
+
+    def __bool__(self) -> bool:
+        return bool(self._seat.user())
+
+    def __hash__(self) -> int:
+        return hash(self._seat.user())
+
+    def __repr__(self) -> str:
+        return repr(self._seat.user())
+
+    def __reduce_ex__(self, protocol: object) -> Any:
+        # A copy is a copy of the person, which may be kept when the request is over.
+        return (_same, (self._seat.user(),))
+
+
+def _passed_on(name: str) -> property:
+    def read(lazy: LazyUser) -> Any:
+        return getattr(lazy._seat.user(), name)  # pyright: ignore[reportPrivateUsage]  a part of the class above
+
+    return property(read)
+
+
+# What is asked for most; the same as `__getattr__` would find, in half the time.
+for _name in (*USER_FIELDS, "is_authenticated", "display_name", "identity"):
+    setattr(LazyUser, _name, _passed_on(_name))
+
+taken: ContextVar[Seat] = ContextVar("xwms_auth_seat")
+"""The seat of the request being served."""
+
+
+def seat_of(scope: Scope) -> Seat:
+    """The seat of a request, from its scope."""
+    seat = scope.get("xwms_auth")
+    if not isinstance(seat, Seat):
+        raise RuntimeError("XWMSAuthMiddleware is not around this application")
+    return seat
+
+
+class CurrentUserProxy(LazyUser):
+    """`current_user`: the person of the request being served; `current_user(request)` says it of any request."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        pass
+
+    @property
+    def _seat(self) -> Seat:  # type: ignore[override]  # looked up anew each time, where LazyUser keeps one
+        seat = taken.get(None)
+        # A task that outlives the request it was started in must not go on as that request's person.
+        if seat is None or seat.over:
+            raise RuntimeError("current_user is used outside a request, or without XWMSAuthMiddleware")
+        return seat
+
+    def __call__(self, connection: Any) -> User | Anonymous:
+        """The person of this request or websocket: a plain object that may be kept."""
+        return seat_of(connection.scope).user()
