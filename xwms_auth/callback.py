@@ -192,5 +192,5 @@ def _redeem(
     cookies = yield from begin_session(site, request.cookie, callback.uri, user, now=now)
     # Tells an operator which `callback_token` to set in place of `either`.
     kind = "same" if callback.login.is_of(callback.token) else "fresh"
-    audit.happened("login_finished", login=callback.login.id[:8], person=audit.person(user.identity), token=kind)
+    audit.happened("login_finished", login=callback.login.id[:8], person=audit.person(user.identity), callback=kind)
     return answers.redirect(303, target, cookies=[*logins.changes(), *cookies])

@@ -169,7 +169,7 @@ def log_in(client, fx, sub="17"):
 
 
 def test_a_task_that_outlives_its_request_is_nobodys(make_fx):
-    """SL-14: a worker that was first started during one person's request must not go on as that person."""
+    """A worker that was first started during one person's request must not go on as that person."""
     fx = make_fx()
     seen = []
 

@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def _show_what_is_refused() -> None:
-    """Print the log of logins: why one was refused is what a developer wants to know. Nobody else's logs are touched."""
+    """Print the log of logins: why one was refused is what a developer wants to know. No other log is touched."""
     shown = logging.StreamHandler()
     shown.setFormatter(logging.Formatter("xwms_auth: %(message)s"))
     log = logging.getLogger("xwms_auth")
