@@ -19,7 +19,7 @@ LAYERS = {
         "wire", "pages", "answers", "audit", "marks", "tried", "site", "widgets",
     },
     "flow": {"calls", "visits", "callback", "flow"},
-    "I/O": {"drive", "framing", "transport", "client", "stores"},
+    "I/O": {"drive", "framing", "network", "transport", "client", "stores"},
     "edges": {"flask", "asgi", "asgi_messages", "asgi_seat", "starlette", "fastapi", "sandbox", "cli"},
 }  # fmt: skip
 ORDER = list(LAYERS)

@@ -2,33 +2,28 @@
 
 Built on httpcore2, the connection pool inside httpx2, because what a login must not have is then simply not there:
 no redirects, no cookie jar, no proxy or `.netrc` from the environment, no decompression. What is added is a deadline
-for the whole call (a library's timeouts are per read, so a dripping server could hold a worker for hours) and a cap on
-the body.
+for the whole call and a cap on the body.
 
 Knows: HTTP.
 Must not: know what a call means. No exception, frame or log line that leaves here holds a header or a request.
 """
 
 import os
-import socket
 import ssl
 import threading
 import time
 import weakref
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
-from typing import Any, cast
 
 import anyio
 import anyio.lowlevel
 import httpcore2
-import truststore
 
 from .config import XWMSConfig
 from .effects import ApiCall, Reply
 from .errors import APIError, BadAnswer, Timeout, Unreachable
-from .framing import Tap
+from .network import AsyncBackend, Backend, deadline, tls_context
 from .wire import MAX_BODY
 
 MAX_CONNECTIONS = 64
@@ -49,16 +44,6 @@ _NETWORK_FAULTS = (
 )
 
 _Headers = list[tuple[bytes, bytes]]
-
-
-def tls_context() -> ssl.SSLContext:
-    """Certificates as the operating system trusts them, TLS 1.2 or newer. Costs tens of milliseconds: made once.
-
-    Not `ssl.create_default_context`, which writes session keys to the file named by SSLKEYLOGFILE.
-    """
-    context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
 
 
 class _Calls:
@@ -139,7 +124,7 @@ class HTTPTransport(_Calls):
 
     def _attempt(self, call: ApiCall) -> Reply | APIError:
         timeout = self._config.timeout_seconds
-        mark = _deadline.set(time.monotonic() + timeout)
+        mark = deadline.set(time.monotonic() + timeout)
         try:
             with self._open().stream(
                 call.method,
@@ -157,7 +142,7 @@ class HTTPTransport(_Calls):
         except _NETWORK_FAULTS as fault:
             return _failure(fault, call, self._config.api.origin)
         finally:
-            _deadline.reset(mark)
+            deadline.reset(mark)
 
     def _open(self) -> httpcore2.ConnectionPool:
         with self._lock:
@@ -168,7 +153,7 @@ class HTTPTransport(_Calls):
                     ssl_context=tls_context(),
                     max_connections=MAX_CONNECTIONS,
                     keepalive_expiry=KEEPALIVE,
-                    network_backend=_Backend(),
+                    network_backend=Backend(),
                 )
                 # The application that this serves has no end of its own to close the pool at.
                 weakref.finalize(self, self._pool.close)
@@ -180,129 +165,6 @@ class HTTPTransport(_Calls):
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.close()
-
-
-_deadline: ContextVar[float] = ContextVar("xwms_auth_deadline")
-
-
-def _remaining(over: type[Exception] = httpcore2.ReadTimeout) -> float:
-    """Seconds until the current call's deadline; every wait of the pool gets what is left of it."""
-    left = _deadline.get() - time.monotonic()
-    if left <= 0:
-        raise over
-    return left
-
-
-class _Stream(httpcore2.NetworkStream):
-    """A connection whose every read and write has only what is left of the call's time."""
-
-    def __init__(self, stream: httpcore2.NetworkStream) -> None:
-        self._stream = stream
-        self._tap = Tap()
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        data = self._stream.read(max_bytes, _remaining())
-        self._tap.came(data)
-        return data
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._tap.asked()
-        self._stream.write(buffer, _remaining())
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore2.NetworkStream:
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, _remaining()))
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def get_extra_info(self, info: str) -> Any:
-        # The pool asks this before it uses an idle connection, and gives up one that has something to say.
-        return (info == "is_readable" and not self._tap.exact) or self._stream.get_extra_info(info)
-
-
-class _Backend(httpcore2.NetworkBackend):
-    def __init__(self) -> None:
-        self._sockets = httpcore2.SyncBackend()
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore2.NetworkStream:
-        # Address by address, each with what is left of the time. Only the resolver keeps its own.
-        fault: Exception = httpcore2.ConnectError(f"{host} has no address")
-        for *_, address in _addresses(host, port):
-            try:
-                ip = str(address[0])
-                return _Stream(
-                    self._sockets.connect_tcp(
-                        ip, port, _remaining(httpcore2.ConnectTimeout), local_address, socket_options
-                    )
-                )
-            except httpcore2.ConnectError as error:
-                fault = error
-        raise fault
-
-
-def _addresses(host: str, port: int) -> list[Any]:
-    try:
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise httpcore2.ConnectError(str(error)) from None
-
-
-class _AsyncStream(httpcore2.AsyncNetworkStream):
-    """A connection that knows whether it may be used again."""
-
-    def __init__(self, stream: httpcore2.AsyncNetworkStream) -> None:
-        self._stream = stream
-        self._tap = Tap()
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        data = await self._stream.read(max_bytes, timeout)
-        self._tap.came(data)
-        return data
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._tap.asked()
-        await self._stream.write(buffer, timeout)
-
-    async def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore2.AsyncNetworkStream:
-        try:
-            return _AsyncStream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
-        except BaseException:
-            # The library closes the connection after an error, but not when the deadline cancels the handshake.
-            with anyio.CancelScope(shield=True):
-                await self._stream.aclose()
-            raise
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-    def get_extra_info(self, info: str) -> Any:
-        return (info == "is_readable" and not self._tap.exact) or self._stream.get_extra_info(info)
-
-
-class _AsyncBackend(httpcore2.AsyncNetworkBackend):
-    def __init__(self) -> None:
-        self._sockets = cast("httpcore2.AsyncNetworkBackend", httpcore2.AnyIOBackend())
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore2.AsyncNetworkStream:
-        return _AsyncStream(await self._sockets.connect_tcp(host, port, timeout, local_address, socket_options))
 
 
 class AsyncHTTPTransport(_Calls):
@@ -373,7 +235,7 @@ class AsyncHTTPTransport(_Calls):
             ssl_context=self._tls,
             max_connections=MAX_CONNECTIONS,
             keepalive_expiry=KEEPALIVE,
-            network_backend=_AsyncBackend(),
+            network_backend=AsyncBackend(),
         )
 
     def keep_connections(self) -> None:
