@@ -110,9 +110,12 @@ class Seat:
         visit, headers = self._visit, start.get("headers", ())
         if isinstance(visit, XWMSError):
             return self._send({**start, "headers": [*headers, *_MARKS_OF_DOUBT]})
-        if visit.handle is None and not any(name.lower() in _JUDGED for name, _ in headers):
-            return self._send({**start, "headers": [*headers, *_MARKS[visit.session is not None]]})
-        return self._send_judged(start, visit)
+        if visit.handle is not None:
+            return self._send_judged(start, visit)
+        for name, _ in headers:
+            if name.lower() in _JUDGED:
+                return self._send_judged(start, visit)
+        return self._send({**start, "headers": [*headers, *_MARKS[visit.session is not None]]})
 
     async def _send_judged(self, start: Message, visit: visits.Visit) -> None:
         said = list(decoded(start.get("headers", ())))

@@ -34,16 +34,25 @@ def read_cookie(header: str, name: str) -> str | None:
 
     Two cookies of one name mean that somebody else set one of them, and no rule tells which.
     """
-    if name not in header:
-        return None
     found = None
-    for part in header.split(";"):
-        key, equals, value = part.strip(" \t").partition("=")
-        if key == name and equals:
+    at = header.find(name)
+    while at >= 0:
+        end = at + len(name)
+        if header[end : end + 1] == "=" and _begins_a_cookie(header, at):
             if found is not None:
                 return None
-            found = value
+            stop = header.find(";", end)
+            found = header[end + 1 : stop if stop >= 0 else None].rstrip(" \t")
+        at = header.find(name, end)
     return found
+
+
+def _begins_a_cookie(header: str, at: int) -> bool:
+    """Whether only a semicolon, spaces and tabs stand before this place. Other white space is part of a name."""
+    at -= 1
+    while at >= 0 and header[at] in " \t":
+        at -= 1
+    return at < 0 or header[at] == ";"
 
 
 def set_cookie(name: str, value: str, *, secure: bool, max_age: int) -> str:

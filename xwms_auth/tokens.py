@@ -9,6 +9,7 @@ Must not: know what a value means. There is no fallback for a value that fails: 
 
 import base64
 import hashlib
+import hmac
 import json
 import os
 from collections.abc import Sequence
@@ -80,10 +81,11 @@ class Signed:
         salt = f"xwms-auth/1/{purpose}/{audience}"
         self._serializer: Serializer[Any] = Serializer(
             # itsdangerous signs with the last key of its list; ours puts the newest first.
-            [_bytes(key) for key in reversed(keys)],
+            # The salt goes into the keys here, once, and not again for every value.
+            [hmac.digest(_bytes(key), salt.encode(), "sha256") for key in reversed(keys)],
             salt=salt,
             serializer=_SealedJSON(keys, salt) if sealed else _CompactJSON(),
-            signer_kwargs={"digest_method": hashlib.sha256, "key_derivation": "hmac"},
+            signer_kwargs={"digest_method": hashlib.sha256, "key_derivation": "none"},
         )
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
