@@ -142,6 +142,26 @@ def test_two_tabs_finish_in_reverse_order_each_at_its_own_place(site, browser):
     assert browser.come_back(site.fx.approve(first)).headers["location"] == "/hello"
 
 
+def test_a_sixth_tab_costs_the_oldest_one_only(site, browser):
+    tokens = [site.fx.approve(browser.start()) for _ in range(6)]
+    answers = [browser.come_back(token).status_code for token in tokens]
+    assert answers == [401, 303, 303, 303, 303, 303]
+
+
+def test_the_callback_opened_again_leaves_another_tab_alone(make_site):
+    """RP-01"""
+    for callback in ("same", "fresh"):
+        site = make_site(callback)
+        browser = site.browser()
+        first, second = (browser.start(path) for path in ("/hello", "/private"))
+        done = site.fx.approve(first)
+        other = site.fx.approve(second)
+        assert browser.come_back(done).status_code == 303
+        again = browser.come_back(done)
+        assert (again.status_code, again.headers["location"]) == (303, "/")
+        assert browser.come_back(other).status_code == 303
+
+
 def test_a_connection_that_never_was_keeps_the_login_for_a_reload(make_site):
     site = make_site()
     browser = site.browser()

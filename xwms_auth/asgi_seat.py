@@ -101,6 +101,8 @@ class Seat:
         return self._send(message)
 
     async def _send_held(self, message: Message) -> None:
+        if message["type"] == "http.response.body" and not message.get("body") and message.get("more_body"):
+            return  # nothing to send yet, and the next piece may still ask
         if self._held is not None:
             start, self._held = self._held, None
             await (self._send_marked(start) if self.touched else self._send(start))

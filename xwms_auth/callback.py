@@ -26,7 +26,7 @@ from .errors import (
     XWMSError,
 )
 from .messages import Answer, Request
-from .pending import LIFETIME, PendingLogin, PendingLogins
+from .pending import LIFETIME, MAX_LOGINS, PendingLogin, PendingLogins
 from .redirects import RedirectURI, safe_next
 from .site import Site, names_for
 from .visits import begin_session, who_visits
@@ -55,6 +55,11 @@ def finish_login(site: Site, request: Request, *, now: int) -> Steps[Answer]:
     url = config.login_path
     try:
         yield from _require_arrival(site, request, uri, token, logins, now=now)
+        if site.tried.is_used(token):
+            visit = yield from who_visits(site, request.cookie, uri, now=now)
+            if visit.session is not None:
+                # The address of a login that worked, opened once more, perhaps while another tab is logging in.
+                return answers.redirect(303, config.after_login)
         if not logins.alive:
             return (yield from _refuse_foreign(site, request, uri, token, logins, now=now))
         callback = yield from _check_callback(site, uri, token, logins, now=now)
@@ -80,8 +85,7 @@ def _require_arrival(
         # Without calling XWMS: a page can make any browser do this as often as it likes. Not for a prefetch, which
         # brings no cookies and may come before the person.
         if not is_prefetch(request) and _owner(site, token, logins) is None:
-            site.tried.contest(token, now=now)
-            site.tried.use(token, now=now)
+            site.tried.refuse(token, now=now)
         raise
     try:
         require_from_xwms(request, uri, api=site.config.api, login_origins=site.config.login_origins)
@@ -128,8 +132,7 @@ def _refuse_foreign(
 
 def _spend_token(site: Site, uri: RedirectURI, token: str, *, now: int) -> Steps[None]:
     """Redeem a token for nobody, within a budget, so that junk here does not become a flood at XWMS."""
-    site.tried.contest(token, now=now)
-    if not site.tried.use(token, now=now):
+    if not site.tried.refuse(token, now=now):
         return
     # One that was issued here is spent in any case: there are no more of them than logins that were started.
     if not site.tried.is_issued(token) and not site.spends.take(now):
@@ -163,13 +166,18 @@ def _check_callback(
         logins.discard(login)
         raise TokenRejected("this is sign-token's own token, which is never the callback's (callback_token=fresh)")
     if login is None:
-        # Somebody brought a token of another login here; a pending login dies with its first failed attempt.
-        logins.discard(*logins.alive)
+        # Somebody brought a token of another login here; a pending login dies with its first failed attempt. Unless it
+        # may be this person's own oldest tab, which had to make room: that one alone is lost then.
+        if not (len(logins.alive) == MAX_LOGINS and site.tried.is_issued(token)):
+            logins.discard(*logins.alive)
         yield from _spend_token(site, uri, token, now=now)
         raise TokenRejected("the token belongs to no login that this browser started")
-    logins.discard(login)
     if not site.tried.use(token, now=now):
+        # An old token says nothing about a login that it only might belong to.
+        if login.is_of(token):
+            logins.discard(login)
         raise TokenRejected("the token has been tried here before")
+    logins.discard(login)
     if not (yield from ask(SpendLogin(login.id, login.expires_at, now))):
         raise LoginNotStarted("this login has been used already")
     return CheckedCallback(token=token, login=login, uri=uri)

@@ -107,12 +107,13 @@ def _as_text(key: str | bytes) -> str:
 class _Seat:
     """What is known about one request, in its WSGI environment: who sits there, and whether anybody asked."""
 
-    __slots__ = ("_environ", "_held", "_start_response", "_visit", "served")
+    __slots__ = ("_environ", "_held", "_start_response", "_started", "_visit", "served")
 
     def __init__(self, served: "_Served", environ: "WSGIEnvironment", start_response: "StartResponse") -> None:
         self.served = served
         self._environ = environ
         self._start_response = start_response
+        self._started = False
         self._visit: visits.Visit | None = None
         self._held: tuple[str, list[tuple[str, str]], Any] | None = None
 
@@ -134,7 +135,7 @@ class _Seat:
 
     def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /) -> Callable[[bytes], object]:
         """The application's `start_response`: marks the answer's head if somebody asked who is there."""
-        self._held = None
+        self._started, self._held = True, None
         if self._visit is None and answers.is_made_later(headers):
             self._held = (status, headers, exc_info)  # until the first piece of the body shows whether making it asks
             return self._write
@@ -159,12 +160,16 @@ class _Seat:
 
     def body(self, pieces: Iterable[bytes]) -> Iterable[bytes]:
         """The application's body; where the head was held back, it goes out with the first piece."""
-        return pieces if self._held is None else ClosingIterator(self._streamed(pieces), getattr(pieces, "close", None))
+        if self._started and self._held is None:
+            return pieces
+        # Also where the application has not begun yet: it may do so as late as with the first piece (PEP 3333).
+        return ClosingIterator(self._streamed(pieces), getattr(pieces, "close", None))
 
     def _streamed(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
         for piece in pieces:
-            self._release()
-            yield piece
+            if piece:
+                self._release()
+                yield piece
         self._release()
 
 

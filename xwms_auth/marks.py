@@ -5,6 +5,7 @@ Must not: grow without bound. In this process only; a store that is shared marks
 """
 
 import threading
+from collections import OrderedDict
 
 MAX_MARKS = 100_000
 """About 20 MB. Beyond it the oldest marks go first; XWMS's own single use of tokens still holds then."""
@@ -14,7 +15,7 @@ class Marks:
     """A bounded set of names, each with a time (seconds) after which it may be forgotten."""
 
     def __init__(self) -> None:
-        self._until: dict[str, int] = {}
+        self._until: OrderedDict[str, int] = OrderedDict()
         self._lock = threading.Lock()
 
     def add(self, name: str, *, until: int, now: int) -> bool:
@@ -22,14 +23,16 @@ class Marks:
         with self._lock:
             if self._until.get(name, now) > now:
                 return False
-            # Oldest first, a few at a time: a flood must not make anybody wait while everything is gone through.
-            while self._until and (len(self._until) >= MAX_MARKS or self._oldest_is_over(now)):
-                del self._until[next(iter(self._until))]
+            self._until.pop(name, None)  # one that is over stands in an old place
+            # Two of the oldest at the most: nobody must have to wait while the traces of a flood are cleared away.
+            for _ in range(2):
+                if self._until and (len(self._until) >= MAX_MARKS or self._oldest_is_over(now)):
+                    self._until.popitem(last=False)
             self._until[name] = until
             return True
 
     def _oldest_is_over(self, now: int) -> bool:
-        return self._until[next(iter(self._until))] <= now
+        return next(iter(self._until.values())) <= now
 
     def remove(self, name: str) -> None:
         """Take a mark away."""

@@ -139,7 +139,22 @@ class _AsyncStream(httpcore2.AsyncNetworkStream):
         await self._stream.aclose()
 
     def get_extra_info(self, info: str) -> Any:
-        return (info == "is_readable" and not self._tap.exact) or self._stream.get_extra_info(info)
+        if info == "is_readable" and (not self._tap.exact or self._has_a_record()):
+            return True
+        return self._stream.get_extra_info(info)
+
+    def _has_a_record(self) -> bool:
+        """Whether TLS has more to give: async TLS keeps records in memory, and the socket knows nothing of them."""
+        tls = self._stream.get_extra_info("ssl_object")
+        if tls is None:
+            return False
+        try:
+            tls.read(1)
+        except ssl.SSLWantReadError:
+            return False
+        except ssl.SSLError:
+            pass  # closed or broken: not to be used again either
+        return True
 
 
 class AsyncBackend(httpcore2.AsyncNetworkBackend):

@@ -8,6 +8,8 @@ Knows: hashes of tokens.
 Must not: keep a token in clear, or forget one because of a flood of others.
 """
 
+import threading
+
 from .marks import Marks
 from .tokens import digest
 
@@ -25,6 +27,7 @@ class TriedTokens:
         self._tried_issued = Marks()
         self._tried = Marks()
         self._contested = Marks()
+        self._lock = threading.Lock()
 
     def issue(self, token: str, *, now: int) -> None:
         """Sign-token gave this token here."""
@@ -39,13 +42,20 @@ class TriedTokens:
         marks = self._tried_issued if self.is_issued(token) else self._tried
         return marks.add(digest(token), until=now + MEMORY, now=now)
 
-    def contest(self, token: str, *, now: int) -> None:
-        """The token came to a browser it does not belong to, so no try of it is ever taken back."""
-        self._contested.add(digest(token), until=now + MEMORY, now=now)
+    def is_used(self, token: str) -> bool:
+        """Whether the token was tried."""
+        return digest(token) in self._tried_issued or digest(token) in self._tried
+
+    def refuse(self, token: str, *, now: int) -> bool:
+        """The token came to a browser it does not belong to: mark it, and let no try of it be taken back."""
+        with self._lock:
+            self._contested.add(digest(token), until=now + MEMORY, now=now)
+            return self.use(token, now=now)
 
     def take_back(self, token: str) -> None:
-        """The try did not reach XWMS: the token may be tried once more."""
+        """The try did not reach XWMS: the token may be tried once more, unless it was refused somewhere meanwhile."""
         name = digest(token)
-        if name not in self._contested:
-            self._tried_issued.remove(name)
-            self._tried.remove(name)
+        with self._lock:
+            if name not in self._contested:
+                self._tried_issued.remove(name)
+                self._tried.remove(name)

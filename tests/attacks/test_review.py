@@ -270,6 +270,45 @@ def test_an_error_after_a_held_head_gives_one_answer(make_fx):
     assert told == ["500 Internal Server Error"]
 
 
+def test_an_application_may_begin_its_answer_as_late_as_with_the_first_piece(make_fx):
+    """PEP 3333; and an empty first piece does not count."""
+    fx = make_fx()
+    app = flask.Flask(__name__)
+
+    @app.get("/stream")
+    def stream():
+        @flask.stream_with_context
+        def pieces():
+            yield ""
+            yield f"{current_user.is_authenticated}"
+
+        return flask.Response(pieces())
+
+    inner = app.wsgi_app
+    app.wsgi_app = lambda environ, start_response: (piece for piece in inner(environ, start_response))
+    XWMSAuth(app, XWMSConfig(**fx.options(redirect_uris="https://app.example/xwms/validateToken")))
+    client = httpx2.Client(transport=httpx2.WSGITransport(app), base_url="https://app.example")
+    answer = client.get("/stream")
+    assert (answer.status_code, answer.text, answer.headers["vary"]) == (200, "False", "Cookie")
+
+
+def test_the_traces_of_a_flood_are_cleared_away_a_little_at_a_time():
+    """A hundred thousand marks that are over must not be one request's work."""
+    from time import process_time  # noqa: PLC0415
+
+    from xwms_auth.marks import MAX_MARKS, Marks  # noqa: PLC0415
+
+    marks = Marks()
+    for number in range(MAX_MARKS + 10):
+        assert marks.add(f"{number}", until=10, now=0)
+    before = process_time()
+    for number in range(1000):
+        assert marks.add(f"later {number}", until=30, now=20)
+    assert process_time() - before < 2
+    assert marks.add("0", until=30, now=20)
+    assert not marks.add("0", until=30, now=20)
+
+
 def test_a_guard_that_is_outermost_still_sees_the_person(make_fx: "type[FakeXWMS]"):
     fx = make_fx()
     app = flask.Flask(__name__)

@@ -8,6 +8,7 @@ Must not: keep anything that another process would need.
 """
 
 import threading
+from collections import OrderedDict
 from collections.abc import Iterator
 
 from ..cookies import HTTPS, fits
@@ -27,7 +28,7 @@ class CookieStore:
         self._seal = seal
         self._issuer = issuer
         self._lifetime = lifetime
-        self._cache: dict[str, Session] = {}
+        self._cache: OrderedDict[str, Session] = OrderedDict()
         self._lock = threading.Lock()
         self._spent = Marks()
         self._ended = Marks()
@@ -55,7 +56,7 @@ class CookieStore:
             if session.id in self._ended:
                 return False
             if len(self._cache) >= MAX_CACHED:
-                del self._cache[next(iter(self._cache))]
+                self._cache.popitem(last=False)
             self._cache[handle] = session
             return True
 

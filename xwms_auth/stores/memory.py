@@ -5,6 +5,7 @@ Must not: keep a handle in clear, so that a memory dump does not hand out sessio
 """
 
 import threading
+from collections import OrderedDict
 
 from ..marks import Marks
 from ..models import Session
@@ -19,7 +20,7 @@ class MemoryStore:
 
     def __init__(self, *, lifetime: int = 0) -> None:
         self._lifetime = lifetime
-        self._sessions: dict[str, Session] = {}
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._lock = threading.Lock()
         self._spent = Marks()
 
@@ -27,16 +28,9 @@ class MemoryStore:
         handle = new_key()
         with self._lock:
             if len(self._sessions) >= MAX_SESSIONS:
-                self._make_room(now)
+                self._sessions.popitem(last=False)
             self._sessions[digest(handle)] = session
         return handle
-
-    def _make_room(self, now: int) -> None:
-        self._sessions = {
-            key: session for key, session in self._sessions.items() if session.started_at + self._lifetime > now
-        }
-        while len(self._sessions) >= MAX_SESSIONS:
-            del self._sessions[next(iter(self._sessions))]
 
     def recall(self, handle: str) -> Session | None:
         return None
