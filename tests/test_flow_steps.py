@@ -5,9 +5,10 @@ import json
 import pytest
 
 from tests.edges import FROM_ELSEWHERE, FROM_HERE
-from xwms_auth import Timeout, Unreachable, XWMSConfig, flow
-from xwms_auth.effects import CallXWMS, CreateSession, Reply, SpendLogin, UnspendLogin
+from xwms_auth import Timeout, Unreachable, User, XWMSConfig, flow
+from xwms_auth.effects import CallXWMS, CreateSession, LoadSession, Reply, SpendLogin, UnspendLogin
 from xwms_auth.messages import Request
+from xwms_auth.models import Session
 from xwms_auth.site import Site
 
 NOW = 1_800_000_000
@@ -33,7 +34,7 @@ def headers(sent):
     return {name.lower(): value for name, value in sent.items()}
 
 
-def started(site):
+def started(site, token=TOKEN):
     """The pending-login cookie of a browser that has started a login."""
     steps = flow.serve(site, Request(method="GET", path="/xwms/auth", headers=headers(FROM_HERE)), now=NOW)
     effect = next(steps)
@@ -41,7 +42,7 @@ def started(site):
     assert effect.call.path == "sign-token"
     assert json.loads(effect.call.body) == {"redirect_url": URI}
     with pytest.raises(StopIteration) as end:
-        steps.send(answer(token=TOKEN, url="https://xwms.nl/login"))
+        steps.send(answer(token=token, url="https://xwms.nl/login"))
     assert end.value.value.status == 302
     return end.value.value.cookies[0].partition(";")[0]
 
@@ -103,6 +104,27 @@ def test_a_question_with_an_unknown_outcome_ends_the_login(site):
         steps.throw(Timeout("no answer", sent=True))
     assert end.value.value.status == 504
     assert "Max-Age=0" in end.value.value.cookies[0]
+
+
+def test_a_try_that_never_left_is_not_given_back_once_the_victim_has_brought_the_token(site):
+    """SF-01: the attacker's try is under way when the victim arrives, signed in and with a login of their own."""
+    cookie = started(site)
+    attack = callback(site, cookie)
+    next(attack)
+    attack.send(True)
+    victims_login = started(site, token="another-token-of-sign-token")
+    victim = callback(site, f"{victims_login}; __Host-xwms_session=theirs")
+    effect = next(victim)
+    assert isinstance(effect, LoadSession)
+    with pytest.raises(StopIteration) as end:
+        victim.send(Session(id="x", user=User(issuer="i", sub="victim"), started_at=NOW, seen_at=NOW))
+    assert end.value.value.status == 303
+    assert isinstance(attack.throw(Unreachable("refused", sent=False)), UnspendLogin)
+    with pytest.raises(StopIteration):
+        attack.send(None)
+    with pytest.raises(StopIteration) as again:
+        next(callback(site, cookie))
+    assert again.value.value.status == 401
 
 
 def test_a_callback_that_is_refused_for_its_form_asks_for_nothing(site):

@@ -8,12 +8,7 @@ from dataclasses import dataclass
 
 from . import answers, audit, calls
 from .browser import is_prefetch, require_from_xwms, require_navigation
-from .effects import (
-    SpendLogin,
-    Steps,
-    UnspendLogin,
-    ask,
-)
+from .effects import SpendLogin, Steps, UnspendLogin, ask
 from .errors import (
     APIError,
     CrossSite,
@@ -55,13 +50,15 @@ def finish_login(site: Site, request: Request, *, now: int) -> Steps[Answer]:
     url = config.login_path
     try:
         yield from _require_arrival(site, request, uri, token, logins, now=now)
-        if site.tried.is_used(token):
-            visit = yield from who_visits(site, request.cookie, uri, now=now)
-            if visit.session is not None:
-                # The address of a login that worked, opened once more, perhaps while another tab is logging in.
-                return answers.redirect(303, config.after_login)
         if not logins.alive:
             return (yield from _refuse_foreign(site, request, uri, token, logins, now=now))
+        if site.tried.is_used(token):
+            if _owner(site, token, logins) is None:
+                site.tried.refuse(token, now=now)
+            visit = yield from who_visits(site, request.cookie, uri, now=now)
+            if visit.session is not None:
+                # The address of a login that worked, opened once more while another tab is logging in.
+                return answers.redirect(303, config.after_login)
         callback = yield from _check_callback(site, uri, token, logins, now=now)
         # Judged again where it is used: the value was signed, but perhaps by an older version with an older rule.
         target = safe_next(callback.login.next, own_paths=config.own_paths) or config.after_login
