@@ -5,7 +5,7 @@ Must not: decide whether something is refused.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -14,6 +14,7 @@ from .browser import Kind, kind_of
 from .config import XWMSConfig
 from .errors import LoginRequired, MethodNotAllowed, NotANavigation, XWMSError
 from .messages import Answer, Request
+from .models import Session
 from .redirects import MAX_NEXT
 
 # Every answer of ours: never stored, never framed, and its address (which may hold a token) told to nobody.
@@ -70,11 +71,24 @@ def needs_login(config: XWMSConfig, request: Request) -> Answer:
     return refusal(config, request, LoginRequired("nobody is signed in"), url=url)
 
 
+def unless_signed_in(
+    config: XWMSConfig, session: Callable[[], Session | None], request: Callable[[], Request]
+) -> Answer | None:
+    """What to answer instead of something that needs a person: None if there is one.
+
+    A store that is down is its own answer: "cannot tell" must not look like "signed out".
+    """
+    try:
+        return None if session() is not None else needs_login(config, request())
+    except XWMSError as error:
+        return refusal(config, request(), error)
+
+
 def _page_of(config: XWMSConfig, request: Request) -> str | None:
     """The page to come back to. HTMX asks for parts of a page and says in a header which page that is."""
-    current = request.header("hx-current-url") or ""
+    current = (request.header("hx-current-url") or "") if kind_of(request) is Kind.HTMX else ""
     for uri in config.registered:
-        if kind_of(request) is Kind.HTMX and current.startswith(uri.origin + "/"):
+        if current.startswith(uri.origin + "/"):
             return current.removeprefix(uri.origin)
     # A form that was posted cannot be posted again by a redirect; its page is where to go on, and we do not know it.
     # One that is too long to come back to is left out: a Location of ten kilobytes breaks in proxies.

@@ -75,13 +75,7 @@ class Seat:
 
     def refusal(self) -> Answer | None:
         """What to answer instead of something that needs a person: None if there is one."""
-        config = self.served.site.config
-        try:
-            if self.session() is not None:
-                return None
-        except XWMSError as error:
-            return answers.refusal(config, request_of(self.scope), error)
-        return answers.needs_login(config, request_of(self.scope))
+        return answers.unless_signed_in(self.served.site.config, self.session, lambda: request_of(self.scope))
 
     def send(self, message: Message) -> Awaitable[None]:
         """The application's `send`: passes everything on, and marks the answer's head if somebody asked.

@@ -29,7 +29,7 @@ from . import answers, flow, visits, widgets
 from .config import XWMSConfig
 from .drive import run
 from .effects import World
-from .errors import ConfigError, XWMSError
+from .errors import ConfigError
 from .messages import Answer, Request, parse_form
 from .models import ANONYMOUS, Anonymous, Session, User
 from .pages import Html
@@ -107,12 +107,13 @@ def _as_text(key: str | bytes) -> str:
 class _Seat:
     """What is known about one request, in its WSGI environment: who sits there, and whether anybody asked."""
 
-    __slots__ = ("_environ", "_held", "_start_response", "_started", "_visit", "served")
+    __slots__ = ("_environ", "_held", "_server_write", "_start_response", "_started", "_visit", "served")
 
     def __init__(self, served: "_Served", environ: "WSGIEnvironment", start_response: "StartResponse") -> None:
         self.served = served
         self._environ = environ
         self._start_response = start_response
+        self._server_write: Callable[[bytes], object] | None = None
         self._started = False
         self._visit: visits.Visit | None = None
         self._held: tuple[str, list[tuple[str, str]], Any] | None = None
@@ -125,13 +126,7 @@ class _Seat:
 
     def refusal(self) -> Answer | None:
         """What to answer instead of a page that needs a person: None if there is one."""
-        config = self.served.site.config
-        try:
-            if self.session() is not None:
-                return None
-        except XWMSError as error:
-            return answers.refusal(config, _request(self._environ), error)
-        return answers.needs_login(config, _request(self._environ))
+        return answers.unless_signed_in(self.served.site.config, self.session, lambda: _request(self._environ))
 
     def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /) -> Callable[[bytes], object]:
         """The application's `start_response`: marks the answer's head if somebody asked who is there."""
@@ -153,10 +148,13 @@ class _Seat:
     def _release(self) -> None:
         if self._held is not None:
             held, self._held = self._held, None
-            self._start(*held)
+            self._server_write = self._start(*held)
 
     def _write(self, data: bytes) -> None:
-        raise RuntimeError("this answer is streamed: return its pieces instead of writing them (PEP 3333)")
+        """PEP 3333's `write`, for old applications: the first piece releases the head here too."""
+        self._release()
+        if self._server_write is not None:
+            self._server_write(data)
 
     def body(self, pieces: Iterable[bytes]) -> Iterable[bytes]:
         """The application's body; where the head was held back, it goes out with the first piece."""

@@ -8,18 +8,8 @@ from typing import NamedTuple
 
 from . import audit
 from .cookies import read_cookie, set_cookie
-from .effects import (
-    CreateSession,
-    DropSession,
-    LoadSession,
-    RenewSession,
-    SessionStore,
-    Steps,
-    ask,
-)
-from .errors import (
-    StoreUnavailable,
-)
+from .effects import CreateSession, DropSession, LoadSession, RenewSession, SessionStore, Steps, ask
+from .errors import StoreUnavailable
 from .models import Session, User
 from .redirects import RedirectURI
 from .site import Site, names_for

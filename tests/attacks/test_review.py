@@ -292,6 +292,29 @@ def test_an_application_may_begin_its_answer_as_late_as_with_the_first_piece(mak
     assert (answer.status_code, answer.text, answer.headers["vary"]) == (200, "False", "Cookie")
 
 
+def test_an_old_application_may_write_its_answer_piece_by_piece(make_fx):
+    """PEP 3333's `write`, with a head that was held back."""
+    app = flask.Flask(__name__)
+    told = []
+
+    def inner(environ, start_response):
+        write = start_response("200 OK", [("Content-Type", "text/plain")])
+        write(b"one ")
+        write(b"two")
+        return []
+
+    app.wsgi_app = inner
+    XWMSAuth(app, XWMSConfig(**make_fx().options()))
+
+    def start_response(status, headers, exc_info=None):
+        told.append(status)
+        return told.append
+
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "QUERY_STRING": ""}
+    assert list(app.wsgi_app(environ, start_response)) == []
+    assert told == ["200 OK", b"one ", b"two"]
+
+
 def test_the_traces_of_a_flood_are_cleared_away_a_little_at_a_time():
     """A hundred thousand marks that are over must not be one request's work."""
     from time import process_time  # noqa: PLC0415
