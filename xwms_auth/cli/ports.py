@@ -5,7 +5,14 @@ Must not: know what will be served on them.
 """
 
 import os
+import secrets
 import socket
+from typing import Final
+
+# Below what Linux (32768), macOS and Windows (49152) use for outgoing connections, above where services live.
+_LOWEST: Final = 20_000
+_COUNT: Final = 10_000
+_TRIES: Final = 100
 
 
 def is_free(port: int, *, host: str = "127.0.0.1") -> bool:
@@ -23,10 +30,16 @@ def is_free(port: int, *, host: str = "127.0.0.1") -> bool:
 
 
 def any_free() -> int:
-    """A port nobody listens on now, from the system's own choice."""
-    with _bind("127.0.0.1", port=0) as server:
-        port: int = server.getsockname()[1]
-    return port
+    """A port nobody listens on now. Errors: `OSError` where none is found.
+
+    Not the system's own choice: it takes from the ports it also gives to outgoing connections, and one of those could
+    have it before the app's process, which still has to start, does.
+    """
+    for _ in range(_TRIES):
+        port = _LOWEST + secrets.randbelow(_COUNT)
+        if is_free(port):
+            return port
+    raise OSError(f"none of {_TRIES} ports is free")
 
 
 def _answers(host: str, *, port: int) -> bool:
