@@ -55,6 +55,7 @@ TABLE = [
     ("login_origins", "XWMS_LOGIN_ORIGINS", "https://id.example.org", ("https://id.example.org",)),
     ("timeout", "XWMS_TIMEOUT", "2.5", 2.5),
     ("flow", "XWMS_FLOW", "sign-token", "sign-token"),
+    ("debug", "XWMS_DEBUG", "1", True),
 ]
 
 DEFAULTS = {
@@ -74,6 +75,7 @@ DEFAULTS = {
     "login_origins": (),
     "timeout": 8,
     "flow": "sign-token",
+    "debug": False,
     "insecure_allow_http": False,
 }
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from urllib.parse import quote
 
-from . import audit, pages
+from . import advice, audit, pages
 from .browser import Kind, kind_of
 from .config import XWMSConfig
 from .errors import LoginRequired, MethodNotAllowed, NotANavigation, XWMSError
@@ -117,6 +117,7 @@ def _told(config: XWMSConfig, request: Request, error: XWMSError, *, cookies: Se
     if isinstance(error, MethodNotAllowed):
         extra.append(("Allow", error.allow))
     kind = kind_of(request)
+    advised = advice.for_developer(error, config, request) if config.debug or request.debug else ()
     if kind is Kind.PERSON:
         # Starting again cannot help while the settings are wrong.
         hopeless = isinstance(error, MethodNotAllowed) or (error.status == 500)
@@ -127,6 +128,7 @@ def _told(config: XWMSConfig, request: Request, error: XWMSError, *, cookies: Se
             action_url=None if hopeless else url,
             action_label="Log in" if isinstance(error, LoginRequired) else "Try again",
             home_url=config.after_logout,
+            advice=advised,
         )
         return page(error.status, made, cookies=cookies, extra=extra)
     body: dict[str, object] = {
@@ -138,6 +140,8 @@ def _told(config: XWMSConfig, request: Request, error: XWMSError, *, cookies: Se
     }
     if error.status == 401:
         body["login_url"] = url
+    if advised:
+        body["developer"] = list(advised)
     if kind is Kind.HTMX and isinstance(error, LoginRequired | NotANavigation):
         extra.append(("HX-Redirect", url))
     return document(error.status, body, media_type="application/problem+json", cookies=cookies, extra=extra)

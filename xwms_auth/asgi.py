@@ -81,7 +81,7 @@ class XWMSAuthMiddleware:
         path: str = scope["path"]
         is_http = scope["type"] == "http"
         if is_http and path in self._own_paths and self.site.is_own(path, header_of(scope, b"host", ", ")):
-            request = request_of(scope, form=await form_of(scope, receive))
+            request = request_of(scope, form=await form_of(scope, receive), app=self.app)
             await reply(await arun(flow.serve(self.site, request, now=self._now()), self._world), send)
             return
         uri = self.site.only or self.site.uri_for(header_of(scope, b"host", ", "))

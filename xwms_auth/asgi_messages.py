@@ -44,8 +44,8 @@ def route_path(scope: Scope) -> str:
     return path.removeprefix(root) if root and path.startswith(root + "/") else path
 
 
-def request_of(scope: Scope, *, form: dict[str, str] | None = None) -> Request:
-    """An ASGI scope as a `Request`."""
+def request_of(scope: Scope, *, form: dict[str, str] | None = None, app: ASGIApp | None = None) -> Request:
+    """An ASGI scope as a `Request`. `app` is what the middleware stands around, which may be in debug mode."""
     headers: dict[str, str] = {}
     for name, value in decoded(scope["headers"]):
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
@@ -59,7 +59,13 @@ def request_of(scope: Scope, *, form: dict[str, str] | None = None) -> Request:
         headers=headers,
         cookie=header_of(scope, b"cookie", "; "),
         form=form or {},
+        debug=_is_debugged(scope.get("app")) or _is_debugged(app),
     )
+
+
+def _is_debugged(app: object) -> bool:
+    # `is True`: what only looks like yes must not show a visitor what is for a developer.
+    return getattr(app, "debug", None) is True
 
 
 async def form_of(scope: Scope, receive: Receive) -> dict[str, str]:

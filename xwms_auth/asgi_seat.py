@@ -9,9 +9,9 @@ from contextvars import ContextVar
 from typing import Any, Protocol, cast
 
 from . import answers, visits
-from .asgi_messages import Message, Scope, Send, decoded, encoded, reply, request_of
+from .asgi_messages import ASGIApp, Message, Scope, Send, decoded, encoded, reply, request_of
 from .errors import XWMSError
-from .messages import Answer
+from .messages import Answer, Request
 from .models import ANONYMOUS, USER_FIELDS, Anonymous, Session, User
 from .site import Site
 
@@ -20,6 +20,7 @@ class Served(Protocol):
     """What a seat asks of the middleware."""
 
     site: Site
+    app: ASGIApp
 
     async def renew(self, visit: visits.Visit) -> str | None:
         """The Set-Cookie value that an answer during this visit should carry, or None."""
@@ -75,7 +76,10 @@ class Seat:
 
     def refusal(self) -> Answer | None:
         """What to answer instead of something that needs a person: None if there is one."""
-        return answers.unless_signed_in(self.served.site.config, self.session, lambda: request_of(self.scope))
+        return answers.unless_signed_in(self.served.site.config, self.session, self._asked)
+
+    def _asked(self) -> Request:
+        return request_of(self.scope, app=self.served.app)
 
     def send(self, message: Message) -> Awaitable[None]:
         """The application's `send`: passes everything on, and marks the answer's head if somebody asked.

@@ -105,6 +105,9 @@ class XWMSConfig(metaclass=_RaisesLast):
     flow: Flow = "sign-token"
     """How to log in. Only XWMS's own sign-token login in this version."""
 
+    debug: bool = False
+    """Tell on error pages, and in problem documents, what is wrong and what to change. For development only."""
+
     insecure_allow_http: bool = False
     """Allow plain http on hosts that cannot be public, such as a name in a container network. For development only."""
 

@@ -76,7 +76,7 @@ class XWMSAuth:
         if isinstance(made, ConfigError):
             # Raised here: a crash report of `_config_for` would show the application's settings.
             raise made
-        served = _Served(made, app.wsgi_app, clock=self._clock)
+        served = _Served(made, app, clock=self._clock)
         app.extensions[_EXTENSION] = served
         app.wsgi_app = served  # type: ignore[method-assign]  # Flask documents this way to wrap an application
         app.context_processor(_template_names)
@@ -126,7 +126,10 @@ class _Seat:
 
     def refusal(self) -> Answer | None:
         """What to answer instead of a page that needs a person: None if there is one."""
-        return answers.unless_signed_in(self.served.site.config, self.session, lambda: _request(self._environ))
+        return answers.unless_signed_in(self.served.site.config, self.session, self._asked)
+
+    def _asked(self) -> Request:
+        return _request(self._environ, debug=self.served.debug)
 
     def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /) -> Callable[[bytes], object]:
         """The application's `start_response`: marks the answer's head if somebody asked who is there."""
@@ -174,10 +177,11 @@ class _Seat:
 class _Served:
     """The application with us around it."""
 
-    def __init__(self, config: XWMSConfig, inner: "WSGIApplication", *, clock: Callable[[], float]) -> None:
+    def __init__(self, config: XWMSConfig, app: Flask, *, clock: Callable[[], float]) -> None:
         self.site = Site(config)
         self._world = World(HTTPTransport(config), open_store(config, seal=self.site.seal))
-        self._inner = inner
+        self._app = app
+        self._inner: WSGIApplication = app.wsgi_app
         self._clock = clock
         self._own_paths = config.own_paths
         self._protects_all = config.protect == "all"
@@ -187,7 +191,7 @@ class _Served:
         route = environ.get("PATH_INFO", "")
         path = environ.get("SCRIPT_NAME", "") + route
         if path in self._own_paths and self.site.is_own(path, environ.get("HTTP_HOST", "")):
-            steps = flow.serve(self.site, _request(environ), now=self._now())
+            steps = flow.serve(self.site, _request(environ, debug=self.debug), now=self._now())
             return _send(run(steps, self._world), start_response)
         seat = environ[_SEAT] = _Seat(self, environ, start_response)
         # Not the whole path: SCRIPT_NAME may come from a header that a proxy lets through.
@@ -196,6 +200,12 @@ class _Served:
             if refused is not None:
                 return _send(refused, start_response)
         return seat.body(self._inner(environ, seat.start))
+
+    @property
+    def debug(self) -> bool:
+        """Whether the application is in debug mode now: `app.run(debug=True)` says so after we are set up."""
+        # `is True`: what only looks like yes must not show a visitor what is for a developer.
+        return self._app.debug is True
 
     def _now(self) -> int:
         return int(self._clock())
@@ -212,7 +222,7 @@ class _Served:
         return run(visits.renew(self.site, visit, now=self._now()), self._world)
 
 
-def _request(environ: "WSGIEnvironment") -> Request:
+def _request(environ: "WSGIEnvironment", *, debug: bool = False) -> Request:
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     query = environ.get("QUERY_STRING", "")
     headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")}
@@ -224,6 +234,7 @@ def _request(environ: "WSGIEnvironment") -> Request:
         headers=headers,
         cookie=environ.get("HTTP_COOKIE", ""),
         form=_form(environ),
+        debug=debug,
     )
 
 

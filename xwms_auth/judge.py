@@ -193,8 +193,9 @@ class Judge:
             self.fault("flow", "must be sign-token; other flows are not part of this version")
         if config.session_store not in ("cookie", "memory://"):
             self.fault("session_store", "must be one of: cookie, memory://; other stores are not part of this version")
-        if not isinstance(config.insecure_allow_http, bool):
-            self.fault("insecure_allow_http", "must be True or False")
+        for name in ("debug", "insecure_allow_http"):
+            if not isinstance(getattr(config, name), bool):
+                self.fault(name, "must be True or False")
 
 
 def _is_repetitive(key: str) -> bool:

@@ -20,6 +20,7 @@ class Request:
     `target` is path and query as sent, still percent-encoded: what `next` is made from.
     `headers` has lower-case names; a header that was sent twice has its values joined by ", " as HTTP allows.
     `cookie` is the raw Cookie header. `form` holds the fields of a small urlencoded body.
+    `debug` says that the application itself is in debug mode, so that a refusal may tell a developer what to change.
     """
 
     method: str
@@ -30,6 +31,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     cookie: str = ""
     form: Mapping[str, str] = field(default_factory=dict[str, str])
+    debug: bool = False
 
     def header(self, name: str) -> str | None:
         """The header's value, or None. `name` is lower-case."""

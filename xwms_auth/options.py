@@ -44,11 +44,14 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "login_origins": ("XWMS_LOGIN_ORIGINS",),
     "timeout": ("XWMS_TIMEOUT",),
     "flow": ("XWMS_FLOW",),
+    "debug": ("XWMS_DEBUG",),
 }
 """Field to names in the environment, the current name first, older ones after it."""
 
 _LISTS = ("redirect_uris", "session_secret", "public", "login_origins")
 _SECONDS = ("session_idle", "session_lifetime", "timeout")
+_SWITCHES = ("debug",)
+_ON, _OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
 def missing_session_secret() -> str:
@@ -71,6 +74,13 @@ def read_options(mapping: Mapping[str, Any], faults: list[str]) -> dict[str, Any
             except ValueError:
                 faults.append(f"{variables[0]} ({name}) is not a number of seconds")
                 continue
+        # Numbers too: what reads JSON out of the environment, as Flask can, makes one of "1".
+        elif isinstance(value, str | int) and name in _SWITCHES:
+            said = str(value).strip().lower()
+            if said not in (*_ON, *_OFF):
+                faults.append(f"{variables[0]} ({name}) is neither on ({', '.join(_ON)}) nor off ({', '.join(_OFF)})")
+                continue
+            value = said in _ON
         options[name] = value
     file = mapping.get("XWMS_CLIENT_SECRET_FILE")
     if file:

@@ -45,6 +45,8 @@ class _Words:
     site: str
     home: str
     error_code: str
+    developer: str
+    developer_reason: str
     confirm_title: str
     confirm_reason: str
     confirm_continue: str
@@ -57,6 +59,8 @@ _ENGLISH: Final = _Words(
     site="XWMS login",
     home="Go to the home page",
     error_code="Error code:",
+    developer="For the developer",
+    developer_reason="Shown because debug mode is on",
     confirm_title="Continue to log in with XWMS?",
     confirm_reason=(
         "You came here from another website, perhaps from XWMS itself. "
@@ -77,6 +81,9 @@ class Html(str):
 
 
 _ACTION: Final = Template('<a class="button" href="$url">$label</a>')
+_ADVICE: Final = Template("<li>$text</li>")
+_TEXT: Final = Template("$text")
+_CODE: Final = Template("<code>$text</code>")
 _LOGIN_BUTTON: Final = Template('<a class="xwms-login" href="$url" rel="nofollow">$label</a>')
 _LOGOUT_FORM: Final = Template(
     '<form class="xwms-logout" method="post" action="$url">'
@@ -86,10 +93,21 @@ _LOGOUT_FORM: Final = Template(
 )
 
 
-def error_page(*, title: str, detail: str, code: str, action_url: str | None, action_label: str, home_url: str) -> Page:
+def error_page(
+    *,
+    title: str,
+    detail: str,
+    code: str,
+    action_url: str | None,
+    action_label: str,
+    home_url: str,
+    advice: Sequence[str] = (),
+) -> Page:
     """What went wrong and what to do next; without ``action_url`` the way home is the only way on.
 
     The URLs are paths on this origin (``/xwms/auth?next=%2Fp``), otherwise ``ValueError``.
+    ``advice`` are sentences for the developer, shown in a box of their own; what stands between backticks is set as
+    code. Without any the page has no trace of the box.
     """
     words = _ENGLISH
     action = "" if action_url is None else _fill(_ACTION, url=_own_path(action_url), label=action_label)
@@ -103,7 +121,7 @@ def error_page(*, title: str, detail: str, code: str, action_url: str | None, ac
         code=code,
     )
     # This page may stand at a URL that holds a token: no request from it may name that URL.
-    return _page(words, title=title, body=body, referrer="no-referrer", form_action=("'none'",))
+    return _page(words, title=title, body=body, referrer="no-referrer", form_action=("'none'",), advice=advice)
 
 
 def confirm_page(*, action_url: str, form_origins: Sequence[str], home_url: str = "/") -> Page:
@@ -154,8 +172,11 @@ def logout_form(*, logout_url: str, csrf_token: str, label: str = "Log out") -> 
     return _fill(_LOGOUT_FORM, url=_own_path(logout_url), csrf_token=csrf_token, label=label)
 
 
-def _page(words: _Words, *, title: str, body: Html, referrer: str, form_action: Sequence[str]) -> Page:
-    style = _read("pages.css")
+def _page(
+    words: _Words, *, title: str, body: Html, referrer: str, form_action: Sequence[str], advice: Sequence[str] = ()
+) -> Page:
+    # The box brings its own style, so that a page for visitors has nothing of it.
+    style = _read("pages.css") + (_read("developer.css") if advice else "")
     document = _fill(
         _template("layout.html"),
         language=words.language,
@@ -165,6 +186,7 @@ def _page(words: _Words, *, title: str, body: Html, referrer: str, form_action: 
         referrer=referrer,
         style=Html(style),
         body=body,
+        developer=_developer_box(words, advice) if advice else "",
     )
     policy = (
         "default-src 'none'",
@@ -174,6 +196,23 @@ def _page(words: _Words, *, title: str, body: Html, referrer: str, form_action: 
         "frame-ancestors 'none'",
     )
     return Page(html=document, content_security_policy="; ".join(policy))
+
+
+def _developer_box(words: _Words, advice: Sequence[str]) -> Html:
+    items = _join("\n", [_fill(_ADVICE, text=_with_code(sentence)) for sentence in advice])
+    return _fill(_template("developer.html"), title=words.developer, reason=words.developer_reason, items=items)
+
+
+def _with_code(sentence: str) -> Html:
+    """A sentence as HTML, with every second piece between backticks as code."""
+    pieces = sentence.split("`")
+    if len(pieces) % 2 == 0:
+        pieces = [sentence]  # a backtick without its pair is only a character
+    return _join("", [_fill(_CODE if number % 2 else _TEXT, text=piece) for number, piece in enumerate(pieces)])
+
+
+def _join(separator: Literal["", "\n"], pieces: Sequence[Html]) -> Html:
+    return Html(separator.join(pieces))
 
 
 def _fill(template: Template, /, **values: str | Html) -> Html:

@@ -61,10 +61,18 @@ def test_the_app_has_every_variable_and_none_that_competes(start):
         "XWMS_REDIRECT_URI",
         "XWMS_API_URI",
         "XWMS_SESSION_SECRET",
+        "XWMS_DEBUG",
     }
+    assert variables["XWMS_DEBUG"] == "1"
     assert variables["XWMS_DOMAIN"] == "localhost"
     assert variables["XWMS_REDIRECT_URI"] == f"{dev.address}/xwms/validateToken"
     assert told["pid"] != dev.process.pid
+
+
+@pytest.mark.parametrize(("mine", "told"), [("0", "0"), ("off", "off"), ("", "1")])
+def test_a_developer_who_says_otherwise_has_no_debug_mode(start, mine, told):
+    with start("dev", "telling:app", *ANY_PORTS, ready="Open", XWMS_DEBUG=mine) as dev:
+        assert httpx2.get(f"{dev.address}/").json()["variables"]["XWMS_DEBUG"] == told
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -33,8 +33,12 @@ def xwms_variables(
 
 
 def with_variables(environ: Mapping[str, str], *, variables: Mapping[str, str]) -> dict[str, str]:
-    """A copy of ``environ`` in which ``variables`` are the only word on their subject."""
-    return {name: value for name, value in environ.items() if name not in _COMPETING} | dict(variables)
+    """A copy of ``environ`` in which ``variables`` are the only word on their subject.
+
+    Debug mode is on in it, so that error pages say what to change, unless ``environ`` says otherwise.
+    """
+    kept = {name: value for name, value in environ.items() if name not in _COMPETING}
+    return {**kept, "XWMS_DEBUG": kept.get("XWMS_DEBUG") or "1", **variables}
 
 
 def export_lines(variables: Mapping[str, str]) -> str:
