@@ -43,7 +43,21 @@ def verify(client: Any) -> Any:
     return client.verify_token(TOKEN, REDIRECT_URI)
 
 
-QUESTIONS = {"info": info, "sign-token": sign, "sign-token-verify": verify}
+def user_info(client: Any) -> Any:
+    return client.user_info("1234")
+
+
+def countries(client: Any) -> Any:
+    return client.countries()
+
+
+QUESTIONS = {
+    "info": info,
+    "sign-token": sign,
+    "sign-token-verify": verify,
+    "get/user/info": user_info,
+    "global/countries": countries,
+}
 
 
 def reply(answer: corpus.Answer) -> Reply:
@@ -197,14 +211,41 @@ def test_a_page_instead_of_an_answer_is_a_bad_answer(fx: FakeXWMS, client: Clien
 
 REFUSALS = [
     (401, "Invalid client credentials.", "credentials_rejected", 500),
+    (401, "Invalid client credentials: the client ID is not known.", "credentials_rejected", 500),
+    (401, "Invalid client credentials: the client secret is wrong.", "credentials_rejected", 500),
+    (401, "The client secret is not active.", "credentials_rejected", 500),
+    (401, "The client secret has expired.", "credentials_rejected", 500),
+    (401, "Inactive client secret.", "credentials_rejected", 500),
     (403, "The domain is not allowed for this client.", "credentials_rejected", 500),
+    (403, "The domain is not known for this client.", "credentials_rejected", 500),
+    (403, "The domain is not allowed for this client secret.", "credentials_rejected", 500),
+    (403, "The domain is not active.", "credentials_rejected", 500),
+    (403, "The domain may not be used for login.", "credentials_rejected", 500),
+    (403, "The domain may not be used for API calls.", "credentials_rejected", 500),
+    (403, "The server IP address is not allowed for this domain.", "credentials_rejected", 500),
     (403, "The client is disabled.", "client_disabled", 503),
+    (403, "The client ID abc is disabled.", "client_disabled", 503),
+    (403, "The application is inactive.", "client_disabled", 503),
+    (403, "The client is disabled, so its secret and its domain are not checked.", "client_disabled", 503),
     (422, "The redirect URL is not registered for this client.", "redirect_not_registered", 500),
+    (422, "The redirect URL is not active.", "redirect_not_registered", 500),
+    (422, "A live domain needs an https redirect URL.", "redirect_not_registered", 500),
+]
+ABOUT_THE_TOKEN = [
+    REJECTED,
+    "The token is not active.",
+    "The token is disabled.",
+    "The token was revoked.",
+    "The token is for another redirect URL.",
+    "The token is for another domain.",
+    "This token is not for this client ID.",
+    "Sign token inactive",
+    "This token has not been approved.",
 ]
 
 
 @both
-@pytest.mark.parametrize("call", ["sign-token", "sign-token-verify"])
+@pytest.mark.parametrize("call", ["sign-token", "sign-token-verify", "get/user/info", "global/countries"])
 @pytest.mark.parametrize(("http", "message", "code", "status"), REFUSALS)
 @pytest.mark.parametrize("as_sent", [True, False], ids=["with its status", "with 200"])
 def test_a_refusal_of_the_client_has_its_own_code(
@@ -221,6 +262,31 @@ def test_a_plain_no_to_a_token_is_token_rejected(fx: FakeXWMS, client: Client, h
     """LP-08: used, expired and unknown are one answer."""
     error = failing(fx, client, "sign-token-verify", refusal(http, message))
     assert (error.code, error.status) == ("token_rejected", 401)
+
+
+@both
+@pytest.mark.parametrize("http", [200, 400, 401, 403, 404, 410, 422])
+@pytest.mark.parametrize("message", ABOUT_THE_TOKEN)
+def test_a_no_to_a_token_is_no_fault_of_ours_whatever_else_it_names(
+    fx: FakeXWMS, client: Client, http: int, message: str
+):
+    error = failing(fx, client, "sign-token-verify", refusal(http, message))
+    assert (error.code, error.status) == ("token_rejected", 401)
+
+
+@both
+@pytest.mark.parametrize("http", [200, 401, 403])
+@pytest.mark.parametrize("message", ["Token refused: wrong client secret.", "No token for invalid credentials."])
+def test_credentials_are_never_a_fault_of_the_token(fx: FakeXWMS, client: Client, http: int, message: str):
+    error = failing(fx, client, "sign-token-verify", refusal(http, message))
+    assert (error.code, error.status) == ("credentials_rejected", 500)
+
+
+@both
+@pytest.mark.parametrize("message", ["The user has not approved this client.", "The user has revoked this client."])
+def test_a_person_who_withdrew_before_the_login_was_over_has_not_approved(fx: FakeXWMS, client: Client, message: str):
+    error = failing(fx, client, "sign-token-verify", refusal(403, message))
+    assert (error.code, error.status) == ("not_approved", 403)
 
 
 @both

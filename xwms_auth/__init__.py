@@ -17,8 +17,11 @@ from .errors import (
     LoginExpired,
     LoginNotStarted,
     LoginRequired,
+    NotApproved,
+    NotFound,
     RedirectNotRegistered,
     RequestRefused,
+    RequestRejected,
     StoreUnavailable,
     Timeout,
     TokenMalformed,
@@ -29,6 +32,15 @@ from .errors import (
     XWMSError,
 )
 from .models import Anonymous, Identity, User
+from .resources import (
+    Address,
+    Country,
+    Project,
+    ProjectCategory,
+    SocialProfile,
+    StoredAddress,
+    UserInfo,
+)
 from .secret import Secret
 
 if TYPE_CHECKING:
@@ -38,11 +50,13 @@ __version__ = "0.1.0"
 
 __all__ = [
     "APIError",
+    "Address",
     "Anonymous",
     "AsyncXWMSClient",
     "BadAnswer",
     "ClientDisabled",
     "ConfigError",
+    "Country",
     "CredentialsRejected",
     "CrossSite",
     "HostNotRegistered",
@@ -50,10 +64,17 @@ __all__ = [
     "LoginExpired",
     "LoginNotStarted",
     "LoginRequired",
+    "NotApproved",
+    "NotFound",
+    "Project",
+    "ProjectCategory",
     "RedirectNotRegistered",
     "RequestRefused",
+    "RequestRejected",
     "Secret",
+    "SocialProfile",
     "StoreUnavailable",
+    "StoredAddress",
     "Timeout",
     "TokenMalformed",
     "TokenMissing",
@@ -61,6 +82,7 @@ __all__ = [
     "TooManyLogins",
     "Unreachable",
     "User",
+    "UserInfo",
     "XWMSClient",
     "XWMSConfig",
     "XWMSError",

@@ -4,12 +4,13 @@ Knows: which call has which answer.
 Must not: send anything.
 """
 
-from . import wire
+from . import resource_wire, wire
 from .config import XWMSConfig
 from .effects import CallXWMS, Steps, ask
 from .errors import BadAnswer
 from .models import User
 from .redirects import login_url_fault
+from .resources import Address, Country, Project, StoredAddress, UserInfo
 
 
 def info() -> Steps[wire.Info]:
@@ -30,3 +31,49 @@ def verify_token(config: XWMSConfig, token: str, redirect_uri: str) -> Steps[Use
     """Spend a token and learn who logged in."""
     reply = yield from ask(CallXWMS(wire.verify_token(token, redirect_uri)))
     return wire.read_user(reply, token=token, client_id=config.client_id, issuer=config.issuer)
+
+
+def countries(config: XWMSConfig) -> Steps[tuple[Country, ...]]:
+    """Ask for all countries."""
+    reply = yield from ask(CallXWMS(resource_wire.countries(_home(config))))
+    return resource_wire.read_countries(reply)
+
+
+def projects() -> Steps[tuple[Project, ...]]:
+    """Ask for the projects that XWMS shows to everybody."""
+    return resource_wire.read_projects((yield from ask(CallXWMS(resource_wire.projects()))))
+
+
+def user_info(config: XWMSConfig, sub: str, *, socials: bool) -> Steps[UserInfo]:
+    """Ask what XWMS knows about a person now."""
+    reply = yield from ask(CallXWMS(resource_wire.user_info(sub, _home(config), socials=socials)))
+    return resource_wire.read_user_info(reply, sub=sub, issuer=config.issuer)
+
+
+def list_addresses(config: XWMSConfig, sub: str) -> Steps[tuple[StoredAddress, ...]]:
+    """Ask for a person's addresses."""
+    reply = yield from ask(CallXWMS(resource_wire.list_addresses(sub, _home(config))))
+    return resource_wire.read_addresses(reply, sub=sub)
+
+
+def create_address(config: XWMSConfig, sub: str, address: Address) -> Steps[StoredAddress]:
+    """Add an address to a person's."""
+    reply = yield from ask(CallXWMS(resource_wire.create_address(sub, address, _home(config))))
+    return resource_wire.read_address(reply, sub=sub)
+
+
+def update_address(config: XWMSConfig, sub: str, address_id: str, address: Address) -> Steps[StoredAddress]:
+    """Change one of a person's addresses."""
+    reply = yield from ask(CallXWMS(resource_wire.update_address(sub, address_id, address, _home(config))))
+    return resource_wire.read_address(reply, sub=sub, address_id=address_id)
+
+
+def delete_address(config: XWMSConfig, sub: str, address_id: str) -> Steps[None]:
+    """Delete one of a person's addresses."""
+    reply = yield from ask(CallXWMS(resource_wire.delete_address(sub, address_id, _home(config))))
+    resource_wire.read_deleted(reply)
+
+
+def _home(config: XWMSConfig) -> str:
+    """The redirect URI for a call that belongs to no login: the first."""
+    return config.registered[0].uri

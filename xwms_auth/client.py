@@ -11,7 +11,8 @@ from . import calls
 from .config import XWMSConfig
 from .drive import arun, run
 from .effects import World
-from .models import User
+from .models import User, parse_sub
+from .resources import Address, Country, Project, StoredAddress, UserInfo
 from .stores.memory import MemoryStore
 from .transport import AsyncHTTPTransport, HTTPTransport
 from .wire import Info, LoginTicket
@@ -20,8 +21,9 @@ from .wire import Info, LoginTicket
 class XWMSClient:
     """Calls XWMS from plain code. Make one and keep it: connections are pooled, threads may share it.
 
-    Every method raises an `APIError`: `Unreachable`, `Timeout`, `BadAnswer`, `CredentialsRejected`, `ClientDisabled`,
-    `RedirectNotRegistered` or `TokenRejected`. Source: XWMS's API documentation.
+    Every method raises an `APIError`: `Unreachable`, `Timeout`, `BadAnswer`, `CredentialsRejected`, `ClientDisabled` or
+    `RedirectNotRegistered`; `verify_token` also `TokenRejected`; those about a person also `NotApproved`, `NotFound` or
+    `RequestRejected`. A `sub` or an address id that cannot be one is a ValueError. Source: XWMS's API documentation.
     """
 
     def __init__(self, config: XWMSConfig) -> None:
@@ -41,6 +43,22 @@ class XWMSClient:
         """Spend a callback's token, which works once, and learn who logged in."""
         return run(calls.verify_token(self._config, token, redirect_uri), self._world)
 
+    def countries(self) -> tuple[Country, ...]:
+        """All countries, with what an address form or a tax rule asks of them."""
+        return run(calls.countries(self._config), self._world)
+
+    def projects(self) -> tuple[Project, ...]:
+        """The projects that XWMS shows to everybody; needs no credentials."""
+        return run(calls.projects(), self._world)
+
+    def user_info(self, sub: str, *, socials: bool = True) -> UserInfo:
+        """What XWMS knows about a person now. All beyond a `User` is there only with the scope `userinfo`."""
+        return run(calls.user_info(self._config, sub, socials=socials), self._world)
+
+    def addresses(self, sub: str) -> "Addresses":
+        """The addresses of a person; needs the scope `useraddresses`. Asks XWMS nothing yet."""
+        return Addresses(self._config, self._world, sub)
+
     def close(self) -> None:
         """Close idle connections."""
         self._transport.close()
@@ -52,6 +70,29 @@ class XWMSClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class Addresses:
+    """One person's addresses, as `XWMSClient.addresses(sub)` gives them."""
+
+    def __init__(self, config: XWMSConfig, world: World, sub: str) -> None:
+        self._config, self._world, self._sub = config, world, parse_sub(sub)
+
+    def list(self) -> tuple[StoredAddress, ...]:
+        """All of them; perhaps none."""
+        return run(calls.list_addresses(self._config, self._sub), self._world)
+
+    def create(self, address: Address) -> StoredAddress:
+        """Add one. Not repeated by itself: after a `Timeout` it may exist."""
+        return run(calls.create_address(self._config, self._sub, address), self._world)
+
+    def update(self, address_id: str, address: Address) -> StoredAddress:
+        """Change one. Fields that are None stay as they are at XWMS."""
+        return run(calls.update_address(self._config, self._sub, address_id, address), self._world)
+
+    def delete(self, address_id: str) -> None:
+        """Delete one."""
+        run(calls.delete_address(self._config, self._sub, address_id), self._world)
 
 
 class AsyncXWMSClient:
@@ -75,6 +116,22 @@ class AsyncXWMSClient:
         """Spend a callback's token, which works once, and learn who logged in."""
         return await arun(calls.verify_token(self._config, token, redirect_uri), self._world)
 
+    async def countries(self) -> tuple[Country, ...]:
+        """All countries, with what an address form or a tax rule asks of them."""
+        return await arun(calls.countries(self._config), self._world)
+
+    async def projects(self) -> tuple[Project, ...]:
+        """The projects that XWMS shows to everybody; needs no credentials."""
+        return await arun(calls.projects(), self._world)
+
+    async def user_info(self, sub: str, *, socials: bool = True) -> UserInfo:
+        """What XWMS knows about a person now. All beyond a `User` is there only with the scope `userinfo`."""
+        return await arun(calls.user_info(self._config, sub, socials=socials), self._world)
+
+    def addresses(self, sub: str) -> "AsyncAddresses":
+        """The addresses of a person; needs the scope `useraddresses`. Asks XWMS nothing yet."""
+        return AsyncAddresses(self._config, self._world, sub)
+
     async def aclose(self) -> None:
         """Close idle connections."""
         await self._transport.aclose()
@@ -86,3 +143,26 @@ class AsyncXWMSClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+class AsyncAddresses:
+    """The same for async code."""
+
+    def __init__(self, config: XWMSConfig, world: World, sub: str) -> None:
+        self._config, self._world, self._sub = config, world, parse_sub(sub)
+
+    async def list(self) -> tuple[StoredAddress, ...]:
+        """All of them; perhaps none."""
+        return await arun(calls.list_addresses(self._config, self._sub), self._world)
+
+    async def create(self, address: Address) -> StoredAddress:
+        """Add one. Not repeated by itself: after a `Timeout` it may exist."""
+        return await arun(calls.create_address(self._config, self._sub, address), self._world)
+
+    async def update(self, address_id: str, address: Address) -> StoredAddress:
+        """Change one. Fields that are None stay as they are at XWMS."""
+        return await arun(calls.update_address(self._config, self._sub, address_id, address), self._world)
+
+    async def delete(self, address_id: str) -> None:
+        """Delete one."""
+        await arun(calls.delete_address(self._config, self._sub, address_id), self._world)

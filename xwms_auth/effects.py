@@ -16,15 +16,22 @@ from .models import Session
 R = TypeVar("R")
 T = TypeVar("T")
 
+MAX_REPLY = 64 * 1024
+"""Bytes of an answer worth reading. The longest documented one that is no list is a few hundred."""
+
 
 @dataclass(frozen=True, slots=True)
 class ApiCall:
-    """One call of the XWMS API, as data. `path` is relative to the API base; `body` is JSON, or None for GET."""
+    """One call of the XWMS API, as data. `path` is relative to the API base; `body` is JSON, or None for GET.
+
+    `max_reply` is the longest answer worth reading, in bytes.
+    """
 
     method: str
     path: str
     body: bytes | None = field(repr=False)
     authenticated: bool
+    max_reply: int = MAX_REPLY
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,10 @@ XWMSError                        code                     status
 │   ├── CredentialsRejected      credentials_rejected     500    client id, secret or domain refused
 │   ├── RedirectNotRegistered    redirect_not_registered  500    the dashboard lacks our redirect URI
 │   ├── ClientDisabled           client_disabled          503    the client is switched off
-│   └── TokenRejected            token_rejected           401    used, expired, unknown, or of another login
+│   ├── TokenRejected            token_rejected           401    used, expired, unknown, or of another login
+│   ├── NotApproved              not_approved             403    the person has not approved this, or withdrew it
+│   ├── RequestRejected          request_rejected         500    what was asked for is not valid
+│   └── NotFound                 not_found                404    no such address or person
 ├── StoreUnavailable             store_unavailable        503    the session store is down
 └── RequestRefused                                               the browser's request is at fault
     ├── LoginRequired            login_required           401
@@ -137,6 +140,35 @@ class TokenRejected(APIError):
     status = 401
     title = "This login can no longer be used"
     detail = "A login link works once and only for a short time. Please start again."
+
+
+class NotApproved(APIError):
+    """The person has not approved this, or withdrew the approval; or the client does not have the scope for it.
+
+    Approvals can be withdrawn at any time, so this is ordinary: go on without the data, or ask the person again.
+    """
+
+    code = "not_approved"
+    status = 403
+    title = "This has not been approved"
+    detail = "This site may not use these data of yours at XWMS. You can approve it when you log in with XWMS again."
+
+
+class RequestRejected(APIError):
+    """XWMS refuses what was asked for as not valid, for instance an address without a street."""
+
+    code = "request_rejected"
+    title = "XWMS did not accept this"
+    detail = "XWMS did not accept what this site sent. Please tell the people who run it."
+
+
+class NotFound(APIError):
+    """XWMS knows no such address or person."""
+
+    code = "not_found"
+    status = 404
+    title = "This is not at XWMS"
+    detail = "XWMS does not have what was asked for. It may have been deleted."
 
 
 class StoreUnavailable(XWMSError):

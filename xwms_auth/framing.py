@@ -8,6 +8,9 @@ Knows: the framing of HTTP/1.1 answers.
 Must not: be what reads the answer; it looks at the bytes beside the library that does, and when in doubt says no.
 """
 
+MAX_SEEN = 2 * 1024 * 1024
+"""Bytes looked at. The longest answer that is read has half of it; a connection that brings more is not used again."""
+
 
 class Tap:
     """The bytes of one answer as they came. `exact` tells whether they are one whole answer and nothing else."""
@@ -21,11 +24,14 @@ class Tap:
 
     def came(self, data: bytes) -> None:
         """Some bytes came."""
-        self._seen += data
+        if len(self._seen) <= MAX_SEEN:
+            self._seen += data
 
     @property
     def exact(self) -> bool:
         """Whether a next question may be asked on this connection."""
+        if len(self._seen) > MAX_SEEN:
+            return False
         head, separator, body = bytes(self._seen).partition(b"\r\n\r\n")
         fields = [line.partition(b":") for line in head.split(b"\r\n")[1:]]
         lengths = [value.strip() for name, _, value in fields if name.lower() == b"content-length"]

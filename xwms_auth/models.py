@@ -6,7 +6,8 @@ Must not: know where the data came from or what it is used for.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar, Literal, NamedTuple, Self
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Literal, NamedTuple, Self, cast
 
 MAX_SUB = 255
 """Longest `sub` in characters: OpenID Connect Core 5.1 sets this bound, and a database column needs one."""
@@ -68,7 +69,7 @@ class User:
 
         Claims other than `sub` are decoration: one of the wrong type is left out and does not stop the login.
         """
-        person = {name: _text(data.get(name)) for name in OPTIONAL_CLAIMS}
+        person = {name: plain_text(data.get(name)) for name in OPTIONAL_CLAIMS}
         # Strictly `true`: the string "false" is truthy, and an unverified address taken for a verified one
         # is somebody else's account.
         verified = data.get("email_verified") is True and person["email"] is not None
@@ -119,31 +120,70 @@ class Session:
 
 
 def parse_sub(value: object) -> str:
-    """Return the canonical `sub`: 1 to 255 printable characters, or an integer as its decimal digits.
+    """Return the canonical `sub`; two spellings of one number must not be two people. Raises ValueError."""
+    return parse_id(value, "sub")
 
-    XWMS has been seen to send digits, words and numbers; two spellings of one number must not be two people,
-    and two people must not become one, so nothing is rounded, trimmed or folded. Raises ValueError.
+
+def parse_id(value: object, name: str) -> str:
+    """Return an id of XWMS's: 1 to 255 printable characters, or an integer as its decimal digits.
+
+    XWMS has been seen to send digits, words and numbers, so nothing is rounded, trimmed or folded: two must not become
+    one. `name` is the field's, for the reason. Raises ValueError.
     """
     if isinstance(value, int) and not isinstance(value, bool):
         # Zero is what a careless cast makes of a word, so it is nobody.
         # Python refuses to print an integer beyond 4300 digits; its bits are asked first (a digit is at most 4).
         if value <= 0 or value.bit_length() > MAX_SUB * 4 or len(str(value)) > MAX_SUB:
-            raise ValueError("sub is a number out of range")
+            raise ValueError(f"{name} is a number out of range")
         return str(value)
     if not isinstance(value, str):
-        raise ValueError(f"sub is {type(value).__name__}, not a string")
+        raise ValueError(f"{name} is {type(value).__name__}, not a string")
     if not 1 <= len(value) <= MAX_SUB or not value.isprintable() or not value.strip():
-        raise ValueError("sub is empty, too long or not printable")
+        raise ValueError(f"{name} is empty, too long or not printable")
     return value
 
 
-def _text(value: object) -> str | None:
-    """A claim as text, or None. Control characters and lone surrogates never leave this parser."""
-    if not isinstance(value, str) or not 1 <= len(value) <= MAX_CLAIM:
+def plain_text(value: object, *, most: int = MAX_CLAIM, lines: bool = False) -> str | None:
+    """A claim as text, or None. Control characters and lone surrogates never leave this parser.
+
+    `most` is in characters; `lines` lets line breaks and tabs through.
+    """
+    if not isinstance(value, str) or not 1 <= len(value) <= most:
         return None
-    if any(ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 or 0xD800 <= ord(char) < 0xE000 for char in value):
+    allowed = "\t\n\r" if lines else ""
+    if any(
+        (ord(char) < 0x20 and char not in allowed) or 0x7F <= ord(char) < 0xA0 or 0xD800 <= ord(char) < 0xE000
+        for char in value
+    ):
         return None
     return value
+
+
+def parse_moment(value: object) -> datetime | None:
+    """An ISO 8601 time, in UTC; one without a zone is UTC. None for anything else."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def parse_object(value: object) -> Mapping[str, Any] | None:
+    """A JSON object, or None."""
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else None
+
+
+def parse_objects(value: object, name: str, *, most: int) -> list[Mapping[str, Any]]:
+    """The JSON objects in a list of at most that many. `name` is the field's, for the reason. Raises ValueError."""
+    listed = cast("list[object]", value) if isinstance(value, list) else None
+    if listed is None or len(listed) > most:
+        raise ValueError(f"{name} is not a list, or longer than {most}")
+    found = [entry for entry in map(parse_object, listed) if entry is not None]
+    if len(found) != len(listed):
+        raise ValueError(f"{name} holds something else than objects")
+    return found
 
 
 USER_FIELDS = tuple(field.name for field in fields(User))

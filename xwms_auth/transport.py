@@ -24,7 +24,6 @@ from .config import XWMSConfig
 from .effects import ApiCall, Reply
 from .errors import APIError, BadAnswer, Timeout, Unreachable
 from .network import AsyncBackend, Backend, deadline, tls_context
-from .wire import MAX_BODY
 
 MAX_CONNECTIONS = 64
 """Open connections to XWMS at the most; further logins wait their turn within their deadline."""
@@ -87,7 +86,7 @@ def _without_frames(error: BaseException) -> BaseException:
 
 
 def _too_large(call: ApiCall) -> APIError:
-    return BadAnswer(f"{call.path}: the answer is larger than {MAX_BODY} bytes")
+    return BadAnswer(f"{call.path}: the answer is larger than {call.max_reply} bytes")
 
 
 def _reply(response: httpcore2.Response, body: bytes) -> Reply | APIError:
@@ -136,7 +135,7 @@ class HTTPTransport(_Calls):
                 body = bytearray()
                 for chunk in response.iter_stream():
                     body += chunk
-                    if len(body) > MAX_BODY:
+                    if len(body) > call.max_reply:
                         return _too_large(call)
                 return _reply(response, bytes(body))
         except _NETWORK_FAULTS as fault:
@@ -210,7 +209,7 @@ class AsyncHTTPTransport(_Calls):
                     body = bytearray()
                     async for chunk in response.aiter_stream():
                         body += chunk
-                        if len(body) > MAX_BODY:
+                        if len(body) > call.max_reply:
                             return _too_large(call)
                     return _reply(response, bytes(body))
         except _NETWORK_FAULTS as fault:

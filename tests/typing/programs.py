@@ -1,6 +1,7 @@
 """Programs as users write them. They are type-checked by mypy and pyright, never run."""
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import date, timedelta
 
 import flask
 from fastapi import FastAPI, WebSocket
@@ -13,7 +14,19 @@ from starlette.routing import Route
 
 import xwms_auth.asgi
 import xwms_auth.starlette
-from xwms_auth import AsyncXWMSClient, Identity, Secret, User, XWMSClient, XWMSConfig
+from xwms_auth import (
+    Address,
+    AsyncXWMSClient,
+    Country,
+    Identity,
+    NotApproved,
+    Secret,
+    StoredAddress,
+    User,
+    UserInfo,
+    XWMSClient,
+    XWMSConfig,
+)
 from xwms_auth.fastapi import CurrentUser, OptionalUser, XWMSAuthMiddleware
 from xwms_auth.flask import XWMSAuth, current_user, login_required
 
@@ -98,3 +111,32 @@ def sync_api() -> User:
 async def async_api() -> str | None:
     async with AsyncXWMSClient(config) as client:
         return (await client.info()).name
+
+
+def sync_resources(sub: str) -> tuple[str | None, list[str]]:
+    with XWMSClient(config) as client:
+        countries: tuple[Country, ...] = client.countries()
+        titles = [project.title for project in client.projects() if project.published_at is not None]
+        book = client.addresses(sub)
+        stored: StoredAddress = book.create(Address(street="Markt", country=countries[0].short_name))
+        book.update(stored.id, replace(stored, city="Delft"))
+        book.delete(stored.id)
+        details = stored.country_details
+        return details.name if details else stored.country, titles
+
+
+async def async_resources(sub: str) -> tuple[date | None, list[str | None]]:
+    async with AsyncXWMSClient(config) as client:
+        await client.countries()
+        await client.projects()
+        book = client.addresses(sub)
+        for stored in await book.list():
+            await book.update(stored.id, Address(phone=""))
+            await book.delete(stored.id)
+        await book.create(Address(type="home"))
+        try:
+            info: UserInfo = await client.user_info(sub, socials=False)
+        except NotApproved:
+            return None, []
+        user: User = info
+        return info.birth_date, [user.verified_email, *(profile.url for profile in info.socials)]
