@@ -24,8 +24,10 @@ from xwms_auth import XWMSConfig, XWMSError
 from xwms_auth.cli.commands import xwms_auth as command_line
 from xwms_auth.cli.loading import interface_of
 from xwms_auth.options import ENVIRONMENT
+from xwms_auth.sandbox.faults import FAULTS
 
 ROOT = Path(__file__).parents[1]
+SANDBOX = ROOT / "xwms_auth" / "sandbox"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 EVERY_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
@@ -188,3 +190,31 @@ def test_applications_in_the_documentation_log_a_person_in(where, code, make_fx,
 def test_the_documentation_shows_an_application_for_every_edge():
     shown = "\n".join(code for _, code in APPLICATIONS)
     assert [edge for edge in ("flask", "asgi", "starlette", "fastapi") if f"xwms_auth.{edge} import" not in shown] == []
+
+
+# --- the sandbox ---
+
+
+def test_every_statement_has_its_row_and_its_test():
+    told = re.findall(r"^\| (S\d+) \|.*\| `(test_\w+)` \|$", documentation("statements.md"), re.M)
+    code = text_of(ROOT / "tests" / "statements" / "test_statements.py")
+    assert [test for _, test in told] == re.findall(r"^def (test_s\d+_\w+)", code, re.M)
+    assert [number for number, _ in told] == [f"S{number}" for number in range(1, 18)]
+    assert all(test.startswith(f"test_{number.lower()}_") for number, test in told)
+
+
+def test_the_sandbox_page_lists_every_fault_and_every_refusal():
+    page = documentation("sandbox.md")
+    assert set(re.findall(r"^\| `([\w-]+)` \|", sections(page, 2)["When things go wrong"], re.M)) == set(FAULTS)
+    told = set(re.findall(r"\| \d{3} \| ([^|]+) \|", page))
+    assert refused_with(SANDBOX / "judgement.py") <= told
+
+
+def refused_with(path: Path) -> set[str]:
+    """The messages that a file's `Refused(status, message, …)` answer with."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(text_of(path))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"Refused", "refuse"}:
+            texts = [each.value for each in node.args if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+            found.update(texts[:1])
+    return found

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from tests.browser.servers import serve_elsewhere
 from tests.browser.visitor import ARGUMENTS, CALLBACK
+from xwms_auth import XWMSClient, XWMSConfig
+from xwms_auth.sandbox import SandboxServer, SandboxSettings
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -103,6 +105,77 @@ def take(
     context.close()
 
 
+DASHBOARD: Final = {
+    "clients": "/clients",
+    "client-new": "/clients/new",
+    "client": "/clients/{client}",
+    "client-delete": "/clients/{client}/delete",
+    "secrets": "/clients/{client}/secrets",
+    "redirect-uris": "/clients/{client}/redirect-uris",
+    "domains": "/clients/{client}/domains",
+    "scopes": "/clients/{client}/scopes",
+    "users": "/clients/{client}/users",
+    "log": "/clients/{client}/log",
+    "members": "/members",
+    "roles": "/roles",
+    "plan": "/plan",
+    "faults": "/faults",
+}
+
+
+def take_dashboard(
+    chromium: "Browser", folder: Path, *, width: int, height: int, colours: Literal["light", "dark"]
+) -> None:
+    """Every page of the sandbox's dashboard, with the demo account, and consent."""
+    context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=colours)
+    page = context.new_page()
+
+    def keep(name: str) -> None:
+        page.screenshot(path=folder / f"dashboard-{name}-{width}-{colours}.png", full_page=True)
+        _say_if_too_wide(page, name, width)
+
+    uri = "http://localhost:5000/xwms/validateToken"
+    settings = SandboxSettings(redirect_uris=(uri,), scopes=("userinfo", "useraddresses"), seed=True)
+    with SandboxServer(settings, port=0) as server:
+        page.goto(f"{server.url}/")
+        keep("front-page")
+        page.goto(f"{server.url}/dashboard")
+        keep("entrance")
+        page.get_by_role("link", name="Register an account").click()
+        page.get_by_label("E-mail address").fill("nobody@nowhere")
+        keep("register")
+        page.goto(f"{server.url}/dashboard")
+        page.get_by_role("button", name="Olivia Owner").click()
+        page.get_by_role("link", name="Web shop").click()
+        client = page.url.rpartition("/")[2]
+        for name, path in DASHBOARD.items():
+            page.goto(f"{server.url}/dashboard{path.format(client=client)}")
+            keep(name)
+        page.goto(f"{server.url}/dashboard/clients/{client}/domains")
+        page.get_by_role("link", name="bloom.example", exact=True).click()
+        keep("domain")
+        page.goto(f"{server.url}/dashboard/clients/{client}/redirect-uris")
+        page.get_by_role("textbox", name="Redirect URI").fill("bloom.example/callback")
+        page.get_by_role("button", name="Add").click()
+        keep("redirect-uris-invalid")
+        page.goto(f"{server.url}/dashboard/clients/{client}/secrets")
+        page.get_by_role("button", name="Regenerate").first.click()
+        keep("secret-once")
+        config = XWMSConfig(
+            client_id=settings.client_id,
+            client_secret=settings.client_secret,
+            domain=settings.domain,
+            redirect_uris=uri,
+            api_url=server.api_url,
+            session_secret="a session secret, long enough for anybody",
+        )
+        with XWMSClient(config) as api:
+            page.goto(api.sign_token(uri).url)
+        page.get_by_role("button", name="Anna de Vries").first.click()
+        keep("consent")
+    context.close()
+
+
 def _say_if_too_wide(page: "Page", name: str, width: int) -> None:
     needed = page.evaluate("document.documentElement.scrollWidth")
     if needed > width:
@@ -124,6 +197,9 @@ def main() -> None:
     ):
         chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
         take_pictures(chromium, origin, folder)
+        for width, height in WIDTHS.items():
+            take_dashboard(chromium, folder, width=width, height=height, colours="light")
+            take_dashboard(chromium, folder, width=width, height=height, colours="dark")
         chromium.close()
 
 

@@ -1,5 +1,7 @@
 """A local XWMS under test: its clock, and what an app's server and a browser say to it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -7,7 +9,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from xwms_auth.sandbox import SandboxSettings
+from xwms_auth.sandbox import SandboxSettings, clients
+from xwms_auth.sandbox.data.schema import Account, Client
 
 REDIRECT = "http://localhost:5000/xwms/validateToken"
 SECRET = "an-only-slightly-secret-secret"
@@ -44,6 +47,31 @@ class LocalXWMS:
 
     def __post_init__(self) -> None:
         self.http: FlaskClient = self.app.test_client()
+
+    @contextmanager
+    def client(self) -> Iterator[Client]:
+        """The sandbox's own client, to be changed as the dashboard would."""
+        with self.app.extensions["xwms_sandbox"].database.work() as session:
+            found = clients.find(session, "sandbox-client")
+            assert found is not None
+            yield found
+
+    def another_client(self) -> tuple[str, str]:
+        """A second client of the same account, for other.example: its client ID and its secret."""
+        with self.app.extensions["xwms_sandbox"].database.work() as session:
+            first = clients.find(session, "sandbox-client")
+            assert first is not None
+            account = session.get(Account, first.account_id)
+            assert account is not None
+            made, secret = clients.create(
+                session,
+                account,
+                name="Other",
+                root_domain="other.example",
+                redirect_uri="https://other.example/callback",
+                now=self.clock.now,
+            )
+            return made.client_id, secret
 
     def call(self, name: str, body: object, **headers: str | None) -> TestResponse:
         changed = {key.replace("_", "-"): value for key, value in headers.items()}

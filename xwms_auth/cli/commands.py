@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
 
 import click
@@ -35,6 +36,28 @@ _callback_token = click.option(
 )
 _auto_login = click.option(
     "--auto-login", metavar="SUB", help="Approve every login at once as this person, without the sign-in page."
+)
+_db = click.option(
+    "--db",
+    "database",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Keep accounts, clients and people in this file. Without it they are forgotten at the end.",
+)
+_seed = click.option("--seed", is_flag=True, help="Add a demo account: a team, clients, users.")
+_scopes = click.option(
+    "--scope",
+    "scopes",
+    type=click.Choice(["userinfo", "useraddresses"]),
+    multiple=True,
+    help="What the client may ask people for besides the login; may be repeated.",
+)
+_faults = click.option(
+    "--fault",
+    "faults",
+    metavar="NAME[:ENDPOINT[:TIMES]]",
+    multiple=True,
+    help="Let calls go wrong, as in 500:sign-token, slow=10 or html:*:1; may be repeated.",
 )
 
 
@@ -69,6 +92,10 @@ def secret() -> None:
 )
 @_callback_token
 @_auto_login
+@_scopes
+@_db
+@_seed
+@_faults
 def sandbox(
     *,
     host: str,
@@ -79,6 +106,10 @@ def sandbox(
     redirect_uris: tuple[str, ...],
     callback_token: Literal["same", "fresh"],
     auto_login: str | None,
+    scopes: tuple[str, ...],
+    database: Path | None,
+    seed: bool,
+    faults: tuple[str, ...],
 ) -> None:
     """Run the local XWMS alone, and print the variables that point an app at it."""
     with needs_extra("sandbox"):
@@ -92,13 +123,18 @@ def sandbox(
                 redirect_uris=redirect_uris,
                 callback_token=callback_token,
                 auto_login=auto_login,
+                scopes=scopes,
+                database=database,
+                seed=seed,
+                faults=faults,
             )
-        except ValueError as faults:
-            raise click.ClickException(str(faults)) from None
+        except ValueError as wrong:
+            raise click.ClickException(str(wrong)) from None
         with _listening(
             SandboxServer(settings, host=host, port=port), where=f"{host} port {port}", option="--port"
         ) as server:
             click.echo(export_lines(_variables(settings, server)))
+            click.echo(f"# Dashboard: {server.url}/dashboard")
             click.echo(f"# The sandbox listens on {server.url} (Ctrl-C ends it)")
             _wait_for_ctrl_c()
 
@@ -111,6 +147,10 @@ def sandbox(
 )
 @_callback_token
 @_auto_login
+@_scopes
+@_db
+@_seed
+@_faults
 @click.option("--check", is_flag=True, help="Log in once over HTTP, print who it is, and end with 0 or 1.")
 def dev(
     *,
@@ -119,6 +159,10 @@ def dev(
     sandbox_port: int | None,
     callback_token: Literal["same", "fresh"],
     auto_login: str | None,
+    scopes: tuple[str, ...],
+    database: Path | None,
+    seed: bool,
+    faults: tuple[str, ...],
     check: bool,
 ) -> None:
     """Run a Flask or ASGI app beside a local XWMS, with every variable set for it.
@@ -138,9 +182,13 @@ def dev(
                 redirect_uris=(f"{app_url}{_CALLBACK_PATH}",),
                 callback_token=callback_token,
                 auto_login=PEOPLE[0].sub if check and auto_login is None else auto_login,
+                scopes=scopes,
+                database=database,
+                seed=seed,
+                faults=faults,
             )
-        except ValueError as faults:
-            raise click.ClickException(str(faults)) from None
+        except ValueError as wrong:
+            raise click.ClickException(str(wrong)) from None
         with (
             _listening(
                 SandboxServer(settings, port=xwms_port), where=f"port {xwms_port}", option="--sandbox-port"
@@ -155,7 +203,7 @@ def dev(
                     person = log_in(app_url, callback_url=settings.redirect_uris[0])
                     click.echo(f"Signed in: {person.name} (sub {person.sub})")
                     return
-                click.echo(f"Open {app_url}/ (XWMS is {server.url}; Ctrl-C ends both)")
+                click.echo(f"Open {app_url}/ (XWMS's dashboard is {server.url}/dashboard; Ctrl-C ends both)")
                 wait_until_ended(process)
             except (AppFailed, CheckFailed) as fault:
                 raise click.ClickException(str(fault)) from None
@@ -171,8 +219,12 @@ def _until_told_to_end() -> Generator[None]:
 
 @contextmanager
 def _listening(server: "SandboxServer", *, where: str, option: str) -> Generator["SandboxServer"]:
+    from xwms_auth.sandbox.data import DatabaseUnusable  # noqa: PLC0415  an extra
+
     try:
         server.start()
+    except DatabaseUnusable as fault:
+        raise click.ClickException(f"{fault} Choose another file with --db.") from None
     except OSError as fault:
         raise click.ClickException(
             f"cannot listen on {where} ({fault.strerror}): choose another one with {option}"

@@ -40,10 +40,16 @@ def success(message: str, data: Mapping[str, object]) -> Response:
     return jsonify(status="success", message=message, data=data)
 
 
-def page(template: str, *, status: int = 200, form_target: str = "", **context: object) -> Response:
-    """An HTML page. `form_target` is the CSP source, beside our own, to which a form may lead after its redirect."""
+def page(
+    template: str, *, status: int = 200, form_target: str = "", scripts: bool = False, **context: object
+) -> Response:
+    """An HTML page. `form_target` is the CSP source, beside our own, to which a form may lead after its redirect.
+
+    `scripts`: our own files may run; every page works without them.
+    """
     response = Response(render_template(f"sandbox/{template}", **context), status, mimetype="text/html")
-    response.headers["Content-Security-Policy"] = f"{_PAGE_POLICY}'self' {form_target}".rstrip()
+    policy = f"{_PAGE_POLICY}'self' {form_target}".rstrip()
+    response.headers["Content-Security-Policy"] = f"{policy}; script-src 'self'" if scripts else policy
     return response
 
 

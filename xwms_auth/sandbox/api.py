@@ -1,32 +1,50 @@
-"""The API of a local XWMS: `info`, `sign-token` and `sign-token-verify`, as XWMS documents them.
+"""The API of a local XWMS: every call that XWMS documents, in its envelope.
 
-Judges requests and speaks the envelope; keeps nothing itself, and shows no pages.
+Reads requests and answers them; who may call is judged in `judgement.py`, and what is known is kept elsewhere.
+
+Knows: the paths, the fields of each body, and the fields of each answer.
+Must not: decide who may call, or answer anything but JSON.
 """
 
 import json
-import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, cast
+from typing import cast
 
 from flask import Blueprint, Response, request
+from sqlalchemy.orm import Session
+from werkzeug.exceptions import HTTPException
 
+from xwms_auth.sandbox import address_book, api_log, clients, directory, sign_ins
 from xwms_auth.sandbox.answers import API_PREFIX, Refusal, success
-from xwms_auth.sandbox.store import Client, MemoryStore, SignIn, sha256_of
-
-# An unknown client id is compared too, so that its answer takes as long as that of a known one.
-_NOBODY: Final = Client(
-    client_id="", secret_sha256=sha256_of(secrets.token_urlsafe(32)), domain="", redirect_uris=frozenset()
+from xwms_auth.sandbox.countries import countries
+from xwms_auth.sandbox.data import Database
+from xwms_auth.sandbox.data.schema import Person
+from xwms_auth.sandbox.faults import FAULTS
+from xwms_auth.sandbox.judgement import (
+    Caller,
+    Credentials,
+    Purpose,
+    Refused,
+    check_redirect_url,
+    has_scope,
+    judge,
+    require_scope,
+    user,
 )
-_ENDPOINTS: Final = ("info", "sign-token", "sign-token-verify")
+from xwms_auth.sandbox.problems import Invalid, Missing
+from xwms_auth.sandbox.spoiled import fault_of_request
+
+_Call = Callable[[Session, Caller, dict[str, object]], Response]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
-    """The three calls. `public_url` is the sandbox's own address without a last slash; `token_lifetime` in seconds."""
+    """The calls. `public_url` is the sandbox's own address without a last slash; `token_lifetime` in seconds."""
 
-    store: MemoryStore
+    database: Database
     clock: Callable[[], float]
     public_url: str
     token_lifetime: float
@@ -35,13 +53,71 @@ class Api:
         """The routes below /api/."""
         api = Blueprint("api", __name__, url_prefix=API_PREFIX)
         api.add_url_rule("/info", view_func=self.info, methods=["GET"])
-        api.add_url_rule("/sign-token", view_func=self.sign_token, methods=["POST"])
-        api.add_url_rule("/sign-token-verify", view_func=self.sign_token_verify, methods=["POST"])
+        api.add_url_rule("/global/projects", view_func=self.projects, methods=["GET"])
+        for endpoint, (purpose, call) in self._secured().items():
+            view = self._judged(endpoint, purpose, call)
+            api.add_url_rule(f"/{endpoint}", endpoint=call.__name__, view_func=view, methods=["POST"])
+        api.after_request(self._note_call_that_was_not_made)
         return api
+
+    def _secured(self) -> Mapping[str, tuple[Purpose, _Call]]:
+        return {
+            "sign-token": ("login", self.sign_token),
+            "sign-token-verify": ("login", self.sign_token_verify),
+            "global/countries": ("api", self.countries),
+            "get/user/info": ("api", self.user_info),
+            "get/user/address": ("api", self.list_addresses),
+            "user/address": ("api", self.user_address),
+        }
+
+    def _judged(self, endpoint: str, purpose: Purpose, call: _Call) -> Callable[[], Response]:
+        """The view of a secured call: judged first, written down whatever comes of it, undone if it fails."""
+
+        def view() -> Response:
+            now, said = self.clock(), _credentials()
+            with suppress(HTTPException):  # it counts below, after the credentials
+                request.get_data()  # here, because a slow sender would keep everybody else waiting there
+            answer: Response | None = None
+            refusal: HTTPException | None = None
+            status, reason = 200, ""
+            with self.database.work() as session:
+                try:
+                    with session.begin_nested():
+                        caller = judge(session, said, purpose=purpose, now=now)
+                        answer = call(session, caller, _json_object())
+                except Refused as fault:
+                    refusal, reason = Refusal(fault.status, fault.message), fault.reason
+                except Invalid as fault:
+                    refusal = Refusal(422, str(fault))
+                    # The fields' names and not the sentence, which may quote the body.
+                    reason = f"The body cannot be used: see {', '.join(fault.problems)}."
+                except Missing:
+                    refusal = Refusal(404, "The address is not known.")
+                except HTTPException as fault:
+                    refusal = fault
+                if refusal is not None:
+                    status, reason = refusal.code or 500, reason or str(refusal.description)
+                _note(session, said, endpoint=endpoint, at=now, status=status, reason=_with_fault(reason))
+            if refusal is not None:
+                raise refusal
+            return cast("Response", answer)
+
+        return view
+
+    def _note_call_that_was_not_made(self, answer: Response) -> Response:
+        """Write down a secured call that a fault answered in its stead; all others write themselves down."""
+        fault, rule = fault_of_request(), str(request.url_rule)
+        endpoint = rule.removeprefix(f"{API_PREFIX}/")
+        if fault is not None and not fault.performed and endpoint in self._secured():
+            reason = f"The call was not made, because the fault “{fault.name}” struck: {FAULTS[fault.name]}"
+            with self.database.work() as session:
+                now = self.clock()
+                _note(session, _credentials(), endpoint=endpoint, at=now, status=answer.status_code, reason=reason)
+        return answer
 
     def info(self) -> Response:
         """Who answers here; open to everybody."""
-        endpoints = {name: f"{self.public_url}{API_PREFIX}/{name}" for name in _ENDPOINTS}
+        paths = ("info", "global/projects", *self._secured())
         return success(
             "Welcome to the local XWMS.",
             {
@@ -54,25 +130,41 @@ class Api:
                     "time": _iso(self.clock()),
                 },
                 "client": {"ip": request.remote_addr, "user_agent": request.headers.get("User-Agent")},
-                "api": {"documentation": "https://xwms.nl/", "endpoints": endpoints},
+                "api": {
+                    "documentation": "https://xwms.nl/",
+                    "endpoints": {path: f"{self.public_url}{API_PREFIX}/{path}" for path in paths},
+                },
             },
         )
 
-    def sign_token(self) -> Response:
+    def projects(self) -> Response:
+        """What else XWMS offers; open to everybody. The sandbox has one project, itself."""
+        project = {
+            "id": 1,
+            "title": "Local XWMS",
+            "description": "This sandbox.",
+            "image": f"{self.public_url}/static/person.png",
+            "link": f"{self.public_url}/",
+            "is_new": False,
+            "direct_redirect": False,
+            "published_at": "2026-01-01T00:00:00+00:00",
+            "categories": [{"id": 1, "name": "Development"}],
+        }
+        return success("The projects.", {"projects": [project]})
+
+    def sign_token(self, session: Session, caller: Caller, body: dict[str, object]) -> Response:
         """Begin a login: a token, and the address of the page where the person says who they are."""
-        client = self._calling_client()
-        redirect_url = _required_text(_json_object(), "redirect_url")
-        if redirect_url not in client.redirect_uris:
-            raise Refusal(422, "The redirect URL is not registered for this client.")
+        redirect_url = _required_text(body, "redirect_url")
+        check_redirect_url(caller, redirect_url)
         now = self.clock()
         expires_at = now + self.token_lifetime
-        token = secrets.token_urlsafe(32)
-        sign_in = SignIn(client_id=client.client_id, redirect_url=redirect_url, expires_at=expires_at)
-        self.store.begin(token, sign_in, now=now)
+        token = sign_ins.begin(
+            session, caller.client, caller.domain, redirect_url=redirect_url, expires_at=expires_at, now=now
+        )
         return success(
             "The sign token was created.",
             {
-                "client_id": client.client_id,
+                "client_id": caller.client.client_id,
                 "token": token,
                 "email": None,
                 "expires_at": _iso(expires_at),
@@ -80,34 +172,107 @@ class Api:
             },
         )
 
-    def sign_token_verify(self) -> Response:
+    def sign_token_verify(self, session: Session, caller: Caller, body: dict[str, object]) -> Response:
         """Say once whom a token stands for; `redirect_url`, which XWMS's SDKs send along, is accepted and not used."""
-        client = self._calling_client()
-        body = _json_object()
         token = _required_text(body, "token")
-        if body.get("redirect_url") is not None:
-            _required_text(body, "redirect_url")
-        person = self.store.redeem(token, client_id=client.client_id, now=self.clock())
-        if person is None:
-            raise Refusal(401, "The token is invalid, expired or already used.")
-        return success("The token was verified.", person.claims(picture=f"{self.public_url}/static/person.png"))
+        _no_other_redirect_url(body)
+        found = sign_ins.redeem(session, token, caller.client, now=self.clock())
+        if isinstance(found, str) or found.person is None:
+            raise Refused(401, "The token is invalid, expired or already used.", f"Refused: {found}.")
+        return success("The token was verified.", directory.claims(found.person, picture=self._picture))
 
-    def _calling_client(self) -> Client:
-        client = self.store.client(request.headers.get("X-Client-Id", "")) or _NOBODY
-        if not client.has_secret(request.headers.get("X-Client-Secret", "")):
-            raise Refusal(401, "Invalid client credentials.")
-        if not client.enabled:
-            raise Refusal(403, "The client is disabled.")
-        if request.headers.get("X-Client-Domain") != client.domain:
-            raise Refusal(403, "The domain is not allowed for this client.")
-        return client
+    def countries(self, _session: Session, _caller: Caller, body: dict[str, object]) -> Response:
+        """Every country."""
+        _no_other_redirect_url(body)
+        return success("The countries.", {"countries": [country.row() for country in countries()]})
+
+    def user_info(self, session: Session, caller: Caller, body: dict[str, object]) -> Response:
+        """What is known about a person now; without the scope `userinfo` the extra fields are null."""
+        person = user(session, caller, _sub(body))
+        wide = has_scope(session, caller, person, "userinfo")
+        names = ("birth_date", "gender", "second_email", "country", "socials")
+        extra: dict[str, object] = {name: getattr(person, name) if wide else None for name in names}
+        if body.get("socials") is not True:
+            del extra["socials"]
+        elif not wide:
+            extra["socials"] = []
+        return success("The user.", {"user": directory.claims(person, picture=self._picture) | extra})
+
+    def list_addresses(self, session: Session, caller: Caller, body: dict[str, object]) -> Response:
+        """The person's addresses; needs the scope `useraddresses`."""
+        return self._addresses(session, _with_addresses(session, caller, body))
+
+    def user_address(self, session: Session, caller: Caller, body: dict[str, object]) -> Response:
+        """List, create, update or delete addresses; needs the scope `useraddresses`."""
+        person = _with_addresses(session, caller, body)
+        match _required_text(body, "action"):
+            case "list":
+                return self._addresses(session, person)
+            case "create":
+                address = address_book.add(session, person, _address(body))
+                return success("The address was created.", {"address": address_book.row(address)})
+            case "update":
+                address = address_book.address_of(session, person, _address_id(body))
+                address_book.change(address, _address(body))
+                return success("The address was updated.", {"address": address_book.row(address)})
+            case "delete":
+                address = address_book.address_of(session, person, _address_id(body))
+                session.delete(address)
+                return success("The address was deleted.", {"address": address_book.row(address)})
+            case _:
+                raise Refusal(422, "The action must be list, create, update or delete.")
+
+    def _addresses(self, session: Session, person: Person) -> Response:
+        rows = [address_book.row(address) for address in address_book.addresses_of(session, person)]
+        return success("The addresses.", {"addresses": rows})
+
+    @property
+    def _picture(self) -> str:
+        return f"{self.public_url}/static/person.png"
+
+
+def _with_addresses(session: Session, caller: Caller, body: dict[str, object]) -> Person:
+    person = user(session, caller, _sub(body))
+    require_scope(session, caller, person, "useraddresses")
+    return person
+
+
+def _note(session: Session, said: Credentials, *, endpoint: str, at: float, status: int, reason: str) -> None:
+    api_log.note(
+        session,
+        at=at,
+        client=clients.find(session, said.client_id),
+        method=request.method,
+        endpoint=endpoint,
+        domain=said.domain or None,
+        ip=said.ip,
+        status=status,
+        reason=reason,
+    )
+
+
+def _with_fault(reason: str) -> str:
+    """The reason, and what a fault will do to this answer before it is sent."""
+    fault = fault_of_request()
+    if fault is None:
+        return reason
+    return f"{reason or 'The call was carried out.'} Then the fault “{fault.name}” struck: {FAULTS[fault.name]}"
+
+
+def _credentials() -> Credentials:
+    return Credentials(
+        client_id=request.headers.get("X-Client-Id", ""),
+        client_secret=request.headers.get("X-Client-Secret", ""),
+        domain=request.headers.get("X-Client-Domain", ""),
+        ip=request.remote_addr,
+    )
 
 
 def _json_object() -> dict[str, object]:
     if not request.is_json:
         raise Refusal(415, "The Content-Type must be application/json.")
     try:
-        body: object = json.loads(request.get_data(cache=False))
+        body: object = json.loads(request.get_data())
     except (ValueError, RecursionError):
         raise Refusal(400, "The request body is not JSON.") from None
     if not isinstance(body, dict):
@@ -121,6 +286,39 @@ def _required_text(body: dict[str, object], field: str) -> str:
         raise Refusal(422, f"The {field} field is required.")
     if not isinstance(value, str):
         raise Refusal(422, f"The {field} field must be a string.")
+    return value
+
+
+def _no_other_redirect_url(body: dict[str, object]) -> None:
+    if body.get("redirect_url") is not None:
+        _required_text(body, "redirect_url")
+
+
+def _sub(body: dict[str, object]) -> str:
+    """The sub, a string or a whole number, which is never rounded; 0 and null, a careless cast's words, are nobody."""
+    value = body.get("sub")
+    if value is None or value == "" or value is False or value == 0:
+        raise Refusal(422, "The sub field is required.")
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return str(value)
+    if not isinstance(value, str):
+        raise Refusal(422, "The sub field must be a string or a whole number.")
+    return value
+
+
+def _address(body: dict[str, object]) -> dict[str, object]:
+    address = body.get("address")
+    if not isinstance(address, dict):
+        raise Refusal(422, "The address field must be an object.")
+    return cast("dict[str, object]", address)
+
+
+def _address_id(body: dict[str, object]) -> int:
+    value = body.get("address_id")
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 18:
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 10**18:
+        raise Refusal(422, "The address_id field is required." if value is None else "The address_id is not an id.")
     return value
 
 

@@ -1,27 +1,43 @@
-"""The Flask app of a local XWMS: puts settings, store, API and pages together, and guards the door.
+"""The Flask app of a local XWMS: puts settings, database, API, pages and dashboard together, and guards the door.
 
-Keeps no reference to the settings: of the client's secret only its digest goes on living here.
+Knows: which parts there are, and whom to let in.
+Must not: keep a reference to the settings: of the client's secret only its digest goes on living here.
 """
 
 import logging
+import secrets
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from xwms_auth.sandbox.addresses import host_name, is_loopback, parse_http_url
 from xwms_auth.sandbox.answers import Refusal, add_headers, on_error
 from xwms_auth.sandbox.api import Api
+from xwms_auth.sandbox.dashboard import DASHBOARD_PREFIX, Desk, dashboard
+from xwms_auth.sandbox.data import Database
+from xwms_auth.sandbox.demo import seed_demo
+from xwms_auth.sandbox.faults import Faults, parse_fault
+from xwms_auth.sandbox.founding import found
 from xwms_auth.sandbox.pages import Pages
-from xwms_auth.sandbox.people import person_with
 from xwms_auth.sandbox.settings import SandboxSettings
-from xwms_auth.sandbox.store import Client, MemoryStore, sha256_of
+from xwms_auth.sandbox.spoiled import install_faults
+from xwms_auth.sandbox.urls import host_name, is_loopback, parse_http_url
 
 MAX_BODY: Final = 64 * 1024  # bytes; the largest honest request is a few hundred
 
 _log = logging.getLogger("xwms_auth.sandbox")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inside:
+    """What is behind the HTTP of a local XWMS: for tests, and for whoever starts it."""
+
+    database: Database
+    faults: Faults
 
 
 def create_app(
@@ -31,44 +47,52 @@ def create_app(
     public_url: str = "http://127.0.0.1:8800",
     any_host: bool = False,
 ) -> Flask:
-    """A local XWMS as a WSGI app; its store is `app.extensions["xwms_sandbox"]`.
+    """A local XWMS as a WSGI app; what is behind it is `app.extensions["xwms_sandbox"]`, an `Inside`.
 
     clock: seconds since the epoch.
     public_url: the address browsers use; sign-in URLs are built from it and never from a request.
     any_host: answer whatever Host a request names; for a server that is meant to be reached from other machines.
-    Raises ValueError for a `public_url` that is not an absolute http(s) URL.
+    Raises ValueError for a `public_url` that is not an absolute http(s) URL, and `DatabaseUnusable`.
     """
     public_url = public_url.rstrip("/")
     own_host = host_name(parse_http_url(public_url).netloc)
 
-    store = MemoryStore()
-    store.put_client(
-        Client(
-            client_id=settings.client_id,
-            secret_sha256=sha256_of(settings.client_secret),
-            domain=settings.domain,
-            redirect_uris=frozenset(settings.redirect_uris),
-        )
+    database = Database(settings.database)
+    with database.work() as session:
+        found(session, settings, now=clock())
+        if settings.seed:
+            seed_demo(session, now=clock())
+    inside = Inside(database=database, faults=Faults())
+    for fault in settings.faults:
+        inside.faults.add(parse_fault(fault))
+    api = Api(
+        database=database, clock=clock, public_url=public_url, token_lifetime=settings.token_lifetime.total_seconds()
     )
-    api = Api(store=store, clock=clock, public_url=public_url, token_lifetime=settings.token_lifetime.total_seconds())
     pages = Pages(
-        store=store,
+        database=database,
         clock=clock,
         public_url=public_url,
         callback_token=settings.callback_token,
-        auto_login=None if settings.auto_login is None else person_with(settings.auto_login),
+        auto_login=settings.auto_login,
+        remembers=settings.database is not None,
     )
+    desk = Desk(database=database, clock=clock, public_url=public_url, faults=inside.faults)
 
     app = Flask(__name__)
-    app.extensions["xwms_sandbox"] = store
+    # Only the dashboard has a cookie. Cookies ignore ports: the name keeps two sandboxes on one machine apart.
+    app.secret_key = secrets.token_bytes(32)
+    app.config["SESSION_COOKIE_NAME"] = f"xwms_dashboard_{urlsplit(public_url).port or 'public'}"
+    app.config["SESSION_COOKIE_PATH"] = DASHBOARD_PREFIX
+    app.config["SESSION_COOKIE_SAMESITE"] = "Lax"
+    app.config["SESSION_COOKIE_SECURE"] = urlsplit(public_url).scheme == "https"
+    app.extensions["xwms_sandbox"] = inside
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # XWMS documents no OPTIONS, and this app allows no other origin
     app.url_map.merge_slashes = False  # Werkzeug would answer with a redirect that it builds from Host
     app.register_blueprint(api.blueprint())
     app.register_blueprint(pages.blueprint())
+    app.register_blueprint(dashboard(desk))
     app.register_error_handler(HTTPException, on_error)
-    app.after_request(add_headers)
-    app.after_request(_log_without_token)
 
     def refuse_foreign_hosts() -> None:
         # DNS rebinding: a page of evil.example points its own name at 127.0.0.1 and is then, to the browser, of the
@@ -78,6 +102,9 @@ def create_app(
             raise Refusal(421, "This local XWMS answers on its own address only.")
 
     app.before_request(refuse_foreign_hosts)
+    install_faults(app, inside.faults)
+    app.after_request(add_headers)
+    app.after_request(_log_without_token)
     return app
 
 

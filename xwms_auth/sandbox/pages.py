@@ -1,35 +1,41 @@
-"""The pages of a local XWMS: the sign-in page, where a developer chooses who to be, and the front page.
+"""The pages that people see: the sign-in page, where a developer chooses who to be, consent, and the front page.
 
-Shows and approves sign-ins; issues no sign-in itself, and shows nothing secret.
+Knows: how a sign-in goes on: choose, agree, back to the app.
+Must not: issue a sign-in itself, or show anything secret.
 """
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from flask import Blueprint, Response, request
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
-from xwms_auth.sandbox.addresses import csp_source, origin_of, with_token
+from xwms_auth.sandbox import approvals, directory, people, sign_ins
 from xwms_auth.sandbox.answers import API_PREFIX, Refusal, page, see_other
-from xwms_auth.sandbox.people import PEOPLE, Person, find_person, parse_somebody_else
-from xwms_auth.sandbox.store import Client, MemoryStore, SignIn
+from xwms_auth.sandbox.data import Database
+from xwms_auth.sandbox.data.schema import Client, Person, SignIn
+from xwms_auth.sandbox.urls import csp_source, origin_of, with_token
 
 _START_AGAIN: Final = "Go back to the app and start again there."
+_MOST_CLIENTS: Final = 20  # on the front page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pages:
-    """The pages. `auto_login` is who everybody is at once, without a click; None asks."""
+    """The pages. `auto_login` is the sub of who everybody is at once, without a click; None asks."""
 
-    store: MemoryStore
+    database: Database
     clock: Callable[[], float]
     public_url: str
     callback_token: Literal["same", "fresh"]
-    auto_login: Person | None
+    auto_login: str | None
+    remembers: bool
 
     def blueprint(self) -> Blueprint:
-        """The routes outside /api/."""
+        """The routes outside /api/ and /dashboard/."""
         pages = Blueprint("pages", __name__)
         pages.add_url_rule("/", view_func=self.home, methods=["GET"])
         pages.add_url_rule("/sign-in/<token>", view_func=self.sign_in, methods=["GET"])
@@ -38,69 +44,104 @@ class Pages:
 
     def home(self) -> Response:
         """What this server is, and which clients it knows."""
-        return page("home.html", api_url=f"{self.public_url}{API_PREFIX}/", clients=self.store.clients())
+        with self.database.work() as session:
+            known = session.scalars(select(Client).order_by(Client.id).limit(_MOST_CLIENTS + 1)).all()
+            return page(
+                "home.html",
+                api_url=f"{self.public_url}{API_PREFIX}/",
+                clients=known[:_MOST_CLIENTS],
+                more=len(known) > _MOST_CLIENTS,
+                remembers=self.remembers,
+            )
 
     def sign_in(self, token: str) -> Response:
         """Ask who is signing in."""
-        client, sign_in = self._open(token)
-        # HEAD only looks: link checkers must not sign anybody in.
-        if self.auto_login is not None and request.method == "GET":
-            return self._approve(token, sign_in, self.auto_login)
-        return _ask(client, sign_in)
+        with self.database.work() as session:
+            sign_in = self._open(session, token)
+            # HEAD only looks: link checkers must not sign anybody in.
+            if self.auto_login is not None and request.method == "GET":
+                return self._approve(session, token, sign_in, directory.find_or_add(session, self.auto_login))
+            return _ask(session, sign_in)
 
     def choose(self, token: str) -> Response:
-        """Sign in as the chosen or typed person.
+        """Sign in as the chosen or typed person, who may have to agree to the client's scopes first.
 
         The token in the path is unguessable, so another site cannot aim a form at this page; Fetch Metadata
         refuses one that learned it. `same-site` is foreign too: every port of localhost is the same site.
         """
         if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
             raise Refusal(403, "This form can be sent from the sign-in page only.")
-        client, sign_in = self._open(token)
-        try:
-            person = _chosen(request.form)
-        except ValueError as fault:
-            return _ask(client, sign_in, fault=str(fault), typed=request.form)
-        return self._approve(token, sign_in, person)
+        with self.database.work() as session:
+            sign_in = self._open(session, token)
+            try:
+                person = _chosen(session, request.form)
+            except ValueError as fault:
+                return _ask(session, sign_in, fault=str(fault), typed=request.form)
+            asked = approvals.to_ask(session, sign_in.client, person)
+            # The scopes that were on the page: one that was enabled meanwhile has not been agreed to.
+            if asked and not set(asked) <= set(request.form.getlist("scope")):
+                return _ask_consent(sign_in, person, asked)
+            return self._approve(session, token, sign_in, person)
 
-    def _open(self, token: str) -> tuple[Client, SignIn]:
-        sign_in = self.store.sign_in(token)
-        client = self.store.client(sign_in.client_id) if sign_in else None
-        if sign_in is None or client is None:
+    def _open(self, session: Session, token: str) -> SignIn:
+        sign_in = sign_ins.find(session, token)
+        if sign_in is None:
             raise Refusal(404, f"No sign-in is known at this address. {_START_AGAIN}")
-        if sign_in.approved:
+        if sign_in.person_id is not None:
             raise Refusal(410, f"Somebody has already signed in here, and a sign-in page works once. {_START_AGAIN}")
         if sign_in.expires_at <= self.clock():
             raise Refusal(410, f"This sign-in page was open for too long. {_START_AGAIN}")
-        if not client.enabled or sign_in.redirect_url not in client.redirect_uris:
+        client, domain = sign_in.client, sign_in.domain
+        registered = any(known.active and known.uri == sign_in.redirect_url for known in client.redirect_uris)
+        if not (client.enabled and domain.active and domain.allow_login and registered):
             raise Refusal(403, "The app that asks may not sign people in any more.")
-        return client, sign_in
+        return sign_in
 
-    def _approve(self, token: str, sign_in: SignIn, person: Person) -> Response:
+    def _approve(self, session: Session, token: str, sign_in: SignIn, person: Person) -> Response:
+        now = self.clock()
         callback_token = token if self.callback_token == "same" else secrets.token_urlsafe(32)
-        if not self.store.approve(token, person, callback_token=callback_token, now=self.clock()):
-            raise Refusal(410, f"Somebody was quicker, or time ran out. {_START_AGAIN}")
+        if not sign_ins.approve(sign_in, person, callback_token=callback_token, now=now):
+            raise Refusal(410, f"Time ran out. {_START_AGAIN}")
+        approvals.approve(session, sign_in.client, person, now=now)
         return see_other(with_token(sign_in.redirect_url, callback_token))
 
 
-def _chosen(form: Mapping[str, str]) -> Person:
+def _chosen(session: Session, form: Mapping[str, str]) -> Person:
     sub = form.get("person")
     if sub is None:
-        return parse_somebody_else(form)
-    person = find_person(sub)
+        return directory.put(session, people.parse_somebody_else(form))
+    person = directory.find(session, sub)
     if person is None:
         raise ValueError("That person is not on the list.")
     return person
 
 
-def _ask(client: Client, sign_in: SignIn, *, fault: str = "", typed: Mapping[str, str] | None = None) -> Response:
+def _ask(session: Session, sign_in: SignIn, *, fault: str = "", typed: Mapping[str, str] | None = None) -> Response:
     return page(
         "sign_in.html",
         status=422 if fault else 200,
         form_target=csp_source(sign_in.redirect_url),
-        domain=client.domain,
-        people=PEOPLE,
-        cancel_url=f"{origin_of(sign_in.redirect_url)}/",
+        domain=sign_in.domain.root_domain,
+        people=directory.listed(session),
+        initials=directory.initials,
+        cancel_url=_cancel_url(sign_in),
         fault=fault,
         typed=typed or {},
     )
+
+
+def _ask_consent(sign_in: SignIn, person: Person, asked: Sequence[str]) -> Response:
+    return page(
+        "consent.html",
+        form_target=csp_source(sign_in.redirect_url),
+        domain=sign_in.domain.root_domain,
+        client_name=sign_in.client.name,
+        person=person,
+        asked={scope: approvals.SCOPES[scope] for scope in asked},
+        cancel_url=_cancel_url(sign_in),
+    )
+
+
+def _cancel_url(sign_in: SignIn) -> str:
+    """Where a person goes who changes their mind: the domain's fallback URI, else the front page of the app."""
+    return sign_in.domain.fallback_uri or f"{origin_of(sign_in.redirect_url)}/"

@@ -14,7 +14,10 @@ EMAIL_MAX: Final = 254  # RFC 5321
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """Somebody who can sign in. `sub` is the identity; the rest may change and may be shared."""
+    """Somebody who can sign in. `sub` is the identity; the rest may change and may be shared.
+
+    birth_date is ISO 8601, country ISO 3166-1 alpha-2; socials are platform, username and URL.
+    """
 
     sub: str
     name: str
@@ -23,24 +26,11 @@ class Person:
     email: str | None
     email_verified: bool
     note: str = ""
-
-    @property
-    def initials(self) -> str:
-        """One or two capital letters for a picture-less list."""
-        words = [word for word in self.name.split() if word[0].isalnum()] or ["?"]
-        return "".join(word[0] for word in dict.fromkeys((words[0], words[-1]))).upper()
-
-    def claims(self, *, picture: str) -> dict[str, str | bool | None]:
-        """The `data` of `sign-token-verify`; `picture` is an absolute URL."""
-        return {
-            "sub": self.sub,
-            "name": self.name,
-            "given_name": self.given_name,
-            "family_name": self.family_name,
-            "email": self.email,
-            "email_verified": self.email_verified,
-            "picture": picture,
-        }
+    birth_date: str | None = None
+    gender: str | None = None
+    second_email: str | None = None
+    country: str | None = None
+    socials: tuple[tuple[str, str, str], ...] = ()
 
 
 PEOPLE: Final[tuple[Person, ...]] = (
@@ -51,6 +41,11 @@ PEOPLE: Final[tuple[Person, ...]] = (
         family_name="de Vries",
         email="anna@example.com",
         email_verified=True,
+        birth_date="1990-04-27",
+        gender="female",
+        second_email="anna.de.vries@example.org",
+        country="NL",
+        socials=(("github", "annadv", "https://github.example/annadv"),),
     ),
     Person(
         sub="xwms-user-1234",
@@ -125,12 +120,9 @@ def is_sub(value: str) -> bool:
 
 def person_with(sub: str) -> Person:
     """The ready-made person with this sub, otherwise a person about whom only the sub is known."""
-    return find_person(sub) or named_person(sub=sub, name=sub, email=None, email_verified=False)
-
-
-def find_person(sub: str) -> Person | None:
-    """The ready-made person with this sub, or None."""
-    return next((person for person in PEOPLE if person.sub == sub), None)
+    return next((known for known in PEOPLE if known.sub == sub), None) or named_person(
+        sub=sub, name=sub, email=None, email_verified=False
+    )
 
 
 def named_person(*, sub: str, name: str, email: str | None, email_verified: bool) -> Person:

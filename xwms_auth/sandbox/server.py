@@ -10,14 +10,15 @@ from threading import Thread
 from types import TracebackType
 from typing import ClassVar, Self
 
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+from werkzeug.serving import BaseWSGIServer, make_server
 
-from xwms_auth.sandbox.addresses import is_loopback
-from xwms_auth.sandbox.app import create_app
+from xwms_auth.sandbox.app import Inside, create_app
 from xwms_auth.sandbox.settings import SandboxSettings
+from xwms_auth.sandbox.spoiled import HandlerWithFaults
+from xwms_auth.sandbox.urls import is_loopback
 
 
-class _QuietHandler(WSGIRequestHandler):
+class _QuietHandler(HandlerWithFaults):
     """Logs nothing: a request line may hold a token, and Werkzeug would give the root of logging a handler."""
 
     timeout: ClassVar[float | None] = 30  # seconds; a connection that says nothing does not keep its thread for ever
@@ -32,7 +33,8 @@ class SandboxServer:
     port: 0 takes a free one, known once started.
     public_url: the address browsers use, where it is not `http://host:port`.
     On a loopback host only requests for a loopback name (or the host of `public_url`) are answered.
-    Every start begins with an empty memory. `start()` raises OSError when the address is taken.
+    Without a database of its own every start begins with an empty memory.
+    `start()` raises OSError when the address is taken, and `DatabaseUnusable`.
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class SandboxServer:
         self._port = port
         self._clock = clock
         self._public_url = public_url
-        self._running: tuple[BaseWSGIServer, Thread] | None = None
+        self._running: tuple[BaseWSGIServer, Thread, Inside] | None = None
 
     @property
     def url(self) -> str:
@@ -65,6 +67,13 @@ class SandboxServer:
     def api_url(self) -> str:
         """The base of the API, with its last slash: what an app gets as `XWMS_API_URI`."""
         return f"{self.url}/api/"
+
+    @property
+    def inside(self) -> Inside:
+        """Its database and its faults; RuntimeError while it is not running."""
+        if self._running is None:
+            raise RuntimeError("The server is not running.")
+        return self._running[2]
 
     def start(self) -> None:
         """Listen, and answer in a daemon thread; returns once connections are accepted."""
@@ -86,16 +95,18 @@ class SandboxServer:
             )
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="xwms-sandbox", daemon=True)
         thread.start()
-        self._running = server, thread
+        self._running = server, thread, app.extensions["xwms_sandbox"]
 
     def stop(self) -> None:
         """Stop listening; does nothing when it is not running."""
         if self._running:
-            server, thread = self._running
+            server, thread, inside = self._running
             self._running = None
+            inside.faults.close()  # first: an answer that is held back would keep its thread
             server.shutdown()
             thread.join()
             server.server_close()
+            inside.database.close()
 
     def __enter__(self) -> Self:
         self.start()

@@ -1,4 +1,4 @@
-"""What a local XWMS is started with: one client, its redirect URIs, and how sign-in behaves.
+"""What a local XWMS is started with: one client, its redirect URIs, how sign-in behaves, and where it remembers.
 
 Checks its own values and nothing else; opens no socket and reads no environment.
 """
@@ -6,10 +6,13 @@ Checks its own values and nothing else; opens no socket and reads no environment
 import secrets
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Literal
 
-from xwms_auth.sandbox.addresses import parse_http_url
+from xwms_auth.sandbox.approvals import SCOPES
+from xwms_auth.sandbox.faults import parse_fault
 from xwms_auth.sandbox.people import is_sub
+from xwms_auth.sandbox.urls import parse_http_url
 
 
 def _fresh_secret() -> str:
@@ -18,13 +21,20 @@ def _fresh_secret() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxSettings:
-    """The one client a local XWMS knows at its start. All faults are raised at once, as one ValueError.
+    """The one client that every local XWMS knows at its start; the dashboard makes more.
+
+    All faults are raised at once, as one ValueError.
 
     client_id, client_secret, domain: what the app must send; the secret is never part of the repr.
     redirect_uris: absolute http(s) URLs, matched byte for byte.
     callback_token: "same" sends the token of `sign-token` to the callback, "fresh" a new one.
     auto_login: a sub; whoever opens a sign-in page is then that person at once, without a click.
     token_lifetime: how long a token may be used, counted from `sign-token`.
+    scopes: what the client may ask people for, besides the login: "userinfo", "useraddresses".
+    database: a file that keeps everything; None forgets it at the end. A client that is known to the file keeps
+        what it has; what is given here is added, and `client_secret` replaces the one of the last start.
+    seed: add a demo account with members, clients and users, once.
+    faults: what goes wrong from the start, as `parse_fault` reads it: "500:sign-token", "slow=10".
     """
 
     client_id: str = "sandbox-client"
@@ -34,6 +44,10 @@ class SandboxSettings:
     callback_token: Literal["same", "fresh"] = "same"
     auto_login: str | None = None
     token_lifetime: timedelta = timedelta(minutes=10)
+    scopes: tuple[str, ...] = ()
+    database: Path | None = None
+    seed: bool = False
+    faults: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         faults = [
@@ -56,6 +70,13 @@ class SandboxSettings:
             faults.append("callback_token must be 'same' or 'fresh'")
         if self.auto_login is not None and not is_sub(self.auto_login):
             faults.append("auto_login must be a sub: 1 to 255 printable characters")
+        if unknown := sorted(set(self.scopes) - set(SCOPES)):
+            faults.append(f"scopes must be of {', '.join(SCOPES)}, unlike {', '.join(unknown)}")
+        for text in self.faults:
+            try:
+                parse_fault(text)
+            except ValueError as reason:
+                faults.append(f"faults: {reason}")
         if self.token_lifetime <= timedelta(0):
             faults.append("token_lifetime must be longer than nothing")
         if faults:

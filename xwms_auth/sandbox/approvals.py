@@ -1,0 +1,89 @@
+"""Approvals: which scopes a client may ask for, and what each person has agreed to.
+
+Knows: the scopes; that a person's word can be taken back at any time, and what ends with it.
+Must not: know HTTP or pages.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session, joinedload
+
+from xwms_auth.sandbox.data.schema import Approval, Client, ClientScope, Person, SignIn
+from xwms_auth.sandbox.problems import Invalid, Missing
+
+SCOPES: Final = {
+    "userinfo": "Birth date, gender, second e-mail address, country and social profiles",
+    "useraddresses": "Postal addresses: see, add, change and delete them",
+}
+"""Each scope, and what it lets an app do. Name, e-mail address and picture come with every login."""
+
+
+def scopes_of(client: Client) -> tuple[str, ...]:
+    """The scopes that are enabled for the client, in the order of `SCOPES`."""
+    enabled = {held.scope for held in client.scopes}
+    return tuple(scope for scope in SCOPES if scope in enabled)
+
+
+def enable_scopes(client: Client, scopes: Iterable[str]) -> None:
+    """Let the client ask for these scopes and no others. People who approved more keep that, unused."""
+    wanted = set(scopes)
+    if unknown := wanted - set(SCOPES):
+        raise Invalid(scope=f"That scope is not known: {min(unknown)[:40]}")
+    kept = [held for held in client.scopes if held.scope in wanted]
+    new = wanted - {held.scope for held in kept}
+    client.scopes[:] = [*kept, *(ClientScope(scope=scope) for scope in sorted(new))]
+
+
+def approval_of(session: Session, client: Client, person: Person) -> Approval | None:
+    """What the person has said about the client, a withdrawn word included; None if they never said anything."""
+    return session.scalar(select(Approval).where(Approval.client_pk == client.id, Approval.person_id == person.id))
+
+
+def to_ask(session: Session, client: Client, person: Person) -> tuple[str, ...]:
+    """The scopes that the person has to be asked for at this login; empty when there is nothing to ask."""
+    approval = approval_of(session, client, person)
+    given = set(approval.scopes) if approval is not None and approval.revoked_at is None else set[str]()
+    return tuple(scope for scope in scopes_of(client) if scope not in given)
+
+
+def approve(session: Session, client: Client, person: Person, *, now: float) -> None:
+    """The person lets the client know them, with every scope that is enabled for it now."""
+    approval = approval_of(session, client, person)
+    if approval is None:
+        approval = Approval(client_pk=client.id, person_id=person.id, since=now, scopes=[])
+        session.add(approval)
+    elif approval.revoked_at is not None:
+        approval.since, approval.revoked_at, approval.scopes = now, None, []
+    approval.scopes = sorted({*approval.scopes, *scopes_of(client)})
+    approval.last_login_at = now
+
+
+def users_of(session: Session, client: Client, *, limit: int) -> Sequence[Approval]:
+    """The client's users, the latest first; those who withdrew included."""
+    wanted = select(Approval).where(Approval.client_pk == client.id)
+    return session.scalars(
+        wanted.options(joinedload(Approval.person)).order_by(Approval.last_login_at.desc(), Approval.id).limit(limit)
+    ).all()
+
+
+def count_users(session: Session, client: Client) -> int:
+    """How many users the client has; those who withdrew included."""
+    return session.scalar(select(func.count()).where(Approval.client_pk == client.id)) or 0
+
+
+def user_of(session: Session, client: Client, approval_id: int) -> Approval:
+    """The client's user with this id. Raises `Missing`."""
+    approval = session.get(Approval, approval_id)
+    if approval is None or approval.client_pk != client.id:
+        raise Missing(f"user {approval_id}")
+    return approval
+
+
+def revoke(session: Session, approval: Approval, *, now: float) -> None:
+    """Take a person's approval away, and with it every token of theirs that waits to be used."""
+    approval.revoked_at = approval.revoked_at or now
+    session.execute(
+        delete(SignIn).where(SignIn.client_pk == approval.client_pk, SignIn.person_id == approval.person_id)
+    )

@@ -1,0 +1,51 @@
+"""The dashboard of a local XWMS: accounts, clients and everything of theirs, as server-rendered pages.
+
+Knows: which pages there are.
+Must not: decide anything that is not about showing: what is allowed and what is valid is judged elsewhere.
+"""
+
+from flask import Blueprint
+
+from xwms_auth.sandbox.dashboard import (
+    calls,
+    clients,
+    domains,
+    entrance,
+    faults,
+    members,
+    plan,
+    redirect_uris,
+    roles,
+    scopes,
+    secrets,
+    users,
+)
+from xwms_auth.sandbox.dashboard.desk import DASHBOARD_PREFIX, Desk
+from xwms_auth.sandbox.dashboard.words import iso_time, plain_time
+from xwms_auth.sandbox.directory import initials
+
+__all__ = ["DASHBOARD_PREFIX", "Desk", "dashboard"]
+
+
+def dashboard(desk: Desk) -> Blueprint:
+    """The routes below /dashboard."""
+    pages = Blueprint("dashboard", __name__, url_prefix=DASHBOARD_PREFIX)
+    for page in (
+        entrance,
+        plan,
+        members,
+        roles,
+        clients,
+        secrets,
+        redirect_uris,
+        domains,
+        scopes,
+        users,
+        calls,
+        faults,
+    ):
+        desk.serve(pages, page.RULES)
+    pages.add_app_template_filter(initials)
+    pages.add_app_template_filter(iso_time)
+    pages.add_app_template_filter(plain_time)
+    return pages

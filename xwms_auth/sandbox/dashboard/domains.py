@@ -1,0 +1,133 @@
+"""The domains of a client: where it runs, what it may do from there, and with which secrets.
+
+Knows: these pages, and that linking a secret is a right of its own.
+Must not: judge a domain or an address; `clients.py` does.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from flask import Response
+
+from xwms_auth.sandbox import clients
+from xwms_auth.sandbox.accounts import PERMISSIONS, Permission
+from xwms_auth.sandbox.answers import Refusal
+from xwms_auth.sandbox.dashboard.desk import Rule, Visit
+from xwms_auth.sandbox.data.schema import Client, ClientSecret, Domain
+from xwms_auth.sandbox.problems import Missing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A secret that can be linked to a domain, as a tick box. `state` is why it is of no use now, or empty."""
+
+    secret: ClientSecret
+    ticked: bool
+    state: str
+
+
+def list_all(visit: Visit, client: int) -> Response:
+    """All of them, their switches at a glance, and the form for another one."""
+    found = clients.client_of(visit.db, visit.account, client)
+    first = next((secret for secret in found.secrets if clients.is_usable(secret, visit.now)), None)
+    return visit.show(
+        "domains.html",
+        client=found,
+        secrets_of={domain.id: clients.secrets_for(domain) for domain in found.domains},
+        choices=_choices(visit, found, [] if first is None else [first], again=bool(visit.typed)),
+    )
+
+
+def add(visit: Visit, client: int) -> Response:
+    """Add one, for the ticked secrets."""
+    found = clients.client_of(visit.db, visit.account, client)
+    domain = clients.add_domain(found, visit.form.get("domain", ""))
+    visit.db.flush()
+    _link(visit, domain)
+    said = "" if clients.secrets_for(domain) else " It is linked to no secret: until it is, calls from it are refused."
+    return visit.done(f"{domain.root_domain} was added.{said}", "domains.show", client=client, domain=domain.id)
+
+
+def show(visit: Visit, client: int, domain: int) -> Response:
+    """One domain: its switches, its servers and its secrets."""
+    found = clients.client_of(visit.db, visit.account, client)
+    chosen = clients.domain_of(found, domain)
+    return visit.show(
+        "domain.html",
+        client=found,
+        domain=chosen,
+        # The form that removes a domain says nothing about secrets.
+        choices=_choices(visit, found, clients.secrets_for(chosen), again="allowed_ips" in visit.typed),
+        not_https=clients.redirect_uris_without_https(found),
+    )
+
+
+def change(visit: Visit, client: int, domain: int) -> Response:
+    """Set the switches, the server addresses and the fallback URI, and link the ticked secrets."""
+    form = visit.form
+    chosen = clients.domain_of(clients.client_of(visit.db, visit.account, client), domain)
+    clients.change_domain(
+        chosen,
+        active=form.get("active") == "yes",
+        allow_login=form.get("allow_login") == "yes",
+        allow_api=form.get("allow_api") == "yes",
+        live=form.get("live") == "yes",
+        allowed_ips=form.get("allowed_ips", ""),
+        fallback_uri=form.get("fallback_uri", ""),
+    )
+    _link(visit, chosen)
+    return visit.done(f"{chosen.root_domain} was changed.", "domains.show", client=client, domain=domain)
+
+
+def remove(visit: Visit, client: int, domain: int) -> Response:
+    """Take one away, with the logins that are under way for it."""
+    found = clients.client_of(visit.db, visit.account, client)
+    gone = clients.domain_of(found, domain)
+    clients.remove_domain(found, gone)
+    return visit.done(f"{gone.root_domain} was removed. Calls from it are refused.", "domains.list", client=client)
+
+
+def _choices(visit: Visit, client: Client, linked: Sequence[ClientSecret], *, again: bool) -> list[Choice]:
+    """A tick box for each secret: as it is, or as it was sent where the form is shown again."""
+
+    def choice(secret: ClientSecret) -> Choice:
+        state = ""
+        if not secret.active:
+            state = "switched off"
+        elif clients.is_expired(secret, visit.now):
+            state = "expired"
+        ticked = str(secret.id) in visit.all("secret") if again else secret in linked
+        return Choice(secret=secret, ticked=ticked, state=state)
+
+    return [choice(secret) for secret in client.secrets]
+
+
+def _link(visit: Visit, domain: Domain) -> None:
+    """Do as the tick boxes say. A form without boxes changes no link; who may not link gets a form without."""
+    seen, ticked = visit.all("offered"), visit.all("secret")
+    if not seen and not ticked:
+        return
+    if not visit.may(Permission.MANAGE_SECRETS):
+        needed = PERMISSIONS[Permission.MANAGE_SECRETS].lower()
+        raise Refusal(403, f"Your role in this account does not allow that. It needs: {needed}.")
+    clients.link_secrets(domain, seen=_ids(seen), ticked=_ids(ticked))
+
+
+def _ids(values: Sequence[str]) -> list[int]:
+    if not all(value.isascii() and value.isdigit() and len(value) <= 18 for value in values):
+        raise Missing("secret")
+    return [int(value) for value in values]
+
+
+_PATH: Final = "/clients/<int:client>/domains"
+_ONE: Final = f"{_PATH}/<int:domain>"
+_NEEDS: Final = Permission.CHANGE_CLIENTS
+
+RULES: Final = (
+    Rule(name="domains.list", method="GET", path=_PATH, view=list_all),
+    Rule(name="domains.add", method="POST", path=_PATH, view=add, shows=list_all, needs=_NEEDS),
+    Rule(name="domains.show", method="GET", path=_ONE, view=show),
+    Rule(name="domains.change", method="POST", path=_ONE, view=change, shows=show, needs=_NEEDS),
+    Rule(name="domains.remove", method="POST", path=f"{_ONE}/remove", view=remove, shows=show, needs=_NEEDS),
+)

@@ -1,0 +1,87 @@
+"""The faults of this sandbox: what shall go wrong.
+
+They are the sandbox's and no account's, so any member may change them.
+
+Knows: this page, and how a fault is typed.
+Must not: know what a fault does.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from flask import Response
+
+from xwms_auth.sandbox.dashboard.desk import Rule, Visit
+from xwms_auth.sandbox.faults import ENDPOINTS, FAULTS, NOT_PERFORMED, Fault, parse_fault
+from xwms_auth.sandbox.problems import Invalid, Missing
+
+
+def show(visit: Visit) -> Response:
+    """What goes wrong now, and what else could."""
+    return visit.show(
+        "faults.html",
+        faults=FAULTS,
+        kinds={
+            "After the call was carried out": [name for name in FAULTS if name not in NOT_PERFORMED],
+            "Instead of the call": [name for name in FAULTS if name in NOT_PERFORMED],
+        },
+        endpoints=ENDPOINTS,
+        active=visit.desk.faults.active(),
+    )
+
+
+def add(visit: Visit) -> Response:
+    """Let something go wrong."""
+    fault = _typed(visit.form)
+    visit.desk.faults.add(fault)
+    return visit.done(f"From the next call on: {_in_words(fault)}.", "faults.show")
+
+
+def clear(visit: Visit) -> Response:
+    """End the faults of one name, or those of one name and endpoint, or all."""
+    faults, form = visit.desk.faults, visit.form
+    try:
+        faults.clear(form.get("fault") or None, endpoint=form.get("endpoint") or None)
+    except ValueError:
+        raise Missing("fault") from None
+    left = "; ".join(_in_words(fault) for fault in faults.active())
+    said = f"Cleared. Still active: {left}." if left else "Nothing goes wrong on purpose any more."
+    return visit.done(said, "faults.show")
+
+
+def _typed(form: Mapping[str, str]) -> Fault:
+    """The fault of the form. Raises `Invalid` with what is wrong with each field."""
+    name, endpoint = form.get("fault", ""), form.get("endpoint") or None
+    times, seconds = form.get("times", "").strip(), form.get("seconds", "").strip()
+    parts = {"times": f"{name}:*:{times}" if times else name, "seconds": f"{name}={seconds}" if seconds else name}
+    problems: dict[str, str] = {}
+    read: dict[str, Fault] = {}
+    try:
+        Fault(name=name)
+    except ValueError:
+        raise Invalid(fault="Please choose what goes wrong.") from None
+    try:
+        Fault(name=name, endpoint=endpoint)
+    except ValueError as reason:
+        problems["endpoint"] = str(reason)
+    for part, text in parts.items():
+        try:
+            read[part] = parse_fault(text)
+        except ValueError as reason:
+            problems[part] = str(reason)
+    if problems:
+        raise Invalid(**problems)
+    return Fault(name=name, endpoint=endpoint, times=read["times"].times, seconds=read["seconds"].seconds)
+
+
+def _in_words(fault: Fault) -> str:
+    late = "" if fault.seconds is None else f" ({fault.seconds:g} s)"
+    often = "until it is cleared" if fault.times is None else "once" if fault.times == 1 else f"{fault.times} times"
+    return f"{fault.name}{late} in {fault.endpoint or 'every call'}, {often}"
+
+
+RULES: Final = (
+    Rule(name="faults.show", method="GET", path="/faults", view=show),
+    Rule(name="faults.add", method="POST", path="/faults", view=add, shows=show),
+    Rule(name="faults.clear", method="POST", path="/faults/clear", view=clear),
+)

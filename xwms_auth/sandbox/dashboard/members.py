@@ -1,0 +1,70 @@
+"""The members of an account, each with their role.
+
+Knows: this page.
+Must not: decide who may give what to whom; `accounts.py` does.
+"""
+
+from typing import Final
+
+from flask import Response
+
+from xwms_auth.sandbox import accounts
+from xwms_auth.sandbox.accounts import Permission
+from xwms_auth.sandbox.dashboard.desk import Rule, Visit, to
+
+
+def list_all(visit: Visit, **_member: int) -> Response:
+    """The members, and the form for another one; only those can be changed of whom the visitor may take the role."""
+    me, everybody, roles = visit.somebody, visit.account.members, visit.account.roles
+    return visit.show(
+        "members.html",
+        members=everybody,
+        beyond={member.id for member in everybody if not accounts.may_grant(me, member.role)},
+        last_owner=next((member.id for member in everybody if accounts.is_last_owner(visit.db, member)), None),
+        roles=[role for role in roles if accounts.may_grant(me, role)],
+        least=min(roles, key=lambda role: len(role.permissions)),
+    )
+
+
+def add(visit: Visit) -> Response:
+    """Add a member."""
+    form = visit.form
+    role = accounts.role_of(visit.db, visit.account, visit.number("role"))
+    member = accounts.add_member(
+        visit.db,
+        visit.somebody,
+        name=form.get("name", ""),
+        email_address=form.get("email", ""),
+        role=role,
+        now=visit.now,
+    )
+    return visit.done(f"{member.name} is a member now.", "members.list")
+
+
+def give_role(visit: Visit, member: int) -> Response:
+    """Give a member another role."""
+    chosen = accounts.member_of(visit.db, visit.account, member)
+    role = accounts.role_of(visit.db, visit.account, visit.number("role"))
+    accounts.give_role(visit.db, visit.somebody, chosen, role)
+    return visit.done(f"{chosen.name} has the role {role.name} now.", "members.list")
+
+
+def remove(visit: Visit, member: int) -> Response:
+    """Take a member out of the account, who is signed out at once."""
+    chosen = accounts.member_of(visit.db, visit.account, member)
+    accounts.remove_member(visit.db, visit.somebody, chosen)
+    if chosen is visit.member:
+        visit.sign_out()
+        return to("entrance.show")
+    return visit.done(f"{chosen.name} is no member any more, and is signed out.", "members.list")
+
+
+_MEMBER: Final = "/members/<int:member>"
+_NEEDS: Final = Permission.MANAGE_MEMBERS
+
+RULES: Final = (
+    Rule(name="members.list", method="GET", path="/members", view=list_all),
+    Rule(name="members.add", method="POST", path="/members", view=add, shows=list_all, needs=_NEEDS),
+    Rule(name="members.give_role", method="POST", path=f"{_MEMBER}/role", view=give_role, shows=list_all, needs=_NEEDS),
+    Rule(name="members.remove", method="POST", path=f"{_MEMBER}/remove", view=remove, shows=list_all, needs=_NEEDS),
+)

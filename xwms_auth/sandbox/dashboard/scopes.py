@@ -1,0 +1,34 @@
+"""The scopes of a client: what it may ask people for.
+
+Knows: this page.
+Must not: ask anybody; the sign-in page does.
+"""
+
+from typing import Final
+
+from flask import Response
+
+from xwms_auth.sandbox import approvals, clients
+from xwms_auth.sandbox.accounts import Permission
+from xwms_auth.sandbox.dashboard.desk import Rule, Visit
+
+
+def show(visit: Visit, client: int) -> Response:
+    """All scopes, and which are enabled."""
+    found = clients.client_of(visit.db, visit.account, client)
+    return visit.show("scopes.html", client=found, scopes=approvals.SCOPES, enabled=approvals.scopes_of(found))
+
+
+def change(visit: Visit, client: int) -> Response:
+    """Enable the ticked ones."""
+    approvals.enable_scopes(clients.client_of(visit.db, visit.account, client), visit.all("scope"))
+    said = "The scopes were changed. People are asked for new ones at their next login."
+    return visit.done(said, "scopes.show", client=client)
+
+
+_PATH: Final = "/clients/<int:client>/scopes"
+
+RULES: Final = (
+    Rule(name="scopes.show", method="GET", path=_PATH, view=show),
+    Rule(name="scopes.change", method="POST", path=_PATH, view=change, shows=show, needs=Permission.CHANGE_CLIENTS),
+)

@@ -1,0 +1,50 @@
+"""The users of a client: the people who have approved it, and the end of that.
+
+Knows: this page.
+Must not: tell more about a person than the client knows.
+"""
+
+from typing import Final
+
+from flask import Response
+
+from xwms_auth.sandbox import approvals, clients
+from xwms_auth.sandbox.accounts import Permission
+from xwms_auth.sandbox.dashboard.desk import Rule, Visit
+
+_MOST: Final = 200
+
+
+def list_all(visit: Visit, client: int) -> Response:
+    """The latest users."""
+    found = clients.client_of(visit.db, visit.account, client)
+    return visit.show(
+        "users.html",
+        client=found,
+        users=approvals.users_of(visit.db, found, limit=_MOST),
+        total=approvals.count_users(visit.db, found),
+        enabled=approvals.scopes_of(found),
+    )
+
+
+def revoke(visit: Visit, client: int, user: int) -> Response:
+    """Take a person's approval away."""
+    found = clients.client_of(visit.db, visit.account, client)
+    approval = approvals.user_of(visit.db, found, user)
+    approvals.revoke(visit.db, approval, now=visit.now)
+    said = f"The approval of {approval.person.name} was revoked. Calls about them are refused until they log in again."
+    return visit.done(said, "users.list", client=client)
+
+
+_PATH: Final = "/clients/<int:client>/users"
+
+RULES: Final = (
+    Rule(name="users.list", method="GET", path=_PATH, view=list_all),
+    Rule(
+        name="users.revoke",
+        method="POST",
+        path=f"{_PATH}/<int:user>/revoke",
+        view=revoke,
+        needs=Permission.REVOKE_USERS,
+    ),
+)

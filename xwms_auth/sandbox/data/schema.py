@@ -1,0 +1,283 @@
+"""The tables: accounts own clients; a client owns secrets, redirect URIs, domains, scopes and tokens; people approve.
+
+Knows: columns, keys, and what is deleted along with what.
+Must not: hold a secret or a token. Of each only the SHA-256 is kept; both are random, so a plain hash is enough.
+
+All times are seconds since 1970, UTC.
+"""
+
+from typing import Final
+
+from sqlalchemy import JSON, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+VERSION: Final = 1
+"""Of these tables. A change of them raises it and adds a step to `database.STEPS`."""
+
+_OWNED: Final = "all, delete-orphan"
+
+
+class Table(DeclarativeBase):
+    """The base of every table."""
+
+
+class Plan(Table):
+    """What an account has to activate before it may have clients."""
+
+    __tablename__ = "plans"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    description: Mapped[str]
+
+
+class Account(Table):
+    """Somebody's account at XWMS: a company or a single person, with members."""
+
+    __tablename__ = "accounts"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    plan_key: Mapped[str | None] = mapped_column(ForeignKey("plans.key"))
+    plan_since: Mapped[float | None]
+    created_at: Mapped[float]
+
+    plan: Mapped[Plan | None] = relationship()
+    roles: Mapped[list["Role"]] = relationship(
+        back_populates="account", cascade=_OWNED, passive_deletes=True, order_by="Role.id"
+    )
+    members: Mapped[list["Member"]] = relationship(
+        back_populates="account", cascade=_OWNED, passive_deletes=True, order_by="Member.id"
+    )
+
+
+class Role(Table):
+    """A name for a set of permissions. `built_in` ones cannot be changed or removed."""
+
+    __tablename__ = "roles"
+    __table_args__ = (UniqueConstraint("account_id", "name"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    name: Mapped[str]
+    built_in: Mapped[bool]
+
+    account: Mapped[Account] = relationship(back_populates="roles")
+    permissions: Mapped[list["RolePermission"]] = relationship(cascade=_OWNED, passive_deletes=True, lazy="selectin")
+
+
+class RolePermission(Table):
+    """One permission of a role; the names are in `accounts.Permission`."""
+
+    __tablename__ = "role_permissions"
+
+    role_id: Mapped[int] = mapped_column(ForeignKey("roles.id", ondelete="CASCADE"), primary_key=True)
+    permission: Mapped[str] = mapped_column(primary_key=True)
+
+
+class Member(Table):
+    """A person who works in an account's dashboard."""
+
+    __tablename__ = "members"
+    __table_args__ = (UniqueConstraint("account_id", "email"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    role_id: Mapped[int] = mapped_column(ForeignKey("roles.id"))
+    name: Mapped[str]
+    email: Mapped[str]
+    created_at: Mapped[float]
+
+    account: Mapped[Account] = relationship(back_populates="members")
+    role: Mapped[Role] = relationship()
+
+
+class Client(Table):
+    """An application that may ask people to sign in. `client_id` is its public name, `id` ours."""
+
+    __tablename__ = "clients"
+    __table_args__ = (UniqueConstraint("account_id", "name"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    client_id: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    enabled: Mapped[bool] = mapped_column(default=True)
+    created_at: Mapped[float]
+
+    secrets: Mapped[list["ClientSecret"]] = relationship(
+        back_populates="client", cascade=_OWNED, passive_deletes=True, order_by="ClientSecret.id"
+    )
+    redirect_uris: Mapped[list["RedirectURI"]] = relationship(
+        back_populates="client", cascade=_OWNED, passive_deletes=True, order_by="RedirectURI.id"
+    )
+    domains: Mapped[list["Domain"]] = relationship(
+        back_populates="client", cascade=_OWNED, passive_deletes=True, order_by="Domain.id"
+    )
+    scopes: Mapped[list["ClientScope"]] = relationship(
+        cascade=_OWNED, passive_deletes=True, order_by="ClientScope.scope"
+    )
+
+
+class SecretDomain(Table):
+    """A secret may be used for a domain."""
+
+    __tablename__ = "secret_domains"
+
+    secret_id: Mapped[int] = mapped_column(ForeignKey("client_secrets.id", ondelete="CASCADE"), primary_key=True)
+    domain_id: Mapped[int] = mapped_column(ForeignKey("domains.id", ondelete="CASCADE"), primary_key=True)
+
+
+class ClientSecret(Table):
+    """One of a client's secrets. `revision` counts how often it was regenerated; `expires_at` None is never."""
+
+    __tablename__ = "client_secrets"
+    __table_args__ = (UniqueConstraint("client_pk", "label"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    client_pk: Mapped[int] = mapped_column(ForeignKey("clients.id", ondelete="CASCADE"))
+    label: Mapped[str]
+    digest: Mapped[bytes]
+    active: Mapped[bool] = mapped_column(default=True)
+    expires_at: Mapped[float | None]
+    created_at: Mapped[float]
+    revision: Mapped[int] = mapped_column(default=1)
+
+    client: Mapped[Client] = relationship(back_populates="secrets")
+    domains: Mapped[list["Domain"]] = relationship(secondary="secret_domains", order_by="Domain.id")
+
+
+class RedirectURI(Table):
+    """Where a login of a client may end, byte for byte."""
+
+    __tablename__ = "redirect_uris"
+    __table_args__ = (UniqueConstraint("client_pk", "uri"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    client_pk: Mapped[int] = mapped_column(ForeignKey("clients.id", ondelete="CASCADE"))
+    uri: Mapped[str]
+    active: Mapped[bool] = mapped_column(default=True)
+
+    client: Mapped[Client] = relationship(back_populates="redirect_uris")
+
+
+class Domain(Table):
+    """Where a client runs. Calls name it by `root_domain` or by `domain_id`; `allowed_ips` empty allows every address.
+
+    `live` is XWMS's mode for the real thing: it demands https redirect URIs. Without it the domain is in test mode.
+    """
+
+    __tablename__ = "domains"
+    __table_args__ = (UniqueConstraint("client_pk", "root_domain"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    client_pk: Mapped[int] = mapped_column(ForeignKey("clients.id", ondelete="CASCADE"))
+    root_domain: Mapped[str]
+    domain_id: Mapped[str] = mapped_column(unique=True)
+    active: Mapped[bool] = mapped_column(default=True)
+    allow_login: Mapped[bool] = mapped_column(default=True)
+    allow_api: Mapped[bool] = mapped_column(default=True)
+    live: Mapped[bool] = mapped_column(default=False)
+    allowed_ips: Mapped[list[str]] = mapped_column(JSON, default=list)
+    fallback_uri: Mapped[str | None]
+
+    client: Mapped[Client] = relationship(back_populates="domains")
+
+
+class ClientScope(Table):
+    """A scope that a client may ask people for; the names are in `approvals.SCOPES`."""
+
+    __tablename__ = "client_scopes"
+
+    client_pk: Mapped[int] = mapped_column(ForeignKey("clients.id", ondelete="CASCADE"), primary_key=True)
+    scope: Mapped[str] = mapped_column(primary_key=True)
+
+
+class Person(Table):
+    """Somebody who can sign in. `sub` is the identity; the rest may change and may be shared."""
+
+    __tablename__ = "people"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sub: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    given_name: Mapped[str]
+    family_name: Mapped[str | None]
+    email: Mapped[str | None]
+    email_verified: Mapped[bool]
+    note: Mapped[str] = mapped_column(default="")
+    listed: Mapped[bool] = mapped_column(default=False, index=True)
+    birth_date: Mapped[str | None]
+    gender: Mapped[str | None]
+    second_email: Mapped[str | None]
+    country: Mapped[str | None]
+    socials: Mapped[list[dict[str, str]]] = mapped_column(JSON, default=list)
+
+
+class Address(Table):
+    """A postal address of a person; `country` is ISO 3166-1 alpha-2."""
+
+    __tablename__ = "addresses"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("people.id", ondelete="CASCADE"), index=True)
+    country: Mapped[str]
+    fields: Mapped[dict[str, str | None]] = mapped_column(JSON)
+
+
+class Approval(Table):
+    """A person's word that a client may know them; a withdrawn one is kept, with the time, until they approve again."""
+
+    __tablename__ = "approvals"
+    __table_args__ = (
+        UniqueConstraint("client_pk", "person_id"),
+        Index("ix_approvals_latest", "client_pk", "last_login_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    client_pk: Mapped[int] = mapped_column(ForeignKey("clients.id", ondelete="CASCADE"))
+    person_id: Mapped[int] = mapped_column(ForeignKey("people.id", ondelete="CASCADE"))
+    since: Mapped[float]
+    last_login_at: Mapped[float | None]
+    revoked_at: Mapped[float | None]
+    scopes: Mapped[list[str]] = mapped_column(JSON, default=list)
+
+    person: Mapped[Person] = relationship()
+
+
+class SignIn(Table):
+    """A login that an app asked for, from `sign-token` to `sign-token-verify`."""
+
+    __tablename__ = "sign_ins"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    digest: Mapped[bytes] = mapped_column(unique=True)
+    callback_digest: Mapped[bytes | None] = mapped_column(unique=True)
+    client_pk: Mapped[int] = mapped_column(ForeignKey("clients.id", ondelete="CASCADE"), index=True)
+    domain_pk: Mapped[int] = mapped_column(ForeignKey("domains.id", ondelete="CASCADE"))
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("people.id", ondelete="CASCADE"))
+    redirect_url: Mapped[str]
+    expires_at: Mapped[float] = mapped_column(index=True)
+    spent_at: Mapped[float | None]
+
+    client: Mapped[Client] = relationship()
+    domain: Mapped[Domain] = relationship()
+    person: Mapped[Person | None] = relationship()
+
+
+class ApiCall(Table):
+    """A call of the API as the dashboard tells it: what was asked, what was answered and why; no body, no token."""
+
+    __tablename__ = "api_calls"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[float]
+    client_pk: Mapped[int | None] = mapped_column(ForeignKey("clients.id", ondelete="CASCADE"), index=True)
+    method: Mapped[str]
+    endpoint: Mapped[str]
+    domain: Mapped[str | None]
+    ip: Mapped[str | None]
+    status: Mapped[int]
+    reason: Mapped[str]

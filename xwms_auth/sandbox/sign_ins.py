@@ -1,0 +1,62 @@
+"""Sign-ins: a login from `sign-token` to `sign-token-verify`, and the tokens that stand for it.
+
+Knows: that a sign-in is approved once, that a token is redeemed once, by its own client, and only for some minutes.
+Must not: keep a token, or know HTTP. The time is an argument, in seconds since 1970.
+"""
+
+import secrets
+from typing import Final
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from xwms_auth.sandbox.clients import sha256_of
+from xwms_auth.sandbox.data.schema import Client, Domain, Person, SignIn
+
+MAX_SIGN_INS: Final = 10_000  # the oldest give way, so that a runaway script cannot fill the disk
+_KEPT: Final = 3600.0  # seconds after its end; until then its page says what became of it
+
+
+def begin(session: Session, client: Client, domain: Domain, *, redirect_url: str, expires_at: float, now: float) -> str:
+    """Remember a new sign-in and return its token; forget those that ended long ago."""
+    token = secrets.token_urlsafe(32)
+    started = SignIn(
+        digest=sha256_of(token), client=client, domain=domain, redirect_url=redirect_url, expires_at=expires_at
+    )
+    session.add(started)
+    session.flush()
+    session.execute(delete(SignIn).where((SignIn.expires_at <= now - _KEPT) | (SignIn.id <= started.id - MAX_SIGN_INS)))
+    return token
+
+
+def find(session: Session, token: str) -> SignIn | None:
+    """The sign-in that `sign-token` began with this token, whatever became of it; None when it is not known."""
+    return session.scalar(select(SignIn).where(SignIn.digest == sha256_of(token)))
+
+
+def approve(sign_in: SignIn, person: Person, *, callback_token: str, now: float) -> bool:
+    """Make `callback_token` redeemable for `person`, once; False when the sign-in is over or taken."""
+    if sign_in.person_id is not None or sign_in.expires_at <= now:
+        return False
+    sign_in.person = person
+    sign_in.callback_digest = sha256_of(callback_token)
+    return True
+
+
+def redeem(session: Session, token: str, client: Client, *, now: float) -> SignIn | str:
+    """Spend a token of this client. The sign-in with its person, or the reason why not, for the client's log."""
+    digest = sha256_of(token)
+    found = session.scalar(select(SignIn).where(SignIn.callback_digest == digest))
+    if found is None:
+        begun = find(session, token)
+        if begun is not None and begun.client_pk == client.id:
+            return "nobody has signed in with this token" if begun.person_id is None else "not the callback's token"
+        return "no such token"
+    if found.client_pk != client.id:
+        return "a token of another client"  # and not spent: whoever sends it must not end somebody else's login
+    if found.spent_at is not None:
+        return "the token was used before"
+    if found.expires_at <= now:
+        return "the token has expired"
+    found.spent_at = now
+    return found
