@@ -344,9 +344,8 @@ def main() -> None:
         return
     python = f"{platform.python_implementation()} {platform.python_version()}"
     print(f"{python}; ms per request, {options.logins} logins a line")
-    print(
-        f"large: {options.clients:,} clients and {options.people:,} people, {size / 1e6:.0f} MB, made in {seconds:.1f} s"
-    )
+    holds = f"{options.clients:,} clients and {options.people:,} people"
+    print(f"large: {holds}, {size / 1e6:.0f} MB, made in {seconds:.1f} s")
     print(f"\n{'sandbox':16} {'':12} {'request':18} {'median':>7} {'p99':>7} {'cpu':>7}")
     for row in rows:
         cpu = "" if row.cpu_ms is None else f"{row.cpu_ms:.2f}"

@@ -106,7 +106,8 @@ def test_no_option_switches_the_binding_off():
     suspicious = ("state", "csrf", "bind", "pending", "verify", "check", "origin_check", "disable", "skip")
     assert [name for name in names if any(word in name for word in suspicious)] == []
     assert [field.name for field in dataclasses.fields(XWMSConfig) if field.init and field.default is False] == [
-        "insecure_allow_http"
+        "debug",  # says more on error pages, and refuses the same
+        "insecure_allow_http",
     ]
     for edge in (xwms_auth.flask.XWMSAuth, xwms_auth.asgi.XWMSAuthMiddleware):
         assert set(inspect.signature(edge).parameters) == {"app", "config", "clock"}

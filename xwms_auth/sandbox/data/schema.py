@@ -3,7 +3,8 @@
 Knows: columns, keys, and what is deleted along with what.
 Must not: hold a secret or a token. Of each only the SHA-256 is kept; both are random, so a plain hash is enough.
 
-All times are seconds since 1970, UTC.
+All times are seconds since 1970, UTC. An id is never given twice (`sqlite_autoincrement`): a form that was opened
+before something was removed must not reach what came after it.
 """
 
 from typing import Final
@@ -35,6 +36,7 @@ class Account(Table):
     """Somebody's account at XWMS: a company or a single person, with members."""
 
     __tablename__ = "accounts"
+    __table_args__ = ({"sqlite_autoincrement": True},)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str]
@@ -55,7 +57,7 @@ class Role(Table):
     """A name for a set of permissions. `built_in` ones cannot be changed or removed."""
 
     __tablename__ = "roles"
-    __table_args__ = (UniqueConstraint("account_id", "name"),)
+    __table_args__ = (UniqueConstraint("account_id", "name"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(primary_key=True)
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
@@ -79,7 +81,7 @@ class Member(Table):
     """A person who works in an account's dashboard."""
 
     __tablename__ = "members"
-    __table_args__ = (UniqueConstraint("account_id", "email"),)
+    __table_args__ = (UniqueConstraint("account_id", "email"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(primary_key=True)
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
@@ -96,7 +98,7 @@ class Client(Table):
     """An application that may ask people to sign in. `client_id` is its public name, `id` ours."""
 
     __tablename__ = "clients"
-    __table_args__ = (UniqueConstraint("account_id", "name"),)
+    __table_args__ = (UniqueConstraint("account_id", "name"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(primary_key=True)
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
@@ -132,7 +134,7 @@ class ClientSecret(Table):
     """One of a client's secrets. `revision` counts how often it was regenerated; `expires_at` None is never."""
 
     __tablename__ = "client_secrets"
-    __table_args__ = (UniqueConstraint("client_pk", "label"),)
+    __table_args__ = (UniqueConstraint("client_pk", "label"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(primary_key=True)
     client_pk: Mapped[int] = mapped_column(ForeignKey("clients.id", ondelete="CASCADE"))
@@ -151,7 +153,7 @@ class RedirectURI(Table):
     """Where a login of a client may end, byte for byte."""
 
     __tablename__ = "redirect_uris"
-    __table_args__ = (UniqueConstraint("client_pk", "uri"),)
+    __table_args__ = (UniqueConstraint("client_pk", "uri"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(primary_key=True)
     client_pk: Mapped[int] = mapped_column(ForeignKey("clients.id", ondelete="CASCADE"))
@@ -168,7 +170,7 @@ class Domain(Table):
     """
 
     __tablename__ = "domains"
-    __table_args__ = (UniqueConstraint("client_pk", "root_domain"),)
+    __table_args__ = (UniqueConstraint("client_pk", "root_domain"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(primary_key=True)
     client_pk: Mapped[int] = mapped_column(ForeignKey("clients.id", ondelete="CASCADE"))
@@ -197,6 +199,7 @@ class Person(Table):
     """Somebody who can sign in. `sub` is the identity; the rest may change and may be shared."""
 
     __tablename__ = "people"
+    __table_args__ = ({"sqlite_autoincrement": True},)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     sub: Mapped[str] = mapped_column(unique=True)
@@ -218,6 +221,7 @@ class Address(Table):
     """A postal address of a person; `country` is ISO 3166-1 alpha-2."""
 
     __tablename__ = "addresses"
+    __table_args__ = ({"sqlite_autoincrement": True},)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     person_id: Mapped[int] = mapped_column(ForeignKey("people.id", ondelete="CASCADE"), index=True)
