@@ -205,9 +205,9 @@ def test_without_social_profiles_nothing_is_said_about_them(fx: FakeXWMS, client
     ("sub", "sent"),
     [
         ("1234", 1234),
-        (BEYOND_A_FLOAT, 9007199254740993),
-        ("9223372036854775807", 9223372036854775807),
-        ("9223372036854775808", "9223372036854775808"),
+        ("9007199254740991", 9007199254740991),
+        (BEYOND_A_FLOAT, BEYOND_A_FLOAT),
+        ("9223372036854775807", "9223372036854775807"),
         ("1" + "0" * 60, "1" + "0" * 60),
         (SUB, SUB),
         ("007", "007"),
@@ -655,5 +655,5 @@ made = st.builds(Address, country=countries, **dict.fromkeys(ADDRESS_NAMES, st.n
 def test_what_was_sent_is_what_comes_back(address: Address):
     steps = calls.create_address(SETTINGS, BEYOND_A_FLOAT, address)
     sent = json.loads(next(steps).call.body)
-    assert sent["sub"] == int(BEYOND_A_FLOAT)
+    assert sent["sub"] == BEYOND_A_FLOAT
     assert answer_to(steps, {"address": {"id": "new", **sent["address"]}}) == StoredAddress(id="new", **asdict(address))

@@ -96,7 +96,7 @@ def _credentials(config: XWMSConfig) -> list[str]:
         "the one before it no longer works.",
         f"{_CLIENT} > Domains: {_code(config.domain)} must be there, active, allow login, and have this server's "
         "address in its list of server IPs, if it has one; otherwise set XWMS_DOMAIN, without https://.",
-        "Dashboard > API log shows why a call was refused.",
+        f"{_CLIENT} > API log shows why a call was refused.",
     ]
 
 

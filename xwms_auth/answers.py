@@ -12,7 +12,7 @@ from urllib.parse import quote
 from . import advice, audit, pages
 from .browser import Kind, kind_of
 from .config import XWMSConfig
-from .errors import LoginRequired, MethodNotAllowed, NotANavigation, XWMSError
+from .errors import ClientDisabled, LoginRequired, MethodNotAllowed, NotANavigation, XWMSError
 from .messages import Answer, Request
 from .models import Session
 from .redirects import MAX_NEXT
@@ -120,7 +120,7 @@ def _told(config: XWMSConfig, request: Request, error: XWMSError, *, cookies: Se
     advised = advice.for_developer(error, config, request) if config.debug or request.debug else ()
     if kind is Kind.PERSON:
         # Starting again cannot help while the settings are wrong.
-        hopeless = isinstance(error, MethodNotAllowed) or (error.status == 500)
+        hopeless = isinstance(error, MethodNotAllowed | ClientDisabled) or (error.status == 500)
         made = pages.error_page(
             title=error.title,
             detail=error.detail,

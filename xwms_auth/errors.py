@@ -128,6 +128,7 @@ class ClientDisabled(APIError):
 
     code = "client_disabled"
     status = 503
+    detail = "Login with XWMS is not available right now."
 
 
 class TokenRejected(APIError):

@@ -47,6 +47,8 @@ _SUBJECT = re.compile(
   | (?P<token>
         # Credentials are never checked against a token, so a sentence about both is about the credentials.
         (?<! sign-)token (?! .* (?:secret|credential|x-client|client\ (?:is|was|has\ been)\ (?:disabled|inactive))) )
+  | (?P<somebody>  # one person who is switched off is no outage of the client
+        \b (?:user|person|account|address|street) \b [^.]* (?:disabled|inactive|not\ active) )
   | (?P<switched_off>
         disabled | inactive | not\ active )
   | (?P<approval>

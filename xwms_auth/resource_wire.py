@@ -25,7 +25,8 @@ MAX_LIST = 1024 * 1024
 MAX_COUNTRIES = MAX_PROJECTS = MAX_ADDRESSES = 1000
 """Entries of such a list."""
 
-_MAX_NUMBER = 2**63 - 1
+_MAX_NUMBER = 2**53 - 1
+"""The largest number that every JSON reader takes exactly: a larger sub, rounded, would be another person."""
 
 
 def countries(redirect_uri: str) -> ApiCall:
@@ -79,7 +80,7 @@ def _fields(address: Address) -> dict[str, str]:
 
 
 def _number(identifier: str) -> int | str:
-    """An id as XWMS's SDKs send it. Only what comes back as the same digits from 64 bits is a number."""
+    """An id as XWMS's SDKs send it. Only what no JSON reader rounds is a number."""
     digits = identifier.isascii() and identifier.isdigit() and identifier[0] != "0" and len(identifier) <= 19
     return int(identifier) if digits and int(identifier) <= _MAX_NUMBER else identifier
 

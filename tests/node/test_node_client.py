@@ -349,7 +349,7 @@ def test_where_that_other_person_exists_each_keeps_what_is_theirs(app, server):
     neighbour = {"sub": "9007199254740992", "name": "Neighbour"}
     asked = httpx2.post(url, data=neighbour)
     assert asked.status_code == 200
-    answer = httpx2.post(url, data={"person": "9007199254740992", "scope": SCOPES})
+    answer = httpx2.post(url, data=neighbour | {"scope": SCOPES})
     app("verify", app("token", answer.headers["location"]))
     made = app("createAddress", "9007199254740993", HOME)
     assert app("userInfo", "9007199254740993")["name"] == "Neighbour"

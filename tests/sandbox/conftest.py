@@ -1,5 +1,6 @@
 """A local XWMS for each test."""
 
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -10,11 +11,16 @@ from xwms_auth.sandbox import create_app
 
 @pytest.fixture
 def make_xwms():
-    def make(*, public_url: str = "http://127.0.0.1:8800", any_host: bool = False, **changes: Any) -> LocalXWMS:
-        clock = Clock()
-        return LocalXWMS(create_app(settings(**changes), clock=clock, public_url=public_url, any_host=any_host), clock)
+    with ExitStack() as opened:
 
-    return make
+        def make(*, public_url: str = "http://127.0.0.1:8800", any_host: bool = False, **changes: Any) -> LocalXWMS:
+            clock = Clock()
+            app = create_app(settings(**changes), clock=clock, public_url=public_url, any_host=any_host)
+            made = LocalXWMS(app, clock)
+            opened.callback(made.close)
+            return made
+
+        yield make
 
 
 @pytest.fixture

@@ -1,15 +1,16 @@
 """A local XWMS under test: its clock, and what an app's server and a browser say to it."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
-from xwms_auth.sandbox import SandboxSettings, clients
+from xwms_auth.sandbox import SandboxSettings, approvals, clients, directory
 from xwms_auth.sandbox.data.schema import Account, Client
 
 REDIRECT = "http://localhost:5000/xwms/validateToken"
@@ -48,17 +49,21 @@ class LocalXWMS:
     def __post_init__(self) -> None:
         self.http: FlaskClient = self.app.test_client()
 
+    def work(self) -> AbstractContextManager[Session]:
+        """A unit of work on its database."""
+        return self.app.extensions["xwms_sandbox"].database.work()
+
     @contextmanager
     def client(self) -> Iterator[Client]:
         """The sandbox's own client, to be changed as the dashboard would."""
-        with self.app.extensions["xwms_sandbox"].database.work() as session:
+        with self.work() as session:
             found = clients.find(session, "sandbox-client")
             assert found is not None
             yield found
 
     def another_client(self) -> tuple[str, str]:
         """A second client of the same account, for other.example: its client ID and its secret."""
-        with self.app.extensions["xwms_sandbox"].database.work() as session:
+        with self.work() as session:
             first = clients.find(session, "sandbox-client")
             assert first is not None
             account = session.get(Account, first.account_id)
@@ -73,6 +78,25 @@ class LocalXWMS:
             )
             return made.client_id, secret
 
+    def enable_scopes(self, *scopes: str) -> None:
+        """Let the client ask for these scopes and no others."""
+        with self.client() as client:
+            approvals.enable_scopes(client, scopes)
+
+    def revoke(self, sub: str) -> None:
+        """Take back what a person has agreed to."""
+        with self.work() as session:
+            client, person = clients.find(session, "sandbox-client"), directory.find(session, sub)
+            assert client is not None
+            assert person is not None
+            approval = approvals.approval_of(session, client, person)
+            assert approval is not None
+            approvals.revoke(session, approval, now=self.clock.now)
+
+    def close(self) -> None:
+        """Close the database, as a stop of the server does."""
+        self.app.extensions["xwms_sandbox"].database.close()
+
     def call(self, name: str, body: object, **headers: str | None) -> TestResponse:
         changed = {key.replace("_", "-"): value for key, value in headers.items()}
         sent = {key: value for key, value in (self.headers | changed).items() if value is not None}
@@ -83,7 +107,16 @@ class LocalXWMS:
         assert answer.status_code == 200, answer.text
         return answer.json["data"]
 
-    def choose(self, token: str, **form: str) -> TestResponse:
+    def log_in(self, sub: str = "1001", *scopes: str) -> dict[str, Any]:
+        """A whole login, in which the person agrees to these scopes; what the app learns of them."""
+        token = self.sign_token()["token"]
+        sent = self.choose(token, person=sub, scope=list(scopes))
+        assert sent.status_code == 303, sent.text
+        answer = self.verify(sent.headers["Location"].rpartition("?token=")[2])
+        assert answer.status_code == 200, answer.text
+        return answer.json["data"]
+
+    def choose(self, token: str, **form: str | list[str]) -> TestResponse:
         return self.http.post(f"/sign-in/{token}", data=form or {"person": "1001"})
 
     def verify(self, token: object, **headers: str | None) -> TestResponse:

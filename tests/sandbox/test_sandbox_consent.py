@@ -1,102 +1,230 @@
-"""Consent: asked once, asked again when it was taken back or when a scope came along, and never given by accident."""
+"""Consent: what people are asked at a login, when they are asked again, and that a form cannot answer more."""
 
 import html
+import re
 
 import pytest
-from local_xwms import REDIRECT
+from local_xwms import REDIRECT, LocalXWMS
 
-from xwms_auth.sandbox import approvals, clients, directory
-
-ANNA = "1001"
+BOTH = ("userinfo", "useraddresses")
 
 
 @pytest.fixture
-def xwms(make_xwms):
-    return make_xwms(scopes=("userinfo",))
+def xwms(make_xwms) -> LocalXWMS:
+    return make_xwms(scopes=BOTH)
 
 
-def choose(xwms, **form: object):
+def asked(answer) -> list[str]:
+    """The scopes that a page asks for; none where it is not the page that asks."""
+    return re.findall(r'<input type="hidden" name="scope" value="([a-z]+)">', answer.text)
+
+
+def at_login(xwms: LocalXWMS, sub: str = "1001") -> list[str]:
+    """What a person is asked after choosing who to be; agrees to it, and completes the login."""
     token = xwms.sign_token()["token"]
-    return xwms.http.post(f"/sign-in/{token}", data={"person": ANNA, **form})
+    answer = xwms.choose(token, person=sub)
+    scopes = asked(answer)
+    if scopes:
+        assert answer.status_code == 200
+        answer = xwms.choose(token, person=sub, scope=scopes)
+    assert answer.headers["Location"] == f"{REDIRECT}?token={token}"
+    assert xwms.verify(token).json["data"]["sub"] == sub
+    return scopes
 
 
-def is_asked(answer) -> bool:
-    return answer.status_code == 200 and "Allow" in answer.text and 'name="scope"' in answer.text
+def may(xwms: LocalXWMS, sub: str = "1001") -> tuple[bool, bool]:
+    """Whether the app learns a person's birth date, and their addresses."""
+    told = xwms.call("get/user/info", {"sub": sub}).json["data"].get("user", {})
+    listed = xwms.call("get/user/address", {"sub": sub})
+    return told.get("birth_date") is not None, listed.status_code == 200
 
 
-def test_it_is_asked_at_the_first_login_and_not_at_the_second(xwms):
-    first = choose(xwms)
-    assert is_asked(first)
-    text = html.unescape(first.text)
-    assert "Anna de Vries" in text
-    assert approvals.SCOPES["userinfo"] in text
-    assert choose(xwms, scope="userinfo").status_code == 303
-    assert choose(xwms).status_code == 303
+def test_people_are_asked_at_their_first_login_and_not_again(xwms):
+    assert at_login(xwms) == list(BOTH)
+    assert may(xwms) == (True, True)
+    assert at_login(xwms) == []
+    assert may(xwms) == (True, True)
 
 
-def test_nobody_is_signed_in_before_they_agree(xwms):
-    token = xwms.sign_token()["token"]
-    assert is_asked(xwms.choose(token, person=ANNA))
-    assert xwms.verify(token).status_code == 401
-    assert xwms.choose(token, person=ANNA, scope="userinfo").status_code == 303
-    assert xwms.verify(token).status_code == 200
+def test_each_person_is_asked_for_themself(xwms):
+    assert at_login(xwms, "1001") == list(BOTH)
+    assert at_login(xwms, "1003") == list(BOTH)
 
 
 def test_a_client_without_scopes_asks_nothing(make_xwms):
-    assert choose(make_xwms()).status_code == 303
+    assert at_login(make_xwms()) == []
 
 
-def test_a_new_scope_is_asked_for_and_one_that_was_not_on_the_page_is_not_agreed_to(xwms):
-    assert choose(xwms, scope="userinfo").status_code == 303
-    token = xwms.sign_token()["token"]
+def test_the_page_says_who_asks_whom_for_what(xwms):
     with xwms.client() as client:
-        approvals.enable_scopes(client, ["userinfo", "useraddresses"])
-    asked = xwms.choose(token, person=ANNA, scope="userinfo")  # a page from before
-    assert is_asked(asked)
-    assert 'value="userinfo"' not in asked.text  # agreed to already
-    assert xwms.choose(token, person=ANNA, scope="useraddresses").status_code == 303
-    assert xwms.call("user/address", {"sub": ANNA, "action": "list"}).status_code == 200
+        client.name = "Shop & <Co>"
+    answer = xwms.choose(xwms.sign_token()["token"], person="1001")
+    text = " ".join(re.sub(r"<[^>]+>", " ", answer.text).split())
+    said = html.unescape(text)
+    assert "Allow Shop & <Co> ?" in said
+    assert "signing in to localhost as Anna de Vries." in said
+    assert "Birth date, gender" in said
+    assert "Postal addresses" in said
+    assert answer.headers["Content-Security-Policy"].endswith("form-action 'self' http://localhost:5000")
+    assert not re.search(r"<script|<style|style=| on\w+=", answer.text)
 
 
-def test_a_scope_that_is_not_enabled_cannot_be_slipped_in(xwms):
-    answer = choose(xwms, scope=["userinfo", "useraddresses"])
-    assert answer.status_code == 303
-    with xwms.client() as client:
-        approvals.enable_scopes(client, ["userinfo", "useraddresses"])
-    assert is_asked(choose(xwms))
-
-
-def test_what_was_taken_back_is_asked_again_and_its_tokens_are_worth_nothing(xwms):
+def test_nothing_is_approved_before_the_person_agrees(xwms):
     token = xwms.sign_token()["token"]
-    assert xwms.choose(token, person=ANNA, scope="userinfo").status_code == 303
-    with xwms.app.extensions["xwms_sandbox"].database.work() as session:
-        client, person = clients.find(session, "sandbox-client"), directory.find(session, ANNA)
-        approvals.revoke(session, approvals.approval_of(session, client, person), now=xwms.clock.now)
+    assert asked(xwms.choose(token, person="1001")) == list(BOTH)
     assert xwms.verify(token).status_code == 401
-    assert xwms.call("get/user/info", {"sub": ANNA}).status_code == 403
-    assert is_asked(choose(xwms))
-    assert choose(xwms, scope="userinfo").status_code == 303
-    assert xwms.call("get/user/info", {"sub": ANNA}).status_code == 200
+    assert xwms.call("get/user/info", {"sub": "1001"}).status_code == 403
+    assert at_login(xwms) == list(BOTH)
 
 
-def test_automatic_login_agrees_by_itself(make_xwms):
-    xwms = make_xwms(scopes=("userinfo", "useraddresses"), auto_login="someone-new")
-    answer = xwms.http.get(xwms.sign_token()["url"])
-    assert answer.status_code == 303
-    assert xwms.call("user/address", {"sub": "someone-new", "action": "list"}).status_code == 200
+def test_after_a_revocation_people_are_asked_again(xwms):
+    at_login(xwms)
+    xwms.revoke("1001")
+    assert xwms.call("get/user/info", {"sub": "1001"}).json["message"] == "The user has not approved this client."
+    assert at_login(xwms) == list(BOTH)
+    assert may(xwms) == (True, True)
 
 
-def test_cancelling_leads_to_the_fallback_uri_else_to_the_front_page(xwms):
-    assert '<a href="http://localhost:5000/">Cancel</a>' in choose(xwms).text
-    with xwms.client() as client:
-        client.domains[0].fallback_uri = "https://app.example/sorry?a=1&b=2"
-    page = choose(xwms).text
-    assert '<a href="https://app.example/sorry?a=1&amp;b=2">Cancel</a>' in page
+def test_a_revocation_ends_what_was_agreed_to_also_where_the_scope_was_taken_away_meanwhile(xwms):
+    at_login(xwms)
+    xwms.enable_scopes("userinfo")
+    xwms.revoke("1001")
+    assert at_login(xwms) == ["userinfo"]
+    xwms.enable_scopes(*BOTH)
+    assert may(xwms) == (True, False)
+    assert at_login(xwms) == ["useraddresses"]
 
 
-def test_the_address_is_still_checked_after_consent(xwms):
-    token = xwms.sign_token(REDIRECT)["token"]
-    assert is_asked(xwms.choose(token, person=ANNA))
+def test_a_revocation_ends_the_token_that_waits_and_leaves_other_people_s(xwms):
+    tokens = {sub: xwms.sign_token()["token"] for sub in ("1001", "1003")}
+    for sub, token in tokens.items():
+        xwms.choose(token, person=sub, scope=list(BOTH))
+    xwms.revoke("1001")
+    assert xwms.verify(tokens["1001"]).status_code == 401
+    assert xwms.verify(tokens["1003"]).status_code == 200
+
+
+def test_only_a_scope_that_is_new_is_asked_for(make_xwms):
+    xwms = make_xwms(scopes=("userinfo",))
+    assert at_login(xwms) == ["userinfo"]
+    xwms.enable_scopes(*BOTH)
+    assert may(xwms) == (True, False)
+    assert at_login(xwms) == ["useraddresses"]
+    assert may(xwms) == (True, True)
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [[], ["userinfo"], ["useraddresses"], ["everything"], ["userinfo useraddresses"], ["userinfo,useraddresses"], [""]],
+)
+def test_a_form_without_every_scope_that_was_asked_for_agrees_to_none(xwms, scope):
+    token = xwms.sign_token()["token"]
+    answer = xwms.choose(token, person="1001", scope=scope)
+    assert (answer.status_code, asked(answer)) == (200, list(BOTH))
+    assert xwms.verify(token).status_code == 401
+    assert xwms.call("get/user/info", {"sub": "1001"}).status_code == 403
+
+
+def test_a_form_cannot_agree_to_a_scope_that_was_not_on_its_page(make_xwms):
+    xwms = make_xwms(scopes=("userinfo",))
+    token = xwms.sign_token()["token"]
+    on_page = asked(xwms.choose(token, person="1001"))
+    xwms.enable_scopes(*BOTH)
+    again = xwms.choose(token, person="1001", scope=on_page)
+    assert (again.status_code, asked(again)) == (200, list(BOTH))
+    assert xwms.verify(token).status_code == 401
+
+
+def test_a_form_cannot_agree_to_a_scope_that_the_client_may_not_ask_for(make_xwms):
+    xwms = make_xwms(scopes=("userinfo",))
+    token = xwms.sign_token()["token"]
+    assert xwms.choose(token, person="1001", scope=[*BOTH, "everything"]).status_code == 303
+    xwms.enable_scopes(*BOTH)
+    assert may(xwms) == (True, False)
+    assert at_login(xwms) == ["useraddresses"]
+
+
+def test_a_scope_that_is_taken_away_while_the_page_is_open_is_not_agreed_to(xwms):
+    token = xwms.sign_token()["token"]
+    on_page = asked(xwms.choose(token, person="1001"))
+    xwms.enable_scopes("userinfo")
+    assert xwms.choose(token, person="1001", scope=on_page).status_code == 303
+    xwms.enable_scopes(*BOTH)
+    assert may(xwms) == (True, False)
+
+
+def test_somebody_who_was_typed_in_is_asked_too(xwms):
+    token = xwms.sign_token()["token"]
+    answer = xwms.choose(token, sub="somebody new", name="Jo")
+    assert asked(answer) == list(BOTH)
+    assert '<input type="hidden" name="sub" value="somebody new">' in answer.text
+    assert xwms.choose(token, sub="somebody new", name="Jo", scope=list(BOTH)).status_code == 303
+    assert xwms.verify(token).json["data"]["name"] == "Jo"
+
+
+def test_whoever_cancels_has_changed_nobody(xwms):
+    xwms.choose(xwms.sign_token()["token"], sub="1001", name="Eve", email="eve@evil.example", email_verified="1")
+    assert xwms.log_in("1001", *BOTH)["name"] == "Anna de Vries"
+
+
+def test_a_token_is_worth_nothing_once_its_address_or_domain_is_switched_off(xwms):
+    for part in ("redirect_uris", "domains"):
+        token = xwms.sign_token()["token"]
+        assert xwms.choose(token, person="1001", scope=list(BOTH)).status_code == 303
+        with xwms.client() as client:
+            getattr(client, part)[0].active = False
+        assert xwms.verify(token).status_code in (401, 403)
+        with xwms.client() as client:
+            getattr(client, part)[0].active = True
+        assert xwms.verify(token).status_code == 200
+
+
+def test_another_site_cannot_agree(xwms):
+    token = xwms.sign_token()["token"]
+    xwms.choose(token, person="1001")
+    form = {"person": "1001", "scope": list(BOTH)}
+    answer = xwms.http.post(f"/sign-in/{token}", data=form, headers={"Sec-Fetch-Site": "same-site"})
+    assert answer.status_code == 403
+    assert xwms.verify(token).status_code == 401
+
+
+def test_a_page_that_was_open_for_too_long_agrees_to_nothing(xwms):
+    token = xwms.sign_token()["token"]
+    xwms.choose(token, person="1001")
+    xwms.clock.now += 600
+    assert xwms.choose(token, person="1001", scope=list(BOTH)).status_code == 410
+    assert xwms.call("get/user/info", {"sub": "1001"}).status_code == 403
+
+
+def test_where_a_login_may_end_is_checked_again_after_consent(xwms):
+    token = xwms.sign_token()["token"]
+    assert asked(xwms.choose(token, person="1001"))
     with xwms.client() as client:
         client.redirect_uris[0].active = False
-    assert xwms.choose(token, person=ANNA, scope="userinfo").status_code == 403
+    assert xwms.choose(token, person="1001", scope=list(BOTH)).status_code == 403
+    assert xwms.call("get/user/info", {"sub": "1001"}).status_code == 403
+
+
+@pytest.mark.parametrize("sub", ["1001", "somebody-new"])
+def test_automatic_login_agrees_at_once(make_xwms, sub):
+    xwms = make_xwms(scopes=BOTH, auto_login=sub)
+    token = xwms.sign_token()["token"]
+    assert xwms.http.get(f"/sign-in/{token}").status_code == 303
+    assert xwms.verify(token).status_code == 200
+    assert may(xwms, sub) == (sub == "1001", True)  # of somebody new no birth date is known
+
+
+@pytest.mark.parametrize(
+    ("fallback", "cancel"),
+    [
+        (None, "http://localhost:5000/"),
+        ("https://app.example/sorry?a=1&b=%22", "https://app.example/sorry?a=1&b=%22"),
+    ],
+)
+def test_cancel_leads_to_the_fallback_uri_or_else_to_the_app(xwms, fallback, cancel):
+    with xwms.client() as client:
+        client.domains[0].fallback_uri = fallback
+    token = xwms.sign_token()["token"]
+    link = f'<a href="{html.escape(cancel)}">Cancel</a>'
+    assert link in xwms.http.get(f"/sign-in/{token}").text
+    assert link in xwms.choose(token, person="1001").text

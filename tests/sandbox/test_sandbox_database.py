@@ -1,145 +1,343 @@
-"""The database: what survives a restart, what it never holds, and files that are not one."""
+"""What a local XWMS remembers: in a file over a restart, in memory no longer than it runs, and secrets never."""
 
 import base64
+import socket
 import sqlite3
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from threading import Barrier
 
-import httpx2
 import pytest
-from local_xwms import REDIRECT, SECRET, settings
+from local_xwms import NOON, REDIRECT, SECRET, LocalXWMS, settings
 
-from xwms_auth.sandbox import SandboxServer, clients, create_app
+from xwms_auth.sandbox import SandboxServer, api_log, clients, create_app
 from xwms_auth.sandbox.data import Database, DatabaseUnusable
-from xwms_auth.sandbox.faults import parse_fault
+from xwms_auth.sandbox.data.schema import VERSION
 
-HEADERS = {"X-Client-Id": "sandbox-client", "X-Client-Secret": SECRET, "X-Client-Domain": "localhost"}
-
-
-def call(server: SandboxServer, name: str, secret: str = SECRET, **body: object) -> httpx2.Response:
-    return httpx2.post(f"{server.api_url}{name}", json=body, headers=HEADERS | {"X-Client-Secret": secret})
+SCOPES = ("userinfo", "useraddresses")
+HOME = {"street": "Dorpsstraat", "city": "Utrecht", "country": "NL"}
 
 
-def log_in(server: SandboxServer, secret: str = SECRET, person: str = "1001") -> str:
-    """Gives the callback's token, which has not been used."""
-    url = call(server, "sign-token", secret, redirect_url=REDIRECT).json()["data"]["url"]
-    return httpx2.post(url, data={"person": person}).headers["location"].partition("token=")[2]
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "xwms.db"
 
 
-def test_a_file_keeps_everything_but_the_command_line_s_secret(tmp_path):
-    path = tmp_path / "xwms.db"
-    with SandboxServer(settings(database=path), port=0) as server:
-        token = log_in(server)
-        with server.inside.database.work() as session:
+def status(xwms: LocalXWMS, **headers: str) -> int:
+    return xwms.call("global/countries", {}, **headers).status_code
+
+
+def log(xwms: LocalXWMS) -> list[tuple[str, int]]:
+    """The calls of the sandbox's own client, the latest first."""
+    with xwms.work() as session:
+        client = clients.find(session, "sandbox-client")
+        assert client is not None
+        return [(call.endpoint, call.status) for call in api_log.calls_of(session, client, limit=1000)]
+
+
+# --- a restart --------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_survives_a_restart(make_xwms, path):
+    first = make_xwms(database=path, scopes=SCOPES)
+    first.log_in("1001", *SCOPES)
+    created = first.call("user/address", {"sub": "1001", "action": "create", "address": HOME}).json["data"]["address"]
+    waiting = first.sign_token()["token"]
+    first.choose(waiting, person="1001")
+    other_id, other_secret = first.another_client()
+    with first.client() as client:
+        client.name = "Shop"
+        client.redirect_uris[1].active = False
+        client.domains[0].fallback_uri = "https://app.example/sorry"
+    before = log(first)
+    first.close()
+
+    second = make_xwms(database=path)  # scopes that were enabled stay enabled
+    assert log(second) == before
+    assert second.verify(waiting).json["data"]["sub"] == "1001"
+    told = second.call("get/user/info", {"sub": "1001"}).json["data"]["user"]
+    assert told["birth_date"] == "1990-04-27"
+    assert second.call("get/user/address", {"sub": "1001"}).json["data"] == {"addresses": [created]}
+    credentials = {"X_Client_Id": other_id, "X_Client_Secret": other_secret, "X_Client_Domain": "other.example"}
+    assert status(second, **credentials) == 200
+    with second.client() as client:
+        assert client.name == "Shop"
+        assert [known.active for known in client.redirect_uris] == [True, False]
+        assert client.domains[0].fallback_uri == "https://app.example/sorry"
+
+
+def test_a_restart_replaces_the_secret_of_the_command_line_and_no_other(make_xwms, path):
+    first = make_xwms(database=path)
+    with first.client() as client:
+        further = clients.add_secret(client, label_text="CI", domains=client.domains, expires_at=None, now=NOON)
+    first.close()
+    second = make_xwms(database=path, client_secret="the-secret-of-the-second-start")
+    assert status(second) == 401
+    assert status(second, X_Client_Secret="the-secret-of-the-second-start") == 200
+    assert status(second, X_Client_Secret=further) == 200
+
+
+def test_a_restart_adds_what_is_new_in_the_settings_and_takes_nothing_away(make_xwms, path):
+    make_xwms(database=path, scopes=("userinfo",)).close()
+    uri = "http://localhost:7000/callback"
+    second = make_xwms(database=path, domain="App.Example", redirect_uris=(uri,), scopes=("useraddresses",))
+    with second.client() as client:
+        assert [domain.root_domain for domain in client.domains] == ["localhost", "App.Example"]
+        assert [known.uri for known in client.redirect_uris] == [REDIRECT, "https://app.example/callback", uri]
+        assert {held.scope for held in client.scopes} == set(SCOPES)
+        assert len(client.secrets) == 1
+    assert status(second) == status(second, X_Client_Domain="App.Example") == 200
+    assert status(second, X_Client_Domain="app.example") == 403
+
+
+def test_another_client_id_makes_another_client_beside_the_first(make_xwms, path):
+    make_xwms(database=path).close()
+    make_xwms(database=path, client_id="second", client_secret="second-secret").close()
+    third = make_xwms(database=path, client_id="third", client_secret="third-secret")
+    for client_id, secret in (("sandbox-client", SECRET), ("second", "second-secret"), ("third", "third-secret")):
+        assert status(third, X_Client_Id=client_id, X_Client_Secret=secret) == 200
+
+
+def test_a_client_id_that_is_already_somebody_s_name_is_no_obstacle(make_xwms, path):
+    first = make_xwms(database=path)
+    with first.client() as client:
+        client.name = "next"
+    first.close()
+    make_xwms(database=path, client_id="one").close()  # takes the name that is free again
+    assert status(make_xwms(database=path, client_id="next"), X_Client_Id="next") == 200
+
+
+def test_people_and_the_demo_account_are_added_once(make_xwms, path):
+    def page() -> str:
+        xwms = make_xwms(database=path, seed=True)
+        text = xwms.http.get(f"/sign-in/{xwms.sign_token()['token']}").text + xwms.http.get("/").text
+        xwms.close()
+        return text
+
+    once, twice = page(), page()
+    assert once == twice
+    assert once.count(">Anna de Vries<") == once.count("<h2>Web shop") == 1
+
+
+@pytest.mark.parametrize("name", ["with space.db", "what?cache=shared", "100%.db", "#1.db", "é.db"])
+def test_a_file_may_have_any_name(make_xwms, tmp_path, name):
+    make_xwms(database=tmp_path / name).close()
+    assert [found.name for found in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).stat().st_size > 0
+
+
+def test_a_server_with_a_file_goes_on_where_it_stopped_and_one_with_memory_begins_again(path):
+    for database, remembered in ((path, True), (None, False)):
+        server = SandboxServer(settings(database=database), port=0)
+        with server, server.inside.database.work() as session:
             client = clients.find(session, "sandbox-client")
-            client.name = "Renamed"
-            kept = clients.add_secret(client, label_text="Kept", domains=client.domains, expires_at=None, now=0.0)
-    other = settings(database=path, client_secret="another-secret", redirect_uris=("http://localhost:7000/cb",))
-    with SandboxServer(other, port=0) as server:
-        assert call(server, "sign-token", redirect_url=REDIRECT).status_code == 401
-        assert call(server, "sign-token", "another-secret", redirect_url="http://localhost:7000/cb").status_code == 200
-        assert call(server, "sign-token-verify", kept, token=token).json()["data"]["sub"] == "1001"
-        assert call(server, "get/user/info", kept, sub="1001").status_code == 200
-        assert "Renamed" in httpx2.get(f"{server.url}/").text
+            assert client is not None
+            client.name = "Shop"
+        with server, server.inside.database.work() as session:
+            client = clients.find(session, "sandbox-client")
+            assert client is not None
+            assert (client.name == "Shop") is remembered
 
 
-def test_a_memory_begins_empty_at_every_start():
-    server = SandboxServer(settings(), port=0)
-    with server:
-        token = log_in(server)
-    with server:
-        assert call(server, "sign-token-verify", token=token).status_code == 401
+def test_a_call_that_fails_in_the_middle_leaves_its_line_in_the_log_and_nothing_else(xwms):
+    xwms.log_in("1001")
+    xwms.enable_scopes(*SCOPES)
+    xwms.log_in("1001", *SCOPES)
+    bodies = ({"street": "New", "city": None}, {"city": "Assen", "country": "XX"})
+    made = xwms.call("user/address", {"sub": "1001", "action": "create", "address": HOME}).json["data"]["address"]
+    for body in bodies:
+        sent = {"sub": "1001", "action": "update", "address_id": made["id"], "address": body}
+        assert xwms.call("user/address", sent).status_code == 422
+    assert log(xwms)[:2] == [("user/address", 422)] * 2
+    assert xwms.call("get/user/address", {"sub": "1001"}).json["data"]["addresses"] == [made]
 
 
-def test_no_secret_and_no_token_is_in_the_file(tmp_path):
-    path = tmp_path / "xwms.db"
-    with SandboxServer(settings(database=path, callback_token="fresh", seed=True), port=0) as server:
-        begun = call(server, "sign-token", redirect_url=REDIRECT).json()["data"]
-        callback = httpx2.post(begun["url"], data={"person": "1001"}).headers["location"].partition("token=")[2]
-        assert call(server, "sign-token-verify", token=callback).status_code == 200
-        call(server, "sign-token", "a-wrong-secret-that-is-long", redirect_url=REDIRECT)
-        dump = b"".join(file.read_bytes() for file in tmp_path.iterdir())
-    dump += b"".join(file.read_bytes() for file in tmp_path.iterdir())
-    for clear in (SECRET, begun["token"], callback, "a-wrong-secret-that-is-long"):
-        raw = clear.encode()
-        for form in (
-            raw,
-            raw.hex().encode(),
-            base64.b64encode(raw).rstrip(b"="),
-            base64.urlsafe_b64encode(raw).rstrip(b"="),
-        ):
-            assert form not in dump
-    assert b"sandbox-client" in dump  # it is the right file
+def test_an_exception_undoes_a_unit_of_work(xwms):
+    def fail_half_way() -> None:
+        with xwms.client() as client:
+            client.name = "Never"
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
+    with xwms.client() as client:
+        assert client.name != "Never"
 
 
-def test_what_is_no_database_of_ours_is_refused_and_left_alone(tmp_path):
-    text = tmp_path / "notes.txt"
-    text.write_text("Dear diary, this is not a database at all, and it shall stay as it is. " * 20)
-    other = tmp_path / "other.db"
-    with sqlite3.connect(other) as connection:
-        connection.execute("CREATE TABLE diary (entry TEXT)")
-    connection.close()
-    for path, said in (
-        (text, "not a database"),
-        (other, "is a database of something else"),
-        (tmp_path, "cannot be used"),
-        (tmp_path / "nowhere" / "xwms.db", "cannot be used"),
-    ):
-        before = path.read_bytes() if path.is_file() else b""
-        with pytest.raises(DatabaseUnusable, match=said):
-            Database(path)
-        assert (path.read_bytes() if path.is_file() else b"") == before
+# --- files that are not ours ------------------------------------------------------------------------------------------
 
 
-def test_a_newer_database_is_refused(tmp_path):
-    path = tmp_path / "xwms.db"
+def something_else(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("CREATE TABLE notes (text TEXT)")
+        other.execute("INSERT INTO notes VALUES ('mine')")
+
+
+def marked_by_another_application(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("PRAGMA application_id = 42")
+
+
+def of_a_newer_version(path: Path) -> None:
     Database(path).close()
-    with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA user_version = 99")
-    connection.close()
-    with pytest.raises(DatabaseUnusable, match="newer version"):
+    with closing(sqlite3.connect(path)) as newer, newer:
+        newer.execute(f"PRAGMA user_version = {VERSION + 1}")
+        newer.execute("PRAGMA journal_mode = DELETE")
+
+
+def no_database(path: Path) -> None:
+    path.write_text("Dear diary, " * 1000)
+
+
+def half_a_database(path: Path) -> None:
+    Database(path).close()
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+UNUSABLE: list[tuple[Callable[[Path], None], str]] = [
+    (something_else, "is a database of something else."),
+    (marked_by_another_application, "is a database of something else."),
+    (of_a_newer_version, f"was made by a newer version of xwms-auth (tables {VERSION + 1}, known here {VERSION})."),
+    (no_database, "cannot be used as a database: file is not a database."),
+    (half_a_database, "cannot be used as a database: database disk image is malformed."),
+]
+
+
+@pytest.mark.parametrize(("make", "sentence"), UNUSABLE, ids=lambda value: getattr(value, "__name__", ""))
+def test_a_file_that_is_not_ours_is_refused_in_a_sentence_and_left_as_it_was(path, make, sentence):
+    make(path)
+    before = path.read_bytes()
+    with pytest.raises(DatabaseUnusable) as caught:
         create_app(settings(database=path))
+    assert str(caught.value) == f"{path} {sentence}"
+    assert path.read_bytes() == before
+    assert [found.name for found in path.parent.iterdir()] == [path.name]
 
 
-def test_a_server_whose_database_cannot_be_used_listens_nowhere(tmp_path):
-    server = SandboxServer(settings(database=tmp_path), port=0)
+@pytest.mark.parametrize("name", [".", "nowhere/xwms.db", "file/xwms.db"])
+def test_a_place_where_no_file_can_be_is_refused_in_a_sentence(tmp_path, name):
+    (tmp_path / "file").touch()
+    with pytest.raises(DatabaseUnusable) as caught:
+        create_app(settings(database=tmp_path / name))
+    assert str(caught.value) == f"{tmp_path / name} cannot be used as a database: unable to open database file."
+    assert [found.name for found in tmp_path.iterdir()] == ["file"]
+
+
+def test_an_empty_file_is_taken(make_xwms, path):
+    path.touch()
+    assert status(make_xwms(database=path)) == 200
+
+
+def test_a_server_that_cannot_use_its_file_leaves_its_port_free(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server = SandboxServer(settings(database=tmp_path), port=port)
     with pytest.raises(DatabaseUnusable):
         server.start()
-    with pytest.raises(RuntimeError):
-        server.url  # noqa: B018
+    with pytest.raises(RuntimeError, match="not running"):
+        _ = server.inside
+    server.stop()
+    with socket.create_server(("127.0.0.1", port)):
+        pass
 
 
-def test_one_token_verified_by_many_at_once_counts_once():
-    with SandboxServer(settings(), port=0) as server:
-        token = log_in(server)
-        with ThreadPoolExecutor(16) as pool:
-            answers = list(pool.map(lambda _: call(server, "sign-token-verify", token=token).status_code, range(100)))
-    assert sorted(answers) == [200] + [401] * 99
+# --- what the file holds ----------------------------------------------------------------------------------------------
 
 
-def test_two_sandboxes_on_one_machine_keep_everything_apart():
-    with SandboxServer(settings(), port=0) as one, SandboxServer(settings(), port=0) as two:
-        two.inside.faults.add(parse_fault("500"))
-        token = log_in(one)
-        two.inside.faults.clear()
-        assert call(two, "sign-token-verify", token=token).status_code == 401
-        assert call(one, "sign-token-verify", token=token).status_code == 200
-        browser = httpx2.Client(follow_redirects=True)
-        names = set()
-        for server in (one, two):
-            browser.get(f"{server.url}/dashboard")
-            names = {cookie.name for cookie in browser.cookies.jar}
-        assert len(names) == 2  # cookies ignore ports
+def written(value: str) -> Iterator[bytes]:
+    """Ways to write a secret or a token down: plain, hex, base64 at any place in a text, and what base64 it is of."""
+    plain = value.encode()
+    yield from (
+        plain,
+        plain[::-1],
+        plain.hex().encode(),
+        plain.hex().upper().encode(),
+        plain.decode().encode("utf-16-le"),
+    )
+    for skipped in range(3):
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            encoded = encode(bytes(skipped) + plain)
+            yield encoded[4 if skipped else 0 : -4]
+    if len(value) == 43:  # 32 bytes, as `secrets.token_urlsafe` writes them
+        yield base64.urlsafe_b64decode(f"{value}=")
 
 
-def test_a_stopped_server_lets_go_of_answers_that_are_held_back():
-    server = SandboxServer(settings(faults=("timeout:sign-token",)), port=0)
-    server.start()
-    with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(call, server, "sign-token", redirect_url=REDIRECT)
-        while server.inside.faults.active() and not asked.running():
-            pass
-        server.stop()
-        with pytest.raises(httpx2.HTTPError):
-            asked.result(timeout=20)
-    with pytest.raises(RuntimeError):
-        server.inside  # noqa: B018
+@pytest.mark.parametrize("callback_token", ["same", "fresh"])
+def test_no_secret_and_no_token_is_in_the_file_or_in_its_log(make_xwms, path, callback_token):
+    xwms = make_xwms(database=path, callback_token=callback_token, scopes=SCOPES, seed=True)
+    _, other_secret = xwms.another_client()
+    with xwms.client() as client:
+        further = clients.add_secret(client, label_text="CI", domains=client.domains, expires_at=None, now=NOON)
+        regenerated = clients.regenerate(client.secrets[1], revision=1, now=NOON)
+    begun, chosen, spent = (xwms.sign_token()["token"] for _ in range(3))
+    callback = {
+        token: xwms.choose(token, person="1001", scope=list(SCOPES)).headers["Location"].rpartition("=")[2]
+        for token in (chosen, spent)
+    }
+    assert xwms.verify(callback[spent]).status_code == 200
+    wrong = "a-secret-that-somebody-guessed"
+    held = [wrong, SECRET, other_secret, further, regenerated, begun, *callback, *callback.values()]
+    for value in held:  # and whoever mixes up headers and fields does not write it down either
+        xwms.verify("unknown", X_Client_Domain=value)
+        xwms.verify("unknown", X_Client_Secret=value)
+        xwms.verify("unknown", X_Client_Id=value, X_Client_Domain=value)
+        xwms.call("sign-token", {"redirect_url": value})
+        xwms.call("get/user/info", {"sub": value})
+        xwms.call("user/address", {"sub": "1001", "action": value, value: value})
+
+    log_ahead = path.with_name(f"{path.name}-wal")
+    open_dump = path.read_bytes() + log_ahead.read_bytes()
+    xwms.close()
+    assert not log_ahead.exists()
+    for dump in (open_dump, path.read_bytes()):
+        assert b"sandbox-client" in dump
+        assert b"anna@example.com" in dump
+        for value in held:
+            assert [form for form in written(value) if form in dump] == []
+
+
+def test_a_dump_would_show_what_is_kept_in_clear():
+    # The test above is worth nothing if its search cannot find.
+    for text in (b"..%s..", b"%s"):
+        assert any(form in text % base64.b64encode(b"ab" + SECRET.encode()) for form in written(SECRET))
+        assert any(form in text % SECRET.encode().hex().encode() for form in written(SECRET))
+        assert any(form in text % SECRET.encode() for form in written(SECRET))
+
+
+# --- many at once -----------------------------------------------------------------------------------------------------
+
+
+def test_of_200_who_redeem_a_token_at_once_one_succeeds(make_xwms, path):
+    xwms = make_xwms(database=path)
+    token = xwms.sign_token()["token"]
+    xwms.choose(token)
+    at_once = Barrier(20)
+
+    def verify(_: int) -> int:
+        at_once.wait(timeout=30)
+        http = xwms.app.test_client()
+        return http.post("/api/sign-token-verify", json={"token": token}, headers=xwms.headers).status_code
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(verify, range(200)))
+    assert sorted(answers) == [200] + [401] * 199
+    assert sorted(log(xwms)[:200]) == [("sign-token-verify", 200)] + [("sign-token-verify", 401)] * 199
+
+
+def test_two_processes_may_share_a_file(make_xwms, path):
+    first, second = make_xwms(database=path), make_xwms(database=path)
+    tokens = [xwms.sign_token()["token"] for xwms in (first, second, first, second)]
+    for token in tokens:
+        assert first.choose(token).status_code == 303
+        assert second.choose(token).status_code == 410
+        assert second.verify(token).status_code == 200
+        assert first.verify(token).status_code == 401
+
+
+def test_only_so_many_sign_ins_are_kept(xwms, monkeypatch):
+    monkeypatch.setattr("xwms_auth.sandbox.sign_ins.MAX_SIGN_INS", 5)
+    tokens = [xwms.sign_token()["token"] for _ in range(12)]
+    assert [xwms.choose(token).status_code for token in tokens] == [404] * 7 + [303] * 5
+    assert [xwms.verify(token).status_code for token in tokens] == [401] * 7 + [200] * 5

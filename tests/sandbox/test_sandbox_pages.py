@@ -117,6 +117,16 @@ def test_a_sign_in_page_works_once(xwms):
     assert xwms.verify(token).json["data"]["sub"] == "1001"
 
 
+def test_who_comes_second_gets_no_token_of_their_own(make_xwms):
+    xwms = make_xwms(callback_token="fresh")
+    token = xwms.sign_token()["token"]
+    first = xwms.choose(token, person="1001")
+    second = xwms.choose(token, person="1003")
+    assert (first.status_code, second.status_code) == (303, 410)
+    assert "Location" not in second.headers
+    assert xwms.verify(first.headers["Location"].rpartition("=")[2]).json["data"]["sub"] == "1001"
+
+
 def test_an_expired_sign_in_page_is_gone(xwms):
     token = xwms.sign_token()["token"]
     xwms.clock.now += 600
@@ -219,6 +229,43 @@ def test_its_own_public_host_is_answered(make_xwms):
 
 def test_any_host_is_answered_when_told_so(make_xwms):
     assert make_xwms(any_host=True).http.get("/api/info", headers={"Host": "xwms.lan"}).status_code == 200
+
+
+def test_the_front_page_shows_every_client_and_whether_it_is_disabled(xwms):
+    client_id, secret = xwms.another_client()
+    with xwms.client() as client:
+        client.enabled = False
+    text = xwms.http.get("/").text
+    assert client_id in text
+    assert "other.example" in text
+    assert secret not in text
+    assert text.count('<span class="badge">disabled</span>') == 1
+    assert "forgotten when the server stops" in text
+    assert '<a href="/dashboard">' in text
+
+
+def test_the_front_page_does_not_say_forgotten_where_a_file_remembers(make_xwms, tmp_path):
+    assert "forgotten" not in make_xwms(database=tmp_path / "xwms.db").http.get("/").text
+
+
+@pytest.mark.parametrize(
+    "switch_off",
+    [
+        lambda client: setattr(client, "enabled", False),
+        lambda client: setattr(client.domains[0], "active", False),
+        lambda client: setattr(client.domains[0], "allow_login", False),
+        lambda client: setattr(client.redirect_uris[0], "active", False),
+    ],
+)
+@pytest.mark.parametrize("auto_login", [None, "1001"])
+def test_a_sign_in_that_may_no_longer_end_there_ends_nowhere(make_xwms, auto_login, switch_off):
+    xwms = make_xwms(auto_login=auto_login)
+    token = xwms.sign_token()["token"]
+    with xwms.client() as client:
+        switch_off(client)
+    for answer in (xwms.http.get(f"/sign-in/{token}"), xwms.choose(token)):
+        assert answer.status_code == 403
+        assert "Location" not in answer.headers
 
 
 def test_no_token_reaches_the_log(xwms, caplog):

@@ -2,14 +2,17 @@
 
 import http.client
 import json
+import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from urllib.parse import urlsplit
 
+import httpx2
 import pytest
 from local_xwms import REDIRECT, SECRET, settings
 
-from xwms_auth.sandbox import SandboxServer
+from xwms_auth.sandbox import SandboxServer, clients, parse_fault
 
 CREDENTIALS = {
     "X-Client-Id": "sandbox-client",
@@ -161,3 +164,74 @@ def test_it_can_be_stopped_twice_and_started_again():
     address = urlsplit(first)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((address.hostname, address.port), timeout=1)
+
+
+def test_what_is_inside_is_there_while_it_runs():
+    server = SandboxServer(settings(), port=0)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="not running"):
+            _ = server.inside
+        with server:
+            assert server.inside.faults.active() == ()
+            with server.inside.database.work() as session:
+                assert clients.find(session, "sandbox-client") is not None
+
+
+@pytest.mark.parametrize(("fault", "far_less"), [("drip", 100), ("huge", 100 * 1024 * 1024)])
+def test_it_stops_though_an_answer_has_no_end(fault, far_less):
+    with SandboxServer(settings(), port=0) as server:
+        server.inside.faults.add(parse_fault(f"{fault}:info:1"))
+        address = urlsplit(server.url)
+        with closing(http.client.HTTPConnection(address.hostname, address.port, timeout=30)) as connection:
+            connection.request("GET", "/api/info")
+            answer = connection.getresponse()
+            server.stop()
+            try:
+                received = answer.read()
+            except http.client.IncompleteRead as cut:
+                received = cut.partial
+            assert len(received) < far_less
+
+
+@pytest.mark.parametrize("path", ["/api/sign-token", "/sign-in/{token}", "/dashboard/enter"])
+def test_a_sender_that_stops_in_the_middle_keeps_nobody_else_waiting(server, path):
+    _, begun = call(server, "sign-token", redirect_url=REDIRECT)
+    kind = "application/json" if path.startswith("/api") else "application/x-www-form-urlencoded"
+    credentials = CREDENTIALS | {"Content-Type": kind, "Host": "localhost", "Content-Length": "50"}
+    head = "".join(f"{name}: {value}\r\n" for name, value in credentials.items())
+    target = path.format(token=begun["data"]["token"])
+    address = urlsplit(server.url)
+    with socket.create_connection((address.hostname, address.port), timeout=10) as slow:
+        slow.sendall(f"POST {target} HTTP/1.1\r\n{head}Expect: 100-continue\r\n\r\n".encode())
+        assert slow.makefile("rb").readline().startswith(b"HTTP/1.1 100")  # from here on it waits for the body
+        for _ in range(20):
+            assert call(server, "sign-token", redirect_url=REDIRECT)[0] == 200
+
+
+def test_two_on_one_machine_keep_clients_faults_and_sign_ins_apart(server):
+    other_settings = settings(client_id="other-client", client_secret="other-secret")
+    with SandboxServer(other_settings, port=0) as other:
+        server.inside.faults.add(parse_fault("503:info"))
+        assert [ask(each, "GET", "/api/info")[0] for each in (server, other)] == [503, 200]
+        assert call(other, "sign-token", redirect_url=REDIRECT)[0] == 401
+        _, begun = call(server, "sign-token", redirect_url=REDIRECT)
+        path = urlsplit(begun["data"]["url"]).path
+        assert [ask(each, "GET", path)[0] for each in (server, other)] == [200, 404]
+    assert ask(server, "GET", path)[0] == 200
+
+
+def test_two_on_one_machine_keep_their_dashboards_cookies_apart(server):
+    # A browser sends a cookie to every port of a host.
+    with SandboxServer(settings(), port=0) as other, httpx2.Client(follow_redirects=True) as browser:
+        for each in (server, other):
+            entrance = browser.get(f"{each.url}/dashboard").text
+            token = re.search(r'name="csrf_token" value="([^"]+)"', entrance)
+            member = re.search(r'name="member" value="(\d+)"', entrance)
+            assert token
+            assert member
+            form = {"csrf_token": token[1], "member": member[1]}
+            assert browser.post(f"{each.url}/dashboard/enter", data=form).status_code == 200
+        for each in (server, other):
+            answer = browser.get(f"{each.url}/dashboard/clients")
+            assert str(answer.url) == f"{each.url}/dashboard/clients"
+        assert len({cookie.name for cookie in browser.cookies.jar}) == 2

@@ -50,13 +50,31 @@ def test_all_faults_are_named_at_once_and_without_the_secret():
             callback_token="either",
             auto_login="",
             token_lifetime=timedelta(0),
+            scopes=("userinfo", "everything"),
+            faults=("500", "gremlins", "slow=nan"),
         )
     message = str(caught.value)
     for name in ("client_id", "client_secret", "domain", "redirect_uris", "callback_token", "auto_login", "token_life"):
         assert name in message
+    assert "scopes must be of userinfo, useraddresses, unlike everything" in message
+    assert "There is no fault 'gremlins'." in message
+    assert message.count("faults: ") == 2
     assert "se cret" not in message
 
 
 def test_a_public_url_must_be_a_url():
     with pytest.raises(ValueError, match="absolute"):
         create_app(settings(), public_url="localhost:8800")
+
+
+def test_a_fault_of_the_settings_strikes_from_the_start(make_xwms):
+    xwms = make_xwms(faults=("503:sign-token:1",))
+    assert xwms.call("sign-token", {"redirect_url": REDIRECT}).status_code == 503
+    assert xwms.call("sign-token", {"redirect_url": REDIRECT}).status_code == 200
+
+
+@pytest.mark.parametrize("domain", ["localhost", "App.Example", "127.0.0.1:5000", "under_score", "[::1]"])
+def test_the_domain_of_the_settings_is_known_as_it_is_written(make_xwms, domain):
+    xwms = make_xwms(domain=domain)
+    assert xwms.call("global/countries", {}, X_Client_Domain=domain).status_code == 200
+    assert xwms.call("global/countries", {}, X_Client_Domain=f"{domain}x").status_code == 403

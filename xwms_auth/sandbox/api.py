@@ -8,7 +8,6 @@ Must not: decide who may call, or answer anything but JSON.
 
 import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
@@ -75,8 +74,7 @@ class Api:
 
         def view() -> Response:
             now, said = self.clock(), _credentials()
-            with suppress(HTTPException):  # it counts below, after the credentials
-                request.get_data()  # here, because a slow sender would keep everybody else waiting there
+            sent = _read_body()  # here: inside the unit of work a slow sender would keep everybody else waiting
             answer: Response | None = None
             refusal: HTTPException | None = None
             status, reason = 200, ""
@@ -84,7 +82,7 @@ class Api:
                 try:
                     with session.begin_nested():
                         caller = judge(session, said, purpose=purpose, now=now)
-                        answer = call(session, caller, _json_object())
+                        answer = call(session, caller, _json_object(sent))
                 except Refused as fault:
                     refusal, reason = Refusal(fault.status, fault.message), fault.reason
                 except Invalid as fault:
@@ -268,11 +266,21 @@ def _credentials() -> Credentials:
     )
 
 
-def _json_object() -> dict[str, object]:
+def _read_body() -> bytes | HTTPException:
+    """The body, or what is wrong with it, which counts only after the credentials."""
+    try:
+        return request.get_data()
+    except HTTPException as fault:
+        return fault
+
+
+def _json_object(sent: bytes | HTTPException) -> dict[str, object]:
     if not request.is_json:
         raise Refusal(415, "The Content-Type must be application/json.")
+    if isinstance(sent, HTTPException):
+        raise sent
     try:
-        body: object = json.loads(request.get_data())
+        body: object = json.loads(sent)
     except (ValueError, RecursionError):
         raise Refusal(400, "The request body is not JSON.") from None
     if not isinstance(body, dict):

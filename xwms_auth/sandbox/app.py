@@ -25,7 +25,7 @@ from xwms_auth.sandbox.founding import found
 from xwms_auth.sandbox.pages import Pages
 from xwms_auth.sandbox.settings import SandboxSettings
 from xwms_auth.sandbox.spoiled import install_faults
-from xwms_auth.sandbox.urls import host_name, is_loopback, parse_http_url
+from xwms_auth.sandbox.urls import host_name, is_address, is_loopback, parse_http_url
 
 MAX_BODY: Final = 64 * 1024  # bytes; the largest honest request is a few hundred
 
@@ -98,8 +98,12 @@ def create_app(
         # DNS rebinding: a page of evil.example points its own name at 127.0.0.1 and is then, to the browser, of the
         # same origin as this server. What it cannot change is the Host header.
         name = host_name(request.headers.get("Host"))
-        if not any_host and (name is None or not (name == own_host or is_loopback(name))):
-            raise Refusal(421, "This local XWMS answers on its own address only.")
+        if name is not None and (name == own_host or is_loopback(name)):
+            return
+        # A server for other machines goes by names that it cannot know; a name that an attacker has is no address.
+        if any_host and (is_address(name) or not request.path.startswith(DASHBOARD_PREFIX)):
+            return
+        raise Refusal(421, "This local XWMS answers on its own address only.")
 
     app.before_request(refuse_foreign_hosts)
     install_faults(app, inside.faults)

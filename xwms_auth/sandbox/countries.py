@@ -56,7 +56,7 @@ def countries() -> tuple[Country, ...]:
             short_name=alpha2,
             iso_alpha3=alpha3,
             name=str(info["name"]),
-            phonecode=_digits(_first(info.get("callingCodes"))),
+            phonecode=_digits(_first(info.get("callingCodes")) or ""),
             is_eu_member=alpha2 in union,
             capital=info.get("capital") or None,
             region=info.get("region") or None,
@@ -73,12 +73,12 @@ def _by_code() -> Mapping[str, Country]:
 
 def find(code: str) -> Country | None:
     """The country with this alpha-2 or alpha-3 code, in capitals or not; None when there is none."""
-    return _by_code().get(code.strip().upper())
+    return _by_code().get(code.strip().upper()) if code.isascii() else None  # the capital of a dotless i is I
 
 
-def _digits(code: str | None) -> str | None:
-    return None if code is None else "".join(digit for digit in code if digit.isdigit())  # 1-876 is Jamaica's
+def _digits(code: str) -> str | None:
+    return "".join(character for character in code if character.isdigit()) or None  # Jamaica's is written 1-876
 
 
-def _first(values: object) -> str | None:
-    return str(values[0]) if isinstance(values, list) and values else None
+def _first(values: list[str] | None) -> str | None:
+    return values[0] if values else None

@@ -71,16 +71,20 @@ class Pages:
         """
         if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
             raise Refusal(403, "This form can be sent from the sign-in page only.")
+        form = request.form  # read before the unit of work: a slow sender would keep everybody else waiting
         with self.database.work() as session:
             sign_in = self._open(session, token)
+            before = session.begin_nested()
             try:
-                person = _chosen(session, request.form)
+                person = _chosen(session, form)
             except ValueError as fault:
-                return _ask(session, sign_in, fault=str(fault), typed=request.form)
+                return _ask(session, sign_in, fault=str(fault), typed=form)
             asked = approvals.to_ask(session, sign_in.client, person)
             # The scopes that were on the page: one that was enabled meanwhile has not been agreed to.
-            if asked and not set(asked) <= set(request.form.getlist("scope")):
-                return _ask_consent(sign_in, person, asked)
+            if asked and not set(asked) <= set(form.getlist("scope")):
+                answer = _ask_consent(sign_in, person, asked, form)
+                before.rollback()  # whoever cancels now has changed nobody's name
+                return answer
             return self._approve(session, token, sign_in, person)
 
     def _open(self, session: Session, token: str) -> SignIn:
@@ -91,9 +95,7 @@ class Pages:
             raise Refusal(410, f"Somebody has already signed in here, and a sign-in page works once. {_START_AGAIN}")
         if sign_in.expires_at <= self.clock():
             raise Refusal(410, f"This sign-in page was open for too long. {_START_AGAIN}")
-        client, domain = sign_in.client, sign_in.domain
-        registered = any(known.active and known.uri == sign_in.redirect_url for known in client.redirect_uris)
-        if not (client.enabled and domain.active and domain.allow_login and registered):
+        if not sign_ins.may_go_on(sign_in):
             raise Refusal(403, "The app that asks may not sign people in any more.")
         return sign_in
 
@@ -122,6 +124,7 @@ def _ask(session: Session, sign_in: SignIn, *, fault: str = "", typed: Mapping[s
         status=422 if fault else 200,
         form_target=csp_source(sign_in.redirect_url),
         domain=sign_in.domain.root_domain,
+        client_name=sign_in.client.name,
         people=directory.listed(session),
         initials=directory.initials,
         cancel_url=_cancel_url(sign_in),
@@ -130,13 +133,15 @@ def _ask(session: Session, sign_in: SignIn, *, fault: str = "", typed: Mapping[s
     )
 
 
-def _ask_consent(sign_in: SignIn, person: Person, asked: Sequence[str]) -> Response:
+def _ask_consent(sign_in: SignIn, person: Person, asked: Sequence[str], form: Mapping[str, str]) -> Response:
+    chosen = ("person",) if "person" in form else ("sub", "name", "email", "email_verified")
     return page(
         "consent.html",
         form_target=csp_source(sign_in.redirect_url),
         domain=sign_in.domain.root_domain,
         client_name=sign_in.client.name,
         person=person,
+        chosen={name: form[name] for name in chosen if name in form},
         asked={scope: approvals.SCOPES[scope] for scope in asked},
         cancel_url=_cancel_url(sign_in),
     )

@@ -58,5 +58,14 @@ def redeem(session: Session, token: str, client: Client, *, now: float) -> SignI
         return "the token was used before"
     if found.expires_at <= now:
         return "the token has expired"
+    if not may_go_on(found):
+        return "its domain or its redirect URI was switched off meanwhile"
     found.spent_at = now
     return found
+
+
+def may_go_on(sign_in: SignIn) -> bool:
+    """Whether nothing that the login needs was switched off since it began."""
+    client, domain = sign_in.client, sign_in.domain
+    registered = any(known.active and known.uri == sign_in.redirect_url for known in client.redirect_uris)
+    return client.enabled and domain.active and domain.allow_login and registered

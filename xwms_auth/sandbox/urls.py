@@ -66,3 +66,11 @@ def is_loopback(name: str) -> bool:
         return ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+def is_address(name: str | None) -> bool:
+    """Whether a host name (without brackets) is an IP address, which no name server can point elsewhere."""
+    try:
+        return name is not None and bool(ip_address(name))
+    except ValueError:
+        return False

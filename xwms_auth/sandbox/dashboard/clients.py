@@ -4,7 +4,9 @@ Knows: these pages.
 Must not: show a secret anywhere but in the answer that made it.
 """
 
+import shlex
 from typing import Final
+from urllib.parse import urlsplit
 
 from flask import Response, request
 from sqlalchemy import func, select
@@ -65,7 +67,22 @@ def show_secret(visit: Visit, client: Client, secret: ClientSecret, value: str, 
 
     Sending that form again makes no second one: names and labels are taken then, and revisions have moved on.
     """
-    return visit.show("secret_once.html", client=client, secret=secret, value=value, created=created)
+    lines = _export_lines(client, secret, api_url=f"{visit.desk.public_url}/api/")
+    return visit.show("secret_once.html", client=client, secret=secret, value=value, created=created, variables=lines)
+
+
+def _export_lines(client: Client, secret: ClientSecret, *, api_url: str) -> str:
+    """Lines for a POSIX shell that point an app at this client; of several redirect URIs on a host the first active."""
+    uris = {urlsplit(known.uri).netloc: known.uri for known in reversed(client.redirect_uris) if known.active}
+    variables = {
+        "XWMS_CLIENT_ID": client.client_id,
+        "XWMS_DOMAIN": secret.domains[0].root_domain if secret.domains else "",
+        "XWMS_REDIRECT_URI": " ".join(reversed(uris.values())),
+        "XWMS_API_URI": api_url,
+    }
+    lines = [f"export {name}={shlex.quote(text)}" for name, text in variables.items()]
+    lines.insert(1, "export XWMS_CLIENT_SECRET=''  # paste the secret from above, which stands on this page once")
+    return "\n".join([*lines, 'export XWMS_SESSION_SECRET="$(xwms-auth secret)"', "export XWMS_DEBUG=1"])
 
 
 def show(visit: Visit, client: int) -> Response:

@@ -171,6 +171,7 @@ class Desk:
 
     def _guarded(self, rule: Rule) -> View:
         def view(**ids: int) -> Response:
+            request.form  # noqa: B018  read outside the unit of work: a slow sender would keep everybody else waiting
             if rule.method == "POST":
                 _check_that_it_was_meant()
             try:

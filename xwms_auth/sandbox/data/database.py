@@ -4,6 +4,7 @@ Knows: how to open SQLite, which version of the tables it holds, and how to chan
 Must not: know what the tables mean.
 """
 
+import sqlite3
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,6 +67,9 @@ class Database:
         except (OperationalError, DatabaseError) as fault:
             self._engine.dispose()
             raise DatabaseUnusable(f"{path} cannot be used as a database: {fault.orig}.") from None
+        except sqlite3.Error as fault:
+            self._engine.dispose()
+            raise DatabaseUnusable(f"{path} cannot be used as a database: {fault}.") from None
         except DatabaseUnusable as fault:
             self._engine.dispose()
             raise DatabaseUnusable(f"{path} {fault}") from None
