@@ -277,7 +277,7 @@ def test_no_secret_and_no_token_is_in_the_file_or_in_its_log(make_xwms, path, ca
         for token in (chosen, spent)
     }
     assert xwms.verify(callback[spent]).status_code == 200
-    wrong = "a-secret-that-somebody-guessed"
+    wrong = "the-secret-of-another-environment-of-the-app"
     held = [wrong, SECRET, other_secret, further, regenerated, begun, *callback, *callback.values()]
     for value in held:  # and whoever mixes up headers and fields does not write it down either
         xwms.verify("unknown", X_Client_Domain=value)
