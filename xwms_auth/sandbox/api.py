@@ -20,7 +20,7 @@ from xwms_auth.sandbox import address_book, api_log, clients, directory, sign_in
 from xwms_auth.sandbox.answers import API_PREFIX, Refusal, success
 from xwms_auth.sandbox.countries import countries
 from xwms_auth.sandbox.data import Database
-from xwms_auth.sandbox.data.schema import Person
+from xwms_auth.sandbox.data.schema import Client, Person
 from xwms_auth.sandbox.faults import FAULTS
 from xwms_auth.sandbox.judgement import (
     Caller,
@@ -79,9 +79,10 @@ class Api:
             refusal: HTTPException | None = None
             status, reason = 200, ""
             with self.database.work() as session:
+                client = clients.find(session, said.client_id)
                 try:
                     with session.begin_nested():
-                        caller = judge(session, said, purpose=purpose, now=now)
+                        caller = judge(client, said, purpose=purpose, now=now)
                         answer = call(session, caller, _json_object(sent))
                 except Refused as fault:
                     refusal, reason = Refusal(fault.status, fault.message), fault.reason
@@ -95,7 +96,7 @@ class Api:
                     refusal = fault
                 if refusal is not None:
                     status, reason = refusal.code or 500, reason or str(refusal.description)
-                _note(session, said, endpoint=endpoint, at=now, status=status, reason=_with_fault(reason))
+                _note(session, client, said, endpoint=endpoint, at=now, status=status, reason=_with_fault(reason))
             if refusal is not None:
                 raise refusal
             return cast("Response", answer)
@@ -108,9 +109,10 @@ class Api:
         endpoint = rule.removeprefix(f"{API_PREFIX}/")
         if fault is not None and not fault.performed and endpoint in self._secured():
             reason = f"The call was not made, because the fault “{fault.name}” struck: {FAULTS[fault.name]}"
+            now, said = self.clock(), _credentials()
             with self.database.work() as session:
-                now = self.clock()
-                _note(session, _credentials(), endpoint=endpoint, at=now, status=answer.status_code, reason=reason)
+                client = clients.find(session, said.client_id)
+                _note(session, client, said, endpoint=endpoint, at=now, status=answer.status_code, reason=reason)
         return answer
 
     def info(self) -> Response:
@@ -235,11 +237,20 @@ def _with_addresses(session: Session, caller: Caller, body: dict[str, object]) -
     return person
 
 
-def _note(session: Session, said: Credentials, *, endpoint: str, at: float, status: int, reason: str) -> None:
+def _note(
+    session: Session,
+    client: Client | None,
+    said: Credentials,
+    *,
+    endpoint: str,
+    at: float,
+    status: int,
+    reason: str,
+) -> None:
     api_log.note(
         session,
         at=at,
-        client=clients.find(session, said.client_id),
+        client=client,
         method=request.method,
         endpoint=endpoint,
         domain=said.domain or None,

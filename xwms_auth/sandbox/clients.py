@@ -10,7 +10,7 @@ import re
 import secrets
 from collections.abc import Iterable, Sequence
 from ipaddress import ip_network
-from typing import Final
+from typing import Final, TypeVar
 
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session, selectinload
@@ -23,7 +23,7 @@ FIRST_LABEL: Final = "Default"
 MAX_SECRETS: Final = 20  # per client: a call is compared with each
 MAX_URI: Final = 2000  # characters; browsers and proxies take no longer one
 
-_LARGEST_KEY: Final = 2**63 - 1  # SQLite's; a path may name a larger number, and the driver would fail on it
+_Part = TypeVar("_Part", ClientSecret, RedirectURI, Domain)
 _HOST: Final = re.compile(
     r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*"
 )
@@ -64,7 +64,7 @@ def find(session: Session, client_id: str) -> Client | None:
 
 def client_of(session: Session, account: Account, client_pk: int) -> Client:
     """The account's client with this key. Raises `Missing`."""
-    client = session.get(Client, client_pk) if client_pk <= _LARGEST_KEY else None
+    client = session.get(Client, client_pk)
     if client is None or client.account_id != account.id:
         raise Missing(f"client {client_pk}")
     return client
@@ -127,10 +127,7 @@ def regenerate(secret: ClientSecret, *, revision: int, now: float) -> str:
 
 def secret_of(client: Client, secret_id: int) -> ClientSecret:
     """The client's secret with this id. Raises `Missing`."""
-    for secret in client.secrets:
-        if secret.id == secret_id:
-            return secret
-    raise Missing(f"secret {secret_id}")
+    return _part(client.secrets, secret_id)
 
 
 def link_domains(secret: ClientSecret, *, seen: Iterable[int], ticked: Iterable[int]) -> None:
@@ -141,10 +138,7 @@ def link_domains(secret: ClientSecret, *, seen: Iterable[int], ticked: Iterable[
     wanted = {domain_of(secret.client, domain_id).id for domain_id in ticked}
     unwanted = set(seen) - wanted
     for domain in secret.client.domains:
-        if domain.id in wanted and domain not in secret.domains:
-            secret.domains.append(domain)
-        elif domain.id in unwanted and domain in secret.domains:
-            secret.domains.remove(domain)
+        _link(secret, domain, wanted=domain.id in wanted, unwanted=domain.id in unwanted)
 
 
 def remove_secret(client: Client, secret: ClientSecret) -> None:
@@ -211,10 +205,7 @@ def check_redirect_uri(uri: str) -> None:
 
 def redirect_uri_of(client: Client, uri_id: int) -> RedirectURI:
     """The client's redirect URI with this id. Raises `Missing`."""
-    for registered in client.redirect_uris:
-        if registered.id == uri_id:
-            return registered
-    raise Missing(f"redirect URI {uri_id}")
+    return _part(client.redirect_uris, uri_id)
 
 
 def add_domain(client: Client, root_domain: str) -> Domain:
@@ -224,8 +215,13 @@ def add_domain(client: Client, root_domain: str) -> Domain:
         raise Invalid(domain="Please give a domain without scheme, port and path, such as app.example.")
     if any(known.root_domain == root for known in client.domains):
         raise Invalid(domain="This client has this domain already.")
+    return new_domain(client, root)
+
+
+def new_domain(client: Client, root_domain: str) -> Domain:
+    """The same for what is known to be a domain, or is meant to be one as it is written."""
     domain = Domain(
-        root_domain=root,
+        root_domain=root_domain,
         domain_id=f"dom_{secrets.token_hex(8)}",
         active=True,
         allow_login=True,
@@ -255,18 +251,12 @@ def link_secrets(domain: Domain, *, seen: Iterable[int], ticked: Iterable[int]) 
     wanted = {secret_of(domain.client, secret_id).id for secret_id in ticked}
     unwanted = set(seen) - wanted
     for secret in domain.client.secrets:
-        if secret.id in wanted and domain not in secret.domains:
-            secret.domains.append(domain)
-        elif secret.id in unwanted and domain in secret.domains:
-            secret.domains.remove(domain)
+        _link(secret, domain, wanted=secret.id in wanted, unwanted=secret.id in unwanted)
 
 
 def domain_of(client: Client, domain_id: int) -> Domain:
     """The client's domain with this id. Raises `Missing`."""
-    for domain in client.domains:
-        if domain.id == domain_id:
-            return domain
-    raise Missing(f"domain {domain_id}")
+    return _part(client.domains, domain_id)
 
 
 def remove_domain(client: Client, domain: Domain) -> None:
@@ -315,6 +305,20 @@ def _add_secret(client: Client, text: str, domains: Iterable[Domain], *, expires
         )
     )
     return value
+
+
+def _part(parts: Iterable[_Part], part_id: int) -> _Part:
+    for part in parts:
+        if part.id == part_id:
+            return part
+    raise Missing(f"id {part_id}")
+
+
+def _link(secret: ClientSecret, domain: Domain, *, wanted: bool, unwanted: bool) -> None:
+    if wanted and domain not in secret.domains:
+        secret.domains.append(domain)
+    elif unwanted and domain in secret.domains:
+        secret.domains.remove(domain)
 
 
 def _found_by(account: Account, search: str) -> Sequence[ColumnElement[bool]]:

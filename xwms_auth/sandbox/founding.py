@@ -36,20 +36,14 @@ def found(session: Session, settings: SandboxSettings, *, now: float) -> None:
         session.add(client)
     domain = next((known for known in client.domains if known.root_domain == settings.domain), None)
     if domain is None:
-        domain = _domain(client, settings.domain)
+        # Whatever fits a header may be a domain here, as it is written: an app's tests may name one that is none.
+        domain = clients.new_domain(client, settings.domain)
     registered = {known.uri for known in client.redirect_uris}
     client.redirect_uris.extend(
         RedirectURI(uri=uri, active=True) for uri in dict.fromkeys(settings.redirect_uris) if uri not in registered
     )
     _put_secret(client, settings.client_secret, domain, now=now)
     approvals.enable_scopes(client, {*approvals.scopes_of(client), *settings.scopes})
-
-
-def _domain(client: Client, root_domain: str) -> Domain:
-    # Whatever fits a header may be a domain here, as it is written: an app's tests may name one that is none.
-    domain = clients.add_domain(client, f"{secrets.token_hex(8)}.invalid")
-    domain.root_domain = root_domain
-    return domain
 
 
 def _put_secret(client: Client, value: str, domain: Domain, *, now: float) -> None:

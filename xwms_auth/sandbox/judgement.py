@@ -50,9 +50,8 @@ class Caller:
     domain: Domain
 
 
-def judge(session: Session, said: Credentials, *, purpose: Purpose, now: float) -> Caller:
-    """The caller, if everything but the scope is in order. Raises `Refused`."""
-    client = clients.find(session, said.client_id)
+def judge(client: Client | None, said: Credentials, *, purpose: Purpose, now: float) -> Caller:
+    """The caller, if everything but the scope is in order; `client` is the one of that id. Raises `Refused`."""
     if client is None:
         raise Refused(401, "Invalid client credentials: the client ID is not known.")
     if not client.enabled:

@@ -8,7 +8,7 @@ from typing import Final
 
 from flask import Response, request
 
-from xwms_auth.sandbox import api_log, clients
+from xwms_auth.sandbox import api_log
 from xwms_auth.sandbox.dashboard.desk import Rule, Visit
 from xwms_auth.sandbox.dashboard.words import exact_time
 
@@ -17,7 +17,7 @@ _MOST: Final = 200
 
 def show(visit: Visit, client: int) -> Response:
     """The latest calls; with `?refused=yes` those that were refused, or that a fault struck."""
-    found = clients.client_of(visit.db, visit.account, client)
+    found = visit.client(client)
     refused = request.args.get("refused") == "yes"
     calls = api_log.calls_of(visit.db, found, limit=_MOST, refused_only=refused)
     return visit.show("api_log.html", client=found, calls=calls, refused=refused, most=_MOST, exact_time=exact_time)

@@ -87,19 +87,19 @@ def _export_lines(client: Client, secret: ClientSecret, *, api_url: str) -> str:
 
 def show(visit: Visit, client: int) -> Response:
     """One client."""
-    return visit.show("client.html", client=clients.client_of(visit.db, visit.account, client))
+    return visit.show("client.html", client=visit.client(client))
 
 
 def rename(visit: Visit, client: int) -> Response:
     """Give it another name."""
-    found = clients.client_of(visit.db, visit.account, client)
+    found = visit.client(client)
     clients.rename(visit.db, found, visit.form.get("name", ""))
     return visit.done("The name was changed. Nothing else was.", "clients.show", client=client)
 
 
 def switch(visit: Visit, client: int) -> Response:
     """Disable it, or enable it again."""
-    found = clients.client_of(visit.db, visit.account, client)
+    found = visit.client(client)
     found.enabled = visit.form.get("enabled") == "yes"
     said = "enabled" if found.enabled else "disabled: logins and API calls are refused, and nothing is deleted"
     return visit.done(f"The client is {said}.", "clients.show", client=client)
@@ -107,7 +107,7 @@ def switch(visit: Visit, client: int) -> Response:
 
 def show_delete(visit: Visit, client: int) -> Response:
     """What goes with it, and the question whether that is meant."""
-    found = clients.client_of(visit.db, visit.account, client)
+    found = visit.client(client)
     users = select(func.count()).where(Approval.client_pk == found.id, Approval.revoked_at.is_(None))
     pending = select(func.count()).where(
         SignIn.client_pk == found.id, SignIn.spent_at.is_(None), SignIn.expires_at > visit.now
@@ -119,7 +119,7 @@ def show_delete(visit: Visit, client: int) -> Response:
 
 def delete(visit: Visit, client: int) -> Response:
     """Delete it, with its credentials and tokens, if its name was typed."""
-    found = clients.client_of(visit.db, visit.account, client)
+    found = visit.client(client)
     if visit.form.get("name", "").strip() != found.name:
         raise Invalid(name="Please type the client's name, to be sure.")
     visit.db.delete(found)

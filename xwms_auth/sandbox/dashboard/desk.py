@@ -11,14 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from flask import Blueprint, Response, current_app, flash, request, session, url_for
+from flask import Blueprint, Response, flash, request, session, url_for
 from sqlalchemy.orm import Session
 
 from xwms_auth.sandbox.accounts import Permission, in_a_sentence, may
 from xwms_auth.sandbox.answers import Refusal, page, see_other
+from xwms_auth.sandbox.clients import client_of
 from xwms_auth.sandbox.dashboard.csrf import csrf_token, is_ours
 from xwms_auth.sandbox.data import Database
-from xwms_auth.sandbox.data.schema import Account, Member
+from xwms_auth.sandbox.data.schema import Account, Client, Member
 from xwms_auth.sandbox.faults import Faults
 from xwms_auth.sandbox.problems import Invalid, Missing
 
@@ -69,10 +70,11 @@ class Visit:
 
     def number(self, name: str) -> int:
         """A field that holds one of our own ids. Raises `Missing` for anything else."""
-        value = request.form.get(name, "")
-        if not (value.isascii() and value.isdigit() and len(value) <= 18):
-            raise Missing(name)
-        return int(value)
+        return _id(request.form.get(name, ""))
+
+    def numbers(self, name: str) -> list[int]:
+        """Every value of a field that holds our own ids. Raises `Missing` for anything else."""
+        return [_id(value) for value in self.all(name)]
 
     @property
     def somebody(self) -> Member:
@@ -86,14 +88,23 @@ class Visit:
         """The account that the member works in."""
         return self.somebody.account
 
+    def client(self, number: int) -> Client:
+        """The account's client with this number. Raises `Missing`."""
+        return client_of(self.db, self.account, number)
+
     def may(self, permission: str) -> bool:
         """Whether the member may; for templates, which hide what would be refused."""
         return self.member is not None and may(self.member, Permission(permission))
 
+    def require(self, permission: Permission) -> None:
+        """Refuse with 403 unless the member may."""
+        if not self.may(permission):
+            raise Refusal(403, f"Your role in this account does not allow that. It needs: {in_a_sentence(permission)}.")
+
     def sign_in(self, member: Member) -> None:
         """Go on as this member."""
         session.clear()  # a new CSRF token with every sign-in
-        session[_MEMBER] = [member.id, member.created_at]
+        session[_MEMBER] = member.id
 
     def sign_out(self) -> None:
         """Go on as nobody."""
@@ -108,8 +119,8 @@ class Visit:
             "typed": self.typed,
             "csrf_token": csrf_token,
             "address": address,
-            "navigation": [entry for entry in _NAVIGATION if _is_there(entry[0])],
-            "client_navigation": [entry for entry in _CLIENT_NAVIGATION if _is_there(entry[0])],
+            "navigation": _NAVIGATION,
+            "client_navigation": _CLIENT_NAVIGATION,
         }
         return page(f"dashboard/{template}", status=422 if self.problems else 200, scripts=True, **known)
 
@@ -117,10 +128,6 @@ class Visit:
         """303 to a page of the dashboard, which says once what was done. The notice holds no secret."""
         flash(notice)
         return to(endpoint, **values)
-
-
-def _is_there(endpoint: str) -> bool:
-    return f"dashboard.{endpoint.replace('.', '_')}" in current_app.view_functions
 
 
 def to(endpoint: str, **values: int) -> Response:
@@ -131,7 +138,17 @@ def to(endpoint: str, **values: int) -> Response:
 def address(endpoint: str, **values: int) -> str:
     """The path of a page of the dashboard by its rule's name; templates know it by this name too."""
     parts: dict[str, Any] = dict(values)
-    return url_for(f"dashboard.{endpoint.replace('.', '_')}", **parts)
+    return url_for(f"dashboard.{_flask_name(endpoint)}", **parts)
+
+
+def _flask_name(rule: str) -> str:
+    return rule.replace(".", "_")  # Flask keeps the dot for its blueprints
+
+
+def _id(value: str) -> int:
+    if not (value.isascii() and value.isdigit() and len(value) <= 18):
+        raise Missing("id")
+    return int(value)
 
 
 View = Callable[..., Response]
@@ -166,7 +183,7 @@ class Desk:
         """Add these routes."""
         for rule in rules:
             pages.add_url_rule(
-                rule.path, endpoint=rule.name.replace(".", "_"), view_func=self._guarded(rule), methods=[rule.method]
+                rule.path, endpoint=_flask_name(rule.name), view_func=self._guarded(rule), methods=[rule.method]
             )
 
     def _guarded(self, rule: Rule) -> View:
@@ -207,18 +224,15 @@ class Desk:
             )
             if visit.member is None and not rule.open:
                 return to("entrance.show")
-            if rule.needs is not None and not visit.may(rule.needs):
-                raise Refusal(
-                    403, f"Your role in this account does not allow that. It needs: {in_a_sentence(rule.needs)}."
-                )
+            if rule.needs is not None:
+                visit.require(rule.needs)
             return view(visit, **ids)
 
 
 def _member_of_session(db: Session) -> Member | None:
-    """Who is signed in. Whoever was removed is nobody, also where SQLite gave their number to the next member."""
-    number, since = session.get(_MEMBER, (None, None))
-    member = None if number is None else db.get(Member, number)
-    return member if member is not None and member.created_at == since else None
+    """Who is signed in. Whoever was removed is nobody: no id is given twice."""
+    number: int | None = session.get(_MEMBER)
+    return None if number is None else db.get(Member, number)
 
 
 def _check_that_it_was_meant() -> None:

@@ -11,11 +11,9 @@ from typing import Final
 from flask import Response
 
 from xwms_auth.sandbox import clients
-from xwms_auth.sandbox.accounts import PERMISSIONS, Permission
-from xwms_auth.sandbox.answers import Refusal
+from xwms_auth.sandbox.accounts import Permission
 from xwms_auth.sandbox.dashboard.desk import Rule, Visit
 from xwms_auth.sandbox.data.schema import Client, ClientSecret, Domain
-from xwms_auth.sandbox.problems import Missing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +27,7 @@ class Choice:
 
 def list_all(visit: Visit, client: int) -> Response:
     """All of them, their switches at a glance, and the form for another one."""
-    found = clients.client_of(visit.db, visit.account, client)
+    found = visit.client(client)
     first = next((secret for secret in found.secrets if clients.is_usable(secret, visit.now)), None)
     return visit.show(
         "domains.html",
@@ -41,7 +39,7 @@ def list_all(visit: Visit, client: int) -> Response:
 
 def add(visit: Visit, client: int) -> Response:
     """Add one, for the ticked secrets."""
-    found = clients.client_of(visit.db, visit.account, client)
+    found = visit.client(client)
     domain = clients.add_domain(found, visit.form.get("domain", ""))
     visit.db.flush()
     _link(visit, domain)
@@ -51,7 +49,7 @@ def add(visit: Visit, client: int) -> Response:
 
 def show(visit: Visit, client: int, domain: int) -> Response:
     """One domain: its switches, its servers and its secrets."""
-    found = clients.client_of(visit.db, visit.account, client)
+    found = visit.client(client)
     chosen = clients.domain_of(found, domain)
     return visit.show(
         "domain.html",
@@ -66,7 +64,7 @@ def show(visit: Visit, client: int, domain: int) -> Response:
 def change(visit: Visit, client: int, domain: int) -> Response:
     """Set the switches, the server addresses and the fallback URI, and link the ticked secrets."""
     form = visit.form
-    chosen = clients.domain_of(clients.client_of(visit.db, visit.account, client), domain)
+    chosen = clients.domain_of(visit.client(client), domain)
     clients.change_domain(
         chosen,
         active=form.get("active") == "yes",
@@ -82,7 +80,7 @@ def change(visit: Visit, client: int, domain: int) -> Response:
 
 def remove(visit: Visit, client: int, domain: int) -> Response:
     """Take one away, with the logins that are under way for it."""
-    found = clients.client_of(visit.db, visit.account, client)
+    found = visit.client(client)
     gone = clients.domain_of(found, domain)
     clients.remove_domain(found, gone)
     return visit.done(f"{gone.root_domain} was removed. Calls from it are refused.", "domains.list", client=client)
@@ -105,19 +103,10 @@ def _choices(visit: Visit, client: Client, linked: Sequence[ClientSecret], *, ag
 
 def _link(visit: Visit, domain: Domain) -> None:
     """Do as the tick boxes say. A form without boxes changes no link; who may not link gets a form without."""
-    seen, ticked = visit.all("offered"), visit.all("secret")
-    if not seen and not ticked:
+    if not visit.all("offered") and not visit.all("secret"):
         return
-    if not visit.may(Permission.MANAGE_SECRETS):
-        needed = PERMISSIONS[Permission.MANAGE_SECRETS].lower()
-        raise Refusal(403, f"Your role in this account does not allow that. It needs: {needed}.")
-    clients.link_secrets(domain, seen=_ids(seen), ticked=_ids(ticked))
-
-
-def _ids(values: Sequence[str]) -> list[int]:
-    if not all(value.isascii() and value.isdigit() and len(value) <= 18 for value in values):
-        raise Missing("secret")
-    return [int(value) for value in values]
+    visit.require(Permission.MANAGE_SECRETS)
+    clients.link_secrets(domain, seen=visit.numbers("offered"), ticked=visit.numbers("secret"))
 
 
 _PATH: Final = "/clients/<int:client>/domains"

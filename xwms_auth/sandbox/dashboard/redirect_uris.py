@@ -15,7 +15,7 @@ from xwms_auth.sandbox.dashboard.desk import Rule, Visit
 
 def show(visit: Visit, client: int) -> Response:
     """All of them, and the form for another one."""
-    found = clients.client_of(visit.db, visit.account, client)
+    found = visit.client(client)
     return visit.show(
         "redirect_uris.html",
         client=found,
@@ -26,14 +26,14 @@ def show(visit: Visit, client: int) -> Response:
 
 def add(visit: Visit, client: int) -> Response:
     """Register one."""
-    found = clients.client_of(visit.db, visit.account, client)
+    found = visit.client(client)
     clients.add_redirect_uri(found, visit.form.get("redirect_uri", ""))
     return visit.done("The redirect URI was added.", "redirect_uris.show", client=client)
 
 
 def switch(visit: Visit, client: int, uri: int) -> Response:
     """Switch one off, or on again."""
-    found = clients.redirect_uri_of(clients.client_of(visit.db, visit.account, client), uri)
+    found = clients.redirect_uri_of(visit.client(client), uri)
     found.active = visit.form.get("active") == "yes"
     said = "switched on" if found.active else "switched off: no login can end there"
     return visit.done(f"The redirect URI is {said}.", "redirect_uris.show", client=client)
@@ -41,7 +41,7 @@ def switch(visit: Visit, client: int, uri: int) -> Response:
 
 def remove(visit: Visit, client: int, uri: int) -> Response:
     """Take one away."""
-    found = clients.client_of(visit.db, visit.account, client)
+    found = visit.client(client)
     found.redirect_uris.remove(clients.redirect_uri_of(found, uri))
     return visit.done("The redirect URI was removed.", "redirect_uris.show", client=client)
 

@@ -8,20 +8,20 @@ from typing import Final
 
 from flask import Response
 
-from xwms_auth.sandbox import approvals, clients
+from xwms_auth.sandbox import approvals
 from xwms_auth.sandbox.accounts import Permission
 from xwms_auth.sandbox.dashboard.desk import Rule, Visit
 
 
 def show(visit: Visit, client: int) -> Response:
     """All scopes, and which are enabled."""
-    found = clients.client_of(visit.db, visit.account, client)
+    found = visit.client(client)
     return visit.show("scopes.html", client=found, scopes=approvals.SCOPES, enabled=approvals.scopes_of(found))
 
 
 def change(visit: Visit, client: int) -> Response:
     """Enable the ticked ones."""
-    approvals.enable_scopes(clients.client_of(visit.db, visit.account, client), visit.all("scope"))
+    approvals.enable_scopes(visit.client(client), visit.all("scope"))
     said = "The scopes were changed. People are asked for new ones at their next login."
     return visit.done(said, "scopes.show", client=client)
 

@@ -4,7 +4,6 @@ Knows: these pages, and how an expiry is typed and told.
 Must not: show a secret, except in the answer to the form that made it.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
@@ -17,7 +16,7 @@ from xwms_auth.sandbox.dashboard.clients import show_secret
 from xwms_auth.sandbox.dashboard.desk import Rule, Visit
 from xwms_auth.sandbox.dashboard.words import plain_time
 from xwms_auth.sandbox.data.schema import ClientSecret
-from xwms_auth.sandbox.problems import Invalid, Missing
+from xwms_auth.sandbox.problems import Invalid
 
 _DAY: Final = timedelta(days=1)
 _MOMENTS: Final = ("%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S")  # as a datetime-local field sends them
@@ -34,7 +33,7 @@ class Card:
 
 def show(visit: Visit, client: int, **_secret: int) -> Response:
     """All of them, and the form for another one."""
-    found = clients.client_of(visit.db, visit.account, client)
+    found = visit.client(client)
     again = "label" in visit.typed  # only the form for another one has a label
     return visit.show(
         "secrets.html",
@@ -47,11 +46,11 @@ def show(visit: Visit, client: int, **_secret: int) -> Response:
 
 def add(visit: Visit, client: int) -> Response:
     """Make another one, and tell it."""
-    found = clients.client_of(visit.db, visit.account, client)
+    found = visit.client(client)
     value = clients.add_secret(
         found,
         label_text=visit.form.get("label", ""),
-        domains=[clients.domain_of(found, domain) for domain in _ids(visit, "domain")],
+        domains=[clients.domain_of(found, domain) for domain in visit.numbers("domain")],
         expires_at=_expiry(visit.form.get("expires_at", "")),
         now=visit.now,
     )
@@ -60,7 +59,7 @@ def add(visit: Visit, client: int) -> Response:
 
 def regenerate(visit: Visit, client: int, secret: int) -> Response:
     """Replace one's value, and tell the new one."""
-    found = clients.client_of(visit.db, visit.account, client)
+    found = visit.client(client)
     chosen = clients.secret_of(found, secret)
     value = clients.regenerate(chosen, revision=visit.number("revision"), now=visit.now)
     return show_secret(visit, found, chosen, value)
@@ -68,7 +67,7 @@ def regenerate(visit: Visit, client: int, secret: int) -> Response:
 
 def switch(visit: Visit, client: int, secret: int) -> Response:
     """Switch one off, or on again."""
-    chosen = clients.secret_of(clients.client_of(visit.db, visit.account, client), secret)
+    chosen = clients.secret_of(visit.client(client), secret)
     chosen.active = visit.form.get("active") == "yes"
     said = "switched on" if chosen.active else "switched off: calls with it are refused"
     return visit.done(f"“{chosen.label}” is {said}.", "secrets.show", client=client)
@@ -76,15 +75,15 @@ def switch(visit: Visit, client: int, secret: int) -> Response:
 
 def link(visit: Visit, client: int, secret: int) -> Response:
     """Say for which domains one is."""
-    chosen = clients.secret_of(clients.client_of(visit.db, visit.account, client), secret)
-    clients.link_domains(chosen, seen=_ids(visit, "offered"), ticked=_ids(visit, "domain"))
+    chosen = clients.secret_of(visit.client(client), secret)
+    clients.link_domains(chosen, seen=visit.numbers("offered"), ticked=visit.numbers("domain"))
     said = "" if chosen.domains else " It is for none now, and calls with it are refused."
     return visit.done(f"The domains of “{chosen.label}” were changed.{said}", "secrets.show", client=client)
 
 
 def remove(visit: Visit, client: int, secret: int) -> Response:
     """Take one away for good."""
-    found = clients.client_of(visit.db, visit.account, client)
+    found = visit.client(client)
     chosen = clients.secret_of(found, secret)
     clients.remove_secret(found, chosen)
     said = f"“{chosen.label}” was removed. Calls with it are refused."
@@ -96,13 +95,6 @@ def _card(secret: ClientSecret, now: float) -> Card:
     if clients.is_expired(secret, now):
         state = "expired"
     return Card(secret=secret, state=state, until=_until(secret.expires_at))
-
-
-def _ids(visit: Visit, name: str) -> Sequence[int]:
-    values = visit.all(name)
-    if not all(value.isascii() and value.isdigit() and len(value) <= 18 for value in values):
-        raise Missing(name)
-    return [int(value) for value in values]
 
 
 def _expiry(typed: str) -> float | None:

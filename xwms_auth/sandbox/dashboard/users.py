@@ -8,7 +8,7 @@ from typing import Final
 
 from flask import Response
 
-from xwms_auth.sandbox import approvals, clients
+from xwms_auth.sandbox import approvals
 from xwms_auth.sandbox.accounts import Permission
 from xwms_auth.sandbox.dashboard.desk import Rule, Visit
 
@@ -17,7 +17,7 @@ _MOST: Final = 200
 
 def list_all(visit: Visit, client: int) -> Response:
     """The latest users."""
-    found = clients.client_of(visit.db, visit.account, client)
+    found = visit.client(client)
     return visit.show(
         "users.html",
         client=found,
@@ -29,7 +29,7 @@ def list_all(visit: Visit, client: int) -> Response:
 
 def revoke(visit: Visit, client: int, user: int) -> Response:
     """Take a person's approval away."""
-    found = clients.client_of(visit.db, visit.account, client)
+    found = visit.client(client)
     approval = approvals.user_of(visit.db, found, user)
     approvals.revoke(visit.db, approval, now=visit.now)
     said = f"The approval of {approval.person.name} was revoked. Calls about them are refused until they log in again."
