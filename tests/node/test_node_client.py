@@ -22,6 +22,7 @@ import httpx2
 import pytest
 
 from tests.requires import program
+from tests.statements.story import Dashboard
 from xwms_auth.sandbox import SandboxServer, SandboxSettings, parse_fault
 
 CLIENT = Path(__file__).with_name("client.mjs")
@@ -94,33 +95,18 @@ class Person:
         return answer.headers["location"], asked
 
 
-class Owner:
+class Owner(Dashboard):
     """The owner of the client, at the dashboard."""
 
     def __init__(self, server: SandboxServer) -> None:
-        self._http = httpx2.Client(base_url=server.url, follow_redirects=True)
-        entrance = self._http.get("/dashboard").text
-        member = re.search(r'name="member" value="(\d+)"', entrance)
-        assert member
-        self._send("/enter", entrance, member=member[1])
+        super().__init__(server.url)
+        self.enter_as("Local developer")
 
     def switch_client(self, *, enabled: bool) -> None:
-        self._send("/clients/1/enabled", enabled="yes" if enabled else "no")
+        assert self.send("/clients/1", "/enabled", enabled="yes" if enabled else "no").status_code == 200
 
     def revoke_the_latest_user(self) -> None:
-        users = self._http.get("/dashboard/clients/1/users").text
-        revoke = re.search(r'action="/dashboard(/clients/1/users/\d+/revoke)"', users)
-        assert revoke
-        self._send(revoke[1])
-
-    def close(self) -> None:
-        self._http.close()
-
-    def _send(self, path: str, page: str = "", **form: str) -> None:
-        token = re.search(r'name="csrf_token" value="([^"]+)"', page or self._http.get("/dashboard/clients").text)
-        assert token
-        answer = self._http.post(f"/dashboard{path}", data={"csrf_token": token[1], **form})
-        assert answer.status_code == 200, answer.text
+        assert self.send("/clients/1/users", "/revoke").status_code == 200
 
 
 @pytest.fixture(scope="module")

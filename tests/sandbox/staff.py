@@ -6,12 +6,40 @@ Must not: look behind the pages.
 
 import html
 import re
+from dataclasses import dataclass
+from typing import ClassVar
 
 from local_xwms import LocalXWMS
 from office import Office
 from werkzeug.test import TestResponse
 
 CLIENT = "/clients/1"  # the one that the sandbox was started with
+
+
+@dataclass
+class ClientPage:
+    """One page of a client, with the client's owner in front of it; `section` is its path below the client's."""
+
+    section: ClassVar[str]
+
+    xwms: LocalXWMS
+    office: Office
+    number: int
+    client_id: str
+    secret: str
+
+    @property
+    def page(self) -> str:
+        return f"/clients/{self.number}/{self.section}"
+
+    def action(self, verb: str, nth: int = 0) -> str:
+        """Where the nth form for this leads, below /dashboard."""
+        found = [form.action for form in self.office.forms(self.page) if form.action.endswith(f"/{verb}")]
+        return found[nth].removeprefix("/dashboard")
+
+    def submit(self, verb: str, nth: int = 0, **fields: object) -> TestResponse:
+        """Send the nth such form as it stands, with these fields changed."""
+        return self.office.submit(self.page, self.action(verb, nth), **fields)
 
 
 def owner(xwms: LocalXWMS) -> Office:

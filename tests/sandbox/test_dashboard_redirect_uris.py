@@ -1,30 +1,21 @@
 """The dashboard's page of redirect URIs: what a person does there, and where a login may end afterwards."""
 
 import re
-from dataclasses import dataclass
 
 import pytest
-from local_xwms import REDIRECT, LocalXWMS
+from local_xwms import REDIRECT
 from office import Office, faults, notice, words
+from staff import ClientPage
 
 STAGING = "https://staging.shop.example/xwms/validateToken?from=a&to=b"
 NOT_REGISTERED = (422, "The redirect URL is not registered for this client.")
 NOT_ACTIVE = (422, "The redirect URL is not active.")
 
 
-@dataclass
-class Shop:
-    """A client with its owner at the dashboard."""
+class Shop(ClientPage):
+    """A client's redirect URIs, with its owner at the dashboard."""
 
-    xwms: LocalXWMS
-    office: Office
-    number: int
-    client_id: str
-    secret: str
-
-    @property
-    def page(self) -> str:
-        return f"/clients/{self.number}/redirect-uris"
+    section = "redirect-uris"
 
     def begin_login(self, uri: str) -> tuple[int, str]:
         """What an app is told that asks for a login which ends there."""
@@ -39,14 +30,6 @@ class Shop:
 
     def add(self, uri: str):
         return self.office.submit(self.page, "/redirect-uris", redirect_uri=uri)
-
-    def action(self, verb: str, nth: int = 0) -> str:
-        """Where the nth URI's form for this leads, below /dashboard."""
-        found = [form.action for form in self.office.forms(self.page) if form.action.endswith(f"/{verb}")]
-        return found[nth].removeprefix("/dashboard")
-
-    def submit(self, verb: str, nth: int = 0):
-        return self.office.submit(self.page, self.action(verb, nth))
 
 
 @pytest.fixture

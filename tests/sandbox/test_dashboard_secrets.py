@@ -1,13 +1,12 @@
 """The dashboard's page of secrets: what a person does there, and what an app's calls are answered afterwards."""
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
 from local_xwms import REDIRECT, LocalXWMS
 from office import Office, faults, notice, value_of, words
-from werkzeug.test import TestResponse
+from staff import ClientPage
 
 GRANTED = (200, "The sign token was created.")
 UNKNOWN = (401, "Invalid client credentials: the client secret is wrong.")
@@ -19,19 +18,10 @@ SOON = "2027-01-20"  # the tests' clock begins at 2027-01-15T08:00:00Z
 END_OF_SOON = datetime(2027, 1, 21, tzinfo=UTC).timestamp()
 
 
-@dataclass
-class Shop:
-    """A client with its owner at the dashboard; every page that the owner saw is kept."""
+class Shop(ClientPage):
+    """A client's secrets, with its owner at the dashboard; every page that the owner saw is kept."""
 
-    xwms: LocalXWMS
-    office: Office
-    number: int
-    client_id: str
-    secret: str
-
-    @property
-    def page(self) -> str:
-        return f"/clients/{self.number}/secrets"
+    section = "secrets"
 
     def call(self, secret: str, domain: str = "localhost") -> tuple[int, str]:
         """What an app with this secret is told on this domain."""
@@ -56,15 +46,6 @@ class Shop:
         number = re.search(rf'value="(\d+)"[^>]*> <span>{re.escape(name)}<', self.office.get(self.page).text)
         assert number
         return number[1]
-
-    def action(self, verb: str, nth: int = 0) -> str:
-        """Where the nth secret's form for this leads, below /dashboard."""
-        found = [form.action for form in self.office.forms(self.page) if form.action.endswith(f"/{verb}")]
-        return found[nth].removeprefix("/dashboard")
-
-    def submit(self, verb: str, nth: int = 0, **fields: object) -> TestResponse:
-        """Send the nth secret's form as it stands, with these fields changed."""
-        return self.office.submit(self.page, self.action(verb, nth), **fields)
 
     def cards(self) -> list[str]:
         """What each secret is called, and its state."""
