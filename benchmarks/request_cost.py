@@ -109,12 +109,13 @@ PERSON = User(
     picture="https://xwms.nl/pictures/1234.png",
 )
 CLAIMS = PERSON.claims()  # what the other sessions hold: the same person
-ELSEWHERE = open_store(CONFIG, seal=Site(CONFIG).seal)  # the process that signed the person in
+ELSEWHERE = open_store(Site(CONFIG))  # the process that signed the person in
 
 
 def our_cookie() -> str:
     now = int(time.time())
-    handle = ELSEWHERE.create(Session(id=new_key(), user=PERSON, started_at=now, seen_at=now), now=now)
+    session = Session(id=new_key(), user=PERSON, started_at=now, seen_at=now)
+    handle = ELSEWHERE.create(session, until=now + 86_400, now=now)
     assert isinstance(handle, str)
     return handle
 

@@ -16,12 +16,12 @@ LAYERS = {
     "values": {"errors", "secret", "models", "resources", "messages", "effects"},
     "policy": {
         "options", "judge", "config", "redirects", "tokens", "cookies", "session", "pending", "budget", "browser",
-        "refusals", "envelope", "wire", "resource_wire", "pages", "advice", "answers", "audit", "marks", "tried",
-        "site", "widgets",
+        "device", "refusals", "envelope", "wire", "resource_wire", "pages", "advice", "answers", "audit", "marks",
+        "tried", "site", "widgets",
     },
-    "flow": {"calls", "visits", "callback", "flow"},
-    "I/O": {"drive", "framing", "network", "transport", "client", "stores"},
-    "edges": {"flask", "asgi", "asgi_messages", "asgi_seat", "starlette", "fastapi", "sandbox", "cli"},
+    "flow": {"calls", "visits", "ending", "callback", "flow"},
+    "I/O": {"drive", "framing", "network", "transport", "client", "sessions", "stores"},
+    "edges": {"flask", "asgi", "asgi_messages", "asgi_seat", "starlette", "fastapi", "sandbox", "cli", "testing"},
 }  # fmt: skip
 ORDER = list(LAYERS)
 

@@ -1,6 +1,6 @@
 """Login with XWMS for Flask and any ASGI app. Start at the README; the names here are the public ones.
 
-Loads no framework and no HTTP library: `XWMSClient` and `AsyncXWMSClient` are imported when first used.
+Loads no framework and no HTTP library: the clients and the session managers are imported when first used.
 """
 
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from .errors import (
     APIError,
     BadAnswer,
     ClientDisabled,
+    ClientUnknown,
     ConfigError,
     CredentialsRejected,
     CrossSite,
@@ -17,6 +18,7 @@ from .errors import (
     LoginExpired,
     LoginNotStarted,
     LoginRequired,
+    LoginTooOld,
     NotApproved,
     NotFound,
     RedirectNotRegistered,
@@ -31,7 +33,7 @@ from .errors import (
     Unreachable,
     XWMSError,
 )
-from .models import Anonymous, Identity, User
+from .models import Anonymous, Ending, Identity, SessionInfo, User
 from .resources import (
     Address,
     Country,
@@ -45,6 +47,7 @@ from .secret import Secret
 
 if TYPE_CHECKING:
     from .client import AsyncXWMSClient, XWMSClient
+    from .sessions import AsyncXWMSSessions, XWMSSessions
 
 __version__ = "0.1.0"
 
@@ -53,17 +56,21 @@ __all__ = [
     "Address",
     "Anonymous",
     "AsyncXWMSClient",
+    "AsyncXWMSSessions",
     "BadAnswer",
     "ClientDisabled",
+    "ClientUnknown",
     "ConfigError",
     "Country",
     "CredentialsRejected",
     "CrossSite",
+    "Ending",
     "HostNotRegistered",
     "Identity",
     "LoginExpired",
     "LoginNotStarted",
     "LoginRequired",
+    "LoginTooOld",
     "NotApproved",
     "NotFound",
     "Project",
@@ -72,6 +79,7 @@ __all__ = [
     "RequestRefused",
     "RequestRejected",
     "Secret",
+    "SessionInfo",
     "SocialProfile",
     "StoreUnavailable",
     "StoredAddress",
@@ -86,6 +94,7 @@ __all__ = [
     "XWMSClient",
     "XWMSConfig",
     "XWMSError",
+    "XWMSSessions",
 ]
 
 
@@ -94,4 +103,8 @@ def __getattr__(name: str) -> object:
         from . import client  # noqa: PLC0415  the HTTP library is loaded only by who uses it
 
         return getattr(client, name)
+    if name in ("XWMSSessions", "AsyncXWMSSessions"):
+        from . import sessions  # noqa: PLC0415  and so is what sessions are kept in
+
+        return getattr(sessions, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

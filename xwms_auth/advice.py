@@ -69,11 +69,20 @@ def _what_to_change(error: XWMSError, config: XWMSConfig, request: Request) -> l
         case HostNotRegistered():
             return [*_hosts(config, request), *_dashboard(config)]
         case StoreUnavailable():
-            # The kind alone: the rest of the address may hold a password.
-            kind = config.session_store.partition(":")[0]
-            return [f"XWMS_SESSION_STORE (session_store) is of the kind {_code(kind)}: is it running and reachable?"]
+            return _store(config)
         case _:
             return []
+
+
+def _store(config: XWMSConfig) -> list[str]:
+    named = config.revocation_store or config.session_store
+    if not isinstance(named, str):
+        return [f"The session store of your own, {_code(type(named).__name__)}, cannot be reached."]
+    option = (
+        "XWMS_REVOCATION_STORE (revocation_store)" if config.revocation_store else "XWMS_SESSION_STORE (session_store)"
+    )
+    # The kind alone: the rest of the address may hold a password.
+    return [f"{option} is of the kind {_code(named.partition(':')[0])}: is it running and reachable?"]
 
 
 def _register(config: XWMSConfig, uri: RedirectURI | None) -> list[str]:

@@ -12,9 +12,9 @@ from urllib.parse import quote
 from . import advice, audit, pages
 from .browser import Kind, kind_of
 from .config import XWMSConfig
-from .errors import ClientDisabled, LoginRequired, MethodNotAllowed, NotANavigation, XWMSError
+from .errors import ClientDisabled, LoginRequired, LoginTooOld, MethodNotAllowed, NotANavigation, XWMSError
 from .messages import Answer, Request
-from .models import Session
+from .models import Ending, Session
 from .redirects import MAX_NEXT
 
 # Every answer of ours: never stored, never framed, and its address (which may hold a token) told to nobody.
@@ -58,30 +58,54 @@ def document(
     return Answer(status=status, headers=headers, cookies=tuple(cookies), body=json.dumps(body))
 
 
-def login_url(config: XWMSConfig, target: str | None) -> str:
-    """The address that starts a login and comes back to `target`, a path and query on this site."""
-    return f"{config.login_path}?next={quote(target, safe='/')}" if target else config.login_path
+def login_url(config: XWMSConfig, target: str | None, *, fresh: int | None = None) -> str:
+    """The address that starts a login and comes back to `target`, a path and query on this site.
+
+    `fresh` is how old, in seconds, a login may be that makes another one needless; None for any.
+    """
+    asked = [f"next={quote(target, safe='/')}"] if target else []
+    if fresh is not None:
+        asked.append(f"fresh={fresh}")
+    return f"{config.login_path}?{'&'.join(asked)}" if asked else config.login_path
 
 
-def needs_login(config: XWMSConfig, request: Request) -> Answer:
-    """What somebody gets who is not signed in and should be: a redirect, a 401, or HTMX's way to redirect."""
-    url = login_url(config, _page_of(config, request))
+def needs_login(
+    config: XWMSConfig, request: Request, *, ended: Ending | None = None, fresh: int | None = None
+) -> Answer:
+    """What somebody gets who is not signed in and should be: a redirect, a 401, or HTMX's way to redirect.
+
+    `ended` is why they no longer are. With `fresh` they are, but their login is older than that.
+    """
+    url = login_url(config, _page_of(config, request), fresh=fresh)
     if kind_of(request) is Kind.PERSON:
         return redirect(302, url)
-    return refusal(config, request, LoginRequired("nobody is signed in"), url=url)
+    if fresh is not None:
+        return refusal(config, request, LoginTooOld(f"the login is older than {fresh} s"), url=url)
+    cause = "nobody is signed in" if ended is None else f"the session has ended: {ended}"
+    return refusal(config, request, LoginRequired(cause), url=url, ended=ended)
 
 
 def unless_signed_in(
-    config: XWMSConfig, session: Callable[[], Session | None], request: Callable[[], Request]
+    config: XWMSConfig,
+    visit: Callable[[], tuple[Session | None, Ending | None]],
+    request: Callable[[], Request],
+    *,
+    fresh: int | None = None,
+    now: int,
 ) -> Answer | None:
-    """What to answer instead of something that needs a person: None if there is one.
+    """What to answer instead of something that needs a person: None if there is one, with a login fresh enough.
 
     A store that is down is its own answer: "cannot tell" must not look like "signed out".
     """
     try:
-        return None if session() is not None else needs_login(config, request())
+        session, ended = visit()
+        if session is None:
+            return needs_login(config, request(), ended=ended)
+        if fresh is not None and now - session.started_at > fresh:
+            return needs_login(config, request(), fresh=fresh)
     except XWMSError as error:
         return refusal(config, request(), error)
+    return None
 
 
 def _page_of(config: XWMSConfig, request: Request) -> str | None:
@@ -102,14 +126,26 @@ def refusal(
     *,
     cookies: Sequence[str] = (),
     url: str | None = None,
+    ended: Ending | None = None,
 ) -> Answer:
-    """Tell somebody no: a page for a person, RFC 9457 for a program. `url` is where to start again."""
+    """Tell somebody no: a page for a person, RFC 9457 for a program. `url` is where to start again.
+
+    `ended` is why somebody who was signed in no longer is.
+    """
     audit.refused(error, path=request.path)
-    answer = _told(config, request, error, cookies=cookies, url=url)
+    answer = _told(config, request, error, cookies=cookies, url=url, ended=ended)
     return replace(answer, body="") if request.method == "HEAD" else answer
 
 
-def _told(config: XWMSConfig, request: Request, error: XWMSError, *, cookies: Sequence[str], url: str | None) -> Answer:
+def _told(
+    config: XWMSConfig,
+    request: Request,
+    error: XWMSError,
+    *,
+    cookies: Sequence[str],
+    url: str | None,
+    ended: Ending | None,
+) -> Answer:
     url = url or config.login_path
     extra: list[tuple[str, str]] = []
     if error.retry_after is not None:
@@ -136,8 +172,10 @@ def _told(config: XWMSConfig, request: Request, error: XWMSError, *, cookies: Se
         "title": error.title,
         "status": error.status,
         "code": error.code,
-        "detail": error.detail,
+        "detail": error.detail if ended is None else f"{ended.detail} {error.detail}",
     }
+    if ended is not None:
+        body["reason"] = ended
     if error.status == 401:
         body["login_url"] = url
     if advised:

@@ -27,9 +27,10 @@ from .asgi_messages import (
 from .asgi_seat import LazyUser, Seat, taken
 from .config import XWMSConfig
 from .drive import arun
-from .effects import World
+from .effects import KeepsConnections, World
 from .errors import ConfigError, XWMSError
 from .redirects import RedirectURI
+from .sessions import AsyncXWMSSessions
 from .site import Site
 from .stores import open_store
 from .transport import AsyncHTTPTransport
@@ -61,8 +62,10 @@ class XWMSAuthMiddleware:
         self.app = app
         self.site = Site(config)
         self._transport = AsyncHTTPTransport(config)
-        self._world = World(self._transport, open_store(config, seal=self.site.seal))
+        self._world = World(self._transport, open_store(self.site, is_async=True))
         self._clock = clock
+        self.sessions = self.sessions_for(lambda: None)
+        """Lists and ends people's sessions from outside a request; inside of one it is `request.auth.sessions`."""
         self._own_paths = config.own_paths
         self._protects_all = config.protect == "all"
 
@@ -82,14 +85,14 @@ class XWMSAuthMiddleware:
         is_http = scope["type"] == "http"
         if is_http and path in self._own_paths and self.site.is_own(path, header_of(scope, b"host", ", ")):
             request = request_of(scope, form=await form_of(scope, receive), app=self.app)
-            await reply(await arun(flow.serve(self.site, request, now=self._now()), self._world), send)
+            await reply(await arun(flow.serve(self.site, request, now=self.now()), self._world), send)
             return
         uri = self.site.only or self.site.uri_for(header_of(scope, b"host", ", "))
         if not is_http and not _is_own_websocket(scope, uri):
             await refuse_websocket(receive, send, "cross_site")
             return
 
-        cookie, now = header_of(scope, b"cookie", "; "), self._now()
+        cookie, now = header_of(scope, b"cookie", "; "), self.now()
         visit = visits.recognise(self.site, self._world.store, cookie, uri, now=now)
         seat = Seat(self, scope, visit or await self._look_up(cookie, uri, now), send)
         scope["xwms_auth"] = scope["auth"] = seat
@@ -102,28 +105,42 @@ class XWMSAuthMiddleware:
         mark = taken.set(seat)
         try:
             await self.app(scope, receive, seat.send if is_http else send)
+        except XWMSError as error:
+            if not (is_http and await seat.answer_instead(error)):
+                raise
         finally:
             seat.over = True
             taken.reset(mark)
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Keep connections to XWMS for as long as the application lives. Its own lifespan passes through untouched."""
+        """Keep connections for as long as the application lives. Its own lifespan passes through untouched."""
+        store = self._world.store if isinstance(self._world.store, KeepsConnections) else None
         self._transport.keep_connections()
+        if store is not None:
+            store.keep_connections()
         try:
             await self.app(scope, receive, send)
         finally:
             await self._transport.aclose()
+            closing = store.close() if store is not None else None
+            if closing is not None:
+                await closing
 
-    def _now(self) -> int:
+    def now(self) -> int:
+        """Whole seconds since 1970."""
         return int(self._clock())
+
+    def sessions_for(self, current: Callable[[], str | None]) -> AsyncXWMSSessions:
+        """The sessions as somebody sees them whose own session has the id that `current` gives."""
+        return AsyncXWMSSessions.of(self.site, self._world, clock=self._clock, current=current)
 
     async def renew(self, visit: visits.Visit) -> str | None:
         """The Set-Cookie value that an answer during this visit should carry, or None."""
-        return await arun(visits.renew(self.site, visit, now=self._now()), self._world)
+        return await arun(visits.renew(self.site, visit, now=self.now()), self._world)
 
     async def _look_up(self, cookie: str, uri: RedirectURI | None, now: int) -> visits.Visit | XWMSError:
         try:
-            return await arun(visits.who_visits(self.site, cookie, uri, now=now), self._world)
+            return await arun(visits.visit_page(self.site, cookie, uri, now=now), self._world)
         except XWMSError as error:
             return error  # raised to whoever asks; a page that does not ask need not fail
 

@@ -4,7 +4,7 @@ Knows: how an answer is marked that depends on the person.
 Must not: look a session up; the middleware has done so.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any, Protocol, cast
 
@@ -12,7 +12,8 @@ from . import answers, visits
 from .asgi_messages import ASGIApp, Message, Scope, Send, decoded, encoded, reply, request_of
 from .errors import XWMSError
 from .messages import Answer, Request
-from .models import ANONYMOUS, USER_FIELDS, Anonymous, Session, User
+from .models import USER_FIELDS, Anonymous, Ending, Session, User, anonymous
+from .sessions import AsyncXWMSSessions
 from .site import Site
 
 
@@ -22,8 +23,16 @@ class Served(Protocol):
     site: Site
     app: ASGIApp
 
+    def now(self) -> int:
+        """Whole seconds since 1970."""
+        ...
+
     async def renew(self, visit: visits.Visit) -> str | None:
         """The Set-Cookie value that an answer during this visit should carry, or None."""
+        ...
+
+    def sessions_for(self, current: Callable[[], str | None]) -> AsyncXWMSSessions:
+        """The sessions as somebody sees them whose own session has the id that `current` gives."""
         ...
 
 
@@ -44,13 +53,14 @@ class Seat:
     It is `scope["auth"]` too, and stands between the application's `send` and the server's.
     """
 
-    __slots__ = ("_held", "_send", "_visit", "answer", "over", "scope", "served", "touched")
+    __slots__ = ("_begun", "_held", "_send", "_visit", "answer", "over", "scope", "served", "touched")
 
     def __init__(self, served: Served, scope: Scope, visit: visits.Visit | XWMSError, send: Send) -> None:
         self.served = served
         self.scope = scope
         self.touched = False
         self.over = False
+        self._begun = False
         self.answer: Answer | None = None
         """Set by whoever refuses from inside the application; it then takes the place of the application's answer."""
         self._visit = visit
@@ -66,17 +76,39 @@ class Seat:
 
     def user(self) -> User | Anonymous:
         """The person, or the anonymous one."""
+        session, ended = self.visit()
+        return session.user if session else anonymous(ended)
+
+    def visit(self) -> tuple[Session | None, Ending | None]:
+        """The session, or why there no longer is one."""
         session = self.session()
-        return session.user if session else ANONYMOUS
+        return session, None if isinstance(self._visit, XWMSError) else self._visit.ended
+
+    @property
+    def sessions(self) -> AsyncXWMSSessions:
+        """Lists and ends people's sessions: `await request.auth.sessions.list(request.user.sub)`."""
+        return self.served.sessions_for(self._id)
+
+    def _id(self) -> str | None:
+        session = self.session()
+        return session.id if session else None
 
     @property
     def scopes(self) -> list[str]:
         """What Starlette's `@requires` looks at: `["authenticated"]` for a person, nothing for nobody."""
         return ["authenticated"] if self.session() else []
 
-    def refusal(self) -> Answer | None:
-        """What to answer instead of something that needs a person: None if there is one."""
-        return answers.unless_signed_in(self.served.site.config, self.session, self._asked)
+    def refusal(self, *, fresh: int | None = None) -> Answer | None:
+        """What to answer instead of something that needs a person: None if there is one, with a login fresh enough."""
+        config, now = self.served.site.config, self.served.now()
+        return answers.unless_signed_in(config, self.visit, self._asked, fresh=fresh, now=now)
+
+    async def answer_instead(self, error: XWMSError) -> bool:
+        """Answer for an application that failed because nobody can be looked up; False if it has answered already."""
+        if error is not self._visit or self._begun:
+            return False
+        await self.send({"type": "http.response.start", "status": 500, "headers": []})
+        return True
 
     def _asked(self) -> Request:
         return request_of(self.scope, app=self.served.app)
@@ -88,6 +120,10 @@ class Seat:
         """
         if message["type"] != "http.response.start":
             return self._send(message) if self._held is None else self._send_held(message)
+        self._begun = True
+        if self.touched and isinstance(self._visit, XWMSError) and message["status"] >= 500:
+            # What a framework makes of our error when the application does not catch it.
+            self.answer = answers.refusal(self.served.site.config, self._asked(), self._visit)
         if self.answer is not None:
             send, self._send = self._send, _nowhere
             return reply(self.answer, send)
@@ -179,7 +215,7 @@ def _passed_on(name: str) -> property:
 
 
 # What is asked for most; the same as `__getattr__` would find, in half the time.
-for _name in (*USER_FIELDS, "is_authenticated", "display_name", "identity"):
+for _name in (*USER_FIELDS, "is_authenticated", "display_name", "identity", "signed_out"):
     setattr(LazyUser, _name, _passed_on(_name))
 
 taken: ContextVar[Seat] = ContextVar("xwms_auth_seat")

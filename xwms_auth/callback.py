@@ -194,7 +194,7 @@ def _redeem(
             site.tried.take_back(callback.token)
             return answers.refusal(config, request, error, url=answers.login_url(config, target))
         raise
-    cookies = yield from begin_session(site, request.cookie, callback.uri, user, now=now)
+    cookies = yield from begin_session(site, request, callback.uri, user, now=now)
     # Tells an operator which `callback_token` to set in place of `either`.
     kind = "same" if callback.login.is_of(callback.token) else "fresh"
     audit.happened("login_finished", login=callback.login.id[:8], person=audit.person(user.identity), callback=kind)

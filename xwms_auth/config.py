@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from .effects import RevocationStore, SessionStore
 from .errors import ConfigError
 from .judge import Judge
-from .options import CallbackToken, Flow, Protect, missing_session_secret, read_options
+from .options import CallbackToken, Flow, Protect, RecheckPolicy, missing_session_secret, read_options
 from .redirects import Address, RedirectURI
 from .secret import Secret, SecretSource
 
@@ -63,14 +64,24 @@ class XWMSConfig(metaclass=_RaisesLast):
     session_secret: str | Secret | Sequence[str | Secret] = field(default=(), repr=False)
     """One or several keys of at least 32 bytes for our cookies: the first signs, all verify."""
 
-    session_store: str = field(default="cookie", repr=False)
-    """`cookie`: the sealed session is the cookie, no infrastructure. `memory://`: in this process, for tests."""
+    session_store: str | SessionStore = field(default="cookie", repr=False)
+    """`cookie`: the sealed session is the cookie, no infrastructure. `sqlite:///path`: for processes on one machine.
+    `redis://…`, `rediss://…`, `unix://…`: for many machines. `memory://`: in this process, for tests. Or your own."""
+
+    revocation_store: str | RevocationStore = field(default="", repr=False)
+    """With the cookie store: where revocations are kept, so that a session can be ended elsewhere. Default: nowhere."""
 
     session_idle: timedelta | float = timedelta(days=1)
     """How long a session lives without a request. A timedelta or seconds."""
 
     session_lifetime: timedelta | float = timedelta(days=7)
     """How long a session lives at the most. A timedelta or seconds."""
+
+    recheck: timedelta | float = 0.0
+    """How often a session in use is checked with XWMS. A timedelta or seconds; 0 is never."""
+
+    recheck_policy: RecheckPolicy = "end"
+    """What a withdrawn access, or a disabled or deleted client, means at a re-check: `end` or `keep` the session."""
 
     login_path: str = "/xwms/auth"
     """Where a login starts. The default is the route of XWMS's own documentation."""
@@ -119,6 +130,7 @@ class XWMSConfig(metaclass=_RaisesLast):
     api: Address = field(init=False, repr=False, compare=False)
     idle_seconds: int = field(init=False, repr=False, compare=False)
     lifetime_seconds: int = field(init=False, repr=False, compare=False)
+    recheck_seconds: int = field(init=False, repr=False, compare=False)
     timeout_seconds: float = field(init=False, repr=False, compare=False)
     own_paths: frozenset[str] = field(init=False, repr=False, compare=False)
     callback_paths: frozenset[str] = field(init=False, repr=False, compare=False)

@@ -7,11 +7,11 @@ Knows: the effects, the shape of the two things that perform them, and the `Step
 Must not: perform anything.
 """
 
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast, runtime_checkable
 
-from .models import Session
+from .models import Ending, Identity, Session
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -51,49 +51,118 @@ class Transport(Protocol):
         ...
 
 
+@runtime_checkable
 class SessionStore(Protocol):
     """Where sessions live between requests. A method may be plain or async; all raise `StoreUnavailable` when down.
 
     A *handle* is what the browser's session cookie holds: an opaque string that only the store understands.
+    A session's *id* names it in lists; nobody can make a handle of it. `now` and `until` are seconds since 1970.
 
     missing:    `load` returns None for a handle it never gave out; nothing is ever created under it.
     malformed:  the same as missing. A store never raises for what a browser sent.
-    expired:    the same as missing, at the latest when the absolute lifetime is over; idleness is judged by the flow.
+    expired:    the idle and absolute limits are judged by the flow, for every store alike. A session is kept `until`
+                some time after them, so that its person can be told why; from then on it is the same as missing.
+    ended:      a session that was ended with a reason is gone for good, and `load` returns the reason until that time.
+                Nothing else of it is kept: no name, no address.
     down:       `StoreUnavailable`, never None: "cannot tell" must not look like "signed out".
+
+    `xwms_auth.testing.store_contract` holds all of this as tests, for a store of your own too.
     """
 
-    def create(self, session: Session, *, now: int) -> str | Awaitable[str]:
-        """Keep a new session under a new handle nobody can guess, and return the handle."""
+    def create(self, session: Session, *, until: int, now: int) -> str | Awaitable[str]:
+        """Keep a new session under a new handle nobody can guess, and return the handle.
+
+        The store may give the session another id than the one it comes with.
+        """
         ...
 
-    def load(self, handle: str, *, now: int) -> Session | None | Awaitable[Session | None]:
-        """Return the session behind the handle, or None."""
+    def load(self, handle: str, *, now: int) -> Session | Ending | None | Awaitable[Session | Ending | None]:
+        """Return the session behind the handle, or why it ended, or None."""
         ...
 
-    def recall(self, handle: str) -> Session | None:
+    def recall(self, handle: str, *, now: int) -> Session | None:
         """Return the session behind the handle if that needs no looking up, otherwise None, which says nothing.
 
         Never async: it is what makes most requests of a busy person cheap. A session that has ended is not recalled.
         """
         ...
 
-    def renew(self, handle: str, session: Session, *, now: int) -> str | None | Awaitable[str | None]:
+    def renew(self, handle: str, session: Session, *, until: int, now: int) -> str | None | Awaitable[str | None]:
         """Keep the newer session in place of the older one *if that is still there*; return the handle to use now.
 
         None means that the session has ended meanwhile: a request in flight must not bring it back.
         """
         ...
 
-    def drop(self, handle: str, *, now: int) -> None | Awaitable[None]:
-        """Forget the session. Unknown handles are fine."""
+    def drop(self, handle: str, *, why: Ending | None, now: int) -> None | Awaitable[None]:
+        """End the session; without a reason nothing of it stays. Unknown handles are fine."""
+        ...
+
+    def list(self, identity: Identity, *, now: int) -> Sequence[Session] | Awaitable[Sequence[Session]]:
+        """Return the person's sessions that have not ended. `ConfigError` where the store has no list."""
+        ...
+
+    def revoke(self, session_id: str, *, now: int) -> bool | Awaitable[bool]:
+        """End the session of this id with `Ending.REVOKED`. True if there may have been one.
+
+        This and the two below raise `ConfigError` where the store cannot end a session elsewhere.
+        """
+        ...
+
+    def revoke_all(self, identity: Identity, *, now: int) -> None | Awaitable[None]:
+        """End every session of the person that began up to now."""
+        ...
+
+    def revoke_client(self, *, now: int) -> None | Awaitable[None]:
+        """End every session of everybody that began up to now."""
         ...
 
     def spend(self, login_id: str, *, until: int, now: int) -> bool | Awaitable[bool]:
-        """Mark a pending login as used; True for exactly one caller. The mark may be forgotten after `until`."""
+        """Mark a pending login as used; True for exactly one caller. The mark may be forgotten after `until`.
+
+        Wherever the store is shared this is atomic for everybody who shares it.
+        """
         ...
 
     def unspend(self, login_id: str) -> None | Awaitable[None]:
         """Take the mark back, after a call to XWMS of which no byte was sent."""
+        ...
+
+
+@runtime_checkable
+class RevocationStore(Protocol):
+    """What sessions that live in their own cookies need a server for: times from before which they no longer count.
+
+    Every server store is one too. Down and async are as in `SessionStore`.
+    """
+
+    def not_before(self, names: Sequence[str], *, now: int) -> Sequence[int] | Awaitable[Sequence[int]]:
+        """Return for each name the time up to which sessions of that name are over; 0 where there is none."""
+        ...
+
+    def forbid(self, name: str, *, upto: int, until: int, now: int) -> None | Awaitable[None]:
+        """Set that time to `upto`, or to one second after the one it has, whichever is later. Kept `until` then."""
+        ...
+
+    def spend(self, login_id: str, *, until: int, now: int) -> bool | Awaitable[bool]:
+        """As in `SessionStore`."""
+        ...
+
+    def unspend(self, login_id: str) -> None | Awaitable[None]:
+        """As in `SessionStore`."""
+        ...
+
+
+@runtime_checkable
+class KeepsConnections(Protocol):
+    """A store with connections to keep while the application lives, and to close when it ends. Optional for a store."""
+
+    def keep_connections(self) -> None:
+        """The application begins, and `close` will be called when it ends, in the same event loop."""
+        ...
+
+    def close(self) -> None | Awaitable[None]:
+        """The application ends. The store can be used again afterwards."""
         ...
 
 
@@ -138,44 +207,82 @@ class CreateSession(Effect[str]):
     """Keep a new session."""
 
     session: Session
+    until: int
     now: int
 
     def perform(self, world: World) -> str | Awaitable[str]:
-        return world.store.create(self.session, now=self.now)
+        return world.store.create(self.session, until=self.until, now=self.now)
 
 
 @dataclass(frozen=True, slots=True)
-class LoadSession(Effect[Session | None]):
+class LoadSession(Effect[Session | Ending | None]):
     """Look a session up."""
 
     handle: str
     now: int
 
-    def perform(self, world: World) -> Session | None | Awaitable[Session | None]:
+    def perform(self, world: World) -> Session | Ending | None | Awaitable[Session | Ending | None]:
         return world.store.load(self.handle, now=self.now)
 
 
 @dataclass(frozen=True, slots=True)
 class RenewSession(Effect[str | None]):
-    """Move a session's idle limit, if it is still there."""
+    """Keep what is new about a session, if it is still there."""
 
     handle: str
     session: Session
+    until: int
     now: int
 
     def perform(self, world: World) -> str | None | Awaitable[str | None]:
-        return world.store.renew(self.handle, self.session, now=self.now)
+        return world.store.renew(self.handle, self.session, until=self.until, now=self.now)
 
 
 @dataclass(frozen=True, slots=True)
 class DropSession(Effect[None]):
-    """Forget a session."""
+    """End the session of this browser."""
 
     handle: str
     now: int
+    why: Ending | None = None
 
     def perform(self, world: World) -> None | Awaitable[None]:
-        return world.store.drop(self.handle, now=self.now)
+        return world.store.drop(self.handle, why=self.why, now=self.now)
+
+
+@dataclass(frozen=True, slots=True)
+class ListSessions(Effect[Sequence[Session]]):
+    """Find a person's sessions."""
+
+    identity: Identity
+    now: int
+
+    def perform(self, world: World) -> Sequence[Session] | Awaitable[Sequence[Session]]:
+        return world.store.list(self.identity, now=self.now)
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeSession(Effect[bool]):
+    """End one session, wherever it is used."""
+
+    session_id: str
+    now: int
+
+    def perform(self, world: World) -> bool | Awaitable[bool]:
+        return world.store.revoke(self.session_id, now=self.now)
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeAll(Effect[None]):
+    """End all sessions of a person, or with None of everybody."""
+
+    identity: Identity | None
+    now: int
+
+    def perform(self, world: World) -> None | Awaitable[None]:
+        if self.identity is None:
+            return world.store.revoke_client(now=self.now)
+        return world.store.revoke_all(self.identity, now=self.now)
 
 
 @dataclass(frozen=True, slots=True)

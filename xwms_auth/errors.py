@@ -7,6 +7,7 @@ XWMSError                        code                     status
 │   ├── Timeout                  xwms_timeout             504    no whole answer within the deadline
 │   ├── BadAnswer                xwms_bad_answer          502    an answer that is not the documented one
 │   ├── CredentialsRejected      credentials_rejected     500    client id, secret or domain refused
+│   │   └── ClientUnknown        credentials_rejected     500    there is no such client, or no longer
 │   ├── RedirectNotRegistered    redirect_not_registered  500    the dashboard lacks our redirect URI
 │   ├── ClientDisabled           client_disabled          503    the client is switched off
 │   ├── TokenRejected            token_rejected           401    used, expired, unknown, or of another login
@@ -16,6 +17,7 @@ XWMSError                        code                     status
 ├── StoreUnavailable             store_unavailable        503    the session store is down
 └── RequestRefused                                               the browser's request is at fault
     ├── LoginRequired            login_required           401
+    │   └── LoginTooOld          login_too_old            401    the page asks for a fresher login
     ├── LoginNotStarted          login_not_started        400
     ├── LoginExpired             login_expired            400
     ├── TokenMissing             token_missing            400
@@ -116,6 +118,10 @@ class CredentialsRejected(APIError):
     detail = "The login of this site is not set up correctly. Please tell the people who run it."
 
 
+class ClientUnknown(CredentialsRejected):
+    """XWMS knows no client of this id: the id is wrong, or the client was deleted."""
+
+
 class RedirectNotRegistered(APIError):
     """XWMS refuses the redirect URI: it is not in the client's list in the dashboard."""
 
@@ -195,6 +201,14 @@ class LoginRequired(RequestRefused):
     status = 401
     title = "Please log in"
     detail = "You need to be logged in to see this."
+
+
+class LoginTooOld(LoginRequired):
+    """Somebody is signed in, but the page needs a login that is not that long ago. The session goes on."""
+
+    code = "login_too_old"
+    title = "Please log in once more"
+    detail = "For this page you need to have logged in a short while ago. You are still logged in everywhere else."
 
 
 class LoginNotStarted(RequestRefused):

@@ -12,14 +12,15 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from functools import wraps
+from datetime import timedelta
+from functools import partial, wraps
 from http import HTTPStatus
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
 from urllib.parse import quote
 
 try:
-    from flask import Flask, Response, current_app, request
+    from flask import Flask, Response, current_app, has_app_context, has_request_context, request
     from werkzeug.local import LocalProxy
     from werkzeug.wsgi import ClosingIterator
 except ImportError as missing:  # pragma: no cover
@@ -29,11 +30,13 @@ from . import answers, flow, visits, widgets
 from .config import XWMSConfig
 from .drive import run
 from .effects import World
-from .errors import ConfigError
+from .errors import ConfigError, StoreUnavailable
 from .messages import Answer, Request, parse_form
-from .models import ANONYMOUS, Anonymous, Session, User
+from .models import Anonymous, Ending, Session, User, anonymous
 from .pages import Html
 from .secret import Secret
+from .session import fresh_seconds
+from .sessions import XWMSSessions
 from .site import Site
 from .stores import open_store
 from .transport import HTTPTransport
@@ -65,8 +68,18 @@ class XWMSAuth:
     ) -> None:
         self._config = config
         self._clock = clock
+        self._served: list[_Served] = []
         if app is not None:
             self.init_app(app)
+
+    @property
+    def sessions(self) -> XWMSSessions:
+        """Lists and ends people's sessions, in a request and outside of one: `auth.sessions.list(current_user.sub)`."""
+        if len(self._served) == 1:
+            return self._served[0].sessions
+        if not has_app_context():
+            raise RuntimeError("this XWMSAuth serves no application, or several: ask for sessions in one's context")
+        return cast("_Served", current_app.extensions[_EXTENSION]).sessions
 
     def init_app(self, app: Flask, config: XWMSConfig | None = None) -> None:
         """Set the application up. Once per application."""
@@ -77,7 +90,9 @@ class XWMSAuth:
             # Raised here: a crash report of `_config_for` would show the application's settings.
             raise made
         served = _Served(made, app, clock=self._clock)
+        self._served.append(served)
         app.extensions[_EXTENSION] = served
+        app.register_error_handler(StoreUnavailable, _on_store_unavailable)
         app.wsgi_app = served  # type: ignore[method-assign]  # Flask documents this way to wrap an application
         app.context_processor(_template_names)
 
@@ -124,11 +139,17 @@ class _Seat:
             self._visit = self.served.visit(self._environ)
         return self._visit.session
 
-    def refusal(self) -> Answer | None:
-        """What to answer instead of a page that needs a person: None if there is one."""
-        return answers.unless_signed_in(self.served.site.config, self.session, self._asked)
+    def visit(self) -> tuple[Session | None, Ending | None]:
+        """The session, or why there no longer is one."""
+        session = self.session()
+        return session, None if self._visit is None else self._visit.ended
 
-    def _asked(self) -> Request:
+    def refusal(self, *, fresh: int | None = None) -> Answer | None:
+        """What to answer instead of a page that needs a person: None if there is one, with a login fresh enough."""
+        config, now = self.served.site.config, self.served.now()
+        return answers.unless_signed_in(config, self.visit, self.asked, fresh=fresh, now=now)
+
+    def asked(self) -> Request:
         return _request(self._environ, debug=self.served.debug)
 
     def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /) -> Callable[[bytes], object]:
@@ -179,7 +200,8 @@ class _Served:
 
     def __init__(self, config: XWMSConfig, app: Flask, *, clock: Callable[[], float]) -> None:
         self.site = Site(config)
-        self._world = World(HTTPTransport(config), open_store(config, seal=self.site.seal))
+        self._world = World(HTTPTransport(config), open_store(self.site))
+        self.sessions = XWMSSessions.of(self.site, self._world, clock=clock, current=_current_id)
         self._app = app
         self._inner: WSGIApplication = app.wsgi_app
         self._clock = clock
@@ -191,7 +213,7 @@ class _Served:
         route = environ.get("PATH_INFO", "")
         path = environ.get("SCRIPT_NAME", "") + route
         if path in self._own_paths and self.site.is_own(path, environ.get("HTTP_HOST", "")):
-            steps = flow.serve(self.site, _request(environ, debug=self.debug), now=self._now())
+            steps = flow.serve(self.site, _request(environ, debug=self.debug), now=self.now())
             return _send(run(steps, self._world), start_response)
         seat = environ[_SEAT] = _Seat(self, environ, start_response)
         # Not the whole path: SCRIPT_NAME may come from a header that a proxy lets through.
@@ -207,19 +229,20 @@ class _Served:
         # `is True`: what only looks like yes must not show a visitor what is for a developer.
         return self._app.debug is True
 
-    def _now(self) -> int:
+    def now(self) -> int:
+        """Whole seconds since 1970."""
         return int(self._clock())
 
     def visit(self, environ: "WSGIEnvironment") -> visits.Visit:
         """Read the session of a request."""
         uri = self.site.only or self.site.uri_for(environ.get("HTTP_HOST", ""))
-        cookie, now = environ.get("HTTP_COOKIE", ""), self._now()
+        cookie, now = environ.get("HTTP_COOKIE", ""), self.now()
         visit = visits.recognise(self.site, self._world.store, cookie, uri, now=now)
-        return visit or run(visits.who_visits(self.site, cookie, uri, now=now), self._world)
+        return visit or run(visits.visit_page(self.site, cookie, uri, now=now), self._world)
 
     def renew(self, visit: visits.Visit) -> str | None:
         """The Set-Cookie value that an answer during this visit should carry, or None."""
-        return run(visits.renew(self.site, visit, now=self._now()), self._world)
+        return run(visits.renew(self.site, visit, now=self.now()), self._world)
 
 
 def _request(environ: "WSGIEnvironment", *, debug: bool = False) -> Request:
@@ -274,8 +297,25 @@ def _seat() -> _Seat:
 
 
 def _who() -> User | Anonymous:
-    session = _seat().session()
-    return session.user if session else ANONYMOUS
+    session, ended = _seat().visit()
+    return session.user if session else anonymous(ended)
+
+
+def _current_id() -> str | None:
+    """The id of the session of the request being served, if there is one."""
+    seat = request.environ.get(_SEAT) if has_request_context() else None
+    session = seat.session() if isinstance(seat, _Seat) else None
+    return session.id if session else None
+
+
+def _on_store_unavailable(error: StoreUnavailable) -> Response:
+    """A view that asked who is there, and could not be told, is no fault of the application's."""
+    seat = _seat()
+    return _as_response(answers.refusal(seat.served.site.config, seat.asked(), error))
+
+
+def _as_response(answer: Answer) -> Response:
+    return Response(answer.body, answer.status, answer.header_list())
 
 
 current_user: User | Anonymous = cast("User | Anonymous", LocalProxy(_who))
@@ -285,22 +325,27 @@ current_user: User | Anonymous = cast("User | Anonymous", LocalProxy(_who))
 @overload
 def login_required(view: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
-def login_required() -> Callable[[Callable[P, R]], Callable[P, R]]: ...
-def login_required(view: Callable[P, R] | None = None, /) -> Any:
+def login_required(*, fresh: timedelta | float | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+def login_required(view: Callable[P, R] | None = None, /, *, fresh: timedelta | float | None = None) -> Any:
     """Let only people who are signed in see this view; others are sent to log in, programs get a 401.
 
     For functions, async views and `decorators = [login_required]` of a `MethodView`; below the route decorator.
+    With `fresh`, a timedelta or seconds, a login that is older is asked for once more; the session goes on meanwhile.
     """
+    seconds = fresh_seconds(fresh)
     if view is None:
-        return login_required
+        return partial(_guard, fresh=seconds)
+    return _guard(view, fresh=seconds)
 
+
+def _guard(view: Callable[P, R], *, fresh: int | None) -> Callable[P, R]:
     is_async = iscoroutinefunction(view)
 
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        refused = _seat().refusal()
+        refused = _seat().refusal(fresh=fresh)
         if refused is not None:
-            return cast("R", Response(refused.body, refused.status, refused.header_list()))
+            return cast("R", _as_response(refused))
         return cast("R", (current_app.ensure_sync(view) if is_async else view)(*args, **kwargs))
 
     return guarded

@@ -26,6 +26,7 @@ from .errors import (
 )
 from .messages import Answer, Request
 from .pending import LIFETIME, PendingLogin, PendingLogins, uri_digest
+from .session import MIN_FRESH
 from .site import Site, names_for
 from .tokens import digest, new_key
 from .visits import Visit, who_visits
@@ -57,21 +58,26 @@ def _require_method(request: Request, *allowed: str) -> None:
 def start_login(site: Site, request: Request, *, now: int) -> Steps[Answer]:
     """Send the browser to XWMS, and give it a pending login to come back with."""
     config, uri = site.config, site.require_uri(request)
-    target = site.next_of(request) or config.after_login
+    target, fresh = site.next_of(request) or config.after_login, _fresh_of(request)
     require_navigation(request)
     confirmed = request.method == "POST"
     if confirmed and not is_own_post(request, uri):
         raise CrossSite("the confirmation was posted by another site")
     visit = yield from who_visits(site, request.cookie, uri, now=now)
-    if visit.session is not None:
+    if visit.session is not None and (fresh is None or now - visit.session.started_at <= fresh):
         return answers.redirect(303, target)
+    if visit.ended is not None:
+        audit.happened("session_ended", reason=visit.ended)
     here = confirmed or began_on_this_site(request, uri)
     if not here and config.callback_token != "same":
         # Another page can open this address in a person's browser, wait for the cookie, and then send that browser to
         # a callback URL of its own login: the person would go on in somebody else's account. Where the token does not
         # tell (callback_token is not `same`), a click on our own page has to.
         made = pages.confirm_page(
-            action_url=answers.login_url(config, target), form_origins=_form_origins(site), home_url=config.after_logout
+            action_url=answers.login_url(config, target, fresh=fresh),
+            form_origins=_form_origins(site),
+            home_url=config.after_logout,
+            note=visit.ended and visit.ended.detail,
         )
         return answers.page(200, made)
     if not site.starts.take(now):
@@ -94,6 +100,14 @@ def start_login(site: Site, request: Request, *, now: int) -> Steps[Answer]:
     return answers.redirect(302, ticket.url, cookies=logins.changes())
 
 
+def _fresh_of(request: Request) -> int | None:
+    """How fresh a login has to be to make another one needless. Anybody may ask for one: it only costs a login."""
+    asked = request.parameters("fresh")
+    if len(asked) != 1 or not (asked[0].isascii() and asked[0].isdigit()) or len(asked[0]) > 9:
+        return None
+    return max(int(asked[0]), MIN_FRESH)
+
+
 def _form_origins(site: Site) -> tuple[str, ...]:
     """Where the confirmation's form may lead: browsers hold the redirect after it to `form-action` too."""
     config = site.config
@@ -112,6 +126,8 @@ def who_am_i(site: Site, request: Request, *, now: int) -> Steps[Answer]:
     visit = yield from who_visits(site, request.cookie, uri, now=now)
     user = visit.session.user.claims() if visit.session else None
     body: dict[str, object] = {"user": user, "login_url": site.config.login_path}
+    if visit.ended is not None:
+        body["signed_out"] = visit.ended
     return answers.document(200, body, extra=[("Vary", "Cookie")])
 
 

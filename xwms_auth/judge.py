@@ -7,17 +7,23 @@ Must not: raise for a value, however odd: a fault is a sentence that says how to
 import math
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
+from urllib.parse import urlsplit
 
+from .effects import RevocationStore, SessionStore
 from .errors import ConfigError
 from .options import (
     ENVIRONMENT,
     MAX_LIFETIME,
     MAX_TIMEOUT,
+    MIN_RECHECK,
     MIN_SESSION_SECRET,
     CallbackToken,
     Flow,
     Protect,
+    RecheckPolicy,
+    is_redis,
 )
 from .redirects import (
     RedirectURI,
@@ -55,6 +61,7 @@ class Judge:
         self.times()
         self.routes()
         self.choices()
+        self.stores()
         self.set("faults", tuple(self.faults))
 
     def client(self) -> None:
@@ -153,6 +160,14 @@ class Judge:
             else:
                 self.set(name, timedelta(seconds=seconds))
                 self.set(target, int(seconds))
+        recheck = _seconds(self.config.recheck)
+        if recheck is None or not (recheck == 0 or MIN_RECHECK <= recheck <= MAX_LIFETIME.total_seconds()):
+            self.fault(
+                "recheck", f"must be 0, which is never, or between {MIN_RECHECK} seconds and {MAX_LIFETIME.days} days"
+            )
+        else:
+            self.set("recheck", timedelta(seconds=recheck))
+            self.set("recheck_seconds", int(recheck))
         timeout = _seconds(self.config.timeout)
         if timeout is None or not 0 < timeout <= MAX_TIMEOUT:
             self.fault("timeout", f"must be more than 0 and at most {MAX_TIMEOUT:.0f} seconds")
@@ -186,16 +201,50 @@ class Judge:
 
     def choices(self) -> None:
         config = self.config
-        for name, choices in (("callback_token", CallbackToken), ("protect", Protect)):
+        for name, choices in (
+            ("callback_token", CallbackToken),
+            ("protect", Protect),
+            ("recheck_policy", RecheckPolicy),
+        ):
             if getattr(config, name) not in get_args(choices):
                 self.fault(name, "must be one of: " + ", ".join(get_args(choices)))
         if config.flow not in get_args(Flow):
             self.fault("flow", "must be sign-token; other flows are not part of this version")
-        if config.session_store not in ("cookie", "memory://"):
-            self.fault("session_store", "must be one of: cookie, memory://; other stores are not part of this version")
         for name in ("debug", "insecure_allow_http"):
             if not isinstance(getattr(config, name), bool):
                 self.fault(name, "must be True or False")
+
+    def stores(self) -> None:
+        config = self.config
+        if config.session_store != "cookie":
+            self.store("session_store", config.session_store, SessionStore, "cookie, ")
+            if config.revocation_store:
+                self.fault("revocation_store", "is for session_store=cookie; other stores end sessions by themselves")
+        elif config.revocation_store:
+            self.store("revocation_store", config.revocation_store, RevocationStore, "")
+
+    def store(self, name: str, given: object, protocol: type, more: str) -> None:
+        # The address is never quoted: it may hold a password.
+        if not isinstance(given, str):
+            if not isinstance(given, protocol):
+                self.fault(name, f"is neither an address nor a {protocol.__name__}")
+        elif given.startswith("sqlite:///"):
+            path = Path(given.removeprefix("sqlite:///"))
+            if not path.name or path.is_dir() or not path.parent.is_dir():
+                self.fault(
+                    name, "names no file in a folder that is there; sqlite:////var/lib/app/sessions.sqlite3 would"
+                )
+        elif given != "memory://" and not (is_redis(given) and _is_address(given)):
+            self.fault(name, f"must be one of: {more}memory://, sqlite:///path, redis://…, rediss://…, unix://…")
+
+
+def _is_address(url: str) -> bool:
+    """Whether a URL can be taken apart; whether anybody answers there shows when it is used."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.path.strip("/") if parts.scheme == "unix" else parts.hostname and parts.port != 0)
+    except ValueError:
+        return False
 
 
 def _is_repetitive(key: str) -> bool:

@@ -7,6 +7,7 @@ Must not: know where the data came from or what it is used for.
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any, ClassVar, Literal, NamedTuple, Self, cast
 
 MAX_SUB = 255
@@ -42,6 +43,7 @@ class User:
     picture: str | None = None
 
     is_authenticated: ClassVar[Literal[True]] = True
+    signed_out: ClassVar[None] = None
 
     @property
     def identity(self) -> Identity:
@@ -80,9 +82,41 @@ OPTIONAL_CLAIMS = ("picture", "family_name", "given_name", "name", "email")
 """The claims a session can do without, in the order in which they are dropped when a cookie gets too large."""
 
 
+class Ending(StrEnum):
+    """Why a session has ended that this browser still has the cookie of. The values are stable codes.
+
+    A logout is none of them: whoever logs out knows why.
+    """
+
+    IDLE = "session_idle"
+    LIFETIME = "session_lifetime"
+    REVOKED = "session_revoked"
+    KEY_ROTATED = "session_key_rotated"
+    WITHDRAWN = "access_withdrawn"
+
+    @property
+    def detail(self) -> str:
+        """A sentence for the person."""
+        return _ENDINGS[self]
+
+
+_ENDINGS = {
+    Ending.IDLE: "You were signed out because you had not been here for a while.",
+    Ending.LIFETIME: "You were signed out because your login was too long ago.",
+    Ending.REVOKED: "You were signed out because this login was ended from somewhere else.",
+    Ending.KEY_ROTATED: "You were signed out because this site changed its keys.",
+    Ending.WITHDRAWN: "You were signed out because XWMS no longer lets this site know who you are.",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anonymous:
-    """Nobody is signed in: `is_authenticated` is False, and the object itself is falsy."""
+    """Nobody is signed in: `is_authenticated` is False, and the object itself is falsy.
+
+    `signed_out` says why, where somebody was signed in before: `current_user.signed_out.detail` is a sentence for them.
+    """
+
+    signed_out: Ending | None = None
 
     issuer: None = None
     sub: None = None
@@ -102,21 +136,58 @@ class Anonymous:
         return False
 
 
-ANONYMOUS = Anonymous()
+_NOBODY = {why: Anonymous(signed_out=why) for why in (None, *Ending)}
+
+
+def anonymous(why: Ending | None) -> Anonymous:
+    """Nobody; `why` is the reason where somebody was signed in before."""
+    return _NOBODY[why]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """One login of one person in one browser. Times are seconds since 1970, UTC.
 
-    `id` is random and says nothing; it binds the logout form to this session.
-    `started_at` counts towards the absolute lifetime and never moves; `seen_at` counts towards the idle one.
+    `id` is random and cannot be turned into the cookie; it names the session in lists and binds the logout form to it.
+    `started_at` is the login: it counts towards the absolute lifetime, and never moves.
+    `seen_at` counts towards the idle limit.
+    `checked_at` is when XWMS last confirmed the person: at the login, or at a re-check.
+    `counts_from` is later than every revocation that came before the login; a later one ends the session.
+    `device` is a name to recognise the browser by, such as "Firefox on Linux".
     """
 
     id: str
     user: User
     started_at: int
     seen_at: int
+    checked_at: int = 0
+    counts_from: int = 0
+    device: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "checked_at", max(self.checked_at, self.started_at))
+        object.__setattr__(self, "counts_from", max(self.counts_from, self.started_at))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionInfo:
+    """A session as an application may show it to its person. Times are in UTC.
+
+    `seen_at` is exact to the renewal interval: a twentieth of the idle limit, ten minutes at the most.
+    `is_current` is True for the session of the request that is being served.
+    """
+
+    id: str
+    started_at: datetime
+    seen_at: datetime
+    device: str | None
+    is_current: bool
+
+    @classmethod
+    def of(cls, session: Session, *, is_current: bool) -> Self:
+        """What may be shown of a session."""
+        started_at, seen_at = (datetime.fromtimestamp(at, UTC) for at in (session.started_at, session.seen_at))
+        return cls(id=session.id, started_at=started_at, seen_at=seen_at, device=session.device, is_current=is_current)
 
 
 def parse_sub(value: object) -> str:

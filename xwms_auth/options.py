@@ -13,12 +13,16 @@ from .secret import SecretFromFile
 CallbackToken = Literal["either", "same", "fresh"]
 Protect = Literal["marked", "all"]
 Flow = Literal["sign-token"]
+RecheckPolicy = Literal["end", "keep"]
 
 MIN_SESSION_SECRET = 32
 """Bytes. 256 bits of key material, so that the signature is not the weakest part."""
 
 MAX_LIFETIME = timedelta(days=400)
 """Browsers keep no cookie longer (RFC 6265bis 5.5)."""
+
+MIN_RECHECK = 30
+"""Seconds. Each re-check is a call to XWMS, and somebody waits for it."""
 
 MAX_TIMEOUT = 60.0
 """Seconds. A worker that waits longer for XWMS is lost to everybody else."""
@@ -31,8 +35,11 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "api_url": ("XWMS_API_URI", "XWMS_API_URL"),
     "session_secret": ("XWMS_SESSION_SECRET",),
     "session_store": ("XWMS_SESSION_STORE",),
+    "revocation_store": ("XWMS_REVOCATION_STORE",),
     "session_idle": ("XWMS_SESSION_IDLE",),
     "session_lifetime": ("XWMS_SESSION_LIFETIME",),
+    "recheck": ("XWMS_RECHECK",),
+    "recheck_policy": ("XWMS_RECHECK_POLICY",),
     "login_path": ("XWMS_LOGIN_PATH",),
     "logout_path": ("XWMS_LOGOUT_PATH",),
     "me_path": ("XWMS_ME_PATH",),
@@ -48,10 +55,17 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
 }
 """Field to names in the environment, the current name first, older ones after it."""
 
+_REDIS = ("redis://", "rediss://", "unix://", "redis+cluster://", "rediss+cluster://")
+
 _LISTS = ("redirect_uris", "session_secret", "public", "login_origins")
-_SECONDS = ("session_idle", "session_lifetime", "timeout")
+_SECONDS = ("session_idle", "session_lifetime", "recheck", "timeout")
 _SWITCHES = ("debug",)
 _ON, _OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+
+def is_redis(url: str) -> bool:
+    """Whether this names a store in Redis."""
+    return url.startswith(_REDIS)
 
 
 def missing_session_secret() -> str:

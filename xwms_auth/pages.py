@@ -81,6 +81,7 @@ class Html(str):
 
 
 _ACTION: Final = Template('<a class="button" href="$url">$label</a>')
+_NOTE: Final = Template('<p class="said">$text</p>')
 _ADVICE: Final = Template("<li>$text</li>")
 _TEXT: Final = Template("$text")
 _CODE: Final = Template("<code>$text</code>")
@@ -124,17 +125,19 @@ def error_page(
     return _page(words, title=title, body=body, referrer="no-referrer", form_action=("'none'",), advice=advice)
 
 
-def confirm_page(*, action_url: str, form_origins: Sequence[str], home_url: str = "/") -> Page:
+def confirm_page(*, action_url: str, form_origins: Sequence[str], home_url: str = "/", note: str | None = None) -> Page:
     """Ask before a login that another site began: one button, a POST to ``action_url``.
 
     The URLs are paths on this origin.
     ``form_origins`` are where that POST's redirect may lead, such as ``https://xwms.nl`` or ``https://*.xwms.nl``:
     browsers hold ``form-action`` against every hop of it.
+    ``note`` is a sentence to say first, such as why the person is no longer signed in.
     Anything else in either is a ``ValueError``.
     """
     words = _ENGLISH
     body = _fill(
         _template("confirm.html"),
+        note=_fill(_NOTE, text=note) if note else "",
         reason=words.confirm_reason,
         action_url=_own_path(action_url),
         continue_label=words.confirm_continue,

@@ -13,6 +13,7 @@ from .errors import (
     APIError,
     BadAnswer,
     ClientDisabled,
+    ClientUnknown,
     CredentialsRejected,
     NotApproved,
     NotFound,
@@ -28,11 +29,11 @@ _MAX_WORDS = 30
 _WORDS = frozenset(
     """
     a active address allowed already an and api approved are at been by calls city client code country credential
-    credentials disabled does domain enabled error exist expired field for found had has header headers host house
-    https id in inactive incorrect invalid ip is it known linked list live login match method missing mode must needs
-    no not number of on or permission postal provided redirect registered request required restricted revoked scope
-    secret server street string sub test that the this to token too unknown uri url used user useraddresses userinfo
-    valid was with wrong x xwms you your
+    credentials deleted disabled does domain enabled error exist expired field for found had has header headers host
+    house https id in inactive incorrect invalid ip is it known linked list live login longer match method missing mode
+    must needs no not number of on or permission postal provided redirect registered request required restricted revoked
+    scope secret server street string sub test that the this to token too unknown uri url used user useraddresses
+    userinfo valid was with wrong x xwms you your
     """.split()
 )
 
@@ -40,6 +41,9 @@ _SUBJECT = re.compile(
     r"""
     (?P<redirect>
         redirect | live\ domain\ needs )
+  | (?P<no_client>
+        client\b (?: (?!secret) [^.] )* (?: not\ known | unknown | not\ found | (?:not|no\ longer)\ exist | deleted )
+      | (?: unknown | no\ such )\ client\b (?! .?secret) )
   | (?P<credentials>
         (?:inactive|disabled|expired|revoked)\ (?:client\ )?(?:secret|domain|credential)
       | credential | client.?secret | the\ secret | domain | x-client | server\ ip
@@ -61,6 +65,7 @@ _SUBJECT = re.compile(
 )
 _EVERY_CALL: dict[str, type[APIError]] = {
     "redirect": RedirectNotRegistered,
+    "no_client": ClientUnknown,
     "credentials": CredentialsRejected,
     "switched_off": ClientDisabled,
 }

@@ -6,9 +6,11 @@ Must not: know where a record is kept.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any, cast
 
-from .models import OPTIONAL_CLAIMS, Session, User, parse_sub
+from .models import OPTIONAL_CLAIMS, Ending, Session, User, parse_sub, plain_text
+from .options import MAX_LIFETIME
 
 FUTURE_TOLERANCE = 60
 """Seconds that two machines' clocks may differ. A session from further in the future is refused."""
@@ -17,7 +19,15 @@ RENEWAL_DIVISOR = 20
 MAX_RENEWAL_INTERVAL = 600
 """A session is renewed after a twentieth of its idle time, at the latest after ten minutes, never on every request."""
 
+MIN_FRESH = 30
+"""Seconds. A page that asks for a fresher login could not be reached: the way back from XWMS takes a moment."""
+
+REMEMBERED = 86_400
+"""Seconds that a store and a browser keep a session which has ended by itself, so that its person can be told why."""
+
 _SHORT = {"id": "i", "started_at": "t", "seen_at": "a", "sub": "s", "email_verified": "v"}
+_LATER = {"checked_at": "c", "counts_from": "l"}
+_DEVICE = "d"
 _CLAIMS = {"name": "n", "given_name": "g", "family_name": "f", "email": "e", "picture": "p"}
 
 
@@ -47,6 +57,12 @@ class Lifetimes:
             and session.started_at <= session.seen_at
         )
 
+    def ending(self, session: Session, now: int) -> Ending | None:
+        """Which limit ended a session that is not alive; None for one from the future, which is told nothing."""
+        if now >= session.started_at + self.absolute:
+            return Ending.LIFETIME
+        return Ending.IDLE if now >= session.seen_at + self.idle else None
+
     def due(self, session: Session, now: int) -> bool:
         """Whether the idle limit should be moved."""
         return now - session.seen_at > self.renewal_interval
@@ -55,9 +71,19 @@ class Lifetimes:
         """The same session, seen now."""
         return replace(session, seen_at=now)
 
-    def max_age(self, session: Session, now: int) -> int:
-        """Seconds after which the browser may forget the cookie. Only tidiness: the limits are ours to enforce."""
-        return max(1, min(session.seen_at + self.idle, session.started_at + self.absolute) - now)
+    def keep_until(self, session: Session) -> int:
+        """When a store and the browser may forget the session. Only tidiness: the limits are ours to enforce."""
+        return min(session.seen_at + self.idle, session.started_at + self.absolute) + REMEMBERED
+
+
+def fresh_seconds(fresh: timedelta | float | None) -> int | None:
+    """How fresh a login a page asks for, in whole seconds. Raises ValueError for less than `MIN_FRESH`."""
+    if fresh is None:
+        return None
+    seconds = fresh.total_seconds() if isinstance(fresh, timedelta) else fresh
+    if not seconds >= MIN_FRESH:
+        raise ValueError(f"fresh must be at least {MIN_FRESH} seconds")
+    return int(min(seconds, MAX_LIFETIME.total_seconds()))
 
 
 def to_record(session: Session, *, without: int = 0) -> dict[str, Any]:
@@ -70,6 +96,11 @@ def to_record(session: Session, *, without: int = 0) -> dict[str, Any]:
         _SHORT["seen_at"]: session.seen_at,
         _SHORT["sub"]: user.sub,
     }
+    for name, short in _LATER.items():
+        if (at := getattr(session, name)) > session.started_at:
+            record[short] = at
+    if session.device is not None:
+        record[_DEVICE] = session.device
     if user.verified_email and "email" not in dropped:
         record[_SHORT["email_verified"]] = True
     for name, short in _CLAIMS.items():
@@ -79,7 +110,7 @@ def to_record(session: Session, *, without: int = 0) -> dict[str, Any]:
 
 
 def from_record(record: object, *, issuer: str) -> Session | None:
-    """Read a record, or None where it is not one. Records are signed, so this guards against our own older versions."""
+    """Read a record, or None where it is not one. Records are sealed, so this guards against our own older versions."""
     if not isinstance(record, Mapping):
         return None
     fields = cast("Mapping[str, Any]", record)
@@ -93,4 +124,6 @@ def from_record(record: object, *, issuer: str) -> Session | None:
     claims = {name: fields.get(short) for name, short in _CLAIMS.items()}
     verified = fields.get(_SHORT["email_verified"]) is True
     user = User(issuer=issuer, sub=sub, email_verified=verified, **claims)
-    return Session(id=session_id, user=user, started_at=started_at, seen_at=seen_at)
+    later = {name: at for name, short in _LATER.items() if type(at := fields.get(short)) is int}
+    device = plain_text(fields.get(_DEVICE))
+    return Session(id=session_id, user=user, started_at=started_at, seen_at=seen_at, device=device, **later)

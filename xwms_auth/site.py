@@ -11,12 +11,13 @@ from .budget import Budget
 from .config import XWMSConfig
 from .cookies import HTTP, HTTPS, CookieNames
 from .errors import ConfigError, HostNotRegistered
+from .marks import Marks
 from .messages import Request
 from .options import missing_session_secret
 from .redirects import RedirectURI, safe_next
 from .secret import Secret
 from .session import Lifetimes
-from .tokens import Signed
+from .tokens import Sealed, Signed
 from .tried import TriedTokens
 
 START_RATE, START_BURST = 50, 100
@@ -36,12 +37,15 @@ class Site:
         audience = self.audience = f"{config.client_id}@{config.issuer}"
         self.config = config
         self.seal = Signed(keys, purpose="session", audience=audience, sealed=True)
+        self.records = Sealed(keys, purpose="record", audience=audience)
         self.pending = Signed(keys, purpose=f"login/{config.flow}", audience=audience)
         self.forms = Signed(keys, purpose="logout-form", audience=audience)
         self.lifetimes = Lifetimes(idle=config.idle_seconds, absolute=config.lifetime_seconds)
         self.starts = Budget(rate=START_RATE, burst=START_BURST)
         self.spends = Budget(rate=SPEND_RATE, burst=SPEND_BURST)
         self.tried = TriedTokens()
+        self.renewals = Marks()
+        self.rechecks = Marks()
         self.origins = frozenset(uri.origin for uri in config.registered)
         self.only = config.registered[0] if len(config.registered) == 1 else None
         self._by_host = {name: uri for uri in config.registered for name in uri.host_names}

@@ -6,7 +6,8 @@ Must not: decide anything about a login.
 
 import inspect
 from collections.abc import Awaitable, Callable
-from functools import wraps
+from datetime import timedelta
+from functools import partial, wraps
 from typing import Any, TypeVar, cast, overload
 
 try:
@@ -24,6 +25,7 @@ from .asgi_messages import POLICY_VIOLATION, request_of
 from .asgi_seat import CurrentUserProxy, seat_of
 from .messages import Answer
 from .pages import Html
+from .session import fresh_seconds
 
 __all__ = ["XWMSAuthMiddleware", "current_user", "login_required", "template_context"]
 
@@ -36,24 +38,30 @@ current_user = CurrentUserProxy()
 @overload
 def login_required(endpoint: E, /) -> E: ...
 @overload
-def login_required() -> Callable[[E], E]: ...
-def login_required(endpoint: Any = None, /) -> Any:
+def login_required(*, fresh: timedelta | float | None = None) -> Callable[[E], E]: ...
+def login_required(endpoint: Any = None, /, *, fresh: timedelta | float | None = None) -> Any:
     """Let only people who are signed in reach this endpoint; others are sent to log in, programs get a 401.
 
     For functions (async or not), `HTTPEndpoint` and `WebSocketEndpoint` classes, and websocket functions, whose
     handshake is refused with 1008.
+    With `fresh`, a timedelta or seconds, a login that is older is asked for once more; the session goes on meanwhile.
     """
+    seconds = fresh_seconds(fresh)
     if endpoint is None:
-        return login_required
+        return partial(_guard, fresh=seconds)
+    return _guard(endpoint, fresh=seconds)
+
+
+def _guard(endpoint: Any, *, fresh: int | None) -> Any:
     if inspect.isclass(endpoint):
-        return _guard_class(endpoint)
+        return _guard_class(endpoint, fresh=fresh)
 
     is_async = inspect.iscoroutinefunction(endpoint)
 
     @wraps(endpoint)
     async def guarded(*args: Any, **kwargs: Any) -> Any:
         connection = _connection(endpoint, (*args, *kwargs.values()))
-        refused = seat_of(connection.scope).refusal()
+        refused = seat_of(connection.scope).refusal(fresh=fresh)
         if refused is not None:
             return await _refuse(connection, refused)
         if is_async:
@@ -70,14 +78,14 @@ def _connection(endpoint: Callable[..., Any], arguments: tuple[Any, ...]) -> HTT
     raise TypeError(f"{endpoint.__qualname__} has no request or websocket to judge by")
 
 
-def _guard_class(endpoint: type[Any]) -> type[Any]:
+def _guard_class(endpoint: type[Any], *, fresh: int | None) -> type[Any]:
     if not issubclass(endpoint, HTTPEndpoint | WebSocketEndpoint):
         raise TypeError(f"{endpoint.__qualname__} is neither an HTTPEndpoint nor a WebSocketEndpoint")
     unguarded = cast("Callable[[Any], Awaitable[None]]", cast("Any", endpoint).dispatch)
 
     @wraps(unguarded)
     async def dispatch(self: Any) -> None:
-        refused = seat_of(self.scope).refusal()
+        refused = seat_of(self.scope).refusal(fresh=fresh)
         if refused is None:
             await unguarded(self)
         elif isinstance(self, WebSocketEndpoint):

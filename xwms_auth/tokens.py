@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -41,31 +42,56 @@ class _CompactJSON:
         return json.loads(base64_decode(payload))
 
 
-class _SealedJSON(_CompactJSON):
-    """The same, encrypted with AES-256-GCM, so that nobody reads names and addresses out of a cookie."""
+class Sealed:
+    """Values of one purpose, encrypted and authenticated with AES-256-GCM: unreadable, and unforgeable, by themselves.
 
-    def __init__(self, keys: Sequence[Secret], purpose: str) -> None:
-        self._purpose = purpose.encode()
+    For what a server store keeps: whoever reads the store learns nobody's name, and whoever writes to it makes nobody.
+    `audience` is as in `Signed`.
+    """
+
+    def __init__(self, keys: Sequence[Secret], *, purpose: str, audience: str) -> None:
+        self._context = _salt(purpose, audience).encode()
         self._ciphers = [AESGCM(self._derive(key)) for key in keys]
 
-    def _derive(self, key: Secret) -> bytes:
-        return HKDF(SHA256(), length=32, salt=None, info=self._purpose).derive(
-            key.reveal().encode("utf-8", "surrogatepass")
-        )
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("a Sealed holds keys and cannot be pickled")
 
-    def dumps(self, value: Any) -> bytes:
+    def _derive(self, key: Secret) -> bytes:
+        return HKDF(SHA256(), length=32, salt=None, info=self._context).derive(_bytes(key))
+
+    def seal(self, value: Any, *, place: str = "") -> bytes:
+        """Return the value sealed for one place, such as the key of a row; moved to another place it cannot be opened.
+
+        Otherwise somebody who can write to a store could copy another person's record over their own.
+        """
         nonce = os.urandom(_NONCE)
         plain = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
-        return base64_encode(nonce + self._ciphers[0].encrypt(nonce, plain, self._purpose))
+        return nonce + self._ciphers[0].encrypt(nonce, plain, self._context + place.encode())
 
-    def loads(self, payload: bytes) -> Any:
-        sealed = base64_decode(payload)
+    def open(self, sealed: bytes, *, place: str = "") -> Any | None:
+        """Return the value, or None for anything that we did not seal so, for this place, under a key we still have."""
         for cipher in self._ciphers:
             try:
-                return json.loads(cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], self._purpose))
-            except InvalidTag:
+                return json.loads(cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], self._context + place.encode()))
+            except (InvalidTag, ValueError):
                 continue
-        raise ValueError("sealed under no key of ours")
+        return None
+
+
+class _SealedJSON:
+    """`Sealed` as the serializer of a `Signed`, so that nobody reads names and addresses out of a cookie."""
+
+    def __init__(self, sealed: Sealed) -> None:
+        self._sealed = sealed
+
+    def dumps(self, value: Any) -> bytes:
+        return base64_encode(self._sealed.seal(value))
+
+    def loads(self, payload: bytes) -> Any:
+        value = self._sealed.open(base64_decode(payload))
+        if value is None:
+            raise ValueError("sealed under no key of ours")
+        return value
 
 
 class Signed:
@@ -78,13 +104,14 @@ class Signed:
     def __init__(self, keys: Sequence[Secret], *, purpose: str, audience: str, sealed: bool = False) -> None:
         if not keys:
             raise ValueError("at least one key is needed")
-        salt = f"xwms-auth/1/{purpose}/{audience}"
+        salt = _salt(purpose, audience)
+        sealer = _SealedJSON(Sealed(keys, purpose=purpose, audience=audience)) if sealed else _CompactJSON()
         self._serializer: Serializer[Any] = Serializer(
             # itsdangerous signs with the last key of its list; ours puts the newest first.
             # The salt goes into the keys here, once, and not again for every value.
             [hmac.digest(_bytes(key), salt.encode(), "sha256") for key in reversed(keys)],
             salt=salt,
-            serializer=_SealedJSON(keys, salt) if sealed else _CompactJSON(),
+            serializer=sealer,
             signer_kwargs={"digest_method": hashlib.sha256, "key_derivation": "none"},
         )
 
@@ -106,6 +133,18 @@ class Signed:
             return self._serializer.loads(text)
         except (BadData, ValueError):
             return None
+
+
+_SHAPE = re.compile(r"[A-Za-z0-9_-]{32,}\.[A-Za-z0-9_-]{43}")
+
+
+def is_shaped(text: str) -> bool:
+    """Whether this looks like something a `Signed` issued, under a key of ours or of anybody's."""
+    return len(text) <= MAX_TOKEN and _SHAPE.fullmatch(text) is not None
+
+
+def _salt(purpose: str, audience: str) -> str:
+    return f"xwms-auth/1/{purpose}/{audience}"
 
 
 def _bytes(key: Secret) -> bytes:

@@ -1,16 +1,19 @@
-"""Who visits: reading a session, renewing it, beginning a new one.
+"""Who visits: reading a session, checking it with XWMS, renewing it, beginning a new one.
 
 Knows: the session cookie, and what to ask of a store.
 Must not: know how anybody came to be signed in.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
-from . import audit
+from . import audit, calls
 from .cookies import read_cookie, set_cookie
+from .device import device_of
 from .effects import CreateSession, DropSession, LoadSession, RenewSession, SessionStore, Steps, ask
-from .errors import StoreUnavailable
-from .models import Session, User
+from .errors import APIError, ClientDisabled, ClientUnknown, NotApproved, NotFound, StoreUnavailable
+from .messages import Request
+from .models import OPTIONAL_CLAIMS, USER_FIELDS, Ending, Session, User
 from .redirects import RedirectURI
 from .site import Site, names_for
 from .tokens import new_key
@@ -18,16 +21,22 @@ from .tokens import new_key
 MAX_HANDLE = 4096
 """Characters. No session cookie of ours is longer, so a longer one is not looked up."""
 
+RECHECK_PAUSE = 60
+"""Seconds before a process asks XWMS about the same session again, whatever became of the last time."""
+
 
 class Visit(NamedTuple):
     """Who this browser is, as far as its session cookie tells. `session` is None for nobody.
 
     `handle` is what the cookie held, or None where there was none or where nothing is due for renewal.
+    `ended` is why the session that the cookie was for is over. `changed` says that the store has an older session.
     """
 
     uri: RedirectURI | None
     handle: str | None
     session: Session | None
+    ended: Ending | None = None
+    changed: bool = False
 
 
 NOBODY = Visit(uri=None, handle=None, session=None)
@@ -35,17 +44,17 @@ NOBODY = Visit(uri=None, handle=None, session=None)
 
 
 def recognise(site: Site, store: SessionStore, cookie: str, uri: RedirectURI | None, *, now: int) -> Visit | None:
-    """The visit of a browser that needs no step: its session is at hand, alive, and not due for renewal.
+    """The visit of a browser that needs no step: its session is at hand, alive, and neither check nor renewal is due.
 
-    None says nothing; `who_visits` does. This only spares most requests of a busy person the asking.
+    None says nothing; `visit_page` does. This only spares most requests of a busy person the asking.
     """
     handle = read_cookie(cookie, names_for(uri).session) if uri is not None else None
     if handle is None:
         return NOBODY
-    session = store.recall(handle)
+    session = store.recall(handle, now=now)
     if session is None or not site.lifetimes.alive(session, now) or site.lifetimes.due(session, now):
         return None
-    return Visit(uri, None, session)
+    return None if _check_is_due(site, session, now) else Visit(uri, None, session)
 
 
 def who_visits(site: Site, cookie: str, uri: RedirectURI | None, *, now: int) -> Steps[Visit]:
@@ -53,20 +62,70 @@ def who_visits(site: Site, cookie: str, uri: RedirectURI | None, *, now: int) ->
     handle = read_cookie(cookie, names_for(uri).session) if uri is not None else None
     if not handle or len(handle) > MAX_HANDLE:
         return Visit(uri=uri, handle=None, session=None)
-    session = yield from ask(LoadSession(handle, now))
-    if session is not None and not site.lifetimes.alive(session, now):
-        session = None
-    return Visit(uri=uri, handle=handle, session=session)
+    found = yield from ask(LoadSession(handle, now))
+    if isinstance(found, Ending):
+        return Visit(uri=uri, handle=handle, session=None, ended=found)
+    if found is not None and not site.lifetimes.alive(found, now):
+        return Visit(uri=uri, handle=handle, session=None, ended=site.lifetimes.ending(found, now))
+    return Visit(uri=uri, handle=handle, session=found)
+
+
+def visit_page(site: Site, cookie: str, uri: RedirectURI | None, *, now: int) -> Steps[Visit]:
+    """Who visits a page of the application; where it is time, XWMS is asked whether they still may."""
+    visit = yield from who_visits(site, cookie, uri, now=now)
+    session = visit.session
+    if session is None or not _check_is_due(site, session, now):
+        return visit
+    # One at a time, and not again soon: nobody else waits, and an XWMS that is down is not asked for every page.
+    if not site.rechecks.add(session.id, until=now + RECHECK_PAUSE, now=now):
+        return visit
+    return (yield from _recheck(site, visit, session, now=now))
+
+
+def _check_is_due(site: Site, session: Session, now: int) -> bool:
+    every = site.config.recheck_seconds
+    return every > 0 and now - session.checked_at >= every
+
+
+def _recheck(site: Site, visit: Visit, session: Session, *, now: int) -> Steps[Visit]:
+    """Ask XWMS about the person. Only a clear no ends the session; an XWMS that cannot be asked signs nobody out."""
+    person = audit.person(session.user.identity)
+    try:
+        info = yield from calls.user_info(site.config, session.user.sub, socials=False)
+    except (NotApproved, NotFound, ClientDisabled, ClientUnknown) as error:
+        if site.config.recheck_policy == "end" and visit.handle is not None:
+            audit.warn("session_ended", person=person, reason=Ending.WITHDRAWN, cause=error.code)
+            yield from ask(DropSession(visit.handle, now, Ending.WITHDRAWN))
+            return Visit(uri=visit.uri, handle=visit.handle, session=None, ended=Ending.WITHDRAWN)
+        audit.warn("session_kept", person=person, cause=error.code)
+        return visit._replace(session=replace(session, checked_at=now), changed=True)
+    except APIError as error:
+        # A wrong secret is among these: a slip of an operator must not sign everybody out.
+        audit.warn("session_not_checked", person=person, cause=str(error))
+        return visit
+    return visit._replace(session=replace(session, user=_newer(session.user, info), checked_at=now), changed=True)
+
+
+def _newer(known: User, told: User) -> User:
+    """The person as XWMS tells it now. What it does not tell stays: without a scope some fields are null."""
+    claims = {name: getattr(told, name) or getattr(known, name) for name in OPTIONAL_CLAIMS}
+    claims["email_verified"] = told.email_verified if told.email else known.email_verified
+    return User(**{**{name: getattr(known, name) for name in USER_FIELDS}, **claims})
 
 
 def renew(site: Site, visit: Visit, *, now: int) -> Steps[str | None]:
     """Move the idle limit if it is time; the Set-Cookie value for it, or None. Never brings an ended session back."""
-    session = visit.session
-    if session is None or visit.handle is None or visit.uri is None or not site.lifetimes.due(session, now):
+    session, interval = visit.session, site.lifetimes.renewal_interval
+    if session is None or visit.handle is None or visit.uri is None:
         return None
+    if not visit.changed:
+        # Of many requests that come at once, one renews.
+        due = site.lifetimes.due(session, now)
+        if not due or not site.renewals.add(session.id, until=now + max(1, interval), now=now):
+            return None
     renewed = site.lifetimes.renewed(session, now)
     try:
-        handle = yield from ask(RenewSession(visit.handle, renewed, now))
+        handle = yield from ask(RenewSession(visit.handle, renewed, site.lifetimes.keep_until(renewed), now))
     except StoreUnavailable as error:
         # The page is made already; renewing can wait for the next one.
         audit.happened("session_not_renewed", cause=error.cause)
@@ -74,16 +133,16 @@ def renew(site: Site, visit: Visit, *, now: int) -> Steps[str | None]:
     return None if handle is None else _session_cookie(site, visit.uri, handle, renewed, now)
 
 
-def begin_session(site: Site, cookie: str, uri: RedirectURI, user: User, *, now: int) -> Steps[list[str]]:
+def begin_session(site: Site, request: Request, uri: RedirectURI, user: User, *, now: int) -> Steps[list[str]]:
     """End the session this browser had, begin a new one under a new key; the Set-Cookie values for it."""
-    old = read_cookie(cookie, names_for(uri).session)
+    old = read_cookie(request.cookie, names_for(uri).session)
     if old is not None and len(old) <= MAX_HANDLE:
         yield from ask(DropSession(old, now))
-    session = Session(id=new_key(), user=user, started_at=now, seen_at=now)
-    handle = yield from ask(CreateSession(session, now))
+    session = Session(id=new_key(), user=user, started_at=now, seen_at=now, device=device_of(request))
+    handle = yield from ask(CreateSession(session, site.lifetimes.keep_until(session), now))
     return [_session_cookie(site, uri, handle, session, now)]
 
 
 def _session_cookie(site: Site, uri: RedirectURI, handle: str, session: Session, now: int) -> str:
-    names = names_for(uri)
-    return set_cookie(names.session, handle, secure=names.secure, max_age=site.lifetimes.max_age(session, now))
+    names, age = names_for(uri), site.lifetimes.keep_until(session) - now
+    return set_cookie(names.session, handle, secure=names.secure, max_age=max(1, age))

@@ -226,10 +226,10 @@ class StoreThatIsDown:
         self.loads = loads
         self.down = False
 
-    def create(self, session: Any, *, now: int) -> Any:
-        return self.inner.create(session, now=now)
+    def create(self, session: Any, *, until: int, now: int) -> Any:
+        return self.inner.create(session, until=until, now=now)
 
-    def recall(self, handle: str) -> Any:
+    def recall(self, handle: str, *, now: int) -> Any:
         return None
 
     def load(self, handle: str, *, now: int) -> Any:
@@ -237,13 +237,13 @@ class StoreThatIsDown:
             raise StoreUnavailable("the test's store is down")
         return self.inner.load(handle, now=now)
 
-    def renew(self, handle: str, session: Any, *, now: int) -> Any:
-        return self.inner.renew(handle, session, now=now)
+    def renew(self, handle: str, session: Any, *, until: int, now: int) -> Any:
+        return self.inner.renew(handle, session, until=until, now=now)
 
-    def drop(self, handle: str, *, now: int) -> Any:
+    def drop(self, handle: str, *, why: Any, now: int) -> Any:
         if self.down:
             raise StoreUnavailable("the test's store is down")
-        return self.inner.drop(handle, now=now)
+        return self.inner.drop(handle, why=why, now=now)
 
     def spend(self, login_id: str, *, until: int, now: int) -> Any:
         return self.inner.spend(login_id, until=until, now=now)
@@ -261,8 +261,8 @@ def site_that_loses_its_store(
     def make(*, loads: bool) -> tuple[Site, StoreThatIsDown]:
         opened: list[StoreThatIsDown] = []
 
-        def open_one(config: Any, *, seal: Any) -> StoreThatIsDown:
-            opened.append(StoreThatIsDown(open_store(config, seal=seal), loads=loads))
+        def open_one(site: Any, *, is_async: bool = False) -> StoreThatIsDown:
+            opened.append(StoreThatIsDown(open_store(site, is_async=is_async), loads=loads))
             return opened[0]
 
         for edge in ("flask", "asgi"):

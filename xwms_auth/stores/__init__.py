@@ -1,18 +1,61 @@
-"""Where sessions live. The protocol that every store follows is `SessionStore` in `effects.py`.
+"""Where sessions live. The protocols that stores follow are `SessionStore` and `RevocationStore` in `effects.py`.
 
-Knows: which store a `session_store` option names.
-Must not: know what a session means.
+Knows: which store an option names, and in which colour it comes.
+Must not: know what a session means. A store's library is loaded only where an option names the store.
 """
 
-from ..config import XWMSConfig
-from ..effects import SessionStore
-from ..tokens import Signed
+from typing import cast
+
+from ..effects import RevocationStore, SessionStore
+from ..errors import ConfigError
+from ..options import is_redis
+from ..site import Site
+from ..tokens import digest
 from .cookie import CookieStore
 from .memory import MemoryStore
+from .records import Records
 
 
-def open_store(config: XWMSConfig, *, seal: Signed) -> SessionStore:
-    """Return the store that the config names. `seal` is what the cookie store writes its sessions with."""
-    if config.session_store == "memory://":
-        return MemoryStore(lifetime=config.lifetime_seconds)
-    return CookieStore(seal, issuer=config.issuer, lifetime=config.lifetime_seconds)
+def open_store(site: Site, *, is_async: bool = False) -> SessionStore:
+    """Return the store that the site's config names, for plain or for async code.
+
+    Raises `ConfigError` where the library for it is missing.
+    """
+    config = site.config
+    if config.session_store == "cookie":
+        revocations = None
+        if config.revocation_store:
+            opened = _open(config.revocation_store, site, is_async=is_async)
+            if not isinstance(opened, RevocationStore):
+                raise ConfigError(["revocation_store is no RevocationStore"])
+            revocations = opened
+        lifetime = config.lifetime_seconds
+        return CookieStore(site.seal, issuer=config.issuer, lifetime=lifetime, revocations=revocations)
+    return cast("SessionStore", _open(config.session_store, site, is_async=is_async))
+
+
+def _open(named: object, site: Site, *, is_async: bool) -> object:
+    if not isinstance(named, str):
+        return named
+    if named == "memory://":
+        return MemoryStore()
+    # Clients that share a store are kept apart by a short name of each.
+    client, records = digest(site.audience)[:16], Records(site.records, issuer=site.config.issuer)
+    if is_redis(named):
+        return _open_redis(named, client, records, is_async=is_async)
+    from .sqlite import AsyncSQLiteStore, SQLiteStore  # noqa: PLC0415  loaded only by who uses it
+
+    kind = AsyncSQLiteStore if is_async else SQLiteStore
+    return kind(named.removeprefix("sqlite:///"), client=client, records=records)
+
+
+def _open_redis(url: str, client: str, records: Records, *, is_async: bool) -> object:
+    from .redis import RedisStore  # noqa: PLC0415
+
+    try:
+        from .redis_players import AsyncRedisPlayer, RedisPlayer  # noqa: PLC0415
+    except ImportError:
+        pass
+    else:
+        return RedisStore(AsyncRedisPlayer(url) if is_async else RedisPlayer(url), client=client, records=records)
+    raise ConfigError(["a store in Redis needs redis-py: pip install 'xwms-auth[redis]'"])

@@ -1,41 +1,78 @@
 """The default store: the sealed session *is* the cookie, so there is nothing to run and nothing to lose.
 
-What it cannot do: end a session in another process or machine before it expires by itself. This process remembers the
-sessions that were ended in it; docs/security.md says what a stolen cookie can do and for how long.
+What it cannot do by itself: end a session in another process or machine before it expires. This process remembers the
+sessions that were ended in it; docs/sessions.md says what a stolen cookie can do and for how long. With a revocation
+store it can: that holds the times up to which a session, a person's sessions or everybody's no longer count.
 
-Knows: sealing, and the size of cookies.
+Knows: sealing, the size of cookies, and how long a word of the revocation store is believed.
 Must not: keep anything that another process would need.
 """
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator, Sequence
+from dataclasses import replace
 
 from ..cookies import HTTPS, fits
+from ..effects import KeepsConnections, RevocationStore
+from ..errors import ConfigError
 from ..marks import Marks
-from ..models import OPTIONAL_CLAIMS, Session
+from ..models import OPTIONAL_CLAIMS, Ending, Identity, Session
 from ..session import from_record, to_record
-from ..tokens import Signed
+from ..tokens import Signed, is_shaped
+from .colours import then
+from .records import CLIENT, is_key, person_name
 
 MAX_CACHED = 4096
 """Verified cookies kept ready, about 8 MB. A cookie that failed is never kept, so junk cannot push out good ones."""
 
+BELIEVED = 10
+"""Seconds a process goes on with what the revocation store said: how late a revocation may reach another process."""
+
+_NO_LIST = "session_store=cookie has no list of sessions; use sqlite:///… or redis://…"
+_NO_REACH = (
+    "session_store=cookie cannot end a session elsewhere by itself; set XWMS_REVOCATION_STORE (revocation_store), "
+    "or use sqlite:///… or redis://… as the session store"
+)
+
 
 class CookieStore:
-    """Follows `SessionStore`; every method is plain and quick."""
+    """Follows `SessionStore`; without a revocation store every method is plain and quick. `lifetime` is in seconds."""
 
-    def __init__(self, seal: Signed, *, issuer: str, lifetime: int) -> None:
+    def __init__(self, seal: Signed, *, issuer: str, lifetime: int, revocations: RevocationStore | None = None) -> None:
         self._seal = seal
         self._issuer = issuer
         self._lifetime = lifetime
+        self._revocations = revocations
         self._cache: OrderedDict[str, Session] = OrderedDict()
+        self._heard: OrderedDict[str, int] = OrderedDict()
         self._lock = threading.Lock()
         self._spent = Marks()
         self._ended = Marks()
+        self._withdrawn = Marks()
 
-    def create(self, session: Session, *, now: int) -> str:
-        handle = next(handle for handle in self._seals(session) if fits(HTTPS.session, handle))
-        self._remember(handle, session)
+    def keep_connections(self) -> None:
+        if isinstance(self._revocations, KeepsConnections):
+            self._revocations.keep_connections()
+
+    def close(self) -> None | Awaitable[None]:
+        return self._revocations.close() if isinstance(self._revocations, KeepsConnections) else None
+
+    def create(self, session: Session, *, until: int, now: int) -> str | Awaitable[str]:
+        if self._revocations is None:
+            return self._write(session)
+
+        def begin(not_before: Sequence[int]) -> str:
+            # Later than what was revoked before, also where the two fall into one second.
+            return self._write(replace(session, counts_from=max(session.counts_from, *(at + 1 for at in not_before))))
+
+        return then(self._revocations.not_before((CLIENT, person_name(session.user.identity)), now=now), begin)
+
+    def _write(self, session: Session) -> str:
+        # The device is for lists, which this store has none of.
+        bare = replace(session, device=None)
+        handle = next(handle for handle in self._seals(bare) if fits(HTTPS.session, handle))
+        self._remember(handle, bare)
         return handle
 
     def _seals(self, session: Session) -> Iterator[str]:
@@ -43,12 +80,34 @@ class CookieStore:
         for without in range(len(OPTIONAL_CLAIMS) + 1):
             yield self._seal.dumps(to_record(session, without=without))
 
-    def recall(self, handle: str) -> Session | None:
-        return self._cache.get(handle)
+    def recall(self, handle: str, *, now: int) -> Session | None:
+        session = self._cache.get(handle)
+        return session if session is not None and self._is_heard(session, now) else None
 
-    def load(self, handle: str, *, now: int) -> Session | None:
+    def _is_heard(self, session: Session, now: int) -> bool:
+        return self._revocations is None or abs(now - self._heard.get(session.id, -BELIEVED)) < BELIEVED
+
+    def load(self, handle: str, *, now: int) -> Session | Ending | None | Awaitable[Session | Ending | None]:
         session = self._cache.get(handle) or from_record(self._seal.loads(handle), issuer=self._issuer)
-        return session if session and self._remember(handle, session) else None
+        if session is None:
+            # Nobody can tell a cookie of a removed key from a forged one, and a forger may read this sentence too.
+            return Ending.KEY_ROTATED if is_shaped(handle) else None
+        if not self._remember(handle, session):
+            return Ending.WITHDRAWN if session.id in self._withdrawn else None
+        if self._revocations is None or self._is_heard(session, now):
+            return session
+        names = (CLIENT, person_name(session.user.identity), session.id)
+
+        def judge(not_before: Sequence[int]) -> Session | Ending:
+            if session.counts_from <= max(not_before):
+                return Ending.REVOKED
+            with self._lock:
+                if len(self._heard) >= MAX_CACHED:
+                    self._heard.popitem(last=False)
+                self._heard[session.id] = now
+            return session
+
+        return then(self._revocations.not_before(names, now=now), judge)
 
     def _remember(self, handle: str, session: Session) -> bool:
         """Keep a verified session ready, unless it has ended: what is in the cache has not."""
@@ -60,20 +119,64 @@ class CookieStore:
             self._cache[handle] = session
             return True
 
-    def renew(self, handle: str, session: Session, *, now: int) -> str | None:
-        return None if session.id in self._ended else self.create(session, now=now)
+    def renew(self, handle: str, session: Session, *, until: int, now: int) -> str | None | Awaitable[str | None]:
+        def write(found: Session | Ending | None) -> str | None:
+            return self._write(session) if isinstance(found, Session) else None
 
-    def drop(self, handle: str, *, now: int) -> None:
-        session = self.load(handle, now=now)
-        if session is not None:
+        return then(self.load(handle, now=now), write)
+
+    def drop(self, handle: str, *, why: Ending | None, now: int) -> None | Awaitable[None]:
+        session = self._cache.get(handle) or from_record(self._seal.loads(handle), issuer=self._issuer)
+        if session is None:
+            return None
+        until = session.started_at + self._lifetime
+        with self._lock:
+            self._ended.add(session.id, until=until, now=now)
+            if why is Ending.WITHDRAWN:
+                self._withdrawn.add(session.id, until=until, now=now)
+            # A renewed session has had several cookies; all of them end.
+            for other in [other for other, kept in self._cache.items() if kept.id == session.id]:
+                del self._cache[other]
+            self._heard.pop(session.id, None)
+        if self._revocations is None:
+            return None
+        return self._revocations.forbid(session.id, upto=until, until=until, now=now)
+
+    def list(self, identity: Identity, *, now: int) -> Sequence[Session]:
+        raise ConfigError([_NO_LIST])
+
+    def revoke(self, session_id: str, *, now: int) -> bool | Awaitable[bool]:
+        if not is_key(session_id):
+            return False
+        # Whatever session it is, it ends within a lifetime from now.
+        forbidden = self._forbid(session_id, upto=now + self._lifetime, now=now)
+        return then(forbidden, lambda _: True)
+
+    def revoke_all(self, identity: Identity, *, now: int) -> None | Awaitable[None]:
+        return self._forbid(person_name(identity), upto=now, now=now)
+
+    def revoke_client(self, *, now: int) -> None | Awaitable[None]:
+        return self._forbid(CLIENT, upto=now, now=now)
+
+    def _forbid(self, name: str, *, upto: int, now: int) -> None | Awaitable[None]:
+        if self._revocations is None:
+            raise ConfigError([_NO_REACH])
+        done = self._revocations.forbid(name, upto=upto, until=now + self._lifetime, now=now)
+
+        def forget(_: None) -> None:
+            # Only now: what was asked before the store knew may have been heard meanwhile.
             with self._lock:
-                self._ended.add(session.id, until=session.started_at + self._lifetime, now=now)
-                # A renewed session has had several cookies; all of them end.
-                for other in [other for other, kept in self._cache.items() if kept.id == session.id]:
-                    del self._cache[other]
+                self._heard.clear()
 
-    def spend(self, login_id: str, *, until: int, now: int) -> bool:
+        return then(done, forget)
+
+    def spend(self, login_id: str, *, until: int, now: int) -> bool | Awaitable[bool]:
+        if self._revocations is not None:
+            return self._revocations.spend(login_id, until=until, now=now)
         return self._spent.add(login_id, until=until, now=now)
 
-    def unspend(self, login_id: str) -> None:
+    def unspend(self, login_id: str) -> None | Awaitable[None]:
+        if self._revocations is not None:
+            return self._revocations.unspend(login_id)
         self._spent.remove(login_id)
+        return None

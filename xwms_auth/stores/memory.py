@@ -1,57 +1,116 @@
 """Sessions in this process's memory: for tests, for development, and as the plainest example of a store.
 
-Knows: a dictionary.
+Knows: dictionaries.
 Must not: keep a handle in clear, so that a memory dump does not hand out sessions.
 """
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from ..marks import Marks
-from ..models import Session
+from ..models import Ending, Identity, Session
 from ..tokens import digest, new_key
+
+V = TypeVar("V")
 
 MAX_SESSIONS = 100_000
 """About 100 MB. Beyond it the oldest sessions are forgotten."""
 
 
-class MemoryStore:
-    """Follows `SessionStore`; every method is plain and quick. `lifetime` is in seconds."""
+@dataclass(frozen=True, slots=True)
+class _Row:
+    kept: Session | Ending
+    until: int
 
-    def __init__(self, *, lifetime: int = 0) -> None:
-        self._lifetime = lifetime
-        self._sessions: OrderedDict[str, Session] = OrderedDict()
+
+class MemoryStore:
+    """Follows `SessionStore` and `RevocationStore`; every method is plain and quick."""
+
+    def __init__(self) -> None:
+        self._rows: OrderedDict[str, _Row] = OrderedDict()
         self._lock = threading.Lock()
         self._spent = Marks()
+        self._not_before: OrderedDict[str, tuple[int, int]] = OrderedDict()
 
-    def create(self, session: Session, *, now: int) -> str:
+    def create(self, session: Session, *, until: int, now: int) -> str:
         handle = new_key()
+        key = digest(handle)
         with self._lock:
-            if len(self._sessions) >= MAX_SESSIONS:
-                self._sessions.popitem(last=False)
-            self._sessions[digest(handle)] = session
+            _make_room(self._rows, lambda row: row.until <= now)
+            self._rows[key] = _Row(replace(session, id=key), until)
         return handle
 
-    def recall(self, handle: str) -> Session | None:
+    def load(self, handle: str, *, now: int) -> Session | Ending | None:
+        row = self._rows.get(digest(handle))
+        return row.kept if row and now < row.until else None
+
+    def recall(self, handle: str, *, now: int) -> Session | None:
         return None
 
-    def load(self, handle: str, *, now: int) -> Session | None:
-        session = self._sessions.get(digest(handle))
-        return session if session and session.started_at + self._lifetime > now else None
-
-    def renew(self, handle: str, session: Session, *, now: int) -> str | None:
+    def renew(self, handle: str, session: Session, *, until: int, now: int) -> str | None:
+        key = digest(handle)
         with self._lock:
-            if digest(handle) not in self._sessions:
+            row = self._rows.get(key)
+            if row is None or isinstance(row.kept, Ending):
                 return None
-            self._sessions[digest(handle)] = session
+            self._rows[key] = _Row(replace(session, id=key), until)
         return handle
 
-    def drop(self, handle: str, *, now: int) -> None:
+    def drop(self, handle: str, *, why: Ending | None, now: int) -> None:
         with self._lock:
-            self._sessions.pop(digest(handle), None)
+            if why is None:
+                self._rows.pop(digest(handle), None)
+            else:
+                self._end(digest(handle), why)
+
+    def _end(self, key: str, why: Ending) -> bool:
+        row = self._rows.get(key)
+        if row is None or isinstance(row.kept, Ending):
+            return False
+        self._rows[key] = _Row(why, row.until)
+        return True
+
+    def list(self, identity: Identity, *, now: int) -> Sequence[Session]:
+        with self._lock:
+            kept = [row.kept for row in self._rows.values() if now < row.until]
+        return [one for one in kept if isinstance(one, Session) and one.user.identity == identity]
+
+    def revoke(self, session_id: str, *, now: int) -> bool:
+        with self._lock:
+            return self._end(session_id, Ending.REVOKED)
+
+    def revoke_all(self, identity: Identity, *, now: int) -> None:
+        for session in self.list(identity, now=now):
+            self.revoke(session.id, now=now)
+
+    def revoke_client(self, *, now: int) -> None:
+        with self._lock:
+            for key in self._rows:
+                self._end(key, Ending.REVOKED)
 
     def spend(self, login_id: str, *, until: int, now: int) -> bool:
         return self._spent.add(login_id, until=until, now=now)
 
     def unspend(self, login_id: str) -> None:
         self._spent.remove(login_id)
+
+    def not_before(self, names: Sequence[str], *, now: int) -> Sequence[int]:
+        with self._lock:
+            found = [self._not_before.get(name, (0, 0)) for name in names]
+        return [at if now < until else 0 for at, until in found]
+
+    def forbid(self, name: str, *, upto: int, until: int, now: int) -> None:
+        with self._lock:
+            before, _ = self._not_before.pop(name, (0, 0))
+            _make_room(self._not_before, lambda entry: entry[1] <= now)
+            self._not_before[name] = (max(upto, before + 1), until)
+
+
+def _make_room(kept: OrderedDict[str, V], is_over: Callable[[V], bool]) -> None:
+    """Two of the oldest go at the most, for the one that comes: nobody has to wait for a clearing up."""
+    for _ in range(2):
+        if kept and (len(kept) >= MAX_SESSIONS or is_over(next(iter(kept.values())))):
+            kept.popitem(last=False)

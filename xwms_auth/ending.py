@@ -1,0 +1,47 @@
+"""Ending sessions from outside the browser that has them: somebody's other devices, everybody at once.
+
+Knows: what to ask of a store, and what goes into the log.
+Must not: decide who may; that is the application's.
+"""
+
+from . import audit
+from .effects import ListSessions, RevokeAll, RevokeSession, Steps, ask
+from .models import Identity, SessionInfo
+from .site import Site
+
+
+def list_sessions(site: Site, sub: str, *, current: str | None, now: int) -> Steps[tuple[SessionInfo, ...]]:
+    """A person's sessions that are alive, the one used last first. `current` is the id of the one that asks."""
+    found = yield from ask(ListSessions(_identity(site, sub), now))
+    alive = [session for session in found if site.lifetimes.alive(session, now)]
+    alive.sort(key=lambda session: (session.id == current, session.seen_at, session.started_at), reverse=True)
+    return tuple(SessionInfo.of(session, is_current=session.id == current) for session in alive)
+
+
+def revoke(site: Site, session_id: str, *, sub: str | None, now: int) -> Steps[bool]:
+    """End one session; with `sub` only if it is that person's."""
+    if sub is not None:
+        theirs = yield from ask(ListSessions(_identity(site, sub), now))
+        if session_id not in [session.id for session in theirs]:
+            return False
+    ended = yield from ask(RevokeSession(session_id, now))
+    if ended:
+        audit.happened("session_revoked")
+    return ended
+
+
+def revoke_all(site: Site, sub: str, *, now: int) -> Steps[None]:
+    """End every session of a person."""
+    identity = _identity(site, sub)
+    yield from ask(RevokeAll(identity, now))
+    audit.happened("sessions_revoked", person=audit.person(identity))
+
+
+def revoke_client(site: Site, *, now: int) -> Steps[None]:
+    """End every session of everybody."""
+    yield from ask(RevokeAll(None, now))
+    audit.warn("all_sessions_revoked", client=site.config.client_id)
+
+
+def _identity(site: Site, sub: str) -> Identity:
+    return Identity(site.config.issuer, sub)

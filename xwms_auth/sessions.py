@@ -1,0 +1,112 @@
+"""Sessions as an application manages them, in both colours. One line a method: `ending.py` says what.
+
+Knows: nothing but names.
+Must not: repeat anything between the colours but those. Whoever calls has decided that it may be done.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Self
+
+from . import ending
+from .config import XWMSConfig
+from .drive import arun, run
+from .effects import Steps, World
+from .models import SessionInfo
+from .site import Site
+from .stores import open_store
+from .transport import AsyncHTTPTransport, HTTPTransport
+
+
+class _Sessions:
+    """What both colours share: where the sessions are, what time it is, and who is asking."""
+
+    _site: Site
+    _world: World
+    _clock: Callable[[], float]
+    _current: Callable[[], str | None]
+
+    @classmethod
+    def of(cls, site: Site, world: World, *, clock: Callable[[], float], current: Callable[[], str | None]) -> Self:
+        """For an edge: over its own store. `current` gives the id of the session that is asking, if there is one."""
+        made = cls.__new__(cls)
+        made._site, made._world, made._clock, made._current = site, world, clock, current
+        return made
+
+    def _now(self) -> int:
+        return int(self._clock())
+
+    def _list(self, sub: str) -> Steps[tuple[SessionInfo, ...]]:
+        return ending.list_sessions(self._site, sub, current=self._current(), now=self._now())
+
+    def _revoke(self, session_id: str, sub: str | None) -> Steps[bool]:
+        return ending.revoke(self._site, session_id, sub=sub, now=self._now())
+
+    def _revoke_all(self, sub: str) -> Steps[None]:
+        return ending.revoke_all(self._site, sub, now=self._now())
+
+    def _revoke_client(self) -> Steps[None]:
+        return ending.revoke_client(self._site, now=self._now())
+
+
+def _nobody() -> None:
+    """A script is nobody's session."""
+
+
+class XWMSSessions(_Sessions):
+    """Lists and ends sessions from plain code: `auth.sessions` in Flask, or made from a config, for a script.
+
+    Every method raises `StoreUnavailable` where the store is down, and `ConfigError` where the store cannot do it: the
+    cookie store has no list, and ends a session elsewhere only with a revocation store.
+    A `sub` is a person of the XWMS that the config names.
+    """
+
+    def __init__(self, config: XWMSConfig) -> None:
+        self._site, self._clock, self._current = Site(config), time.time, _nobody
+        self._world = World(HTTPTransport(config), open_store(self._site))
+
+    def list(self, sub: str) -> tuple[SessionInfo, ...]:
+        """The person's sessions, this one first, then the one used last."""
+        return run(self._list(sub), self._world)
+
+    def revoke(self, session_id: str, *, sub: str | None = None) -> bool:
+        """End one session. With `sub` only if it is that person's: give it where the id comes from a browser.
+
+        False if there is no such session; the cookie store cannot tell, and says True.
+        """
+        return run(self._revoke(session_id, sub), self._world)
+
+    def revoke_all(self, sub: str) -> None:
+        """End all sessions of the person, this one too."""
+        run(self._revoke_all(sub), self._world)
+
+    def revoke_client(self) -> None:
+        """End all sessions of everybody, for instance after a leak."""
+        run(self._revoke_client(), self._world)
+
+
+class AsyncXWMSSessions(_Sessions):
+    """The same for async code: `request.auth.sessions` in an ASGI application, or made from a config, for a script."""
+
+    def __init__(self, config: XWMSConfig) -> None:
+        self._site, self._clock, self._current = Site(config), time.time, _nobody
+        self._world = World(AsyncHTTPTransport(config), open_store(self._site, is_async=True))
+
+    async def list(self, sub: str) -> tuple[SessionInfo, ...]:
+        """The person's sessions, this one first, then the one used last."""
+        return await arun(self._list(sub), self._world)
+
+    async def revoke(self, session_id: str, *, sub: str | None = None) -> bool:
+        """End one session. With `sub` only if it is that person's: give it where the id comes from a browser.
+
+        False if there is no such session; the cookie store cannot tell, and says True.
+        """
+        return await arun(self._revoke(session_id, sub), self._world)
+
+    async def revoke_all(self, sub: str) -> None:
+        """End all sessions of the person, this one too."""
+        await arun(self._revoke_all(sub), self._world)
+
+    async def revoke_client(self) -> None:
+        """End all sessions of everybody, for instance after a leak."""
+        await arun(self._revoke_client(), self._world)

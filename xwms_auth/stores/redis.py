@@ -1,0 +1,230 @@
+"""Sessions in Redis 7 or newer (or Valkey): for many machines.
+
+The store says which commands to send and what their answers mean, once; two small players send them, one in plain
+code and one in async code. A session and the reason for its end have names that one slot of a cluster holds.
+
+Knows: commands.
+Must not: leave a key without an end, retry a command by itself, or keep a handle, a name or an address in clear.
+"""
+
+from collections.abc import Awaitable, Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+from ..models import Ending, Identity, Session
+from ..session import REMEMBERED
+from ..tokens import digest, new_key
+from .records import Records, ending_of, is_key, person_name
+
+T = TypeVar("T")
+
+ENDED_AT_ONCE = 500
+"""Sessions that are ended in one go when all of a client's are."""
+
+Command: TypeAlias = tuple[str | bytes | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EveryKey:
+    """Asks for all keys like this pattern, of every node of a cluster."""
+
+    pattern: str
+
+
+Commands: TypeAlias = Generator[Sequence[Command] | EveryKey, list[Any], T]
+"""Yields commands that go out together and is sent their answers, in order."""
+
+
+class Player(Protocol):
+    """Sends what the store asks for. Raises `StoreUnavailable`."""
+
+    def play(self, commands: Commands[T]) -> T | Awaitable[T]:
+        """Send, hand the answers back, until there is a result."""
+        ...
+
+    def keep_connections(self) -> None:
+        """As in `KeepsConnections`."""
+        ...
+
+    def close(self) -> None | Awaitable[None]:
+        """As in `KeepsConnections`."""
+        ...
+
+
+class RedisStore:
+    """Follows `SessionStore` and `RevocationStore`, in the colour of its player. `client` keeps clients apart."""
+
+    def __init__(self, player: Player, *, client: str, records: Records) -> None:
+        self._player = player
+        self._records = records
+        self._prefix = f"xwms:{client}:"
+
+    def _session(self, key: str) -> str:
+        return f"{self._prefix}{{{key}}}"
+
+    def _ended(self, key: str) -> str:
+        return f"{self._prefix}{{{key}}}:ended"
+
+    def _sessions_of(self, identity: Identity) -> str:
+        return f"{self._prefix}sessions-of:{person_name(identity)}"
+
+    def keep_connections(self) -> None:
+        self._player.keep_connections()
+
+    def close(self) -> None | Awaitable[None]:
+        return self._player.close()
+
+    # Sessions.
+
+    def create(self, session: Session, *, until: int, now: int) -> str | Awaitable[str]:
+        handle = new_key()
+        return self._player.play(self._create(handle, session, until - now))
+
+    def _create(self, handle: str, session: Session, seconds: int) -> Commands[str]:
+        key = digest(handle)
+        yield [
+            ("SET", self._session(key), self._records.write(session, key=key), "EX", max(1, seconds)),
+            *self._listed(session.user.identity, key, seconds),
+        ]
+        return handle
+
+    def _listed(self, identity: Identity, key: str, seconds: int) -> list[Command]:
+        name = self._sessions_of(identity)
+        # The list lives as long as the last of its sessions: NX for a list that is new, GT for one that is not.
+        return [
+            ("SADD", name, key),
+            ("EXPIRE", name, max(1, seconds), "NX"),
+            ("EXPIRE", name, max(1, seconds), "GT"),
+        ]
+
+    def load(self, handle: str, *, now: int) -> Session | Ending | None | Awaitable[Session | Ending | None]:
+        return self._player.play(self._load(digest(handle)))
+
+    def _load(self, key: str) -> Commands[Session | Ending | None]:
+        (found,) = yield [("MGET", self._session(key), self._ended(key))]
+        return self._read(key, found)
+
+    def _read(self, key: str, found: Sequence[bytes | None]) -> Session | Ending | None:
+        record, ended = found
+        if ended is not None:
+            return ending_of(ended.decode())
+        return None if record is None else self._records.read(record, key=key)
+
+    def recall(self, handle: str, *, now: int) -> Session | None:
+        return None
+
+    def renew(self, handle: str, session: Session, *, until: int, now: int) -> str | None | Awaitable[str | None]:
+        return self._player.play(self._renew(handle, session, until - now))
+
+    def _renew(self, handle: str, session: Session, seconds: int) -> Commands[str | None]:
+        key = digest(handle)
+        record = self._records.write(session, key=key)
+        # XX: only if it is there. A session that is being ended beside us has its reason first, and that wins.
+        (written,) = yield [("SET", self._session(key), record, "XX", "EX", max(1, seconds))]
+        if not written:
+            return None
+        yield self._listed(session.user.identity, key, seconds)
+        return handle
+
+    def drop(self, handle: str, *, why: Ending | None, now: int) -> None | Awaitable[None]:
+        return self._player.play(self._drop(digest(handle), why))
+
+    def _drop(self, key: str, why: Ending | None) -> Commands[None]:
+        if why is not None:
+            yield from self._end([key], why)
+            return
+        (found,) = yield [("MGET", self._session(key), self._ended(key))]
+        session = self._read(key, found)
+        unlisted: list[Command] = []
+        if isinstance(session, Session):
+            unlisted = [("SREM", self._sessions_of(session.user.identity), key)]
+        yield [("DEL", self._session(key)), *unlisted]
+
+    def list(self, identity: Identity, *, now: int) -> Sequence[Session] | Awaitable[Sequence[Session]]:
+        return self._player.play(self._list(identity))
+
+    def _list(self, identity: Identity) -> Commands[Sequence[Session]]:
+        keys = yield from self._keys_of(identity)
+        found = (yield [("MGET", self._session(key), self._ended(key)) for key in keys]) if keys else []
+        sessions = [self._read(key, pair) for key, pair in zip(keys, found, strict=True)]
+        alive = [one for one in sessions if isinstance(one, Session)]
+        over = set(keys) - {one.id for one in alive}
+        if over:
+            yield [("SREM", self._sessions_of(identity), *over)]
+        return alive
+
+    def _keys_of(self, identity: Identity) -> Commands[Sequence[str]]:
+        (members,) = yield [("SMEMBERS", self._sessions_of(identity))]
+        return sorted(member.decode() for member in members)
+
+    def revoke(self, session_id: str, *, now: int) -> bool | Awaitable[bool]:
+        return self._player.play(self._revoke(session_id)) if is_key(session_id) else False
+
+    def _revoke(self, key: str) -> Commands[bool]:
+        (found,) = yield [("MGET", self._session(key), self._ended(key))]
+        session = self._read(key, found)
+        if not isinstance(session, Session):
+            return False
+        yield from self._end([key], Ending.REVOKED)
+        yield [("SREM", self._sessions_of(session.user.identity), key)]
+        return True
+
+    def revoke_all(self, identity: Identity, *, now: int) -> None | Awaitable[None]:
+        return self._player.play(self._revoke_all(identity))
+
+    def _revoke_all(self, identity: Identity) -> Commands[None]:
+        keys = yield from self._keys_of(identity)
+        if keys:
+            yield from self._end(keys, Ending.REVOKED)
+            # Not the whole list: a login that is being made beside us has just put itself there.
+            yield [("SREM", self._sessions_of(identity), *keys)]
+
+    def revoke_client(self, *, now: int) -> None | Awaitable[None]:
+        return self._player.play(self._revoke_client())
+
+    def _revoke_client(self) -> Commands[None]:
+        names = yield EveryKey(f"{self._prefix}{{*}}")
+        keys = [name.decode()[len(self._prefix) + 1 : -1] for name in names]
+        for start in range(0, len(keys), ENDED_AT_ONCE):
+            yield from self._end(keys[start : start + ENDED_AT_ONCE], Ending.REVOKED)
+
+    def _end(self, keys: Sequence[str], why: Ending) -> Commands[None]:
+        """Put the reason there first, for as long as the session would have been kept, and then take the session."""
+        seconds = yield [("TTL", self._session(key)) for key in keys]
+        kept = [(key, left if left > 0 else REMEMBERED) for key, left in zip(keys, seconds, strict=True) if left != -2]
+        if kept:
+            yield [("SET", self._ended(key), why.value, "EX", left) for key, left in kept]
+            yield [("DEL", self._session(key)) for key, _ in kept]
+
+    # Used logins, and times up to which sessions no longer count.
+
+    def spend(self, login_id: str, *, until: int, now: int) -> bool | Awaitable[bool]:
+        return self._player.play(self._spend(login_id, until - now))
+
+    def _spend(self, login_id: str, seconds: int) -> Commands[bool]:
+        (marked,) = yield [("SET", f"{self._prefix}used:{login_id}", 1, "NX", "EX", max(1, seconds))]
+        return bool(marked)
+
+    def unspend(self, login_id: str) -> None | Awaitable[None]:
+        return self._player.play(self._unspend(login_id))
+
+    def _unspend(self, login_id: str) -> Commands[None]:
+        yield [("DEL", f"{self._prefix}used:{login_id}")]
+
+    def not_before(self, names: Sequence[str], *, now: int) -> Sequence[int] | Awaitable[Sequence[int]]:
+        return self._player.play(self._not_before(names))
+
+    def _not_before(self, names: Sequence[str]) -> Commands[Sequence[int]]:
+        found = yield [("GET", self._mark(name)) for name in names]
+        return [int(at or 0) for at in found]
+
+    def forbid(self, name: str, *, upto: int, until: int, now: int) -> None | Awaitable[None]:
+        return self._player.play(self._forbid(name, upto, until - now))
+
+    def _forbid(self, name: str, upto: int, seconds: int) -> Commands[None]:
+        # Two who do this at once write nearly the same time, and each of them ends what was there when it began.
+        (before,) = yield [("GET", self._mark(name))]
+        yield [("SET", self._mark(name), max(upto, int(before or 0) + 1), "EX", max(1, seconds))]
+
+    def _mark(self, name: str) -> str:
+        return f"{self._prefix}not-before:{name}"

@@ -1,0 +1,207 @@
+"""The way to Redis, in two colours: send commands together, hand the answers back.
+
+redis-py retries ten times by default: four seconds when nobody listens, nine when nobody answers. Here a command is
+sent once, with half a second for each wait, and after one that timed out nobody waits again for a second.
+
+Knows: redis-py.
+Must not: know what a command means, or let out what a URL holds.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar, cast
+
+import redis
+import redis.asyncio
+from redis.asyncio.cluster import RedisCluster as AsyncRedisCluster
+from redis.backoff import NoBackoff
+from redis.maint_notifications import MaintNotificationsConfig
+from redis.retry import Retry
+
+from ..errors import StoreUnavailable
+from .redis import Command, Commands, EveryKey
+
+T = TypeVar("T")
+
+PATIENCE = 0.5
+"""Seconds to wait for a connection, and for each answer."""
+
+REST = 1.0
+"""Seconds without a try after one that timed out, so that a stalled Redis does not hold every worker."""
+
+MAX_CONNECTIONS = 64
+"""Connections of one process under async code; further commands wait their turn."""
+
+SCANNED_AT_ONCE = 1000
+
+CLUSTER = "+cluster://"
+"""In a URL: what redis-py knows as RedisCluster, which it gives no scheme of its own."""
+
+_FAULTS = (redis.RedisError, OSError, TimeoutError)
+_TIMEOUTS = (redis.TimeoutError, TimeoutError)
+
+
+def _options() -> dict[str, Any]:
+    return {
+        "socket_timeout": PATIENCE,
+        "socket_connect_timeout": PATIENCE,
+        "retry": Retry(NoBackoff(), 0),
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+        "protocol": 2,
+    }
+
+
+class _Rest:
+    """Remembers a time-out, so that the next to come do not wait for the same thing."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+
+    def check(self) -> None:
+        if time.monotonic() < self._until:
+            raise StoreUnavailable("Redis did not answer a moment ago")
+
+    def told(self, fault: BaseException) -> StoreUnavailable:
+        if isinstance(fault, _TIMEOUTS):
+            self._until = time.monotonic() + REST
+        return StoreUnavailable(f"Redis: {type(fault).__name__}")
+
+
+class RedisPlayer:
+    """Plays in plain code. One pool for the process; threads may share it."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._rest = _Rest()
+        self._client: Any = None
+
+    def play(self, commands: Commands[T]) -> T:
+        """Raises `StoreUnavailable`."""
+        self._rest.check()
+        try:
+            return self._play(self._open(), commands)
+        except _FAULTS as fault:
+            error = self._rest.told(fault)
+        raise error
+
+    def _play(self, client: Any, commands: Commands[T]) -> T:
+        try:
+            asked = next(commands)
+            while True:
+                asked = commands.send(_send(client, asked))
+        except StopIteration as end:
+            return cast("T", end.value)
+
+    def _open(self) -> Any:
+        if self._client is None:
+            if CLUSTER in self._url:
+                self._client = redis.RedisCluster.from_url(self._url.replace(CLUSTER, "://"), **_cluster_options())
+            else:
+                self._client = cast("Any", redis.Redis).from_url(self._url, **_options())
+        return self._client
+
+    def keep_connections(self) -> None:
+        """Plain code keeps its connections anyway."""
+
+    def close(self) -> None:
+        """Close the connections. The player can be used again afterwards."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+
+def _cluster_options() -> dict[str, Any]:
+    options = _options()
+    del options["maint_notifications_config"], options["protocol"]
+    # Not a retry of a command: a node that says "moved" or is gone has not carried it out.
+    return {**options, "retry": Retry(NoBackoff(), 1)}
+
+
+def _send(client: Any, asked: Sequence[Command] | EveryKey) -> list[Any]:
+    if isinstance(asked, EveryKey):
+        return list(client.scan_iter(match=asked.pattern, count=SCANNED_AT_ONCE))
+    if len(asked) == 1:
+        return [client.execute_command(*asked[0])]
+    with client.pipeline(transaction=False) as pipe:
+        for command in asked:
+            pipe.execute_command(*command)
+        return cast("list[Any]", pipe.execute())
+
+
+class AsyncRedisPlayer:
+    """Plays on asyncio. Connections belong to an event loop and are kept only once `keep_connections` was called.
+
+    A loop that ends without anybody closing them, as a test client's does after each request, would leave them open.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._rest = _Rest()
+        self._keep = False
+        self._client: Any = None
+        self._loop: object = None
+
+    async def play(self, commands: Commands[T]) -> T:
+        """Raises `StoreUnavailable`."""
+        self._rest.check()
+        try:
+            async with self._client_for_play() as client:
+                return await self._play(client, commands)
+        except _FAULTS as fault:
+            error = self._rest.told(fault)
+        raise error
+
+    async def _play(self, client: Any, commands: Commands[T]) -> T:
+        try:
+            asked = next(commands)
+            while True:
+                asked = commands.send(await _asend(client, asked))
+        except StopIteration as end:
+            return cast("T", end.value)
+
+    @asynccontextmanager
+    async def _client_for_play(self) -> AsyncGenerator[Any]:
+        if not self._keep:
+            once = self._new_client()
+            try:
+                yield once
+            finally:
+                await once.aclose()
+            return
+        loop = (os.getpid(), asyncio.get_running_loop())
+        if self._client is None or self._loop != loop:
+            self._client, self._loop = self._new_client(), loop
+        yield self._client
+
+    def _new_client(self) -> Any:
+        if CLUSTER in self._url:
+            options = _cluster_options()
+            return AsyncRedisCluster.from_url(self._url.replace(CLUSTER, "://"), **options)
+        pool = cast("Any", redis.asyncio.BlockingConnectionPool).from_url(
+            self._url, max_connections=MAX_CONNECTIONS, timeout=PATIENCE, **_options()
+        )
+        return redis.asyncio.Redis.from_pool(pool)
+
+    def keep_connections(self) -> None:
+        """From now on keep connections open; `close` will be called in the same event loop."""
+        self._keep = True
+
+    async def close(self) -> None:
+        """Close kept connections, and keep none from now on."""
+        client, self._client, self._keep = self._client, None, False
+        if client is not None and self._loop == (os.getpid(), asyncio.get_running_loop()):
+            await client.aclose()
+
+
+async def _asend(client: Any, asked: Sequence[Command] | EveryKey) -> list[Any]:
+    if isinstance(asked, EveryKey):
+        return [name async for name in client.scan_iter(match=asked.pattern, count=SCANNED_AT_ONCE)]
+    if len(asked) == 1:
+        return [await client.execute_command(*asked[0])]
+    async with client.pipeline(transaction=False) as pipe:
+        for command in asked:
+            pipe.execute_command(*command)
+        return cast("list[Any]", await pipe.execute())

@@ -1,0 +1,320 @@
+"""Sessions in an SQLite file: for several processes on one machine, with nothing to run.
+
+In WAL mode readers never wait for a writer. A write waits for another at most half a second. Under async code a read
+is tried at once, since it takes a few microseconds, and waits in a thread only if something is in the way; writes,
+which may reach the disk, are always in a thread.
+
+Knows: SQL.
+Must not: keep a handle in clear, or a name or an address outside a sealed record.
+"""
+
+import os
+import sqlite3
+import threading
+import weakref
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+import anyio.to_thread
+
+from ..errors import StoreUnavailable
+from ..models import Ending, Identity, Session
+from ..tokens import digest, new_key
+from .records import Records, ending_of, is_key, person_name
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+
+PATIENCE = 0.5
+"""Seconds to wait for another process's write."""
+
+SWEEP_INTERVAL = 60
+"""Seconds between two clear-ups by one process."""
+
+SWEPT_AT_ONCE = 1000
+"""Rows one clear-up removes at the most, so that no login waits long for it."""
+
+VERSION = 1
+"""Of the tables. A file of another version is left alone."""
+
+_TABLES = """
+CREATE TABLE sessions (
+    client TEXT NOT NULL, key TEXT NOT NULL, person TEXT NOT NULL, until INTEGER NOT NULL,
+    record BLOB, ended TEXT,
+    PRIMARY KEY (client, key)
+) WITHOUT ROWID;
+CREATE INDEX sessions_of_a_person ON sessions (client, person);
+CREATE INDEX sessions_by_time ON sessions (until);
+CREATE TABLE marks (
+    client TEXT NOT NULL, name TEXT NOT NULL, until INTEGER NOT NULL, value INTEGER NOT NULL,
+    PRIMARY KEY (client, name)
+) WITHOUT ROWID;
+CREATE INDEX marks_by_time ON marks (until);
+"""
+
+
+class SQLiteStore:
+    """Follows `SessionStore` and `RevocationStore` in plain code.
+
+    `client` keeps the clients that share a file apart. The file is made when first used, readable by its owner only.
+    """
+
+    def __init__(self, path: str | Path, *, client: str, records: Records) -> None:
+        self._path = Path(path)
+        self._client = client
+        self._records = records
+        self._patient = _Connections(self._path, patience=PATIENCE)
+        self._next_sweep = 0
+
+    # What differs in async code.
+
+    def _read(self, work: Work[T]) -> T | Awaitable[T]:
+        return self._patient.do(work)
+
+    def _write(self, work: Work[T]) -> T | Awaitable[T]:
+        return self._patient.do(work)
+
+    def keep_connections(self) -> None:
+        """Connections to a file are no event loop's, and kept anyway."""
+
+    def close(self) -> None:
+        """Close the connections to the file. The store can be used again afterwards."""
+        self._patient.close()
+
+    # Sessions.
+
+    def create(self, session: Session, *, until: int, now: int) -> str | Awaitable[str]:
+        handle = new_key()
+        key = digest(handle)
+        row = (self._client, key, person_name(session.user.identity), until, self._records.write(session, key=key))
+
+        def work(db: sqlite3.Connection) -> str:
+            db.execute("INSERT INTO sessions (client, key, person, until, record) VALUES (?, ?, ?, ?, ?)", row)
+            self._sweep(db, now)
+            return handle
+
+        return self._write(work)
+
+    def load(self, handle: str, *, now: int) -> Session | Ending | None | Awaitable[Session | Ending | None]:
+        key = digest(handle)
+
+        def work(db: sqlite3.Connection) -> Session | Ending | None:
+            found = db.execute(
+                "SELECT record, ended FROM sessions WHERE client = ? AND key = ? AND until > ?",
+                (self._client, key, now),
+            ).fetchone()
+            if found is None:
+                return None
+            record, ended = found
+            return self._records.read(record, key=key) if ended is None else ending_of(ended)
+
+        return self._read(work)
+
+    def recall(self, handle: str, *, now: int) -> Session | None:
+        return None
+
+    def renew(self, handle: str, session: Session, *, until: int, now: int) -> str | None | Awaitable[str | None]:
+        key = digest(handle)
+        change = (self._records.write(session, key=key), until, self._client, key)
+
+        def work(db: sqlite3.Connection) -> str | None:
+            sql = "UPDATE sessions SET record = ?, until = ? WHERE client = ? AND key = ? AND ended IS NULL"
+            return handle if db.execute(sql, change).rowcount else None
+
+        return self._write(work)
+
+    def drop(self, handle: str, *, why: Ending | None, now: int) -> None | Awaitable[None]:
+        key = digest(handle)
+
+        def work(db: sqlite3.Connection) -> None:
+            if why is None:
+                db.execute("DELETE FROM sessions WHERE client = ? AND key = ?", (self._client, key))
+            else:
+                self._end(db, why, "key = ?", key)
+
+        return self._write(work)
+
+    def list(self, identity: Identity, *, now: int) -> Sequence[Session] | Awaitable[Sequence[Session]]:
+        def work(db: sqlite3.Connection) -> Sequence[Session]:
+            rows = db.execute(
+                "SELECT key, record FROM sessions WHERE client = ? AND person = ? AND until > ? AND ended IS NULL",
+                (self._client, person_name(identity), now),
+            )
+            read = [self._records.read(record, key=key) for key, record in rows]
+            return [one for one in read if isinstance(one, Session)]
+
+        return self._read(work)
+
+    def revoke(self, session_id: str, *, now: int) -> bool | Awaitable[bool]:
+        if not is_key(session_id):
+            return False
+        return self._write(lambda db: self._end(db, Ending.REVOKED, "key = ? AND until > ?", session_id, now))
+
+    def revoke_all(self, identity: Identity, *, now: int) -> None | Awaitable[None]:
+        def work(db: sqlite3.Connection) -> None:
+            self._end(db, Ending.REVOKED, "person = ?", person_name(identity))
+
+        return self._write(work)
+
+    def revoke_client(self, *, now: int) -> None | Awaitable[None]:
+        def work(db: sqlite3.Connection) -> None:
+            self._end(db, Ending.REVOKED, "TRUE")
+
+        return self._write(work)
+
+    def _end(self, db: sqlite3.Connection, why: Ending, which: str, *values: object) -> bool:
+        sql = f"UPDATE sessions SET ended = ?, record = NULL WHERE client = ? AND ended IS NULL AND {which}"  # noqa: S608  `which` is one of ours
+        return db.execute(sql, (why.value, self._client, *values)).rowcount > 0
+
+    # Marks: used logins, and times up to which sessions no longer count.
+
+    def spend(self, login_id: str, *, until: int, now: int) -> bool | Awaitable[bool]:
+        row = (self._client, f"used/{login_id}", until, now)
+
+        def work(db: sqlite3.Connection) -> bool:
+            sql = "INSERT INTO marks (client, name, until, value) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
+            return db.execute(sql, row).rowcount > 0
+
+        return self._write(work)
+
+    def unspend(self, login_id: str) -> None | Awaitable[None]:
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("DELETE FROM marks WHERE client = ? AND name = ?", (self._client, f"used/{login_id}"))
+
+        return self._write(work)
+
+    def not_before(self, names: Sequence[str], *, now: int) -> Sequence[int] | Awaitable[Sequence[int]]:
+        def work(db: sqlite3.Connection) -> Sequence[int]:
+            sql = "SELECT value FROM marks WHERE client = ? AND name = ? AND until > ?"
+            found = [db.execute(sql, (self._client, f"not-before/{name}", now)).fetchone() for name in names]
+            return [row[0] if row else 0 for row in found]
+
+        return self._read(work)
+
+    def forbid(self, name: str, *, upto: int, until: int, now: int) -> None | Awaitable[None]:
+        row = (self._client, f"not-before/{name}", until, upto)
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute(
+                "INSERT INTO marks (client, name, until, value) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
+                " SET until = max(until, excluded.until), value = max(value + 1, excluded.value)",
+                row,
+            )
+            self._sweep(db, now)
+
+        return self._write(work)
+
+    def _sweep(self, db: sqlite3.Connection, now: int) -> None:
+        """Remove what nobody will ask for any more, a little at a time."""
+        if 0 <= self._next_sweep - now <= SWEEP_INTERVAL:
+            return
+        self._next_sweep = now + SWEEP_INTERVAL
+        over = (now, SWEPT_AT_ONCE)
+        for table, key in (("sessions", "key"), ("marks", "name")):
+            old = f"SELECT client, {key} FROM {table} WHERE until <= ? LIMIT ?"  # noqa: S608  names of ours
+            db.execute(f"DELETE FROM {table} WHERE (client, {key}) IN ({old})", over)  # noqa: S608
+
+
+class AsyncSQLiteStore(SQLiteStore):
+    """The same for async code, on asyncio or trio."""
+
+    def __init__(self, path: str | Path, *, client: str, records: Records) -> None:
+        super().__init__(path, client=client, records=records)
+        self._hasty = _Connections(self._path, patience=0)
+
+    def _read(self, work: Work[T]) -> T | Awaitable[T]:
+        try:
+            return self._hasty.do(work)
+        except StoreUnavailable:
+            return self._write(work)
+
+    def _write(self, work: Work[T]) -> T | Awaitable[T]:
+        return anyio.to_thread.run_sync(self._patient.do, work)
+
+    def close(self) -> None:
+        self._hasty.close()
+        super().close()
+
+
+class _Connections:
+    """Connections to one file, each used by one thread at a time, and none of them across a fork."""
+
+    def __init__(self, path: Path, *, patience: float) -> None:
+        self._path = path
+        self._patience = patience
+        self._idle: deque[sqlite3.Connection] = deque()
+        self._pid = os.getpid()
+        self._opening = threading.Lock()
+        # The application that this serves may have no end of its own to close them at.
+        weakref.finalize(self, _close, self._idle)
+
+    def do(self, work: Work[T]) -> T:
+        """Do the work as one transaction. Raises `StoreUnavailable`."""
+        try:
+            db = self._take()
+            try:
+                with db:
+                    made = work(db)
+            except BaseException:
+                db.close()
+                raise
+        except (sqlite3.Error, OSError) as fault:
+            cause = f"SQLite: {type(fault).__name__}: {getattr(fault, 'sqlite_errorname', 'cannot be opened')}"
+        else:
+            self._idle.append(db)
+            return made
+        raise StoreUnavailable(cause)
+
+    def _take(self) -> sqlite3.Connection:
+        if self._pid != os.getpid():
+            # SQLite's locks do not survive a fork: the parent's connections are not to be touched, not even closed.
+            _abandoned.extend(self._idle)
+            self._idle.clear()
+            self._pid = os.getpid()
+        with suppress(IndexError):
+            return self._idle.pop()
+        with self._opening:
+            return self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        # Made here so that nobody else on this machine can read it; SQLite gives its other files the same mode.
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)) if not self._path.exists() else None
+        db = sqlite3.connect(self._path, timeout=self._patience, check_same_thread=False, cached_statements=32)
+        try:
+            _prepare(db)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def close(self) -> None:
+        _close(self._idle)
+
+
+def _close(idle: deque[sqlite3.Connection]) -> None:
+    with suppress(IndexError):
+        while True:
+            idle.pop().close()
+
+
+_abandoned: list[sqlite3.Connection] = []
+"""Connections of a parent process, kept from being closed by the garbage collector."""
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version not in (0, VERSION):
+        raise sqlite3.DatabaseError("the file was made by another version")
+    if version == 0:
+        db.execute("PRAGMA journal_mode = WAL")
+        with db:
+            db.execute("BEGIN IMMEDIATE")
+            if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+                for statement in _TABLES.split(";\n"):
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version = {VERSION}")
+    # After a power cut the last logins may be lost, the file is not; that is worth not waiting for the disk each time.
+    db.execute("PRAGMA synchronous = NORMAL")

@@ -1,0 +1,367 @@
+"""What every session store must do, as tests: run them against a store of your own.
+
+    from xwms_auth.testing.store_contract import StoreContract
+
+    class TestMyStore(StoreContract):
+        def make_store(self):
+            return MyStore(...)          # empty; called once per test
+
+The methods of the store may be plain or async; the same tests run both. `open_again` gives another opening of the same
+place, as another process would have it; for a store that only lives in one process, leave it as it is.
+
+Knows: the promises of `SessionStore`, and pytest.
+Must not: know any store.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ..effects import SessionStore
+from ..errors import ConfigError
+from ..models import Ending, Session, User
+from .asking import Asking
+
+NOW = 4_000_000_000
+"""Seconds since 1970. In the future, so that a store which measures time by itself forgets nothing during a test."""
+
+DAY = 86_400
+AT_ONCE = 24
+
+JUNK = (
+    "",
+    "x",
+    "0",
+    "null",
+    "*",
+    "../../etc/passwd",
+    "%00",
+    "\x00",
+    "a b",
+    "' OR 1=1 --",
+    "{}",
+    "ё",
+    "\udcff",
+    "A" * 43,
+    "A" * 4096,
+)
+
+
+def person(sub: str = "1001", *, issuer: str = "https://xwms.example/api/") -> User:
+    """Somebody with every claim."""
+    return User(
+        issuer=issuer,
+        sub=sub,
+        name="Zoë 😀 Зоя",
+        given_name="Zoë",
+        family_name="O'Neill",
+        email="zoe@example.org",
+        email_verified=True,
+        picture="https://xwms.example/zoe.png",
+    )
+
+
+def session(sub: str = "1001", *, at: int = NOW, **fields: Any) -> Session:
+    """A session of that person that begins at `at`."""
+    return Session(id="begun", user=person(sub), started_at=at, seen_at=at, device="Firefox on Linux", **fields)
+
+
+class StoreContract(Asking):
+    """Subclass it, and give `make_store`."""
+
+    has_list = True
+    """False for a store that keeps nothing it could list; `list` then raises `ConfigError`, and there is no device."""
+
+    reaches = True
+    """False for a store that cannot end a session elsewhere; `revoke` and its like then raise `ConfigError`."""
+
+    follows_now = True
+    """False for a store that measures `until` by a clock of its own, or leaves the limits to the flow."""
+
+    knows_ids = True
+    """False for a store that takes any id to revoke, because it does not know which there are."""
+
+    def make_store(self) -> SessionStore:
+        """A new and empty store."""
+        raise TypeError(f"{type(self).__name__} has to give make_store")
+
+    def open_again(self, store: SessionStore) -> SessionStore:
+        """The same place once more, as another process would open it."""
+        return store
+
+    @pytest.fixture
+    def store(self, event_loop: None) -> SessionStore:
+        return self.opened(self.make_store())
+
+    # The pieces.
+
+    def create(self, store: SessionStore, one: Session) -> str:
+        handle = self.ask(store.create(one, until=one.seen_at + DAY, now=one.seen_at))
+        assert isinstance(handle, str)
+        return handle
+
+    def load(self, store: SessionStore, handle: str, *, now: int = NOW) -> Any:
+        """What `load` gives; and `recall` may give the same or None, and never somebody who has ended."""
+        found = self.ask(store.load(handle, now=now))
+        recalled = store.recall(handle, now=now)
+        assert recalled is None or recalled == found
+        return found
+
+    def kept(self, one: Session, found: Session) -> Session:
+        """What should be kept of a session: all of it, under the id the store gave, perhaps without the device."""
+        return replace(one, id=found.id, device=one.device if self.has_list else None)
+
+    def renew(self, store: SessionStore, handle: str, one: Session, *, now: int = NOW) -> Any:
+        return self.ask(store.renew(handle, one, until=now + DAY, now=now))
+
+    def drop(self, store: SessionStore, handle: str, *, why: Ending | None = None) -> None:
+        assert self.ask(store.drop(handle, why=why, now=NOW)) is None
+
+    def ids(self, store: SessionStore, sub: str = "1001") -> list[str]:
+        return sorted(one.id for one in self.ask(store.list(person(sub).identity, now=NOW)))
+
+    # Missing and malformed.
+
+    def test_what_was_never_given_out_is_missing_and_stays_so(self, store: SessionStore) -> None:
+        """SF-04"""
+        for handle in (*JUNK, "A" * 42 + "B"):
+            assert self.load(store, handle) is None
+            assert self.renew(store, handle, session()) is None
+            self.drop(store, handle)
+            self.drop(store, handle, why=Ending.WITHDRAWN)
+            assert self.load(store, handle) is None
+        if self.has_list:
+            assert self.ids(store) == []
+
+    # Kept.
+
+    @pytest.mark.parametrize("sub", ["1001", "xwms-user-1234", "a b", "ключ", "x" * 255])
+    def test_a_session_comes_back_as_it_went_in(self, store: SessionStore, sub: str) -> None:
+        one = session(sub, checked_at=NOW + 5, counts_from=NOW + 7)
+        found = self.load(store, self.create(store, one))
+        assert found == self.kept(one, found)
+
+    def test_a_session_with_a_sub_alone_comes_back_too(self, store: SessionStore) -> None:
+        one = Session(id="x", user=User(issuer=person().issuer, sub="7"), started_at=NOW - 60, seen_at=NOW)
+        found = self.load(store, self.create(store, one))
+        assert found == self.kept(one, found)
+
+    def test_every_login_has_a_handle_of_its_own_that_its_id_does_not_tell(self, store: SessionStore) -> None:
+        """SL-01, SL-02, SF-03"""
+        handles = [self.create(store, session()) for _ in range(20)]
+        ids = [self.load(store, handle).id for handle in handles]
+        assert len(set(handles)) == len(set(ids)) == 20 or not self.has_list
+        for id_ in ids:
+            assert id_ not in handles
+            assert self.load(store, id_) is None
+
+    def test_handles_are_fit_for_a_cookie(self, store: SessionStore) -> None:
+        handle = self.create(store, session())
+        assert handle.isascii()
+        assert handle.isprintable()
+        assert not set(handle) & set(' ",;\\')
+
+    def test_many_who_log_in_at_once_are_never_mixed(self, store: SessionStore) -> None:
+        """SL-14"""
+        subs = [str(number) for number in range(1, AT_ONCE + 1)]
+
+        def log_in(sub: str) -> Callable[[], Any]:
+            return lambda: store.create(replace(session(sub), id=sub), until=NOW + DAY, now=NOW)
+
+        def look_up(handle: str) -> Callable[[], Any]:
+            return lambda: store.load(handle, now=NOW)
+
+        handles = self.at_once(*map(log_in, subs))
+        assert [found.user.sub for found in self.at_once(*map(look_up, handles))] == subs
+
+    def test_another_opening_of_the_same_place_has_the_same_sessions(self, store: SessionStore) -> None:
+        other = self.opened(self.open_again(store))
+        handle = self.create(store, session())
+        assert self.load(other, handle).user == person()
+        self.drop(other, handle)
+        assert not isinstance(self.load(store, handle, now=NOW + 60), Session) or not self.reaches
+
+    # Expired.
+
+    def test_a_session_is_forgotten_at_its_time(self, store: SessionStore) -> None:
+        """SL-03, SL-16"""
+        if not self.follows_now:
+            return
+        handle = self.ask(store.create(session(), until=NOW + 100, now=NOW))
+        assert self.load(store, handle, now=NOW + 99) is not None
+        assert self.load(store, handle, now=NOW + 100) is None
+        assert self.load(store, handle, now=NOW + DAY) is None
+
+    # Renewed.
+
+    def test_a_renewed_session_is_the_newer_one(self, store: SessionStore) -> None:
+        handle = self.create(store, session())
+        newer = replace(self.load(store, handle), seen_at=NOW + 90, user=replace(person(), name="Anna"))
+        again = self.renew(store, handle, newer, now=NOW + 90)
+        found = self.load(store, again, now=NOW + 90)
+        assert found == self.kept(newer, found)
+
+    def test_a_session_that_has_ended_cannot_be_renewed(self, store: SessionStore) -> None:
+        """SL-05, SL-06: a request that was under way when the person logged out."""
+        for why in (None, Ending.WITHDRAWN):
+            handle = self.create(store, replace(session(), id=f"ended-{why}"))
+            in_flight = self.load(store, handle)
+            self.drop(store, handle, why=why)
+            assert self.renew(store, handle, replace(in_flight, seen_at=NOW + 9), now=NOW + 9) is None
+            assert not isinstance(self.load(store, handle), Session)
+
+    def test_of_an_end_and_a_renewal_at_once_the_end_stays(self, store: SessionStore) -> None:
+        """SL-05, as a race"""
+        for turn in range(20):
+            handle = self.create(store, replace(session(), id=f"race-{turn}"))
+            newer = replace(self.load(store, handle), seen_at=NOW + 9)
+
+            def renew(handle: str = handle, newer: Session = newer) -> Any:
+                return store.renew(handle, newer, until=NOW + DAY, now=NOW + 9)
+
+            def end(handle: str = handle) -> Any:
+                return store.drop(handle, why=None, now=NOW + 9)
+
+            *renewed, _ = self.at_once(renew, renew, renew, end)
+            for still in (handle, *filter(None, renewed)):
+                assert self.load(store, still, now=NOW + 10) is None
+
+    # Ended.
+
+    def test_a_session_that_ended_is_gone_and_the_others_stay(self, store: SessionStore) -> None:
+        """SL-04, SF-06"""
+        one, other = (self.create(store, replace(session(), id=name)) for name in ("one", "other"))
+        self.drop(store, one)
+        self.drop(store, one)
+        assert self.load(store, one) is None
+        assert self.load(store, other).user == person()
+
+    def test_a_session_that_ended_for_a_reason_tells_the_reason(self, store: SessionStore) -> None:
+        handle = self.create(store, session())
+        self.drop(store, handle, why=Ending.WITHDRAWN)
+        assert self.load(store, handle) is Ending.WITHDRAWN
+        self.drop(store, handle, why=Ending.REVOKED)
+        assert self.load(store, handle) is Ending.WITHDRAWN, "the first reason is the true one"
+
+    # Lists.
+
+    def test_a_list_has_the_persons_sessions_and_nobody_elses(self, store: SessionStore) -> None:
+        """SL-08: the same sub at another XWMS is somebody else."""
+        if not self.has_list:
+            with pytest.raises(ConfigError):
+                self.ask(store.list(person().identity, now=NOW))
+            return
+        elsewhere = replace(session(), user=person(issuer="https://other.example/"))
+        handles = [self.create(store, one) for one in (session(), session(), session("1002"), elsewhere)]
+        found = [self.load(store, handle).id for handle in handles]
+        assert self.ids(store) == sorted(found[:2])
+        assert self.ids(store, "1002") == [found[2]]
+        assert self.ids(store, "nobody") == []
+        self.drop(store, handles[0])
+        assert self.ids(store) == [found[1]]
+        self.drop(store, handles[1], why=Ending.WITHDRAWN)
+        assert self.ids(store) == []
+
+    def test_a_list_has_the_newest_of_a_session(self, store: SessionStore) -> None:
+        if not self.has_list:
+            return
+        handle = self.create(store, session())
+        newer = replace(self.load(store, handle), seen_at=NOW + 90)
+        self.renew(store, handle, newer, now=NOW + 90)
+        assert self.ask(store.list(person().identity, now=NOW + 90)) == [newer]
+
+    # Revoked.
+
+    def test_a_revoked_session_says_so_and_the_others_stay(self, store: SessionStore) -> None:
+        one, other = (self.create(store, replace(session(), id=digit * 43)) for digit in "12")
+        id_ = self.load(store, one).id
+        if not self.reaches:
+            with pytest.raises(ConfigError):
+                self.ask(store.revoke(id_, now=NOW))
+            return
+        assert self.ask(store.revoke(id_, now=NOW)) is True
+        assert self.load(store, one) is Ending.REVOKED
+        assert self.renew(store, one, session()) is None
+        assert self.load(store, other).user == person()
+        if self.knows_ids:
+            assert self.ask(store.revoke(id_, now=NOW)) is False
+        if self.has_list:
+            assert self.ids(store) == [self.load(store, other).id]
+
+    def test_what_is_no_id_revokes_nothing(self, store: SessionStore) -> None:
+        if not self.reaches:
+            return
+        handle = self.create(store, session())
+        for id_ in (*JUNK, handle):
+            answer = self.ask(store.revoke(id_, now=NOW))
+            assert answer is False or not self.knows_ids
+        assert self.load(store, handle).user == person()
+
+    def test_all_sessions_of_a_person_end_and_the_next_login_counts(self, store: SessionStore) -> None:
+        """SL-15: the next login may come within the same second."""
+        mine = [self.create(store, replace(session(), id=f"mine-{number}")) for number in range(3)]
+        other = self.create(store, replace(session("1002"), id="other"))
+        if not self.reaches:
+            with pytest.raises(ConfigError):
+                self.ask(store.revoke_all(person().identity, now=NOW))
+            return
+        for turn in range(3):
+            assert self.ask(store.revoke_all(person().identity, now=NOW)) is None
+            assert {self.load(store, handle) for handle in mine} == {Ending.REVOKED}
+            assert self.load(store, other).user.sub == "1002"
+            mine.append(self.create(store, replace(session(), id=f"next-{turn}")))
+            assert self.load(store, mine[-1]).user == person()
+            if self.has_list:
+                assert self.ids(store) == [self.load(store, mine[-1]).id]
+
+    def test_all_sessions_of_everybody_end_and_the_next_login_counts(self, store: SessionStore) -> None:
+        if not self.reaches:
+            with pytest.raises(ConfigError):
+                self.ask(store.revoke_client(now=NOW))
+            return
+        everybody = [self.create(store, replace(session(sub), id=f"old-{sub}")) for sub in ("1", "2", "3")]
+        assert self.ask(store.revoke_client(now=NOW)) is None
+        assert {self.load(store, handle) for handle in everybody} == {Ending.REVOKED}
+        handle = self.create(store, replace(session("1"), id="new"))
+        assert self.load(store, handle).user.sub == "1"
+
+    def test_of_a_revocation_and_a_renewal_at_once_the_revocation_stays(self, store: SessionStore) -> None:
+        if not self.reaches:
+            return
+        for turn in range(20):
+            handle = self.create(store, replace(session(), id=f"race-{turn}"))
+            newer = replace(self.load(store, handle), seen_at=NOW + 9)
+
+            def renew(handle: str = handle, newer: Session = newer) -> Any:
+                return store.renew(handle, newer, until=NOW + DAY, now=NOW + 9)
+
+            *renewed, _ = self.at_once(renew, renew, renew, lambda: store.revoke_all(person().identity, now=NOW + 9))
+            for still in (handle, *filter(None, renewed)):
+                assert self.load(store, still, now=NOW + 30) is Ending.REVOKED
+
+    # Used logins.
+
+    def test_a_login_is_used_once(self, store: SessionStore) -> None:
+        """LC-14"""
+        assert self.ask(store.spend("login-1", until=NOW + 600, now=NOW)) is True
+        assert self.ask(store.spend("login-1", until=NOW + 600, now=NOW)) is False
+        assert self.ask(store.spend("login-2", until=NOW + 600, now=NOW)) is True
+
+    def test_of_many_who_use_a_login_at_once_one_may(self, store: SessionStore) -> None:
+        """RP-02"""
+        other = self.opened(self.open_again(store))
+
+        def use(place: SessionStore) -> Callable[[], Any]:
+            return lambda: place.spend("login", until=NOW + 600, now=NOW)
+
+        answers = self.at_once(*map(use, [store, other] * (AT_ONCE // 2)))
+        assert sorted(answers) == [False] * (AT_ONCE - 1) + [True]
+
+    def test_a_login_that_was_given_back_can_be_used_once_more(self, store: SessionStore) -> None:
+        self.ask(store.spend("login", until=NOW + 600, now=NOW))
+        self.ask(store.unspend("login"))
+        self.ask(store.unspend("never-used"))
+        assert self.ask(store.spend("login", until=NOW + 600, now=NOW)) is True
+        assert self.ask(store.spend("login", until=NOW + 600, now=NOW)) is False
