@@ -104,11 +104,13 @@ class Seat:
         return answers.unless_signed_in(config, self.visit, self._asked, fresh=fresh, now=now)
 
     async def answer_instead(self, error: XWMSError) -> bool:
-        """Answer for an application that failed because nobody can be looked up; False if it has answered already."""
-        if error is not self._visit or self._begun:
+        """Answer for an application that failed because nobody can be looked up. False if it has its own answer."""
+        if error is not self._visit:
             return False
-        await self.send({"type": "http.response.start", "status": 500, "headers": []})
-        return True
+        if not self._begun or self._held is not None:
+            self._held = None
+            await self.send({"type": "http.response.start", "status": 500, "headers": []})
+        return self.answer is not None
 
     def _asked(self) -> Request:
         return request_of(self.scope, app=self.served.app)

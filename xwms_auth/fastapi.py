@@ -4,7 +4,8 @@ Knows: FastAPI's dependencies and its OpenAPI.
 Must not: decide anything about a login.
 """
 
-from typing import Annotated
+from datetime import timedelta
+from typing import Annotated, Any
 
 try:
     from fastapi import Depends, HTTPException, WebSocketException
@@ -19,8 +20,9 @@ from .asgi_messages import POLICY_VIOLATION
 from .asgi_seat import seat_of
 from .cookies import HTTPS
 from .models import User
+from .session import fresh_seconds
 
-__all__ = ["CurrentUser", "OptionalUser", "XWMSAuthMiddleware"]
+__all__ = ["CurrentUser", "OptionalUser", "XWMSAuthMiddleware", "fresh_user"]
 
 
 class _SessionCookie(SecurityBase):
@@ -38,9 +40,13 @@ class _SessionCookie(SecurityBase):
 
 
 class _PersonRequired(_SessionCookie):
+    def __init__(self, *, fresh: int | None = None) -> None:
+        super().__init__()
+        self._fresh = fresh
+
     async def __call__(self, connection: HTTPConnection) -> User:
         seat = seat_of(connection.scope)
-        refused = seat.refusal()
+        refused = seat.refusal(fresh=self._fresh)
         if refused is None:
             user = seat.user()
             if isinstance(user, User):
@@ -61,6 +67,15 @@ class _PersonOptional(_SessionCookie):
 
 CurrentUser = Annotated[User, Depends(_PersonRequired())]
 """The person; without one the endpoint is not called: a browser is sent to log in, a program gets a 401."""
+
+
+def fresh_user(fresh: timedelta | float) -> Any:
+    """A dependency like `CurrentUser`'s that asks for a login at most this old: a timedelta or seconds.
+
+    `Annotated[User, fresh_user(timedelta(minutes=5))]`. An older login is asked for once more; the session goes on.
+    """
+    return Depends(_PersonRequired(fresh=fresh_seconds(fresh)))
+
 
 OptionalUser = Annotated[User | None, Depends(_PersonOptional())]
 """The person, or None."""

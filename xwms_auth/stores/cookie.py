@@ -21,13 +21,16 @@ from ..models import OPTIONAL_CLAIMS, Ending, Identity, Session
 from ..session import from_record, to_record
 from ..tokens import Signed, is_shaped
 from .colours import then
-from .records import CLIENT, is_key, person_name
+from .records import is_key, person_name
 
 MAX_CACHED = 4096
 """Verified cookies kept ready, about 8 MB. A cookie that failed is never kept, so junk cannot push out good ones."""
 
 BELIEVED = 10
 """Seconds a process goes on with what the revocation store said: how late a revocation may reach another process."""
+
+CLIENT = "client"
+"""The name of a revocation that ends everybody's sessions."""
 
 _NO_LIST = "session_store=cookie has no list of sessions; use sqlite:///… or redis://…"
 _NO_REACH = (
@@ -66,7 +69,7 @@ class CookieStore:
             # Later than what was revoked before, also where the two fall into one second.
             return self._write(replace(session, counts_from=max(session.counts_from, *(at + 1 for at in not_before))))
 
-        return then(self._revocations.not_before((CLIENT, person_name(session.user.identity)), now=now), begin)
+        return then(self._revocations.not_before((CLIENT, _person(session.user.identity)), now=now), begin)
 
     def _write(self, session: Session) -> str:
         # The device is for lists, which this store has none of.
@@ -96,7 +99,7 @@ class CookieStore:
             return Ending.WITHDRAWN if session.id in self._withdrawn else None
         if self._revocations is None or self._is_heard(session, now):
             return session
-        names = (CLIENT, person_name(session.user.identity), session.id)
+        names = (CLIENT, _person(session.user.identity), _session(session.id))
 
         def judge(not_before: Sequence[int]) -> Session | Ending:
             if session.counts_from <= max(not_before):
@@ -140,7 +143,7 @@ class CookieStore:
             self._heard.pop(session.id, None)
         if self._revocations is None:
             return None
-        return self._revocations.forbid(session.id, upto=until, until=until, now=now)
+        return self._revocations.forbid(_session(session.id), upto=until, until=until, now=now)
 
     def list(self, identity: Identity, *, now: int) -> Sequence[Session]:
         raise ConfigError([_NO_LIST])
@@ -149,11 +152,11 @@ class CookieStore:
         if not is_key(session_id):
             return False
         # Whatever session it is, it ends within a lifetime from now.
-        forbidden = self._forbid(session_id, upto=now + self._lifetime, now=now)
+        forbidden = self._forbid(_session(session_id), upto=now + self._lifetime, now=now)
         return then(forbidden, lambda _: True)
 
     def revoke_all(self, identity: Identity, *, now: int) -> None | Awaitable[None]:
-        return self._forbid(person_name(identity), upto=now, now=now)
+        return self._forbid(_person(identity), upto=now, now=now)
 
     def revoke_client(self, *, now: int) -> None | Awaitable[None]:
         return self._forbid(CLIENT, upto=now, now=now)
@@ -180,3 +183,14 @@ class CookieStore:
             return self._revocations.unspend(login_id)
         self._spent.remove(login_id)
         return None
+
+
+# Kinds of names, so that nobody can pass the one for the other: a person's can be worked out from their sub.
+
+
+def _person(identity: Identity) -> str:
+    return f"person/{person_name(identity)}"
+
+
+def _session(session_id: str) -> str:
+    return f"session/{session_id}"

@@ -15,9 +15,6 @@ from ..models import Ending, Identity, Session
 from ..session import from_record, to_record
 from ..tokens import Sealed, digest
 
-CLIENT = "client"
-"""The name under which a revocation is kept that ends everybody's sessions."""
-
 _KEY = re.compile(r"[A-Za-z0-9_-]{43}")
 
 

@@ -148,9 +148,10 @@ class RedisStore:
         found = (yield [("MGET", self._session(key), self._ended(key)) for key in keys]) if keys else []
         sessions = [self._read(key, pair) for key, pair in zip(keys, found, strict=True)]
         alive = [one for one in sessions if isinstance(one, Session)]
-        over = set(keys) - {one.id for one in alive}
-        if over:
-            yield [("SREM", self._sessions_of(identity), *over)]
+        # Not those that cannot be read: a key that comes back makes them good again, and they must stay within reach.
+        gone = [key for key, (record, _) in zip(keys, found, strict=True) if record is None]
+        if gone:
+            yield [("SREM", self._sessions_of(identity), *gone)]
         return alive
 
     def _keys_of(self, identity: Identity) -> Commands[Sequence[str]]:
