@@ -5,13 +5,14 @@ Must not: repeat anything between the colours but those. Whoever calls has decid
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from types import TracebackType
 from typing import Self
 
 from . import ending
 from .config import XWMSConfig
 from .drive import arun, run
-from .effects import Steps, World
+from .effects import KeepsConnections, Steps, World
 from .models import SessionInfo
 from .site import Site
 from .stores import open_store
@@ -36,6 +37,9 @@ class _Sessions:
     def _now(self) -> int:
         return int(self._clock())
 
+    def _close_store(self) -> None | Awaitable[None]:
+        return self._world.store.close() if isinstance(self._world.store, KeepsConnections) else None
+
     def _list(self, sub: str) -> Steps[tuple[SessionInfo, ...]]:
         return ending.list_sessions(self._site, sub, current=self._current(), now=self._now())
 
@@ -55,6 +59,8 @@ def _nobody() -> None:
 
 class XWMSSessions(_Sessions):
     """Lists and ends sessions from plain code: `auth.sessions` in Flask, or made from a config, for a script.
+
+    A context manager, for a script.
 
     Every method raises `StoreUnavailable` where the store is down, and `ConfigError` where the store cannot do it: the
     cookie store has no list, and ends a session elsewhere only with a revocation store.
@@ -84,6 +90,18 @@ class XWMSSessions(_Sessions):
         """End all sessions of everybody, for instance after a leak."""
         run(self._revoke_client(), self._world)
 
+    def close(self) -> None:
+        """Close connections to the store."""
+        self._close_store()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
 
 class AsyncXWMSSessions(_Sessions):
     """The same for async code: `request.auth.sessions` in an ASGI application, or made from a config, for a script."""
@@ -110,3 +128,19 @@ class AsyncXWMSSessions(_Sessions):
     async def revoke_client(self) -> None:
         """End all sessions of everybody, for instance after a leak."""
         await arun(self._revoke_client(), self._world)
+
+    async def aclose(self) -> None:
+        """Close connections to the store."""
+        closing = self._close_store()
+        if closing is not None:
+            await closing
+
+    async def __aenter__(self) -> Self:
+        if isinstance(self._world.store, KeepsConnections):
+            self._world.store.keep_connections()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
