@@ -1,4 +1,4 @@
-"""Fixtures that every test may use. See edges.py for the application they give."""
+"""Fixtures that every test may use. See edges.py for the application they give, places.py for stores."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
@@ -7,6 +7,9 @@ import pytest
 
 from tests.edges import Browser, Site
 from tests.fx import FakeXWMS
+from tests.places import place, redis_of_the_run, redis_url, sqlite_url, where
+
+__all__ = ["place", "redis_of_the_run", "redis_url", "sqlite_url", "where"]
 
 
 @pytest.fixture(params=["flask", "asgi"])
