@@ -23,6 +23,23 @@ def settings(**changes: Any) -> SandboxSettings:
     return SandboxSettings(**defaults | changes)
 
 
+def another_client(session: Session, *, now: float) -> tuple[str, str]:
+    """A second client of the sandbox client's account, for other.example: its client ID and its secret."""
+    first = clients.find(session, "sandbox-client")
+    assert first is not None
+    account = session.get(Account, first.account_id)
+    assert account is not None
+    made, secret = clients.create(
+        session,
+        account,
+        name="Other",
+        root_domain="other.example",
+        redirect_uri="https://other.example/callback",
+        now=now,
+    )
+    return made.client_id, secret
+
+
 @dataclass
 class Clock:
     now: float = NOON
@@ -64,19 +81,7 @@ class LocalXWMS:
     def another_client(self) -> tuple[str, str]:
         """A second client of the same account, for other.example: its client ID and its secret."""
         with self.work() as session:
-            first = clients.find(session, "sandbox-client")
-            assert first is not None
-            account = session.get(Account, first.account_id)
-            assert account is not None
-            made, secret = clients.create(
-                session,
-                account,
-                name="Other",
-                root_domain="other.example",
-                redirect_uri="https://other.example/callback",
-                now=self.clock.now,
-            )
-            return made.client_id, secret
+            return another_client(session, now=self.clock.now)
 
     def enable_scopes(self, *scopes: str) -> None:
         """Let the client ask for these scopes and no others."""
