@@ -21,10 +21,9 @@ import httpx2
 from joserfc import jwt
 from joserfc.jwk import KeySet
 from local_xwms import NOON, REDIRECT, SECRET, another_client
-
 from sqlalchemy.orm import Session
 
-from xwms_auth.sandbox import SandboxServer, api_log, clients
+from xwms_auth.sandbox import SandboxServer, api_log, approvals, clients, directory
 from xwms_auth.sandbox.data.schema import Client
 
 CLIENT_ID = "sandbox-client"
@@ -93,6 +92,16 @@ class App:
             found = clients.find(session, CLIENT_ID)
             assert found is not None
             yield found
+
+    def withdraw(self, sub: str) -> None:
+        """Take back what a person has agreed to, as the dashboard's “Revoke” does."""
+        with self.work() as session:
+            client, person = clients.find(session, CLIENT_ID), directory.find(session, sub)
+            assert client is not None
+            assert person is not None
+            approval = approvals.approval_of(session, client, person)
+            assert approval is not None
+            approvals.revoke(session, approval, now=NOON)
 
     def work(self) -> AbstractContextManager[Session]:
         """A unit of work on the sandbox's database."""
@@ -169,7 +178,7 @@ class App:
 
     def userinfo(self, access_token: str) -> httpx2.Response:
         """Who the person is."""
-        return self.http.get("/oauth/userinfo", headers={"Authorization": f"Bearer {access_token}"})
+        return self.http.get("/oauth/userinfo", headers={b"Authorization": f"Bearer {access_token}".encode("latin-1")})
 
     def verified(self, token: str, *, kind: str = "JWT") -> dict[str, Any]:
         """The claims of a token, checked with the published keys."""
