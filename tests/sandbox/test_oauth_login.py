@@ -276,6 +276,19 @@ def test_the_consent_page_can_be_left_by_a_button_too(app):
     assert said(app.http.post(page, data={"answer": "no"}))["error"] == "access_denied"
 
 
+def test_somebody_else_can_be_typed_in_and_who_cancels_has_changed_nobodys_name(app):
+    typed = {"sub": "1001", "name": "Annie", "email": "annie@example.com"}
+    page = app.begin(Login())
+    assert "as Annie" in app.http.post(page, data=typed).text
+    app.http.post(page, data={"answer": "no"})
+    assert app.userinfo(app.log_in()["access_token"]).json()["name"] == "Anna de Vries"
+    login = Login()
+    answer = app.http.post(app.begin(login), data=typed | {"scope": EVERYTHING.split()})
+    tokens = app.redeem(said(answer)["code"], login).json()
+    assert app.userinfo(tokens["access_token"]).json()["name"] == "Annie"
+    assert app.http.post(app.begin(Login()), data={"sub": ""}).status_code == 422
+
+
 def test_who_has_agreed_before_is_asked_again_only_for_more_or_where_the_app_wants_it(app):
     app.log_in(scope="openid")
     page = app.begin(Login(), scope="openid")

@@ -18,6 +18,7 @@ _PAGE_POLICY: Final = (
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action "
 )
 _PAGE_TITLES: Final[Mapping[int, str]] = {
+    400: "That cannot be done",
     403: "That is not allowed",
     404: "There is nothing here",
     410: "This sign-in is over",

@@ -4,6 +4,8 @@ Knows: one RS256 key, made when it is first needed and kept in the database.
 Must not: show its private part, or know what it signs.
 """
 
+import functools
+import json
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
@@ -48,9 +50,15 @@ def public_keys(session: Session, *, now: float) -> Mapping[str, object]:
 def _key(session: Session, *, now: float) -> RSAKey:
     kept = session.scalar(select(SigningKey).order_by(SigningKey.created_at.desc()))
     if kept is not None:
-        return RSAKey.import_key(dict(kept.jwk))
+        return _imported(json.dumps(kept.jwk, sort_keys=True))
     key = RSAKey.generate_key(_BITS, {"use": "sig", "alg": ALGORITHM}, auto_kid=True)
     whole = {name: str(value) for name, value in key.as_dict(private=True).items()}
     session.add(SigningKey(kid=whole["kid"], jwk=whole, created_at=now))
     session.flush()
     return key
+
+
+@functools.lru_cache(maxsize=4)
+def _imported(jwk: str) -> RSAKey:
+    # Checking the numbers of a private key takes longer than everything else that a token needs.
+    return RSAKey.import_key(json.loads(jwk))

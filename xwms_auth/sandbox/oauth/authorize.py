@@ -112,7 +112,7 @@ def _check_redirect_uri(server: Server, client: Client, sent: Sequence[str]) -> 
         check_redirect_url(Caller(client=client, domain=domain), sent[0])
     except Refused as fault:
         server.reason = fault.reason
-        raise Refusal(400, f"{fault.message} So nobody is sent there.") from None
+        raise Refusal(400, f"{fault.message} So nobody is sent there; the client's API log says more.") from None
     return domain
 
 
