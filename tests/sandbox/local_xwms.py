@@ -1,5 +1,6 @@
 """A local XWMS under test: its clock, and what an app's server and a browser say to it."""
 
+import base64
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -38,6 +39,24 @@ def another_client(session: Session, *, now: float) -> tuple[str, str]:
         now=now,
     )
     return made.client_id, secret
+
+
+def written(value: str) -> Iterator[bytes]:
+    """Ways to write a secret or a token down: plain, hex, base64 at any place in a text, and what base64 it is of."""
+    plain = value.encode()
+    yield from (
+        plain,
+        plain[::-1],
+        plain.hex().encode(),
+        plain.hex().upper().encode(),
+        plain.decode().encode("utf-16-le"),
+    )
+    for skipped in range(3):
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            encoded = encode(bytes(skipped) + plain)
+            yield encoded[4 if skipped else 0 : -4]
+    if len(value) == 43:  # 32 bytes, as `secrets.token_urlsafe` writes them
+        yield base64.urlsafe_b64decode(f"{value}=")
 
 
 @dataclass

@@ -12,9 +12,8 @@ from authlib.oidc.discovery import OpenIDProviderMetadata
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
-from local_xwms import REDIRECT, SECRET, settings
+from local_xwms import REDIRECT, SECRET, settings, written
 from oauth_app import App, Login, backchannel, refused, said, unsigned
-from test_sandbox_database import written
 
 from xwms_auth.sandbox import SandboxServer, clients, parse_fault
 from xwms_auth.sandbox.data import Database

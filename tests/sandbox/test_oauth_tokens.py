@@ -215,6 +215,11 @@ def test_introspection_tells_a_client_about_its_token(app):
     }
 
 
+def test_introspection_tells_a_refresh_token_from_an_access_token(app):
+    told = app.introspect(app.log_in()["refresh_token"])
+    assert (told["active"], told["token_type"], told["exp"]) == (True, "refresh_token", int(NOON) + 7 * DAY)
+
+
 def test_whatever_is_wrong_with_a_token_introspection_says_no_more_than_that(app, clock):
     tokens = app.log_in()
     clock.now += 300

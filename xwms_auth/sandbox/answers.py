@@ -71,7 +71,7 @@ def on_error(error: HTTPException) -> Response:
         answer = jsonify(status="error", message=message, data={})
         answer.status_code = status
     elif request.path in OAUTH_CALLS:
-        answer = jsonify(error="invalid_request", error_description=message)
+        answer = jsonify(error="invalid_request" if status < 500 else "server_error", error_description=message)
         answer.status_code = status
     else:
         answer = page("message.html", status=status, title=_PAGE_TITLES.get(status, error.name), message=message)

@@ -6,6 +6,7 @@ Must not: know what an answer leads to.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from flask import Response, request
 from sqlalchemy.orm import Session
@@ -15,7 +16,7 @@ from xwms_auth.sandbox.answers import Refusal, page
 from xwms_auth.sandbox.data.schema import Client, Domain, Person
 from xwms_auth.sandbox.urls import csp_source
 
-START_AGAIN = "Go back to the app and start again there."
+START_AGAIN: Final = "Go back to the app and start again there."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,10 +5,11 @@ Must not: know tokens.
 """
 
 from collections.abc import Mapping
+from typing import Final
 
 from xwms_auth.sandbox.data.schema import Person
 
-_EXTRA = ("birth_date", "gender", "second_email", "country", "socials")
+_EXTRA: Final = ("birth_date", "gender", "second_email", "country", "socials")
 
 
 def claims(person: Person, scope: str, *, public_url: str) -> Mapping[str, object]:
