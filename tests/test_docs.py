@@ -211,10 +211,10 @@ def test_the_sandbox_page_lists_every_fault_and_every_refusal():
 
 
 def refused_with(path: Path) -> set[str]:
-    """The messages that a file's `Refused(status, message, …)` answer with."""
+    """The messages that a file's `Refused(status, message, …)` and `_off(domain, message, …)` answer with."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(text_of(path))):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"Refused", "refuse"}:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"Refused", "_off"}:
             texts = [each.value for each in node.args if isinstance(each, ast.Constant) and isinstance(each.value, str)]
             found.update(texts[:1])
     return found

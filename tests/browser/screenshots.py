@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
+from urllib.parse import urlencode
 
 from tests.browser.servers import serve_elsewhere
 from tests.browser.visitor import ARGUMENTS, CALLBACK
@@ -173,6 +174,19 @@ def take_dashboard(
             page.goto(api.sign_token(uri).url)
         page.get_by_role("button", name="Anna de Vries").first.click()
         keep("consent")
+        asked = {
+            "response_type": "code",
+            "client_id": settings.client_id,
+            "redirect_uri": uri,
+            "scope": "openid profile email offline_access userinfo",
+            "code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+            "code_challenge_method": "S256",
+        }
+        page.goto(f"{server.url}/oauth/authorize?{urlencode(asked)}")
+        page.get_by_role("button", name="Anna de Vries").first.click()
+        keep("consent-oauth")
+        page.goto(f"{server.url}/oauth/authorize?{urlencode(asked | {'redirect_uri': 'https://elsewhere.example/'})}")
+        keep("oauth-not-registered")
     context.close()
 
 

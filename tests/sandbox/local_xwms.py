@@ -1,5 +1,6 @@
 """A local XWMS under test: its clock, and what an app's server and a browser say to it."""
 
+import base64
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,41 @@ NOON = 1_800_000_000.0  # 2027-01-15T08:00:00+00:00
 def settings(**changes: Any) -> SandboxSettings:
     defaults: dict[str, Any] = {"client_secret": SECRET, "redirect_uris": (REDIRECT, "https://app.example/callback")}
     return SandboxSettings(**defaults | changes)
+
+
+def another_client(session: Session, *, now: float) -> tuple[str, str]:
+    """A second client of the sandbox client's account, for other.example: its client ID and its secret."""
+    first = clients.find(session, "sandbox-client")
+    assert first is not None
+    account = session.get(Account, first.account_id)
+    assert account is not None
+    made, secret = clients.create(
+        session,
+        account,
+        name="Other",
+        root_domain="other.example",
+        redirect_uri="https://other.example/callback",
+        now=now,
+    )
+    return made.client_id, secret
+
+
+def written(value: str) -> Iterator[bytes]:
+    """Ways to write a secret or a token down: plain, hex, base64 at any place in a text, and what base64 it is of."""
+    plain = value.encode()
+    yield from (
+        plain,
+        plain[::-1],
+        plain.hex().encode(),
+        plain.hex().upper().encode(),
+        plain.decode().encode("utf-16-le"),
+    )
+    for skipped in range(3):
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            encoded = encode(bytes(skipped) + plain)
+            yield encoded[4 if skipped else 0 : -4]
+    if len(value) == 43:  # 32 bytes, as `secrets.token_urlsafe` writes them
+        yield base64.urlsafe_b64decode(f"{value}=")
 
 
 @dataclass
@@ -64,19 +100,7 @@ class LocalXWMS:
     def another_client(self) -> tuple[str, str]:
         """A second client of the same account, for other.example: its client ID and its secret."""
         with self.work() as session:
-            first = clients.find(session, "sandbox-client")
-            assert first is not None
-            account = session.get(Account, first.account_id)
-            assert account is not None
-            made, secret = clients.create(
-                session,
-                account,
-                name="Other",
-                root_domain="other.example",
-                redirect_uri="https://other.example/callback",
-                now=self.clock.now,
-            )
-            return made.client_id, secret
+            return another_client(session, now=self.clock.now)
 
     def enable_scopes(self, *scopes: str) -> None:
         """Let the client ask for these scopes and no others."""

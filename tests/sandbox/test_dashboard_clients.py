@@ -272,7 +272,11 @@ def test_the_secret_that_the_sandbox_was_started_with_is_on_no_page(xwms):
 
 @pytest.mark.parametrize(
     ("role", "allowed"),
-    [("Owner", {"new", "name", "enabled", "delete"}), ("Developer", {"new", "name", "enabled"}), ("Viewer", set())],
+    [
+        ("Owner", {"new", "name", "backchannel-logout", "enabled", "delete"}),
+        ("Developer", {"new", "name", "backchannel-logout", "enabled"}),
+        ("Viewer", set()),
+    ],
 )
 def test_a_role_is_offered_what_it_may_do_and_refused_the_rest(xwms, office, role, allowed):
     number, client_id, _ = office.create_client()
@@ -287,6 +291,7 @@ def test_a_role_is_offered_what_it_may_do_and_refused_the_rest(xwms, office, rol
     assert client_id in nina.page_text("/clients")
     tried = {
         "name": nina.post(f"{page}/name", name="Nina's"),
+        "backchannel-logout": nina.post(f"{page}/backchannel-logout", backchannel_logout_uri=""),
         "enabled": nina.post(f"{page}/enabled", enabled="yes"),
         "new": nina.post("/clients/new", **GOOD | {"name": "Another"}),
         "delete": nina.post(f"{page}/delete", name="Nina's" if "name" in allowed else "Shop"),

@@ -119,9 +119,9 @@ def test_users_are_listed_with_what_they_agreed_to_the_latest_first(xwms, office
     sign_in(xwms)
     assert rows(office.get(USERS)) == [
         "Anna de Vries 1001 useraddresses userinfo 15 Jan 2027, 08:00 UTC 15 Jan 2027, 10:00 UTC "
-        "approved Revoke the approval of Anna de Vries",
+        "approved Log out Anna de Vries Revoke the approval of Anna de Vries",
         "Bram Bakker xwms-user-1234 useraddresses userinfo 15 Jan 2027, 09:00 UTC 15 Jan 2027, 09:00 UTC "
-        "approved Revoke the approval of Bram Bakker",
+        "approved Log out Bram Bakker Revoke the approval of Bram Bakker",
     ]
 
 

@@ -3,14 +3,14 @@
 import base64
 import socket
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from threading import Barrier
 
 import pytest
-from local_xwms import NOON, REDIRECT, SECRET, LocalXWMS, settings
+from local_xwms import NOON, REDIRECT, SECRET, LocalXWMS, settings, written
 
 from xwms_auth.sandbox import SandboxServer, api_log, clients, create_app
 from xwms_auth.sandbox.data import Database, DatabaseUnusable
@@ -244,24 +244,6 @@ def test_a_server_that_cannot_use_its_file_leaves_its_port_free(tmp_path):
 
 
 # --- what the file holds ----------------------------------------------------------------------------------------------
-
-
-def written(value: str) -> Iterator[bytes]:
-    """Ways to write a secret or a token down: plain, hex, base64 at any place in a text, and what base64 it is of."""
-    plain = value.encode()
-    yield from (
-        plain,
-        plain[::-1],
-        plain.hex().encode(),
-        plain.hex().upper().encode(),
-        plain.decode().encode("utf-16-le"),
-    )
-    for skipped in range(3):
-        for encode in (base64.b64encode, base64.urlsafe_b64encode):
-            encoded = encode(bytes(skipped) + plain)
-            yield encoded[4 if skipped else 0 : -4]
-    if len(value) == 43:  # 32 bytes, as `secrets.token_urlsafe` writes them
-        yield base64.urlsafe_b64decode(f"{value}=")
 
 
 @pytest.mark.parametrize("callback_token", ["same", "fresh"])

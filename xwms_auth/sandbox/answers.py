@@ -10,12 +10,15 @@ from flask import Response, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException, default_exceptions
 
 API_PREFIX: Final = "/api"
+OAUTH_CALLS: Final = ("/oauth/token", "/oauth/revoke", "/oauth/introspect", "/oauth/userinfo", "/oauth/jwks")
+"""Where programs call, beside the API; people see the other paths."""
 
 _CLOSED_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 _PAGE_POLICY: Final = (
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action "
 )
 _PAGE_TITLES: Final[Mapping[int, str]] = {
+    400: "That cannot be done",
     403: "That is not allowed",
     404: "There is nothing here",
     410: "This sign-in is over",
@@ -61,11 +64,14 @@ def see_other(url: str) -> Response:
 
 
 def on_error(error: HTTPException) -> Response:
-    """Any HTTP error as the envelope below /api/, and as a page elsewhere."""
+    """Any HTTP error as the envelope below /api/, as JSON where OAuth is called, and as a page elsewhere."""
     status = error.code or 500
     message = (error.description or error.name) if isinstance(error, Refusal) else f"{error.name}."
     if request.path == API_PREFIX or request.path.startswith(f"{API_PREFIX}/"):
         answer = jsonify(status="error", message=message, data={})
+        answer.status_code = status
+    elif request.path in OAUTH_CALLS:
+        answer = jsonify(error="invalid_request" if status < 500 else "server_error", error_description=message)
         answer.status_code = status
     else:
         answer = page("message.html", status=status, title=_PAGE_TITLES.get(status, error.name), message=message)

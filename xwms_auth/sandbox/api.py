@@ -21,7 +21,6 @@ from xwms_auth.sandbox.answers import API_PREFIX, Refusal, success
 from xwms_auth.sandbox.countries import countries
 from xwms_auth.sandbox.data import Database
 from xwms_auth.sandbox.data.schema import Client, Person
-from xwms_auth.sandbox.faults import FAULTS
 from xwms_auth.sandbox.judgement import (
     Caller,
     Credentials,
@@ -34,7 +33,7 @@ from xwms_auth.sandbox.judgement import (
     user,
 )
 from xwms_auth.sandbox.problems import Invalid, Missing
-from xwms_auth.sandbox.spoiled import fault_of_request
+from xwms_auth.sandbox.spoiled import instead_of_the_call, with_fault
 
 _Call = Callable[[Session, Caller, dict[str, object]], Response]
 
@@ -96,7 +95,7 @@ class Api:
                     refusal = fault
                 if refusal is not None:
                     status, reason = refusal.code or 500, reason or str(refusal.description)
-                _note(session, client, said, endpoint=endpoint, at=now, status=status, reason=_with_fault(reason))
+                _note(session, client, said, endpoint=endpoint, at=now, status=status, reason=with_fault(reason))
             if refusal is not None:
                 raise refusal
             return cast("Response", answer)
@@ -105,10 +104,8 @@ class Api:
 
     def _note_call_that_was_not_made(self, answer: Response) -> Response:
         """Write down a secured call that a fault answered in its stead; all others write themselves down."""
-        fault, rule = fault_of_request(), str(request.url_rule)
-        endpoint = rule.removeprefix(f"{API_PREFIX}/")
-        if fault is not None and not fault.performed and endpoint in self._secured():
-            reason = f"The call was not made, because the fault “{fault.name}” struck: {FAULTS[fault.name]}"
+        reason, endpoint = instead_of_the_call(), str(request.url_rule).removeprefix(f"{API_PREFIX}/")
+        if reason and endpoint in self._secured():
             now, said = self.clock(), _credentials()
             with self.database.work() as session:
                 client = clients.find(session, said.client_id)
@@ -258,14 +255,6 @@ def _note(
         status=status,
         reason=reason,
     )
-
-
-def _with_fault(reason: str) -> str:
-    """The reason, and what a fault will do to this answer before it is sent."""
-    fault = fault_of_request()
-    if fault is None:
-        return reason
-    return f"{reason or 'The call was carried out.'} Then the fault “{fault.name}” struck: {FAULTS[fault.name]}"
 
 
 def _credentials() -> Credentials:

@@ -22,6 +22,7 @@ from xwms_auth.sandbox.data import Database
 from xwms_auth.sandbox.demo import seed_demo
 from xwms_auth.sandbox.faults import Faults, parse_fault
 from xwms_auth.sandbox.founding import found
+from xwms_auth.sandbox.oauth import Deliveries, OAuth, Provider
 from xwms_auth.sandbox.pages import Pages
 from xwms_auth.sandbox.settings import SandboxSettings
 from xwms_auth.sandbox.spoiled import install_faults
@@ -38,6 +39,7 @@ class Inside:
 
     database: Database
     faults: Faults
+    deliveries: Deliveries
 
 
 def create_app(
@@ -62,7 +64,8 @@ def create_app(
         found(session, settings, now=clock())
         if settings.seed:
             seed_demo(session, now=clock())
-    inside = Inside(database=database, faults=Faults())
+    deliveries = Deliveries(database=database, clock=clock, issuer=public_url)
+    inside = Inside(database=database, faults=Faults(), deliveries=deliveries)
     for fault in settings.faults:
         inside.faults.add(parse_fault(fault))
     api = Api(
@@ -76,7 +79,19 @@ def create_app(
         auto_login=settings.auto_login,
         remembers=settings.database is not None,
     )
-    desk = Desk(database=database, clock=clock, public_url=public_url, faults=inside.faults)
+    oauth = OAuth(
+        Provider(
+            database=database,
+            clock=clock,
+            issuer=public_url,
+            auto_login=settings.auto_login,
+            access_lifetime=settings.access_token_lifetime.total_seconds(),
+            deliveries=deliveries,
+        )
+    )
+    desk = Desk(
+        database=database, clock=clock, public_url=public_url, faults=inside.faults, tell_logouts=deliveries.announce
+    )
 
     app = Flask(__name__)
     # Only the dashboard has a cookie. Cookies ignore ports: the name keeps two sandboxes on one machine apart.
@@ -91,6 +106,7 @@ def create_app(
     app.url_map.merge_slashes = False  # Werkzeug would answer with a redirect that it builds from Host
     app.register_blueprint(api.blueprint())
     app.register_blueprint(pages.blueprint())
+    app.register_blueprint(oauth.blueprint())
     app.register_blueprint(dashboard(desk))
     app.register_error_handler(HTTPException, on_error)
 

@@ -10,14 +10,26 @@ from typing import Final
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session, joinedload
 
-from xwms_auth.sandbox.data.schema import Approval, Client, ClientScope, Person, SignIn
+from xwms_auth.sandbox import grants
+from xwms_auth.sandbox.data.schema import Approval, Client, ClientScope, Grant, Person, SignIn
 from xwms_auth.sandbox.problems import Invalid, Missing
 
 SCOPES: Final = {
     "userinfo": "Birth date, gender, second e-mail address, country and social profiles",
     "useraddresses": "Postal addresses: see, add, change and delete them",
 }
-"""Each scope, and what it lets an app do. Name, e-mail address and picture come with every login."""
+"""Each scope that has to be enabled, and what it lets an app do.
+
+Name, e-mail address and picture come with every login by sign-token.
+"""
+
+OPENID_SCOPES: Final = {
+    "openid": "Know that it is you",
+    "profile": "Name and picture",
+    "email": "E-mail address",
+    "offline_access": "Stay signed in while you are away",
+}
+"""The scopes that every client may ask for over OAuth (OpenID Connect Core, sections 5.4 and 11)."""
 
 
 def scopes_of(client: Client) -> tuple[str, ...]:
@@ -41,22 +53,27 @@ def approval_of(session: Session, client: Client, person: Person) -> Approval | 
     return session.scalar(select(Approval).where(Approval.client_pk == client.id, Approval.person_id == person.id))
 
 
-def to_ask(session: Session, client: Client, person: Person) -> tuple[str, ...]:
-    """The scopes that the person has to be asked for at this login; empty when there is nothing to ask."""
+def to_ask(session: Session, client: Client, person: Person, *, wanted: Iterable[str] | None = None) -> tuple[str, ...]:
+    """The scopes that the person has to be asked for at this login; empty when there is nothing to ask.
+
+    wanted: what a login over OAuth asks for; None is all that is enabled for the client.
+    """
     approval = approval_of(session, client, person)
     given = set(approval.scopes) if approval is not None and approval.revoked_at is None else set[str]()
-    return tuple(scope for scope in scopes_of(client) if scope not in given)
+    return tuple(scope for scope in (scopes_of(client) if wanted is None else wanted) if scope not in given)
 
 
-def approve(session: Session, client: Client, person: Person, *, now: float) -> None:
-    """The person lets the client know them, with every scope that is enabled for it now."""
+def approve(
+    session: Session, client: Client, person: Person, *, now: float, scopes: Iterable[str] | None = None
+) -> None:
+    """The person lets the client know them, with these scopes; None is every scope that is enabled for it now."""
     approval = approval_of(session, client, person)
     if approval is None:
         approval = Approval(client_pk=client.id, person_id=person.id, since=now, scopes=[])
         session.add(approval)
     elif approval.revoked_at is not None:
         approval.since, approval.revoked_at, approval.scopes = now, None, []
-    approval.scopes = sorted({*approval.scopes, *scopes_of(client)})
+    approval.scopes = sorted({*approval.scopes, *(scopes_of(client) if scopes is None else scopes)})
     approval.last_login_at = now
 
 
@@ -81,9 +98,10 @@ def user_of(session: Session, client: Client, approval_id: int) -> Approval:
     return approval
 
 
-def revoke(session: Session, approval: Approval, *, now: float) -> None:
-    """Take a person's approval away, and with it every token of theirs that waits to be used."""
+def revoke(session: Session, approval: Approval, *, now: float) -> Sequence[Grant]:
+    """Take a person's approval away, and with it every token of theirs; the logins over OAuth that ended thereby."""
     approval.revoked_at = approval.revoked_at or now
     session.execute(
         delete(SignIn).where(SignIn.client_pk == approval.client_pk, SignIn.person_id == approval.person_id)
     )
+    return grants.end_all(session, approval, now=now)

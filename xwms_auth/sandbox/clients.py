@@ -203,6 +203,16 @@ def check_redirect_uri(uri: str) -> None:
         raise Invalid(redirect_uri=fault)
 
 
+def tell_logouts_to(client: Client, uri: str) -> None:
+    """Register where the client is told that logins have ended; "" tells nobody. Raises `Invalid`."""
+    if uri:
+        try:
+            check_redirect_uri(uri)
+        except Invalid as fault:
+            raise Invalid(backchannel_logout_uri=str(fault)) from None
+    client.backchannel_logout_uri = uri or None
+
+
 def redirect_uri_of(client: Client, uri_id: int) -> RedirectURI:
     """The client's redirect URI with this id. Raises `Missing`."""
     return _part(client.redirect_uris, uri_id)
@@ -231,6 +241,16 @@ def new_domain(client: Client, root_domain: str) -> Domain:
     )
     client.domains.append(domain)
     return domain
+
+
+def domain_for(client: Client, redirect_uri: str) -> Domain:
+    """The domain that a login over OAuth counts for; its calls name none.
+
+    It is the one of the redirect URI's host, else the nearest domain above that host, else the client's first.
+    """
+    host = (parse_http_url(redirect_uri).hostname or "").rstrip(".")
+    near = [known for known in client.domains if f".{host}".endswith(f".{known.root_domain.lower()}")]
+    return max(near, key=lambda known: len(known.root_domain), default=client.domains[0])
 
 
 def redirect_uris_without_https(client: Client) -> list[RedirectURI]:

@@ -15,7 +15,7 @@ MAX_HOLD: Final = 120.0
 SLOW: Final = 3.0
 """Seconds of `slow` where none are given."""
 
-ENDPOINTS: Final = (
+_API: Final = (
     "info",
     "sign-token",
     "sign-token-verify",
@@ -25,7 +25,11 @@ ENDPOINTS: Final = (
     "get/user/address",
     "user/address",
 )
-"""The calls that can be made to fail: the paths below /api/."""
+_OAUTH: Final = ("oauth/token", "oauth/revoke", "oauth/introspect", "oauth/userinfo")
+_DOCUMENTS: Final = ("oauth/jwks", ".well-known/openid-configuration", ".well-known/oauth-authorization-server")
+
+ENDPOINTS: Final = (*_API, *_OAUTH, *_DOCUMENTS)
+"""The calls that can be made to fail: the paths below /api/, and those of OAuth."""
 
 FAULTS: Final[Mapping[str, str]] = {
     "slow": f"The answer comes after {SLOW:g} seconds, or as many as are given (slow=10).",
@@ -53,9 +57,10 @@ and its answer never arrives. That is the worse of the two cases, and the one th
 
 # A fault that is not here reaches every endpoint.
 _REACHES_ONLY: Final[Mapping[str, frozenset[str]]] = {
-    "expired-token": frozenset({"sign-token-verify"}),
-    "no-sub": frozenset({"sign-token-verify", "get/user/info"}),
-    "disabled-client": frozenset(ENDPOINTS) - {"info", "global/projects"},
+    "expired-token": frozenset({"sign-token-verify", "oauth/token", "oauth/userinfo"}),
+    "no-sub": frozenset({"sign-token-verify", "get/user/info", "oauth/introspect", "oauth/userinfo"}),
+    "wrong-envelope": frozenset(_API),
+    "disabled-client": frozenset({*_API, *_OAUTH}) - {"info", "global/projects", "oauth/userinfo"},
 }
 _EVERY: Final = "*"
 

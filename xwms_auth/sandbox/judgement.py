@@ -8,7 +8,7 @@ Must not: carry it out, or know HTTP beyond a status.
 
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
-from typing import Literal, NoReturn
+from typing import Literal
 
 from sqlalchemy.orm import Session
 
@@ -52,20 +52,61 @@ class Caller:
 
 def judge(client: Client | None, said: Credentials, *, purpose: Purpose, now: float) -> Caller:
     """The caller, if everything but the scope is in order; `client` is the one of that id. Raises `Refused`."""
+    known = enabled(client)
+    domain = _domain(known, said.domain)
+    secret = usable_secret(known, said.client_secret, now=now)
+    check_domain(domain, secret, said.ip, purpose=purpose)
+    return Caller(client=known, domain=domain)
+
+
+def enabled(client: Client | None) -> Client:
+    """The client, if it is one that may do anything at all. Raises `Refused`."""
     if client is None:
         raise Refused(401, "Invalid client credentials: the client ID is not known.")
     if not client.enabled:
         raise Refused(403, "The client is disabled.", "The client is disabled. Its overview has the switch.")
-    domain = _domain(client, said.domain)
-    secret = _secret(client, said.client_secret, now=now)
+    return client
+
+
+def usable_secret(client: Client, said: str, *, now: float) -> ClientSecret:
+    """The client's secret with this value, if it may be used. Raises `Refused`."""
+    secret = clients.matching_secret(client, said)
+    if secret is None:
+        raise Refused(401, "Invalid client credentials: the client secret is wrong.", _no_such_secret(client, said))
+    if not secret.active:
+        raise Refused(401, "The client secret is not active.", f"The secret “{secret.label}” is switched off.")
+    if clients.is_expired(secret, now):
+        raise Refused(401, "The client secret has expired.", f"The time of the secret “{secret.label}” is over.")
+    return secret
+
+
+def check_domain(domain: Domain, secret: ClientSecret, ip: str | None, *, purpose: Purpose) -> None:
+    """Raise `Refused` unless a server at this address may call for the domain, with this secret."""
     if domain not in secret.domains:
         raise Refused(
             403,
             "The domain is not allowed for this client secret.",
             f"The secret “{secret.label}” is not linked to {domain.root_domain}. The domain's page has a box to tick.",
         )
-    _check_switches(domain, said.ip, purpose=purpose)
-    return Caller(client=client, domain=domain)
+    check_switches(domain, purpose=purpose)
+    check_address(domain, ip)
+
+
+def check_switches(domain: Domain, *, purpose: Purpose) -> None:
+    """Raise `Refused` where the domain is switched off for this purpose."""
+    if not domain.active:
+        raise _off(domain, "The domain is not active.", "the switch “Active” is off.")
+    if purpose == "login" and not domain.allow_login:
+        raise _off(domain, "The domain may not be used for login.", "the switch “Allow login” is off.")
+    if purpose == "api" and not domain.allow_api:
+        raise _off(domain, "The domain may not be used for API calls.", "the switch “Allow API” is off.")
+
+
+def check_address(domain: Domain, ip: str | None) -> None:
+    """Raise `Refused` where the domain has a list of server addresses, and this one is not on it."""
+    if domain.allowed_ips and not _is_listed(ip, domain.allowed_ips):
+        reason = f"{ip} is not on the list of server addresses."
+        raise _off(domain, "The server IP address is not allowed for this domain.", reason)
 
 
 def check_redirect_url(caller: Caller, redirect_url: str) -> None:
@@ -119,29 +160,8 @@ def _domain(client: Client, said: str) -> Domain:
     raise Refused(403, "The domain is not known for this client.", _no_such_domain(client, said))
 
 
-def _secret(client: Client, said: str, *, now: float) -> ClientSecret:
-    secret = clients.matching_secret(client, said)
-    if secret is None:
-        raise Refused(401, "Invalid client credentials: the client secret is wrong.", _no_such_secret(client, said))
-    if not secret.active:
-        raise Refused(401, "The client secret is not active.", f"The secret “{secret.label}” is switched off.")
-    if clients.is_expired(secret, now):
-        raise Refused(401, "The client secret has expired.", f"The time of the secret “{secret.label}” is over.")
-    return secret
-
-
-def _check_switches(domain: Domain, ip: str | None, *, purpose: Purpose) -> None:
-    def refuse(message: str, reason: str) -> NoReturn:
-        raise Refused(403, message, f"{domain.root_domain}: {reason}")
-
-    if not domain.active:
-        refuse("The domain is not active.", "the switch “Active” is off.")
-    if purpose == "login" and not domain.allow_login:
-        refuse("The domain may not be used for login.", "the switch “Allow login” is off.")
-    if purpose == "api" and not domain.allow_api:
-        refuse("The domain may not be used for API calls.", "the switch “Allow API” is off.")
-    if domain.allowed_ips and not _is_listed(ip, domain.allowed_ips):
-        refuse("The server IP address is not allowed for this domain.", f"{ip} is not on the list of server addresses.")
+def _off(domain: Domain, message: str, reason: str) -> Refused:
+    return Refused(403, message, f"{domain.root_domain}: {reason}")
 
 
 def _is_listed(ip: str | None, networks: list[str]) -> bool:

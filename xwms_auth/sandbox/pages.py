@@ -5,7 +5,7 @@ Must not: issue a sign-in itself, or show anything secret.
 """
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -13,13 +13,14 @@ from flask import Blueprint, Response, request
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from xwms_auth.sandbox import approvals, directory, people, sign_ins
+from xwms_auth.sandbox import approvals, directory, sign_ins
 from xwms_auth.sandbox.answers import API_PREFIX, Refusal, page, see_other
+from xwms_auth.sandbox.asking import START_AGAIN, Asking, ask_consent, ask_who, chosen, refuse_other_sites
 from xwms_auth.sandbox.data import Database
 from xwms_auth.sandbox.data.schema import Client, Person, SignIn
-from xwms_auth.sandbox.urls import csp_source, origin_of, with_token
+from xwms_auth.sandbox.urls import origin_of, with_query
 
-_START_AGAIN: Final = "Go back to the app and start again there."
+_ALWAYS: Final = "Name, e-mail address and picture"
 _MOST_CLIENTS: Final = 20  # on the front page
 
 
@@ -49,6 +50,7 @@ class Pages:
             return page(
                 "home.html",
                 api_url=f"{self.public_url}{API_PREFIX}/",
+                issuer=self.public_url,
                 clients=known[:_MOST_CLIENTS],
                 more=len(known) > _MOST_CLIENTS,
                 remembers=self.remembers,
@@ -61,28 +63,24 @@ class Pages:
             # HEAD only looks: link checkers must not sign anybody in.
             if self.auto_login is not None and request.method == "GET":
                 return self._approve(session, token, sign_in, directory.find_or_add(session, self.auto_login))
-            return _ask(session, sign_in)
+            return ask_who(session, _asking(sign_in))
 
     def choose(self, token: str) -> Response:
-        """Sign in as the chosen or typed person, who may have to agree to the client's scopes first.
-
-        The token in the path is unguessable, so another site cannot aim a form at this page; Fetch Metadata
-        refuses one that learned it. `same-site` is foreign too: every port of localhost is the same site.
-        """
-        if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
-            raise Refusal(403, "This form can be sent from the sign-in page only.")
+        """Sign in as the chosen or typed person, who may have to agree to the client's scopes first."""
+        refuse_other_sites()
         form = request.form  # read before the unit of work: a slow sender would keep everybody else waiting
         with self.database.work() as session:
             sign_in = self._open(session, token)
             before = session.begin_nested()
             try:
-                person = _chosen(session, form)
+                person = chosen(session, form)
             except ValueError as fault:
-                return _ask(session, sign_in, fault=str(fault), typed=form)
+                return ask_who(session, _asking(sign_in), fault=str(fault), typed=form)
             asked = approvals.to_ask(session, sign_in.client, person)
             # The scopes that were on the page: one that was enabled meanwhile has not been agreed to.
             if asked and not set(asked) <= set(form.getlist("scope")):
-                answer = _ask_consent(sign_in, person, asked, form)
+                told = {scope: approvals.SCOPES[scope] for scope in asked}
+                answer = ask_consent(_asking(sign_in), person, told, form, beside=_ALWAYS)
                 before.rollback()  # whoever cancels now has changed nobody's name
                 return answer
             return self._approve(session, token, sign_in, person)
@@ -90,11 +88,11 @@ class Pages:
     def _open(self, session: Session, token: str) -> SignIn:
         sign_in = sign_ins.find(session, token)
         if sign_in is None:
-            raise Refusal(404, f"No sign-in is known at this address. {_START_AGAIN}")
+            raise Refusal(404, f"No sign-in is known at this address. {START_AGAIN}")
         if sign_in.person_id is not None:
-            raise Refusal(410, f"Somebody has already signed in here, and a sign-in page works once. {_START_AGAIN}")
+            raise Refusal(410, f"Somebody has already signed in here, and a sign-in page works once. {START_AGAIN}")
         if sign_in.expires_at <= self.clock():
-            raise Refusal(410, f"This sign-in page was open for too long. {_START_AGAIN}")
+            raise Refusal(410, f"This sign-in page was open for too long. {START_AGAIN}")
         if not sign_ins.may_go_on(sign_in):
             raise Refusal(403, "The app that asks may not sign people in any more.")
         return sign_in
@@ -103,46 +101,16 @@ class Pages:
         now = self.clock()
         callback_token = token if self.callback_token == "same" else secrets.token_urlsafe(32)
         if not sign_ins.approve(sign_in, person, callback_token=callback_token, now=now):
-            raise Refusal(410, f"Time ran out. {_START_AGAIN}")
+            raise Refusal(410, f"Time ran out. {START_AGAIN}")
         approvals.approve(session, sign_in.client, person, now=now)
-        return see_other(with_token(sign_in.redirect_url, callback_token))
+        return see_other(with_query(sign_in.redirect_url, {"token": callback_token}))
 
 
-def _chosen(session: Session, form: Mapping[str, str]) -> Person:
-    sub = form.get("person")
-    if sub is None:
-        return directory.put(session, people.parse_somebody_else(form))
-    person = directory.find(session, sub)
-    if person is None:
-        raise ValueError("That person is not on the list.")
-    return person
-
-
-def _ask(session: Session, sign_in: SignIn, *, fault: str = "", typed: Mapping[str, str] | None = None) -> Response:
-    return page(
-        "sign_in.html",
-        status=422 if fault else 200,
-        form_target=csp_source(sign_in.redirect_url),
-        domain=sign_in.domain.root_domain,
-        client_name=sign_in.client.name,
-        people=directory.listed(session),
-        initials=directory.initials,
-        cancel_url=_cancel_url(sign_in),
-        fault=fault,
-        typed=typed or {},
-    )
-
-
-def _ask_consent(sign_in: SignIn, person: Person, asked: Sequence[str], form: Mapping[str, str]) -> Response:
-    chosen = ("person",) if "person" in form else ("sub", "name", "email", "email_verified")
-    return page(
-        "consent.html",
-        form_target=csp_source(sign_in.redirect_url),
-        domain=sign_in.domain.root_domain,
-        client_name=sign_in.client.name,
-        person=person,
-        chosen={name: form[name] for name in chosen if name in form},
-        asked={scope: approvals.SCOPES[scope] for scope in asked},
+def _asking(sign_in: SignIn) -> Asking:
+    return Asking(
+        client=sign_in.client,
+        domain=sign_in.domain,
+        redirect_url=sign_in.redirect_url,
         cancel_url=_cancel_url(sign_in),
     )
 

@@ -70,7 +70,7 @@ class SandboxServer:
 
     @property
     def inside(self) -> Inside:
-        """Its database and its faults; RuntimeError while it is not running."""
+        """Its database, its faults and its deliveries; RuntimeError while it is not running."""
         if self._running is None:
             raise RuntimeError("The server is not running.")
         return self._running[2]
@@ -106,6 +106,7 @@ class SandboxServer:
             server.shutdown()
             thread.join()
             server.server_close()
+            inside.deliveries.close()
             inside.database.close()
 
     def __enter__(self) -> Self:

@@ -30,6 +30,7 @@ class SandboxSettings:
     callback_token: "same" sends the token of `sign-token` to the callback, "fresh" a new one.
     auto_login: a sub; whoever opens a sign-in page is then that person at once, without a click.
     token_lifetime: how long a token may be used, counted from `sign-token`.
+    access_token_lifetime: how long an access token of OAuth may be used; at least a second.
     scopes: what the client may ask people for, besides the login: "userinfo", "useraddresses".
     database: a file that keeps everything; None forgets it at the end. A client that is known to the file keeps
         what it has; what is given here is added, and `client_secret` replaces the one of the last start.
@@ -44,6 +45,7 @@ class SandboxSettings:
     callback_token: Literal["same", "fresh"] = "same"
     auto_login: str | None = None
     token_lifetime: timedelta = timedelta(minutes=10)
+    access_token_lifetime: timedelta = timedelta(minutes=5)
     scopes: tuple[str, ...] = ()
     database: Path | None = None
     seed: bool = False
@@ -79,6 +81,8 @@ class SandboxSettings:
                 faults.append(f"faults: {reason}")
         if self.token_lifetime <= timedelta(0):
             faults.append("token_lifetime must be longer than nothing")
+        if self.access_token_lifetime < timedelta(seconds=1):
+            faults.append("access_token_lifetime must be a second or longer")
         if faults:
             raise ValueError("; ".join(faults))
 

@@ -1,6 +1,6 @@
 """What a fault does to an answer: the honest one goes in, the spoiled one comes out.
 
-`install_faults` is all that an app needs: two hooks, which see the endpoint and the answer of every API call.
+`install_faults` is all that an app needs: two hooks, which see the endpoint and the answer of every call.
 
 - Before the call, and instead of it: `503`, `redirect`, `expired-token`, `disabled-client`. No token is spent.
 - After the call: all others. The call was performed, so a token is spent even if its answer never arrives.
@@ -29,7 +29,7 @@ from flask import Flask, Response, request
 from werkzeug.serving import WSGIRequestHandler
 
 from xwms_auth.sandbox.answers import API_PREFIX
-from xwms_auth.sandbox.faults import MAX_HOLD, Fault, Faults
+from xwms_auth.sandbox.faults import ENDPOINTS, FAULTS, MAX_HOLD, Fault, Faults
 
 BIG: Final = 100 * 1024 * 1024  # bytes of `huge`, and of an unpacked `gzip-bomb`
 BEHIND: Final = timedelta(hours=1)
@@ -55,10 +55,8 @@ def install_faults(app: Flask, faults: Faults) -> None:
 
     def choose() -> Response | None:
         rule = request.url_rule
-        if rule is None or not rule.rule.startswith(f"{API_PREFIX}/"):
-            return None
-        endpoint = rule.rule.removeprefix(f"{API_PREFIX}/")
-        fault = faults.take(endpoint)
+        endpoint = "" if rule is None else rule.rule.removeprefix(f"{API_PREFIX}/").removeprefix("/")
+        fault = faults.take(endpoint) if endpoint in ENDPOINTS else None
         if fault is None:
             return None
         request.environ[_FAULT_KEY] = fault
@@ -77,6 +75,22 @@ def install_faults(app: Flask, faults: Faults) -> None:
 def fault_of_request() -> Fault | None:
     """The fault that strikes the current request, for logs. Needs Flask's request."""
     return cast("Fault | None", request.environ.get(_FAULT_KEY))
+
+
+def with_fault(reason: str) -> str:
+    """The reason for the API log, and what a fault will do to this answer before it is sent. Needs Flask's request."""
+    fault = fault_of_request()
+    if fault is None:
+        return reason
+    return f"{reason or 'The call was carried out.'} Then the fault “{fault.name}” struck: {FAULTS[fault.name]}"
+
+
+def instead_of_the_call() -> str:
+    """The reason for the API log where a fault answers instead of the call; "" elsewhere. Needs Flask's request."""
+    fault = fault_of_request()
+    if fault is None or fault.performed:
+        return ""
+    return f"The call was not made, because the fault “{fault.name}” struck: {FAULTS[fault.name]}"
 
 
 class HandlerWithFaults(WSGIRequestHandler):
@@ -136,7 +150,16 @@ class Line:
 
 def answer_instead(fault: Fault, endpoint: str) -> Response:
     """The answer of a fault that strikes before the call is performed."""
+    oauth = endpoint.startswith("oauth/")
     match fault.name:
+        case "expired-token" if endpoint == "oauth/userinfo":
+            answer = _oauth_refusal(401, "invalid_token", "The access token has expired.")
+            answer.headers["WWW-Authenticate"] = 'Bearer realm="XWMS", error="invalid_token"'
+            return answer
+        case "expired-token" if oauth:
+            return _oauth_refusal(400, "invalid_grant", "The code or refresh token has expired.")
+        case "disabled-client" if oauth:
+            return _oauth_refusal(400, "unauthorized_client", "The client is disabled.")
         case "expired-token":
             return _refusal(401, "The token is invalid, expired or already used.")
         case "disabled-client":
@@ -151,6 +174,10 @@ def answer_instead(fault: Fault, endpoint: str) -> Response:
 
 def _refusal(status: int, message: str) -> Response:
     return Response(_error(message), status, mimetype=_JSON)
+
+
+def _oauth_refusal(status: int, error: str, description: str) -> Response:
+    return Response(json.dumps({"error": error, "error_description": description}), status, mimetype=_JSON)
 
 
 def _error(message: str) -> str:
@@ -269,7 +296,7 @@ def _wrong_envelope(answer: Response) -> None:
 def _no_sub(answer: Response) -> None:
     document = _object(answer)
     data = _member(document, "data")
-    people = [person for person in (data, _member(data, "user")) if "sub" in person]
+    people = [person for person in (document, data, _member(data, "user")) if "sub" in person]
     for person in people:
         del person["sub"]
     if people:

@@ -4,8 +4,9 @@ Knows how an address is written; knows nothing of clients, tokens or requests.
 """
 
 import re
+from collections.abc import Mapping
 from ipaddress import ip_address
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urlencode, urlsplit
 
 # Letters, digits, dots and hyphens, or an IPv6 literal: nothing that could end a header or a CSP directive early.
 _HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
@@ -47,9 +48,9 @@ def csp_source(url: str) -> str:
     return f"{parts.scheme}:" if "[" in parts.netloc else origin_of(url)
 
 
-def with_token(redirect_url: str, token: str) -> str:
-    """The redirect URL, otherwise byte for byte as registered, with `token` (URL-safe) added to its query."""
-    return f"{redirect_url}{'&' if '?' in redirect_url else '?'}token={token}"
+def with_query(redirect_url: str, parameters: Mapping[str, str]) -> str:
+    """The redirect URL, otherwise byte for byte as registered, with the parameters added to its query."""
+    return f"{redirect_url}{'&' if '?' in redirect_url else '?'}{urlencode(parameters)}"
 
 
 def host_name(header: str | None) -> str | None:

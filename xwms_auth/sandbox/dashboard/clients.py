@@ -87,7 +87,7 @@ def _export_lines(client: Client, secret: ClientSecret, *, api_url: str) -> str:
 
 def show(visit: Visit, client: int) -> Response:
     """One client."""
-    return visit.show("client.html", client=visit.client(client))
+    return visit.show("client.html", client=visit.client(client), issuer=visit.desk.public_url)
 
 
 def rename(visit: Visit, client: int) -> Response:
@@ -95,6 +95,14 @@ def rename(visit: Visit, client: int) -> Response:
     found = visit.client(client)
     clients.rename(visit.db, found, visit.form.get("name", ""))
     return visit.done("The name was changed. Nothing else was.", "clients.show", client=client)
+
+
+def tell_logouts(visit: Visit, client: int) -> Response:
+    """Set where the app is told that a login over OAuth has ended."""
+    found = visit.client(client)
+    clients.tell_logouts_to(found, visit.form.get("backchannel_logout_uri", ""))
+    said = "The app is told of logouts there." if found.backchannel_logout_uri else "The app is not told of logouts."
+    return visit.done(said, "clients.show", client=client)
 
 
 def switch(visit: Visit, client: int) -> Response:
@@ -147,6 +155,14 @@ RULES: Final = (
         method="POST",
         path="/clients/<int:client>/name",
         view=rename,
+        shows=show,
+        needs=Permission.CHANGE_CLIENTS,
+    ),
+    Rule(
+        name="clients.tell_logouts",
+        method="POST",
+        path="/clients/<int:client>/backchannel-logout",
+        view=tell_logouts,
         shows=show,
         needs=Permission.CHANGE_CLIENTS,
     ),

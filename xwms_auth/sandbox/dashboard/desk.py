@@ -19,7 +19,7 @@ from xwms_auth.sandbox.answers import Refusal, page, see_other
 from xwms_auth.sandbox.clients import client_of
 from xwms_auth.sandbox.dashboard.csrf import csrf_token, is_ours
 from xwms_auth.sandbox.data import Database
-from xwms_auth.sandbox.data.schema import Account, Client, Member
+from xwms_auth.sandbox.data.schema import Account, Client, Grant, Member
 from xwms_auth.sandbox.faults import Faults
 from xwms_auth.sandbox.problems import Invalid, Missing
 
@@ -172,12 +172,16 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """What the dashboard stands on. `public_url` is the sandbox's own address without a last slash."""
+    """What the dashboard stands on. `public_url` is the sandbox's own address without a last slash.
+
+    `tell_logouts` tells apps that logins have ended, once the request is over.
+    """
 
     database: Database
     clock: Callable[[], float]
     public_url: str
     faults: Faults
+    tell_logouts: Callable[[Session, Sequence[Grant]], None]
 
     def serve(self, pages: Blueprint, rules: Sequence[Rule]) -> None:
         """Add these routes."""

@@ -8,7 +8,7 @@ from typing import Final
 
 from flask import Response
 
-from xwms_auth.sandbox import approvals
+from xwms_auth.sandbox import approvals, grants
 from xwms_auth.sandbox.accounts import Permission
 from xwms_auth.sandbox.dashboard.desk import Rule, Visit
 
@@ -24,6 +24,7 @@ def list_all(visit: Visit, client: int) -> Response:
         users=approvals.users_of(visit.db, found, limit=_MOST),
         total=approvals.count_users(visit.db, found),
         enabled=approvals.scopes_of(found),
+        always=approvals.OPENID_SCOPES,
     )
 
 
@@ -31,8 +32,19 @@ def revoke(visit: Visit, client: int, user: int) -> Response:
     """Take a person's approval away."""
     found = visit.client(client)
     approval = approvals.user_of(visit.db, found, user)
-    approvals.revoke(visit.db, approval, now=visit.now)
+    visit.desk.tell_logouts(visit.db, approvals.revoke(visit.db, approval, now=visit.now))
     said = f"The approval of {approval.person.name} was revoked. Calls about them are refused until they log in again."
+    return visit.done(said, "users.list", client=client)
+
+
+def log_out(visit: Visit, client: int, user: int) -> Response:
+    """End a person's logins over OAuth; the approval stays."""
+    approval = approvals.user_of(visit.db, visit.client(client), user)
+    ended = grants.end_all(visit.db, approval, now=visit.now)
+    visit.desk.tell_logouts(visit.db, ended)
+    said = (
+        f"{approval.person.name} was logged out: {len(ended)} login{'' if len(ended) == 1 else 's'} over OAuth ended."
+    )
     return visit.done(said, "users.list", client=client)
 
 
@@ -45,6 +57,13 @@ RULES: Final = (
         method="POST",
         path=f"{_PATH}/<int:user>/revoke",
         view=revoke,
+        needs=Permission.REVOKE_USERS,
+    ),
+    Rule(
+        name="users.log_out",
+        method="POST",
+        path=f"{_PATH}/<int:user>/log-out",
+        view=log_out,
         needs=Permission.REVOKE_USERS,
     ),
 )

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
-from xwms_auth.sandbox.data.schema import VERSION, Plan, Table
+from xwms_auth.sandbox.data.schema import VERSION, AuthorizationRequest, Grant, Plan, SigningKey, Table, Token
 
 CLIENT_PLAN: Final = "client"
 
@@ -40,8 +40,14 @@ def _create(connection: Connection) -> None:
     )
 
 
-STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_create,)
-"""From each version of the tables to the next; the first makes them."""
+def _add_oauth(connection: Connection) -> None:
+    added = (AuthorizationRequest, Grant, Token, SigningKey)
+    Table.metadata.create_all(connection, tables=[Table.metadata.tables[each.__tablename__] for each in added])
+    connection.exec_driver_sql("ALTER TABLE clients ADD COLUMN backchannel_logout_uri VARCHAR")
+
+
+STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_add_oauth,)
+"""From version 1 of the tables to 2, and so on; a new database gets today's at once."""
 
 
 class Database:
@@ -118,7 +124,7 @@ def _bring_up_to_date(connection: Connection) -> None:
         raise DatabaseUnusable("is a database of something else.")
     if version > VERSION:
         raise DatabaseUnusable(f"was made by a newer version of xwms-auth (tables {version}, known here {VERSION}).")
-    for step in STEPS[version:]:
+    for step in STEPS[version - 1 :] if version else (_create,):
         step(connection)
     connection.exec_driver_sql(f"PRAGMA application_id = {_APPLICATION}")
     connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")

@@ -2,6 +2,7 @@
 
 Knows: columns, keys, and what is deleted along with what.
 Must not: hold a secret or a token. Of each only the SHA-256 is kept; both are random, so a plain hash is enough.
+The one exception is the key that signs ID tokens, which could sign nothing as a hash.
 
 All times are seconds since 1970, UTC. An id is never given twice (`sqlite_autoincrement`): a form that was opened
 before something was removed must not reach what came after it.
@@ -12,7 +13,7 @@ from typing import Final
 from sqlalchemy import JSON, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of these tables. A change of them raises it and adds a step to `database.STEPS`."""
 
 _OWNED: Final = "all, delete-orphan"
@@ -95,7 +96,10 @@ class Member(Table):
 
 
 class Client(Table):
-    """An application that may ask people to sign in. `client_id` is its public name, `id` ours."""
+    """An application that may ask people to sign in. `client_id` is its public name, `id` ours.
+
+    `backchannel_logout_uri` is told when a login of OAuth has ended; None tells nobody.
+    """
 
     __tablename__ = "clients"
     __table_args__ = (UniqueConstraint("account_id", "name"), {"sqlite_autoincrement": True})
@@ -106,6 +110,7 @@ class Client(Table):
     name: Mapped[str]
     enabled: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[float]
+    backchannel_logout_uri: Mapped[str | None]
 
     secrets: Mapped[list["ClientSecret"]] = relationship(
         back_populates="client", cascade=_OWNED, passive_deletes=True, order_by="ClientSecret.id"
@@ -268,6 +273,84 @@ class SignIn(Table):
     client: Mapped[Client] = relationship()
     domain: Mapped[Domain] = relationship()
     person: Mapped[Person | None] = relationship()
+
+
+class AuthorizationRequest(Table):
+    """What an app asked for at the authorization endpoint of OAuth, until a person has answered.
+
+    `parameters` are those of the request (RFC 6749, section 4.1.1), each once; they are forgotten with the answer.
+    """
+
+    __tablename__ = "authorization_requests"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    digest: Mapped[bytes] = mapped_column(unique=True)
+    client_pk: Mapped[int] = mapped_column(ForeignKey("clients.id", ondelete="CASCADE"), index=True)
+    domain_pk: Mapped[int] = mapped_column(ForeignKey("domains.id", ondelete="CASCADE"))
+    parameters: Mapped[dict[str, str]] = mapped_column(JSON)
+    expires_at: Mapped[float] = mapped_column(index=True)
+    answered_at: Mapped[float | None]
+
+    client: Mapped[Client] = relationship()
+    domain: Mapped[Domain] = relationship()
+
+
+class Grant(Table):
+    """What a person allowed a client at one login of OAuth: the code, and the family of tokens that came of it.
+
+    `sid` names it in ID tokens and logout tokens. `ended_at` ends the code and every token at once.
+    """
+
+    __tablename__ = "grants"
+    __table_args__ = (Index("ix_grants_of", "client_pk", "person_id"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sid: Mapped[str] = mapped_column(unique=True)
+    client_pk: Mapped[int] = mapped_column(ForeignKey("clients.id", ondelete="CASCADE"))
+    domain_pk: Mapped[int] = mapped_column(ForeignKey("domains.id", ondelete="CASCADE"))
+    person_id: Mapped[int] = mapped_column(ForeignKey("people.id", ondelete="CASCADE"))
+    scope: Mapped[str]
+    nonce: Mapped[str | None]
+    auth_time: Mapped[float] = mapped_column(index=True)
+    redirect_uri: Mapped[str]
+    code_digest: Mapped[bytes] = mapped_column(unique=True)
+    code_challenge: Mapped[str]
+    code_expires_at: Mapped[float]
+    code_spent_at: Mapped[float | None]
+    ended_at: Mapped[float | None]
+
+    client: Mapped[Client] = relationship()
+    domain: Mapped[Domain] = relationship()
+    person: Mapped[Person] = relationship()
+
+
+class Token(Table):
+    """An access token or refresh token of a grant. `spent_at` is when a refresh token was used, or one revoked."""
+
+    __tablename__ = "tokens"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    grant_id: Mapped[int] = mapped_column(ForeignKey("grants.id", ondelete="CASCADE"), index=True)
+    kind: Mapped[str]
+    digest: Mapped[bytes] = mapped_column(unique=True)
+    scope: Mapped[str]
+    issued_at: Mapped[float]
+    expires_at: Mapped[float] = mapped_column(index=True)
+    spent_at: Mapped[float | None]
+
+    grant: Mapped[Grant] = relationship()
+
+
+class SigningKey(Table):
+    """The key that signs ID tokens and logout tokens, as a JWK (RFC 7517) with its private part."""
+
+    __tablename__ = "signing_keys"
+
+    kid: Mapped[str] = mapped_column(primary_key=True)
+    jwk: Mapped[dict[str, str]] = mapped_column(JSON)
+    created_at: Mapped[float]
 
 
 class ApiCall(Table):

@@ -1,0 +1,87 @@
+"""How a person is asked: who are you, and do you allow this? The same pages for sign-token and for OAuth.
+
+Knows: both pages and what their forms send.
+Must not: know what an answer leads to.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from flask import Response, request
+from sqlalchemy.orm import Session
+
+from xwms_auth.sandbox import directory, people
+from xwms_auth.sandbox.answers import Refusal, page
+from xwms_auth.sandbox.data.schema import Client, Domain, Person
+from xwms_auth.sandbox.urls import csp_source
+
+START_AGAIN: Final = "Go back to the app and start again there."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """Who asks. `redirect_url` is where the answer goes.
+
+    `cancel_url` is where a person goes who changes their mind; None where the app is told so, by a button of the form.
+    """
+
+    client: Client
+    domain: Domain
+    redirect_url: str
+    cancel_url: str | None
+
+
+def refuse_other_sites() -> None:
+    """Refuse a form that another site sent.
+
+    The token in a page's path is unguessable, so another site cannot aim a form at it; Fetch Metadata refuses one that
+    learned it. `same-site` is foreign too: every port of localhost is the same site.
+    """
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
+        raise Refusal(403, "This form can be sent from the sign-in page only.")
+
+
+def ask_who(session: Session, asking: Asking, *, fault: str = "", typed: Mapping[str, str] | None = None) -> Response:
+    """The sign-in page; with what was typed and the fault in it, where there is one."""
+    return page(
+        "sign_in.html",
+        status=422 if fault else 200,
+        form_target=csp_source(asking.redirect_url),
+        domain=asking.domain.root_domain,
+        client_name=asking.client.name,
+        people=directory.listed(session),
+        initials=directory.initials,
+        cancel_url=asking.cancel_url,
+        fault=fault,
+        typed=typed or {},
+    )
+
+
+def chosen(session: Session, form: Mapping[str, str]) -> Person:
+    """The person who was chosen or typed in. Raises ValueError with a sentence for the one who typed."""
+    sub = form.get("person")
+    if sub is None:
+        return directory.put(session, people.parse_somebody_else(form))
+    person = directory.find(session, sub)
+    if person is None:
+        raise ValueError("That person is not on the list.")
+    return person
+
+
+def ask_consent(
+    asking: Asking, person: Person, asked: Mapping[str, str], form: Mapping[str, str], *, beside: str = ""
+) -> Response:
+    """The consent page. `asked` maps each scope to what it allows; `beside` is what comes along without a scope."""
+    kept = ("person",) if "person" in form else ("sub", "name", "email", "email_verified")
+    return page(
+        "consent.html",
+        form_target=csp_source(asking.redirect_url),
+        domain=asking.domain.root_domain,
+        client_name=asking.client.name,
+        person=person,
+        chosen={name: form[name] for name in kept if name in form},
+        beside=beside,
+        asked=asked,
+        cancel_url=asking.cancel_url,
+    )

@@ -1,0 +1,95 @@
+"""The routes of OAuth: those that apps call, and those that people see.
+
+Knows: the paths, and that every call is written down whatever comes of it.
+Must not: know what a call does.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from flask import Blueprint, Response, jsonify, request
+
+from xwms_auth.sandbox import signing
+from xwms_auth.sandbox.oauth import authorize, metadata
+from xwms_auth.sandbox.oauth.endpoints import userinfo
+from xwms_auth.sandbox.oauth.grant_types import invalid
+from xwms_auth.sandbox.oauth.logout import log_out
+from xwms_auth.sandbox.oauth.provider import Provider, note
+from xwms_auth.sandbox.oauth.server import Request, Server, once
+from xwms_auth.sandbox.spoiled import instead_of_the_call, with_fault
+
+_Perform = Callable[[Server, Request], Response]
+
+
+class OAuth:
+    """The endpoints of one provider."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+
+    def blueprint(self) -> Blueprint:
+        """The routes below /oauth/, and both discovery documents."""
+        routes = Blueprint("oauth", __name__)
+        for path, perform in _CALLS.items():
+            methods = ["GET", "POST"] if path == metadata.USERINFO else ["POST"]
+            name = path.rpartition("/")[2]
+            routes.add_url_rule(path, endpoint=name, view_func=self._written_down(path, perform), methods=methods)
+        for number, path in enumerate(metadata.DISCOVERY):
+            routes.add_url_rule(path, endpoint=f"discovery_{number}", view_func=self._discovery, methods=["GET"])
+        routes.add_url_rule(metadata.JWKS, endpoint="jwks", view_func=self._jwks, methods=["GET"])
+        for path, view, methods in (
+            (metadata.AUTHORIZE, authorize.authorize, ["GET", "POST"]),
+            (f"{metadata.SIGN_IN}/<token>", authorize.show, ["GET"]),
+            (f"{metadata.SIGN_IN}/<token>", authorize.choose, ["POST"]),
+            (metadata.LOGOUT, log_out, ["GET", "POST"]),
+        ):
+            routes.add_url_rule(path, endpoint=view.__name__, view_func=self._bound(view), methods=methods)
+        routes.after_request(self._note_call_that_was_not_made)
+        return routes
+
+    def _bound(self, view: Callable[..., Response]) -> Callable[..., Response]:
+        def bound(**parts: str) -> Response:
+            return view(self._provider, **parts)
+
+        return bound
+
+    def _written_down(self, path: str, perform: _Perform) -> Callable[[], Response]:
+        endpoint = path.removeprefix("/")
+
+        def view() -> Response:
+            form = request.form  # here: inside the unit of work a slow sender would keep everybody else waiting
+            wrong = once(form)
+            with self._provider.database.work() as session:
+                server = self._provider.server(session)
+                asked = Request(request.method, form, request.headers)
+                answer = server.handle_error_response(asked, invalid(wrong)) if wrong else perform(server, asked)
+                server.client = server.client or server.claimed_client(asked)
+                note(server, endpoint=endpoint, status=answer.status_code, reason=with_fault(server.reason))
+            return answer
+
+        return view
+
+    def _note_call_that_was_not_made(self, answer: Response) -> Response:
+        """Write down a call that a fault answered in its stead; all others write themselves down."""
+        reason, path = instead_of_the_call(), str(request.url_rule)
+        if reason and path in _CALLS:
+            with self._provider.database.work() as session:
+                server = self._provider.server(session)
+                server.client = server.claimed_client(Request(request.method, request.form, request.headers))
+                note(server, endpoint=path.removeprefix("/"), status=answer.status_code, reason=reason)
+        return answer
+
+    def _discovery(self) -> Response:
+        return jsonify(metadata.document(self._provider.issuer))
+
+    def _jwks(self) -> Response:
+        with self._provider.database.work() as session:
+            return jsonify(signing.public_keys(session, now=self._provider.clock()))
+
+
+_CALLS: Final[dict[str, _Perform]] = {
+    metadata.TOKEN: lambda server, asked: server.redeem(asked),
+    metadata.REVOKE: lambda server, asked: server.answer_about("revocation", asked),
+    metadata.INTROSPECT: lambda server, asked: server.answer_about("introspection", asked),
+    metadata.USERINFO: lambda server, asked: userinfo(server, asked, ip=request.remote_addr),
+}

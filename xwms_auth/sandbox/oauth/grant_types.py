@@ -1,0 +1,159 @@
+"""The two grants: authorization code with PKCE, and refresh token with rotation; and the ID token that comes along.
+
+Knows: the order in which Authlib redeems something, and where the sandbox's own rules stand in it.
+Must not: decide whether a code or a token is good; `grants.py` does.
+"""
+# pyright: reportUnknownMemberType=false, reportUnknownParameterType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportMissingParameterType=false, reportIncompatibleMethodOverride=false
+# pyright: reportIncompatibleVariableOverride=false
+# Authlib has half its types, and those of its server stand for any framework.
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from authlib.oauth2 import OAuth2Error, OAuth2Request
+from authlib.oauth2.rfc6749 import ClientMixin, InvalidGrantError, InvalidRequestError, TokenMixin
+from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant, RefreshTokenGrant
+from authlib.oauth2.rfc7636 import CodeChallenge
+from authlib.oidc.core.grants import OpenIDToken
+from authlib.oidc.core.util import create_half_hash
+
+from xwms_auth.sandbox import grants, signing
+from xwms_auth.sandbox.data.schema import Person
+from xwms_auth.sandbox.oauth.claims import claims
+from xwms_auth.sandbox.oauth.parties import HeldToken, SpentCode, grant_of
+from xwms_auth.sandbox.oauth.server import AUTH_METHODS, Request, Server
+
+ID_TOKEN_LIFETIME: Final = 300.0  # seconds; it says who has just logged in, and is no session
+
+_CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")  # the base64url of a SHA-256
+
+
+class RequiredPKCE(CodeChallenge):
+    """PKCE for every client, those with a secret included, and only S256 (RFC 9700, section 2.1.1)."""
+
+    SUPPORTED_CODE_CHALLENGE_METHOD: list[str] = ["S256"]  # noqa: RUF012  Authlib's
+
+    def validate_code_challenge(self, grant: "CodeGrant", redirect_uri: str) -> None:
+        """Refuse a request without a challenge; Authlib takes that for consent to go without."""
+        asked = grant.request.payload.data
+        if "code_challenge" not in asked:
+            raise InvalidRequestError("PKCE is required: the code_challenge is missing.")
+        if asked.get("code_challenge_method") != "S256":
+            raise InvalidRequestError("PKCE is required with S256: the code_challenge_method is another.")
+        if _CHALLENGE.fullmatch(asked["code_challenge"]) is None:
+            raise InvalidRequestError("The code_challenge is not the base64url of a SHA-256.")
+        super().validate_code_challenge(grant, redirect_uri)
+
+
+class CodeGrant(AuthorizationCodeGrant):
+    """A person's answer, redeemed once (RFC 6749, section 4.1)."""
+
+    TOKEN_ENDPOINT_AUTH_METHODS = AUTH_METHODS
+
+    request: Request
+    server: Server
+
+    @staticmethod
+    def validate_authorization_redirect_uri(request: OAuth2Request, client: ClientMixin) -> str:
+        """The redirect URI, which was judged before; Authlib's own sentence would quote a foreign one."""
+        asked = request.payload.redirect_uri if request.payload else ""
+        if not client.check_redirect_uri(asked):
+            raise InvalidRequestError("The redirect URI is not registered for this client.")
+        return asked
+
+    def query_authorization_code(self, code: str, client: ClientMixin) -> SpentCode | None:
+        """The code, which is spent by being looked at."""
+        found = grants.redeem_code(self.server.session, code, self.server.proven_client, now=self.server.now)
+        if isinstance(found, str):
+            self.server.reason = f"Refused: {found}."
+            return None
+        self.server.check_caller(found)
+        return SpentCode(grant=found)
+
+    def delete_authorization_code(self, authorization_code: SpentCode) -> None:
+        """It stays, so that it is known when it comes back."""
+
+    def authenticate_user(self, authorization_code: SpentCode) -> Person:
+        """Who allowed it."""
+        return authorization_code.grant.person
+
+    def generate_token(
+        self,
+        user: object = None,
+        scope: str | None = None,
+        grant_type: str | None = None,
+        expires_in: int | None = None,
+        include_refresh_token: bool = True,  # noqa: FBT001, FBT002  Authlib's
+    ) -> dict[str, str | int]:
+        """Tokens for this scope; a refresh token only where `offline_access` was allowed."""
+        stays = include_refresh_token and "offline_access" in (scope or "").split()
+        return super().generate_token(user, scope, grant_type, expires_in, stays)
+
+
+class RefreshGrant(RefreshTokenGrant):
+    """New tokens for a refresh token, which is replaced at every use (RFC 9700, section 4.14.2)."""
+
+    TOKEN_ENDPOINT_AUTH_METHODS = AUTH_METHODS
+    INCLUDE_NEW_REFRESH_TOKEN = True
+
+    request: Request
+    server: Server
+
+    def authenticate_refresh_token(self, refresh_token: str) -> HeldToken:
+        """The refresh token, if it is this client's and good. Raises `OAuth2Error`."""
+        server = self.server
+        found = grants.find_refresh_token(server.session, refresh_token, server.proven_client, now=server.now)
+        if isinstance(found, str):
+            server.reason = f"Refused: {found}."
+            raise InvalidGrantError("The refresh token is invalid, expired or already used.")
+        server.check_caller(found.grant)
+        return HeldToken(token=found, session=server.session, now=server.now)
+
+    def authenticate_user(self, refresh_token: HeldToken) -> Person:
+        """Who allowed it."""
+        return refresh_token.grant.person
+
+    def revoke_old_credential(self, refresh_token: TokenMixin) -> None:
+        """It was used, and is known as such; all of this is one unit of work, so that no two requests can use it."""
+        if isinstance(refresh_token, HeldToken):
+            refresh_token.token.spent_at = self.server.now
+
+
+class IDToken(OpenIDToken):
+    """Adds an ID token to tokens with the scope `openid` (OpenID Connect Core, section 2)."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def encode_id_token(self, token: Mapping[str, str | int], request: OAuth2Request) -> str:
+        """Who logged in, when, to whom; without the nonce where it comes of a refresh (section 12.2)."""
+        server, grant = self._server, grant_of(request)
+        half = create_half_hash(str(token["access_token"]), signing.ALGORITHM) or b""
+        said: dict[str, object] = {
+            "iss": server.issuer,
+            "aud": grant.client.client_id,
+            "azp": grant.client.client_id,
+            "iat": int(server.now),
+            "exp": int(server.now + ID_TOKEN_LIFETIME),
+            "auth_time": int(grant.auth_time),
+            "sid": grant.sid,
+            "at_hash": half.decode(),
+            **claims(grant.person, str(token["scope"]), public_url=server.issuer),
+        }
+        if request.authorization_code and grant.nonce is not None:
+            said["nonce"] = grant.nonce
+        return signing.sign(server.session, said, kind="JWT", now=server.now)
+
+
+def register(server: Server) -> None:
+    """Let the server know both grants."""
+    id_token = IDToken(server)
+    server.register_grant(CodeGrant, [RequiredPKCE(required=True), id_token])
+    server.register_grant(RefreshGrant, [id_token])
+
+
+def invalid(description: str, error: str = "invalid_request") -> OAuth2Error:
+    """An error of OAuth; the description is in plain ASCII without quotation marks."""
+    return OAuth2Error(description, error=error)

@@ -1,0 +1,60 @@
+"""What every endpoint of OAuth stands on: the database, the clock, the issuer, and the API log.
+
+Knows: how a unit of work gets its server, and how a call is written down.
+Must not: know any endpoint.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flask import request
+from sqlalchemy.orm import Session
+
+from xwms_auth.sandbox import api_log
+from xwms_auth.sandbox.data import Database
+from xwms_auth.sandbox.oauth import endpoints, grant_types
+from xwms_auth.sandbox.oauth.backchannel import Deliveries
+from xwms_auth.sandbox.oauth.server import Server
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """The provider. `issuer` is the sandbox's own address without a last slash; `access_lifetime` in seconds.
+
+    `auto_login` is the sub of who everybody is at once, without a click; None asks.
+    """
+
+    database: Database
+    clock: Callable[[], float]
+    issuer: str
+    auto_login: str | None
+    access_lifetime: float
+    deliveries: Deliveries
+
+    def server(self, session: Session) -> Server:
+        """The authorization server for one request."""
+        server = Server(
+            session,
+            now=self.clock(),
+            issuer=self.issuer,
+            access_lifetime=self.access_lifetime,
+            ip=request.remote_addr,
+        )
+        grant_types.register(server)
+        endpoints.register(server)
+        return server
+
+
+def note(server: Server, *, endpoint: str, status: int, reason: str) -> None:
+    """Write a call down, for the dashboard."""
+    api_log.note(
+        server.session,
+        at=server.now,
+        client=server.client,
+        method=request.method,
+        endpoint=endpoint,
+        domain=None if server.domain is None else server.domain.root_domain,
+        ip=request.remote_addr,
+        status=status,
+        reason=reason,
+    )
