@@ -64,6 +64,7 @@ class XWMSAuthMiddleware:
         self.app = app
         self.site = Site(config)
         _require_own_uris(app, self.site)
+        flow.provider_of(self.site)
         self._transport = AsyncHTTPTransport(config)
         self._world = World(self._transport, open_store(config, seal=self.site.seal))
         self._clock = clock

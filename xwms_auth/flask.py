@@ -179,6 +179,7 @@ class _Served:
 
     def __init__(self, config: XWMSConfig, app: Flask, *, clock: Callable[[], float]) -> None:
         self.site = Site(config)
+        flow.provider_of(self.site)
         self._world = World(HTTPTransport(config), open_store(config, seal=self.site.seal))
         self._app = app
         self._inner: WSGIApplication = app.wsgi_app

@@ -52,7 +52,7 @@ def serve(site: Site, request: Request, *, now: int) -> Steps[Answer]:
 
 
 def provider_of(site: Site) -> Provider:
-    """The protocol that the site's `flow` names."""
+    """The protocol that the site's `flow` names. Edges ask once at start, so that nobody waits while it is loaded."""
     if site.config.flow == "oauth2":
         from .oauth2 import OAuth2  # noqa: PLC0415  Authlib is loaded only by who uses it
 
