@@ -105,11 +105,7 @@ class OAuth2:
 
     def finish(self, site: Site, callback: CheckedCallback, *, now: int) -> Steps[Outcome]:
         config, seed = site.config, callback.login.proof
-        try:
-            metadata = yield from _metadata(site, now=now)
-        except APIError as error:
-            error.sent = False  # the code was not
-            raise
+        metadata = yield from _metadata(site, now=now)
         reply = yield from ask(CallXWMS(wire.exchange_code(metadata, callback.credential, callback.uri.uri, seed=seed)))
         try:
             tokens = wire.read_tokens(reply, asked=config.scopes, now=now)

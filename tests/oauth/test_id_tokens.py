@@ -14,6 +14,8 @@ from tests.fx import CANARY, CLIENT_ID
 from tests.oauth.fake_as import JWKS
 from tests.oauth.jwts import ALGORITHMS, base64url, encode, hs256, make_key, signed
 from tests.oauth.steps import code_of, log_in
+from xwms_auth import TokenRejected
+from xwms_auth.signed_jwt import parse_signed_jwt
 
 HOUR = 3600
 
@@ -121,6 +123,13 @@ def test_ds_09_a_huge_token_is_not_read(browser, server, size):
     answer = log_in(browser, server)
     assert code_of(answer) in {(401, "token_rejected"), (502, "xwms_bad_answer")}
     assert browser.who() is None
+
+
+def test_ds_09_the_reader_of_signed_tokens_has_the_limit_too():
+    """DS-09: whoever else hands it one."""
+    parse_signed_jwt(good := signed(make_key(), {"padding": "x" * 8000}))
+    with pytest.raises(TokenRejected):
+        parse_signed_jwt(good + "A" * 16_384)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

@@ -156,18 +156,31 @@ def test_credentials_that_are_wrong_are_told_as_such(make_site, server):
 # --- when the network fails ---
 
 
-def test_a_code_that_never_left_can_be_used_after_a_reload(make_site, server, make_as):
+@pytest.fixture
+def nobody(make_as):
+    """The address of a server that is not there any more."""
     closed = make_as()
     closed.__exit__(None, None, None)
-    site = make_site(**explicit(server, token_endpoint=closed.url + TOKEN))
-    browser = site.browser()
+    return closed.url
+
+
+def test_a_code_that_never_left_can_be_used_after_a_reload(browser, server, nobody):
+    server.metadata["token_endpoint"] = nobody + TOKEN
     query = server.consent(begin(browser))
-    query.pop("iss")
     answer = come_back(browser, query)
     assert code_of(answer) == (503, "xwms_unreachable")
     assert answer.headers.get_list("set-cookie") == []
-    again = come_back(browser, query)
-    assert code_of(again) == (503, "xwms_unreachable")
+    assert code_of(come_back(browser, query)) == (503, "xwms_unreachable")
+
+
+@pytest.mark.parametrize("name", ["userinfo_endpoint", "jwks_uri"])
+def test_what_never_left_after_the_code_had_gives_nothing_back(browser, server, nobody, name):
+    server.metadata[name] = nobody + JWKS
+    query = server.consent(begin(browser))
+    answer = come_back(browser, query)
+    assert code_of(answer) == (503, "xwms_unreachable")
+    assert "Max-Age=0" in answer.headers["set-cookie"]
+    assert code_of(come_back(browser, query)) == (400, "login_not_started")
 
 
 @pytest.mark.parametrize("path", [TOKEN, USERINFO, JWKS])
