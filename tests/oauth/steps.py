@@ -35,3 +35,8 @@ def code_of(answer: httpx2.Response) -> tuple[int, str]:
     if answer.headers["content-type"].startswith("application/problem+json"):
         return answer.status_code, answer.json()["code"]
     return answer.status_code, answer.text.rpartition("<code>")[2].partition("</code>")[0]
+
+
+def nothing_happened(browser: Browser, answer: httpx2.Response) -> bool:
+    """Nobody is signed in, and no session cookie was so much as tried."""
+    return browser.who() is None and "xwms_session" not in "".join(answer.headers.get_list("set-cookie"))
