@@ -58,6 +58,15 @@ TABLE = [
     ("login_origins", "XWMS_LOGIN_ORIGINS", "https://id.example.org", ("https://id.example.org",)),
     ("timeout", "XWMS_TIMEOUT", "2.5", 2.5),
     ("flow", "XWMS_FLOW", "sign-token", "sign-token"),
+    ("scopes", "XWMS_SCOPES", "openid email", ("openid", "email")),
+    ("client_auth", "XWMS_CLIENT_AUTH", "client_secret_post", "client_secret_post"),
+    ("authorization_endpoint", "XWMS_AUTHORIZATION_ENDPOINT", "https://id.example.org/a", "https://id.example.org/a"),
+    ("token_endpoint", "XWMS_TOKEN_ENDPOINT", "https://id.example.org/t", "https://id.example.org/t"),
+    ("userinfo_endpoint", "XWMS_USERINFO_ENDPOINT", "https://id.example.org/u", "https://id.example.org/u"),
+    ("jwks_uri", "XWMS_JWKS_URI", "https://id.example.org/k", "https://id.example.org/k"),
+    ("revocation_endpoint", "XWMS_REVOCATION_ENDPOINT", "https://id.example.org/r", "https://id.example.org/r"),
+    ("introspection_endpoint", "XWMS_INTROSPECTION_ENDPOINT", "https://id.example.org/i", "https://id.example.org/i"),
+    ("end_session_endpoint", "XWMS_END_SESSION_ENDPOINT", "https://id.example.org/e", "https://id.example.org/e"),
     ("debug", "XWMS_DEBUG", "1", True),
 ]
 
@@ -81,6 +90,10 @@ DEFAULTS = {
     "login_origins": (),
     "timeout": 8,
     "flow": "sign-token",
+    "issuer": API_URL,
+    "scopes": ("openid", "profile", "email"),
+    "client_auth": "client_secret_basic",
+    "token_endpoint": "",
     "debug": False,
     "insecure_allow_http": False,
 }
@@ -153,7 +166,8 @@ def test_an_empty_variable_is_as_good_as_none(variable: str, empty: str | None) 
 
 def test_every_option_of_the_table_is_a_field_and_every_variable_is_in_the_table() -> None:
     fields = {field.name for field in dataclasses.fields(XWMSConfig) if field.init}
-    assert fields == {row[0] for row in TABLE} | {*REQUIRED, "insecure_allow_http"}
+    # What `issuer` is depends on the flow: tests/oauth/test_oauth_config.py.
+    assert fields == {row[0] for row in TABLE} | {*REQUIRED, "insecure_allow_http", "issuer"}
 
 
 def test_from_env_reads_the_process_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,12 +105,12 @@ def test_commands_has_every_command_with_every_option_and_nothing_else():
 
 
 def test_index_leads_to_every_page():
-    linked = set(re.findall(r"\]\(([a-z-]+\.md)\)", documentation("index.md")))
+    linked = set(re.findall(r"\]\(([a-z0-9-]+\.md)\)", documentation("index.md")))
     assert linked == {page.name for page in (ROOT / "docs").glob("*.md")} - {"index.md"}
 
 
 def test_mkdocs_has_every_page_in_its_navigation():
-    listed = re.findall(r": ([a-z-]+\.md)$", text_of(ROOT / "mkdocs.yml"), re.M)
+    listed = re.findall(r": ([a-z0-9-]+\.md)$", text_of(ROOT / "mkdocs.yml"), re.M)
     assert sorted(listed) == sorted(page.name for page in (ROOT / "docs").glob("*.md"))
 
 

@@ -17,6 +17,7 @@ from .errors import (
     LoginNotStarted,
     NotApproved,
     RedirectNotRegistered,
+    RequestRejected,
     StoreUnavailable,
     Timeout,
     TokenRejected,
@@ -36,7 +37,8 @@ def for_developer(error: XWMSError, config: XWMSConfig, request: Request) -> tup
 
     For debug mode only: they name the client id, the domain, the redirect URIs and the API's address.
     """
-    told = _what_to_change(error, config, request)
+    told = _oauth2(error, config, request) if config.flow == "oauth2" else []
+    told = told or _what_to_change(error, config, request)
     if told and error.cause and not isinstance(error, ConfigError):
         told.append(f"Cause: {_plain(error.cause[:_MAX_SHOWN])}")
     return tuple(told)
@@ -83,6 +85,52 @@ def _store(config: XWMSConfig) -> list[str]:
     )
     # The kind alone: the rest of the address may hold a password.
     return [f"{option} is of the kind {_code(named.partition(':')[0])}: is it running and reachable?"]
+
+
+def _oauth2(error: XWMSError, config: XWMSConfig, request: Request) -> list[str]:
+    """The same for OAuth 2.0, where it is not what sign-token's refusals mean; none where it is."""
+    uri = _uri_in_use(config, request)
+    registered = "the redirect URI" if uri is None else f"the redirect URI {_code(uri.uri)}"
+    server = f"The authorization server is {_code(config.issuer)}, from XWMS_ISSUER."
+    match error:
+        case CredentialsRejected():
+            return [
+                f"{server} It refuses the client id {_code(config.client_id)}, or the secret.",
+                "See whether XWMS_CLIENT_ID and XWMS_CLIENT_SECRET are of a client of this server, and not swapped.",
+                f"XWMS_CLIENT_AUTH is {_code(config.client_auth)}: the client there must be set to the same.",
+            ]
+        case ClientDisabled():
+            return [
+                f"{server} It does not let the client {_code(config.client_id)} log people in: see whether it is "
+                "enabled there, and has the grant `authorization_code`.",
+            ]
+        case RequestRejected():
+            return [
+                f"{server} It does not take the request as it is.",
+                f"XWMS_SCOPES asks for {_code(' '.join(config.scopes))}: the client there must have each of them.",
+                f"The client must have {registered}, byte for byte, and the response type `code`.",
+            ]
+        case Unreachable() | Timeout():
+            return [
+                f"{server} See whether this machine reaches its endpoints: network, DNS, firewall, certificates. "
+                "Proxies of the environment are not used.",
+                f"A call may take {config.timeout_seconds:g} seconds, from XWMS_TIMEOUT.",
+            ]
+        case BadAnswer():
+            return [
+                f"{server} It must be what the server's discovery document and its ID tokens say, to the byte: "
+                "with or without a slash at the end.",
+                "Without a discovery document, name the endpoints: XWMS_AUTHORIZATION_ENDPOINT, XWMS_TOKEN_ENDPOINT, "
+                "and XWMS_JWKS_URI or XWMS_USERINFO_ENDPOINT.",
+            ]
+        case TokenRejected():
+            return [
+                "A code works once and for a short time: to reload the callback, or to go back to it, ends here too.",
+                f"If every login ends so, compare the clocks; see whether {registered} is the one that the server has; "
+                "and see the cause below.",
+            ]
+        case _:
+            return []
 
 
 def _register(config: XWMSConfig, uri: RedirectURI | None) -> list[str]:

@@ -37,6 +37,9 @@ from .transport import AsyncHTTPTransport
 
 __all__ = ["XWMSAuthMiddleware"]
 
+MAX_NESTED = 32
+"""Middlewares inside ours that are looked at, outermost first."""
+
 
 def _config_from_env() -> XWMSConfig:
     try:
@@ -61,6 +64,8 @@ class XWMSAuthMiddleware:
         config = config or _config_from_env()
         self.app = app
         self.site = Site(config)
+        _require_own_uris(app, self.site)
+        flow.provider_of(self.site)
         self._transport = AsyncHTTPTransport(config)
         self._world = World(self._transport, open_store(self.site, is_async=True))
         self._clock = clock
@@ -143,6 +148,19 @@ class XWMSAuthMiddleware:
             return await arun(visits.visit_page(self.site, cookie, uri, now=now), self._world)
         except XWMSError as error:
             return error  # raised to whoever asks; a page that does not ask need not fail
+
+
+def _require_own_uris(app: object, site: Site) -> None:
+    """Refuse a redirect URI that a middleware inside this one has for another flow (RFC 9700 4.4.2.2).
+
+    Which of two servers has sent a person back to one address could not be told.
+    """
+    for _ in range(MAX_NESTED):
+        if isinstance(app, XWMSAuthMiddleware) and app.site.config.flow != site.config.flow:
+            ours = {uri.uri for uri in site.config.registered}
+            if any(uri.uri in ours for uri in app.site.config.registered):
+                raise ConfigError(["XWMS_REDIRECT_URI (redirect_uris) has an address that another flow has too"])
+        app = getattr(app, "app", None)
 
 
 def _is_own_websocket(scope: Scope, uri: RedirectURI | None) -> bool:

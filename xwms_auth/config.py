@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from .effects import RevocationStore, SessionStore
 from .errors import ConfigError
 from .judge import Judge
-from .options import CallbackToken, Flow, Protect, RecheckPolicy, missing_session_secret, read_options
+from .metadata import Metadata
+from .options import CallbackToken, ClientAuth, Flow, Protect, RecheckPolicy, missing_session_secret, read_options
 from .redirects import Address, RedirectURI
 from .secret import Secret, SecretSource
 
@@ -114,7 +115,38 @@ class XWMSConfig(metaclass=_RaisesLast):
     """Deadline of one whole call to XWMS. A timedelta or seconds; XWMS's SDKs wait ten."""
 
     flow: Flow = "sign-token"
-    """How to log in. Only XWMS's own sign-token login in this version."""
+    """How to log in: XWMS's own `sign-token`, or `oauth2`, the authorization code with PKCE."""
+
+    issuer: str = ""
+    """Who vouches for people: half of everybody's identity. With `oauth2` the authorization server, to the byte as it
+    writes itself; with `sign-token` always `api_url`."""
+
+    scopes: str | Sequence[str] = "openid profile email"
+    """With `oauth2`: what to ask for. With `openid` among them the ID token says who logged in, otherwise userinfo."""
+
+    client_auth: ClientAuth = "client_secret_basic"
+    """With `oauth2`: how the client secret travels to the token endpoint, in a header or in the body."""
+
+    authorization_endpoint: str = ""
+    """With `oauth2`: where people are sent. Whoever names one endpoint names all: nothing is discovered then."""
+
+    token_endpoint: str = ""
+    """With `oauth2`: where codes become tokens."""
+
+    userinfo_endpoint: str = ""
+    """With `oauth2`: who an access token belongs to. Required where `openid` is not asked for."""
+
+    jwks_uri: str = ""
+    """With `oauth2`: the keys that ID tokens are signed with. Required where `openid` is asked for."""
+
+    revocation_endpoint: str = ""
+    """With `oauth2`: where tokens are revoked."""
+
+    introspection_endpoint: str = ""
+    """With `oauth2`: where a token is asked about."""
+
+    end_session_endpoint: str = ""
+    """With `oauth2`: where the session at the authorization server ends."""
 
     debug: bool = False
     """Tell on error pages, and in problem documents, what is wrong and what to change. For development only."""
@@ -127,6 +159,8 @@ class XWMSConfig(metaclass=_RaisesLast):
     secret_source: SecretSource = field(init=False, repr=False, compare=False)
     session_keys: tuple[Secret, ...] = field(init=False, repr=False, compare=False)
     registered: tuple[RedirectURI, ...] = field(init=False, repr=False, compare=False)
+    metadata: Metadata | None = field(init=False, repr=False, compare=False)
+    openid: bool = field(init=False, repr=False, compare=False)
     api: Address = field(init=False, repr=False, compare=False)
     idle_seconds: int = field(init=False, repr=False, compare=False)
     lifetime_seconds: int = field(init=False, repr=False, compare=False)
@@ -137,11 +171,6 @@ class XWMSConfig(metaclass=_RaisesLast):
 
     def __post_init__(self) -> None:
         Judge(self).judge()
-
-    @property
-    def issuer(self) -> str:
-        """The XWMS that vouches for people: half of everybody's identity."""
-        return self.api_url
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, *, session_secret_required: bool = False) -> Self:

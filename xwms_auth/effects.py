@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast, runtime_checkable
 
 from .models import Ending, Identity, Session
+from .secret import Secret
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -34,6 +35,22 @@ class ApiCall:
     max_reply: int = MAX_REPLY
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OAuthCall:
+    """One call of an OAuth 2.0 endpoint, as data. `url` is its whole address, checked when it was read.
+
+    `form` is an urlencoded body, or None for GET. `authenticated` has the transport add the client's credentials, as
+    the configured `client_auth` says; `bearer` is an access token to be shown.
+    `max_reply` is the longest answer worth reading, in bytes.
+    """
+
+    url: str
+    form: str | None = field(default=None, repr=False)
+    authenticated: bool = False
+    bearer: Secret | None = None
+    max_reply: int = MAX_REPLY
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What came back. `body` is complete, decoded and within the size cap."""
@@ -46,7 +63,7 @@ class Reply:
 class Transport(Protocol):
     """Sends calls to XWMS: `Unreachable`, `Timeout` or `BadAnswer` where there is no whole answer."""
 
-    def send(self, call: ApiCall) -> Reply | Awaitable[Reply]:
+    def send(self, call: ApiCall | OAuthCall) -> Reply | Awaitable[Reply]:
         """Send one call, once, within the deadline."""
         ...
 
@@ -196,7 +213,7 @@ def ask(effect: Effect[R]) -> Steps[R]:
 class CallXWMS(Effect[Reply]):
     """Send one call to XWMS."""
 
-    call: ApiCall
+    call: ApiCall | OAuthCall
 
     def perform(self, world: World) -> Reply | Awaitable[Reply]:
         return world.transport.send(self.call)

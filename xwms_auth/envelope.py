@@ -8,6 +8,7 @@ Must not: know what a call is for.
 
 import json
 import math
+from collections.abc import Collection
 from typing import Any, NoReturn
 
 from .effects import Reply
@@ -55,7 +56,7 @@ def _judge(reply: Reply, refused: type[APIError]) -> JSONObject | APIError:
         return Unreachable(f"XWMS answered {reply.status}", upstream_status=reply.status)
     if reply.status != 200 and not 400 <= reply.status < 500:
         return BadAnswer(f"XWMS answered {reply.status}", upstream_status=reply.status)
-    envelope = _envelope(reply)
+    envelope = json_object(reply)
     if isinstance(envelope, APIError):
         return envelope
     # Both must agree: a 200 that says error is an error, and a 400 that says success is nonsense.
@@ -66,22 +67,24 @@ def _judge(reply: Reply, refused: type[APIError]) -> JSONObject | APIError:
     return envelope
 
 
-def _envelope(reply: Reply) -> JSONObject | APIError:
-    if reply.content_type.partition(";")[0].strip().lower() != "application/json":
-        return BadAnswer("the answer is not application/json", upstream_status=reply.status)
+def json_object(reply: Reply, *, media_types: Collection[str] = ("application/json",)) -> JSONObject | BadAnswer:
+    """The JSON object that an answer consists of, or what is wrong with it; of an answer of any status."""
+    if reply.content_type.partition(";")[0].strip().lower() not in media_types:
+        return BadAnswer(f"the answer is not {' or '.join(media_types)}", upstream_status=reply.status)
+    parsed = parse_json_object(reply.body)
+    return BadAnswer("the answer is not a JSON object", upstream_status=reply.status) if parsed is None else parsed
+
+
+def parse_json_object(text: bytes) -> JSONObject | None:
+    """Read JSON strictly: UTF-8, an object, no key twice, no number that is none. None for anything else."""
     try:
         # Decoded here because json.loads would guess UTF-16 and UTF-32 from the bytes.
         parsed: object = json.loads(
-            reply.body.decode("utf-8"),
-            object_pairs_hook=_unique,
-            parse_constant=_no_constant,
-            parse_float=_finite,
+            text.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
         )
     except (ValueError, RecursionError):
-        parsed = None
-    if not isinstance(parsed, JSONObject):
-        return BadAnswer("the answer is not a JSON object", upstream_status=reply.status)
-    return parsed
+        return None
+    return parsed if isinstance(parsed, JSONObject) else None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> JSONObject:

@@ -200,6 +200,7 @@ class _Served:
 
     def __init__(self, config: XWMSConfig, app: Flask, *, clock: Callable[[], float]) -> None:
         self.site = Site(config)
+        flow.provider_of(self.site)
         self._world = World(HTTPTransport(config), open_store(self.site))
         self.sessions = XWMSSessions.of(self.site, self._world, clock=clock, current=_current_id)
         self._app = app

@@ -8,7 +8,7 @@ Must not: touch a framework, a clock or a socket. `now` is whole seconds since 1
 
 from dataclasses import replace
 
-from . import answers, audit, calls, pages
+from . import answers, audit, pages
 from .browser import began_on_this_site, is_own_post, require_navigation
 from .callback import finish_login
 from .cookies import set_cookie
@@ -26,9 +26,11 @@ from .errors import (
 )
 from .messages import Answer, Request
 from .pending import LIFETIME, PendingLogin, PendingLogins, uri_digest
+from .provider import Provider
 from .session import MIN_FRESH
+from .sign_token import SignToken
 from .site import Site, names_for
-from .tokens import digest, new_key
+from .tokens import new_key
 from .visits import Visit, who_visits
 
 
@@ -38,16 +40,25 @@ def serve(site: Site, request: Request, *, now: int) -> Steps[Answer]:
     try:
         if request.path == config.login_path:
             _require_method(request, "GET", "POST")
-            return (yield from start_login(site, request, now=now))
+            return (yield from start_login(site, provider_of(site), request, now=now))
         if request.path == config.logout_path:
             _require_method(request, "POST")
             return (yield from logout(site, request, now=now))
         _require_method(request, "GET")
         if request.path == config.me_path:
             return (yield from who_am_i(site, request, now=now))
-        return (yield from finish_login(site, request, now=now))
+        return (yield from finish_login(site, provider_of(site), request, now=now))
     except XWMSError as error:
         return answers.refusal(config, request, error, url=answers.login_url(config, site.next_of(request)))
+
+
+def provider_of(site: Site) -> Provider:
+    """The protocol that the site's `flow` names. Edges ask once at start, so that nobody waits while it is loaded."""
+    if site.config.flow == "oauth2":
+        from .oauth2 import OAuth2  # noqa: PLC0415  Authlib is loaded only by who uses it
+
+        return OAuth2()
+    return SignToken()
 
 
 def _require_method(request: Request, *allowed: str) -> None:
@@ -55,7 +66,7 @@ def _require_method(request: Request, *allowed: str) -> None:
         raise MethodNotAllowed(", ".join(allowed))
 
 
-def start_login(site: Site, request: Request, *, now: int) -> Steps[Answer]:
+def start_login(site: Site, provider: Provider, request: Request, *, now: int) -> Steps[Answer]:
     """Send the browser to XWMS, and give it a pending login to come back with."""
     config, uri = site.config, site.require_uri(request)
     target, fresh = site.next_of(request) or config.after_login, _fresh_of(request)
@@ -69,13 +80,11 @@ def start_login(site: Site, request: Request, *, now: int) -> Steps[Answer]:
     if visit.ended is not None:
         audit.happened("session_ended", reason=visit.ended)
     here = confirmed or began_on_this_site(request, uri)
-    if not here and config.callback_token != "same":
-        # Another page can open this address in a person's browser, wait for the cookie, and then send that browser to
-        # a callback URL of its own login: the person would go on in somebody else's account. Where the token does not
-        # tell (callback_token is not `same`), a click on our own page has to.
+    leads_to = None if here else provider.confirmation_leads_to(site)
+    if leads_to is not None:
         made = pages.confirm_page(
             action_url=answers.login_url(config, target, fresh=fresh),
-            form_origins=_form_origins(site),
+            form_origins=(*leads_to, *site.origins),
             home_url=config.after_logout,
             note=visit.ended and visit.ended.detail,
         )
@@ -83,21 +92,20 @@ def start_login(site: Site, request: Request, *, now: int) -> Steps[Answer]:
     if not site.starts.take(now):
         raise TooManyLogins("the budget for starting logins is used up")
 
-    ticket = yield from calls.sign_token(config, uri.uri)
+    started = yield from provider.start(site, uri, now=now)
     logins = PendingLogins.of(request.cookie, names=names_for(uri), signed=site.pending, uri=uri, now=now)
     login = PendingLogin(
         id=new_key(),
-        token_digest=digest(ticket.token),
+        proof=started.proof,
         next=target,
         uri_digest=uri_digest(uri),
         started_at=now,
-        expires_at=min(now + LIFETIME, now + LIFETIME if ticket.expires_at is None else ticket.expires_at),
+        expires_at=min(now + LIFETIME, now + LIFETIME if started.expires_at is None else started.expires_at),
         here=here,
     )
-    site.tried.issue(ticket.token, now=now)
     logins.add(login if logins.fits(login) else replace(login, next=config.after_login))
     audit.happened("login_started", login=login.id[:8])
-    return answers.redirect(302, ticket.url, cookies=logins.changes())
+    return answers.redirect(302, started.url, cookies=logins.changes())
 
 
 def _fresh_of(request: Request) -> int | None:
@@ -106,18 +114,6 @@ def _fresh_of(request: Request) -> int | None:
     if len(asked) != 1 or not (asked[0].isascii() and asked[0].isdigit()) or len(asked[0]) > 9:
         return None
     return max(int(asked[0]), MIN_FRESH)
-
-
-def _form_origins(site: Site) -> tuple[str, ...]:
-    """Where the confirmation's form may lead: browsers hold the redirect after it to `form-action` too."""
-    config = site.config
-    if config.login_origins:
-        return (*config.login_origins, *site.origins)
-    host = config.api.host
-    if config.api.loopback:
-        return (f"http://{host}:*", f"https://{host}:*", *site.origins)
-    port = f":{config.api.port}" if config.api.port else ""
-    return (config.api.origin, f"https://*.{host}{port}", *site.origins)
 
 
 def who_am_i(site: Site, request: Request, *, now: int) -> Steps[Answer]:

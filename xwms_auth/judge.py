@@ -7,12 +7,14 @@ Must not: raise for a value, however odd: a fault is a sentence that says how to
 import math
 from collections.abc import Sequence
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 from urllib.parse import urlsplit
 
 from .effects import RevocationStore, SessionStore
 from .errors import ConfigError
+from .metadata import ENDPOINTS, metadata_of
 from .options import (
     ENVIRONMENT,
     MAX_LIFETIME,
@@ -20,6 +22,7 @@ from .options import (
     MIN_RECHECK,
     MIN_SESSION_SECRET,
     CallbackToken,
+    ClientAuth,
     Flow,
     Protect,
     RecheckPolicy,
@@ -29,6 +32,7 @@ from .redirects import (
     RedirectURI,
     check_route_path,
     parse_api_url,
+    parse_endpoint,
     parse_origin,
     parse_redirect_uri,
     safe_next,
@@ -37,6 +41,10 @@ from .secret import FixedSecret, Secret, SecretFromCallable, SecretFromFile, Sec
 
 if TYPE_CHECKING:
     from .config import XWMSConfig
+
+
+# RFC 6749 3.3: visible ASCII but the double quote and the backslash.
+_SCOPE = frozenset(map(chr, range(0x21, 0x7F))) - {'"', "\\"}
 
 
 class Judge:
@@ -62,6 +70,7 @@ class Judge:
         self.routes()
         self.choices()
         self.stores()
+        self.oauth2()
         self.set("faults", tuple(self.faults))
 
     def client(self) -> None:
@@ -201,15 +210,16 @@ class Judge:
 
     def choices(self) -> None:
         config = self.config
-        for name, choices in (
-            ("callback_token", CallbackToken),
-            ("protect", Protect),
-            ("recheck_policy", RecheckPolicy),
-        ):
+        named = {
+            "callback_token": CallbackToken,
+            "protect": Protect,
+            "recheck_policy": RecheckPolicy,
+            "flow": Flow,
+            "client_auth": ClientAuth,
+        }
+        for name, choices in named.items():
             if getattr(config, name) not in get_args(choices):
                 self.fault(name, "must be one of: " + ", ".join(get_args(choices)))
-        if config.flow not in get_args(Flow):
-            self.fault("flow", "must be sign-token; other flows are not part of this version")
         for name in ("debug", "insecure_allow_http"):
             if not isinstance(getattr(config, name), bool):
                 self.fault(name, "must be True or False")
@@ -236,6 +246,61 @@ class Judge:
                 )
         elif given != "memory://" and not (is_redis(given) and _is_address(given)):
             self.fault(name, f"must be one of: {more}memory://, sqlite:///path, redis://…, rediss://…, unix://…")
+
+    def oauth2(self) -> None:
+        config = self.config
+        given: object = config.scopes
+        scopes = tuple(given.split()) if isinstance(given, str) else _as_tuple(given)
+        if not all(isinstance(scope, str) and _SCOPE.issuperset(scope) and scope for scope in scopes):
+            self.fault("scopes", "has an entry that is not a scope: visible ASCII without quotes and backslashes")
+        self.set("scopes", scopes)
+        self.set("openid", "openid" in scopes)
+        self.set("metadata", None)
+        named = {name: getattr(config, name) for name in ENDPOINTS if getattr(config, name)}
+        for name, value in named.items():
+            try:
+                parse_endpoint(value, allow_http=config.insecure_allow_http is True)
+            except ValueError as error:
+                self.fault(name, str(error))
+        if not isinstance(config.issuer, str):
+            self.fault("issuer", "is not text")
+        if config.flow != "oauth2":
+            # Not a fault beside sign-token: one variable is enough to change from one flow to the other.
+            self.set("issuer", config.api_url)
+            return
+        if any(find_spec(name) is None for name in ("authlib", "joserfc")):
+            self.fault("flow", "is oauth2, which needs Authlib: pip install 'xwms-auth[oauth2]'")
+        self.issuer()
+        if named:
+            self.endpoints(named)
+
+    def issuer(self) -> None:
+        config = self.config
+        if not config.issuer:
+            if not config.authorization_endpoint:
+                self.fault("issuer", "is missing; name the authorization server, or all its endpoints")
+            elif config.openid:
+                self.fault("issuer", "is missing; an ID token counts only if it is of the issuer that is expected")
+            return
+        try:
+            if "?" in str(config.issuer):
+                raise ValueError("has a query")
+            parse_endpoint(config.issuer, allow_http=config.insecure_allow_http is True)
+        except ValueError as error:
+            self.fault("issuer", str(error))
+
+    def endpoints(self, named: dict[str, str]) -> None:
+        config = self.config
+        needed = ("authorization_endpoint", "token_endpoint", "jwks_uri" if config.openid else "userinfo_endpoint")
+        missing = [name for name in needed if name not in named]
+        for name in missing:
+            self.fault(name, "is missing; whoever names one endpoint names all that a login needs, or only the issuer")
+        if missing or self.faults:
+            return
+        if not config.issuer:
+            # A plain OAuth 2.0 server has no name of its own; people are told apart by where they were sent.
+            self.set("issuer", parse_endpoint(config.authorization_endpoint, allow_http=True).origin)
+        self.set("metadata", metadata_of(config.issuer, named))
 
 
 def _is_address(url: str) -> bool:

@@ -12,7 +12,8 @@ from .secret import SecretFromFile
 
 CallbackToken = Literal["either", "same", "fresh"]
 Protect = Literal["marked", "all"]
-Flow = Literal["sign-token"]
+Flow = Literal["sign-token", "oauth2"]
+ClientAuth = Literal["client_secret_basic", "client_secret_post"]
 RecheckPolicy = Literal["end", "keep"]
 
 MIN_SESSION_SECRET = 32
@@ -51,13 +52,23 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "login_origins": ("XWMS_LOGIN_ORIGINS",),
     "timeout": ("XWMS_TIMEOUT",),
     "flow": ("XWMS_FLOW",),
+    "issuer": ("XWMS_ISSUER",),
+    "scopes": ("XWMS_SCOPES",),
+    "client_auth": ("XWMS_CLIENT_AUTH",),
+    "authorization_endpoint": ("XWMS_AUTHORIZATION_ENDPOINT",),
+    "token_endpoint": ("XWMS_TOKEN_ENDPOINT",),
+    "userinfo_endpoint": ("XWMS_USERINFO_ENDPOINT",),
+    "jwks_uri": ("XWMS_JWKS_URI",),
+    "revocation_endpoint": ("XWMS_REVOCATION_ENDPOINT",),
+    "introspection_endpoint": ("XWMS_INTROSPECTION_ENDPOINT",),
+    "end_session_endpoint": ("XWMS_END_SESSION_ENDPOINT",),
     "debug": ("XWMS_DEBUG",),
 }
 """Field to names in the environment, the current name first, older ones after it."""
 
 _REDIS = ("redis://", "rediss://", "unix://", "redis+cluster://", "rediss+cluster://")
 
-_LISTS = ("redirect_uris", "session_secret", "public", "login_origins")
+_LISTS = ("redirect_uris", "session_secret", "public", "login_origins", "scopes")
 _SECONDS = ("session_idle", "session_lifetime", "recheck", "timeout")
 _SWITCHES = ("debug",)
 _ON, _OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")

@@ -1,14 +1,12 @@
 """Logins that this browser has started and not yet finished, in one signed cookie.
 
-XWMS's login has no `state` parameter, and its redirect URIs match exactly, so nothing can travel along. This cookie is
-what ties a callback to the browser that asked for it (RFC 6749 10.12, RFC 9700 4.7): a callback URL that somebody made
-elsewhere and slipped into this browser finds no pending login, or one for another token.
+This cookie is what ties a callback to the browser that asked for it (RFC 6749 10.12, RFC 9700 4.7): a callback URL that
+somebody made elsewhere and slipped into this browser finds no pending login here, or one with another proof.
 
-Knows: what a pending login is, and which one a token belongs to.
+Knows: what a pending login is.
 Must not: hold a token in clear, or be the only thing that makes a login single-use (see `SessionStore.spend`).
 """
 
-import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -33,17 +31,15 @@ class PendingLogin:
     """One started login. Times are seconds since 1970."""
 
     id: str
-    token_digest: str
+    proof: str
+    """What tells whether a callback is this login's: of what it is made, and how it is compared, is the provider's."""
+
     next: str
     uri_digest: str
     started_at: int
     expires_at: int
     here: bool
     """Whether it began on this site or was confirmed by a click, so that no other site can have prepared it."""
-
-    def is_of(self, token: str) -> bool:
-        """Whether this login's `sign-token` gave this very token."""
-        return hmac.compare_digest(self.token_digest, digest(token))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -112,7 +108,7 @@ def uri_digest(uri: RedirectURI) -> str:
 
 def _pack(login: PendingLogin) -> list[Any]:
     moments = [login.started_at, login.expires_at]
-    return [login.id, login.token_digest, login.next, login.uri_digest, *moments, login.here]
+    return [login.id, login.proof, login.next, login.uri_digest, *moments, login.here]
 
 
 def _parse(value: object) -> Sequence[PendingLogin]:
@@ -121,11 +117,11 @@ def _parse(value: object) -> Sequence[PendingLogin]:
     logins: list[PendingLogin] = []
     for entry in cast("list[object]", value):
         match entry:
-            case [str(id_), str(token), str(next_), str(uri), int(started_at), int(expires_at), bool(here)]:
+            case [str(id_), str(proof), str(next_), str(uri), int(started_at), int(expires_at), bool(here)]:
                 logins.append(
                     PendingLogin(
                         id=id_,
-                        token_digest=token,
+                        proof=proof,
                         next=next_,
                         uri_digest=uri,
                         started_at=started_at,

@@ -93,6 +93,23 @@ def parse_api_url(value: str, *, allow_http: bool = False) -> Address:
     return Address(scheme=address.scheme, host=address.host, port=address.port, path=path)
 
 
+def parse_endpoint(value: object, *, allow_http: bool = False, secure: bool = False) -> Address:
+    """Read the address of an OAuth 2.0 endpoint, which may have a query (RFC 6749 3.1) but no fragment.
+
+    `allow_http` is as for a redirect URI; `secure` takes https only. Raises ValueError with the reason.
+    """
+    if not isinstance(value, str) or len(value) > MAX_NEXT:
+        raise ValueError("is not text, or too long")
+    plain, _, query = value.partition("?")
+    if any(not "!" <= char <= "~" or char in '\\#"<>' for char in query):
+        raise ValueError("has a fragment, or characters in its query that must not be there")
+    address = parse_address(plain)
+    if secure and address.scheme != "https":
+        raise ValueError("is not https")
+    _check_http(address, allow_http=allow_http)
+    return address
+
+
 def parse_origin(value: str) -> Address:
     """Read an origin: scheme, host and perhaps a port, nothing else. Raises ValueError."""
     address = parse_address(value)

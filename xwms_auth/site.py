@@ -13,6 +13,7 @@ from .cookies import HTTP, HTTPS, CookieNames
 from .errors import ConfigError, HostNotRegistered
 from .marks import Marks
 from .messages import Request
+from .metadata import ServerFacts
 from .options import missing_session_secret
 from .redirects import RedirectURI, safe_next
 from .secret import Secret
@@ -38,7 +39,9 @@ class Site:
         self.config = config
         self.seal = Signed(keys, purpose="session", audience=audience, sealed=True)
         self.records = Sealed(keys, purpose="record", audience=audience)
-        self.pending = Signed(keys, purpose=f"login/{config.flow}", audience=audience)
+        # One flow never takes the pending logins of another; OAuth's hold what nobody but us may read.
+        oauth2 = config.flow == "oauth2"
+        self.pending = Signed(keys, purpose=f"login/{config.flow}", audience=audience, sealed=oauth2)
         self.forms = Signed(keys, purpose="logout-form", audience=audience)
         self.lifetimes = Lifetimes(idle=config.idle_seconds, absolute=config.lifetime_seconds)
         self.starts = Budget(rate=START_RATE, burst=START_BURST)
@@ -46,6 +49,7 @@ class Site:
         self.tried = TriedTokens()
         self.renewals = Marks()
         self.rechecks = Marks()
+        self.server = ServerFacts()
         self.origins = frozenset(uri.origin for uri in config.registered)
         self.only = config.registered[0] if len(config.registered) == 1 else None
         self._by_host = {name: uri for uri in config.registered for name in uri.host_names}

@@ -8,6 +8,7 @@ Knows: HTTP.
 Must not: know what a call means. No exception, frame or log line that leaves here holds a header or a request.
 """
 
+import base64
 import os
 import ssl
 import threading
@@ -15,13 +16,14 @@ import time
 import weakref
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from urllib.parse import quote_plus, urlencode, urlsplit
 
 import anyio
 import anyio.lowlevel
 import httpcore2
 
 from .config import XWMSConfig
-from .effects import ApiCall, Reply
+from .effects import ApiCall, OAuthCall, Reply
 from .errors import APIError, BadAnswer, Timeout, Unreachable
 from .network import AsyncBackend, Backend, deadline, tls_context
 
@@ -42,6 +44,7 @@ _NETWORK_FAULTS = (
     OSError,  # ssl.SSLError among them
 )
 
+_Call = ApiCall | OAuthCall
 _Headers = list[tuple[bytes, bytes]]
 
 
@@ -52,31 +55,59 @@ class _Calls:
         self._config = config
         self._url = config.api.origin + config.api.path
 
-    def _headers(self, call: ApiCall) -> _Headers:
+    def _request(self, call: _Call) -> tuple[str, str, _Headers, bytes | None]:
+        """Method, address, headers and body of a call."""
+        if isinstance(call, ApiCall):
+            method, url, kind, body = call.method, self._url + call.path, b"application/json", call.body
+            credentials = self._xwms_credentials() if call.authenticated else []
+        else:
+            method, url, kind = "GET" if call.form is None else "POST", call.url, b"application/x-www-form-urlencoded"
+            form, credentials = self._oauth_credentials(call)
+            body = None if form is None else form.encode()
         headers: _Headers = [
-            (b"Host", self._config.api.netloc.encode()),
+            (b"Host", urlsplit(url).netloc.encode()),
             (b"Accept", b"application/json"),
             (b"Accept-Encoding", b"identity"),
             (b"User-Agent", b"xwms-auth"),
         ]
-        if call.body is not None:
-            headers += [(b"Content-Type", b"application/json"), (b"Content-Length", str(len(call.body)).encode())]
-        if call.authenticated:
-            headers += [
-                (b"X-Client-Id", self._config.client_id.encode()),
-                (b"X-Client-Secret", self._config.secret_source().reveal().encode()),
-                (b"X-Client-Domain", self._config.domain.encode()),
-            ]
-        return headers
+        if body is not None:
+            headers += [(b"Content-Type", kind), (b"Content-Length", str(len(body)).encode())]
+        return method, url, [*headers, *credentials], body
+
+    def _xwms_credentials(self) -> _Headers:
+        return [
+            (b"X-Client-Id", self._config.client_id.encode()),
+            (b"X-Client-Secret", self._config.secret_source().reveal().encode()),
+            (b"X-Client-Domain", self._config.domain.encode()),
+        ]
+
+    def _oauth_credentials(self, call: OAuthCall) -> tuple[str | None, _Headers]:
+        """The form and the headers with the client's credentials (RFC 6749 2.3.1), or with an access token."""
+        if call.bearer is not None:
+            return call.form, [(b"Authorization", b"Bearer " + call.bearer.reveal().encode())]
+        if not call.authenticated:
+            return call.form, []
+        client_id, secret = self._config.client_id, self._config.secret_source().reveal()
+        if self._config.client_auth == "client_secret_post":
+            return f"{call.form}&{urlencode({'client_id': client_id, 'client_secret': secret})}", []
+        pair = f"{quote_plus(client_id)}:{quote_plus(secret)}"
+        return call.form, [(b"Authorization", b"Basic " + base64.b64encode(pair.encode()))]
+
+    def _failure(self, fault: BaseException, call: _Call) -> APIError:
+        """Our own error for the library's, which holds the request and with it the secret."""
+        sent = not isinstance(fault, _NOT_SENT)
+        origin = self._config.api.origin
+        if isinstance(call, OAuthCall):
+            parts = urlsplit(call.url)
+            origin = f"{parts.scheme}://{parts.netloc}"
+        cause = f"{_name(call)} at {origin}: {type(fault).__name__}"
+        if isinstance(fault, httpcore2.TimeoutException | TimeoutError):
+            return Timeout(cause, sent=sent)
+        return Unreachable(cause, sent=sent)
 
 
-def _failure(fault: BaseException, call: ApiCall, origin: str) -> APIError:
-    """Our own error for the library's, which holds the request and with it the secret."""
-    sent = not isinstance(fault, _NOT_SENT)
-    kind = type(fault).__name__
-    if isinstance(fault, httpcore2.TimeoutException | TimeoutError):
-        return Timeout(f"{call.path} at {origin}: {kind}", sent=sent)
-    return Unreachable(f"{call.path} at {origin}: {kind}", sent=sent)
+def _name(call: _Call) -> str:
+    return call.path if isinstance(call, ApiCall) else urlsplit(call.url).path
 
 
 def _without_frames(error: BaseException) -> BaseException:
@@ -85,8 +116,8 @@ def _without_frames(error: BaseException) -> BaseException:
     return error.with_traceback(None)
 
 
-def _too_large(call: ApiCall) -> APIError:
-    return BadAnswer(f"{call.path}: the answer is larger than {call.max_reply} bytes")
+def _too_large(call: _Call) -> APIError:
+    return BadAnswer(f"{_name(call)}: the answer is larger than {call.max_reply} bytes")
 
 
 def _reply(response: httpcore2.Response, body: bytes) -> Reply | APIError:
@@ -110,7 +141,7 @@ class HTTPTransport(_Calls):
         self._pid = 0
         self._lock = threading.Lock()
 
-    def send(self, call: ApiCall) -> Reply:
+    def send(self, call: _Call) -> Reply:
         """Send one call, once. Raises `Unreachable`, `Timeout` or `BadAnswer`."""
         try:
             outcome = self._attempt(call)
@@ -121,15 +152,16 @@ class HTTPTransport(_Calls):
             raise outcome
         return outcome
 
-    def _attempt(self, call: ApiCall) -> Reply | APIError:
+    def _attempt(self, call: _Call) -> Reply | APIError:
         timeout = self._config.timeout_seconds
         mark = deadline.set(time.monotonic() + timeout)
         try:
+            method, url, headers, content = self._request(call)
             with self._open().stream(
-                call.method,
-                self._url + call.path,
-                headers=self._headers(call),
-                content=call.body,
+                method,
+                url,
+                headers=headers,
+                content=content,
                 extensions={"timeout": {"pool": timeout}},
             ) as response:
                 body = bytearray()
@@ -139,7 +171,7 @@ class HTTPTransport(_Calls):
                         return _too_large(call)
                 return _reply(response, bytes(body))
         except _NETWORK_FAULTS as fault:
-            return _failure(fault, call, self._config.api.origin)
+            return self._failure(fault, call)
         finally:
             deadline.reset(mark)
 
@@ -180,7 +212,7 @@ class AsyncHTTPTransport(_Calls):
         self._pool: httpcore2.AsyncConnectionPool | None = None
         self._loop: object = None
 
-    async def send(self, call: ApiCall) -> Reply:
+    async def send(self, call: _Call) -> Reply:
         """Send one call, once. Raises `Unreachable`, `Timeout` or `BadAnswer`."""
         try:
             outcome = await self._attempt(call)
@@ -190,17 +222,18 @@ class AsyncHTTPTransport(_Calls):
             raise outcome
         return outcome
 
-    async def _attempt(self, call: ApiCall) -> Reply | APIError:
+    async def _attempt(self, call: _Call) -> Reply | APIError:
         timeout = self._config.timeout_seconds
         try:
+            method, url, headers, content = self._request(call)
             with anyio.fail_after(timeout):
                 async with (
                     self._pool_for_call() as pool,
                     pool.stream(
-                        call.method,
-                        self._url + call.path,
-                        headers=self._headers(call),
-                        content=call.body,
+                        method,
+                        url,
+                        headers=headers,
+                        content=content,
                         # The pool and the connection time out a little earlier than the whole, so that a call which
                         # never left can be told from one whose outcome is unknown.
                         extensions={"timeout": {"pool": timeout * 0.95, "connect": timeout * 0.9}},
@@ -213,7 +246,7 @@ class AsyncHTTPTransport(_Calls):
                             return _too_large(call)
                     return _reply(response, bytes(body))
         except _NETWORK_FAULTS as fault:
-            return _failure(fault, call, self._config.api.origin)
+            return self._failure(fault, call)
 
     @asynccontextmanager
     async def _pool_for_call(self) -> AsyncGenerator[httpcore2.AsyncConnectionPool]:

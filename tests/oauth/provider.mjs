@@ -1,0 +1,32 @@
+// panva's oidc-provider, a certified OpenID provider, on a free port of this machine.
+//
+// Its one argument is the client's metadata as JSON. It writes its issuer on one line, and ends with its standard input.
+// Everything but the client, the person's claims, PKCE for all and a key of each kind is the provider's own default.
+
+import { generateKeyPairSync } from 'node:crypto';
+import { createServer } from 'node:http';
+import { Provider } from 'oidc-provider';
+
+const client = JSON.parse(process.argv[2]);
+const server = createServer();
+await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
+
+const key = (kind, options) => generateKeyPairSync(kind, options).privateKey.export({ format: 'jwk' });
+
+const provider = new Provider(`http://127.0.0.1:${server.address().port}`, {
+  clients: [client],
+  cookies: { keys: ['keys-for-tests'] },
+  claims: { openid: ['sub'], profile: ['name', 'given_name', 'family_name'], email: ['email', 'email_verified'] },
+  enabledJWA: { idTokenSigningAlgValues: ['RS256', 'PS256', 'ES256', 'EdDSA'] },
+  jwks: { keys: [key('rsa', { modulusLength: 2048 }), key('ec', { namedCurve: 'P-256' }), key('ed25519')] },
+  features: { devInteractions: { enabled: true }, introspection: { enabled: true }, revocation: { enabled: true } },
+  pkce: { required: () => true },
+  findAccount: (ctx, sub) => ({
+    accountId: sub,
+    claims: () => ({ sub, name: `Name of ${sub}`, email: `${sub}@example.org`, email_verified: true }),
+  }),
+});
+
+server.on('request', provider.callback());
+process.stdout.write(`${provider.issuer}\n`);
+process.stdin.on('end', () => process.exit(0)).resume();

@@ -1,0 +1,353 @@
+"""What the token endpoint and userinfo may answer, and where the client secret goes: OC-13 to OC-15, OC-18, SE-02."""
+
+import base64
+import json
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tests.edges import CALLBACK, FROM_ELSEWHERE
+from tests.fx import CANARY, CLIENT_ID
+from tests.fx_faults import Reply
+from tests.oauth.fake_as import DISCOVERY, JWKS, TOKEN, USERINFO, document
+from tests.oauth.steps import begin, code_of, come_back, log_in
+from xwms_auth import XWMSConfig, flow
+from xwms_auth.effects import CallXWMS
+from xwms_auth.effects import Reply as Answered
+from xwms_auth.errors import BadAnswer
+from xwms_auth.oauth2_wire import read_tokens
+
+PLAIN = "profile"
+
+
+def explicit(server, **changes):
+    """Options of a client that names its endpoints, for plain OAuth 2.0."""
+    named = {"authorization_endpoint": f"{server.url}/authorize", "token_endpoint": server.url + TOKEN}
+    return {**named, "userinfo_endpoint": server.url + USERINFO, "issuer": "", "scopes": PLAIN, **changes}
+
+
+# --- where the secret goes ---
+
+
+def test_oc_18_the_secret_is_in_the_authorization_header_of_the_token_request_only(browser, server):
+    """OC-18: client_secret_basic, with id and secret form-encoded before they are joined (RFC 6749 2.3.1)."""
+    assert log_in(browser, server).status_code == 303
+    (request,) = server.to(TOKEN)
+    (header,) = request.all("Authorization")
+    given = base64.b64decode(header.removeprefix("Basic ")).decode()
+    assert given == f"{CLIENT_ID}:canary%2Bsecret%2F0123456789%3DABCDEF"
+    assert request.all("Content-Type") == ["application/x-www-form-urlencoded"]
+    assert set(parse_qs(request.body.decode())) == {"grant_type", "code", "redirect_uri", "code_verifier"}
+    for other in server.requests:
+        assert "?" not in other.target
+        assert "canary" not in other.target + other.body.decode()
+        if other is not request:
+            assert header not in str(other.headers)
+        assert not other.all("X-Client-Secret")
+        assert not other.all("Cookie")
+
+
+def test_oc_18_the_secret_is_in_the_body_where_the_client_is_set_to_post(make_site, server):
+    """OC-18: client_secret_post."""
+    assert log_in(make_site(client_auth="client_secret_post").browser(), server).status_code == 303
+    (request,) = server.to(TOKEN)
+    form = parse_qs(request.body.decode())
+    assert (form["client_id"], form["client_secret"]) == ([CLIENT_ID], [CANARY])
+    assert "?" not in request.target
+    assert request.all("Authorization") == []
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("path", [TOKEN, USERINFO, JWKS, DISCOVERY])
+@pytest.mark.parametrize("client_auth", ["client_secret_basic", "client_secret_post"])
+def test_se_02_no_redirect_of_any_endpoint_is_followed(make_site, server, path, status, client_auth):
+    """SE-02: with a 307 the code, the verifier and the secret would go wherever the Location says."""
+    browser = make_site(client_auth=client_auth).browser()
+    away = Reply(status=status, headers={"Location": f"http://{server.sink_host}/stolen"})
+    if path == DISCOVERY:
+        server.answer(DISCOVERY, away)
+        server.answer("/.well-known/oauth-authorization-server", away)
+        answer = browser.get("/xwms/auth")
+    else:
+        server.answer(path, away)
+        answer = log_in(browser, server)
+    assert code_of(answer) == (502, "xwms_bad_answer")
+    assert server.sink.connections == 0
+    assert browser.who() is None
+
+
+# --- the token endpoint ---
+
+WRONG = {
+    "no token type": {"token_type": None},
+    "another token type": {"token_type": "mac"},
+    "a token type that is a list": {"token_type": ["Bearer"]},
+    "no access token": {"access_token": None},
+    "an empty access token": {"access_token": ""},
+    "an access token that is a number": {"access_token": 5},
+    "an access token with a line break": {"access_token": "a\r\nX-Evil: 1"},
+    "a huge access token": {"access_token": "x" * 17_000},
+    "a refresh token with a space": {"refresh_token": "a b"},
+    "a scope that is a list": {"scope": ["openid"]},
+    "200 with an error": {"error": "invalid_grant"},
+}
+
+
+@pytest.mark.parametrize("changes", WRONG.values(), ids=WRONG)
+def test_oc_14_a_token_answer_that_is_none_logs_nobody_in(browser, server, changes):
+    """OC-14"""
+    server.tokens = changes
+    assert code_of(log_in(browser, server)) == (502, "xwms_bad_answer")
+    assert browser.who() is None
+
+
+@pytest.mark.parametrize("kind", ["bearer", "BEARER", "Bearer"])
+def test_the_token_type_may_be_written_in_any_case(browser, server, kind):
+    server.tokens = {"token_type": kind}
+    assert log_in(browser, server).status_code == 303
+
+
+@pytest.mark.parametrize("path", [TOKEN, USERINFO])
+@pytest.mark.parametrize(
+    "fault", ["200 html", "500 html", "wrong content type", "no content type", "empty", "gzip", "two lengths"]
+)
+def test_oc_14_html_and_other_nonsense_log_nobody_in(browser, server, path, fault):
+    """OC-14"""
+    server.answer(path, fault)
+    answer = log_in(browser, server)
+    assert answer.status_code in (502, 503)
+    assert "Sign in" not in answer.text
+    assert browser.who() is None
+
+
+REFUSALS = [
+    (401, {"error": "invalid_client"}, (500, "credentials_rejected")),
+    (400, {"error": "invalid_client"}, (500, "credentials_rejected")),
+    (401, {"error": "<b>"}, (500, "credentials_rejected")),
+    (400, {"error": "unauthorized_client"}, (503, "client_disabled")),
+    (400, {"error": "invalid_grant"}, (401, "token_rejected")),
+    (400, {"error": "redirect_uri_mismatch"}, (500, "redirect_not_registered")),
+    (400, {"error": "invalid_scope"}, (500, "request_rejected")),
+    (400, {"error": "unsupported_grant_type"}, (500, "request_rejected")),
+    (400, {"error": 5}, (502, "xwms_bad_answer")),
+    (404, {}, (502, "xwms_bad_answer")),
+    (429, {}, (503, "xwms_unreachable")),
+    (503, {}, (503, "xwms_unreachable")),
+    (500, {}, (502, "xwms_bad_answer")),
+    (201, {}, (502, "xwms_bad_answer")),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "expected"), REFUSALS)
+def test_a_refusal_of_the_token_endpoint_has_a_code_of_ours(browser, server, caught, status, body, expected):
+    told = {**body, "error_description": "<svg> secret-of-the-server"}
+    server.answer(TOKEN, document(told, status))
+    answer = log_in(browser, server)
+    assert code_of(answer) == expected
+    assert "svg" not in answer.text + caught()
+    assert browser.who() is None
+
+
+def test_credentials_that_are_wrong_are_told_as_such(make_site, server):
+    browser = make_site(client_secret="another-secret-0123456789").browser()
+    assert code_of(log_in(browser, server)) == (500, "credentials_rejected")
+
+
+# --- when the network fails ---
+
+
+@pytest.fixture
+def nobody(make_as):
+    """The address of a server that is not there any more."""
+    closed = make_as()
+    closed.__exit__(None, None, None)
+    return closed.url
+
+
+def test_a_code_that_never_left_can_be_used_after_a_reload(browser, server, nobody):
+    server.metadata["token_endpoint"] = nobody + TOKEN
+    query = server.consent(begin(browser))
+    answer = come_back(browser, query)
+    assert code_of(answer) == (503, "xwms_unreachable")
+    assert answer.headers.get_list("set-cookie") == []
+    assert code_of(come_back(browser, query)) == (503, "xwms_unreachable")
+
+
+@pytest.mark.parametrize("name", ["userinfo_endpoint", "jwks_uri"])
+def test_what_never_left_after_the_code_had_gives_nothing_back(browser, server, nobody, name):
+    server.metadata[name] = nobody + JWKS
+    query = server.consent(begin(browser))
+    answer = come_back(browser, query)
+    assert code_of(answer) == (503, "xwms_unreachable")
+    assert "Max-Age=0" in answer.headers["set-cookie"]
+    assert code_of(come_back(browser, query)) == (400, "login_not_started")
+
+
+@pytest.mark.parametrize("path", [TOKEN, USERINFO, JWKS])
+def test_after_the_code_has_left_no_failure_gives_the_login_back(browser, server, path):
+    server.answer(path, "close")
+    query = server.consent(begin(browser))
+    answer = come_back(browser, query)
+    assert code_of(answer) == (503, "xwms_unreachable")
+    assert "Max-Age=0" in answer.headers["set-cookie"]
+    server.answer(path)
+    assert code_of(come_back(browser, query)) == (400, "login_not_started")
+
+
+@pytest.mark.parametrize("path", [TOKEN, USERINFO, JWKS])
+@pytest.mark.parametrize("fault", ["hang", "drip body"])
+def test_a_slow_endpoint_ends_at_the_deadline(make_site, server, path, fault):
+    browser = make_site(timeout=0.4).browser()
+    server.answer(path, fault)
+    assert code_of(log_in(browser, server)) == (504, "xwms_timeout")
+
+
+def test_an_answer_that_is_too_large_is_refused(browser, server):
+    server.answer(USERINFO, document({"sub": "xwms-user-1234", "name": "x" * 70_000}))
+    assert code_of(log_in(browser, server)) == (502, "xwms_bad_answer")
+
+
+# --- userinfo ---
+
+
+@pytest.mark.parametrize("sub", ["another", "XWMS-USER-1234", "xwms-user-1234 ", None, "", 1234, ["xwms-user-1234"]])
+def test_oc_13_userinfo_of_another_person_logs_nobody_in(browser, server, sub):
+    """OC-13: the access token was swapped (OpenID Connect Core 5.3.2)."""
+    server.answer(USERINFO, document({"sub": sub, "name": "Somebody"}))
+    assert code_of(log_in(browser, server)) == (401, "token_rejected")
+    assert browser.who() is None
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, "token_rejected"), (403, "not_approved"), (404, "xwms_bad_answer")])
+def test_a_userinfo_that_says_no_logs_nobody_in(browser, server, status, code):
+    server.answer(USERINFO, document({}, status))
+    assert code_of(log_in(browser, server))[1] == code
+    assert browser.who() is None
+
+
+def test_userinfo_is_asked_with_the_access_token_in_a_header_and_nothing_else(browser, server):
+    server.tokens = {"access_token": "the-access-token"}
+    server.claims = {"at_hash": None}
+    assert log_in(browser, server).status_code == 303
+    (request,) = server.to(USERINFO)
+    assert (request.method, request.target, request.body) == ("GET", USERINFO, b"")
+    assert request.all("Authorization") == ["Bearer the-access-token"]
+
+
+def person(browser):
+    return browser.get("/xwms/me").json()["user"]
+
+
+def test_a_verified_address_is_never_made_of_two_sources(browser, server):
+    """The ID token has a verified address; userinfo has another one and says nothing about it."""
+    server.claims = {"email": "old@example.org", "email_verified": True}
+    server.answer(USERINFO, document({"sub": "xwms-user-1234", "email": "new@example.org"}))
+    assert log_in(browser, server).status_code == 303
+    assert (person(browser)["email"], person(browser)["email_verified"]) == ("new@example.org", False)
+
+
+def test_claims_of_the_id_token_do_where_the_server_has_no_userinfo(make_site, server):
+    del server.metadata["userinfo_endpoint"]
+    server.claims = {"name": "Ada", "email": "ada@example.org", "email_verified": True}
+    browser = make_site().browser()
+    assert log_in(browser, server).status_code == 303
+    assert (person(browser)["name"], person(browser)["email_verified"]) == ("Ada", True)
+
+
+def test_plain_oauth_asks_userinfo_who_it_is_and_sends_no_nonce(make_site, server):
+    browser = make_site(**explicit(server)).browser()
+    location = begin(browser)
+    assert "nonce" not in parse_qs(urlsplit(location).query)
+    query = server.consent(location, sub="17")
+    query.pop("iss")
+    assert come_back(browser, query).status_code == 303
+    assert browser.who() == "17"
+    assert person(browser)["issuer"] == server.url
+    assert server.calls(JWKS) + server.calls(DISCOVERY) == 0
+
+
+@pytest.mark.parametrize("sub", [None, "", "\x00", True, 0, [], "x" * 256])
+def test_a_person_without_a_usable_sub_is_a_bad_answer(make_site, server, sub):
+    server.answer(USERINFO, document({"sub": sub, "name": "Somebody"}))
+    browser = make_site(**explicit(server)).browser()
+    query = server.consent(begin(browser))
+    query.pop("iss")
+    assert code_of(come_back(browser, query)) == (502, "xwms_bad_answer")
+    assert browser.who() is None
+
+
+# --- scope ---
+
+
+def answered(**changes: object) -> Answered:
+    body = {"access_token": "an-access-token", "token_type": "bearer", **changes}
+    return Answered(status=200, content_type="application/json", body=json.dumps(body).encode())
+
+
+def test_oc_15_the_login_asks_for_what_is_configured_and_no_more(make_site):
+    """OC-15"""
+    for scopes, sent in ((("openid",), "openid"), ("openid offline_access", "openid offline_access")):
+        location = begin(make_site(scopes=scopes).browser())
+        assert parse_qs(urlsplit(location).query)["scope"] == [sent]
+
+
+@pytest.mark.parametrize(
+    ("said", "granted"),
+    [
+        ({"scope": "openid"}, ("openid",)),
+        ({"scope": "openid email admin"}, ("openid", "email", "admin")),
+        ({"scope": ""}, ()),
+        ({}, ("openid", "email")),
+    ],
+)
+def test_oc_15_what_was_granted_is_told_be_it_more_or_less(said, granted):
+    """OC-15: an answer without a scope has granted what was asked for (RFC 6749 5.1)."""
+    tokens = read_tokens(answered(**said), asked=("openid", "email"), now=0)
+    assert tokens.scope == granted
+
+
+@pytest.mark.parametrize(
+    ("life", "until"), [(300, 1300), (None, None), (0, None), (-5, None), ("300", None), (10**12, None), (True, None)]
+)
+def test_an_impossible_lifetime_is_as_good_as_none(life, until):
+    assert read_tokens(answered(expires_in=life), asked=(), now=1000).expires_at == until
+
+
+def test_tokens_show_themselves_to_nobody():
+    tokens = read_tokens(answered(refresh_token="a-refresh-token", id_token="an.id.token"), asked=(), now=0)
+    for secret in ("an-access-token", "a-refresh-token", "an.id.token"):
+        assert secret not in repr(tokens)
+    assert tokens.refresh_token is not None
+    assert tokens.refresh_token.reveal() == "a-refresh-token"
+
+
+def test_an_answer_that_is_no_answer_is_named_without_its_words():
+    with pytest.raises(BadAnswer) as raised:
+        read_tokens(answered(access_token="with a space"), asked=(), now=0)
+    assert "space" not in str(raised.value)
+
+
+# --- without any I/O ---
+
+
+def test_a_start_asks_for_the_document_and_then_for_nothing(server):
+    from tests.edges import FROM_HERE  # noqa: PLC0415
+    from xwms_auth.messages import Request  # noqa: PLC0415
+    from xwms_auth.site import Site  # noqa: PLC0415
+
+    site = Site(XWMSConfig(**server.options()))
+    headers = {name.lower(): value for name, value in FROM_HERE.items()}
+    steps = flow.serve(site, Request(method="GET", path="/xwms/auth", headers=headers), now=1)
+    effect = next(steps)
+    assert isinstance(effect, CallXWMS)
+    assert effect.call.url == server.url + DISCOVERY
+    assert effect.call.authenticated is False
+    body = json.dumps(server.metadata).encode()
+    with pytest.raises(StopIteration) as end:
+        steps.send(Answered(status=200, content_type="application/json", body=body))
+    assert end.value.value.status == 302
+
+
+def test_the_callback_may_bring_parameters_that_nobody_knows(browser, server):
+    query = {**server.consent(begin(browser)), "session_state": "x", "scope": "openid"}
+    assert browser.get(CALLBACK, FROM_ELSEWHERE, params=query).status_code == 303

@@ -1,0 +1,95 @@
+"""The client secret, codes and tokens: in no byte for a browser, no log and no crash report (SE-03 to SE-05)."""
+
+import base64
+import traceback
+from pathlib import Path
+from urllib.parse import quote_plus
+
+import pytest
+
+from tests.edges import CALLBACK, FROM_ELSEWHERE
+from tests.fx import CANARY, CLIENT_ID
+from tests.fx_faults import FAULTS
+from tests.oauth.fake_as import JWKS, TOKEN, USERINFO
+from tests.oauth.steps import begin, log_in
+from xwms_auth import APIError, ConfigError, Secret, XWMSConfig
+from xwms_auth.effects import OAuthCall
+from xwms_auth.transport import HTTPTransport
+
+TESTS = str(Path(__file__).parents[1])
+BASIC = base64.b64encode(f"{CLIENT_ID}:{quote_plus(CANARY)}".encode()).decode()
+METHODS = ("client_secret_basic", "client_secret_post")
+
+
+def assert_clean(text: str, *more: str) -> None:
+    for secret in (CANARY, quote_plus(CANARY), BASIC, base64.b64encode(CANARY.encode()).decode(), *more):
+        assert secret not in text
+
+
+@pytest.mark.parametrize("client_auth", METHODS)
+@pytest.mark.parametrize("fault", ["echo in error", "500 html", "reset", "truncated", "not http"])
+@pytest.mark.parametrize("path", [TOKEN, USERINFO, JWKS])
+def test_se_03_no_fault_of_an_endpoint_brings_a_secret_to_a_browser_or_a_log(
+    make_site, server, caught, path, fault, client_auth
+):
+    """SE-03, SE-04: not even a server that repeats our own request in its error, in debug mode."""
+    server.tokens = {"access_token": "the-access-token", "refresh_token": "the-refresh-token"}
+    server.claims = {"at_hash": None}
+    server.answer(path, fault)
+    browser = make_site(client_auth=client_auth, debug=True).browser()
+    query = server.consent(begin(browser))
+    answer = browser.get(CALLBACK, FROM_ELSEWHERE, params=query)
+    assert answer.status_code >= 400
+    verifier = server.forms()[0]["code_verifier"]
+    secrets = (verifier, query["code"], "the-access-token", "the-refresh-token")
+    assert_clean(answer.text + str(answer.headers) + str(browser.cookies()) + caught(), *secrets)
+
+
+def test_se_03_a_login_that_works_brings_no_token_to_the_browser(browser, server, caught):
+    """SE-03, SE-04"""
+    server.tokens = {"access_token": "the-access-token", "refresh_token": "the-refresh-token"}
+    server.claims = {"at_hash": None}
+    answer = log_in(browser, server)
+    seen = answer.text + str(answer.headers) + browser.get("/xwms/me").text + caught()
+    for value in browser.cookies().values():
+        seen += base64.urlsafe_b64decode(value.split(".")[0] + "===").decode("latin-1")
+    assert_clean(seen, "the-access-token", "the-refresh-token", "eyJ")
+
+
+def crash_report(error: BaseException) -> str:
+    """What a crash reporter records of an error: every local variable of every frame but the tests' own."""
+    report = traceback.TracebackException.from_exception(error, capture_locals=True)
+    frames = "".join(report.format()).split("  File ")
+    return "".join(frame for frame in frames if TESTS not in frame.partition("\n")[0])
+
+
+@pytest.mark.parametrize("client_auth", METHODS)
+@pytest.mark.parametrize("fault", [name for name in FAULTS if not name.startswith(("drip", "other"))])
+def test_se_05_a_crash_report_of_a_failed_call_shows_no_secret(server, fault, client_auth):
+    """SE-05"""
+    server.answer(TOKEN, fault)
+    transport = HTTPTransport(XWMSConfig(**server.options(client_auth=client_auth, timeout=0.5)))
+    call = OAuthCall(url=server.url + TOKEN, form="code=the-code&code_verifier=the-verifier", authenticated=True)
+    try:
+        transport.send(call)
+    except APIError as error:
+        assert_clean(crash_report(error), "the-code", "the-verifier")
+    finally:
+        transport.close()
+    assert "the-code" not in repr(call)
+
+
+def test_se_05_a_crash_report_of_a_secret_that_cannot_be_fetched_shows_none(server):
+    """SE-05: and of an access token that was to be shown."""
+
+    def gone() -> str:
+        return f"{CANARY} with a space"
+
+    transport = HTTPTransport(XWMSConfig(**server.options(client_secret=gone)))
+    with pytest.raises(ConfigError) as raised:
+        transport.send(OAuthCall(url=server.url + TOKEN, form="code=the-code", authenticated=True))
+    assert_clean(crash_report(raised.value), "the-code")
+    server.answer(USERINFO, "close")
+    with pytest.raises(APIError) as failed:
+        transport.send(OAuthCall(url=server.url + USERINFO, bearer=Secret("the-access-token")))
+    assert_clean(crash_report(failed.value), "the-access-token")

@@ -1,0 +1,69 @@
+"""ID tokens: is what it says about a person meant for this login, of this client, now? (OpenID Connect Core 3.1.3.7)
+
+Knows: claims.
+Must not: look at claims of a token whose signature has not been verified.
+"""
+
+import base64
+import hashlib
+import hmac
+from typing import TypeGuard, cast
+
+from .envelope import JSONObject
+from .errors import TokenRejected
+from .secret import Secret
+
+SKEW = 60
+"""Seconds that the server's clock and ours may differ."""
+
+
+def check_id_token(
+    claims: JSONObject, *, algorithm: str, issuer: str, client_id: str, nonce: str, access_token: Secret, now: int
+) -> None:
+    """Check the claims of a verified ID token. Raises `TokenRejected` with the reason, which quotes nothing of it."""
+    if claims.get("iss") != issuer:
+        raise TokenRejected("the ID token: its issuer is another")
+    sub: object = claims.get("sub")
+    if not isinstance(sub, str) or not sub:
+        raise TokenRejected("the ID token: it has no sub")
+    _check_audience(claims, client_id)
+    expires: object = claims.get("exp")
+    issued: object = claims.get("iat")
+    not_before: object = claims.get("nbf")
+    if not _is_moment(expires) or expires <= now - SKEW:
+        raise TokenRejected("the ID token: it has expired, or has no exp")
+    if not _is_moment(issued) or issued > now + SKEW:
+        raise TokenRejected("the ID token: it is from the future, or has no iat")
+    if not_before is not None and (not _is_moment(not_before) or not_before > now + SKEW):
+        raise TokenRejected("the ID token: it is not valid yet")
+    if not _same(claims.get("nonce"), nonce):
+        raise TokenRejected("the ID token: its nonce is not this login's")
+    if "at_hash" in claims and not _same(claims["at_hash"], _half_hash(access_token, algorithm)):
+        raise TokenRejected("the ID token: its at_hash is not the access token's")
+
+
+def _check_audience(claims: JSONObject, client_id: str) -> None:
+    audience: object = claims.get("aud")
+    audiences: list[object] = cast("list[object]", audience) if isinstance(audience, list) else [audience]
+    if client_id not in audiences or not all(isinstance(one, str) for one in audiences):
+        raise TokenRejected("the ID token: it is for another client")
+    # One that several clients may take must say which of them asked for it.
+    if len(audiences) > 1 and "azp" not in claims:
+        raise TokenRejected("the ID token: it is for several clients and does not say which asked for it")
+    if "azp" in claims and claims["azp"] != client_id:
+        raise TokenRejected("the ID token: another client asked for it")
+
+
+def _is_moment(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _same(value: object, expected: str) -> bool:
+    return isinstance(value, str) and hmac.compare_digest(value.encode("utf-8", "replace"), expected.encode())
+
+
+def _half_hash(access_token: Secret, algorithm: str) -> str:
+    # By the algorithm of the signature (OpenID Connect Core 3.1.3.6); Ed25519 works with SHA-512.
+    name = {"256": "sha256", "384": "sha384"}.get(algorithm[-3:], "sha512")
+    raw = hashlib.new(name, access_token.reveal().encode()).digest()
+    return base64.urlsafe_b64encode(raw[: len(raw) // 2]).rstrip(b"=").decode()

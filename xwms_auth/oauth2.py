@@ -1,0 +1,192 @@
+"""OAuth 2.0 authorization code with PKCE (RFC 6749, 7636, 9700), and OpenID Connect where `openid` is asked for.
+
+`state` ties the callback to the login, and the code is worth nothing without the verifier, which never leaves this
+server but for the token endpoint. All three secrets of a login come from one random seed, which is nowhere but in the
+sealed cookie of the browser that began it: another browser that is led to the callback has no state that fits
+(CVE-2025-68158, CVE-2026-41425 tell of servers that kept it where every browser could use it).
+
+Knows: the order of the protocol's steps.
+Must not: take a callback whose `state` is not of a login of this browser, whatever else it brings.
+"""
+
+import hmac
+from collections.abc import Sequence
+
+from . import oauth2_wire as wire
+from .effects import CallXWMS, Steps, ask
+from .envelope import JSONObject
+from .errors import APIError, BadAnswer, LoginNotStarted, TokenMalformed, TokenMissing, TokenRejected
+from .id_token import check_id_token
+from .messages import Request
+from .metadata import Metadata, discover, read_keys, read_metadata, well_known
+from .pending import PendingLogin, PendingLogins
+from .provider import Arrival, CheckedCallback, Outcome, Started
+from .redirects import RedirectURI
+from .signed_jwt import SignedJWT, parse_signed_jwt, verified_claims
+from .site import Site
+from .token_set import TokenSet
+from .tokens import new_key
+
+MAX_CODE = 4096
+"""Characters. Longer is not a code in an address."""
+
+
+class OAuth2:
+    """Follows `Provider`. The proof of a pending login is the seed of its state, verifier and nonce."""
+
+    def confirmation_leads_to(self, site: Site) -> Sequence[str] | None:
+        # A page that opens the login in a person's browser learns nothing of the state that goes to the server, so
+        # it has no callback address that this browser would take.
+        return None
+
+    def start(self, site: Site, uri: RedirectURI, *, now: int) -> Steps[Started]:
+        metadata = yield from _metadata(site, now=now)
+        seed = new_key()
+        return Started(url=wire.authorization_url(site.config, metadata, uri.uri, seed=seed), proof=seed)
+
+    def read(self, request: Request) -> Arrival:
+        # An access_token or id_token in the query is not looked for: only the token endpoint gives tokens.
+        found = {name: request.parameters(name) for name in ("code", "state", "iss", "error")}
+        if any(len(values) > 1 for values in found.values()):
+            raise TokenMalformed("the callback has a parameter twice")
+        code, state, issuer, error = (next(iter(values), None) for values in found.values())
+        if code is None and error is None:
+            raise TokenMissing("the callback has neither code nor error")
+        if code is not None and error is not None:
+            raise TokenMalformed("the callback has both code and error")
+        if code is not None and (state is None or not _is_plausible(code)):
+            raise TokenMalformed("the callback has no state" if state is None else "the code has an impossible form")
+        return Arrival(credential=code or "", state=state or "", issuer=issuer, error=error)
+
+    def owner(self, site: Site, arrival: Arrival, logins: Sequence[PendingLogin]) -> PendingLogin | None:
+        state = arrival.state.encode("utf-8", "replace")
+        return next(
+            (login for login in logins if hmac.compare_digest(wire.state_of(login.proof).encode(), state)), None
+        )
+
+    def require_sender(self, site: Site, request: Request, uri: RedirectURI) -> None:
+        # State tells more than a Referer; a server may have its sign-in page on any host.
+        pass
+
+    def disown(self, site: Site, arrival: Arrival, *, now: int) -> None:
+        # A code is bound to the verifier of its login: whoever began that login does not have the code, and this
+        # browser, which has the code, does not have the verifier.
+        pass
+
+    def spend(self, site: Site, uri: RedirectURI, arrival: Arrival, *, now: int) -> Steps[None]:
+        yield from ()
+
+    def is_over(self, site: Site, arrival: Arrival, login: PendingLogin | None, *, now: int) -> bool:
+        return login is None
+
+    def check(
+        self,
+        site: Site,
+        uri: RedirectURI,
+        arrival: Arrival,
+        login: PendingLogin | None,
+        logins: PendingLogins,
+        *,
+        now: int,
+    ) -> Steps[PendingLogin]:
+        if login is None:
+            # Nobody can guess a state, so this says nothing about the logins that are under way; they go on.
+            if arrival.error is not None:
+                raise TokenMissing("an error came to no login of this browser")
+            raise LoginNotStarted("the state is of no login that this browser has under way")
+        metadata = yield from _metadata(site, now=now)
+        if fault := _issuer_fault(metadata, arrival):
+            logins.discard(login)
+            raise TokenRejected(fault)
+        if arrival.error is not None:
+            logins.discard(login)
+            raise wire.error_in_callback(arrival.error)
+        return login
+
+    def finish(self, site: Site, callback: CheckedCallback, *, now: int) -> Steps[Outcome]:
+        config, seed = site.config, callback.login.proof
+        metadata = yield from _metadata(site, now=now)
+        reply = yield from ask(CallXWMS(wire.exchange_code(metadata, callback.credential, callback.uri.uri, seed=seed)))
+        try:
+            tokens = wire.read_tokens(reply, asked=config.scopes, now=now)
+            return (yield from _person(site, metadata, tokens, nonce=wire.nonce_of(seed), now=now))
+        except APIError as error:
+            error.sent = True  # the code was, whatever failed after it
+            raise
+
+    def take_back(self, site: Site, callback: CheckedCallback) -> None:
+        pass
+
+
+def _is_plausible(code: str) -> bool:
+    return 1 <= len(code) <= MAX_CODE and all(" " <= char <= "~" for char in code)
+
+
+def _issuer_fault(metadata: Metadata, arrival: Arrival) -> str | None:
+    """RFC 9207 2.4. A code of another server, sent to this one, would give the other one's attacker our tokens."""
+    if arrival.issuer is None:
+        return "the callback has no iss, which the server promises" if metadata.names_itself else None
+    return None if arrival.issuer == metadata.issuer else "the callback's iss is another server"
+
+
+def _metadata(site: Site, *, now: int) -> Steps[Metadata]:
+    """The server's endpoints: configured, or known already, or asked for now."""
+    known = site.config.metadata or site.server.metadata(now)
+    if known is not None:
+        return known
+    issuer, allow_http = site.config.issuer, site.config.insecure_allow_http
+    for url in well_known(issuer):
+        reply = yield from ask(CallXWMS(discover(url)))
+        metadata = read_metadata(reply, issuer=issuer, allow_http=allow_http)
+        if metadata is not None:
+            site.server.learn_metadata(metadata, now)
+            return metadata
+    raise BadAnswer("the issuer has no discovery document, neither of OpenID Connect nor of RFC 8414")
+
+
+def _person(site: Site, metadata: Metadata, tokens: TokenSet, *, nonce: str, now: int) -> Steps[Outcome]:
+    """Whose tokens these are. With `openid` the ID token says it, and userinfo may only add to it."""
+    told = JSONObject()
+    if site.config.openid:
+        told = yield from _id_claims(site, metadata, tokens, nonce=nonce, now=now)
+    asked = JSONObject()
+    if metadata.userinfo_endpoint is not None:
+        call = wire.ask_for_person(metadata.userinfo_endpoint, tokens.access_token)
+        asked = wire.read_person((yield from ask(CallXWMS(call))))
+        # An access token that was swapped for another person's is found out here (OpenID Connect Core 5.3.2).
+        if told and asked.get("sub") != told["sub"]:
+            raise TokenRejected("userinfo is about another person than the ID token")
+    elif not told:
+        raise BadAnswer("without openid a userinfo endpoint is needed, and the server has none")
+    user = wire.user_of(told, asked, issuer=metadata.issuer)
+    return Outcome(user=user, tokens=tokens)
+
+
+def _id_claims(site: Site, metadata: Metadata, tokens: TokenSet, *, nonce: str, now: int) -> Steps[JSONObject]:
+    """The claims of the ID token, verified and checked."""
+    if tokens.id_token is None:
+        raise TokenRejected("there is no ID token although openid was asked for")
+    token = parse_signed_jwt(tokens.id_token.reveal())
+    claims = verified_claims(token, (yield from _keys(site, metadata, token, now=now)))
+    check_id_token(
+        claims,
+        algorithm=token.algorithm,
+        issuer=metadata.issuer,
+        client_id=site.config.client_id,
+        nonce=nonce,
+        access_token=tokens.access_token,
+        now=now,
+    )
+    return claims
+
+
+def _keys(site: Site, metadata: Metadata, token: SignedJWT, *, now: int) -> Steps[tuple[JSONObject, ...]]:
+    """The server's keys: known already, unless the token names one that is not among them, as after a rotation."""
+    if metadata.jwks_uri is None:
+        raise BadAnswer("the server has no jwks_uri")
+    known = site.server.keys(now)
+    if known is not None and (token.keys(known) or not site.server.may_ask_for_keys(now)):
+        return known
+    keys = read_keys((yield from ask(CallXWMS(wire.ask_for_keys(metadata.jwks_uri)))))
+    site.server.learn_keys(keys, now)
+    return keys

@@ -1,0 +1,214 @@
+"""OAuth 2.0 and OpenID Connect as data: build the addresses and calls of a login, read the answers.
+
+Authlib writes the requests (RFC 6749 4.1.1 and 4.1.3, RFC 7636 4.2). Its HTTP clients are not used: they follow
+redirects, with the client secret, and write the PKCE verifier into the log.
+
+Knows: parameters, and what an answer of each endpoint holds.
+Must not: send anything, or let a word of the server's out.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+try:
+    from authlib.oauth2.rfc6749.parameters import (
+        prepare_grant_uri,  # pyright: ignore[reportUnknownVariableType]  the stubs leave its result open
+        prepare_token_request,
+    )
+    from authlib.oauth2.rfc7636 import (
+        create_s256_code_challenge,  # pyright: ignore[reportUnknownVariableType]  the stubs say nothing of it
+    )
+except ImportError as missing:  # pragma: no cover
+    raise ImportError("flow=oauth2 needs Authlib: pip install 'xwms-auth[oauth2]'") from missing
+
+from .config import XWMSConfig
+from .effects import OAuthCall, Reply
+from .envelope import JSONObject, json_object
+from .errors import (
+    APIError,
+    BadAnswer,
+    ClientDisabled,
+    CredentialsRejected,
+    NotApproved,
+    RedirectNotRegistered,
+    RequestRejected,
+    TokenMissing,
+    TokenRejected,
+    Unreachable,
+    XWMSError,
+)
+from .metadata import Metadata
+from .models import User
+from .secret import Secret
+from .token_set import TokenSet
+from .tokens import derived
+
+_grant_uri = cast("Callable[..., str]", prepare_grant_uri)
+_s256 = cast("Callable[[str], str]", create_s256_code_challenge)
+
+MAX_TOKEN = 16 * 1024
+"""Characters of a token worth keeping."""
+
+MAX_EXPIRES_IN = 400 * 86400
+"""Seconds. A longer life is as good as none said."""
+
+_REFUSALS: Mapping[str, type[APIError]] = {
+    "invalid_client": CredentialsRejected,
+    "unauthorized_client": ClientDisabled,
+    "invalid_grant": TokenRejected,
+    "redirect_uri_mismatch": RedirectNotRegistered,
+    "invalid_redirect_uri": RedirectNotRegistered,
+    "invalid_scope": RequestRejected,
+    "invalid_request": RequestRejected,
+    "unsupported_grant_type": RequestRejected,
+    "temporarily_unavailable": Unreachable,
+}
+# In a callback, by RFC 6749 4.1.2.1 and OpenID Connect Core 3.1.2.6; whatever else there is, nobody has logged in.
+_ERRORS: Mapping[str, type[XWMSError]] = {
+    "access_denied": TokenMissing,
+    "login_required": TokenMissing,
+    "consent_required": TokenMissing,
+    "interaction_required": TokenMissing,
+    "unauthorized_client": ClientDisabled,
+    "invalid_scope": RequestRejected,
+    "invalid_request": RequestRejected,
+    "unsupported_response_type": RequestRejected,
+    "server_error": BadAnswer,
+    "temporarily_unavailable": Unreachable,
+}
+
+
+def state_of(seed: str) -> str:
+    """The `state` of a login: 256 bits that only this browser's cookie can tell."""
+    return derived(seed, "state")
+
+
+def nonce_of(seed: str) -> str:
+    """The `nonce` of a login, which its ID token has to repeat."""
+    return derived(seed, "nonce")
+
+
+def _verifier_of(seed: str) -> str:
+    """The PKCE verifier of a login, 43 characters (RFC 7636 4.1); neither state nor nonce tells it."""
+    return derived(seed, "code_verifier")
+
+
+def authorization_url(config: XWMSConfig, metadata: Metadata, redirect_uri: str, *, seed: str) -> str:
+    """Where to send the browser. The verifier stays here; its S256 challenge goes along, always."""
+    return _grant_uri(
+        metadata.authorization_endpoint,
+        client_id=config.client_id,
+        response_type="code",
+        redirect_uri=redirect_uri,
+        scope=" ".join(config.scopes) or None,
+        state=state_of(seed),
+        nonce=nonce_of(seed) if config.openid else None,
+        code_challenge=_s256(_verifier_of(seed)),
+        code_challenge_method="S256",
+    )
+
+
+def exchange_code(metadata: Metadata, code: str, redirect_uri: str, *, seed: str) -> OAuthCall:
+    """Change a code into tokens, with the verifier of the login that it came to."""
+    form = prepare_token_request(
+        "authorization_code", code=code, redirect_uri=redirect_uri, code_verifier=_verifier_of(seed)
+    )
+    return OAuthCall(url=metadata.token_endpoint, form=form, authenticated=True)
+
+
+def ask_for_keys(url: str) -> OAuthCall:
+    """Ask for the server's public keys."""
+    return OAuthCall(url=url)
+
+
+def ask_for_person(url: str, access_token: Secret) -> OAuthCall:
+    """Ask whose access token this is."""
+    return OAuthCall(url=url, bearer=access_token)
+
+
+def error_in_callback(code: str) -> XWMSError:
+    """What an `error` that came to a login of ours means. The description beside it is never read."""
+    error = _ERRORS.get(code, TokenMissing)
+    said = code if code in _ERRORS else "an unknown error"
+    return error(f"the authorization server ended the login: {said}")
+
+
+def read_tokens(reply: Reply, *, asked: Sequence[str], now: int) -> TokenSet:
+    """Read the answer of a token endpoint. `asked` is the scope that counts where the answer names none."""
+    answer = _success(reply, "the token endpoint", refused=TokenRejected)
+    if str(answer.get("token_type")).lower() != "bearer":
+        raise BadAnswer("the token endpoint gave a token of another type than Bearer")
+    access_token = _token(answer, "access_token")
+    if access_token is None:
+        raise BadAnswer("the token endpoint gave no access token")
+    scope: object = answer.get("scope")
+    if scope is not None and not isinstance(scope, str):
+        raise BadAnswer("the token endpoint's scope is not text")
+    life: object = answer.get("expires_in")
+    lasts = life if isinstance(life, int) and not isinstance(life, bool) and 0 < life <= MAX_EXPIRES_IN else None
+    return TokenSet(
+        access_token=access_token,
+        refresh_token=_token(answer, "refresh_token"),
+        id_token=_token(answer, "id_token"),
+        scope=tuple(asked if scope is None else scope.split()),
+        expires_at=None if lasts is None else now + lasts,
+    )
+
+
+def read_person(reply: Reply) -> JSONObject:
+    """Read the claims that userinfo gives."""
+    return _success(reply, "userinfo", refused=TokenRejected)
+
+
+def user_of(told: JSONObject, asked: JSONObject, *, issuer: str) -> User:
+    """The person of an ID token (`told`) and of userinfo (`asked`), which have been found to be about one person.
+
+    Userinfo is newer and goes first. An address and whether it is verified are taken from one of them, never mixed.
+    """
+    older: dict[str, Any] = dict(told)
+    if "email" in asked:
+        older.pop("email_verified", None)
+    try:
+        return User.parse({**older, **asked}, issuer=issuer)
+    except ValueError as fault:
+        cause = f"the person: {fault}"
+    raise BadAnswer(cause)
+
+
+def _token(answer: JSONObject, name: str) -> Secret | None:
+    token: object = answer.get(name)
+    if token is None:
+        return None
+    # It will travel in a header again.
+    if not isinstance(token, str) or not 1 <= len(token) <= MAX_TOKEN or any(not "!" <= char <= "~" for char in token):
+        raise BadAnswer(f"the token endpoint's {name} has an impossible form")
+    return Secret(token)
+
+
+def _success(reply: Reply, where: str, *, refused: type[APIError]) -> JSONObject:
+    if reply.status in (429, 502, 503, 504):
+        raise Unreachable(f"{where} answered {reply.status}", upstream_status=reply.status)
+    if reply.status != 200 and not 400 <= reply.status < 500:
+        raise BadAnswer(f"{where} answered {reply.status}", upstream_status=reply.status)
+    answer = json_object(reply)
+    if reply.status != 200:
+        raise _refusal(reply.status, answer, where, refused)
+    if isinstance(answer, BadAnswer):
+        raise answer
+    # Both must agree: a 200 that names an error is nonsense.
+    if "error" in answer:
+        raise BadAnswer(f"{where} answered 200 with an error")
+    return answer
+
+
+def _refusal(status: int, answer: JSONObject | BadAnswer, where: str, refused: type[APIError]) -> APIError:
+    code: object = None if isinstance(answer, BadAnswer) else answer.get("error")
+    known = isinstance(code, str) and code in _REFUSALS
+    if known:
+        error = _REFUSALS[str(code)]
+    elif where == "userinfo" and status in (401, 403):
+        error = NotApproved if status == 403 else refused
+    else:
+        # Not what RFC 6749 5.2 describes; a page of a proxy perhaps.
+        error = CredentialsRejected if status == 401 else BadAnswer
+    return error(f"{where} answered {status}: {code if known else 'no error that is known'}", upstream_status=status)

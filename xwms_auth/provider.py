@@ -1,0 +1,123 @@
+"""What a way to log in has to be. `sign_token.py` and `oauth2.py` are the two there are.
+
+`flow.py` and `callback.py` tell the story in the order that every login has: a browser is sent away with a pending
+login, comes back, is recognised, and only then is anybody asked who it is. A provider fills in what its protocol says.
+
+Knows: the questions that a protocol has to answer.
+Must not: answer any of them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from .effects import Steps
+from .messages import Request
+from .models import User
+from .pending import PendingLogin, PendingLogins
+from .redirects import RedirectURI
+from .site import Site
+from .token_set import TokenSet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """Where to send the browser, and what the pending login has to remember.
+
+    `expires_at` is in seconds since 1970, or None if the protocol sets no limit of its own.
+    """
+
+    url: str
+    proof: str = field(repr=False)
+    expires_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """What the query of a callback brought, in a possible form. Only the query counts.
+
+    `credential` is the token or the code; `state`, `issuer` and `error` are what OAuth 2.0 sends beside it.
+    """
+
+    credential: str = field(repr=False)
+    state: str = field(default="", repr=False)
+    issuer: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedCallback:
+    """A callback that passed every check. Only `callback._check_callback` makes one, and only this can be redeemed."""
+
+    credential: str = field(repr=False)
+    login: PendingLogin
+    uri: RedirectURI
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """Who logged in, with what tokens if the protocol has any. `told` is for the log: name to value."""
+
+    user: User
+    tokens: TokenSet | None = None
+    told: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+class Provider(Protocol):
+    """One protocol of login. What it remembers between requests is in the `Site`."""
+
+    def confirmation_leads_to(self, site: Site) -> Sequence[str] | None:
+        """Origins that the page may lead to which asks for a click where another site began the login.
+
+        None if no click is needed, because the protocol itself ties a callback to its login.
+        """
+        ...
+
+    def start(self, site: Site, uri: RedirectURI, *, now: int) -> Steps[Started]:
+        """Begin a login that ends at this redirect URI."""
+        ...
+
+    def read(self, request: Request) -> Arrival:
+        """Take the callback's query apart. Raises `TokenMissing` or `TokenMalformed`."""
+        ...
+
+    def owner(self, site: Site, arrival: Arrival, logins: Sequence[PendingLogin]) -> PendingLogin | None:
+        """The pending login of this browser that the callback may belong to."""
+        ...
+
+    def require_sender(self, site: Site, request: Request, uri: RedirectURI) -> None:
+        """Refuse, with `CrossSite`, a navigation that the protocol's own pages cannot have caused."""
+        ...
+
+    def disown(self, site: Site, arrival: Arrival, *, now: int) -> None:
+        """The credential came to a browser it does not belong to: it is worth nothing here from now on."""
+        ...
+
+    def spend(self, site: Site, uri: RedirectURI, arrival: Arrival, *, now: int) -> Steps[None]:
+        """The same, and see to it that nobody else can redeem it either."""
+        ...
+
+    def is_over(self, site: Site, arrival: Arrival, login: PendingLogin | None, *, now: int) -> bool:
+        """Whether this may be the address of a login that has ended, opened once more."""
+        ...
+
+    def check(
+        self,
+        site: Site,
+        uri: RedirectURI,
+        arrival: Arrival,
+        login: PendingLogin | None,
+        logins: PendingLogins,
+        *,
+        now: int,
+    ) -> Steps[PendingLogin]:
+        """The protocol's own checks: the login that the callback may use up. What it contradicts is discarded."""
+        ...
+
+    def finish(self, site: Site, callback: CheckedCallback, *, now: int) -> Steps[Outcome]:
+        """Redeem the credential. An `APIError` that was not `sent` means that it is as good as before."""
+        ...
+
+    def take_back(self, site: Site, callback: CheckedCallback) -> None:
+        """The credential has not left, so it may be tried once more."""
+        ...

@@ -1,0 +1,24 @@
+"""The tokens that an authorization server gave for one person (RFC 6749 5.1).
+
+Knows: what there is of them and how long it lasts.
+Must not: show one: each is a `Secret`.
+"""
+
+from dataclasses import dataclass
+
+from .secret import Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenSet:
+    """One answer of a token endpoint.
+
+    `scope` is what was granted, which may be less or more than was asked for; `expires_at` is in seconds since 1970,
+    or None if the server gave no lifetime. `id_token` is as it came; its claims have been checked.
+    """
+
+    access_token: Secret
+    refresh_token: Secret | None
+    id_token: Secret | None
+    scope: tuple[str, ...]
+    expires_at: int | None
