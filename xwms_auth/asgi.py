@@ -11,7 +11,7 @@ Must not: import a framework, or decide anything about a login.
 import time
 from collections.abc import Callable
 
-from . import audit, flow, visits
+from . import audit, flow, recheck, visits
 from .asgi_messages import (
     ASGIApp,
     Receive,
@@ -29,6 +29,7 @@ from .config import XWMSConfig
 from .drive import arun
 from .effects import KeepsConnections, World
 from .errors import ConfigError, XWMSError
+from .providers import provider_of
 from .redirects import RedirectURI
 from .sessions import AsyncXWMSSessions
 from .site import Site
@@ -65,7 +66,7 @@ class XWMSAuthMiddleware:
         self.app = app
         self.site = Site(config)
         _require_own_uris(app, self.site)
-        flow.provider_of(self.site)
+        self._provider = provider_of(self.site)
         self._transport = AsyncHTTPTransport(config)
         self._world = World(self._transport, open_store(self.site, is_async=True))
         self._clock = clock
@@ -145,7 +146,7 @@ class XWMSAuthMiddleware:
 
     async def _look_up(self, cookie: str, uri: RedirectURI | None, now: int) -> visits.Visit | XWMSError:
         try:
-            return await arun(visits.visit_page(self.site, cookie, uri, now=now), self._world)
+            return await arun(recheck.visit_page(self.site, self._provider, cookie, uri, now=now), self._world)
         except XWMSError as error:
             return error  # raised to whoever asks; a page that does not ask need not fail
 

@@ -141,7 +141,8 @@ def _redeem(
             provider.take_back(site, callback)
             return answers.refusal(config, request, error, url=answers.login_url(config, target))
         raise
-    user = outcome.user
-    cookies = yield from begin_session(site, request, callback.uri, user, now=now)
-    audit.happened("login_finished", login=callback.login.id[:8], person=audit.person(user.identity), **outcome.told)
+    cookies = yield from begin_session(site, request, callback.uri, outcome, now=now)
+    audit.happened(
+        "login_finished", login=callback.login.id[:8], person=audit.person(outcome.user.identity), **outcome.told
+    )
     return answers.redirect(303, target, cookies=[*logins.changes(), *cookies])

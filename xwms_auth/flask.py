@@ -26,7 +26,7 @@ try:
 except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.flask needs Flask: pip install 'xwms-auth[flask]'") from missing
 
-from . import answers, flow, visits, widgets
+from . import answers, flow, recheck, visits, widgets
 from .config import XWMSConfig
 from .drive import run
 from .effects import World
@@ -34,6 +34,7 @@ from .errors import ConfigError, StoreUnavailable
 from .messages import Answer, Request, parse_form
 from .models import Anonymous, Ending, Session, User, anonymous
 from .pages import Html
+from .providers import provider_of
 from .secret import Secret
 from .session import fresh_seconds
 from .sessions import XWMSSessions
@@ -200,7 +201,7 @@ class _Served:
 
     def __init__(self, config: XWMSConfig, app: Flask, *, clock: Callable[[], float]) -> None:
         self.site = Site(config)
-        flow.provider_of(self.site)
+        self._provider = provider_of(self.site)
         self._world = World(HTTPTransport(config), open_store(self.site))
         self.sessions = XWMSSessions.of(self.site, self._world, clock=clock, current=_current_id)
         self._app = app
@@ -239,7 +240,7 @@ class _Served:
         uri = self.site.only or self.site.uri_for(environ.get("HTTP_HOST", ""))
         cookie, now = environ.get("HTTP_COOKIE", ""), self.now()
         visit = visits.recognise(self.site, self._world.store, cookie, uri, now=now)
-        return visit or run(visits.visit_page(self.site, cookie, uri, now=now), self._world)
+        return visit or run(recheck.visit_page(self.site, self._provider, cookie, uri, now=now), self._world)
 
     def renew(self, visit: visits.Visit) -> str | None:
         """The Set-Cookie value that an answer during this visit should carry, or None."""

@@ -18,9 +18,20 @@ SKEW = 60
 
 
 def check_id_token(
-    claims: JSONObject, *, algorithm: str, issuer: str, client_id: str, nonce: str, access_token: Secret, now: int
+    claims: JSONObject,
+    *,
+    algorithm: str,
+    issuer: str,
+    client_id: str,
+    nonce: str,
+    access_token: Secret,
+    now: int,
+    max_age: int | None = None,
 ) -> None:
-    """Check the claims of a verified ID token. Raises `TokenRejected` with the reason, which quotes nothing of it."""
+    """Check the claims of a verified ID token. Raises `TokenRejected` with the reason, which quotes nothing of it.
+
+    `max_age` is how long ago, in seconds, the person may have logged in at the server itself.
+    """
     if claims.get("iss") != issuer:
         raise TokenRejected("the ID token: its issuer is another")
     sub: object = claims.get("sub")
@@ -38,6 +49,11 @@ def check_id_token(
         raise TokenRejected("the ID token: it is not valid yet")
     if not _same(claims.get("nonce"), nonce):
         raise TokenRejected("the ID token: its nonce is not this login's")
+    if max_age is not None:
+        # Asked for in the address that the browser carries, where a person could have taken it out.
+        logged_in: object = claims.get("auth_time")
+        if not _is_moment(logged_in) or not now - max_age - SKEW <= logged_in <= now + SKEW:
+            raise TokenRejected("the ID token: the person has not logged in again, or it does not say when")
     if "at_hash" in claims and not _same(claims["at_hash"], _half_hash(access_token, algorithm)):
         raise TokenRejected("the ID token: its at_hash is not the access token's")
 

@@ -54,6 +54,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "flow": ("XWMS_FLOW",),
     "issuer": ("XWMS_ISSUER",),
     "scopes": ("XWMS_SCOPES",),
+    "provider_logout": ("XWMS_PROVIDER_LOGOUT",),
     "client_auth": ("XWMS_CLIENT_AUTH",),
     "authorization_endpoint": ("XWMS_AUTHORIZATION_ENDPOINT",),
     "token_endpoint": ("XWMS_TOKEN_ENDPOINT",),
@@ -70,7 +71,7 @@ _REDIS = ("redis://", "rediss://", "unix://", "redis+cluster://", "rediss+cluste
 
 _LISTS = ("redirect_uris", "session_secret", "public", "login_origins", "scopes")
 _SECONDS = ("session_idle", "session_lifetime", "recheck", "timeout")
-_SWITCHES = ("debug",)
+_SWITCHES = ("debug", "provider_logout")
 _ON, _OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 

@@ -175,7 +175,11 @@ class SQLiteStore:
         row = (self._client, f"used/{login_id}", until, now)
 
         def work(db: sqlite3.Connection) -> bool:
-            sql = "INSERT INTO marks (client, name, until, value) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
+            sql = (
+                "INSERT INTO marks (client, name, until, value) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET until = excluded.until, value = excluded.value"
+                " WHERE until <= excluded.value"
+            )
             return db.execute(sql, row).rowcount > 0
 
         return self._write(work)
