@@ -79,7 +79,7 @@ class TestCancelledRequests(Asking):
         store, handles = self.begun(server.url)
         chance = random.Random(28858)
         people = list(handles.items())
-        cancelled = late = 0
+        cancelled = 0
 
         async def ask(sub: str, handle: str) -> None:
             kind = chance.randrange(4)
@@ -97,21 +97,22 @@ class TestCancelledRequests(Asking):
             task.cancel()
 
         async def story() -> None:
-            nonlocal cancelled, late
-            for _ in range(40):
+            nonlocal cancelled
+            deadline = time.monotonic() + 3 * DEADLINE
+            while cancelled < 500:
+                assert time.monotonic() < deadline, f"only {cancelled} were cancelled"
                 tasks = [asyncio.ensure_future(ask(*chance.choice(people))) for _ in range(100)]
                 leavers: list[Awaitable[None]] = [
                     leave(task, chance.randrange(60)) for task in chance.sample(tasks, 50)
                 ]
                 ends = await asyncio.gather(*tasks, *leavers, return_exceptions=True)
                 cancelled += sum(isinstance(end, asyncio.CancelledError) for end in ends)
-                late += sum(isinstance(end, StoreUnavailable) for end in ends)
-                assert [end for end in ends if isinstance(end, AssertionError | AttributeError | ValueError)] == []
+                # On a busy machine some are told that the store is down, which is no wrong answer.
+                others = [end for end in ends if not isinstance(end, asyncio.CancelledError | StoreUnavailable | None)]
+                assert others == []
             await self.everybody(store, handles)
 
         self.ask(story())
-        assert cancelled > 400, "too few were cancelled to say anything"
-        assert late < 1000, "too many were late to say anything"
 
     def test_those_who_left_took_no_connection_with_them(self, server):
         """DS-10"""
