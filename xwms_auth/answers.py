@@ -203,6 +203,16 @@ def is_made_later(headers: Iterable[tuple[str, str]]) -> bool:
     return "content-length" not in said and not said.get("content-type", "").startswith("text/event-stream")
 
 
+def marks_of_doubt(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The headers to add to an application's own answer where nobody could be looked up: it is for now, and for here.
+
+    Also where the application lets it be cached: what it shows was made for nobody who is known.
+    """
+    said = {(name.lower(), value.lower()) for name, value in headers}
+    marks = (("Vary", "Cookie"), ("Cache-Control", "no-store"))
+    return [(name, value) for name, value in marks if (name.lower(), value.lower()) not in said]
+
+
 def marks_of_reading(
     headers: Iterable[tuple[str, str]], *, signed_in: bool, cookie: str | None
 ) -> list[tuple[str, str]]:

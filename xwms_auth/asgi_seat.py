@@ -43,7 +43,6 @@ def _is_made_later(start: Message) -> bool:
 
 # Nearly every answer has neither of these, and then gets the same marks.
 _JUDGED = frozenset((b"vary", b"cache-control"))
-_MARKS_OF_DOUBT = [(b"vary", b"Cookie"), (b"cache-control", b"no-store")]
 _MARKS = {who: encoded(answers.marks_of_reading((), signed_in=who, cookie=None)) for who in (True, False)}
 
 
@@ -147,7 +146,7 @@ class Seat:
     def _send_marked(self, start: Message) -> Awaitable[None]:
         visit, headers = self._visit, start.get("headers", ())
         if isinstance(visit, XWMSError):
-            return self._send({**start, "headers": [*headers, *_MARKS_OF_DOUBT]})
+            return self._send({**start, "headers": [*headers, *encoded(answers.marks_of_doubt(decoded(headers)))]})
         if visit.handle is not None:
             return self._send_judged(start, visit)
         for name, _ in headers:

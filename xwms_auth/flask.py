@@ -131,19 +131,24 @@ class _Seat:
         self._start_response = start_response
         self._server_write: Callable[[bytes], object] | None = None
         self._started = False
-        self._visit: visits.Visit | None = None
+        self._visit: visits.Visit | StoreUnavailable | None = None
         self._held: tuple[str, list[tuple[str, str]], Any] | None = None
 
     def session(self) -> Session | None:
         """The session, which the answer depends on from now on. Raises `StoreUnavailable` if it cannot be looked up."""
         if self._visit is None:
-            self._visit = self.served.visit(self._environ)
+            try:
+                self._visit = self.served.visit(self._environ)
+            except StoreUnavailable as error:
+                self._visit = error  # asked once: half a page must not be made for somebody and half for nobody
+        if isinstance(self._visit, StoreUnavailable):
+            raise self._visit
         return self._visit.session
 
     def visit(self) -> tuple[Session | None, Ending | None]:
         """The session, or why there no longer is one."""
         session = self.session()
-        return session, None if self._visit is None else self._visit.ended
+        return session, self._visit.ended if isinstance(self._visit, visits.Visit) else None
 
     def refusal(self, *, fresh: int | None = None) -> Answer | None:
         """What to answer instead of a page that needs a person: None if there is one, with a login fresh enough."""
@@ -162,7 +167,10 @@ class _Seat:
         return self._start(status, headers, exc_info)
 
     def _start(self, status: str, headers: list[tuple[str, str]], exc_info: Any) -> Callable[[bytes], object]:
-        if self._visit is not None:
+        if isinstance(self._visit, StoreUnavailable):
+            # The view caught it and made a page of its own, which is nobody's in particular and not for long.
+            headers = [*headers, *answers.marks_of_doubt(headers)]
+        elif self._visit is not None:
             may_renew = self._visit.handle is not None and answers.may_set_cookie(headers)
             cookie = self.served.renew(self._visit) if may_renew else None
             marks = answers.marks_of_reading(headers, signed_in=self._visit.session is not None, cookie=cookie)

@@ -140,9 +140,8 @@ class AsyncRedisPlayer:
     def __init__(self, url: str) -> None:
         self._url = url
         self._rest = _Rest()
-        self._keep = False
         self._client: Any = None
-        self._loop: object = None
+        self._kept_for: object = None
 
     async def play(self, commands: Commands[T]) -> T:
         """Raises `StoreUnavailable`."""
@@ -164,16 +163,16 @@ class AsyncRedisPlayer:
 
     @asynccontextmanager
     async def _client_for_play(self) -> AsyncGenerator[Any]:
-        if not self._keep:
+        # Not in another loop than the one in which they will be closed: a script's beside the server's, a fork's.
+        if self._kept_for != _here():
             once = self._new_client()
             try:
                 yield once
             finally:
                 await once.aclose()
             return
-        loop = (os.getpid(), asyncio.get_running_loop())
-        if self._client is None or self._loop != loop:
-            self._client, self._loop = self._new_client(), loop
+        if self._client is None:
+            self._client = self._new_client()
         yield self._client
 
     def _new_client(self) -> Any:
@@ -186,14 +185,22 @@ class AsyncRedisPlayer:
         return redis.asyncio.Redis.from_pool(pool)
 
     def keep_connections(self) -> None:
-        """From now on keep connections open; `close` will be called in the same event loop."""
-        self._keep = True
+        """From now on keep connections open in this event loop; `close` will be called in it too."""
+        if self._kept_for != _here():
+            self._client, self._kept_for = None, _here()
 
     async def close(self) -> None:
         """Close kept connections, and keep none from now on."""
-        client, self._client, self._keep = self._client, None, False
-        if client is not None and self._loop == (os.getpid(), asyncio.get_running_loop()):
+        if self._kept_for != _here():
+            return
+        client, self._client, self._kept_for = self._client, None, None
+        if client is not None:
             await client.aclose()
+
+
+def _here() -> object:
+    """This event loop of this process."""
+    return os.getpid(), asyncio.get_running_loop()
 
 
 async def _asend(client: Any, asked: Sequence[Command] | EveryKey) -> list[Any]:
