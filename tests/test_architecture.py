@@ -19,9 +19,15 @@ LAYERS = {
         "device", "refusals", "envelope", "wire", "resource_wire", "pages", "advice", "answers", "audit", "marks",
         "tried", "metadata", "oauth2_wire", "signed_jwt", "id_token", "site", "widgets",
     },
-    "flow": {"calls", "visits", "ending", "provider", "sign_token", "oauth2", "providers", "access", "recheck", "callback", "flow"},
+    "flow": {
+        "calls", "visits", "ending", "provider", "sign_token", "oauth2", "providers", "access", "recheck", "callback",
+        "logout_token", "backchannel", "flow",
+    },
     "I/O": {"drive", "framing", "network", "transport", "client", "sessions", "stores"},
-    "edges": {"flask", "asgi", "asgi_messages", "asgi_seat", "starlette", "fastapi", "sandbox", "cli", "testing"},
+    "edges": {
+        "flask", "wsgi_messages", "wsgi_seat", "asgi", "asgi_messages", "asgi_seat", "starlette", "fastapi", "sandbox",
+        "cli", "testing",
+    },
 }  # fmt: skip
 ORDER = list(LAYERS)
 

@@ -11,12 +11,13 @@ Must not: know how a refresh is asked for; that is the provider's.
 from dataclasses import replace
 
 from . import audit
+from .cookies import read_cookie
 from .effects import DropSession, LoadSession, Pause, RenewSession, SpendLogin, Steps, UnspendLogin, ask
 from .errors import APIError, LoginRequired, TokenRejected, Unreachable
 from .models import Ending, Session
 from .provider import Provider
 from .secret import Secret
-from .site import Site
+from .site import Site, names_for
 from .token_set import TokenSet
 from .tokens import digest
 from .visits import Visit
@@ -28,13 +29,19 @@ GLANCE = 0.05
 """Seconds between two looks whether another request has refreshed."""
 
 
-def access_token(site: Site, provider: Provider, visit: Visit, *, now: int) -> Steps[tuple[Visit, Secret | None]]:
+def access_token(
+    site: Site, provider: Provider, visit: Visit, cookie: str, *, now: int
+) -> Steps[tuple[Visit, Secret | None]]:
     """The access token of this visit's person, refreshed where it is time, and the visit as it is from then on.
 
+    `cookie` is the raw Cookie header of the visit.
     None where nobody is signed in any more: the server refused to refresh, and the session has ended. Raises
     `LoginRequired` where there never was a token, or there is no way to a new one; an `APIError` where the server
     cannot be asked: the session stays, and so does the refresh token.
     """
+    if visit.handle is None and visit.uri is not None:
+        # Recognised without a look into the store; from here on one may be needed.
+        visit = visit._replace(handle=read_cookie(cookie, names_for(visit.uri).session))
     session, waited = visit.session, 0.0
     limit = site.config.timeout_seconds + 2
     while session is not None:

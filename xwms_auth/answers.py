@@ -16,6 +16,7 @@ from .errors import ClientDisabled, LoginRequired, LoginTooOld, MethodNotAllowed
 from .messages import Answer, Request
 from .models import Ending, Session
 from .redirects import MAX_NEXT
+from .session import MIN_FRESH
 
 # Every answer of ours: never stored, never framed, and its address (which may hold a token) told to nobody.
 COMMON = (
@@ -106,6 +107,20 @@ def unless_signed_in(
     except XWMSError as error:
         return refusal(config, request(), error)
     return None
+
+
+def for_failure(
+    config: XWMSConfig, request: Request, error: XWMSError, *, session: Session | None, ended: Ending | None, now: int
+) -> Answer:
+    """What to answer for an application that did not catch our own error."""
+    if not isinstance(error, LoginRequired):
+        return refusal(config, request, error)
+    if session is None:
+        return needs_login(config, request, ended=ended)
+    # Signed in, but without a token that can be used. Another login gives one; not at once again, or in circles.
+    if now - session.started_at > MIN_FRESH:
+        return needs_login(config, request, fresh=MIN_FRESH)
+    return refusal(config, request, error)
 
 
 def _page_of(config: XWMSConfig, request: Request) -> str | None:

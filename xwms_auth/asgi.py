@@ -11,7 +11,7 @@ Must not: import a framework, or decide anything about a login.
 import time
 from collections.abc import Callable
 
-from . import audit, flow, recheck, visits
+from . import access, audit, flow, recheck, visits
 from .asgi_messages import (
     ASGIApp,
     Receive,
@@ -136,9 +136,22 @@ class XWMSAuthMiddleware:
         """Whole seconds since 1970."""
         return int(self._clock())
 
-    def sessions_for(self, current: Callable[[], str | None]) -> AsyncXWMSSessions:
-        """The sessions as somebody sees them whose own session has the id that `current` gives."""
-        return AsyncXWMSSessions.of(self.site, self._world, clock=self._clock, current=current)
+    def sessions_for(
+        self, current: Callable[[], str | None], *, failed: Callable[[XWMSError], object] | None = None
+    ) -> AsyncXWMSSessions:
+        """The sessions as somebody sees them whose own session has the id that `current` gives.
+
+        `failed` is told of a store that is down.
+        """
+        made = AsyncXWMSSessions.of(self.site, self._world, clock=self._clock, current=current)
+        return made if failed is None else made.telling(failed)
+
+    async def access_token(self, visit: visits.Visit, scope: Scope) -> tuple[visits.Visit, str | None]:
+        """The access token of a visit, and the visit as it is from then on."""
+        cookie = header_of(scope, b"cookie", "; ")
+        steps = access.access_token(self.site, self._provider, visit, cookie, now=self.now())
+        visit, token = await arun(steps, self._world)
+        return visit, None if token is None else token.reveal()
 
     async def renew(self, visit: visits.Visit) -> str | None:
         """The Set-Cookie value that an answer during this visit should carry, or None."""

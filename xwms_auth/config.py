@@ -93,6 +93,9 @@ class XWMSConfig(metaclass=_RaisesLast):
     me_path: str = "/xwms/me"
     """Where scripts ask who is signed in."""
 
+    backchannel_path: str = "/xwms/backchannel-logout"
+    """With `oauth2`: where XWMS posts that somebody has logged out there. Name it in the client's settings at XWMS."""
+
     after_login: str = "/"
     """Where a login without a `next` ends."""
 

@@ -8,7 +8,7 @@ Must not: touch a framework, a clock or a socket. `now` is whole seconds since 1
 
 from dataclasses import replace
 
-from . import answers, audit, pages
+from . import answers, audit, backchannel, pages
 from .browser import began_on_this_site, is_own_post, require_navigation
 from .callback import finish_login
 from .cookies import set_cookie
@@ -44,6 +44,9 @@ def serve(site: Site, request: Request, *, now: int) -> Steps[Answer]:
         if request.path == config.logout_path:
             _require_method(request, "POST")
             return (yield from logout(site, provider_of(site), request, now=now))
+        if request.path == config.backchannel_path:
+            _require_method(request, "POST")
+            return (yield from backchannel.log_out(site, provider_of(site), request, now=now))
         _require_method(request, "GET")
         if request.path == config.me_path:
             return (yield from who_am_i(site, request, now=now))

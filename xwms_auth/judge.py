@@ -186,16 +186,20 @@ class Judge:
 
     def routes(self) -> None:
         config = self.config
-        names = ("login_path", "logout_path", "me_path")
+        names = ["login_path", "logout_path", "me_path", "backchannel_path"]
         for name in names:
             try:
                 check_route_path(_text(getattr(config, name)))
             except ValueError as error:
                 self.fault(name, str(error))
         callbacks = frozenset(uri.path for uri in config.registered)
+        if config.flow != "oauth2":
+            names.remove("backchannel_path")
         routes = [getattr(config, name) for name in names if isinstance(getattr(config, name), str)]
         if len({*routes, *callbacks}) != len(routes) + len(callbacks):
-            self.fault("login_path", "and logout_path, me_path and the redirect URIs' paths must all differ")
+            self.fault(
+                "login_path", "and logout_path, me_path, backchannel_path and the redirect URIs' paths must all differ"
+            )
         self.set("callback_paths", callbacks)
         self.set("own_paths", callbacks | set(routes))
         for name in ("after_login", "after_logout"):

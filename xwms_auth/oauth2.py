@@ -19,11 +19,12 @@ from .effects import CallXWMS, Steps, ask
 from .envelope import JSONObject
 from .errors import APIError, BadAnswer, LoginNotStarted, TokenMalformed, TokenMissing, TokenRejected
 from .id_token import check_id_token
+from .logout_token import read_logout_token
 from .messages import Request
 from .metadata import Metadata, discover, read_keys, read_metadata, well_known
 from .models import Session, newer
 from .pending import PendingLogin, PendingLogins
-from .provider import Arrival, CheckedCallback, Outcome, Started
+from .provider import Arrival, CheckedCallback, Departure, Outcome, Started
 from .redirects import RedirectURI
 from .signed_jwt import SignedJWT, parse_signed_jwt, verified_claims
 from .site import Site
@@ -150,6 +151,12 @@ class OAuth2:
         if metadata.end_session_endpoint is None or not site.config.provider_logout:
             return target
         return wire.logout_url(metadata.end_session_endpoint, site.config, back_to=uri.origin + target)
+
+    def departure(self, site: Site, logout_token: str, *, now: int) -> Steps[Departure]:
+        metadata = yield from metadata_for(site, now=now)
+        token = parse_signed_jwt(logout_token)
+        claims = verified_claims(token, (yield from keys_for(site, metadata, token, now=now)))
+        return read_logout_token(claims, issuer=metadata.issuer, client_id=site.config.client_id, now=now)
 
     def take_back(self, site: Site, callback: CheckedCallback) -> None:
         pass

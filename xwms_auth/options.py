@@ -44,6 +44,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "login_path": ("XWMS_LOGIN_PATH",),
     "logout_path": ("XWMS_LOGOUT_PATH",),
     "me_path": ("XWMS_ME_PATH",),
+    "backchannel_path": ("XWMS_BACKCHANNEL_PATH",),
     "after_login": ("XWMS_AFTER_LOGIN",),
     "after_logout": ("XWMS_AFTER_LOGOUT",),
     "protect": ("XWMS_PROTECT",),

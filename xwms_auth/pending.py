@@ -120,9 +120,13 @@ def _parse(value: object) -> Sequence[PendingLogin]:
         return ()
     logins: list[PendingLogin] = []
     for entry in cast("list[object]", value):
-        match entry:
-            case [str(id_), str(proof), str(next_), str(uri), int(started_at), int(expires_at), bool(here), *more]:
-                fresh = next((one for one in more if type(one) is int), None)
+        # One that demands no fresh login leaves that part out.
+        parts = [*cast("list[object]", entry), None][:8] if isinstance(entry, list) else None
+        match parts:
+            case [
+                str(id_), str(proof), str(next_), str(uri), int(started_at), int(expires_at), bool(here),
+                int() | None as fresh,
+            ]:  # fmt: skip
                 logins.append(
                     PendingLogin(
                         id=id_,

@@ -63,6 +63,15 @@ class Outcome:
     told: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Departure:
+    """Somebody has logged out at XWMS: who, of which login (None for all of theirs), and the telling token's id."""
+
+    sub: str
+    sid: str | None
+    token_id: str
+
+
 class Provider(Protocol):
     """One protocol of login. What it remembers between requests is in the `Site`."""
 
@@ -134,6 +143,10 @@ class Provider(Protocol):
 
     def leave(self, site: Site, session: Session, uri: RedirectURI, target: str, *, now: int) -> Steps[str]:
         """The person has logged out here: give back what the login was given. Returns where to send the browser."""
+        ...
+
+    def departure(self, site: Site, logout_token: str, *, now: int) -> Steps[Departure]:
+        """Who has logged out, by a token that XWMS posted. Raises `TokenRejected` for one that is not XWMS's."""
         ...
 
     def take_back(self, site: Site, callback: CheckedCallback) -> None:

@@ -39,7 +39,7 @@ def visit_page(site: Site, provider: Provider, cookie: str, uri: RedirectURI | N
         return visit
     try:
         if session.tokens is not None:
-            visit, _ = yield from access_token(site, provider, visit, now=now)
+            visit, _ = yield from access_token(site, provider, visit, cookie, now=now)
         if visit.session is None:
             return visit
         return (yield from _recheck(site, provider, visit, visit.session, now=now))

@@ -148,14 +148,14 @@ def _tokens_to_record(tokens: TokenSet) -> list[Any]:
 
 def _tokens_from_record(record: object) -> TokenSet | None:
     match record:
-        case [str(access), str() | None as refresh, str(scope), int() | None as ends, sid]:
+        case [str(access), str() | None as refresh, str(scope), int() | None as ends, str() | None as sid]:
             return TokenSet(
                 access_token=Secret(access),
                 refresh_token=None if refresh is None else Secret(refresh),
                 id_token=None,
                 scope=tuple(scope.split()),
                 expires_at=ends,
-                sid=plain_text(sid),
+                sid=sid,
             )
         case _:
             return None

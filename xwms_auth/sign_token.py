@@ -18,7 +18,7 @@ from .errors import APIError, TokenMalformed, TokenMissing, TokenRejected
 from .messages import Request
 from .models import Session, newer
 from .pending import MAX_LOGINS, PendingLogin, PendingLogins
-from .provider import Arrival, CheckedCallback, Outcome, Started
+from .provider import Arrival, CheckedCallback, Departure, Outcome, Started
 from .redirects import RedirectURI
 from .site import Site
 from .token_set import TokenSet
@@ -137,6 +137,10 @@ class SignToken:
     def leave(self, site: Site, session: Session, uri: RedirectURI, target: str, *, now: int) -> Steps[str]:
         yield from ()
         return target
+
+    def departure(self, site: Site, logout_token: str, *, now: int) -> Steps[Departure]:
+        yield from ()
+        raise TokenRejected("XWMS's own login has no logout tokens")
 
     def take_back(self, site: Site, callback: CheckedCallback) -> None:
         site.tried.take_back(callback.credential)
