@@ -11,7 +11,16 @@ from . import audit, calls
 from .cookies import read_cookie, set_cookie
 from .device import device_of
 from .effects import CreateSession, DropSession, LoadSession, RenewSession, SessionStore, Steps, ask
-from .errors import APIError, ClientDisabled, ClientUnknown, NotApproved, NotFound, StoreUnavailable
+from .errors import (
+    APIError,
+    ClientDisabled,
+    ClientUnknown,
+    NotApproved,
+    NotFound,
+    StoreUnavailable,
+    Timeout,
+    Unreachable,
+)
 from .messages import Request
 from .models import OPTIONAL_CLAIMS, USER_FIELDS, Ending, Session, User
 from .redirects import RedirectURI
@@ -23,6 +32,8 @@ MAX_HANDLE = 4096
 
 RECHECK_PAUSE = 60
 """Seconds before a process asks XWMS about the same session again, whatever became of the last time."""
+
+_XWMS = "xwms"
 
 
 class Visit(NamedTuple):
@@ -79,6 +90,9 @@ def visit_page(site: Site, cookie: str, uri: RedirectURI | None, *, now: int) ->
     # One at a time, and not again soon: nobody else waits, and an XWMS that is down is not asked for every page.
     if not site.rechecks.add(session.id, until=now + RECHECK_PAUSE, now=now):
         return visit
+    # Nor for every person: each of them would hold a worker until the deadline. One asks for all, once a pause.
+    if site.silences and not site.silences.add(_XWMS, until=now + RECHECK_PAUSE, now=now):
+        return visit
     return (yield from _recheck(site, visit, session, now=now))
 
 
@@ -92,6 +106,7 @@ def _recheck(site: Site, visit: Visit, session: Session, *, now: int) -> Steps[V
     person = audit.person(session.user.identity)
     try:
         info = yield from calls.user_info(site.config, session.user.sub, socials=False)
+        site.silences.remove(_XWMS)
     except (NotApproved, NotFound, ClientDisabled, ClientUnknown) as error:
         if site.config.recheck_policy == "end" and visit.handle is not None:
             audit.warn("session_ended", person=person, reason=Ending.WITHDRAWN, cause=error.code)
@@ -100,6 +115,8 @@ def _recheck(site: Site, visit: Visit, session: Session, *, now: int) -> Steps[V
         audit.warn("session_kept", person=person, cause=error.code)
         return visit._replace(session=replace(session, checked_at=now), changed=True)
     except APIError as error:
+        if isinstance(error, Timeout | Unreachable):
+            site.silences.add(_XWMS, until=now + RECHECK_PAUSE, now=now)
         # A wrong secret is among these: a slip of an operator must not sign everybody out.
         audit.warn("session_not_checked", person=person, cause=str(error))
         return visit
