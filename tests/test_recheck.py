@@ -217,13 +217,39 @@ def test_whatever_is_no_clear_no_signs_nobody_out_and_is_asked_again_after_a_min
     assert browser.get("/claims").json()["name"] == "Ada King"
 
 
-@every_kind
-def test_an_xwms_that_does_not_answer_in_time_signs_nobody_out(make, kind):
-    site, browser = make(kind, timeout=0.2)
-    site.fx.answer(CALL, "hang")
+@pytest.mark.parametrize("fault", ["hang", "close"])
+def test_an_xwms_that_does_not_answer_is_asked_by_one_person_a_minute_for_all(make, fault):
+    """DS-04: otherwise every person in turn would hold a worker until the deadline, and the site would be down too."""
+    patient, browser = make("cookie")
+    others = [patient.browser() for _ in range(4)]
+    for one in others:
+        one.log_in()
+    site = with_pages(patient.restarted(recheck=EVERY, timeout=1))  # only now: no login depends on the load
+    everybody = [given(site, one.cookies()[site.session_cookie]) for one in (browser, *others)]
+    site.fx.answer(CALL, fault)
     site.clock.advance(EVERY)
-    assert [browser.who() for _ in range(3)] == [SUB] * 3
-    assert site.fx.calls(CALL) == 1
+    for minute in range(1, 4):
+        for second in (0, PAUSE - 1):
+            site.clock.advance(second)
+            assert [one.who() for one in everybody] == [SUB] * 5
+            assert site.fx.calls(CALL) == minute
+        site.clock.advance(1)
+    site.fx.answer(CALL, known())
+    for _ in range(2):  # the first who is answered makes way for all
+        assert [one.who() for one in everybody] == [SUB] * 5
+        site.clock.advance(PAUSE)
+    assert site.fx.calls(CALL) == 3 + len(everybody)
+
+
+def test_an_xwms_that_answers_nonsense_is_asked_by_everybody(make):
+    """It costs no waiting, and perhaps only one person's answer is broken."""
+    site, browser = make()
+    second = site.browser()
+    second.log_in()
+    site.fx.answer(CALL, "200 html")
+    site.clock.advance(EVERY)
+    assert (browser.who(), second.who()) == (SUB, SUB)
+    assert site.fx.calls(CALL) == 2
 
 
 def test_an_xwms_that_is_not_there_signs_nobody_out(edge, make_fx):

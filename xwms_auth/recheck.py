@@ -16,7 +16,9 @@ from .errors import (
     LoginRequired,
     NotApproved,
     NotFound,
+    Timeout,
     TokenRejected,
+    Unreachable,
 )
 from .models import Ending, Session
 from .provider import Provider
@@ -26,6 +28,8 @@ from .visits import Visit, check_is_due, who_visits
 
 PAUSE = 60
 """Seconds before a process asks XWMS about the same session again, whatever became of the last time."""
+
+_XWMS = "xwms"
 
 
 def visit_page(site: Site, provider: Provider, cookie: str, uri: RedirectURI | None, *, now: int) -> Steps[Visit]:
@@ -37,6 +41,9 @@ def visit_page(site: Site, provider: Provider, cookie: str, uri: RedirectURI | N
     # One at a time, and not again soon: nobody else waits, and an XWMS that is down is not asked for every page.
     if not site.rechecks.add(session.id, until=now + PAUSE, now=now):
         return visit
+    # Nor for every person: each of them would hold a worker until the deadline. One asks for all, once a pause.
+    if site.silences and not site.silences.add(_XWMS, until=now + PAUSE, now=now):
+        return visit
     try:
         if session.tokens is not None:
             visit, _ = yield from access_token(site, provider, visit, cookie, now=now)
@@ -44,6 +51,8 @@ def visit_page(site: Site, provider: Provider, cookie: str, uri: RedirectURI | N
             return visit
         return (yield from _recheck(site, provider, visit, visit.session, now=now))
     except (APIError, LoginRequired) as error:
+        if isinstance(error, Timeout | Unreachable):
+            site.silences.add(_XWMS, until=now + PAUSE, now=now)
         # A wrong secret is among these: a slip of an operator must not sign everybody out.
         audit.warn("session_not_checked", person=audit.person(session.user.identity), cause=str(error))
         return visit
@@ -54,6 +63,7 @@ def _recheck(site: Site, provider: Provider, visit: Visit, session: Session, *, 
     person = audit.person(session.user.identity)
     try:
         confirmed = yield from provider.confirm(site, session, now=now)
+        site.silences.remove(_XWMS)
     except (NotApproved, NotFound, ClientDisabled, ClientUnknown, TokenRejected) as error:
         if site.config.recheck_policy == "keep" or visit.handle is None:
             audit.warn("session_kept", person=person, cause=error.code)

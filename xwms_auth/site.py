@@ -52,6 +52,7 @@ class Site:
         self.rechecks = Marks()
         self.server = ServerFacts()
         self.refreshed = RefreshedTokens()
+        self.silences = Marks()
         self.origins = frozenset(uri.origin for uri in config.registered)
         self.only = config.registered[0] if len(config.registered) == 1 else None
         self._by_host = {name: uri for uri in config.registered for name in uri.host_names}

@@ -107,7 +107,7 @@ class RedisStore:
     def _read(self, key: str, found: Sequence[bytes | None]) -> Session | Ending | None:
         record, ended = found
         if ended is not None:
-            return ending_of(ended.decode())
+            return ending_of(ended.decode(errors="replace"))
         return None if record is None else self._records.read(record, key=key)
 
     def recall(self, handle: str, *, now: int) -> Session | None:
