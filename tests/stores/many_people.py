@@ -184,13 +184,16 @@ class Crowd:
 
     async def _click(self, requests: int) -> None:
         line = Line(self._addresses)
-        while self.tally.requests < requests:
-            person = self._free.pop(self._random.randrange(len(self._free)))
-            name, deed = self._choose(person)
-            self.tally.did[name] += 1
-            await deed(line, person)
-            self._free.append(person)
-        line.leave()
+        try:
+            while self.tally.requests < requests:
+                # Nobody clicks twice at once: whoever is free is next.
+                person = self._free.pop(self._random.randrange(len(self._free)))
+                name, deed = self._choose(person)
+                self.tally.did[name] += 1
+                await deed(line, person)
+                self._free.append(person)
+        finally:
+            line.leave()
 
     def _choose(self, person: Person) -> tuple[str, Callable[[Line, Person], Awaitable[None]]]:
         deeds = {

@@ -29,9 +29,10 @@ IDLE, LIFETIME, RENEWAL = 1000, 5000, 50
 REMEMBERED = 86_400  # a store keeps what has ended by itself, so that people are told why
 AHEAD = 60  # a clock may be wrong by so much
 BELIEVED = 10  # a process goes on with what the revocation store said
-EXAMPLES, STEPS = int(os.environ.get("XWMS_AUTH_EXAMPLES", "30")), 40
+EXAMPLES, STEPS = int(os.environ.get("XWMS_AUTH_EXAMPLES", "50")), 40
 PEOPLE, BROWSERS, PROCESSES = ("1001", "1002", "x y"), 3, 2
 FORGOTTEN = "forgotten"  # not signed in, and no reason is told
+LIMITS = ("renewal", "idle", "lifetime", "remembered", "believed")
 REASONS = ("session_idle", "session_lifetime", "session_revoked", "session_key_rotated")
 
 
@@ -128,8 +129,11 @@ class Model:
         cookie = self.cookies[value]
         if self.doubtful(cookie):
             return {f"sub {cookie.login.sub}", FORGOTTEN, *REASONS}
-        over = self.kind.in_cookie and self.readable(cookie) and self.now >= cookie.login.started_at + LIFETIME
-        return {self.who(value, process), *(["session_lifetime"] if over else [])}
+        allowed = {self.who(value, process)}
+        if self.kind.in_cookie and self.readable(cookie) and self.now >= cookie.login.started_at + LIFETIME:
+            # It has ended in any case, so nobody need remember that it was ended before.
+            allowed |= {"session_lifetime", *(["session_revoked"] if self.kind.revocations else [])}
+        return allowed
 
     def who(self, value: str, process: int) -> str:
         """The sub, prefixed with "sub ", or why it is nobody."""
@@ -398,6 +402,19 @@ class Sessions(RuleBasedStateMachine):
         else:
             self.model.revoked(logins)
 
+    @precondition(lambda self: self.kind.reaches and any(at.session for at in self.browsers))
+    @rule(browser=browser, process=process, after=st.sampled_from([0, BELIEVED - 1, BELIEVED]))
+    def a_revocation_reaches_another_process(self, browser: int, process: int, after: int) -> None:
+        """At once, or where sessions are cookies as late as is promised: `look` knows."""
+        at = self.browsers[browser]
+        if at.session is None:
+            return
+        self.look(at.session, process)
+        self.revoke_all(1 - process, self.model.cookies[at.session].login.sub)
+        heard = self.model.cookies[at.session].login.heard.get(process, self.model.now)
+        self.time_passes(max(0, heard + after - self.model.now))
+        self.look(at.session, process)
+
     @rule(how=st.sampled_from(["keep the old", "remove the old", "take back"]))
     def rotate_keys(self, how: str) -> None:
         """New keys need a restart; what a process knew by itself is gone then."""
@@ -412,11 +429,21 @@ class Sessions(RuleBasedStateMachine):
             self.sites[process] = with_pages(site.restarted(session_secret=chosen, **self.options))
             self.model.restarted(process)
 
-    @rule(
-        seconds=st.sampled_from(
-            [1, 9, 10, 11, 50, 51, 300, IDLE - 1, IDLE, IDLE + 1, LIFETIME, REMEMBERED + LIFETIME, -5, -45, -100]
-        )
-    )
+    @precondition(lambda self: any(at.session for at in self.browsers))
+    @rule(browser=browser, process=process, limit=st.sampled_from(LIMITS), off=st.integers(-1, 1))
+    def time_comes(self, browser: int, process: int, limit: str, off: int) -> None:
+        """The second in which something about the session of a browser changes, or the one before or after."""
+        at = self.browsers[browser]
+        if at.session is None:
+            return
+        cookie = self.model.cookies[at.session]
+        seen, login = self.model.seen_at(cookie), cookie.login
+        limits = [seen + RENEWAL, seen + IDLE, login.started_at + LIFETIME, self.model.kept_until(login)]
+        limits += [login.heard.get(process, self.model.now) + BELIEVED]
+        self.time_passes(max(0, dict(zip(LIMITS, limits, strict=True))[limit] + off - self.model.now))
+        self.used = process
+
+    @rule(seconds=st.sampled_from([1, 9, RENEWAL + 1, 300, IDLE, LIFETIME, REMEMBERED + LIFETIME, -5, -45, -100]))
     def time_passes(self, seconds: int) -> None:
         """Or the clock is set back a little."""
         self.model.now += seconds
