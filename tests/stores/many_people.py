@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from itertools import cycle
 
 from tests.fx import FakeXWMS
-from tests.stores.people_app import CALLBACK, PIECES
+from tests.stores.people_app import CALLBACK, CUT_SHORT, PIECES
 
 SESSION, LOGIN = "__Host-xwms_session", "__Host-xwms_login"
 PATIENCE = 60.0  # seconds one request may take on a machine that is busy with everybody's
@@ -237,7 +237,7 @@ class Crowd:
             self.tally.left[how] += 1
             if how != "after":
                 return None
-        if answer.status == 503:
+        if answer.status == 503 or answer.body.endswith(CUT_SHORT.encode()):
             # A store has half a second, which a machine that has ten times too much to do may not give it. That is
             # neither yes nor no, so the person goes on as one who left.
             self.tally.too_slow += 1
