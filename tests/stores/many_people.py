@@ -309,7 +309,9 @@ class Crowd:
 
     async def _start_again(self, line: Line, person: Person) -> None:
         """Who is signed in already need not log in."""
-        await self._ask(line, person, request("/xwms/auth", person.jar), *((303,) if person.signed_in else (302, 303)))
+        await self._ask(
+            line, person, request("/xwms/auth", person.jar), *((303,) if person.signed_in else (302, 303, 429))
+        )
 
     async def _log_in(self, line: Line, person: Person) -> None:
         """In a tab that was opened while nobody was signed in; a session that there is by now ends."""
