@@ -27,8 +27,10 @@ from starlette.routing import Route
 
 import xwms_auth.flask
 import xwms_auth.starlette
+from xwms_auth import StoreUnavailable
 
 PIECES = 5
+CUT_SHORT = "The store does not answer."
 THREADS = 16  # of one gunicorn process
 CALLBACK = "/xwms/validateToken"
 PATIENCE = 30.0
@@ -57,7 +59,11 @@ def flask_app() -> flask.Flask:
     def slow() -> flask.Response:
         def pieces() -> Iterator[str]:
             for _ in range(PIECES):
-                yield f"{user.sub} has {len(auth.sessions.list(str(user.sub)))}\n"
+                try:
+                    yield f"{user.sub} has {len(auth.sessions.list(str(user.sub)))}\n"
+                except StoreUnavailable:
+                    yield CUT_SHORT
+                    return
 
         return flask.Response(flask.stream_with_context(pieces()), mimetype="text/plain")
 
@@ -80,7 +86,11 @@ def asgi_app() -> Any:
         async def pieces() -> AsyncIterator[str]:
             # A visitor who leaves cancels this wherever it stands, also in the middle of an answer of the store's.
             for _ in range(PIECES):
-                mine = await request.auth.sessions.list(request.user.sub)
+                try:
+                    mine = await request.auth.sessions.list(request.user.sub)
+                except StoreUnavailable:
+                    yield CUT_SHORT
+                    return
                 yield f"{xwms_auth.starlette.current_user.sub} has {len(mine)}\n"
 
         return StreamingResponse(pieces(), media_type="text/plain")

@@ -51,6 +51,13 @@ async def log_in(lines, fx, sub):
     return await asyncio.gather(*(line.answer() for line in lines))
 
 
+def session_of(answer):
+    """The session that the answer gives, or None."""
+    jar = {}
+    keep_cookies(jar, answer)
+    return jar.get(SESSION)
+
+
 async def sub_at(line, cookie):
     """Who is signed in with this session cookie; None for nobody."""
     await line.send(request("/who", {SESSION: cookie}, site=""))
@@ -64,17 +71,15 @@ async def log_in_all(addresses, fx, subs):
     # Four lines to each server, in turn.
     lines = [Line([addresses[number % 2]]) for number in range(AT_ONCE)]
     statuses, given = {}, {}
-    for sub in subs:
-        answers = await log_in(lines, fx, sub)
-        statuses[sub] = sorted(answer.status for answer in answers)
-        given[sub] = []
-        for answer in answers:
-            jar = {}
-            keep_cookies(jar, answer)
-            given[sub] += [jar[SESSION]] if SESSION in jar else []
-    seen = {sub: [await sub_at(line, cookie) for cookie in given[sub] for line in lines[:2]] for sub in subs}
-    for line in lines:
-        line.leave()
+    try:
+        for sub in subs:
+            answers = await log_in(lines, fx, sub)
+            statuses[sub] = sorted(answer.status for answer in answers)
+            given[sub] = [cookie for answer in answers if (cookie := session_of(answer))]
+        seen = {sub: [await sub_at(line, cookie) for cookie in given[sub] for line in lines[:2]] for sub in subs}
+    finally:
+        for line in lines:
+            line.leave()
     return statuses, given, seen
 
 

@@ -237,8 +237,10 @@ class _Person:
         assert self._refused.acquire(timeout=20)
 
     async def live(self) -> None:
+        first = [self._log_out, *[self._log_in] * 5]  # so that there is something to lose and something to revive
         while not self._over.is_set():
-            step = self._random.choice([self._log_in, self._come_back, self._come_back, self._log_out])
+            choice = self._random.choice([self._log_in, self._come_back, self._come_back, self._log_out])
+            step = first.pop() if first else choice
             try:
                 await step()
             except StoreUnavailable:

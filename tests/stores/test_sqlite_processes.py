@@ -42,7 +42,7 @@ def test_a_process_that_forks_after_use_shares_the_file_and_no_connection(path):
 
 
 def test_four_processes_that_write_at_once_lose_nothing(path):
-    """SL-05, SL-14: each begins, renews and ends sessions of its own; all of them are right in the end."""
+    """SL-14: each begins, renews and ends sessions of its own; all of them are right in the end."""
     code = """
     def insist(ask, *values, **named):
         while (found := told(ask, *values, **named)) == "down":

@@ -1,8 +1,7 @@
 """Sessions against a model of them: people, browsers, two processes, keys, revocations and a clock, in any order.
 
-`Model` is the whole of what is promised about when a session counts, in plain Python. Where a store may differ, one
-of the fields of `Kind` says so. Hypothesis looks for an order of events in which the application and the model disagree
-about any cookie that was ever given out.
+Hypothesis looks for an order of events in which the application and the model (`session_model.py`) disagree about any
+cookie that was ever given out. `XWMS_AUTH_EXAMPLES` says how long it looks.
 
 Knows: the application over HTTP, and its `sessions`.
 Must not: look into a store.
@@ -11,7 +10,7 @@ Must not: look into a store.
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -22,205 +21,28 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, LOGIN, LOGOUT, ME, PROGRAM, Site
 from tests.fx import FakeXWMS
 from tests.session_pages import outside, with_pages
+from tests.stores.session_model import (
+    BELIEVED,
+    FORGOTTEN,
+    IDLE,
+    LIFETIME,
+    PROCESSES,
+    REMEMBERED,
+    RENEWAL,
+    Kind,
+    Login,
+    Model,
+)
 from xwms_auth import ConfigError
 from xwms_auth.stores.memory import MemoryStore
 
-IDLE, LIFETIME, RENEWAL = 1000, 5000, 50
-REMEMBERED = 86_400  # a store keeps what has ended by itself, so that people are told why
-AHEAD = 60  # a clock may be wrong by so much
-BELIEVED = 10  # a process goes on with what the revocation store said
-EXAMPLES, STEPS = int(os.environ.get("XWMS_AUTH_EXAMPLES", "30")), 40
-PEOPLE, BROWSERS, PROCESSES = ("1001", "1002", "x y"), 3, 2
-FORGOTTEN = "forgotten"  # not signed in, and no reason is told
-REASONS = ("session_idle", "session_lifetime", "session_revoked", "session_key_rotated")
+EXAMPLES, STEPS = int(os.environ.get("XWMS_AUTH_EXAMPLES", "50")), 40
+PEOPLE, BROWSERS = ("1001", "1002", "x y"), 3
+LIMITS = ("renewal", "idle", "lifetime", "remembered", "believed")
 
 
 def key(number: int) -> str:
     return f"K3y-number-{number:04}-0123456789-abcdefghij"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
-    """A store, and where it may differ from the others."""
-
-    store: str
-    edge: str = "flask"
-    revocations: bool = False
-    """The cookie store ends a session elsewhere only with a revocation store; without one a logout is known to the
-    process it happened in, until that one restarts."""
-
-    @property
-    def in_cookie(self) -> bool:
-        """Each renewal makes another cookie, with limits of its own; there is no list."""
-        return self.store == "cookie"
-
-    @property
-    def sealed(self) -> bool:
-        """The memory store seals nothing, so no key can be taken from it."""
-        return self.store != "memory"
-
-    @property
-    def reaches(self) -> bool:
-        return not self.in_cookie or self.revocations
-
-    @property
-    def forgets(self) -> bool:
-        """Redis forgets by its own clock, which no test moves; a cookie is never forgotten."""
-        return self.store in ("memory", "sqlite")
-
-
-@dataclass(slots=True)
-class Login:
-    """One session. Server stores keep one state of it; `ended` is the reason, or FORGOTTEN after a logout."""
-
-    sub: str
-    started_at: int
-    counts_from: int
-    seen_at: int
-    key: int
-    ended: str | None = None
-    ended_in: set[int] = field(default_factory=set)
-    """Of the cookie store: the processes that know of the logout by themselves."""
-    not_before: int = 0
-    heard: dict[int, int] = field(default_factory=dict)
-    renewals: list[int] = field(default_factory=lambda: [0] * PROCESSES)
-
-
-@dataclass(slots=True)
-class Cookie:
-    """A cookie that was given out. In the cookie store it has its own age and key."""
-
-    login: Login
-    seen_at: int
-    key: int
-
-
-class Model:
-    """Who a cookie is for, at this time, in this process."""
-
-    def __init__(self, kind: Kind, now: int) -> None:
-        self.kind = kind
-        self.now = self.latest = now
-        self.keys = [0]
-        self.cookies: dict[str, Cookie] = {}
-        self.logins: list[Login] = []
-        self.not_before: dict[str, tuple[int, int]] = {}
-
-    def seen_at(self, cookie: Cookie) -> int:
-        return cookie.seen_at if self.kind.in_cookie else cookie.login.seen_at
-
-    def readable(self, cookie: Cookie) -> bool:
-        key = cookie.key if self.kind.in_cookie else cookie.login.key
-        return not self.kind.sealed or key in self.keys
-
-    def kept_until(self, login: Login) -> int:
-        return min(login.seen_at + IDLE, login.started_at + LIFETIME) + REMEMBERED
-
-    def doubtful(self, cookie: Cookie) -> bool:
-        """The clock was already beyond the time up to which something has to be kept, and came back."""
-        login = cookie.login
-        if self.kind.in_cookie:
-            return self.now < login.started_at + LIFETIME <= self.latest
-        return self.kind.forgets and self.now < self.kept_until(login) <= self.latest
-
-    def allowed(self, value: str, process: int) -> set[str]:
-        """What an application may say: one thing, but for what it may have forgotten meanwhile."""
-        cookie = self.cookies[value]
-        if self.doubtful(cookie):
-            return {f"sub {cookie.login.sub}", FORGOTTEN, *REASONS}
-        over = self.kind.in_cookie and self.readable(cookie) and self.now >= cookie.login.started_at + LIFETIME
-        return {self.who(value, process), *(["session_lifetime"] if over else [])}
-
-    def who(self, value: str, process: int) -> str:
-        """The sub, prefixed with "sub ", or why it is nobody."""
-        cookie = self.cookies[value]
-        login, seen = cookie.login, self.seen_at(cookie)
-        ended = self._ended_of_cookie(cookie, process) if self.kind.in_cookie else self._ended_at_server(login)
-        if ended is not None:
-            return ended
-        if self.now >= login.started_at + LIFETIME:
-            return "session_lifetime"
-        if self.now >= seen + IDLE:
-            return "session_idle"
-        if seen > self.now + AHEAD:
-            return FORGOTTEN
-        return f"sub {login.sub}"
-
-    def _ended_at_server(self, login: Login) -> str | None:
-        if self.kind.forgets and self.now >= self.kept_until(login):
-            return FORGOTTEN
-        if login.ended is not None:
-            return login.ended
-        return None if not self.kind.sealed or login.key in self.keys else "session_key_rotated"
-
-    def _ended_of_cookie(self, cookie: Cookie, process: int) -> str | None:
-        login = cookie.login
-        if not self.readable(cookie):
-            return "session_key_rotated"
-        if process in login.ended_in:
-            return FORGOTTEN
-        if self.believes(login, process):
-            return None
-        marks = [self.not_before.get(name, (0, 0)) for name in ("client", f"person {login.sub}")]
-        revoked = any(login.counts_from <= at and self.now < until for at, until in marks)
-        return "session_revoked" if revoked or self.now < login.not_before else None
-
-    def believes(self, login: Login, process: int) -> bool:
-        return not self.kind.revocations or abs(self.now - login.heard.get(process, -BELIEVED)) < BELIEVED
-
-    # What happens.
-
-    def looked_up(self, value: str, process: int) -> None:
-        """The process has asked about the session, and where it had to, the revocation store."""
-        cookie = self.cookies[value]
-        login = cookie.login
-        if self._ended_of_cookie(cookie, process) is None and not self.believes(login, process):
-            login.heard[process] = self.now
-
-    def began(self, value: str, sub: str) -> None:
-        marks = [self.not_before.get(name, (0, 0)) for name in ("client", f"person {sub}")]
-        counts_from = max(self.now, *(at + 1 for at, until in marks if self.now < until), self.now)
-        login = Login(sub, self.now, counts_from, self.now, self.keys[0])
-        self.logins.append(login)
-        self.cookies[value] = Cookie(login, self.now, self.keys[0])
-
-    def renewed(self, old: str, value: str, process: int) -> None:
-        login = self.cookies[old].login
-        login.renewals[process] = self.now + RENEWAL
-        login.seen_at, login.key = self.now, self.keys[0]
-        self.cookies[value] = Cookie(login, self.now, self.keys[0])
-
-    def dropped(self, value: str, process: int) -> None:
-        """By a logout, or because the browser logged in once more."""
-        cookie = self.cookies[value]
-        login = cookie.login
-        if not self.kind.in_cookie:
-            # Redis keeps a reason that there was already.
-            if not (self.kind.store == "redis" and login.ended is not None):
-                login.ended = FORGOTTEN
-        elif self.readable(cookie):
-            login.ended_in.add(process)
-            login.heard.pop(process, None)
-            login.not_before = login.started_at + LIFETIME if self.kind.revocations else 0
-
-    def revoked(self, logins: list[Login]) -> None:
-        for login in logins:
-            over = self.kind.forgets and self.now >= self.kept_until(login)
-            if login.ended is None and not over:
-                login.ended = "session_revoked"
-
-    def forbidden(self, name: str, process: int) -> None:
-        """A time of the clock: a session that began later by it, because the clock went back since, goes on."""
-        before, _ = self.not_before.get(name, (0, 0))
-        self.not_before[name] = (max(self.now, before + 1), self.now + LIFETIME)
-        for login in self.logins:
-            login.heard.pop(process, None)
-
-    def restarted(self, process: int) -> None:
-        for login in self.logins:
-            login.ended_in.discard(process)
-            login.heard.pop(process, None)
-            login.renewals[process] = 0
 
 
 @dataclass(slots=True)
@@ -365,17 +187,13 @@ class Sessions(RuleBasedStateMachine):
         listed = self.manage(process, "list", person)
         if not any(model.doubtful(cookie) for cookie in mine.values()):
             assert sorted(int(one.started_at.timestamp()) for one in listed) == sorted(x.started_at for x in alive)
-        if listed:
-            chosen = data.draw(st.sampled_from(listed), "which")
-            when = (int(chosen.started_at.timestamp()), int(chosen.seen_at.timestamp()))
-            same = [
-                value for value, c in mine.items() if c.login in alive and (c.login.started_at, c.login.seen_at) == when
-            ]
-            assert self.manage(process, "revoke", chosen.id) is True
-            # Two logins of one second look alike in the list: the one that is gone now was meant.
-            gone = [value for value in same if not json.loads(self.ask(process, ME, value).content)["user"]]
-            assert len(gone) == 1
-            model.revoked([mine[gone[0]].login])
+        # Two logins of one second look alike here, and in which order they are listed is chance.
+        times = [(one.started_at.timestamp(), one.seen_at.timestamp()) for one in listed]
+        distinct = sorted(pair for pair in times if times.count(pair) == 1)
+        if distinct:
+            pair = data.draw(st.sampled_from(distinct), "which")
+            assert self.manage(process, "revoke", listed[times.index(pair)].id) is True
+            model.revoked([login for login in alive if (login.started_at, login.seen_at) == pair])
 
     @rule(process=process, person=person)
     def revoke_all(self, process: int, person: str) -> None:
@@ -398,6 +216,19 @@ class Sessions(RuleBasedStateMachine):
         else:
             self.model.revoked(logins)
 
+    @precondition(lambda self: self.kind.reaches and any(at.session for at in self.browsers))
+    @rule(browser=browser, process=process, after=st.sampled_from([0, BELIEVED - 1, BELIEVED]))
+    def a_revocation_reaches_another_process(self, browser: int, process: int, after: int) -> None:
+        """At once, or where sessions are cookies as late as is promised: `look` knows."""
+        at = self.browsers[browser]
+        if at.session is None:
+            return
+        self.look(at.session, process)
+        self.revoke_all(1 - process, self.model.cookies[at.session].login.sub)
+        heard = self.model.cookies[at.session].login.heard.get(process, self.model.now)
+        self.time_passes(max(0, heard + after - self.model.now))
+        self.look(at.session, process)
+
     @rule(how=st.sampled_from(["keep the old", "remove the old", "take back"]))
     def rotate_keys(self, how: str) -> None:
         """New keys need a restart; what a process knew by itself is gone then."""
@@ -412,11 +243,21 @@ class Sessions(RuleBasedStateMachine):
             self.sites[process] = with_pages(site.restarted(session_secret=chosen, **self.options))
             self.model.restarted(process)
 
-    @rule(
-        seconds=st.sampled_from(
-            [1, 9, 10, 11, 50, 51, 300, IDLE - 1, IDLE, IDLE + 1, LIFETIME, REMEMBERED + LIFETIME, -5, -45, -100]
-        )
-    )
+    @precondition(lambda self: any(at.session for at in self.browsers))
+    @rule(browser=browser, process=process, limit=st.sampled_from(LIMITS), off=st.integers(-1, 1))
+    def time_comes(self, browser: int, process: int, limit: str, off: int) -> None:
+        """The second in which something about the session of a browser changes, or the one before or after."""
+        at = self.browsers[browser]
+        if at.session is None:
+            return
+        cookie = self.model.cookies[at.session]
+        seen, login = self.model.seen_at(cookie), cookie.login
+        limits = [seen + RENEWAL, seen + IDLE, login.started_at + LIFETIME, self.model.kept_until(login)]
+        limits += [login.heard.get(process, self.model.now) + BELIEVED]
+        self.time_passes(max(0, dict(zip(LIMITS, limits, strict=True))[limit] + off - self.model.now))
+        self.used = process
+
+    @rule(seconds=st.sampled_from([1, 9, RENEWAL + 1, 300, IDLE, LIFETIME, REMEMBERED + LIFETIME, -5, -45, -100]))
     def time_passes(self, seconds: int) -> None:
         """Or the clock is set back a little."""
         self.model.now += seconds

@@ -141,7 +141,7 @@ class RedisStore:
         unlisted: list[Command] = []
         if isinstance(session, Session):
             unlisted = [("SREM", self._sessions_of(session.user.identity), key)]
-        yield [("DEL", self._session(key)), *unlisted]
+        yield [("DEL", self._session(key), self._ended(key)), *unlisted]
 
     def list(self, identity: Identity, *, now: int) -> Sequence[Session] | Awaitable[Sequence[Session]]:
         return self._player.play(self._list(identity))

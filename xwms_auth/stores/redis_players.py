@@ -1,7 +1,7 @@
 """The way to Redis, in two colours: send commands together, hand the answers back.
 
 redis-py retries ten times by default: four seconds when nobody listens, nine when nobody answers. Here a command is
-sent once, with half a second for each wait, and after one that timed out nobody waits again for a second.
+sent once, with half a second for each wait, and after two that timed out nobody waits again for a second.
 
 Knows: redis-py.
 Must not: know what a command means, or let out what a URL holds.
@@ -29,8 +29,11 @@ T = TypeVar("T")
 PATIENCE = 0.5
 """Seconds to wait for a connection, and for each answer."""
 
+STALLED = 2
+"""Time-outs in a row after which Redis counts as stalled."""
+
 REST = 1.0
-"""Seconds without a try after one that timed out, so that a stalled Redis does not hold every worker."""
+"""Seconds without a try then, so that a stalled Redis does not hold every worker."""
 
 MAX_CONNECTIONS = 64
 """Connections of one process under async code; further commands wait their turn."""
@@ -55,18 +58,25 @@ def _options() -> dict[str, Any]:
 
 
 class _Rest:
-    """Remembers a time-out, so that the next to come do not wait for the same thing."""
+    """Remembers time-outs in a row, so that the next to come do not wait for the same thing."""
 
     def __init__(self) -> None:
+        self._timeouts = 0
         self._until = 0.0
 
     def check(self) -> None:
         if time.monotonic() < self._until:
             raise StoreUnavailable("Redis did not answer a moment ago")
 
+    def answered(self) -> None:
+        self._timeouts = 0
+
     def told(self, fault: BaseException) -> StoreUnavailable:
         if isinstance(fault, _TIMEOUTS):
-            self._until = time.monotonic() + REST
+            self._timeouts += 1
+            # One alone may be a busy machine's, and is no reason to turn everybody away.
+            if self._timeouts >= STALLED:
+                self._until = time.monotonic() + REST
         return StoreUnavailable(f"Redis: {type(fault).__name__}")
 
 
@@ -82,9 +92,12 @@ class RedisPlayer:
         """Raises `StoreUnavailable`."""
         self._rest.check()
         try:
-            return self._play(self._open(), commands)
+            result = self._play(self._open(), commands)
         except _FAULTS as fault:
             error = self._rest.told(fault)
+        else:
+            self._rest.answered()
+            return result
         raise error
 
     def _play(self, client: Any, commands: Commands[T]) -> T:
@@ -148,9 +161,12 @@ class AsyncRedisPlayer:
         self._rest.check()
         try:
             async with self._client_for_play() as client:
-                return await self._play(client, commands)
+                result = await self._play(client, commands)
         except _FAULTS as fault:
             error = self._rest.told(fault)
+        else:
+            self._rest.answered()
+            return result
         raise error
 
     async def _play(self, client: Any, commands: Commands[T]) -> T:

@@ -76,7 +76,7 @@ class SQLiteStore:
         return self._patient.do(work)
 
     def _write(self, work: Work[T]) -> T | Awaitable[T]:
-        return self._patient.do(work)
+        return self._patient.change(work)
 
     def keep_connections(self) -> None:
         """Connections to a file are no event loop's, and kept anyway."""
@@ -241,7 +241,7 @@ class AsyncSQLiteStore(SQLiteStore):
             return self._write(work)
 
     def _write(self, work: Work[T]) -> T | Awaitable[T]:
-        return anyio.to_thread.run_sync(self._patient.do, work)
+        return anyio.to_thread.run_sync(self._patient.change, work)
 
     def close(self) -> None:
         self._hasty.close()
@@ -257,6 +257,7 @@ class _Connections:
         self._idle: deque[_Open] = deque()
         self._pid = os.getpid()
         self._opening = threading.Lock()
+        self._changing = threading.Lock()
         # The application that this serves may have no end of its own to close them at.
         weakref.finalize(self, _close, self._idle)
 
@@ -276,6 +277,20 @@ class _Connections:
             self._idle.append(taken)
             return made
         raise StoreUnavailable(cause)
+
+    def change(self, work: Work[T]) -> T:
+        """The same for work that writes: one at a time in this process.
+
+        SQLite gives no turns. Sixty threads that all try again would each have to be lucky within their time.
+        """
+        if self._pid != os.getpid():
+            self._changing = threading.Lock()  # the parent's may have been held by a thread that is not here
+        if not self._changing.acquire(timeout=self._patience):
+            raise StoreUnavailable("SQLite: other changes of this process are still waiting")
+        try:
+            return self.do(work)
+        finally:
+            self._changing.release()
 
     def _take(self) -> "_Open":
         if self._pid != os.getpid():
