@@ -242,6 +242,7 @@ def _variables(settings: "SandboxSettings", server: "SandboxServer") -> dict[str
         domain=settings.domain,
         redirect_uris=settings.redirect_uris,
         api_url=server.api_url,
+        issuer=server.url,
     )
 
 

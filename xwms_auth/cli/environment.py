@@ -10,7 +10,20 @@ from collections.abc import Mapping
 from typing import Final
 
 # Other ways of saying what we set; left in place they would contradict it, or send a real secret to the sandbox.
-_COMPETING: Final = ("XWMS_CLIENT_SECRET_FILE", "XWMS_CLIENT_DOMAIN", "XWMS_API_URL", "XWMS_LOGIN_ORIGINS", "XWMS_FLOW")
+# XWMS_FLOW is not one of them: the sandbox speaks both, and that variable alone changes from one to the other.
+_COMPETING: Final = (
+    "XWMS_CLIENT_SECRET_FILE",
+    "XWMS_CLIENT_DOMAIN",
+    "XWMS_API_URL",
+    "XWMS_LOGIN_ORIGINS",
+    "XWMS_AUTHORIZATION_ENDPOINT",
+    "XWMS_TOKEN_ENDPOINT",
+    "XWMS_USERINFO_ENDPOINT",
+    "XWMS_JWKS_URI",
+    "XWMS_REVOCATION_ENDPOINT",
+    "XWMS_INTROSPECTION_ENDPOINT",
+    "XWMS_END_SESSION_ENDPOINT",
+)
 
 
 def fresh_secret() -> str:
@@ -19,7 +32,7 @@ def fresh_secret() -> str:
 
 
 def xwms_variables(
-    *, client_id: str, client_secret: str, domain: str, redirect_uris: tuple[str, ...], api_url: str
+    *, client_id: str, client_secret: str, domain: str, redirect_uris: tuple[str, ...], api_url: str, issuer: str
 ) -> dict[str, str]:
     """Every variable an app needs, with a session secret of its own."""
     return {
@@ -28,6 +41,7 @@ def xwms_variables(
         "XWMS_DOMAIN": domain,
         "XWMS_REDIRECT_URI": " ".join(redirect_uris),
         "XWMS_API_URI": api_url,
+        "XWMS_ISSUER": issuer,
         "XWMS_SESSION_SECRET": fresh_secret(),
     }
 

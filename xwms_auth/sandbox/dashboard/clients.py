@@ -67,18 +67,19 @@ def show_secret(visit: Visit, client: Client, secret: ClientSecret, value: str, 
 
     Sending that form again makes no second one: names and labels are taken then, and revisions have moved on.
     """
-    lines = _export_lines(client, secret, api_url=f"{visit.desk.public_url}/api/")
+    lines = _export_lines(client, secret, public_url=visit.desk.public_url)
     return visit.show("secret_once.html", client=client, secret=secret, value=value, created=created, variables=lines)
 
 
-def _export_lines(client: Client, secret: ClientSecret, *, api_url: str) -> str:
+def _export_lines(client: Client, secret: ClientSecret, *, public_url: str) -> str:
     """Lines for a POSIX shell that point an app at this client; of several redirect URIs on a host the first active."""
     uris = {urlsplit(known.uri).netloc: known.uri for known in reversed(client.redirect_uris) if known.active}
     variables = {
         "XWMS_CLIENT_ID": client.client_id,
         "XWMS_DOMAIN": secret.domains[0].root_domain if secret.domains else "",
         "XWMS_REDIRECT_URI": " ".join(reversed(uris.values())),
-        "XWMS_API_URI": api_url,
+        "XWMS_API_URI": f"{public_url}/api/",
+        "XWMS_ISSUER": public_url,
     }
     lines = [f"export {name}={shlex.quote(text)}" for name, text in variables.items()]
     lines.insert(1, "export XWMS_CLIENT_SECRET=''  # paste the secret from above, which stands on this page once")
