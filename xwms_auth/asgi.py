@@ -10,8 +10,10 @@ Must not: import a framework, or decide anything about a login.
 
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from . import audit, flow, visits
+from .asgi_bearer import needs_tokens
 from .asgi_messages import (
     ASGIApp,
     Receive,
@@ -25,9 +27,10 @@ from .asgi_messages import (
     route_path,
 )
 from .asgi_seat import LazyUser, Seat, taken
+from .bearer import require_tokens
 from .config import XWMSConfig
 from .drive import arun
-from .effects import KeepsConnections, World
+from .effects import KeepsConnections, Steps, World
 from .errors import ConfigError, XWMSError
 from .redirects import RedirectURI
 from .sessions import AsyncXWMSSessions
@@ -36,6 +39,8 @@ from .stores import open_store
 from .transport import AsyncHTTPTransport
 
 __all__ = ["XWMSAuthMiddleware"]
+
+T = TypeVar("T")
 
 MAX_NESTED = 32
 """Middlewares inside ours that are looked at, outermost first."""
@@ -65,6 +70,7 @@ class XWMSAuthMiddleware:
         self.app = app
         self.site = Site(config)
         _require_own_uris(app, self.site)
+        _require_tokens_for(app, config)
         flow.provider_of(self.site)
         self._transport = AsyncHTTPTransport(config)
         self._world = World(self._transport, open_store(self.site, is_async=True))
@@ -139,6 +145,10 @@ class XWMSAuthMiddleware:
         """The sessions as somebody sees them whose own session has the id that `current` gives."""
         return AsyncXWMSSessions.of(self.site, self._world, clock=self._clock, current=current)
 
+    async def play(self, steps: Steps[T]) -> T:
+        """Play a story that an endpoint asks for."""
+        return await arun(steps, self._world)
+
     async def renew(self, visit: visits.Visit) -> str | None:
         """The Set-Cookie value that an answer during this visit should carry, or None."""
         return await arun(visits.renew(self.site, visit, now=self.now()), self._world)
@@ -161,6 +171,16 @@ def _require_own_uris(app: object, site: Site) -> None:
             if any(uri.uri in ours for uri in app.site.config.registered):
                 raise ConfigError(["XWMS_REDIRECT_URI (redirect_uris) has an address that another flow has too"])
         app = getattr(app, "app", None)
+
+
+def _require_tokens_for(app: object, config: XWMSConfig) -> None:
+    """Refuse a flow that has no access tokens where an endpoint needs some."""
+    if needs_tokens(app):
+        try:
+            require_tokens(config)
+        except ConfigError as error:
+            audit.broken(error)  # as above: it may be raised where nobody sees it
+            raise
 
 
 def _is_own_websocket(scope: Scope, uri: RedirectURI | None) -> bool:

@@ -63,6 +63,10 @@ class Reply:
 class Transport(Protocol):
     """Sends calls to XWMS: `Unreachable`, `Timeout` or `BadAnswer` where there is no whole answer."""
 
+    def pause(self, seconds: float) -> None | Awaitable[None]:
+        """Let this time go by, for somebody who waits for what another request is doing."""
+        ...
+
     def send(self, call: ApiCall | OAuthCall) -> Reply | Awaitable[Reply]:
         """Send one call, once, within the deadline."""
         ...
@@ -217,6 +221,16 @@ class CallXWMS(Effect[Reply]):
 
     def perform(self, world: World) -> Reply | Awaitable[Reply]:
         return world.transport.send(self.call)
+
+
+@dataclass(frozen=True, slots=True)
+class Pause(Effect[None]):
+    """Wait a moment for somebody else."""
+
+    seconds: float
+
+    def perform(self, world: World) -> None | Awaitable[None]:
+        return world.transport.pause(self.seconds)
 
 
 @dataclass(frozen=True, slots=True)

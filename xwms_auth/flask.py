@@ -26,10 +26,10 @@ try:
 except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.flask needs Flask: pip install 'xwms-auth[flask]'") from missing
 
-from . import answers, flow, visits, widgets
+from . import answers, flask_bearer, flow, visits, widgets
 from .config import XWMSConfig
 from .drive import run
-from .effects import World
+from .effects import Steps, World
 from .errors import ConfigError, StoreUnavailable
 from .messages import Answer, Request, parse_form
 from .models import Anonymous, Ending, Session, User, anonymous
@@ -51,7 +51,9 @@ MAX_FORM = 64 * 1024
 """Bytes of a form that one of our routes reads. Ours have one short field."""
 
 _EXTENSION = "xwms_auth"
-_SEAT = "xwms_auth.seat"
+_SEAT = flask_bearer.SEAT
+
+current_token, token_required = flask_bearer.current_token, flask_bearer.token_required
 
 
 class XWMSAuth:
@@ -89,6 +91,7 @@ class XWMSAuth:
         if isinstance(made, ConfigError):
             # Raised here: a crash report of `_config_for` would show the application's settings.
             raise made
+        flask_bearer.require_tokens_for(app, made)
         served = _Served(made, app, clock=self._clock)
         self._served.append(served)
         app.extensions[_EXTENSION] = served
@@ -233,6 +236,10 @@ class _Served:
     def now(self) -> int:
         """Whole seconds since 1970."""
         return int(self._clock())
+
+    def play(self, steps: Steps[R]) -> R:
+        """Play a story that a view asks for."""
+        return run(steps, self._world)
 
     def visit(self, environ: "WSGIEnvironment") -> visits.Visit:
         """Read the session of a request."""

@@ -40,7 +40,7 @@ class OAuth2:
         return None
 
     def start(self, site: Site, uri: RedirectURI, *, now: int) -> Steps[Started]:
-        metadata = yield from _metadata(site, now=now)
+        metadata = yield from metadata_for(site, now=now)
         seed = new_key()
         return Started(url=wire.authorization_url(site.config, metadata, uri.uri, seed=seed), proof=seed)
 
@@ -94,7 +94,7 @@ class OAuth2:
             if arrival.error is not None:
                 raise TokenMissing("an error came to no login of this browser")
             raise LoginNotStarted("the state is of no login that this browser has under way")
-        metadata = yield from _metadata(site, now=now)
+        metadata = yield from metadata_for(site, now=now)
         if fault := _issuer_fault(metadata, arrival):
             logins.discard(login)
             raise TokenRejected(fault)
@@ -105,7 +105,7 @@ class OAuth2:
 
     def finish(self, site: Site, callback: CheckedCallback, *, now: int) -> Steps[Outcome]:
         config, seed = site.config, callback.login.proof
-        metadata = yield from _metadata(site, now=now)
+        metadata = yield from metadata_for(site, now=now)
         reply = yield from ask(CallXWMS(wire.exchange_code(metadata, callback.credential, callback.uri.uri, seed=seed)))
         try:
             tokens = wire.read_tokens(reply, asked=config.scopes, now=now)
@@ -129,7 +129,7 @@ def _issuer_fault(metadata: Metadata, arrival: Arrival) -> str | None:
     return None if arrival.issuer == metadata.issuer else "the callback's iss is another server"
 
 
-def _metadata(site: Site, *, now: int) -> Steps[Metadata]:
+def metadata_for(site: Site, *, now: int) -> Steps[Metadata]:
     """The server's endpoints: configured, or known already, or asked for now."""
     known = site.config.metadata or site.server.metadata(now)
     if known is not None:
@@ -167,7 +167,7 @@ def _id_claims(site: Site, metadata: Metadata, tokens: TokenSet, *, nonce: str, 
     if tokens.id_token is None:
         raise TokenRejected("there is no ID token although openid was asked for")
     token = parse_signed_jwt(tokens.id_token.reveal())
-    claims = verified_claims(token, (yield from _keys(site, metadata, token, now=now)))
+    claims = verified_claims(token, (yield from keys_for(site, metadata, token, now=now)))
     check_id_token(
         claims,
         algorithm=token.algorithm,
@@ -180,7 +180,7 @@ def _id_claims(site: Site, metadata: Metadata, tokens: TokenSet, *, nonce: str, 
     return claims
 
 
-def _keys(site: Site, metadata: Metadata, token: SignedJWT, *, now: int) -> Steps[tuple[JSONObject, ...]]:
+def keys_for(site: Site, metadata: Metadata, token: SignedJWT, *, now: int) -> Steps[tuple[JSONObject, ...]]:
     """The server's keys: known already, unless the token names one that is not among them, as after a rotation."""
     if metadata.jwks_uri is None:
         raise BadAnswer("the server has no jwks_uri")

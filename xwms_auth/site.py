@@ -11,6 +11,7 @@ from .budget import Budget
 from .config import XWMSConfig
 from .cookies import HTTP, HTTPS, CookieNames
 from .errors import ConfigError, HostNotRegistered
+from .known_tokens import KnownTokens
 from .marks import Marks
 from .messages import Request
 from .metadata import ServerFacts
@@ -50,6 +51,7 @@ class Site:
         self.renewals = Marks()
         self.rechecks = Marks()
         self.server = ServerFacts()
+        self.known_tokens = KnownTokens()
         self.origins = frozenset(uri.origin for uri in config.registered)
         self.only = config.registered[0] if len(config.registered) == 1 else None
         self._by_host = {name: uri for uri in config.registered for name in uri.host_names}

@@ -190,6 +190,10 @@ class HTTPTransport(_Calls):
                 weakref.finalize(self, self._pool.close)
             return self._pool
 
+    def pause(self, seconds: float) -> None:
+        """Let this time go by."""
+        time.sleep(seconds)
+
     def close(self) -> None:
         """Close idle connections. The transport can be used again afterwards."""
         with self._lock:
@@ -269,6 +273,10 @@ class AsyncHTTPTransport(_Calls):
             keepalive_expiry=KEEPALIVE,
             network_backend=AsyncBackend(),
         )
+
+    async def pause(self, seconds: float) -> None:
+        """Let this time go by."""
+        await anyio.sleep(seconds)
 
     def keep_connections(self) -> None:
         """From now on keep connections open between calls; `aclose` will be called in the same event loop."""
