@@ -120,14 +120,14 @@ def our_cookie() -> str:
     return handle
 
 
-def our_asgi(endpoint: Callable[[Request], Awaitable[Response]]) -> Any:
-    return xwms_auth.starlette.XWMSAuthMiddleware(Starlette(routes=[Route("/who", endpoint)]), CONFIG)
+def our_asgi(endpoint: Callable[[Request], Awaitable[Response]], config: XWMSConfig = CONFIG) -> Any:
+    return xwms_auth.starlette.XWMSAuthMiddleware(Starlette(routes=[Route("/who", endpoint)]), config)
 
 
-def our_flask(view: Callable[[], str]) -> flask.Flask:
+def our_flask(view: Callable[[], str], config: XWMSConfig = CONFIG) -> flask.Flask:
     app = flask.Flask("ours")
     app.add_url_rule("/who", "who", view)
-    xwms_auth.flask.XWMSAuth(app, CONFIG)
+    xwms_auth.flask.XWMSAuth(app, config)
     return app
 
 
@@ -153,11 +153,13 @@ def bare_asgi() -> Any:
     return Starlette(routes=[Route("/who", who)])
 
 
-def session_middleware() -> Any:
-    async def who(request: Request) -> Response:
-        return PlainTextResponse(request.session["sub"] if request.session else "nobody")
+async def by_session(request: Request) -> Response:
+    return PlainTextResponse(request.session["sub"] if request.session else "nobody")
 
-    return starlette.middleware.sessions.SessionMiddleware(Starlette(routes=[Route("/who", who)]), secret_key=KEY)
+
+def session_middleware() -> Any:
+    app = Starlette(routes=[Route("/who", by_session)])
+    return starlette.middleware.sessions.SessionMiddleware(app, secret_key=KEY)
 
 
 def session_middleware_cookie() -> str:
@@ -288,8 +290,8 @@ CALLS: dict[str, Call] = {"ASGI": call_asgi, "Flask": call_wsgi}
 class Cell:
     """One subject with one kind of visitor: its own application, and the cookies to come."""
 
-    def __init__(self, subject: Subject, visitor: str, requests: int) -> None:
-        self.subject, self.visitor = subject, visitor
+    def __init__(self, subject: Subject, visitor: str, requests: int, clock: Callable[[], float]) -> None:
+        self.subject, self.visitor, self.clock = subject, visitor, clock
         self.app, self.call = subject.make(), CALLS[subject.edge]
         self.cookies = self._cookies(requests)
         self.times: list[float] = []
@@ -315,13 +317,13 @@ class Cell:
         assert answer == expected, (self.subject, self.visitor, answer)
 
     async def measure(self) -> None:
-        app, call, cookies = self.app, self.call, list(islice(self.cookies, REQUESTS))
+        app, call, clock, cookies = self.app, self.call, self.clock, list(islice(self.cookies, REQUESTS))
         gc.collect()
         gc.disable()
-        began = time.process_time()
+        began = clock()
         for cookie in cookies:
             await call(app, cookie)
-        self.times.append((time.process_time() - began) / REQUESTS * 1e6)
+        self.times.append((clock() - began) / REQUESTS * 1e6)
         gc.enable()
 
 
@@ -346,9 +348,9 @@ class Row:
     times_less: float | None
 
 
-async def measured(rounds: int) -> list[Row]:
+async def measured(rounds: int, *, subjects=SUBJECTS, visitors=VISITORS, clock=time.process_time) -> list[Row]:
     requests = (rounds + 2) * REQUESTS
-    cells = [Cell(subject, visitor, requests) for visitor in VISITORS for subject in SUBJECTS]
+    cells = [Cell(subject, visitor, requests, clock) for visitor in visitors for subject in subjects]
     for cell in cells:
         await cell.check()
     gc.collect()
@@ -371,13 +373,13 @@ def _row(found: dict[tuple[str, str, str], list[float]], edge: str, visitor: str
     return Row(edge, visitor, name, us, us / bare, overhead(name), times_less)
 
 
-def _print(rows: list[Row]) -> None:
+def show(rows: list[Row]) -> None:
     print(f"{platform.python_implementation()} {platform.python_version()}; µs per request, medians\n")
-    print(f"{'':5} {'visitor':10} {'subject':22} {'µs':>7} {'of bare':>8} {'overhead':>9}  times less than the peer's")
+    print(f"{'':5} {'visitor':10} {'subject':32} {'µs':>7} {'of bare':>8} {'overhead':>9}  times less than the peer's")
     for row in rows:
         less = f"{row.times_less:5.1f} x less than {PEER[row.edge]}" if row.times_less is not None else ""
         print(
-            f"{row.edge:5} {row.visitor:10} {row.subject:22} {row.us:7.1f} {row.multiple:7.2f}x"
+            f"{row.edge:5} {row.visitor:10} {row.subject:32} {row.us:7.1f} {row.multiple:7.2f}x"
             f" {row.overhead_us:9.1f}  {less}".rstrip()
         )
 
@@ -391,7 +393,7 @@ def main() -> None:
     if options.json:
         print(json.dumps({"python": platform.python_version(), "rows": [vars(row) for row in rows]}, indent=2))
     else:
-        _print(rows)
+        show(rows)
 
 
 if __name__ == "__main__":

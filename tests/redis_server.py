@@ -19,10 +19,19 @@ from tests.requires import program
 
 
 class RedisServer:
-    """`url` is for the config. `stop`, `kill`, `pause` and `resume` are what happens to servers."""
+    """`url` is for the config, and with `unix` also `unix_url`.
+
+    `stop`, `kill`, `pause` and `resume` are what happens to servers.
+    """
 
     def __init__(
-        self, folder: Path, *, password: str | None = None, durable: bool = False, cluster: bool = False
+        self,
+        folder: Path,
+        *,
+        password: str | None = None,
+        durable: bool = False,
+        cluster: bool = False,
+        unix: bool = False,
     ) -> None:
         self._folder = folder
         self.port = free_port()
@@ -32,6 +41,9 @@ class RedisServer:
             self._options += ["--requirepass", password]
         if cluster:
             self._options += ["--cluster-enabled", "yes"]
+        if unix:
+            self._options += ["--unixsocket", str(folder / "redis.sock")]
+        self.unix_url = f"unix://{folder}/redis.sock"
         self.url = f"redis://{f':{password}@' if password else ''}127.0.0.1:{self.port}/0"
         self.client = redis.Redis.from_url(self.url)
         self._process: subprocess.Popen[bytes] | None = None

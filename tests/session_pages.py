@@ -20,7 +20,9 @@ import httpx2
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 import xwms_auth.flask
 import xwms_auth.starlette
@@ -89,6 +91,24 @@ def log_in_again(browser: Browser, sub: str) -> httpx2.Response:
     return browser.come_back(browser.site.fx.approve(started_afresh(browser), sub=sub))
 
 
+def enter(browser: Browser, path: str) -> str:
+    """What a websocket says to this browser, or the code with which its handshake is refused."""
+    cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies().items())
+    client = TestClient(browser.site.app, base_url=browser.site.origin)
+    try:
+        with client.websocket_connect(f"wss://app.example{path}", headers={"Cookie": cookies}) as room:
+            return room.receive_text()
+    except WebSocketDisconnect as refused:
+        return str(refused.code)
+
+
+async def greet(websocket: WebSocket) -> None:
+    """A websocket that says the sub."""
+    await websocket.accept()
+    await websocket.send_text(websocket.user.sub)
+    await websocket.close()
+
+
 async def _awaited(answer: Any) -> Any:
     return await answer
 
@@ -152,6 +172,7 @@ def _asgi(site: Site, pages: Pages) -> Any:
         Route("/claims", claims),
         Route("/fresh", guard(fresh=FRESH)(who), methods=BOTH),
         Route("/inside", inside),
+        WebSocketRoute("/ws", guard(greet)),
     ]
     app = xwms_auth.starlette.XWMSAuthMiddleware(Starlette(routes=routes), site.config, clock=site.clock)
     pages.sessions = app.sessions

@@ -21,13 +21,13 @@ LAYERS = {
         "authorization", "token_claims", "known_tokens",
     },
     "flow": {
-        "calls", "visits", "ending", "provider", "sign_token", "oauth2", "callback", "flow", "bearer",
-        "token_validation",
+        "calls", "visits", "ending", "provider", "sign_token", "oauth2", "providers", "access", "recheck", "callback",
+        "logout_token", "backchannel", "bearer", "token_validation", "flow",
     },
     "I/O": {"drive", "framing", "network", "transport", "client", "sessions", "stores"},
     "edges": {
-        "flask", "flask_bearer", "asgi", "asgi_messages", "asgi_seat", "asgi_bearer", "starlette", "fastapi",
-        "sandbox", "cli", "testing",
+        "flask", "flask_bearer", "wsgi_messages", "wsgi_seat", "asgi", "asgi_messages", "asgi_seat", "asgi_bearer",
+        "starlette", "fastapi", "sandbox", "cli", "testing",
     },
 }  # fmt: skip
 ORDER = list(LAYERS)

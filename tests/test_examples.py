@@ -1,10 +1,9 @@
 """The two examples: one story about a support desk, told to each of them through a real login at a local XWMS."""
 
-import importlib.util
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 
@@ -12,13 +11,15 @@ import httpx2
 import pytest
 from starlette.testclient import TestClient
 
+from tests.example_apps import EXAMPLES, FOLDERS, Clock, load
 from xwms_auth.sandbox import SandboxServer, SandboxSettings
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
 ORIGIN = "http://localhost:5000"
 CALLBACK = f"{ORIGIN}/xwms/validateToken"
 NAVIGATION = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 ANNA, BRAM, NOOR, DAAN = "1001", "xwms-user-1234", "1004", "1005"  # Noor and Daan share an e-mail address
+FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:144.0) Gecko/20100101 Firefox/144.0"
+IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 Version/18.6 Mobile Safari/604.1"
 
 
 @dataclass
@@ -27,10 +28,11 @@ class Visitor:
 
     http: httpx2.Client
     cookies: httpx2.Cookies = field(default_factory=httpx2.Cookies)
+    agent: str = FIREFOX
 
     def _send(self, method: str, path: str, form: dict[str, str] | None, headers: dict[str, str]) -> httpx2.Response:
         self.http.cookies = self.cookies
-        sent = NAVIGATION | {"Sec-Fetch-Site": "same-origin"} | headers
+        sent = NAVIGATION | {"Sec-Fetch-Site": "same-origin", "User-Agent": self.agent} | headers
         response = self.http.request(method, path, data=form, headers=sent, follow_redirects=False)
         self.cookies = httpx2.Cookies(self.http.cookies)
         return response
@@ -57,6 +59,10 @@ class Visitor:
         assert answer.status_code == 303, answer.text
         return str(answer.headers["Location"])
 
+    def others(self) -> list[str]:
+        """The ids of the sessions that the page of devices offers to end."""
+        return re.findall(r'<input type="hidden" name="id" value="([^"]+)">', self.get("/devices").text)
+
 
 @dataclass
 class Desk:
@@ -64,11 +70,11 @@ class Desk:
 
     http: httpx2.Client
 
-    def visitor(self) -> Visitor:
-        return Visitor(self.http)
+    def visitor(self, agent: str = FIREFOX) -> Visitor:
+        return Visitor(self.http, agent=agent)
 
-    def person(self, sub: str) -> Visitor:
-        visitor = self.visitor()
+    def person(self, sub: str, agent: str = FIREFOX) -> Visitor:
+        visitor = self.visitor(agent)
         assert visitor.log_in(sub).status_code == 303
         return visitor
 
@@ -80,9 +86,25 @@ def xwms() -> Iterator[SandboxServer]:
         yield server
 
 
-@pytest.fixture(params=["flask_app", "starlette_app"])
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def session_store() -> str:
+    """What XWMS_SESSION_STORE says; a test may parametrize it. Nothing, as at a first start."""
+    return ""
+
+
+@pytest.fixture(params=FOLDERS)
 def example(
-    request: pytest.FixtureRequest, xwms: SandboxServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    xwms: SandboxServer,
+    clock: Clock,
+    session_store: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[ModuleType]:
     """The example's module, with a database of its own."""
     for name, value in {
@@ -92,22 +114,12 @@ def example(
         "XWMS_CLIENT_SECRET": "a-secret-of-the-examples",
         "XWMS_REDIRECT_URI": CALLBACK,
         "XWMS_SESSION_SECRET": "K3y-for-tests-0123456789-abcdefghij",
+        "XWMS_SESSION_STORE": session_store,
     }.items():
         monkeypatch.setenv(name, value)
-    name = f"example_{request.param}"
-    module = load(name, EXAMPLES / request.param / "app.py", monkeypatch)
+    module = load(request.param, monkeypatch, clock=clock)
     yield module
     module.engine.dispose()
-
-
-def load(name: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, name, module)  # Flask and SQLAlchemy look their module up by name
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -298,6 +310,154 @@ def test_logging_out_ends_it(desk: Desk) -> None:
     assert anna.get("/tickets").status_code == 302
 
 
+def test_a_person_sees_where_they_are_logged_in_and_which_one_is_this(desk: Desk) -> None:
+    desk.person(ANNA, IPHONE)
+    desk.person(BRAM, "Lynx/2.9")
+    page = desk.person(ANNA).get("/devices")
+    assert page.status_code == 200
+    shown = re.findall(r'id="device-\d">([^<]+)</span>\s+(<span class="tag">This device</span>)?', page.text)
+    assert [(device, bool(this)) for device, this in shown] == [
+        ("Firefox on Windows", True),
+        ("Safari on iPhone", False),
+    ]
+    moments = re.findall(r'<time datetime="([^"]+)"[^>]*>just now</time>', page.text)
+    assert len(moments) == 3
+    assert all(abs(datetime.now(UTC) - datetime.fromisoformat(moment)) < timedelta(minutes=1) for moment in moments)
+
+
+def test_somebody_who_is_logged_in_once_is_told_so_and_offered_nothing_to_end(desk: Desk) -> None:
+    page = desk.person(ANNA).get("/devices").text
+    assert "in this browser only" in page
+    assert "Log out there" not in page
+    assert "Log out everywhere" not in page
+
+
+def test_the_page_of_devices_is_linked_where_somebody_is_signed_in(desk: Desk) -> None:
+    assert 'href="/devices"' in desk.person(ANNA).get("/").text
+    assert 'href="/devices"' not in desk.visitor().get("/").text
+
+
+def test_a_browser_that_says_nothing_of_itself_is_an_unknown_one(desk: Desk) -> None:
+    assert ">An unknown browser</span>" in desk.person(ANNA, "").get("/devices").text
+
+
+def test_a_session_that_is_ended_from_elsewhere_is_over_and_its_person_told_why(desk: Desk) -> None:
+    anna, phone = desk.person(ANNA), desk.person(ANNA, IPHONE)
+    (theirs,) = anna.others()
+    answer = anna.post("/devices/end", {"id": theirs})
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/devices")
+    assert anna.others() == []
+    assert phone.get("/tickets").status_code == 302
+    assert "You were signed out because this login was ended from somewhere else." in phone.get("/").text
+    assert "You were signed out" not in anna.get("/").text
+
+
+def test_a_session_that_is_gone_already_can_be_ended_again(desk: Desk) -> None:
+    anna = desk.person(ANNA)
+    desk.person(ANNA, IPHONE)
+    (theirs,) = anna.others()
+    for form in ({"id": theirs}, {"id": theirs}, {"id": ""}, {"id": "nonsense"}, {}):
+        assert anna.post("/devices/end", form).status_code == 303
+    assert anna.get("/devices").status_code == 200
+
+
+def test_nobody_ends_the_session_of_somebody_else(desk: Desk) -> None:
+    anna = desk.person(ANNA)
+    desk.person(ANNA, IPHONE)
+    (theirs,) = anna.others()
+    assert desk.person(BRAM).post("/devices/end", {"id": theirs}).status_code == 303
+    assert anna.others() == [theirs]
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "none"])
+@pytest.mark.parametrize("path", ["/devices/end", "/devices/end-all"])
+def test_a_form_on_another_site_ends_no_session(desk: Desk, path: str, site: str) -> None:
+    anna = desk.person(ANNA)
+    desk.person(ANNA, IPHONE)
+    (theirs,) = anna.others()
+    assert anna.post(path, {"id": theirs}, **{"Sec-Fetch-Site": site}).status_code == 403
+    assert anna.others() == [theirs]
+
+
+@pytest.mark.parametrize("path", ["/devices/end", "/devices/end-all"])
+def test_a_visitor_ends_no_session(desk: Desk, path: str) -> None:
+    answer = desk.visitor().post(path, {"id": "x"})
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/xwms/auth")
+
+
+def test_logging_out_everywhere_signs_out_this_browser_too_and_tells_only_the_others_why(desk: Desk) -> None:
+    anna, phone, bram = desk.person(ANNA), desk.person(ANNA, IPHONE), desk.person(BRAM)
+    onward = anna.post("/devices/end-all")
+    assert onward.status_code == 307  # a browser sends the form on, to the logout
+    home = anna.post(onward.headers["Location"])
+    assert (home.status_code, home.headers["Location"]) == (303, "/")
+    assert "Welcome!" in anna.get("/").text
+    assert "You were signed out" not in anna.get("/").text
+    assert phone.get("/tickets").status_code == 302
+    assert "ended from somewhere else" in phone.get("/").text
+    assert bram.get("/tickets").status_code == 200
+
+
+def test_the_sentence_about_a_session_that_ended_can_be_sent_away(desk: Desk, clock: Clock) -> None:
+    anna = desk.person(ANNA)
+    clock.advance(minutes=25 * 60)
+    page = anna.get("/").text
+    assert "You were signed out because you had not been here for a while." in page
+    assert '<a class="button plain" href="/xwms/auth?next=/" rel="nofollow">Log in again</a>' in page
+    form = re.search(r'<form class="xwms-logout" method="post" action="([^"]+)">.*>Dismiss<', page)
+    assert form is not None
+    assert anna.post(form[1]).headers["Location"] == "/"
+    assert "You were signed out" not in anna.get("/").text
+
+
+def test_an_old_login_is_asked_for_again_before_the_devices_are_shown_and_goes_on_elsewhere(
+    desk: Desk, clock: Clock
+) -> None:
+    anna = desk.person(ANNA)
+    clock.advance(minutes=14)
+    assert anna.get("/devices").status_code == 200
+    clock.advance(minutes=2)
+    answer = anna.get("/devices")
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/xwms/auth?next=/devices&fresh=900")
+    assert anna.get("/tickets").status_code == 200
+
+
+@pytest.mark.parametrize("session_store", ["cookie"])
+def test_with_a_store_that_keeps_no_list_the_page_of_devices_says_so(desk: Desk) -> None:
+    anna = desk.person(ANNA)
+    for answer in (anna.get("/devices"), anna.post("/devices/end-all"), anna.post("/devices/end", {"id": "x"})):
+        assert answer.status_code == 404
+        assert "We keep no list of your logins" in answer.text
+    assert anna.get("/tickets").status_code == 200
+
+
+@pytest.mark.parametrize(("session_store", "kept"), [("", True), ("memory://", False), ("cookie", False)])
+def test_sessions_are_kept_beside_the_tickets_unless_the_environment_says_otherwise(
+    desk: Desk, tmp_path: Path, kept: bool
+) -> None:
+    desk.person(ANNA)
+    assert (tmp_path / "sessions.sqlite3").exists() is kept
+
+
+@pytest.mark.parametrize(
+    ("passed", "words"),
+    [
+        (timedelta(minutes=-3), "just now"),
+        (timedelta(seconds=59), "just now"),
+        (timedelta(minutes=1), "a few minutes ago"),
+        (timedelta(minutes=9, seconds=59), "a few minutes ago"),
+        (timedelta(minutes=10), "10 minutes ago"),
+        (timedelta(minutes=59, seconds=50), "59 minutes ago"),
+        (timedelta(minutes=60), "1 hour ago"),
+        (timedelta(hours=23, minutes=59), "23 hours ago"),
+        (timedelta(hours=24), "1 day ago"),
+        (timedelta(days=6, hours=23), "6 days ago"),
+    ],
+)
+def test_how_long_ago_something_was_is_said_in_words(example: ModuleType, passed: timedelta, words: str) -> None:
+    assert example.ago(datetime.now(UTC) - passed) == words
+
+
 def test_a_page_that_knows_the_person_is_kept_by_no_cache(desk: Desk) -> None:
     answer = desk.person(ANNA).get("/tickets")
     assert answer.headers["Cache-Control"] == "private, no-store"
@@ -311,7 +471,8 @@ def test_what_the_pages_name_is_served(desk: Desk, name: str) -> None:
 
 def test_no_page_names_another_origin_or_runs_a_script(desk: Desk) -> None:
     anna = desk.person(ANNA)
-    for path in ("/", "/tickets", "/tickets/new", anna.open_ticket(), "/nowhere"):
+    desk.person(ANNA, IPHONE)
+    for path in ("/", "/tickets", "/tickets/new", anna.open_ticket(), "/devices", "/nowhere"):
         page = anna.get(path).text
         assert all(url.startswith("/") for url in re.findall(r'(?:href|src|action)="(?!#)([^"]*)"', page))
         assert "<script" not in page

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.edges import FROM_ELSEWHERE, FROM_HERE
-from xwms_auth import Timeout, Unreachable, User, XWMSConfig, flow
+from xwms_auth import StoreUnavailable, Timeout, Unreachable, User, XWMSConfig, flow
 from xwms_auth.effects import CallXWMS, CreateSession, LoadSession, Reply, SpendLogin, UnspendLogin
 from xwms_auth.messages import Request
 from xwms_auth.models import Session
@@ -131,3 +131,16 @@ def test_a_callback_that_is_refused_for_its_form_asks_for_nothing(site):
     with pytest.raises(StopIteration) as end:
         next(callback(site, started(site), token="short"))
     assert end.value.value.status == 400
+
+
+def test_a_store_that_is_down_gives_the_login_back(site):
+    """RP-04: the token has not left, so reloading the page may work in a moment."""
+    cookie = started(site)
+    steps = callback(site, cookie)
+    assert isinstance(next(steps), SpendLogin)
+    with pytest.raises(StopIteration) as end:
+        steps.throw(StoreUnavailable("the store is down"))
+    assert (end.value.value.status, end.value.value.cookies) == (503, ())
+    again = callback(site, cookie)
+    assert isinstance(next(again), SpendLogin)
+    assert isinstance(again.send(True), CallXWMS)

@@ -11,15 +11,14 @@ from starlette.endpoints import HTTPEndpoint, WebSocketEndpoint
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
-from starlette.testclient import TestClient
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 import xwms_auth.flask
 import xwms_auth.starlette
 from tests.edges import FROM_ELSEWHERE, LOGIN, ME, PROGRAM, TYPED, Site, query_of
 from tests.fx_faults import refusal
 from tests.places import KINDS, SERVERS
-from tests.session_pages import FRESH, given, outside, started_afresh, with_pages
+from tests.session_pages import FRESH, enter, given, greet, outside, started_afresh, with_pages
 from xwms_auth import User
 from xwms_auth.fastapi import fresh_user
 
@@ -262,11 +261,6 @@ class Rooms:
             async def on_connect(self, websocket: WebSocket) -> None:
                 await greet(websocket)
 
-        async def greet(websocket: WebSocket) -> None:
-            await websocket.accept()
-            await websocket.send_text(websocket.user.sub)
-            await websocket.close()
-
         @guard
         def plain(request: Request) -> Response:
             return PlainTextResponse(request.user.sub)
@@ -274,30 +268,19 @@ class Rooms:
         routes = [Route("/class", Page), Route("/plain", plain)]
         routes += [WebSocketRoute("/ws", guard(greet)), WebSocketRoute("/ws-class", Room)]
         fast = FastAPI()
-        Fresh = Annotated[User, fresh_user(FRESH)]
 
         @fast.get("/fastapi")
-        async def me(user: Fresh) -> str:
+        async def me(user: Annotated[User, fresh_user(FRESH)]) -> str:
             return user.sub
 
         @fast.websocket("/ws-fastapi")
-        async def ws(websocket: WebSocket, user: Fresh) -> None:
+        async def ws(websocket: WebSocket, user: Annotated[User, fresh_user(FRESH)]) -> None:
             await greet(websocket)
 
         fast.mount("/", Starlette(routes=routes))
         self.site.app = middleware(fast, self.site.config, clock=self.site.clock)
         self.browser = self.site.browser()
         self.browser.log_in()
-
-    def enter(self, path: str) -> str:
-        """What the room says, or the code of the refusal."""
-        cookies = "; ".join(f"{name}={value}" for name, value in self.browser.cookies().items())
-        client = TestClient(self.site.app, base_url=self.site.origin)
-        try:
-            with client.websocket_connect(f"wss://app.example{path}", headers={"Cookie": cookies}) as room:
-                return room.receive_text()
-        except WebSocketDisconnect as refused:
-            return str(refused.code)
 
 
 @pytest.fixture
@@ -307,9 +290,9 @@ def rooms(make_fx):
 
 @pytest.mark.parametrize("path", ["/ws", "/ws-class", "/ws-fastapi"])
 def test_a_websocket_is_refused_to_an_old_login_and_the_session_goes_on(rooms, path):
-    assert rooms.enter(path) == SUB
+    assert enter(rooms.browser, path) == SUB
     rooms.site.clock.advance(TOO_OLD)
-    assert rooms.enter(path) == "1008"
+    assert enter(rooms.browser, path) == "1008"
     assert rooms.browser.get(ME, PROGRAM).json()["user"]["sub"] == SUB
 
 

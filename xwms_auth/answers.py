@@ -16,6 +16,7 @@ from .errors import ClientDisabled, LoginRequired, LoginTooOld, MethodNotAllowed
 from .messages import Answer, Request
 from .models import Ending, Session
 from .redirects import MAX_NEXT
+from .session import MIN_FRESH
 
 # Every answer of ours: never stored, never framed, and its address (which may hold a token) told to nobody.
 COMMON = (
@@ -106,6 +107,20 @@ def unless_signed_in(
     except XWMSError as error:
         return refusal(config, request(), error)
     return None
+
+
+def for_failure(
+    config: XWMSConfig, request: Request, error: XWMSError, *, session: Session | None, ended: Ending | None, now: int
+) -> Answer:
+    """What to answer for an application that did not catch our own error."""
+    if not isinstance(error, LoginRequired):
+        return refusal(config, request, error)
+    if session is None:
+        return needs_login(config, request, ended=ended)
+    # Signed in, but without a token that can be used. Another login gives one; not at once again, or in circles.
+    if now - session.started_at > MIN_FRESH:
+        return needs_login(config, request, fresh=MIN_FRESH)
+    return refusal(config, request, error)
 
 
 def _page_of(config: XWMSConfig, request: Request) -> str | None:
@@ -201,6 +216,16 @@ def is_made_later(headers: Iterable[tuple[str, str]]) -> bool:
     """
     said = {name.lower(): value.lower() for name, value in headers}
     return "content-length" not in said and not said.get("content-type", "").startswith("text/event-stream")
+
+
+def marks_of_doubt(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The headers to add to an application's own answer where nobody could be looked up: it is for now, and for here.
+
+    Also where the application lets it be cached: what it shows was made for nobody who is known.
+    """
+    said = {(name.lower(), value.lower()) for name, value in headers}
+    marks = (("Vary", "Cookie"), ("Cache-Control", "no-store"))
+    return [(name, value) for name, value in marks if (name.lower(), value.lower()) not in said]
 
 
 def marks_of_reading(

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from . import audit, flow, visits
+from . import access, audit, flow, recheck, visits
 from .asgi_bearer import needs_tokens
 from .asgi_messages import (
     ASGIApp,
@@ -32,6 +32,7 @@ from .config import XWMSConfig
 from .drive import arun
 from .effects import KeepsConnections, Steps, World
 from .errors import ConfigError, XWMSError
+from .providers import provider_of
 from .redirects import RedirectURI
 from .sessions import AsyncXWMSSessions
 from .site import Site
@@ -71,7 +72,7 @@ class XWMSAuthMiddleware:
         self.site = Site(config)
         _require_own_uris(app, self.site)
         _require_tokens_for(app, config)
-        flow.provider_of(self.site)
+        self._provider = provider_of(self.site)
         self._transport = AsyncHTTPTransport(config)
         self._world = World(self._transport, open_store(self.site, is_async=True))
         self._clock = clock
@@ -141,9 +142,22 @@ class XWMSAuthMiddleware:
         """Whole seconds since 1970."""
         return int(self._clock())
 
-    def sessions_for(self, current: Callable[[], str | None]) -> AsyncXWMSSessions:
-        """The sessions as somebody sees them whose own session has the id that `current` gives."""
-        return AsyncXWMSSessions.of(self.site, self._world, clock=self._clock, current=current)
+    def sessions_for(
+        self, current: Callable[[], str | None], *, failed: Callable[[XWMSError], object] | None = None
+    ) -> AsyncXWMSSessions:
+        """The sessions as somebody sees them whose own session has the id that `current` gives.
+
+        `failed` is told of a store that is down.
+        """
+        made = AsyncXWMSSessions.of(self.site, self._world, clock=self._clock, current=current)
+        return made if failed is None else made.telling(failed)
+
+    async def access_token(self, visit: visits.Visit, scope: Scope) -> tuple[visits.Visit, str | None]:
+        """The access token of a visit, and the visit as it is from then on."""
+        cookie = header_of(scope, b"cookie", "; ")
+        steps = access.access_token(self.site, self._provider, visit, cookie, now=self.now())
+        visit, token = await arun(steps, self._world)
+        return visit, None if token is None else token.reveal()
 
     async def play(self, steps: Steps[T]) -> T:
         """Play a story that an endpoint asks for."""
@@ -155,7 +169,7 @@ class XWMSAuthMiddleware:
 
     async def _look_up(self, cookie: str, uri: RedirectURI | None, now: int) -> visits.Visit | XWMSError:
         try:
-            return await arun(visits.visit_page(self.site, cookie, uri, now=now), self._world)
+            return await arun(recheck.visit_page(self.site, self._provider, cookie, uri, now=now), self._world)
         except XWMSError as error:
             return error  # raised to whoever asks; a page that does not ask need not fail
 

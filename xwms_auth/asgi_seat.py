@@ -13,7 +13,7 @@ from .access_token import AccessToken
 from .asgi_messages import ASGIApp, Message, Scope, Send, decoded, encoded, reply, request_of
 from .authorization import marks_of_token
 from .effects import Steps
-from .errors import XWMSError
+from .errors import LoginRequired, StoreUnavailable, XWMSError
 from .messages import Answer, Request
 from .models import USER_FIELDS, Anonymous, Ending, Session, User, anonymous
 from .sessions import AsyncXWMSSessions
@@ -40,7 +40,13 @@ class Served(Protocol):
         """The Set-Cookie value that an answer during this visit should carry, or None."""
         ...
 
-    def sessions_for(self, current: Callable[[], str | None]) -> AsyncXWMSSessions:
+    async def access_token(self, visit: visits.Visit, scope: Scope) -> tuple[visits.Visit, str | None]:
+        """The access token of a visit, and the visit as it is from then on."""
+        ...
+
+    def sessions_for(
+        self, current: Callable[[], str | None], *, failed: Callable[[XWMSError], object] | None = None
+    ) -> AsyncXWMSSessions:
         """The sessions as somebody sees them whose own session has the id that `current` gives."""
         ...
 
@@ -52,7 +58,6 @@ def _is_made_later(start: Message) -> bool:
 
 # Nearly every answer has neither of these, and then gets the same marks.
 _JUDGED = frozenset((b"vary", b"cache-control"))
-_MARKS_OF_DOUBT = [(b"vary", b"Cookie"), (b"cache-control", b"no-store")]
 _MARKS = {who: encoded(answers.marks_of_reading((), signed_in=who, cookie=None)) for who in (True, False)}
 
 
@@ -62,7 +67,19 @@ class Seat:
     It is `scope["auth"]` too, and stands between the application's `send` and the server's.
     """
 
-    __slots__ = ("_begun", "_held", "_send", "_visit", "answer", "over", "scope", "served", "token", "touched")
+    __slots__ = (
+        "_begun",
+        "_failure",
+        "_held",
+        "_send",
+        "_visit",
+        "answer",
+        "over",
+        "scope",
+        "served",
+        "token",
+        "touched",
+    )
 
     def __init__(self, served: Served, scope: Scope, visit: visits.Visit | XWMSError, send: Send) -> None:
         self.served = served
@@ -70,6 +87,7 @@ class Seat:
         self.touched = False
         self.over = False
         self._begun = False
+        self._failure: XWMSError | None = None
         self.answer: Answer | None = None
         """Set by whoever refuses from inside the application; it then takes the place of the application's answer."""
         self.token: AccessToken | None = None
@@ -82,6 +100,7 @@ class Seat:
         """The session, which the answer now depends on. Raises `StoreUnavailable` if it could not be looked up."""
         self.touched = True
         if isinstance(self._visit, XWMSError):
+            self._failure = self._visit
             raise self._visit
         return self._visit.session
 
@@ -98,7 +117,29 @@ class Seat:
     @property
     def sessions(self) -> AsyncXWMSSessions:
         """Lists and ends people's sessions: `await request.auth.sessions.list(request.user.sub)`."""
-        return self.served.sessions_for(self._id)
+        return self.served.sessions_for(self._id, failed=self._fail)
+
+    async def access_token(self) -> str:
+        """The access token of this request's person, refreshed ahead of its end: for calls to XWMS in their name.
+
+        With `flow="oauth2"` only. Keep it out of pages and logs. Raises `LoginRequired` where there is none, or XWMS
+        no longer gives one, and an `APIError` where XWMS cannot be asked; an application that does not catch the first
+        answers with a login.
+        """
+        self.session()
+        try:
+            if isinstance(self._visit, visits.Visit):
+                self._visit, token = await self.served.access_token(self._visit, self.scope)
+                if token is not None:
+                    return token
+            raise LoginRequired("the access token could not be refreshed, and the session has ended")
+        except (LoginRequired, StoreUnavailable) as error:
+            self._fail(error)
+            raise
+
+    def _fail(self, error: XWMSError) -> None:
+        """An error of ours is on its way through the application, which may not catch it."""
+        self._failure = error
 
     def _id(self) -> str | None:
         session = self.session()
@@ -115,13 +156,18 @@ class Seat:
         return answers.unless_signed_in(config, self.visit, self._asked, fresh=fresh, now=now)
 
     async def answer_instead(self, error: XWMSError) -> bool:
-        """Answer for an application that failed because nobody can be looked up. False if it has its own answer."""
-        if error is not self._visit:
+        """Answer for an application that did not catch our own error. False if it has its own answer."""
+        if error is not self._failure:
             return False
         if not self._begun or self._held is not None:
             self._held = None
             await self.send({"type": "http.response.start", "status": 500, "headers": []})
         return self.answer is not None
+
+    def _instead(self, error: XWMSError) -> Answer:
+        visit = visits.NOBODY if isinstance(self._visit, XWMSError) else self._visit
+        config, now = self.served.site.config, self.served.now()
+        return answers.for_failure(config, self._asked(), error, session=visit.session, ended=visit.ended, now=now)
 
     def _asked(self) -> Request:
         return request_of(self.scope, app=self.served.app)
@@ -134,9 +180,9 @@ class Seat:
         if message["type"] != "http.response.start":
             return self._send(message) if self._held is None else self._send_held(message)
         self._begun = True
-        if self.touched and isinstance(self._visit, XWMSError) and message["status"] >= 500:
+        if self._failure is not None and message["status"] >= 500:
             # What a framework makes of our error when the application does not catch it.
-            self.answer = answers.refusal(self.served.site.config, self._asked(), self._visit)
+            self.answer = self._instead(self._failure)
         if self.answer is not None:
             send, self._send = self._send, _nowhere
             return reply(self.answer, send)
@@ -161,7 +207,7 @@ class Seat:
     def _send_marked(self, start: Message) -> Awaitable[None]:
         visit, headers = self._visit, start.get("headers", ())
         if isinstance(visit, XWMSError):
-            return self._send({**start, "headers": [*headers, *_MARKS_OF_DOUBT]})
+            return self._send({**start, "headers": [*headers, *encoded(answers.marks_of_doubt(decoded(headers)))]})
         if visit.handle is not None:
             return self._send_judged(start, visit)
         for name, _ in headers:

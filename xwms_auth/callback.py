@@ -7,7 +7,7 @@ Must not: let a credential be redeemed that did not pass them all; `CheckedCallb
 from . import answers, audit
 from .browser import is_prefetch, require_navigation
 from .effects import SpendLogin, Steps, UnspendLogin, ask
-from .errors import APIError, CrossSite, LoginExpired, LoginNotStarted, RequestRefused, XWMSError
+from .errors import APIError, CrossSite, LoginExpired, LoginNotStarted, RequestRefused, StoreUnavailable, XWMSError
 from .messages import Answer, Request
 from .pending import LIFETIME, PendingLogin, PendingLogins
 from .provider import Arrival, CheckedCallback, Provider
@@ -114,10 +114,17 @@ def _check_callback(
 ) -> Steps[CheckedCallback]:
     """Have the protocol check the callback, and use up the pending login that it belongs to."""
     owner = yield from provider.check(site, uri, arrival, login, logins, now=now)
+    checked = CheckedCallback(credential=arrival.credential, login=owner, uri=uri)
+    try:
+        first = yield from ask(SpendLogin(owner.id, owner.expires_at, now))
+    except StoreUnavailable:
+        # The credential has not left, and the login is as it was: reloading the page may work in a moment.
+        provider.take_back(site, checked)
+        raise
     logins.discard(owner)
-    if not (yield from ask(SpendLogin(owner.id, owner.expires_at, now))):
+    if not first:
         raise LoginNotStarted("this login has been used already")
-    return CheckedCallback(credential=arrival.credential, login=owner, uri=uri)
+    return checked
 
 
 def _redeem(
@@ -141,7 +148,8 @@ def _redeem(
             provider.take_back(site, callback)
             return answers.refusal(config, request, error, url=answers.login_url(config, target))
         raise
-    user = outcome.user
-    cookies = yield from begin_session(site, request, callback.uri, user, now=now)
-    audit.happened("login_finished", login=callback.login.id[:8], person=audit.person(user.identity), **outcome.told)
+    cookies = yield from begin_session(site, request, callback.uri, outcome, now=now)
+    audit.happened(
+        "login_finished", login=callback.login.id[:8], person=audit.person(outcome.user.identity), **outcome.told
+    )
     return answers.redirect(303, target, cookies=[*logins.changes(), *cookies])

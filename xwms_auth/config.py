@@ -102,6 +102,9 @@ class XWMSConfig(metaclass=_RaisesLast):
     me_path: str = "/xwms/me"
     """Where scripts ask who is signed in."""
 
+    backchannel_path: str = "/xwms/backchannel-logout"
+    """With `oauth2`: where XWMS posts that somebody has logged out there. Name it in the client's settings at XWMS."""
+
     after_login: str = "/"
     """Where a login without a `next` ends."""
 
@@ -135,6 +138,9 @@ class XWMSConfig(metaclass=_RaisesLast):
 
     client_auth: ClientAuth = "client_secret_basic"
     """With `oauth2`: how the client secret travels to the token endpoint, in a header or in the body."""
+
+    provider_logout: bool = True
+    """With `oauth2`: whether a logout here goes on to the server's own, where its metadata name one."""
 
     authorization_endpoint: str = ""
     """With `oauth2`: where people are sent. Whoever names one endpoint names all: nothing is discovered then."""

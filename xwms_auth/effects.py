@@ -139,7 +139,7 @@ class SessionStore(Protocol):
         ...
 
     def spend(self, login_id: str, *, until: int, now: int) -> bool | Awaitable[bool]:
-        """Mark a pending login as used; True for exactly one caller. The mark may be forgotten after `until`.
+        """Mark a pending login as used; True for exactly one caller. At `until` the mark is gone, if not before.
 
         Wherever the store is shared this is atomic for everybody who shares it.
         """

@@ -10,36 +10,36 @@ Must not: decide anything about a login, or touch Flask's own session, which is 
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial, wraps
-from http import HTTPStatus
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
-from urllib.parse import quote
 
 try:
     from flask import Flask, Response, current_app, has_app_context, has_request_context, request
     from werkzeug.local import LocalProxy
-    from werkzeug.wsgi import ClosingIterator
 except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.flask needs Flask: pip install 'xwms-auth[flask]'") from missing
 
-from . import answers, flask_bearer, flow, visits, widgets
+from . import access, flask_bearer, flow, recheck, visits, widgets
 from .config import XWMSConfig
 from .drive import run
 from .effects import Steps, World
-from .errors import ConfigError, StoreUnavailable
-from .messages import Answer, Request, parse_form
-from .models import Anonymous, Ending, Session, User, anonymous
+from .errors import ConfigError, LoginRequired, StoreUnavailable
+from .messages import Answer
+from .models import Anonymous, User, anonymous
 from .pages import Html
+from .providers import provider_of
 from .secret import Secret
 from .session import fresh_seconds
 from .sessions import XWMSSessions
 from .site import Site
 from .stores import open_store
 from .transport import HTTPTransport
+from .wsgi_messages import decoded, request_of, send
+from .wsgi_seat import SEAT, Seat
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -47,11 +47,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-MAX_FORM = 64 * 1024
-"""Bytes of a form that one of our routes reads. Ours have one short field."""
-
 _EXTENSION = "xwms_auth"
-_SEAT = flask_bearer.SEAT
 
 current_token, token_required = flask_bearer.current_token, flask_bearer.token_required
 
@@ -83,6 +79,15 @@ class XWMSAuth:
             raise RuntimeError("this XWMSAuth serves no application, or several: ask for sessions in one's context")
         return cast("_Served", current_app.extensions[_EXTENSION]).sessions
 
+    def access_token(self) -> str:
+        """The access token of this request's person, refreshed ahead of its end: for calls to XWMS in their name.
+
+        With `flow="oauth2"` only. Keep it out of pages and logs. Raises `LoginRequired` where there is none, or XWMS
+        no longer gives one, and an `APIError` where XWMS cannot be asked; a view that does not catch them answers with
+        a login, or with the page of that error.
+        """
+        return _seat().access_token()
+
     def init_app(self, app: Flask, config: XWMSConfig | None = None) -> None:
         """Set the application up. Once per application."""
         if _EXTENSION in app.extensions:
@@ -95,7 +100,8 @@ class XWMSAuth:
         served = _Served(made, app, clock=self._clock)
         self._served.append(served)
         app.extensions[_EXTENSION] = served
-        app.register_error_handler(StoreUnavailable, _on_store_unavailable)
+        for error in (StoreUnavailable, LoginRequired):
+            app.register_error_handler(error, _on_error)
         app.wsgi_app = served  # type: ignore[method-assign]  # Flask documents this way to wrap an application
         app.context_processor(_template_names)
 
@@ -122,88 +128,12 @@ def _as_text(key: str | bytes) -> str:
     return key.decode("latin-1") if isinstance(key, bytes) else key
 
 
-class _Seat:
-    """What is known about one request, in its WSGI environment: who sits there, and whether anybody asked."""
-
-    __slots__ = ("_environ", "_held", "_server_write", "_start_response", "_started", "_visit", "served")
-
-    def __init__(self, served: "_Served", environ: "WSGIEnvironment", start_response: "StartResponse") -> None:
-        self.served = served
-        self._environ = environ
-        self._start_response = start_response
-        self._server_write: Callable[[bytes], object] | None = None
-        self._started = False
-        self._visit: visits.Visit | None = None
-        self._held: tuple[str, list[tuple[str, str]], Any] | None = None
-
-    def session(self) -> Session | None:
-        """The session, which the answer depends on from now on. Raises `StoreUnavailable` if it cannot be looked up."""
-        if self._visit is None:
-            self._visit = self.served.visit(self._environ)
-        return self._visit.session
-
-    def visit(self) -> tuple[Session | None, Ending | None]:
-        """The session, or why there no longer is one."""
-        session = self.session()
-        return session, None if self._visit is None else self._visit.ended
-
-    def refusal(self, *, fresh: int | None = None) -> Answer | None:
-        """What to answer instead of a page that needs a person: None if there is one, with a login fresh enough."""
-        config, now = self.served.site.config, self.served.now()
-        return answers.unless_signed_in(config, self.visit, self.asked, fresh=fresh, now=now)
-
-    def asked(self) -> Request:
-        return _request(self._environ, debug=self.served.debug)
-
-    def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /) -> Callable[[bytes], object]:
-        """The application's `start_response`: marks the answer's head if somebody asked who is there."""
-        self._started, self._held = True, None
-        if self._visit is None and answers.is_made_later(headers):
-            self._held = (status, headers, exc_info)  # until the first piece of the body shows whether making it asks
-            return self._write
-        return self._start(status, headers, exc_info)
-
-    def _start(self, status: str, headers: list[tuple[str, str]], exc_info: Any) -> Callable[[bytes], object]:
-        if self._visit is not None:
-            may_renew = self._visit.handle is not None and answers.may_set_cookie(headers)
-            cookie = self.served.renew(self._visit) if may_renew else None
-            marks = answers.marks_of_reading(headers, signed_in=self._visit.session is not None, cookie=cookie)
-            # A new list: the application's may be a constant that the next person's answer is made of.
-            headers = [*headers, *marks]
-        return self._start_response(status, headers, exc_info) if exc_info else self._start_response(status, headers)
-
-    def _release(self) -> None:
-        if self._held is not None:
-            held, self._held = self._held, None
-            self._server_write = self._start(*held)
-
-    def _write(self, data: bytes) -> None:
-        """PEP 3333's `write`, for old applications: the first piece releases the head here too."""
-        self._release()
-        if self._server_write is not None:
-            self._server_write(data)
-
-    def body(self, pieces: Iterable[bytes]) -> Iterable[bytes]:
-        """The application's body; where the head was held back, it goes out with the first piece."""
-        if self._started and self._held is None:
-            return pieces
-        # Also where the application has not begun yet: it may do so as late as with the first piece (PEP 3333).
-        return ClosingIterator(self._streamed(pieces), getattr(pieces, "close", None))
-
-    def _streamed(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
-        for piece in pieces:
-            if piece:
-                self._release()
-                yield piece
-        self._release()
-
-
 class _Served:
     """The application with us around it."""
 
     def __init__(self, config: XWMSConfig, app: Flask, *, clock: Callable[[], float]) -> None:
         self.site = Site(config)
-        flow.provider_of(self.site)
+        self._provider = provider_of(self.site)
         self._world = World(HTTPTransport(config), open_store(self.site))
         self.sessions = XWMSSessions.of(self.site, self._world, clock=clock, current=_current_id)
         self._app = app
@@ -217,14 +147,14 @@ class _Served:
         route = environ.get("PATH_INFO", "")
         path = environ.get("SCRIPT_NAME", "") + route
         if path in self._own_paths and self.site.is_own(path, environ.get("HTTP_HOST", "")):
-            steps = flow.serve(self.site, _request(environ, debug=self.debug), now=self.now())
-            return _send(run(steps, self._world), start_response)
-        seat = environ[_SEAT] = _Seat(self, environ, start_response)
+            steps = flow.serve(self.site, request_of(environ, debug=self.debug), now=self.now())
+            return send(run(steps, self._world), start_response)
+        seat = environ[SEAT] = Seat(self, environ, start_response)
         # Not the whole path: SCRIPT_NAME may come from a header that a proxy lets through.
-        if self._protects_all and not self.site.is_public(_decoded(route)):
+        if self._protects_all and not self.site.is_public(decoded(route)):
             refused = seat.refusal()
             if refused is not None:
-                return _send(refused, start_response)
+                return send(refused, start_response)
         return seat.body(self._inner(environ, seat.start))
 
     @property
@@ -246,62 +176,26 @@ class _Served:
         uri = self.site.only or self.site.uri_for(environ.get("HTTP_HOST", ""))
         cookie, now = environ.get("HTTP_COOKIE", ""), self.now()
         visit = visits.recognise(self.site, self._world.store, cookie, uri, now=now)
-        return visit or run(visits.visit_page(self.site, cookie, uri, now=now), self._world)
+        return visit or run(recheck.visit_page(self.site, self._provider, cookie, uri, now=now), self._world)
+
+    def access_token(self, visit: visits.Visit, environ: "WSGIEnvironment") -> tuple[visits.Visit, str | None]:
+        """The access token of a visit, and the visit as it is from then on."""
+        cookie = environ.get("HTTP_COOKIE", "")
+        steps = access.access_token(self.site, self._provider, visit, cookie, now=self.now())
+        visit, token = run(steps, self._world)
+        return visit, None if token is None else token.reveal()
 
     def renew(self, visit: visits.Visit) -> str | None:
         """The Set-Cookie value that an answer during this visit should carry, or None."""
         return run(visits.renew(self.site, visit, now=self.now()), self._world)
 
 
-def _request(environ: "WSGIEnvironment", *, debug: bool = False) -> Request:
-    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-    query = environ.get("QUERY_STRING", "")
-    headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")}
-    return Request(
-        method=environ["REQUEST_METHOD"],
-        path=_decoded(path),
-        query=query,
-        target=quote(path.encode("latin-1"), safe="/:@!$&'()*+,;=~") + (f"?{query}" if query else ""),
-        headers=headers,
-        cookie=environ.get("HTTP_COOKIE", ""),
-        form=_form(environ),
-        debug=debug,
-    )
-
-
-def _form(environ: "WSGIEnvironment") -> dict[str, str]:
-    """A small urlencoded body of a POST to one of our routes; anything else is nothing."""
-    length = environ.get("CONTENT_LENGTH") or ""
-    is_form = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() == "application/x-www-form-urlencoded"
-    if environ["REQUEST_METHOD"] != "POST" or not is_form or not _is_small(length):
-        return {}
-    return dict(parse_form(environ["wsgi.input"].read(int(length)).decode("latin-1")))
-
-
-def _is_small(length: str) -> bool:
-    return length.isascii() and length.isdigit() and len(length) < 8 and int(length) <= MAX_FORM
-
-
-def _decoded(path: str) -> str:
-    # WSGI hands paths over as bytes in the clothes of Latin-1 (PEP 3333).
-    return path.encode("latin-1").decode("utf-8", "surrogateescape")
-
-
-def _send(answer: Answer, start_response: "StartResponse") -> Iterable[bytes]:
-    start_response(_status_line(answer.status), answer.header_list())
-    return [answer.body.encode()]
-
-
-def _status_line(status: int) -> str:
-    return f"{status} {HTTPStatus(status).phrase}"
-
-
-def _seat() -> _Seat:
+def _seat() -> Seat:
     # Not `request.environ`: looking an attribute up through Flask's proxy costs ten times as much.
-    seat = request._get_current_object().environ.get(_SEAT)  # type: ignore[attr-defined]  # werkzeug's LocalProxy
+    seat = request._get_current_object().environ.get(SEAT)  # type: ignore[attr-defined]  # werkzeug's LocalProxy
     if seat is None:
         raise RuntimeError("this Flask application has no XWMSAuth: call XWMSAuth(app) or auth.init_app(app)")
-    return cast("_Seat", seat)
+    return cast("Seat", seat)
 
 
 def _who() -> User | Anonymous:
@@ -311,15 +205,14 @@ def _who() -> User | Anonymous:
 
 def _current_id() -> str | None:
     """The id of the session of the request being served, if there is one."""
-    seat = request.environ.get(_SEAT) if has_request_context() else None
-    session = seat.session() if isinstance(seat, _Seat) else None
+    seat = request.environ.get(SEAT) if has_request_context() else None
+    session = seat.session() if isinstance(seat, Seat) else None
     return session.id if session else None
 
 
-def _on_store_unavailable(error: StoreUnavailable) -> Response:
-    """A view that asked who is there, and could not be told, is no fault of the application's."""
-    seat = _seat()
-    return _as_response(answers.refusal(seat.served.site.config, seat.asked(), error))
+def _on_error(error: StoreUnavailable | LoginRequired) -> Response:
+    """A view that asked who is there, or for their token, and could not be told, is no fault of the application's."""
+    return _as_response(_seat().instead(error))
 
 
 def _as_response(answer: Answer) -> Response:
@@ -361,12 +254,12 @@ def _guard(view: Callable[P, R], *, fresh: int | None) -> Callable[P, R]:
 
 def xwms_login_url(*, next: str | None = None) -> str:  # noqa: A002  the parameter's name in the address
     """The address that starts a login and comes back to `next`, by default to the page being shown."""
-    return widgets.login_url(_seat().served.site, _request(request.environ), to=next)
+    return widgets.login_url(_seat().served.site, request_of(request.environ), to=next)
 
 
 def xwms_login_button(*, locale: str = "en", next: str | None = None) -> Html:  # noqa: A002
     """A login link as HTML, in one of XWMS's ten languages."""
-    return widgets.login_button(_seat().served.site, _request(request.environ), to=next, locale=locale)
+    return widgets.login_button(_seat().served.site, request_of(request.environ), to=next, locale=locale)
 
 
 def xwms_logout_form(*, label: str = "Log out") -> Html:

@@ -7,7 +7,7 @@ Must not: look at a session, or decide whether a token is good.
 from collections.abc import Callable, Sequence
 from functools import partial, wraps
 from inspect import iscoroutinefunction
-from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from flask import Flask, Response, after_this_request, current_app, request
 from werkzeug.local import LocalProxy
@@ -16,32 +16,13 @@ from .access_token import AccessToken
 from .authorization import marks_of_token, parse_scopes
 from .bearer import MARK, Refusal, caller, require_tokens
 from .config import XWMSConfig
-from .effects import Steps
-from .messages import Request
-from .site import Site
+from .wsgi_messages import request_of
+from .wsgi_seat import SEAT, Seat
 
 P = ParamSpec("P")
 R = TypeVar("R")
-T = TypeVar("T")
-
-SEAT = "xwms_auth.seat"
-"""Where the WSGI environment has the seat of the request."""
 
 _TOKEN = "xwms_auth.token"
-
-
-class _Served(Protocol):
-    site: Site
-
-    def now(self) -> int: ...
-
-    def play(self, steps: Steps[T]) -> T: ...
-
-
-class _Seat(Protocol):
-    served: _Served
-
-    def asked(self) -> Request: ...
 
 
 def _environ() -> dict[str, Any]:
@@ -83,11 +64,12 @@ def _guard(view: Callable[P, R], *, scopes: Sequence[str]) -> Callable[P, R]:
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
         environ = _environ()
-        if SEAT not in environ:
+        seat = environ.get(SEAT)
+        if not isinstance(seat, Seat):
             raise RuntimeError("this Flask application has no XWMSAuth: call XWMSAuth(app) or auth.init_app(app)")
-        seat = cast("_Seat", environ[SEAT])
         served = seat.served
-        found = served.play(caller(served.site, seat.asked(), scopes=scopes, now=served.now()))
+        asked = request_of(environ, debug=served.debug, body=False)
+        found = served.play(caller(served.site, asked, scopes=scopes, now=served.now()))
         if isinstance(found, Refusal):
             answer = found.answer
             return cast("R", Response(answer.body, answer.status, answer.header_list()))

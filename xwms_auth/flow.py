@@ -8,7 +8,7 @@ Must not: touch a framework, a clock or a socket. `now` is whole seconds since 1
 
 from dataclasses import replace
 
-from . import answers, audit, pages
+from . import answers, audit, backchannel, pages
 from .browser import began_on_this_site, is_own_post, require_navigation
 from .callback import finish_login
 from .cookies import set_cookie
@@ -27,8 +27,8 @@ from .errors import (
 from .messages import Answer, Request
 from .pending import LIFETIME, PendingLogin, PendingLogins, uri_digest
 from .provider import Provider
+from .providers import provider_of
 from .session import MIN_FRESH
-from .sign_token import SignToken
 from .site import Site, names_for
 from .tokens import new_key
 from .visits import Visit, who_visits
@@ -43,22 +43,16 @@ def serve(site: Site, request: Request, *, now: int) -> Steps[Answer]:
             return (yield from start_login(site, provider_of(site), request, now=now))
         if request.path == config.logout_path:
             _require_method(request, "POST")
-            return (yield from logout(site, request, now=now))
+            return (yield from logout(site, provider_of(site), request, now=now))
+        if request.path == config.backchannel_path:
+            _require_method(request, "POST")
+            return (yield from backchannel.log_out(site, provider_of(site), request, now=now))
         _require_method(request, "GET")
         if request.path == config.me_path:
             return (yield from who_am_i(site, request, now=now))
         return (yield from finish_login(site, provider_of(site), request, now=now))
     except XWMSError as error:
         return answers.refusal(config, request, error, url=answers.login_url(config, site.next_of(request)))
-
-
-def provider_of(site: Site) -> Provider:
-    """The protocol that the site's `flow` names. Edges ask once at start, so that nobody waits while it is loaded."""
-    if site.config.flow == "oauth2":
-        from .oauth2 import OAuth2  # noqa: PLC0415  Authlib is loaded only by who uses it
-
-        return OAuth2()
-    return SignToken()
 
 
 def _require_method(request: Request, *allowed: str) -> None:
@@ -92,7 +86,7 @@ def start_login(site: Site, provider: Provider, request: Request, *, now: int) -
     if not site.starts.take(now):
         raise TooManyLogins("the budget for starting logins is used up")
 
-    started = yield from provider.start(site, uri, now=now)
+    started = yield from provider.start(site, uri, fresh=fresh, now=now)
     logins = PendingLogins.of(request.cookie, names=names_for(uri), signed=site.pending, uri=uri, now=now)
     login = PendingLogin(
         id=new_key(),
@@ -102,6 +96,7 @@ def start_login(site: Site, provider: Provider, request: Request, *, now: int) -
         started_at=now,
         expires_at=min(now + LIFETIME, now + LIFETIME if started.expires_at is None else started.expires_at),
         here=here,
+        fresh=fresh,
     )
     logins.add(login if logins.fits(login) else replace(login, next=config.after_login))
     audit.happened("login_started", login=login.id[:8])
@@ -127,7 +122,7 @@ def who_am_i(site: Site, request: Request, *, now: int) -> Steps[Answer]:
     return answers.document(200, body, extra=[("Vary", "Cookie")])
 
 
-def logout(site: Site, request: Request, *, now: int) -> Steps[Answer]:
+def logout(site: Site, provider: Provider, request: Request, *, now: int) -> Steps[Answer]:
     """End the session. Only a form of our own may ask for it (`csrf_token` where the browser says nothing)."""
     config, uri = site.config, site.require_uri(request)
     names, ours = names_for(uri), is_own_post(request, uri)
@@ -142,9 +137,11 @@ def logout(site: Site, request: Request, *, now: int) -> Steps[Answer]:
     except StoreUnavailable as error:
         # The browser forgets its session either way, but "logged out" would not be true.
         return answers.refusal(config, request, error, cookies=cleared if ours else ())
+    target = site.next_of(request) or config.after_logout
     if visit.session is not None:
         audit.happened("logged_out", person=audit.person(visit.session.user.identity))
-    return answers.redirect(303, site.next_of(request) or config.after_logout, cookies=cleared)
+        target = yield from provider.leave(site, visit.session, uri, target, now=now)
+    return answers.redirect(303, target, cookies=cleared)
 
 
 def _has_form_token(site: Site, request: Request, visit: Visit) -> bool:

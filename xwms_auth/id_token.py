@@ -18,43 +18,61 @@ SKEW = 60
 
 
 def check_id_token(
-    claims: JSONObject, *, algorithm: str, issuer: str, client_id: str, nonce: str, access_token: Secret, now: int
+    claims: JSONObject,
+    *,
+    algorithm: str,
+    issuer: str,
+    client_id: str,
+    nonce: str,
+    access_token: Secret,
+    now: int,
+    max_age: int | None = None,
 ) -> None:
-    """Check the claims of a verified ID token. Raises `TokenRejected` with the reason, which quotes nothing of it."""
+    """Check the claims of a verified ID token. Raises `TokenRejected` with the reason, which quotes nothing of it.
+
+    `max_age` is how long ago, in seconds, the person may have logged in at the server itself.
+    """
     if claims.get("iss") != issuer:
         raise TokenRejected("the ID token: its issuer is another")
     sub: object = claims.get("sub")
     if not isinstance(sub, str) or not sub:
         raise TokenRejected("the ID token: it has no sub")
-    _check_audience(claims, client_id)
+    check_audience(claims, client_id, what="the ID token")
     expires: object = claims.get("exp")
     issued: object = claims.get("iat")
     not_before: object = claims.get("nbf")
-    if not _is_moment(expires) or expires <= now - SKEW:
+    if not is_moment(expires) or expires <= now - SKEW:
         raise TokenRejected("the ID token: it has expired, or has no exp")
-    if not _is_moment(issued) or issued > now + SKEW:
+    if not is_moment(issued) or issued > now + SKEW:
         raise TokenRejected("the ID token: it is from the future, or has no iat")
-    if not_before is not None and (not _is_moment(not_before) or not_before > now + SKEW):
+    if not_before is not None and (not is_moment(not_before) or not_before > now + SKEW):
         raise TokenRejected("the ID token: it is not valid yet")
     if not _same(claims.get("nonce"), nonce):
         raise TokenRejected("the ID token: its nonce is not this login's")
+    if max_age is not None:
+        # Asked for in the address that the browser carries, where a person could have taken it out.
+        logged_in: object = claims.get("auth_time")
+        if not is_moment(logged_in) or not now - max_age - SKEW <= logged_in <= now + SKEW:
+            raise TokenRejected("the ID token: the person has not logged in again, or it does not say when")
     if "at_hash" in claims and not _same(claims["at_hash"], _half_hash(access_token, algorithm)):
         raise TokenRejected("the ID token: its at_hash is not the access token's")
 
 
-def _check_audience(claims: JSONObject, client_id: str) -> None:
+def check_audience(claims: JSONObject, client_id: str, *, what: str) -> None:
+    """Check that a token is for this client alone, or names it as the one that asked for it."""
     audience: object = claims.get("aud")
     audiences: list[object] = cast("list[object]", audience) if isinstance(audience, list) else [audience]
     if client_id not in audiences or not all(isinstance(one, str) for one in audiences):
-        raise TokenRejected("the ID token: it is for another client")
+        raise TokenRejected(f"{what}: it is for another client")
     # One that several clients may take must say which of them asked for it.
     if len(audiences) > 1 and "azp" not in claims:
-        raise TokenRejected("the ID token: it is for several clients and does not say which asked for it")
+        raise TokenRejected(f"{what}: it is for several clients and does not say which asked for it")
     if "azp" in claims and claims["azp"] != client_id:
-        raise TokenRejected("the ID token: another client asked for it")
+        raise TokenRejected(f"{what}: another client asked for it")
 
 
-def _is_moment(value: object) -> TypeGuard[float]:
+def is_moment(value: object) -> TypeGuard[float]:
+    """Whether this is a time as tokens have it: a number of seconds since 1970."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -188,16 +188,20 @@ class Judge:
 
     def routes(self) -> None:
         config = self.config
-        names = ("login_path", "logout_path", "me_path")
+        names = ["login_path", "logout_path", "me_path", "backchannel_path"]
         for name in names:
             try:
                 check_route_path(_text(getattr(config, name)))
             except ValueError as error:
                 self.fault(name, str(error))
         callbacks = frozenset(uri.path for uri in config.registered)
+        if config.flow != "oauth2":
+            names.remove("backchannel_path")
         routes = [getattr(config, name) for name in names if isinstance(getattr(config, name), str)]
         if len({*routes, *callbacks}) != len(routes) + len(callbacks):
-            self.fault("login_path", "and logout_path, me_path and the redirect URIs' paths must all differ")
+            self.fault(
+                "login_path", "and logout_path, me_path, backchannel_path and the redirect URIs' paths must all differ"
+            )
         self.set("callback_paths", callbacks)
         self.set("own_paths", callbacks | set(routes))
         for name in ("after_login", "after_logout"):
@@ -223,7 +227,7 @@ class Judge:
         for name, choices in named.items():
             if getattr(config, name) not in get_args(choices):
                 self.fault(name, "must be one of: " + ", ".join(get_args(choices)))
-        for name in ("debug", "insecure_allow_http"):
+        for name in ("debug", "provider_logout", "insecure_allow_http"):
             if not isinstance(getattr(config, name), bool):
                 self.fault(name, "must be True or False")
 

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Literal, NamedTuple, Self, cast
 
+from .token_set import TokenSet
+
 MAX_SUB = 255
 """Longest `sub` in characters: OpenID Connect Core 5.1 sets this bound, and a database column needs one."""
 
@@ -80,6 +82,13 @@ class User:
 
 OPTIONAL_CLAIMS = ("picture", "family_name", "given_name", "name", "email")
 """The claims a session can do without, in the order in which they are dropped when a cookie gets too large."""
+
+
+def newer(known: User, told: User) -> User:
+    """The person as XWMS tells it now. What it does not tell stays: without a scope some claims are null."""
+    claims = {name: getattr(told, name) or getattr(known, name) for name in OPTIONAL_CLAIMS}
+    verified = told.email_verified if told.email else known.email_verified
+    return User(issuer=known.issuer, sub=known.sub, email_verified=verified, **claims)
 
 
 class Ending(StrEnum):
@@ -154,6 +163,7 @@ class Session:
     `checked_at` is when XWMS last confirmed the person: at the login, or at a re-check.
     `counts_from` is later than every revocation that came before the login; a later one ends the session.
     `device` is a name to recognise the browser by, such as "Firefox on Linux".
+    `tokens` are what an authorization server gave for the person; XWMS's own login has none.
     """
 
     id: str
@@ -163,6 +173,7 @@ class Session:
     checked_at: int = 0
     counts_from: int = 0
     device: str | None = None
+    tokens: TokenSet | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "checked_at", max(self.checked_at, self.started_at))

@@ -11,16 +11,20 @@ Must not: take a callback whose `state` is not of a login of this browser, whate
 
 import hmac
 from collections.abc import Sequence
+from dataclasses import replace
 
+from . import audit
 from . import oauth2_wire as wire
 from .effects import CallXWMS, Steps, ask
 from .envelope import JSONObject
 from .errors import APIError, BadAnswer, LoginNotStarted, TokenMalformed, TokenMissing, TokenRejected
 from .id_token import check_id_token
+from .logout_token import read_logout_token
 from .messages import Request
 from .metadata import Metadata, discover, read_keys, read_metadata, well_known
+from .models import Session, newer
 from .pending import PendingLogin, PendingLogins
-from .provider import Arrival, CheckedCallback, Outcome, Started
+from .provider import Arrival, CheckedCallback, Departure, Outcome, Started
 from .redirects import RedirectURI
 from .signed_jwt import SignedJWT, parse_signed_jwt, verified_claims
 from .site import Site
@@ -39,10 +43,11 @@ class OAuth2:
         # it has no callback address that this browser would take.
         return None
 
-    def start(self, site: Site, uri: RedirectURI, *, now: int) -> Steps[Started]:
+    def start(self, site: Site, uri: RedirectURI, *, fresh: int | None, now: int) -> Steps[Started]:
         metadata = yield from metadata_for(site, now=now)
         seed = new_key()
-        return Started(url=wire.authorization_url(site.config, metadata, uri.uri, seed=seed), proof=seed)
+        url = wire.authorization_url(site.config, metadata, uri.uri, seed=seed, max_age=fresh)
+        return Started(url=url, proof=seed)
 
     def read(self, request: Request) -> Arrival:
         # An access_token or id_token in the query is not looked for: only the token endpoint gives tokens.
@@ -109,10 +114,49 @@ class OAuth2:
         reply = yield from ask(CallXWMS(wire.exchange_code(metadata, callback.credential, callback.uri.uri, seed=seed)))
         try:
             tokens = wire.read_tokens(reply, asked=config.scopes, now=now)
-            return (yield from _person(site, metadata, tokens, nonce=wire.nonce_of(seed), now=now))
+            nonce, max_age = wire.nonce_of(seed), callback.login.fresh
+            return (yield from _person(site, metadata, tokens, nonce=nonce, max_age=max_age, now=now))
         except APIError as error:
             error.sent = True  # the code was, whatever failed after it
             raise
+
+    def confirm(self, site: Site, session: Session, *, now: int) -> Steps[Session]:
+        metadata = yield from metadata_for(site, now=now)
+        if session.tokens is None or metadata.userinfo_endpoint is None:
+            # Nothing to ask with, or nobody to ask: that is no answer about the person.
+            raise BadAnswer("there is no access token, or no userinfo endpoint, to ask with")
+        told = yield from _ask_for_person(metadata.userinfo_endpoint, session.tokens)
+        person = wire.user_of(JSONObject(), told, issuer=metadata.issuer)
+        if person.sub != session.user.sub:
+            raise BadAnswer("userinfo is about another person than the session")
+        return replace(session, user=newer(session.user, person), checked_at=now)
+
+    def refresh(self, site: Site, tokens: TokenSet, *, now: int) -> Steps[TokenSet]:
+        if tokens.refresh_token is None:
+            raise TokenRejected("there is no refresh token")
+        metadata = yield from metadata_for(site, now=now)
+        reply = yield from ask(CallXWMS(wire.refresh(metadata, tokens.refresh_token)))
+        new = wire.read_tokens(reply, asked=tokens.scope, now=now)
+        # A server that does not rotate sends no new refresh token (RFC 6749 6).
+        return replace(new, refresh_token=new.refresh_token or tokens.refresh_token, id_token=None, sid=tokens.sid)
+
+    def leave(self, site: Site, session: Session, uri: RedirectURI, target: str, *, now: int) -> Steps[str]:
+        try:
+            metadata = yield from metadata_for(site, now=now)
+        except APIError as error:
+            audit.warn("token_not_revoked", cause=str(error))
+            return target
+        if session.tokens is not None and metadata.revocation_endpoint is not None:
+            yield from _revoke(metadata.revocation_endpoint, session.tokens)
+        if metadata.end_session_endpoint is None or not site.config.provider_logout:
+            return target
+        return wire.logout_url(metadata.end_session_endpoint, site.config, back_to=uri.origin + target)
+
+    def departure(self, site: Site, logout_token: str, *, now: int) -> Steps[Departure]:
+        metadata = yield from metadata_for(site, now=now)
+        token = parse_signed_jwt(logout_token)
+        claims = verified_claims(token, (yield from keys_for(site, metadata, token, now=now)))
+        return read_logout_token(claims, issuer=metadata.issuer, client_id=site.config.client_id, now=now)
 
     def take_back(self, site: Site, callback: CheckedCallback) -> None:
         pass
@@ -144,25 +188,42 @@ def metadata_for(site: Site, *, now: int) -> Steps[Metadata]:
     raise BadAnswer("the issuer has no discovery document, neither of OpenID Connect nor of RFC 8414")
 
 
-def _person(site: Site, metadata: Metadata, tokens: TokenSet, *, nonce: str, now: int) -> Steps[Outcome]:
+def _revoke(endpoint: str, tokens: TokenSet) -> Steps[None]:
+    try:
+        wire.read_revoked((yield from ask(CallXWMS(wire.revoke(endpoint, tokens)))))
+    except APIError as error:
+        # The person is out of this site in any case, and the access token ends by itself in a few minutes.
+        audit.warn("token_not_revoked", cause=str(error))
+
+
+def _ask_for_person(endpoint: str, tokens: TokenSet) -> Steps[JSONObject]:
+    return wire.read_person((yield from ask(CallXWMS(wire.ask_for_person(endpoint, tokens.access_token)))))
+
+
+def _person(
+    site: Site, metadata: Metadata, tokens: TokenSet, *, nonce: str, max_age: int | None, now: int
+) -> Steps[Outcome]:
     """Whose tokens these are. With `openid` the ID token says it, and userinfo may only add to it."""
     told = JSONObject()
     if site.config.openid:
-        told = yield from _id_claims(site, metadata, tokens, nonce=nonce, now=now)
+        told = yield from _id_claims(site, metadata, tokens, nonce=nonce, max_age=max_age, now=now)
     asked = JSONObject()
     if metadata.userinfo_endpoint is not None:
-        call = wire.ask_for_person(metadata.userinfo_endpoint, tokens.access_token)
-        asked = wire.read_person((yield from ask(CallXWMS(call))))
+        asked = yield from _ask_for_person(metadata.userinfo_endpoint, tokens)
         # An access token that was swapped for another person's is found out here (OpenID Connect Core 5.3.2).
         if told and asked.get("sub") != told["sub"]:
             raise TokenRejected("userinfo is about another person than the ID token")
     elif not told:
         raise BadAnswer("without openid a userinfo endpoint is needed, and the server has none")
     user = wire.user_of(told, asked, issuer=metadata.issuer)
-    return Outcome(user=user, tokens=tokens)
+    sid: object = told.get("sid")
+    kept = replace(tokens, id_token=None, sid=sid if isinstance(sid, str) else None)
+    return Outcome(user=user, tokens=kept)
 
 
-def _id_claims(site: Site, metadata: Metadata, tokens: TokenSet, *, nonce: str, now: int) -> Steps[JSONObject]:
+def _id_claims(
+    site: Site, metadata: Metadata, tokens: TokenSet, *, nonce: str, max_age: int | None, now: int
+) -> Steps[JSONObject]:
     """The claims of the ID token, verified and checked."""
     if tokens.id_token is None:
         raise TokenRejected("there is no ID token although openid was asked for")
@@ -176,6 +237,7 @@ def _id_claims(site: Site, metadata: Metadata, tokens: TokenSet, *, nonce: str, 
         nonce=nonce,
         access_token=tokens.access_token,
         now=now,
+        max_age=max_age,
     )
     return claims
 

@@ -11,9 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 try:
+    from authlib.common.urls import (
+        add_params_to_uri,  # pyright: ignore[reportUnknownVariableType]  the stubs leave its result open
+    )
     from authlib.oauth2.rfc6749.parameters import (
         prepare_grant_uri,  # pyright: ignore[reportUnknownVariableType]  the stubs leave its result open
         prepare_token_request,
+    )
+    from authlib.oauth2.rfc7009.parameters import (
+        prepare_revoke_token_request,  # pyright: ignore[reportUnknownVariableType]  the stubs say nothing of it
     )
     from authlib.oauth2.rfc7636 import (
         create_s256_code_challenge,  # pyright: ignore[reportUnknownVariableType]  the stubs say nothing of it
@@ -44,6 +50,8 @@ from .token_set import TokenSet
 from .tokens import derived
 
 _grant_uri = cast("Callable[..., str]", prepare_grant_uri)
+_revocation = cast("Callable[..., tuple[str, object]]", prepare_revoke_token_request)
+_with_query = cast("Callable[[str, list[tuple[str, str]]], str]", add_params_to_uri)
 _s256 = cast("Callable[[str], str]", create_s256_code_challenge)
 
 MAX_TOKEN = 16 * 1024
@@ -93,8 +101,13 @@ def _verifier_of(seed: str) -> str:
     return derived(seed, "code_verifier")
 
 
-def authorization_url(config: XWMSConfig, metadata: Metadata, redirect_uri: str, *, seed: str) -> str:
-    """Where to send the browser. The verifier stays here; its S256 challenge goes along, always."""
+def authorization_url(
+    config: XWMSConfig, metadata: Metadata, redirect_uri: str, *, seed: str, max_age: int | None
+) -> str:
+    """Where to send the browser. The verifier stays here; its S256 challenge goes along, always.
+
+    `max_age` demands that the person has logged in at the server itself in the last so many seconds.
+    """
     return _grant_uri(
         metadata.authorization_endpoint,
         client_id=config.client_id,
@@ -103,6 +116,7 @@ def authorization_url(config: XWMSConfig, metadata: Metadata, redirect_uri: str,
         scope=" ".join(config.scopes) or None,
         state=state_of(seed),
         nonce=nonce_of(seed) if config.openid else None,
+        max_age=None if max_age is None or not config.openid else str(max_age),
         code_challenge=_s256(_verifier_of(seed)),
         code_challenge_method="S256",
     )
@@ -114,6 +128,28 @@ def exchange_code(metadata: Metadata, code: str, redirect_uri: str, *, seed: str
         "authorization_code", code=code, redirect_uri=redirect_uri, code_verifier=_verifier_of(seed)
     )
     return OAuthCall(url=metadata.token_endpoint, form=form, authenticated=True)
+
+
+def refresh(metadata: Metadata, refresh_token: Secret) -> OAuthCall:
+    """Change a refresh token into new tokens (RFC 6749 6)."""
+    form = prepare_token_request("refresh_token", refresh_token=refresh_token.reveal())
+    return OAuthCall(url=metadata.token_endpoint, form=form, authenticated=True)
+
+
+def revoke(url: str, tokens: TokenSet) -> OAuthCall:
+    """Give tokens back (RFC 7009 2.1). Revoking a refresh token ends the access tokens that came of it."""
+    refreshes = tokens.refresh_token is not None
+    token = (tokens.refresh_token or tokens.access_token).reveal()
+    form, _ = _revocation(token, token_type_hint="refresh_token" if refreshes else "access_token", body="")
+    return OAuthCall(url=url, form=form, authenticated=True)
+
+
+def logout_url(url: str, config: XWMSConfig, *, back_to: str) -> str:
+    """Where to send the browser to log out there too (OpenID Connect RP-Initiated Logout 2).
+
+    Without the ID token as a hint, which would show the person's name in the address: the server asks them instead.
+    """
+    return _with_query(url, [("client_id", config.client_id), ("post_logout_redirect_uri", back_to)])
 
 
 def ask_for_keys(url: str) -> OAuthCall:
@@ -153,6 +189,16 @@ def read_tokens(reply: Reply, *, asked: Sequence[str], now: int) -> TokenSet:
         scope=tuple(asked if scope is None else scope.split()),
         expires_at=None if lasts is None else now + lasts,
     )
+
+
+def read_revoked(reply: Reply) -> None:
+    """Read the answer of the revocation endpoint: 200 for a token that has ended, or never was (RFC 7009 2.2)."""
+    if reply.status != 200:
+        raise (
+            _refusal(reply.status, json_object(reply), "the revocation endpoint", BadAnswer)
+            if (400 <= reply.status < 500)
+            else Unreachable(f"the revocation endpoint answered {reply.status}", upstream_status=reply.status)
+        )
 
 
 def read_person(reply: Reply) -> JSONObject:

@@ -48,6 +48,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "login_path": ("XWMS_LOGIN_PATH",),
     "logout_path": ("XWMS_LOGOUT_PATH",),
     "me_path": ("XWMS_ME_PATH",),
+    "backchannel_path": ("XWMS_BACKCHANNEL_PATH",),
     "after_login": ("XWMS_AFTER_LOGIN",),
     "after_logout": ("XWMS_AFTER_LOGOUT",),
     "protect": ("XWMS_PROTECT",),
@@ -58,6 +59,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "flow": ("XWMS_FLOW",),
     "issuer": ("XWMS_ISSUER",),
     "scopes": ("XWMS_SCOPES",),
+    "provider_logout": ("XWMS_PROVIDER_LOGOUT",),
     "client_auth": ("XWMS_CLIENT_AUTH",),
     "authorization_endpoint": ("XWMS_AUTHORIZATION_ENDPOINT",),
     "token_endpoint": ("XWMS_TOKEN_ENDPOINT",),
@@ -76,7 +78,7 @@ _REDIS = ("redis://", "rediss://", "unix://", "redis+cluster://", "rediss+cluste
 
 _LISTS = ("redirect_uris", "session_secret", "public", "login_origins", "scopes")
 _SECONDS = ("session_idle", "session_lifetime", "recheck", "timeout")
-_SWITCHES = ("debug",)
+_SWITCHES = ("debug", "provider_logout")
 _ON, _OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 

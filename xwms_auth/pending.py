@@ -41,6 +41,9 @@ class PendingLogin:
     here: bool
     """Whether it began on this site or was confirmed by a click, so that no other site can have prepared it."""
 
+    fresh: int | None = None
+    """How old, in seconds, the person's own login at XWMS may be, where the protocol can tell; None for any."""
+
 
 @dataclass(slots=True, kw_only=True)
 class PendingLogins:
@@ -108,7 +111,8 @@ def uri_digest(uri: RedirectURI) -> str:
 
 def _pack(login: PendingLogin) -> list[Any]:
     moments = [login.started_at, login.expires_at]
-    return [login.id, login.proof, login.next, login.uri_digest, *moments, login.here]
+    fresh = [] if login.fresh is None else [login.fresh]
+    return [login.id, login.proof, login.next, login.uri_digest, *moments, login.here, *fresh]
 
 
 def _parse(value: object) -> Sequence[PendingLogin]:
@@ -116,8 +120,13 @@ def _parse(value: object) -> Sequence[PendingLogin]:
         return ()
     logins: list[PendingLogin] = []
     for entry in cast("list[object]", value):
-        match entry:
-            case [str(id_), str(proof), str(next_), str(uri), int(started_at), int(expires_at), bool(here)]:
+        # One that demands no fresh login leaves that part out.
+        parts = [*cast("list[object]", entry), None][:8] if isinstance(entry, list) else None
+        match parts:
+            case [
+                str(id_), str(proof), str(next_), str(uri), int(started_at), int(expires_at), bool(here),
+                int() | None as fresh,
+            ]:  # fmt: skip
                 logins.append(
                     PendingLogin(
                         id=id_,
@@ -127,6 +136,7 @@ def _parse(value: object) -> Sequence[PendingLogin]:
                         started_at=started_at,
                         expires_at=expires_at,
                         here=here,
+                        fresh=fresh,
                     )
                 )
             case _:

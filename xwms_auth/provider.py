@@ -13,7 +13,7 @@ from typing import Protocol
 
 from .effects import Steps
 from .messages import Request
-from .models import User
+from .models import Session, User
 from .pending import PendingLogin, PendingLogins
 from .redirects import RedirectURI
 from .site import Site
@@ -63,6 +63,15 @@ class Outcome:
     told: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Departure:
+    """Somebody has logged out at XWMS: who, of which login (None for all of theirs), and the telling token's id."""
+
+    sub: str
+    sid: str | None
+    token_id: str
+
+
 class Provider(Protocol):
     """One protocol of login. What it remembers between requests is in the `Site`."""
 
@@ -73,8 +82,11 @@ class Provider(Protocol):
         """
         ...
 
-    def start(self, site: Site, uri: RedirectURI, *, now: int) -> Steps[Started]:
-        """Begin a login that ends at this redirect URI."""
+    def start(self, site: Site, uri: RedirectURI, *, fresh: int | None, now: int) -> Steps[Started]:
+        """Begin a login that ends at this redirect URI.
+
+        `fresh` demands, where the protocol can, that the person has logged in at XWMS in the last so many seconds.
+        """
         ...
 
     def read(self, request: Request) -> Arrival:
@@ -116,6 +128,25 @@ class Provider(Protocol):
 
     def finish(self, site: Site, callback: CheckedCallback, *, now: int) -> Steps[Outcome]:
         """Redeem the credential. An `APIError` that was not `sent` means that it is as good as before."""
+        ...
+
+    def confirm(self, site: Site, session: Session, *, now: int) -> Steps[Session]:
+        """Ask about a person who is signed in: the session with what is new. Raises what tells a no from a not now.
+
+        A clear no is `NotApproved`, `NotFound`, `ClientDisabled`, `ClientUnknown` or `TokenRejected`.
+        """
+        ...
+
+    def refresh(self, site: Site, tokens: TokenSet, *, now: int) -> Steps[TokenSet]:
+        """New tokens for old ones. `TokenRejected` is final; any other `APIError` leaves the old ones as they are."""
+        ...
+
+    def leave(self, site: Site, session: Session, uri: RedirectURI, target: str, *, now: int) -> Steps[str]:
+        """The person has logged out here: give back what the login was given. Returns where to send the browser."""
+        ...
+
+    def departure(self, site: Site, logout_token: str, *, now: int) -> Steps[Departure]:
+        """Who has logged out, by a token that XWMS posted. Raises `TokenRejected` for one that is not XWMS's."""
         ...
 
     def take_back(self, site: Site, callback: CheckedCallback) -> None:

@@ -11,6 +11,8 @@ from typing import Any, cast
 
 from .models import OPTIONAL_CLAIMS, Ending, Session, User, parse_sub, plain_text
 from .options import MAX_LIFETIME
+from .secret import Secret
+from .token_set import TokenSet
 
 FUTURE_TOLERANCE = 60
 """Seconds that two machines' clocks may differ. A session from further in the future is refused."""
@@ -28,6 +30,7 @@ REMEMBERED = 86_400
 _SHORT = {"id": "i", "started_at": "t", "seen_at": "a", "sub": "s", "email_verified": "v"}
 _LATER = {"checked_at": "c", "counts_from": "l"}
 _DEVICE = "d"
+_TOKENS = "k"
 _CLAIMS = {"name": "n", "given_name": "g", "family_name": "f", "email": "e", "picture": "p"}
 
 
@@ -101,6 +104,8 @@ def to_record(session: Session, *, without: int = 0) -> dict[str, Any]:
             record[short] = at
     if session.device is not None:
         record[_DEVICE] = session.device
+    if session.tokens is not None:
+        record[_TOKENS] = _tokens_to_record(session.tokens)
     if user.verified_email and "email" not in dropped:
         record[_SHORT["email_verified"]] = True
     for name, short in _CLAIMS.items():
@@ -125,5 +130,32 @@ def from_record(record: object, *, issuer: str) -> Session | None:
     verified = fields.get(_SHORT["email_verified"]) is True
     user = User(issuer=issuer, sub=sub, email_verified=verified, **claims)
     later = {name: at for name, short in _LATER.items() if type(at := fields.get(short)) is int}
-    device = plain_text(fields.get(_DEVICE))
-    return Session(id=session_id, user=user, started_at=started_at, seen_at=seen_at, device=device, **later)
+    return Session(
+        id=session_id,
+        user=user,
+        started_at=started_at,
+        seen_at=seen_at,
+        device=plain_text(fields.get(_DEVICE)),
+        tokens=_tokens_from_record(fields.get(_TOKENS)),
+        **later,
+    )
+
+
+def _tokens_to_record(tokens: TokenSet) -> list[Any]:
+    refresh = None if tokens.refresh_token is None else tokens.refresh_token.reveal()
+    return [tokens.access_token.reveal(), refresh, " ".join(tokens.scope), tokens.expires_at, tokens.sid]
+
+
+def _tokens_from_record(record: object) -> TokenSet | None:
+    match record:
+        case [str(access), str() | None as refresh, str(scope), int() | None as ends, str() | None as sid]:
+            return TokenSet(
+                access_token=Secret(access),
+                refresh_token=None if refresh is None else Secret(refresh),
+                id_token=None,
+                scope=tuple(scope.split()),
+                expires_at=ends,
+                sid=sid,
+            )
+        case _:
+            return None

@@ -7,16 +7,19 @@ Must not: repeat anything between the colours but those. Whoever calls has decid
 import time
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from . import ending
 from .config import XWMSConfig
 from .drive import arun, run
 from .effects import KeepsConnections, Steps, World
+from .errors import StoreUnavailable, XWMSError
 from .models import SessionInfo
 from .site import Site
 from .stores import open_store
 from .transport import AsyncHTTPTransport, HTTPTransport
+
+T = TypeVar("T")
 
 
 class _Sessions:
@@ -26,6 +29,7 @@ class _Sessions:
     _world: World
     _clock: Callable[[], float]
     _current: Callable[[], str | None]
+    _failed: Callable[[XWMSError], object] | None = None
 
     @classmethod
     def of(cls, site: Site, world: World, *, clock: Callable[[], float], current: Callable[[], str | None]) -> Self:
@@ -58,9 +62,7 @@ def _nobody() -> None:
 
 
 class XWMSSessions(_Sessions):
-    """Lists and ends sessions from plain code: `auth.sessions` in Flask, or made from a config, for a script.
-
-    A context manager, for a script.
+    """Lists and ends sessions from plain code: `auth.sessions` in Flask; or in a script, as a context manager.
 
     Every method raises `StoreUnavailable` where the store is down, and `ConfigError` where the store cannot do it: the
     cookie store has no list, and ends a session elsewhere only with a revocation store.
@@ -110,24 +112,37 @@ class AsyncXWMSSessions(_Sessions):
         self._site, self._clock, self._current = Site(config), time.time, _nobody
         self._world = World(AsyncHTTPTransport(config), open_store(self._site, is_async=True))
 
+    def telling(self, failed: Callable[[XWMSError], object]) -> Self:
+        """The same, and somebody who is told of a store that is down, beside whoever called."""
+        self._failed = failed
+        return self
+
+    async def _play(self, steps: Steps[T]) -> T:
+        try:
+            return await arun(steps, self._world)
+        except StoreUnavailable as error:
+            if self._failed is not None:
+                self._failed(error)
+            raise
+
     async def list(self, sub: str) -> tuple[SessionInfo, ...]:
         """The person's sessions, this one first, then the one used last."""
-        return await arun(self._list(sub), self._world)
+        return await self._play(self._list(sub))
 
     async def revoke(self, session_id: str, *, sub: str | None = None) -> bool:
         """End one session. With `sub` only if it is that person's: give it where the id comes from a browser.
 
         False if there is no such session; the cookie store cannot tell, and says True.
         """
-        return await arun(self._revoke(session_id, sub), self._world)
+        return await self._play(self._revoke(session_id, sub))
 
     async def revoke_all(self, sub: str) -> None:
         """End all sessions of the person, this one too."""
-        await arun(self._revoke_all(sub), self._world)
+        await self._play(self._revoke_all(sub))
 
     async def revoke_client(self) -> None:
         """End all sessions of everybody, for instance after a leak."""
-        await arun(self._revoke_client(), self._world)
+        await self._play(self._revoke_client())
 
     async def aclose(self) -> None:
         """Close connections to the store."""

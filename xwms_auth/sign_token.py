@@ -9,16 +9,19 @@ Must not: let one live that came to a browser it does not belong to.
 
 import hmac
 from collections.abc import Sequence
+from dataclasses import replace
 
 from . import audit, calls
 from .browser import require_from_xwms
 from .effects import Steps
 from .errors import APIError, TokenMalformed, TokenMissing, TokenRejected
 from .messages import Request
+from .models import Session, newer
 from .pending import MAX_LOGINS, PendingLogin, PendingLogins
-from .provider import Arrival, CheckedCallback, Outcome, Started
+from .provider import Arrival, CheckedCallback, Departure, Outcome, Started
 from .redirects import RedirectURI
 from .site import Site
+from .token_set import TokenSet
 from .tokens import digest
 from .wire import is_plausible_token
 
@@ -32,7 +35,7 @@ class SignToken:
         # tell (callback_token is not `same`), a click on our own page has to.
         return None if site.config.callback_token == "same" else _login_origins(site)
 
-    def start(self, site: Site, uri: RedirectURI, *, now: int) -> Steps[Started]:
+    def start(self, site: Site, uri: RedirectURI, *, fresh: int | None, now: int) -> Steps[Started]:
         ticket = yield from calls.sign_token(site.config, uri.uri)
         site.tried.issue(ticket.token, now=now)
         return Started(url=ticket.url, proof=digest(ticket.token), expires_at=ticket.expires_at)
@@ -122,6 +125,22 @@ class SignToken:
         # Tells an operator which `callback_token` to set in place of `either`.
         kind = "same" if _is_of(callback.login, callback.credential) else "fresh"
         return Outcome(user=user, told={"callback": kind})
+
+    def confirm(self, site: Site, session: Session, *, now: int) -> Steps[Session]:
+        info = yield from calls.user_info(site.config, session.user.sub, socials=False)
+        return replace(session, user=newer(session.user, info), checked_at=now)
+
+    def refresh(self, site: Site, tokens: TokenSet, *, now: int) -> Steps[TokenSet]:
+        yield from ()
+        raise TokenRejected("XWMS's own login has no tokens to refresh")
+
+    def leave(self, site: Site, session: Session, uri: RedirectURI, target: str, *, now: int) -> Steps[str]:
+        yield from ()
+        return target
+
+    def departure(self, site: Site, logout_token: str, *, now: int) -> Steps[Departure]:
+        yield from ()
+        raise TokenRejected("XWMS's own login has no logout tokens")
 
     def take_back(self, site: Site, callback: CheckedCallback) -> None:
         site.tried.take_back(callback.credential)

@@ -19,6 +19,7 @@ from .options import missing_session_secret
 from .redirects import RedirectURI, safe_next
 from .secret import Secret
 from .session import Lifetimes
+from .token_set import RefreshedTokens
 from .tokens import Sealed, Signed
 from .tried import TriedTokens
 
@@ -52,6 +53,8 @@ class Site:
         self.rechecks = Marks()
         self.server = ServerFacts()
         self.known_tokens = KnownTokens()
+        self.refreshed = RefreshedTokens()
+        self.silences = Marks()
         self.origins = frozenset(uri.origin for uri in config.registered)
         self.only = config.registered[0] if len(config.registered) == 1 else None
         self._by_host = {name: uri for uri in config.registered for name in uri.host_names}

@@ -1,28 +1,25 @@
-"""Who visits: reading a session, checking it with XWMS, renewing it, beginning a new one.
+"""Who visits: reading a session, renewing it, beginning a new one.
 
 Knows: the session cookie, and what to ask of a store.
 Must not: know how anybody came to be signed in.
 """
 
-from dataclasses import replace
 from typing import NamedTuple
 
-from . import audit, calls
+from . import audit
 from .cookies import read_cookie, set_cookie
 from .device import device_of
 from .effects import CreateSession, DropSession, LoadSession, RenewSession, SessionStore, Steps, ask
-from .errors import APIError, ClientDisabled, ClientUnknown, NotApproved, NotFound, StoreUnavailable
+from .errors import StoreUnavailable
 from .messages import Request
-from .models import OPTIONAL_CLAIMS, USER_FIELDS, Ending, Session, User
+from .models import Ending, Session
+from .provider import Outcome
 from .redirects import RedirectURI
 from .site import Site, names_for
 from .tokens import new_key
 
 MAX_HANDLE = 4096
 """Characters. No session cookie of ours is longer, so a longer one is not looked up."""
-
-RECHECK_PAUSE = 60
-"""Seconds before a process asks XWMS about the same session again, whatever became of the last time."""
 
 
 class Visit(NamedTuple):
@@ -46,7 +43,7 @@ NOBODY = Visit(uri=None, handle=None, session=None)
 def recognise(site: Site, store: SessionStore, cookie: str, uri: RedirectURI | None, *, now: int) -> Visit | None:
     """The visit of a browser that needs no step: its session is at hand, alive, and neither check nor renewal is due.
 
-    None says nothing; `visit_page` does. This only spares most requests of a busy person the asking.
+    None says nothing; `recheck.visit_page` does. This only spares most requests of a busy person the asking.
     """
     handle = read_cookie(cookie, names_for(uri).session) if uri is not None else None
     if handle is None:
@@ -54,7 +51,7 @@ def recognise(site: Site, store: SessionStore, cookie: str, uri: RedirectURI | N
     session = store.recall(handle, now=now)
     if session is None or not site.lifetimes.alive(session, now) or site.lifetimes.due(session, now):
         return None
-    return None if _check_is_due(site, session, now) else Visit(uri, None, session)
+    return None if check_is_due(site, session, now) else Visit(uri, None, session)
 
 
 def who_visits(site: Site, cookie: str, uri: RedirectURI | None, *, now: int) -> Steps[Visit]:
@@ -70,47 +67,10 @@ def who_visits(site: Site, cookie: str, uri: RedirectURI | None, *, now: int) ->
     return Visit(uri=uri, handle=handle, session=found)
 
 
-def visit_page(site: Site, cookie: str, uri: RedirectURI | None, *, now: int) -> Steps[Visit]:
-    """Who visits a page of the application; where it is time, XWMS is asked whether they still may."""
-    visit = yield from who_visits(site, cookie, uri, now=now)
-    session = visit.session
-    if session is None or not _check_is_due(site, session, now):
-        return visit
-    # One at a time, and not again soon: nobody else waits, and an XWMS that is down is not asked for every page.
-    if not site.rechecks.add(session.id, until=now + RECHECK_PAUSE, now=now):
-        return visit
-    return (yield from _recheck(site, visit, session, now=now))
-
-
-def _check_is_due(site: Site, session: Session, now: int) -> bool:
+def check_is_due(site: Site, session: Session, now: int) -> bool:
+    """Whether it is time to ask XWMS about the person again."""
     every = site.config.recheck_seconds
     return every > 0 and now - session.checked_at >= every
-
-
-def _recheck(site: Site, visit: Visit, session: Session, *, now: int) -> Steps[Visit]:
-    """Ask XWMS about the person. Only a clear no ends the session; an XWMS that cannot be asked signs nobody out."""
-    person = audit.person(session.user.identity)
-    try:
-        info = yield from calls.user_info(site.config, session.user.sub, socials=False)
-    except (NotApproved, NotFound, ClientDisabled, ClientUnknown) as error:
-        if site.config.recheck_policy == "end" and visit.handle is not None:
-            audit.warn("session_ended", person=person, reason=Ending.WITHDRAWN, cause=error.code)
-            yield from ask(DropSession(visit.handle, now, Ending.WITHDRAWN))
-            return Visit(uri=visit.uri, handle=visit.handle, session=None, ended=Ending.WITHDRAWN)
-        audit.warn("session_kept", person=person, cause=error.code)
-        return visit._replace(session=replace(session, checked_at=now), changed=True)
-    except APIError as error:
-        # A wrong secret is among these: a slip of an operator must not sign everybody out.
-        audit.warn("session_not_checked", person=person, cause=str(error))
-        return visit
-    return visit._replace(session=replace(session, user=_newer(session.user, info), checked_at=now), changed=True)
-
-
-def _newer(known: User, told: User) -> User:
-    """The person as XWMS tells it now. What it does not tell stays: without a scope some fields are null."""
-    claims = {name: getattr(told, name) or getattr(known, name) for name in OPTIONAL_CLAIMS}
-    claims["email_verified"] = told.email_verified if told.email else known.email_verified
-    return User(**{**{name: getattr(known, name) for name in USER_FIELDS}, **claims})
 
 
 def renew(site: Site, visit: Visit, *, now: int) -> Steps[str | None]:
@@ -133,12 +93,19 @@ def renew(site: Site, visit: Visit, *, now: int) -> Steps[str | None]:
     return None if handle is None else _session_cookie(site, visit.uri, handle, renewed, now)
 
 
-def begin_session(site: Site, request: Request, uri: RedirectURI, user: User, *, now: int) -> Steps[list[str]]:
+def begin_session(site: Site, request: Request, uri: RedirectURI, outcome: Outcome, *, now: int) -> Steps[list[str]]:
     """End the session this browser had, begin a new one under a new key; the Set-Cookie values for it."""
     old = read_cookie(request.cookie, names_for(uri).session)
     if old is not None and len(old) <= MAX_HANDLE:
         yield from ask(DropSession(old, now))
-    session = Session(id=new_key(), user=user, started_at=now, seen_at=now, device=device_of(request))
+    session = Session(
+        id=new_key(),
+        user=outcome.user,
+        started_at=now,
+        seen_at=now,
+        device=device_of(request),
+        tokens=outcome.tokens,
+    )
     handle = yield from ask(CreateSession(session, site.lifetimes.keep_until(session), now))
     return [_session_cookie(site, uri, handle, session, now)]
 

@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from flask import Flask, abort, redirect, render_template, request
@@ -10,14 +10,21 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import URL, Select, String, Text, create_engine, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
+from xwms_auth import ConfigError, XWMSConfig
 from xwms_auth.flask import XWMSAuth, current_user, login_required
 
 SUBJECT_MAX = 120
 MESSAGE_MAX = 4000
+FRESH = timedelta(minutes=15)  # a login that is older asks XWMS again before it sees where else its person is logged in
+
+database = os.environ.get("SUPPORT_DESK_DB") or str(Path(__file__).with_name("support-desk.sqlite3"))
+# Sessions live in a file beside it, so that they can be listed and ended; XWMS_SESSION_STORE names another place.
+store = os.environ.get("XWMS_SESSION_STORE") or f"sqlite:///{Path(database).with_name('sessions.sqlite3')}"
 
 app = Flask(__name__)
 app.config["MAX_CONTENT_LENGTH"] = 64 * 1024  # bytes of a form
-XWMSAuth(app)  # reads the XWMS_... variables of the environment
+config = XWMSConfig.from_env({**os.environ, "XWMS_SESSION_STORE": store}, session_secret_required=True)
+auth = XWMSAuth(app, config)
 
 
 # --- what is kept ---
@@ -56,7 +63,6 @@ QUESTIONS = {
     "What should I write in a ticket?": "What you did, what you expected, and what happened. No passwords, please.",
 }
 
-database = os.environ.get("SUPPORT_DESK_DB") or str(Path(__file__).with_name("support-desk.sqlite3"))
 engine = create_engine(URL.create("sqlite", database=database))
 
 Base.metadata.create_all(engine)
@@ -108,10 +114,7 @@ def ticket(ticket_id: str) -> str:
 @app.post("/tickets")
 @login_required
 def open_ticket() -> ResponseReturnValue:
-    # The session cookie is SameSite=Lax, so a form on another site comes without it and ends at the login. A sibling
-    # subdomain (or another port of localhost) is the same *site*, though; the browser says which of them is asking.
-    if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
-        abort(403)
+    require_own_form()
     subject = " ".join(request.form.get("subject", "").split())
     message = request.form.get("message", "").replace("\r\n", "\n").strip()
     faults: dict[str, str] = {}
@@ -129,9 +132,66 @@ def open_ticket() -> ResponseReturnValue:
         return redirect(f"/tickets/{opened.id}", 303)
 
 
+def require_own_form() -> None:
+    # The session cookie is SameSite=Lax, so a form on another site comes without it and ends at the login. A sibling
+    # subdomain (or another port of localhost) is the same *site*, though; the browser says which of them is asking.
+    if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+        abort(403)
+
+
 def ticket_form(*, subject: str = "", message: str = "", faults: dict[str, str] | None = None) -> str:
     limits = {"subject_max": SUBJECT_MAX, "message_max": MESSAGE_MAX}
     return render_template("new_ticket.html", subject=subject, message=message, faults=faults or {}, **limits)
+
+
+# Whoever holds a stolen cookie must not be able to pick out the owner's other sessions and end them, so the list, with
+# the ids that ending one takes, is for a fresh login. Ending everything takes none: the thief's session goes with it.
+
+
+@app.get("/devices")
+@login_required(fresh=FRESH)
+def devices() -> str:
+    return render_template("devices.html", sessions=auth.sessions.list(own_sub()))
+
+
+@app.post("/devices/end")
+@login_required
+def end_session() -> ResponseReturnValue:
+    require_own_form()
+    # With `sub`, an id ends nobody else's session. One that has ended meanwhile is gone from the list all the same.
+    auth.sessions.revoke(request.form.get("id", ""), sub=own_sub())
+    return redirect("/devices", 303)
+
+
+@app.post("/devices/end-all")
+@login_required
+def end_all_sessions() -> ResponseReturnValue:
+    require_own_form()
+    auth.sessions.revoke_all(own_sub())
+    # 307: the browser posts on to the logout, which clears this browser's cookie and leads home.
+    return redirect(config.logout_path, 307)
+
+
+def own_sub() -> str:
+    return current_user.sub or abort(401)  # of a person it is never empty; this says so to type checkers
+
+
+@app.template_filter()
+def ago(moment: datetime) -> str:
+    """How long ago that was, in words, which are right in every time zone: nobody told us the reader's."""
+    minutes = max(0, int((datetime.now(UTC) - moment).total_seconds()) // 60)
+    if minutes < 10:
+        return "a few minutes ago" if minutes else "just now"
+    count, unit = (minutes, "minute") if minutes < 60 else (minutes // 60, "hour")
+    if count >= 24 and unit == "hour":
+        count, unit = count // 24, "day"
+    return f"{count} {unit}{'' if count == 1 else 's'} ago"
+
+
+@app.errorhandler(ConfigError)
+def no_devices(_error: Exception) -> ResponseReturnValue:
+    """With XWMS_SESSION_STORE=cookie there is nothing on the server that could be listed or ended."""
+    return render_template("no_devices.html"), 404
 
 
 @app.errorhandler(404)

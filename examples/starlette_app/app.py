@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import URL, Select, String, Text, create_engine, select
@@ -17,13 +17,19 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 
+from xwms_auth import ConfigError, XWMSConfig
 from xwms_auth.starlette import XWMSAuthMiddleware, current_user, login_required, template_context
 
 SUBJECT_MAX = 120
 MESSAGE_MAX = 4000
 FORM_MAX = 64 * 1024  # bytes of one field
+FRESH = timedelta(minutes=15)  # a login that is older asks XWMS again before it sees where else its person is logged in
 
 HERE = Path(__file__).parent
+database = os.environ.get("SUPPORT_DESK_DB") or str(HERE / "support-desk.sqlite3")
+# Sessions live in a file beside it, so that they can be listed and ended; XWMS_SESSION_STORE names another place.
+store = os.environ.get("XWMS_SESSION_STORE") or f"sqlite:///{Path(database).with_name('sessions.sqlite3')}"
+config = XWMSConfig.from_env({**os.environ, "XWMS_SESSION_STORE": store}, session_secret_required=True)
 templates = Jinja2Templates(HERE / "templates", context_processors=[template_context])
 
 
@@ -63,7 +69,6 @@ QUESTIONS = {
     "What should I write in a ticket?": "What you did, what you expected, and what happened. No passwords, please.",
 }
 
-database = os.environ.get("SUPPORT_DESK_DB") or str(HERE / "support-desk.sqlite3")
 engine = create_engine(URL.create("sqlite", database=database))
 
 Base.metadata.create_all(engine)
@@ -119,10 +124,7 @@ def ticket(request: Request) -> Response:
 
 @login_required
 async def open_ticket(request: Request) -> Response:
-    # The session cookie is SameSite=Lax, so a form on another site comes without it and ends at the login. A sibling
-    # subdomain (or another port of localhost) is the same *site*, though; the browser says which of them is asking.
-    if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
-        raise HTTPException(403)
+    require_own_form(request)
     async with request.form(max_files=0, max_fields=2, max_part_size=FORM_MAX) as form:
         subject = " ".join(str(form.get("subject", "")).split())
         message = str(form.get("message", "")).replace("\r\n", "\n").strip()
@@ -137,12 +139,66 @@ async def open_ticket(request: Request) -> Response:
     return RedirectResponse(f"/tickets/{await run_in_threadpool(save_ticket, subject, message)}", 303)
 
 
+def require_own_form(request: Request) -> None:
+    # The session cookie is SameSite=Lax, so a form on another site comes without it and ends at the login. A sibling
+    # subdomain (or another port of localhost) is the same *site*, though; the browser says which of them is asking.
+    if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+        raise HTTPException(403)
+
+
 def ticket_form(
     request: Request, *, subject: str = "", message: str = "", faults: dict[str, str] | None = None
 ) -> Response:
     limits = {"subject_max": SUBJECT_MAX, "message_max": MESSAGE_MAX}
     context = {"subject": subject, "message": message, "faults": faults or {}, **limits}
     return templates.TemplateResponse(request, "new_ticket.html", context, 422 if faults else 200)
+
+
+# Whoever holds a stolen cookie must not be able to pick out the owner's other sessions and end them, so the list, with
+# the ids that ending one takes, is for a fresh login. Ending everything takes none: the thief's session goes with it.
+
+
+@login_required(fresh=FRESH)
+async def devices(request: Request) -> Response:
+    sessions = await request.auth.sessions.list(current_user.sub)
+    return templates.TemplateResponse(request, "devices.html", {"sessions": sessions})
+
+
+@login_required
+async def end_session(request: Request) -> Response:
+    require_own_form(request)
+    async with request.form(max_files=0, max_fields=1, max_part_size=FORM_MAX) as form:
+        session_id = str(form.get("id", ""))
+    # With `sub`, an id ends nobody else's session. One that has ended meanwhile is gone from the list all the same.
+    await request.auth.sessions.revoke(session_id, sub=current_user.sub)
+    return RedirectResponse("/devices", 303)
+
+
+@login_required
+async def end_all_sessions(request: Request) -> Response:
+    require_own_form(request)
+    await request.auth.sessions.revoke_all(current_user.sub)
+    # 307: the browser posts on to the logout, which clears this browser's cookie and leads home.
+    return RedirectResponse(config.logout_path, 307)
+
+
+def ago(moment: datetime) -> str:
+    """How long ago that was, in words, which are right in every time zone: nobody told us the reader's."""
+    minutes = max(0, int((datetime.now(UTC) - moment).total_seconds()) // 60)
+    if minutes < 10:
+        return "a few minutes ago" if minutes else "just now"
+    count, unit = (minutes, "minute") if minutes < 60 else (minutes // 60, "hour")
+    if count >= 24 and unit == "hour":
+        count, unit = count // 24, "day"
+    return f"{count} {unit}{'' if count == 1 else 's'} ago"
+
+
+templates.env.filters["ago"] = ago
+
+
+def no_devices(request: Request, _error: Exception) -> Response:
+    """With XWMS_SESSION_STORE=cookie there is nothing on the server that could be listed or ended."""
+    return templates.TemplateResponse(request, "no_devices.html", status_code=404)
 
 
 def not_found(request: Request, _error: Exception) -> Response:
@@ -156,8 +212,11 @@ app = Starlette(
         Route("/tickets", open_ticket, methods=["POST"]),
         Route("/tickets/new", new_ticket),
         Route("/tickets/{ticket_id}", ticket),
+        Route("/devices", devices),
+        Route("/devices/end", end_session, methods=["POST"]),
+        Route("/devices/end-all", end_all_sessions, methods=["POST"]),
         Mount("/static", StaticFiles(directory=HERE / "static")),
     ],
-    middleware=[Middleware(XWMSAuthMiddleware)],  # reads the XWMS_... variables of the environment
-    exception_handlers={404: not_found},
+    middleware=[Middleware(XWMSAuthMiddleware, config)],
+    exception_handlers={404: not_found, ConfigError: no_devices},
 )

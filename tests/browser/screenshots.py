@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 REPOSITORY: Final = Path(__file__).parents[2]
 DEV: Final = (sys.executable, "-c", "from xwms_auth.cli import main; main()", "dev", "app:app")
 WIDTHS: Final = {1280: 800, 390: 844}
+AGENTS: Final = (
+    "Mozilla/5.0 (Linux; Android 16; K) AppleWebKit/537.36 SamsungBrowser/29.0 Chrome/142.0.0.0 Mobile Safari/537.36",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 Version/18.6 Mobile Safari/604.1",
+    "Somebody's own reader of pages",
+)
+"""The browsers that the visitor is logged in with as well."""
 
 
 @contextmanager
@@ -103,7 +109,34 @@ def take(
     keep("app-signed-in")
     page.goto(f"{origin}/tickets")
     keep("app-tickets")
+    take_devices(chromium, origin, page, keep)
     context.close()
+
+
+def take_devices(chromium: "Browser", origin: str, page: "Page", keep: Callable[[str], None]) -> None:
+    """Where the visitor of `page` is logged in; then what it says once another browser has ended that."""
+    page.goto(f"{origin}/devices")
+    keep("app-devices-one")
+    others = [chromium.new_context(user_agent=agent) for agent in AGENTS]
+    for context in others:
+        tab = context.new_page()
+        tab.goto(f"{origin}/devices")
+        tab.get_by_role("button", name="Anna de Vries").first.click()
+        tab.wait_for_url(f"{origin}/devices")
+    page.goto(f"{origin}/devices")
+    keep("app-devices")
+    tab.get_by_role("button", name="Log out everywhere").click()
+    tab.wait_for_url(f"{origin}/")
+    page.goto(f"{origin}/")
+    keep("app-signed-out-elsewhere")
+    with serve_elsewhere() as elsewhere:
+        elsewhere.pages["/"] = f'<a href="{origin}/xwms/auth?next=/tickets">A link</a>'
+        page.goto(elsewhere.url("/"))
+        page.get_by_role("link").click()
+        page.wait_for_url(f"{origin}/xwms/auth?**")
+        keep("confirm-signed-out")
+    for context in others:
+        context.close()
 
 
 DASHBOARD: Final = {

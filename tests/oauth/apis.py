@@ -74,6 +74,11 @@ def flask_api(config: XWMSConfig, clock: Clock) -> flask.Flask:
     def write() -> str:
         return "written"
 
+    @app.post("/api/form")
+    @token_required
+    def form() -> bytes:
+        return flask.request.get_data()
+
     @app.get("/api/cached")
     @token_required()
     def cached() -> Any:
@@ -106,6 +111,10 @@ def starlette_api(config: XWMSConfig, clock: Clock) -> Any:
         async def get(self, request: Request) -> Response:
             return PlainTextResponse("written")
 
+    @token_required
+    async def form(request: Request) -> Response:
+        return PlainTextResponse(await request.body())
+
     @token_required()
     async def cached(request: Request) -> Response:
         return PlainTextResponse("cached", headers=CACHED)
@@ -116,7 +125,7 @@ def starlette_api(config: XWMSConfig, clock: Clock) -> Any:
 
     endpoints = {"token": token, "read": read, "write": Write, "cached": cached}
     routes = [Route(f"/api/{name}", endpoint) for name, endpoint in endpoints.items()]
-    app = Starlette(routes=[*routes, Route("/who", who)])
+    app = Starlette(routes=[*routes, Route("/api/form", form, methods=["POST"]), Route("/who", who)])
     return xwms_auth.starlette.XWMSAuthMiddleware(app, config, clock=clock)
 
 
@@ -137,6 +146,10 @@ def fastapi_api(config: XWMSConfig, clock: Clock) -> fastapi.FastAPI:
     @app.get("/api/write", dependencies=[bearer_token(scopes="read write")])
     async def write() -> Response:
         return PlainTextResponse("written")
+
+    @app.post("/api/form")
+    async def form(token: BearerToken, request: Request) -> Response:
+        return PlainTextResponse(await request.body())
 
     @app.get("/api/cached")
     async def cached(token: BearerToken) -> Response:

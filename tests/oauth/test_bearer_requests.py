@@ -61,6 +61,11 @@ def test_the_scheme_has_no_case(api, server, scheme):
     assert answer.status_code == 200
 
 
+def test_what_is_posted_reaches_the_application(api, server):
+    headers = {"Authorization": f"Bearer {server.give()}"}
+    assert api.browser().post("/api/form", headers, data={"name": "Ada"}).text == "name=Ada"
+
+
 # --- refusals ---
 
 

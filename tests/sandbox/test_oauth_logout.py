@@ -71,6 +71,8 @@ def test_without_an_address_there_is_a_page_and_a_second_time_is_the_same(app):
         "http://localhost:5001/",
         "https://localhost:5000/",
         "http://localhost:5000.evil.example/",
+        "https://app.example.evil.example/",
+        "https://app.example:444/",
         "http://localhost:5000@evil.example/",
         "//localhost:5000/",
         "https://evil.example/",

@@ -220,6 +220,13 @@ def test_introspection_tells_a_refresh_token_from_an_access_token(app):
     assert (told["active"], told["token_type"], told["exp"]) == (True, "refresh_token", int(NOON) + 7 * DAY)
 
 
+def test_a_token_of_a_domain_that_is_switched_off_is_not_active(app):
+    tokens = app.log_in()
+    with app.settings() as client:
+        client.domains[0].active = False
+    assert app.introspect(tokens["access_token"]) == app.introspect(tokens["refresh_token"]) == {"active": False}
+
+
 def test_whatever_is_wrong_with_a_token_introspection_says_no_more_than_that(app, clock):
     tokens = app.log_in()
     clock.now += 300

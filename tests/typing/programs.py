@@ -1,7 +1,8 @@
 """Programs as users write them. They are type-checked by mypy and pyright, never run."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated
 
 import flask
@@ -19,18 +20,31 @@ from xwms_auth import (
     AccessToken,
     Address,
     AsyncXWMSClient,
+    AsyncXWMSSessions,
     Country,
+    Ending,
     Identity,
     NotApproved,
     Secret,
+    SessionInfo,
     StoredAddress,
     User,
     UserInfo,
     XWMSClient,
     XWMSConfig,
+    XWMSSessions,
 )
-from xwms_auth.fastapi import BearerToken, CurrentUser, OptionalUser, XWMSAuthMiddleware, bearer_token
+from xwms_auth.effects import SessionStore
+from xwms_auth.fastapi import (
+    BearerToken,
+    CurrentUser,
+    OptionalUser,
+    XWMSAuthMiddleware,
+    bearer_token,
+    fresh_user,
+)
 from xwms_auth.flask import XWMSAuth, current_token, current_user, login_required, token_required
+from xwms_auth.models import Session
 
 config = XWMSConfig(
     client_id="id",
@@ -42,7 +56,7 @@ config = XWMSConfig(
 )
 
 flask_app = flask.Flask(__name__)
-XWMSAuth(flask_app, config)
+auth = XWMSAuth(flask_app, config)
 XWMSAuth().init_app(flask_app)
 
 
@@ -82,6 +96,14 @@ class Tickets(MethodView):
     decorators = [token_required, token_required(scopes="read write")]
 
 
+@login_required(fresh=timedelta(minutes=5))
+def delete_account(sure: bool) -> str:
+    return "gone" if sure else "kept"
+
+
+freshness_keeps_the_arguments: str = delete_account(sure=True)
+
+
 class Page(MethodView):
     decorators = [login_required]
 
@@ -113,6 +135,17 @@ class API(HTTPEndpoint):
     pass
 
 
+@xwms_auth.starlette.login_required(fresh=300)
+async def fresh_endpoint(request: Request) -> Response:
+    return PlainTextResponse(request.user.sub)
+
+
+@xwms_auth.starlette.login_required(fresh=timedelta(minutes=5))
+class FreshEndpoint(HTTPEndpoint):
+    async def get(self, request: Request) -> Response:
+        return await fresh_endpoint(request)
+
+
 starlette_app = xwms_auth.asgi.XWMSAuthMiddleware(Starlette(routes=[Route("/", endpoint), Route("/e", Endpoint)]))
 
 fastapi_app = FastAPI()
@@ -137,6 +170,11 @@ async def any_token(token: BearerToken) -> str | None:
 @fastapi_app.get("/api/read")
 def reads(token: Annotated[AccessToken, bearer_token(scopes=["read"])]) -> tuple[str, ...]:
     return token.scopes
+
+
+@fastapi_app.delete("/me")
+async def delete_me(user: Annotated[User, fresh_user(timedelta(minutes=5))]) -> str:
+    return user.sub
 
 
 @fastapi_app.websocket("/ws")
@@ -183,3 +221,105 @@ async def async_resources(sub: str) -> tuple[date | None, list[str | None]]:
             return None, []
         user: User = info
         return info.birth_date, [user.verified_email, *(profile.url for profile in info.socials)]
+
+
+@flask_app.get("/why")
+def why() -> str:
+    ending: Ending | None = current_user.signed_out
+    return ending.detail if ending is not None else "logged in, or never here"
+
+
+def times(sessions: Sequence[SessionInfo]) -> list[tuple[str, datetime, datetime, str]]:
+    return [(one.id, one.started_at, one.seen_at, one.device or "?") for one in sessions if not one.is_current]
+
+
+@flask_app.post("/devices/end")
+@login_required
+def end_devices() -> str:
+    if not isinstance(current_user, User):
+        return "nobody"
+    times(auth.sessions.list(current_user.sub))
+    ended: bool = auth.sessions.revoke(flask.request.form["id"], sub=current_user.sub)
+    auth.sessions.revoke_all(current_user.sub)
+    return f"{ended}"
+
+
+@xwms_auth.starlette.login_required
+async def end_all(request: Request) -> Response:
+    sessions: AsyncXWMSSessions = request.auth.sessions
+    times(await sessions.list(request.user.sub))
+    ended: bool = await sessions.revoke("id", sub=request.user.sub)
+    await sessions.revoke_all(request.user.sub)
+    return PlainTextResponse(f"{ended} {request.user.signed_out}")
+
+
+async def outside_of_a_request(sub: str) -> int:
+    await starlette_app.sessions.revoke_client()
+    return len(await starlette_app.sessions.list(sub))
+
+
+def script(sub: str) -> None:
+    sessions = XWMSSessions(config)
+    for one in sessions.list(sub):
+        sessions.revoke(one.id)
+    sessions.revoke_client()
+
+
+async def async_script(sub: str) -> tuple[SessionInfo, ...]:
+    return await AsyncXWMSSessions(config).list(sub)
+
+
+class PlainStore:
+    """A store of somebody's own, in plain code."""
+
+    def create(self, session: Session, *, until: int, now: int) -> str:
+        return session.id
+
+    def load(self, handle: str, *, now: int) -> Session | Ending | None:
+        return Ending.REVOKED if handle else None
+
+    def recall(self, handle: str, *, now: int) -> Session | None:
+        return None
+
+    def renew(self, handle: str, session: Session, *, until: int, now: int) -> str | None:
+        return handle
+
+    def drop(self, handle: str, *, why: Ending | None, now: int) -> None:
+        pass
+
+    def list(self, identity: Identity, *, now: int) -> Sequence[Session]:
+        return ()
+
+    def revoke(self, session_id: str, *, now: int) -> bool:
+        return False
+
+    def revoke_all(self, identity: Identity, *, now: int) -> None:
+        pass
+
+    def revoke_client(self, *, now: int) -> None:
+        pass
+
+    def spend(self, login_id: str, *, until: int, now: int) -> bool:
+        return True
+
+    def unspend(self, login_id: str) -> None:
+        pass
+
+
+class AsyncStore(PlainStore):
+    """The same where looking up is awaited; its other methods may stay plain."""
+
+    async def load(self, handle: str, *, now: int) -> Session | Ending | None:  # type: ignore[override]  # another colour
+        return None
+
+
+async_store: SessionStore = AsyncStore()
+plain = XWMSConfig(client_id="id", client_secret="s", redirect_uris="https://a.example/cb", session_store=PlainStore())
+checked = XWMSConfig(
+    client_id="id",
+    client_secret="s",
+    redirect_uris="https://a.example/cb",
+    revocation_store="redis://localhost",
+    recheck=timedelta(minutes=15),
+    recheck_policy="keep",
+)

@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import replace
 
+from .. import audit
 from ..cookies import HTTPS, fits
 from ..effects import KeepsConnections, RevocationStore
 from ..errors import ConfigError
@@ -82,6 +83,9 @@ class CookieStore:
         """The session in ever smaller cookies: optional claims go before a login fails for want of room."""
         for without in range(len(OPTIONAL_CLAIMS) + 1):
             yield self._seal.dumps(to_record(session, without=without))
+        if session.tokens is not None:
+            audit.warn("tokens_not_kept", hint="they do not fit into a cookie; use another session_store")
+            yield from self._seals(replace(session, tokens=None))
 
     def recall(self, handle: str, *, now: int) -> Session | None:
         session = self._cache.get(handle)

@@ -18,6 +18,9 @@ from .records import Records, ending_of, is_key, person_name
 
 T = TypeVar("T")
 
+FOREVER = 10**11
+"""Seconds since 1970 that nobody will see."""
+
 ENDED_AT_ONCE = 500
 """Sessions that are ended in one go when all of a client's are."""
 
@@ -107,7 +110,7 @@ class RedisStore:
     def _read(self, key: str, found: Sequence[bytes | None]) -> Session | Ending | None:
         record, ended = found
         if ended is not None:
-            return ending_of(ended.decode())
+            return ending_of(ended.decode(errors="replace"))
         return None if record is None else self._records.read(record, key=key)
 
     def recall(self, handle: str, *, now: int) -> Session | None:
@@ -138,7 +141,7 @@ class RedisStore:
         unlisted: list[Command] = []
         if isinstance(session, Session):
             unlisted = [("SREM", self._sessions_of(session.user.identity), key)]
-        yield [("DEL", self._session(key)), *unlisted]
+        yield [("DEL", self._session(key), self._ended(key)), *unlisted]
 
     def list(self, identity: Identity, *, now: int) -> Sequence[Session] | Awaitable[Sequence[Session]]:
         return self._player.play(self._list(identity))
@@ -217,7 +220,7 @@ class RedisStore:
 
     def _not_before(self, names: Sequence[str]) -> Commands[Sequence[int]]:
         found = yield [("GET", self._mark(name)) for name in names]
-        return [int(at or 0) for at in found]
+        return [_moment(at) for at in found]
 
     def forbid(self, name: str, *, upto: int, until: int, now: int) -> None | Awaitable[None]:
         return self._player.play(self._forbid(name, upto, until - now))
@@ -225,7 +228,14 @@ class RedisStore:
     def _forbid(self, name: str, upto: int, seconds: int) -> Commands[None]:
         # Two who do this at once write nearly the same time, and each of them ends what was there when it began.
         (before,) = yield [("GET", self._mark(name))]
-        yield [("SET", self._mark(name), max(upto, int(before or 0) + 1), "EX", max(1, seconds))]
+        yield [("SET", self._mark(name), max(upto, _moment(before) + 1), "EX", max(1, seconds))]
 
     def _mark(self, name: str) -> str:
         return f"{self._prefix}not-before:{name}"
+
+
+def _moment(found: bytes | None) -> int:
+    """A time in the store. What is none was put there by somebody else, and nothing counts beside it."""
+    if found is None:
+        return 0
+    return int(found) if found.isdigit() and len(found) < 12 else FOREVER

@@ -1,7 +1,7 @@
 """The way to Redis, in two colours: send commands together, hand the answers back.
 
 redis-py retries ten times by default: four seconds when nobody listens, nine when nobody answers. Here a command is
-sent once, with half a second for each wait, and after one that timed out nobody waits again for a second.
+sent once, with half a second for each wait, and after two that timed out nobody waits again for a second.
 
 Knows: redis-py.
 Must not: know what a command means, or let out what a URL holds.
@@ -29,8 +29,11 @@ T = TypeVar("T")
 PATIENCE = 0.5
 """Seconds to wait for a connection, and for each answer."""
 
+STALLED = 2
+"""Time-outs in a row after which Redis counts as stalled."""
+
 REST = 1.0
-"""Seconds without a try after one that timed out, so that a stalled Redis does not hold every worker."""
+"""Seconds without a try then, so that a stalled Redis does not hold every worker."""
 
 MAX_CONNECTIONS = 64
 """Connections of one process under async code; further commands wait their turn."""
@@ -55,18 +58,25 @@ def _options() -> dict[str, Any]:
 
 
 class _Rest:
-    """Remembers a time-out, so that the next to come do not wait for the same thing."""
+    """Remembers time-outs in a row, so that the next to come do not wait for the same thing."""
 
     def __init__(self) -> None:
+        self._timeouts = 0
         self._until = 0.0
 
     def check(self) -> None:
         if time.monotonic() < self._until:
             raise StoreUnavailable("Redis did not answer a moment ago")
 
+    def answered(self) -> None:
+        self._timeouts = 0
+
     def told(self, fault: BaseException) -> StoreUnavailable:
         if isinstance(fault, _TIMEOUTS):
-            self._until = time.monotonic() + REST
+            self._timeouts += 1
+            # One alone may be a busy machine's, and is no reason to turn everybody away.
+            if self._timeouts >= STALLED:
+                self._until = time.monotonic() + REST
         return StoreUnavailable(f"Redis: {type(fault).__name__}")
 
 
@@ -82,9 +92,12 @@ class RedisPlayer:
         """Raises `StoreUnavailable`."""
         self._rest.check()
         try:
-            return self._play(self._open(), commands)
+            result = self._play(self._open(), commands)
         except _FAULTS as fault:
             error = self._rest.told(fault)
+        else:
+            self._rest.answered()
+            return result
         raise error
 
     def _play(self, client: Any, commands: Commands[T]) -> T:
@@ -140,18 +153,20 @@ class AsyncRedisPlayer:
     def __init__(self, url: str) -> None:
         self._url = url
         self._rest = _Rest()
-        self._keep = False
         self._client: Any = None
-        self._loop: object = None
+        self._kept_for: object = None
 
     async def play(self, commands: Commands[T]) -> T:
         """Raises `StoreUnavailable`."""
         self._rest.check()
         try:
             async with self._client_for_play() as client:
-                return await self._play(client, commands)
+                result = await self._play(client, commands)
         except _FAULTS as fault:
             error = self._rest.told(fault)
+        else:
+            self._rest.answered()
+            return result
         raise error
 
     async def _play(self, client: Any, commands: Commands[T]) -> T:
@@ -164,16 +179,16 @@ class AsyncRedisPlayer:
 
     @asynccontextmanager
     async def _client_for_play(self) -> AsyncGenerator[Any]:
-        if not self._keep:
+        # Not in another loop than the one in which they will be closed: a script's beside the server's, a fork's.
+        if self._kept_for != _here():
             once = self._new_client()
             try:
                 yield once
             finally:
                 await once.aclose()
             return
-        loop = (os.getpid(), asyncio.get_running_loop())
-        if self._client is None or self._loop != loop:
-            self._client, self._loop = self._new_client(), loop
+        if self._client is None:
+            self._client = self._new_client()
         yield self._client
 
     def _new_client(self) -> Any:
@@ -186,14 +201,22 @@ class AsyncRedisPlayer:
         return redis.asyncio.Redis.from_pool(pool)
 
     def keep_connections(self) -> None:
-        """From now on keep connections open; `close` will be called in the same event loop."""
-        self._keep = True
+        """From now on keep connections open in this event loop; `close` will be called in it too."""
+        if self._kept_for != _here():
+            self._client, self._kept_for = None, _here()
 
     async def close(self) -> None:
         """Close kept connections, and keep none from now on."""
-        client, self._client, self._keep = self._client, None, False
-        if client is not None and self._loop == (os.getpid(), asyncio.get_running_loop()):
+        if self._kept_for != _here():
+            return
+        client, self._client, self._kept_for = self._client, None, None
+        if client is not None:
             await client.aclose()
+
+
+def _here() -> object:
+    """This event loop of this process."""
+    return os.getpid(), asyncio.get_running_loop()
 
 
 async def _asend(client: Any, asked: Sequence[Command] | EveryKey) -> list[Any]:

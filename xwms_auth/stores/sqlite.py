@@ -11,12 +11,13 @@ Must not: keep a handle in clear, or a name or an address outside a sealed recor
 import os
 import sqlite3
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import anyio.to_thread
 
@@ -75,7 +76,7 @@ class SQLiteStore:
         return self._patient.do(work)
 
     def _write(self, work: Work[T]) -> T | Awaitable[T]:
-        return self._patient.do(work)
+        return self._patient.change(work)
 
     def keep_connections(self) -> None:
         """Connections to a file are no event loop's, and kept anyway."""
@@ -175,8 +176,15 @@ class SQLiteStore:
         row = (self._client, f"used/{login_id}", until, now)
 
         def work(db: sqlite3.Connection) -> bool:
-            sql = "INSERT INTO marks (client, name, until, value) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
-            return db.execute(sql, row).rowcount > 0
+            sql = (
+                "INSERT INTO marks (client, name, until, value) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET until = excluded.until, value = excluded.value"
+                " WHERE until <= excluded.value"
+            )
+            marked = db.execute(sql, row).rowcount > 0
+            # Here too: where sessions live in cookies, a login writes nothing else.
+            self._sweep(db, now)
+            return marked
 
         return self._write(work)
 
@@ -211,11 +219,12 @@ class SQLiteStore:
         """Remove what nobody will ask for any more, a little at a time."""
         if 0 <= self._next_sweep - now <= SWEEP_INTERVAL:
             return
-        self._next_sweep = now + SWEEP_INTERVAL
-        over = (now, SWEPT_AT_ONCE)
+        over, most = (now, SWEPT_AT_ONCE), 0
         for table, key in (("sessions", "key"), ("marks", "name")):
             old = f"SELECT client, {key} FROM {table} WHERE until <= ? LIMIT ?"  # noqa: S608  names of ours
-            db.execute(f"DELETE FROM {table} WHERE (client, {key}) IN ({old})", over)  # noqa: S608
+            most = max(most, db.execute(f"DELETE FROM {table} WHERE (client, {key}) IN ({old})", over).rowcount)  # noqa: S608
+        # Where there is more of it, the next second goes on: otherwise a busy site would make rows faster.
+        self._next_sweep = now + (0 if most == SWEPT_AT_ONCE else SWEEP_INTERVAL)
 
 
 class AsyncSQLiteStore(SQLiteStore):
@@ -232,7 +241,7 @@ class AsyncSQLiteStore(SQLiteStore):
             return self._write(work)
 
     def _write(self, work: Work[T]) -> T | Awaitable[T]:
-        return anyio.to_thread.run_sync(self._patient.do, work)
+        return anyio.to_thread.run_sync(self._patient.change, work)
 
     def close(self) -> None:
         self._hasty.close()
@@ -245,66 +254,119 @@ class _Connections:
     def __init__(self, path: Path, *, patience: float) -> None:
         self._path = path
         self._patience = patience
-        self._idle: deque[sqlite3.Connection] = deque()
+        self._idle: deque[_Open] = deque()
         self._pid = os.getpid()
         self._opening = threading.Lock()
+        self._changing = threading.Lock()
         # The application that this serves may have no end of its own to close them at.
         weakref.finalize(self, _close, self._idle)
 
     def do(self, work: Work[T]) -> T:
         """Do the work as one transaction. Raises `StoreUnavailable`."""
         try:
-            db = self._take()
+            taken = self._take()
             try:
-                with db:
-                    made = work(db)
+                with taken.db:
+                    made = work(taken.db)
             except BaseException:
-                db.close()
+                taken.db.close()
                 raise
         except (sqlite3.Error, OSError) as fault:
             cause = f"SQLite: {type(fault).__name__}: {getattr(fault, 'sqlite_errorname', 'cannot be opened')}"
         else:
-            self._idle.append(db)
+            self._idle.append(taken)
             return made
         raise StoreUnavailable(cause)
 
-    def _take(self) -> sqlite3.Connection:
+    def change(self, work: Work[T]) -> T:
+        """The same for work that writes: one at a time in this process.
+
+        SQLite gives no turns. Sixty threads that all try again would each have to be lucky within their time.
+        """
+        if self._pid != os.getpid():
+            self._changing = threading.Lock()  # the parent's may have been held by a thread that is not here
+        if not self._changing.acquire(timeout=self._patience):
+            raise StoreUnavailable("SQLite: other changes of this process are still waiting")
+        try:
+            return self.do(work)
+        finally:
+            self._changing.release()
+
+    def _take(self) -> "_Open":
         if self._pid != os.getpid():
             # SQLite's locks do not survive a fork: the parent's connections are not to be touched, not even closed.
-            _abandoned.extend(self._idle)
+            _abandoned.extend(taken.db for taken in self._idle)
             self._idle.clear()
             self._pid = os.getpid()
         with suppress(IndexError):
-            return self._idle.pop()
+            while True:
+                taken = self._idle.pop()
+                if taken.file == _file_at(self._path):
+                    return taken
+                # Somebody took the file away, perhaps to end everybody's sessions, and put another in its place or
+                # none. Over its old connections this process alone would go on believing in the old one.
+                taken.db.close()
         with self._opening:
             return self._open()
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self) -> "_Open":
         # Made here so that nobody else on this machine can read it; SQLite gives its other files the same mode.
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)) if not self._path.exists() else None
         db = sqlite3.connect(self._path, timeout=self._patience, check_same_thread=False, cached_statements=32)
         try:
-            _prepare(db)
+            _prepare(db, patience=self._patience)
+            return _Open(db, _file_at(self._path))
         except BaseException:
             db.close()
             raise
-        return db
 
     def close(self) -> None:
         _close(self._idle)
 
 
-def _close(idle: deque[sqlite3.Connection]) -> None:
+class _Open(NamedTuple):
+    """A connection, and which file it is to."""
+
+    db: sqlite3.Connection
+    file: tuple[int, int] | None
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    """Which file is under this name now, if any."""
+    try:
+        found = os.stat(path)  # noqa: PTH116  every request asks, and `Path.stat` costs as much again
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _close(idle: deque[_Open]) -> None:
     with suppress(IndexError):
         while True:
-            idle.pop().close()
+            idle.pop().db.close()
 
 
 _abandoned: list[sqlite3.Connection] = []
 """Connections of a parent process, kept from being closed by the garbage collector."""
 
 
-def _prepare(db: sqlite3.Connection) -> None:
+def _prepare(db: sqlite3.Connection, *, patience: float) -> None:
+    """Make the tables where there are none. Several processes may come to a new file at the same moment."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            _make_tables(db)
+        except sqlite3.OperationalError as fault:
+            # SQLite does not wait for whoever switches a file to WAL, whatever the timeout.
+            if fault.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        else:
+            break
+    # After a power cut the last logins may be lost, the file is not; that is worth not waiting for the disk each time.
+    db.execute("PRAGMA synchronous = NORMAL")
+
+
+def _make_tables(db: sqlite3.Connection) -> None:
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if version not in (0, VERSION):
         raise sqlite3.DatabaseError("the file was made by another version")
@@ -316,5 +378,3 @@ def _prepare(db: sqlite3.Connection) -> None:
                 for statement in _TABLES.split(";\n"):
                     db.execute(statement)
                 db.execute(f"PRAGMA user_version = {VERSION}")
-    # After a power cut the last logins may be lost, the file is not; that is worth not waiting for the disk each time.
-    db.execute("PRAGMA synchronous = NORMAL")

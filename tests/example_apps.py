@@ -1,0 +1,50 @@
+"""The two example applications as a test loads them: by file, as often as it likes, with a clock it can move.
+
+Knows: where the examples are, and how each is given a clock.
+Must not: know a page of theirs, or start a server.
+"""
+
+import importlib.util
+import sys
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+import pytest
+
+import xwms_auth.flask
+import xwms_auth.starlette
+
+EXAMPLES: Final = Path(__file__).parents[1] / "examples"
+FOLDERS: Final = ("flask_app", "starlette_app")
+
+
+@dataclass(slots=True)
+class Clock:
+    """The machine's time, and what a test has moved it by."""
+
+    ahead: float = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead
+
+    def advance(self, *, minutes: float) -> None:
+        self.ahead += minutes * 60
+
+
+def load(folder: str, monkeypatch: pytest.MonkeyPatch, *, clock: Clock) -> ModuleType:
+    """The module `app` of an example, made anew; it reads the environment as it does when it is started."""
+    monkeypatch.setattr(xwms_auth.flask, "XWMSAuth", partial(xwms_auth.flask.XWMSAuth, clock=clock))
+    middleware = partial(xwms_auth.starlette.XWMSAuthMiddleware, clock=clock)
+    monkeypatch.setattr(xwms_auth.starlette, "XWMSAuthMiddleware", middleware)
+    name = f"example_{folder}"
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / folder / "app.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, name, module)  # Flask and SQLAlchemy look their module up by name
+    spec.loader.exec_module(module)
+    return module

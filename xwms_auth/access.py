@@ -1,0 +1,116 @@
+"""The access token of somebody who is signed in, fresh enough to be used.
+
+A refresh token may be worth one refresh only (RFC 9700 4.14.2): two requests that refresh at once would look like a
+thief to the server, which then ends everything. So one request refreshes, whoever shares the store with it, and the
+others wait until it has saved the result.
+
+Knows: who refreshes, who waits, and for how long.
+Must not: know how a refresh is asked for; that is the provider's.
+"""
+
+from dataclasses import replace
+
+from . import audit
+from .cookies import read_cookie
+from .effects import DropSession, LoadSession, Pause, RenewSession, SpendLogin, Steps, UnspendLogin, ask
+from .errors import APIError, LoginRequired, TokenRejected, Unreachable
+from .models import Ending, Session
+from .provider import Provider
+from .secret import Secret
+from .site import Site, names_for
+from .token_set import TokenSet
+from .tokens import digest
+from .visits import Visit
+
+AHEAD = 60
+"""Seconds before its end that an access token is renewed: it has to live for as long as somebody's call takes."""
+
+GLANCE = 0.05
+"""Seconds between two looks whether another request has refreshed."""
+
+
+def access_token(
+    site: Site, provider: Provider, visit: Visit, cookie: str, *, now: int
+) -> Steps[tuple[Visit, Secret | None]]:
+    """The access token of this visit's person, refreshed where it is time, and the visit as it is from then on.
+
+    `cookie` is the raw Cookie header of the visit.
+    None where nobody is signed in any more: the server refused to refresh, and the session has ended. Raises
+    `LoginRequired` where there never was a token, or there is no way to a new one; an `APIError` where the server
+    cannot be asked: the session stays, and so does the refresh token.
+    """
+    if visit.handle is None and visit.uri is not None:
+        # Recognised without a look into the store; from here on one may be needed.
+        visit = visit._replace(handle=read_cookie(cookie, names_for(visit.uri).session))
+    session, waited = visit.session, 0.0
+    limit = site.config.timeout_seconds + 2
+    while session is not None:
+        tokens = _newest(site, session, now=now)
+        if tokens is None:
+            raise LoginRequired("this login has no access token")
+        if _is_good(tokens, now):
+            return visit._replace(session=replace(session, tokens=tokens)), tokens.access_token
+        if tokens.refresh_token is None:
+            raise LoginRequired("the access token has expired, and there is no refresh token")
+        # The mark ends by itself: a process that dies between asking and saving keeps nobody waiting.
+        later = now + int(waited)
+        mark = f"refresh/{digest(tokens.refresh_token.reveal())}"
+        if (yield from ask(SpendLogin(mark, later + int(limit), later))):
+            return (yield from _refresh(site, provider, visit, session, tokens, mark, now=now))
+        if waited >= limit + 1:
+            raise Unreachable("another request is refreshing the access token, and has not come to an end", sent=False)
+        yield from ask(Pause(GLANCE))
+        waited += GLANCE
+        found = (yield from ask(LoadSession(visit.handle, now))) if visit.handle is not None else session
+        session = found if isinstance(found, Session) else None
+        if session is None:
+            visit = visit._replace(session=None, ended=found if isinstance(found, Ending) else None)
+    return visit, None
+
+
+def _is_good(tokens: TokenSet, now: int) -> bool:
+    """Whether the token can be used; one that cannot be refreshed is used to its very end."""
+    ahead = AHEAD if tokens.refresh_token is not None else 0
+    return tokens.expires_at is None or now < tokens.expires_at - ahead
+
+
+def _newest(site: Site, session: Session, *, now: int) -> TokenSet | None:
+    """The session's tokens, or what this process has changed them into: with the cookie store, only it knows."""
+    tokens = session.tokens
+    while tokens is not None and tokens.refresh_token is not None:
+        newer = site.refreshed.get(digest(tokens.refresh_token.reveal()), now=now)
+        if newer is None:
+            break
+        tokens = newer
+    return tokens
+
+
+def _refresh(
+    site: Site, provider: Provider, visit: Visit, session: Session, tokens: TokenSet, mark: str, *, now: int
+) -> Steps[tuple[Visit, Secret | None]]:
+    person = audit.person(session.user.identity)
+    try:
+        new = yield from provider.refresh(site, tokens, now=now)
+    except TokenRejected as error:
+        audit.warn("session_ended", person=person, reason=Ending.WITHDRAWN, cause=error.cause)
+        if visit.handle is not None:
+            yield from ask(DropSession(visit.handle, now, Ending.WITHDRAWN))
+        return visit._replace(session=None, ended=Ending.WITHDRAWN), None
+    except APIError as error:
+        audit.warn("token_not_refreshed", person=person, cause=str(error))
+        if not error.sent:
+            yield from ask(UnspendLogin(mark))
+        raise
+    if tokens.refresh_token is not None:
+        site.refreshed.put(digest(tokens.refresh_token.reveal()), new, now=now)
+    audit.happened("token_refreshed", person=person)
+    renewed = replace(session, tokens=new)
+    if visit.handle is None:
+        return visit._replace(session=renewed), new.access_token
+    until = site.lifetimes.keep_until(renewed)
+    handle = yield from ask(RenewSession(visit.handle, renewed, until, now))
+    if handle is None:
+        # Logged out meanwhile. What was given for this session is given back with it, and not used any more.
+        return visit._replace(session=None), None
+    # A handle that has changed holds the session itself, so the browser has to get it.
+    return visit._replace(handle=handle, session=renewed, changed=handle != visit.handle), new.access_token

@@ -1,0 +1,49 @@
+"""A logout that began at the authorization server (OpenID Connect Back-Channel Logout 1.0).
+
+The server posts a signed token, without a browser, and the person's sessions here end: the one of that login, where
+the token names it and the store has a list, otherwise all of theirs.
+
+Knows: which sessions a logout token is about.
+Must not: believe one that is not signed by the server, for this client, lately, and for the first time.
+"""
+
+from . import answers, audit
+from .effects import ListSessions, RevokeAll, RevokeSession, SpendLogin, Steps, ask
+from .errors import ConfigError, TokenRejected
+from .messages import Answer, Request
+from .models import Identity
+from .provider import Departure, Provider
+from .site import Site
+from .tokens import digest
+
+REMEMBERED = 600
+"""Seconds that a token's id is remembered: longer than a token counts, so that it works once."""
+
+
+def log_out(site: Site, provider: Provider, request: Request, *, now: int) -> Steps[Answer]:
+    """End the sessions that a logout token is about: 200, or 400 for a token that is none (2.8)."""
+    try:
+        departure = yield from provider.departure(site, request.form.get("logout_token", ""), now=now)
+        if not (yield from ask(SpendLogin(f"logout/{digest(departure.token_id)}", now + REMEMBERED, now))):
+            raise TokenRejected("the logout token has been used before")
+    except TokenRejected as error:
+        audit.refused(error, path=request.path)
+        return answers.document(400, {"error": "invalid_request"})
+    identity = Identity(site.config.issuer, departure.sub)
+    yield from _end(identity, departure, now=now)
+    audit.happened("logged_out_at_xwms", person=audit.person(identity))
+    return answers.document(200, {})
+
+
+def _end(identity: Identity, departure: Departure, *, now: int) -> Steps[None]:
+    if departure.sid is not None:
+        try:
+            sessions = yield from ask(ListSessions(identity, now))
+        except ConfigError:
+            pass  # the cookie store: too many end rather than one too few
+        else:
+            for session in sessions:
+                if session.tokens is not None and session.tokens.sid == departure.sid:
+                    yield from ask(RevokeSession(session.id, now))
+            return
+    yield from ask(RevokeAll(identity, now))

@@ -1,0 +1,18 @@
+"""Which protocol a site logs people in by.
+
+Knows: the providers there are.
+Must not: load what the site's flow does not need.
+"""
+
+from .provider import Provider
+from .sign_token import SignToken
+from .site import Site
+
+
+def provider_of(site: Site) -> Provider:
+    """The protocol that the site's `flow` names. Edges ask once at start, so that nobody waits while it is loaded."""
+    if site.config.flow == "oauth2":
+        from .oauth2 import OAuth2  # noqa: PLC0415  Authlib is loaded only by who uses it
+
+        return OAuth2()
+    return SignToken()

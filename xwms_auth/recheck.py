@@ -1,0 +1,74 @@
+"""Who visits a page, where XWMS is asked every so often whether they still may.
+
+Knows: when it is time, and which answers are a clear no.
+Must not: sign anybody out because XWMS cannot be asked.
+"""
+
+from dataclasses import replace
+
+from . import audit
+from .access import access_token
+from .effects import DropSession, Steps, ask
+from .errors import (
+    APIError,
+    ClientDisabled,
+    ClientUnknown,
+    LoginRequired,
+    NotApproved,
+    NotFound,
+    Timeout,
+    TokenRejected,
+    Unreachable,
+)
+from .models import Ending, Session
+from .provider import Provider
+from .redirects import RedirectURI
+from .site import Site
+from .visits import Visit, check_is_due, who_visits
+
+PAUSE = 60
+"""Seconds before a process asks XWMS about the same session again, whatever became of the last time."""
+
+_XWMS = "xwms"
+
+
+def visit_page(site: Site, provider: Provider, cookie: str, uri: RedirectURI | None, *, now: int) -> Steps[Visit]:
+    """Who visits a page of the application; where it is time, XWMS is asked whether they still may."""
+    visit = yield from who_visits(site, cookie, uri, now=now)
+    session = visit.session
+    if session is None or not check_is_due(site, session, now):
+        return visit
+    # One at a time, and not again soon: nobody else waits, and an XWMS that is down is not asked for every page.
+    if not site.rechecks.add(session.id, until=now + PAUSE, now=now):
+        return visit
+    # Nor for every person: each of them would hold a worker until the deadline. One asks for all, once a pause.
+    if site.silences and not site.silences.add(_XWMS, until=now + PAUSE, now=now):
+        return visit
+    try:
+        if session.tokens is not None:
+            visit, _ = yield from access_token(site, provider, visit, cookie, now=now)
+        if visit.session is None:
+            return visit
+        return (yield from _recheck(site, provider, visit, visit.session, now=now))
+    except (APIError, LoginRequired) as error:
+        if isinstance(error, Timeout | Unreachable):
+            site.silences.add(_XWMS, until=now + PAUSE, now=now)
+        # A wrong secret is among these: a slip of an operator must not sign everybody out.
+        audit.warn("session_not_checked", person=audit.person(session.user.identity), cause=str(error))
+        return visit
+
+
+def _recheck(site: Site, provider: Provider, visit: Visit, session: Session, *, now: int) -> Steps[Visit]:
+    """Ask XWMS about the person. Only a clear no ends the session."""
+    person = audit.person(session.user.identity)
+    try:
+        confirmed = yield from provider.confirm(site, session, now=now)
+        site.silences.remove(_XWMS)
+    except (NotApproved, NotFound, ClientDisabled, ClientUnknown, TokenRejected) as error:
+        if site.config.recheck_policy == "keep" or visit.handle is None:
+            audit.warn("session_kept", person=person, cause=error.code)
+            return visit._replace(session=replace(session, checked_at=now), changed=True)
+        audit.warn("session_ended", person=person, reason=Ending.WITHDRAWN, cause=error.code)
+        yield from ask(DropSession(visit.handle, now, Ending.WITHDRAWN))
+        return visit._replace(session=None, ended=Ending.WITHDRAWN)
+    return visit._replace(session=confirmed, changed=True)

@@ -1,0 +1,62 @@
+"""WSGI's environments as `Request`, and `Answer` back (PEP 3333).
+
+Knows: the shapes servers deliver.
+Must not: know what a request means.
+"""
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from .messages import Answer, Request, parse_form
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+MAX_FORM = 64 * 1024
+"""Bytes of a form that one of our routes reads. Ours have one short field."""
+
+
+def request_of(environ: "WSGIEnvironment", *, debug: bool = False, body: bool = True) -> Request:
+    """A WSGI environment as a `Request`. Without `body` that is left unread, for the application."""
+    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    query = environ.get("QUERY_STRING", "")
+    headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")}
+    return Request(
+        method=environ["REQUEST_METHOD"],
+        path=decoded(path),
+        query=query,
+        target=quote(path.encode("latin-1"), safe="/:@!$&'()*+,;=~") + (f"?{query}" if query else ""),
+        headers=headers,
+        cookie=environ.get("HTTP_COOKIE", ""),
+        form=_form(environ) if body else {},
+        debug=debug,
+    )
+
+
+def _form(environ: "WSGIEnvironment") -> dict[str, str]:
+    """A small urlencoded body of a POST to one of our routes; anything else is nothing."""
+    length = environ.get("CONTENT_LENGTH") or ""
+    is_form = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() == "application/x-www-form-urlencoded"
+    if environ["REQUEST_METHOD"] != "POST" or not is_form or not _is_small(length):
+        return {}
+    return dict(parse_form(environ["wsgi.input"].read(int(length)).decode("latin-1")))
+
+
+def _is_small(length: str) -> bool:
+    return length.isascii() and length.isdigit() and len(length) < 8 and int(length) <= MAX_FORM
+
+
+def decoded(path: str) -> str:
+    # WSGI hands paths over as bytes in the clothes of Latin-1 (PEP 3333).
+    return path.encode("latin-1").decode("utf-8", "surrogateescape")
+
+
+def send(answer: Answer, start_response: "StartResponse") -> Iterable[bytes]:
+    start_response(_status_line(answer.status), answer.header_list())
+    return [answer.body.encode()]
+
+
+def _status_line(status: int) -> str:
+    return f"{status} {HTTPStatus(status).phrase}"
