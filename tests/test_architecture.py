@@ -13,20 +13,21 @@ PACKAGE = Path(xwms_auth.__file__).parent
 
 # Left never imports right. Every file of the package stands in exactly one room; a new file must be given one here.
 LAYERS = {
-    "values": {"errors", "secret", "models", "resources", "messages", "effects", "token_set"},
+    "values": {"errors", "secret", "models", "resources", "messages", "effects", "token_set", "access_token"},
     "policy": {
         "options", "judge", "config", "redirects", "tokens", "cookies", "session", "pending", "budget", "browser",
         "device", "refusals", "envelope", "wire", "resource_wire", "pages", "advice", "answers", "audit", "marks",
         "tried", "metadata", "oauth2_wire", "signed_jwt", "id_token", "site", "widgets",
+        "authorization", "token_claims", "known_tokens",
     },
     "flow": {
         "calls", "visits", "ending", "provider", "sign_token", "oauth2", "providers", "access", "recheck", "callback",
-        "logout_token", "backchannel", "flow",
+        "logout_token", "backchannel", "bearer", "token_validation", "flow",
     },
     "I/O": {"drive", "framing", "network", "transport", "client", "sessions", "stores"},
     "edges": {
-        "flask", "wsgi_messages", "wsgi_seat", "asgi", "asgi_messages", "asgi_seat", "starlette", "fastapi", "sandbox",
-        "cli", "testing",
+        "flask", "flask_bearer", "wsgi_messages", "wsgi_seat", "asgi", "asgi_messages", "asgi_seat", "asgi_bearer",
+        "starlette", "fastapi", "sandbox", "cli", "testing",
     },
 }  # fmt: skip
 ORDER = list(LAYERS)

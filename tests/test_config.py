@@ -69,6 +69,8 @@ TABLE = [
     ("revocation_endpoint", "XWMS_REVOCATION_ENDPOINT", "https://id.example.org/r", "https://id.example.org/r"),
     ("introspection_endpoint", "XWMS_INTROSPECTION_ENDPOINT", "https://id.example.org/i", "https://id.example.org/i"),
     ("end_session_endpoint", "XWMS_END_SESSION_ENDPOINT", "https://id.example.org/e", "https://id.example.org/e"),
+    ("token_validation", "XWMS_TOKEN_VALIDATION", "jwt", "jwt"),
+    ("audience", "XWMS_AUDIENCE", "https://api.example.org", "https://api.example.org"),
     ("debug", "XWMS_DEBUG", "1", True),
 ]
 
@@ -98,6 +100,8 @@ DEFAULTS = {
     "scopes": ("openid", "profile", "email"),
     "client_auth": "client_secret_basic",
     "token_endpoint": "",
+    "token_validation": "introspection",
+    "audience": "",
     "debug": False,
     "insecure_allow_http": False,
 }

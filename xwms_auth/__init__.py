@@ -5,16 +5,21 @@ Loads no framework and no HTTP library: the clients and the session managers are
 
 from typing import TYPE_CHECKING
 
+from .access_token import AccessToken
 from .config import XWMSConfig
 from .errors import (
     APIError,
     BadAnswer,
+    BearerRefused,
     ClientDisabled,
     ClientUnknown,
     ConfigError,
     CredentialsRejected,
     CrossSite,
     HostNotRegistered,
+    InsufficientScope,
+    InvalidBearerRequest,
+    InvalidToken,
     LoginExpired,
     LoginNotStarted,
     LoginRequired,
@@ -29,7 +34,9 @@ from .errors import (
     TokenMalformed,
     TokenMissing,
     TokenRejected,
+    TokenRequired,
     TooManyLogins,
+    TooManyTokens,
     Unreachable,
     XWMSError,
 )
@@ -53,11 +60,13 @@ __version__ = "0.1.0"
 
 __all__ = [
     "APIError",
+    "AccessToken",
     "Address",
     "Anonymous",
     "AsyncXWMSClient",
     "AsyncXWMSSessions",
     "BadAnswer",
+    "BearerRefused",
     "ClientDisabled",
     "ClientUnknown",
     "ConfigError",
@@ -67,6 +76,9 @@ __all__ = [
     "Ending",
     "HostNotRegistered",
     "Identity",
+    "InsufficientScope",
+    "InvalidBearerRequest",
+    "InvalidToken",
     "LoginExpired",
     "LoginNotStarted",
     "LoginRequired",
@@ -87,7 +99,9 @@ __all__ = [
     "TokenMalformed",
     "TokenMissing",
     "TokenRejected",
+    "TokenRequired",
     "TooManyLogins",
+    "TooManyTokens",
     "Unreachable",
     "User",
     "UserInfo",

@@ -10,8 +10,10 @@ Must not: import a framework, or decide anything about a login.
 
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from . import access, audit, flow, recheck, visits
+from .asgi_bearer import needs_tokens
 from .asgi_messages import (
     ASGIApp,
     Receive,
@@ -25,9 +27,10 @@ from .asgi_messages import (
     route_path,
 )
 from .asgi_seat import LazyUser, Seat, taken
+from .bearer import require_tokens
 from .config import XWMSConfig
 from .drive import arun
-from .effects import KeepsConnections, World
+from .effects import KeepsConnections, Steps, World
 from .errors import ConfigError, XWMSError
 from .providers import provider_of
 from .redirects import RedirectURI
@@ -37,6 +40,8 @@ from .stores import open_store
 from .transport import AsyncHTTPTransport
 
 __all__ = ["XWMSAuthMiddleware"]
+
+T = TypeVar("T")
 
 MAX_NESTED = 32
 """Middlewares inside ours that are looked at, outermost first."""
@@ -66,6 +71,7 @@ class XWMSAuthMiddleware:
         self.app = app
         self.site = Site(config)
         _require_own_uris(app, self.site)
+        _require_tokens_for(app, config)
         self._provider = provider_of(self.site)
         self._transport = AsyncHTTPTransport(config)
         self._world = World(self._transport, open_store(self.site, is_async=True))
@@ -153,6 +159,10 @@ class XWMSAuthMiddleware:
         visit, token = await arun(steps, self._world)
         return visit, None if token is None else token.reveal()
 
+    async def play(self, steps: Steps[T]) -> T:
+        """Play a story that an endpoint asks for."""
+        return await arun(steps, self._world)
+
     async def renew(self, visit: visits.Visit) -> str | None:
         """The Set-Cookie value that an answer during this visit should carry, or None."""
         return await arun(visits.renew(self.site, visit, now=self.now()), self._world)
@@ -175,6 +185,16 @@ def _require_own_uris(app: object, site: Site) -> None:
             if any(uri.uri in ours for uri in app.site.config.registered):
                 raise ConfigError(["XWMS_REDIRECT_URI (redirect_uris) has an address that another flow has too"])
         app = getattr(app, "app", None)
+
+
+def _require_tokens_for(app: object, config: XWMSConfig) -> None:
+    """Refuse a flow that has no access tokens where an endpoint needs some."""
+    if needs_tokens(app):
+        try:
+            require_tokens(config)
+        except ConfigError as error:
+            audit.broken(error)  # as above: it may be raised where nobody sees it
+            raise
 
 
 def _is_own_websocket(scope: Scope, uri: RedirectURI | None) -> bool:

@@ -6,15 +6,20 @@ Must not: look a session up; the middleware has done so.
 
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from . import answers, visits
+from .access_token import AccessToken
 from .asgi_messages import ASGIApp, Message, Scope, Send, decoded, encoded, reply, request_of
+from .authorization import marks_of_token
+from .effects import Steps
 from .errors import LoginRequired, StoreUnavailable, XWMSError
 from .messages import Answer, Request
 from .models import USER_FIELDS, Anonymous, Ending, Session, User, anonymous
 from .sessions import AsyncXWMSSessions
 from .site import Site
+
+T = TypeVar("T")
 
 
 class Served(Protocol):
@@ -25,6 +30,10 @@ class Served(Protocol):
 
     def now(self) -> int:
         """Whole seconds since 1970."""
+        ...
+
+    async def play(self, steps: Steps[T]) -> T:
+        """Play a story that an endpoint asks for."""
         ...
 
     async def renew(self, visit: visits.Visit) -> str | None:
@@ -58,7 +67,19 @@ class Seat:
     It is `scope["auth"]` too, and stands between the application's `send` and the server's.
     """
 
-    __slots__ = ("_begun", "_failure", "_held", "_send", "_visit", "answer", "over", "scope", "served", "touched")
+    __slots__ = (
+        "_begun",
+        "_failure",
+        "_held",
+        "_send",
+        "_visit",
+        "answer",
+        "over",
+        "scope",
+        "served",
+        "token",
+        "touched",
+    )
 
     def __init__(self, served: Served, scope: Scope, visit: visits.Visit | XWMSError, send: Send) -> None:
         self.served = served
@@ -69,6 +90,8 @@ class Seat:
         self._failure: XWMSError | None = None
         self.answer: Answer | None = None
         """Set by whoever refuses from inside the application; it then takes the place of the application's answer."""
+        self.token: AccessToken | None = None
+        """The access token that the request was let through with; `request.auth.token`. Nothing of the session."""
         self._visit = visit
         self._send = send
         self._held: Message | None = None
@@ -163,6 +186,9 @@ class Seat:
         if self.answer is not None:
             send, self._send = self._send, _nowhere
             return reply(self.answer, send)
+        if self.token is not None:
+            said = message.get("headers", ())
+            message = {**message, "headers": [*said, *encoded(marks_of_token(decoded(said)))]}
         if self.touched:
             return self._send_marked(message)
         if _is_made_later(message):

@@ -14,7 +14,16 @@ from .effects import RevocationStore, SessionStore
 from .errors import ConfigError
 from .judge import Judge
 from .metadata import Metadata
-from .options import CallbackToken, ClientAuth, Flow, Protect, RecheckPolicy, missing_session_secret, read_options
+from .options import (
+    CallbackToken,
+    ClientAuth,
+    Flow,
+    Protect,
+    RecheckPolicy,
+    TokenValidation,
+    missing_session_secret,
+    read_options,
+)
 from .redirects import Address, RedirectURI
 from .secret import Secret, SecretSource
 
@@ -153,6 +162,14 @@ class XWMSConfig(metaclass=_RaisesLast):
 
     end_session_endpoint: str = ""
     """With `oauth2`: where the session at the authorization server ends."""
+
+    token_validation: TokenValidation = "introspection"
+    """With `oauth2`: how the access tokens are checked that are brought to an API of this application. `introspection`
+    asks the server, so that a revoked one ends within half a minute; `jwt` checks the server's signature."""
+
+    audience: str = ""
+    """With `oauth2`: what this API is called in access tokens (`aud`). Required with `jwt`. Default: with
+    `introspection`, only tokens of this client count."""
 
     debug: bool = False
     """Tell on error pages, and in problem documents, what is wrong and what to change. For development only."""

@@ -26,7 +26,13 @@ XWMSError                        code                     status
     ├── CrossSite                cross_site               403
     ├── NotANavigation           not_a_navigation         400    a script or a prefetch asked for a page
     ├── HostNotRegistered        host_not_registered      400
-    └── MethodNotAllowed         method_not_allowed       405
+    ├── MethodNotAllowed         method_not_allowed       405
+    ├── TooManyTokens            too_many_tokens          429    more unknown access tokens than XWMS is asked about
+    └── BearerRefused                                            an API call without a good access token
+        ├── TokenRequired        token_required           401
+        ├── InvalidBearerRequest invalid_bearer_request   400
+        ├── InvalidToken         invalid_token            401    expired, revoked, or not meant for this API
+        └── InsufficientScope    insufficient_scope       403
 
 Knows: codes, statuses and the sentence a person may read.
 Must not: hold a secret, a token, a request, or anything XWMS wrote; `cause` is our own words, for the log.
@@ -289,3 +295,57 @@ class MethodNotAllowed(RequestRefused):
     def __init__(self, allow: str) -> None:
         super().__init__(f"only {allow}")
         self.allow = allow
+
+
+class TooManyTokens(RequestRefused):
+    """More access tokens that nobody has seen before are brought than this process asks XWMS about."""
+
+    code = "too_many_tokens"
+    status = 429
+    title = "Too many requests"
+    detail = "Please wait a few seconds and try again."
+    retry_after = 2
+
+
+class BearerRefused(RequestRefused):
+    """An API call without a good access token. `error` is the code of RFC 6750 3.1 for it, if it has one."""
+
+    error: ClassVar[str | None] = None
+
+
+class TokenRequired(BearerRefused):
+    """The API call brings no access token."""
+
+    code = "token_required"
+    status = 401
+    title = "An access token is needed"
+    detail = "Send an access token in the header Authorization: Bearer."
+
+
+class InvalidBearerRequest(BearerRefused):
+    """The header of the API call has several tokens, or none that could be one."""
+
+    code = "invalid_bearer_request"
+    error = "invalid_request"
+    title = "The access token is not sent as it should be"
+    detail = "Send one header Authorization: Bearer, with one access token."
+
+
+class InvalidToken(BearerRefused):
+    """The access token is unknown, expired, revoked, or not meant for this API: one answer for all of them."""
+
+    code = "invalid_token"
+    status = 401
+    error = "invalid_token"
+    title = "The access token cannot be used"
+    detail = "The access token is unknown, expired, revoked or not meant for this API. Get another one."
+
+
+class InsufficientScope(BearerRefused):
+    """The access token is good, and does not allow this."""
+
+    code = "insufficient_scope"
+    status = 403
+    error = "insufficient_scope"
+    title = "The access token does not allow this"
+    detail = "The access token has not been granted the scope that this needs."

@@ -1,28 +1,33 @@
-"""Login with XWMS for FastAPI: the middleware of `asgi.py`, and two dependencies.
+"""Login with XWMS for FastAPI: the middleware of `asgi.py`, and dependencies for people and for access tokens.
 
 Knows: FastAPI's dependencies and its OpenAPI.
-Must not: decide anything about a login.
+Must not: decide anything about a login or a token.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Any
 
 try:
-    from fastapi import Depends, HTTPException, WebSocketException
-    from fastapi.openapi.models import APIKey, APIKeyIn
+    from fastapi import Depends, HTTPException, Security, WebSocketException
+    from fastapi.openapi.models import APIKey, APIKeyIn, HTTPBearer
     from fastapi.security.base import SecurityBase
     from starlette.requests import HTTPConnection
 except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.fastapi needs FastAPI: pip install 'xwms-auth[fastapi]'") from missing
 
+from .access_token import AccessToken
 from .asgi import XWMSAuthMiddleware
+from .asgi_bearer import check_token, token_of
 from .asgi_messages import POLICY_VIOLATION
 from .asgi_seat import seat_of
+from .authorization import parse_scopes
+from .bearer import MARK
 from .cookies import HTTPS
 from .models import User
 from .session import fresh_seconds
 
-__all__ = ["CurrentUser", "OptionalUser", "XWMSAuthMiddleware", "fresh_user"]
+__all__ = ["BearerToken", "CurrentUser", "OptionalUser", "XWMSAuthMiddleware", "bearer_token", "fresh_user"]
 
 
 class _SessionCookie(SecurityBase):
@@ -79,3 +84,37 @@ def fresh_user(fresh: timedelta | float) -> Any:
 
 OptionalUser = Annotated[User | None, Depends(_PersonOptional())]
 """The person, or None."""
+
+
+class _TokenRequired(SecurityBase):
+    """The access token as a security scheme. `scopes` is what it must have been granted."""
+
+    def __init__(self, scopes: Sequence[str] = ()) -> None:
+        self.model = HTTPBearer(description="An access token of the authorization server (RFC 6750).")
+        self.scheme_name = "Access token"
+        self._scopes = tuple(scopes)
+
+    async def __call__(self, connection: HTTPConnection) -> AccessToken:
+        seat = seat_of(connection.scope)
+        refused = await check_token(seat, scopes=self._scopes)
+        if refused is None:
+            return token_of(seat)
+        if connection.scope["type"] == "websocket":
+            raise WebSocketException(POLICY_VIOLATION, refused.code)
+        seat.answer = refused.answer  # as for people: the documented answer, whatever handlers the application has
+        raise HTTPException(refused.answer.status)
+
+
+setattr(_TokenRequired, MARK, True)
+
+BearerToken = Annotated[AccessToken, Depends(_TokenRequired())]
+"""The access token of the call; without a good one the endpoint is not called. Who is signed in does not count."""
+
+
+def bearer_token(*, scopes: str | Sequence[str] = ()) -> Any:
+    """A dependency like `BearerToken`'s that asks for scopes: `Annotated[AccessToken, bearer_token(scopes=["read"])]`.
+
+    The token must have been granted all of them. Raises ValueError for what cannot be a scope.
+    """
+    names = parse_scopes(scopes)
+    return Security(_TokenRequired(names), scopes=names)

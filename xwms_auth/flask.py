@@ -23,10 +23,10 @@ try:
 except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.flask needs Flask: pip install 'xwms-auth[flask]'") from missing
 
-from . import access, flow, recheck, visits, widgets
+from . import access, flask_bearer, flow, recheck, visits, widgets
 from .config import XWMSConfig
 from .drive import run
-from .effects import World
+from .effects import Steps, World
 from .errors import ConfigError, LoginRequired, StoreUnavailable
 from .messages import Answer
 from .models import Anonymous, User, anonymous
@@ -39,7 +39,7 @@ from .site import Site
 from .stores import open_store
 from .transport import HTTPTransport
 from .wsgi_messages import decoded, request_of, send
-from .wsgi_seat import Seat
+from .wsgi_seat import SEAT, Seat
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -48,7 +48,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _EXTENSION = "xwms_auth"
-_SEAT = "xwms_auth.seat"
+
+current_token, token_required = flask_bearer.current_token, flask_bearer.token_required
 
 
 class XWMSAuth:
@@ -95,6 +96,7 @@ class XWMSAuth:
         if isinstance(made, ConfigError):
             # Raised here: a crash report of `_config_for` would show the application's settings.
             raise made
+        flask_bearer.require_tokens_for(app, made)
         served = _Served(made, app, clock=self._clock)
         self._served.append(served)
         app.extensions[_EXTENSION] = served
@@ -147,7 +149,7 @@ class _Served:
         if path in self._own_paths and self.site.is_own(path, environ.get("HTTP_HOST", "")):
             steps = flow.serve(self.site, request_of(environ, debug=self.debug), now=self.now())
             return send(run(steps, self._world), start_response)
-        seat = environ[_SEAT] = Seat(self, environ, start_response)
+        seat = environ[SEAT] = Seat(self, environ, start_response)
         # Not the whole path: SCRIPT_NAME may come from a header that a proxy lets through.
         if self._protects_all and not self.site.is_public(decoded(route)):
             refused = seat.refusal()
@@ -164,6 +166,10 @@ class _Served:
     def now(self) -> int:
         """Whole seconds since 1970."""
         return int(self._clock())
+
+    def play(self, steps: Steps[R]) -> R:
+        """Play a story that a view asks for."""
+        return run(steps, self._world)
 
     def visit(self, environ: "WSGIEnvironment") -> visits.Visit:
         """Read the session of a request."""
@@ -186,7 +192,7 @@ class _Served:
 
 def _seat() -> Seat:
     # Not `request.environ`: looking an attribute up through Flask's proxy costs ten times as much.
-    seat = request._get_current_object().environ.get(_SEAT)  # type: ignore[attr-defined]  # werkzeug's LocalProxy
+    seat = request._get_current_object().environ.get(SEAT)  # type: ignore[attr-defined]  # werkzeug's LocalProxy
     if seat is None:
         raise RuntimeError("this Flask application has no XWMSAuth: call XWMSAuth(app) or auth.init_app(app)")
     return cast("Seat", seat)
@@ -199,7 +205,7 @@ def _who() -> User | Anonymous:
 
 def _current_id() -> str | None:
     """The id of the session of the request being served, if there is one."""
-    seat = request.environ.get(_SEAT) if has_request_context() else None
+    seat = request.environ.get(SEAT) if has_request_context() else None
     session = seat.session() if isinstance(seat, Seat) else None
     return session.id if session else None
 

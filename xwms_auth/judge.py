@@ -17,6 +17,7 @@ from .errors import ConfigError
 from .metadata import ENDPOINTS, metadata_of
 from .options import (
     ENVIRONMENT,
+    MAX_AUDIENCE,
     MAX_LIFETIME,
     MAX_TIMEOUT,
     MIN_RECHECK,
@@ -26,6 +27,7 @@ from .options import (
     Flow,
     Protect,
     RecheckPolicy,
+    TokenValidation,
     is_redis,
 )
 from .redirects import (
@@ -220,6 +222,7 @@ class Judge:
             "recheck_policy": RecheckPolicy,
             "flow": Flow,
             "client_auth": ClientAuth,
+            "token_validation": TokenValidation,
         }
         for name, choices in named.items():
             if getattr(config, name) not in get_args(choices):
@@ -258,6 +261,9 @@ class Judge:
         if not all(isinstance(scope, str) and _SCOPE.issuperset(scope) and scope for scope in scopes):
             self.fault("scopes", "has an entry that is not a scope: visible ASCII without quotes and backslashes")
         self.set("scopes", scopes)
+        audience: object = config.audience
+        if not isinstance(audience, str) or len(audience) > MAX_AUDIENCE or not _SCOPE.issuperset(audience):
+            self.fault("audience", "is not a name of an API: visible ASCII without quotes and backslashes")
         self.set("openid", "openid" in scopes)
         self.set("metadata", None)
         named = {name: getattr(config, name) for name in ENDPOINTS if getattr(config, name)}
@@ -274,6 +280,8 @@ class Judge:
             return
         if any(find_spec(name) is None for name in ("authlib", "joserfc")):
             self.fault("flow", "is oauth2, which needs Authlib: pip install 'xwms-auth[oauth2]'")
+        if config.token_validation == "jwt" and not config.audience:
+            self.fault("audience", "is missing; with token_validation=jwt name what this API is called in tokens (aud)")
         self.issuer()
         if named:
             self.endpoints(named)

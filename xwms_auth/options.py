@@ -15,6 +15,7 @@ Protect = Literal["marked", "all"]
 Flow = Literal["sign-token", "oauth2"]
 ClientAuth = Literal["client_secret_basic", "client_secret_post"]
 RecheckPolicy = Literal["end", "keep"]
+TokenValidation = Literal["introspection", "jwt"]
 
 MIN_SESSION_SECRET = 32
 """Bytes. 256 bits of key material, so that the signature is not the weakest part."""
@@ -27,6 +28,9 @@ MIN_RECHECK = 30
 
 MAX_TIMEOUT = 60.0
 """Seconds. A worker that waits longer for XWMS is lost to everybody else."""
+
+MAX_AUDIENCE = 255
+"""Characters of what an API is called. It is usually its address."""
 
 ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "client_id": ("XWMS_CLIENT_ID",),
@@ -64,6 +68,8 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "revocation_endpoint": ("XWMS_REVOCATION_ENDPOINT",),
     "introspection_endpoint": ("XWMS_INTROSPECTION_ENDPOINT",),
     "end_session_endpoint": ("XWMS_END_SESSION_ENDPOINT",),
+    "token_validation": ("XWMS_TOKEN_VALIDATION",),
+    "audience": ("XWMS_AUDIENCE",),
     "debug": ("XWMS_DEBUG",),
 }
 """Field to names in the environment, the current name first, older ones after it."""

@@ -73,6 +73,8 @@ class SignedJWT:
     text: str = field(repr=False)
     algorithm: str
     key_id: str | None
+    type: str | None
+    """Its `typ`, in lower case and without `application/` (RFC 7515 4.1.9), or None: what kind of token it is."""
 
     def keys(self, keys: Sequence[JSONObject]) -> list[JSONObject]:
         """Those of a server's keys that this token may be signed with: by id where it names one, and by type."""
@@ -104,7 +106,9 @@ def parse_signed_jwt(text: str) -> SignedJWT:
         raise TokenRejected("the token: its header demands an extension")
     if key_id is not None and not isinstance(key_id, str):
         raise TokenRejected("the token: its key id is not text")
-    return SignedJWT(text=text, algorithm=algorithm, key_id=key_id)
+    kind: object = header.get("typ")
+    named = kind.lower().removeprefix("application/") if isinstance(kind, str) else None
+    return SignedJWT(text=text, algorithm=algorithm, key_id=key_id, type=named)
 
 
 def verified_claims(token: SignedJWT, keys: Sequence[JSONObject]) -> JSONObject:

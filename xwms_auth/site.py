@@ -11,6 +11,7 @@ from .budget import Budget
 from .config import XWMSConfig
 from .cookies import HTTP, HTTPS, CookieNames
 from .errors import ConfigError, HostNotRegistered
+from .known_tokens import KnownTokens
 from .marks import Marks
 from .messages import Request
 from .metadata import ServerFacts
@@ -51,6 +52,7 @@ class Site:
         self.renewals = Marks()
         self.rechecks = Marks()
         self.server = ServerFacts()
+        self.known_tokens = KnownTokens()
         self.refreshed = RefreshedTokens()
         self.silences = Marks()
         self.origins = frozenset(uri.origin for uri in config.registered)

@@ -1,11 +1,11 @@
-"""Login with XWMS for Starlette: the middleware of `asgi.py`, a decorator, and `current_user`.
+"""Login with XWMS for Starlette: the middleware of `asgi.py`, two decorators, `current_user` and `current_token`.
 
 Knows: Starlette's endpoints.
-Must not: decide anything about a login.
+Must not: decide anything about a login or a token.
 """
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial, wraps
 from typing import Any, TypeVar, cast, overload
@@ -21,18 +21,34 @@ except ImportError as missing:  # pragma: no cover
 
 from . import widgets
 from .asgi import XWMSAuthMiddleware
-from .asgi_messages import POLICY_VIOLATION, request_of
+from .asgi_bearer import CurrentTokenProxy, check_token
+from .asgi_messages import POLICY_VIOLATION, Scope, request_of
 from .asgi_seat import CurrentUserProxy, seat_of
+from .authorization import parse_scopes
+from .bearer import MARK, Refusal
 from .messages import Answer
 from .pages import Html
 from .session import fresh_seconds
 
-__all__ = ["XWMSAuthMiddleware", "current_user", "login_required", "template_context"]
+__all__ = [
+    "XWMSAuthMiddleware",
+    "current_token",
+    "current_user",
+    "login_required",
+    "template_context",
+    "token_required",
+]
 
 E = TypeVar("E", bound=Callable[..., Any])
 
+_Gate = Callable[[Scope], Awaitable[Refusal | None]]
+"""Asks whether a request may pass: what to answer instead, or None."""
+
 current_user = CurrentUserProxy()
 """The person of the request being served: `current_user.name`, or `current_user(request)` for a plain object."""
+
+current_token = CurrentTokenProxy()
+"""The access token of the request being served, in an endpoint with `token_required`; or `current_token(request)`."""
 
 
 @overload
@@ -47,21 +63,49 @@ def login_required(endpoint: Any = None, /, *, fresh: timedelta | float | None =
     With `fresh`, a timedelta or seconds, a login that is older is asked for once more; the session goes on meanwhile.
     """
     seconds = fresh_seconds(fresh)
-    if endpoint is None:
-        return partial(_guard, fresh=seconds)
-    return _guard(endpoint, fresh=seconds)
+
+    async def gate(scope: Scope) -> Refusal | None:
+        refused = seat_of(scope).refusal(fresh=seconds)
+        return None if refused is None else Refusal("login_required", refused)
+
+    return _guard(endpoint, gate) if endpoint is not None else partial(_guard, gate=gate)
 
 
-def _guard(endpoint: Any, *, fresh: int | None) -> Any:
+@overload
+def token_required(endpoint: E, /) -> E: ...
+@overload
+def token_required(*, scopes: str | Sequence[str] = ()) -> Callable[[E], E]: ...
+def token_required(endpoint: Any = None, /, *, scopes: str | Sequence[str] = ()) -> Any:
+    """Let only calls with a good access token reach this endpoint: 401, or 400 or 403, for all others (RFC 6750).
+
+    For functions (async or not), `HTTPEndpoint` and `WebSocketEndpoint` classes, and websocket functions, whose
+    handshake is refused with 1008. With `scopes` the token must have been granted all of them. `current_token` is the
+    token. Who is signed in does not count here. Needs `flow="oauth2"`: `ConfigError`. Raises ValueError for what
+    cannot be a scope.
+    """
+    names = parse_scopes(scopes)
+
+    async def gate(scope: Scope) -> Refusal | None:
+        return await check_token(seat_of(scope), scopes=names)
+
+    def guard(unguarded: Any) -> Any:
+        guarded = _guard(unguarded, gate)
+        setattr(guarded, MARK, True)
+        return guarded
+
+    return guard(endpoint) if endpoint is not None else guard
+
+
+def _guard(endpoint: Any, gate: _Gate) -> Any:
     if inspect.isclass(endpoint):
-        return _guard_class(endpoint, fresh=fresh)
+        return _guard_class(endpoint, gate)
 
     is_async = inspect.iscoroutinefunction(endpoint)
 
     @wraps(endpoint)
     async def guarded(*args: Any, **kwargs: Any) -> Any:
         connection = _connection(endpoint, (*args, *kwargs.values()))
-        refused = seat_of(connection.scope).refusal(fresh=fresh)
+        refused = await gate(connection.scope)
         if refused is not None:
             return await _refuse(connection, refused)
         if is_async:
@@ -78,20 +122,20 @@ def _connection(endpoint: Callable[..., Any], arguments: tuple[Any, ...]) -> HTT
     raise TypeError(f"{endpoint.__qualname__} has no request or websocket to judge by")
 
 
-def _guard_class(endpoint: type[Any], *, fresh: int | None) -> type[Any]:
+def _guard_class(endpoint: type[Any], gate: _Gate) -> type[Any]:
     if not issubclass(endpoint, HTTPEndpoint | WebSocketEndpoint):
         raise TypeError(f"{endpoint.__qualname__} is neither an HTTPEndpoint nor a WebSocketEndpoint")
     unguarded = cast("Callable[[Any], Awaitable[None]]", cast("Any", endpoint).dispatch)
 
     @wraps(unguarded)
     async def dispatch(self: Any) -> None:
-        refused = seat_of(self.scope).refusal(fresh=fresh)
+        refused = await gate(self.scope)
         if refused is None:
             await unguarded(self)
         elif isinstance(self, WebSocketEndpoint):
-            await WebSocket(self.scope, self.receive, self.send).close(POLICY_VIOLATION, "login_required")
+            await WebSocket(self.scope, self.receive, self.send).close(POLICY_VIOLATION, refused.code)
         else:
-            await _response(refused)(self.scope, self.receive, self.send)
+            await _response(refused.answer)(self.scope, self.receive, self.send)
 
     endpoint.dispatch = dispatch  # type: ignore[method-assign]  # the class is guarded wherever it is routed
     return endpoint
@@ -122,11 +166,11 @@ def template_context(request: Request) -> dict[str, Any]:
     }
 
 
-async def _refuse(connection: HTTPConnection[Any], refused: Answer) -> Response | None:
+async def _refuse(connection: HTTPConnection[Any], refused: Refusal) -> Response | None:
     if isinstance(connection, WebSocket):
-        await connection.close(POLICY_VIOLATION, "login_required")
+        await connection.close(POLICY_VIOLATION, refused.code)
         return None
-    return _response(refused)
+    return _response(refused.answer)
 
 
 def _response(answer: Answer) -> Response:

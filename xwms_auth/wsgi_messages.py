@@ -18,7 +18,8 @@ MAX_FORM = 64 * 1024
 """Bytes of a form that one of our routes reads. Ours have one short field."""
 
 
-def request_of(environ: "WSGIEnvironment", *, debug: bool = False) -> Request:
+def request_of(environ: "WSGIEnvironment", *, debug: bool = False, body: bool = True) -> Request:
+    """A WSGI environment as a `Request`. Without `body` that is left unread, for the application."""
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     query = environ.get("QUERY_STRING", "")
     headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")}
@@ -29,7 +30,7 @@ def request_of(environ: "WSGIEnvironment", *, debug: bool = False) -> Request:
         target=quote(path.encode("latin-1"), safe="/:@!$&'()*+,;=~") + (f"?{query}" if query else ""),
         headers=headers,
         cookie=environ.get("HTTP_COOKIE", ""),
-        form=_form(environ),
+        form=_form(environ) if body else {},
         debug=debug,
     )
 

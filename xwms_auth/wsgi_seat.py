@@ -5,11 +5,12 @@ Must not: know a framework.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from werkzeug.wsgi import ClosingIterator
 
 from . import answers, visits
+from .effects import Steps
 from .errors import LoginRequired, StoreUnavailable, XWMSError
 from .messages import Answer, Request
 from .models import Ending, Session
@@ -18,6 +19,12 @@ from .wsgi_messages import request_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+
+T = TypeVar("T")
+
+SEAT = "xwms_auth.seat"
+"""Where a WSGI environment has the seat of its request."""
 
 
 class Served(Protocol):
@@ -36,6 +43,10 @@ class Served(Protocol):
 
     def visit(self, environ: "WSGIEnvironment") -> visits.Visit:
         """Read the session of a request."""
+        ...
+
+    def play(self, steps: Steps[T]) -> T:
+        """Play a story that a view asks for."""
         ...
 
     def renew(self, visit: visits.Visit) -> str | None:

@@ -19,7 +19,7 @@ from tests.oauth.jwts import Key, at_hash, make_key, signed
 
 DISCOVERY = "/.well-known/openid-configuration"
 RFC8414 = "/.well-known/oauth-authorization-server"
-TOKEN, USERINFO, JWKS = "/token", "/userinfo", "/jwks"
+TOKEN, USERINFO, JWKS, INTROSPECT = "/token", "/userinfo", "/jwks", "/introspect"
 
 
 def document(body: object, status: int = 200, **headers: str | None) -> Reply:
@@ -47,6 +47,7 @@ class FakeAS(FakeXWMS):
         self.asked: dict[str, dict[str, str]] = {}
         self.people: dict[str, dict[str, object]] = {}
         self.signed_in = ""
+        self.given: dict[str, dict[str, object]] = {}
 
     def __enter__(self) -> "FakeAS":
         super().__enter__()
@@ -57,6 +58,7 @@ class FakeAS(FakeXWMS):
             "token_endpoint": self.url + TOKEN,
             "userinfo_endpoint": self.url + USERINFO,
             "jwks_uri": self.url + JWKS,
+            "introspection_endpoint": self.url + INTROSPECT,
             "authorization_response_iss_parameter_supported": True,
         }
         return self
@@ -76,6 +78,24 @@ class FakeAS(FakeXWMS):
         self.people[code] = {**person(sub), **claims}
         return {"code": code, "state": asked.get("state", ""), "iss": self.issuer}
 
+    # access tokens for APIs
+
+    def give(self, **changes: object) -> str:
+        """An opaque access token; `changes` are to what introspection says of it, None leaves out."""
+        token, now = secrets.token_urlsafe(32), int(time.time())
+        usual = {"active": True, "token_type": "Bearer", "client_id": CLIENT_ID, "sub": "xwms-user-1234"}
+        usual |= {"scope": "read", "iss": self.issuer, "iat": now, "exp": now + 300}
+        self.given[token] = {name: value for name, value in (usual | changes).items() if value is not None}
+        return token
+
+    def access_jwt(self, *, key: Key | None = None, header: dict[str, object] | None = None, **changes: object) -> str:
+        """An access token as a JWT (RFC 9068) for the API `https://api.example`; None leaves out."""
+        now = int(time.time())
+        usual = {"iss": self.issuer, "aud": "https://api.example", "sub": "xwms-user-1234", "client_id": "another-app"}
+        usual |= {"scope": "read", "jti": secrets.token_urlsafe(8), "iat": now, "exp": now + 300}
+        claims = {name: value for name, value in (usual | changes).items() if value is not None}
+        return signed(key or self.key, claims, **{"typ": "at+jwt", **(header or {})})
+
     # how it answers
 
     def usual(self, at: Exchange) -> Reply:
@@ -83,11 +103,17 @@ class FakeAS(FakeXWMS):
         path = urlsplit(request.target).path
         if path == DISCOVERY or path == RFC8414 + self.path:
             return document(self.metadata) if self.path == "" or path != DISCOVERY else document({}, 404)
-        answers = {TOKEN: self._token, USERINFO: self._userinfo, JWKS: self._jwks}
+        answers = {TOKEN: self._token, USERINFO: self._userinfo, JWKS: self._jwks, INTROSPECT: self._introspect}
         return answers[path](request) if path in answers else document({"error": "not_found"}, 404)
 
     def _jwks(self, request: Request) -> Reply:
         return document({"keys": self.keys}, Content_Type="application/jwk-set+json")
+
+    def _introspect(self, request: Request) -> Reply:
+        form = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
+        if self._client(request, form) != (CLIENT_ID, CANARY):
+            return document({"error": "invalid_client"}, 401)
+        return document(self.given.get(form["token"], {"active": False}))
 
     def _token(self, request: Request) -> Reply:
         form = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}

@@ -1,7 +1,8 @@
 // panva's oidc-provider, a certified OpenID provider, on a free port of this machine.
 //
 // Its one argument is the client's metadata as JSON. It writes its issuer on one line, and ends with its standard input.
-// Everything but the client, the person's claims, PKCE for all and a key of each kind is the provider's own default.
+// Everything but the client, the person's claims, PKCE for all, a key of each kind, and APIs whose address ends in /jwt
+// or not and so says what their access tokens are like, is the provider's own default.
 
 import { generateKeyPairSync } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -19,7 +20,21 @@ const provider = new Provider(`http://127.0.0.1:${server.address().port}`, {
   claims: { openid: ['sub'], profile: ['name', 'given_name', 'family_name'], email: ['email', 'email_verified'] },
   enabledJWA: { idTokenSigningAlgValues: ['RS256', 'PS256', 'ES256', 'EdDSA'] },
   jwks: { keys: [key('rsa', { modulusLength: 2048 }), key('ec', { namedCurve: 'P-256' }), key('ed25519')] },
-  features: { devInteractions: { enabled: true }, introspection: { enabled: true }, revocation: { enabled: true } },
+  scopes: ['openid', 'offline_access', 'read', 'write'],
+  features: {
+    clientCredentials: { enabled: true },
+    devInteractions: { enabled: true },
+    introspection: { enabled: true },
+    resourceIndicators: {
+      enabled: true,
+      getResourceServerInfo: (ctx, resource) => ({
+        scope: 'read write',
+        accessTokenFormat: resource.endsWith('/jwt') ? 'jwt' : 'opaque',
+        jwt: { sign: { alg: 'ES256' } },
+      }),
+    },
+    revocation: { enabled: true },
+  },
   pkce: { required: () => true },
   findAccount: (ctx, sub) => ({
     accountId: sub,

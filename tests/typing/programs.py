@@ -17,6 +17,7 @@ from starlette.routing import Route
 import xwms_auth.asgi
 import xwms_auth.starlette
 from xwms_auth import (
+    AccessToken,
     Address,
     AsyncXWMSClient,
     AsyncXWMSSessions,
@@ -34,8 +35,15 @@ from xwms_auth import (
     XWMSSessions,
 )
 from xwms_auth.effects import SessionStore
-from xwms_auth.fastapi import CurrentUser, OptionalUser, XWMSAuthMiddleware, fresh_user
-from xwms_auth.flask import XWMSAuth, current_user, login_required
+from xwms_auth.fastapi import (
+    BearerToken,
+    CurrentUser,
+    OptionalUser,
+    XWMSAuthMiddleware,
+    bearer_token,
+    fresh_user,
+)
+from xwms_auth.flask import XWMSAuth, current_token, current_user, login_required, token_required
 from xwms_auth.models import Session
 
 config = XWMSConfig(
@@ -69,6 +77,25 @@ async def later(number: int) -> str:
 number_is_kept = later(number=1)
 
 
+@flask_app.get("/api/tickets")
+@token_required(scopes=["read"])
+async def tickets() -> dict[str, str | None]:
+    identity: Identity | None = current_token.identity
+    return {"program": current_token.client_id, "person": identity.sub if identity else None}
+
+
+@token_required
+def ticket(number: int) -> str:
+    return f"{number} {' '.join(current_token.scopes)}"
+
+
+one_ticket: str = ticket(number=1)
+
+
+class Tickets(MethodView):
+    decorators = [token_required, token_required(scopes="read write")]
+
+
 @login_required(fresh=timedelta(minutes=5))
 def delete_account(sure: bool) -> str:
     return "gone" if sure else "kept"
@@ -96,6 +123,18 @@ class Endpoint(HTTPEndpoint):
         return PlainTextResponse("ok")
 
 
+@xwms_auth.starlette.token_required(scopes=["read"])
+async def api(request: Request) -> Response:
+    token: AccessToken = xwms_auth.starlette.current_token(request)
+    ends: int | None = xwms_auth.starlette.current_token.expires_at
+    return PlainTextResponse(f"{token.client_id} {ends}")
+
+
+@xwms_auth.starlette.token_required
+class API(HTTPEndpoint):
+    pass
+
+
 @xwms_auth.starlette.login_required(fresh=300)
 async def fresh_endpoint(request: Request) -> Response:
     return PlainTextResponse(request.user.sub)
@@ -121,6 +160,16 @@ async def me(user: CurrentUser) -> dict[str, str | None]:
 @fastapi_app.get("/maybe")
 def maybe(user: OptionalUser) -> str:
     return user.display_name if user else "nobody"
+
+
+@fastapi_app.get("/api/any")
+async def any_token(token: BearerToken) -> str | None:
+    return token.sub
+
+
+@fastapi_app.get("/api/read")
+def reads(token: Annotated[AccessToken, bearer_token(scopes=["read"])]) -> tuple[str, ...]:
+    return token.scopes
 
 
 @fastapi_app.delete("/me")

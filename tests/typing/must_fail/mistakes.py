@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 import xwms_auth.starlette
-from xwms_auth import AsyncXWMSSessions, SessionInfo, User, XWMSConfig, XWMSSessions
+from xwms_auth import AccessToken, AsyncXWMSSessions, SessionInfo, User, XWMSConfig, XWMSSessions
 from xwms_auth.fastapi import fresh_user
-from xwms_auth.flask import XWMSAuth, current_user, login_required
+from xwms_auth.flask import XWMSAuth, current_token, current_user, login_required, token_required
 
 XWMSConfig("id", "secret", "https://app.example/cb")  # error: options have names
 XWMSConfig(client_id="id", client_secret="s", redirect_uris="https://a.example/cb", callback_token="maybe")  # error
@@ -51,3 +51,16 @@ async def count(sub: str) -> int:
 
 def change_session(info: SessionInfo) -> None:
     info.device = "My phone"  # error: what was listed cannot be changed
+
+
+def person_of_any_call() -> str:
+    return current_token.sub  # error: a client may act for itself
+
+
+def widen(token: AccessToken) -> None:
+    token.scopes = ("write",)  # error: a token cannot be changed
+
+
+@token_required(scope=["read"])  # error: it is scopes
+def tickets() -> str:
+    return ""

@@ -1,0 +1,104 @@
+"""Access tokens for APIs in ASGI applications: the token of a request, and whether an application needs tokens at all.
+
+Knows: seats.
+Must not: import a framework, look at a session, or decide whether a token is good.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+from .access_token import AccessToken
+from .asgi_messages import request_of
+from .asgi_seat import Seat, seat_of, taken
+from .bearer import MARK, Refusal, caller
+from .models import Identity
+
+MAX_NESTED = 32
+"""Applications inside one another that are looked at, outermost first."""
+
+
+async def check_token(seat: Seat, *, scopes: Sequence[str]) -> Refusal | None:
+    """See to it that the request has a good token, and put it on the seat; what to answer if it has none."""
+    served = seat.served
+    asked = request_of(seat.scope, app=served.app)
+    found = await served.play(caller(served.site, asked, scopes=scopes, now=served.now()))
+    if isinstance(found, Refusal):
+        return found
+    seat.token = found
+    return None
+
+
+def needs_tokens(app: object) -> bool:
+    """Whether an endpoint of this application is known to need access tokens."""
+    for _ in range(MAX_NESTED):
+        if getattr(app, MARK, False) or any(map(_is_marked, _parts(app, "routes"))):
+            return True
+        app = getattr(app, "app", None)
+    return False
+
+
+def _is_marked(route: object) -> bool:
+    if getattr(getattr(route, "endpoint", None), MARK, False) or _depends(getattr(route, "dependant", None)):
+        return True
+    return needs_tokens(route)  # a mounted application
+
+
+def _depends(dependant: object) -> bool:
+    """FastAPI's dependencies, which have dependencies."""
+    return getattr(getattr(dependant, "call", None), MARK, False) or any(
+        map(_depends, _parts(dependant, "dependencies"))
+    )
+
+
+def _parts(whole: object, name: str) -> Iterable[object]:
+    found: object = getattr(whole, name, None)
+    return cast("list[object]", found) if isinstance(found, list) else ()
+
+
+def token_of(seat: Seat) -> AccessToken:
+    """The token on the seat."""
+    if seat.token is None:
+        raise RuntimeError("there is no token: the endpoint is without token_required")
+    return seat.token
+
+
+class CurrentTokenProxy:
+    """`current_token`: the token of the request being served; `current_token(request)` gives a plain object."""
+
+    __slots__ = ()
+
+    @property
+    def _token(self) -> AccessToken:
+        seat = taken.get(None)
+        # A task that outlives the request it was started in must not go on with that request's token.
+        if seat is None or seat.over:
+            raise RuntimeError("current_token is used outside a request, or without XWMSAuthMiddleware")
+        return token_of(seat)
+
+    @property
+    def issuer(self) -> str:
+        return self._token.issuer
+
+    @property
+    def client_id(self) -> str:
+        return self._token.client_id
+
+    @property
+    def sub(self) -> str | None:
+        return self._token.sub
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        return self._token.scopes
+
+    @property
+    def expires_at(self) -> int | None:
+        return self._token.expires_at
+
+    @property
+    def identity(self) -> Identity | None:
+        return self._token.identity
+
+    def __call__(self, connection: Any) -> AccessToken:
+        """The token of this request or websocket: a plain object that may be kept."""
+        return token_of(seat_of(connection.scope))

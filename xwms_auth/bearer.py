@@ -1,0 +1,55 @@
+"""Who calls an API: the access token of a request, or what to answer instead (RFC 6750).
+
+Nothing here looks at the session, and nothing of the session's looks here: a cookie opens no API, which other sites
+could then call in a visitor's name, and a token signs nobody in.
+
+Knows: the order of the checks.
+Must not: know a framework, or how a token is checked.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .access_token import AccessToken
+from .authorization import bearer_token, refusal
+from .config import XWMSConfig
+from .effects import Steps
+from .errors import ConfigError, InsufficientScope, XWMSError
+from .messages import Answer, Request
+from .site import Site
+
+MARK = "_xwms_needs_token"
+"""The attribute of a view or an endpoint that says so."""
+
+
+class Refusal(NamedTuple):
+    """What to answer instead: `code` is for a websocket, which has no answer."""
+
+    code: str
+    answer: Answer
+
+
+def caller(site: Site, request: Request, *, scopes: Sequence[str], now: int) -> Steps[AccessToken | Refusal]:
+    """The token of this request, good and with all these scopes, or why there is none."""
+    try:
+        return (yield from _access_token(site, request, scopes, now=now))
+    except XWMSError as error:
+        return Refusal(error.code, refusal(site.config, request, error, scopes=scopes))
+
+
+def require_tokens(config: XWMSConfig) -> None:
+    """Raise `ConfigError` where there can be no access tokens. Edges ask at start if an endpoint needs some."""
+    if config.flow != "oauth2":
+        raise ConfigError(
+            ["XWMS_FLOW (flow) is sign-token, which has no access tokens; a view that needs one needs oauth2"]
+        )
+
+
+def _access_token(site: Site, request: Request, scopes: Sequence[str], *, now: int) -> Steps[AccessToken]:
+    require_tokens(site.config)
+    from .token_validation import validate  # noqa: PLC0415  Authlib is loaded only by who uses it
+
+    token = yield from validate(site, bearer_token(request), now=now)
+    if missing := set(scopes).difference(token.scopes):
+        raise InsufficientScope(f"{len(missing)} of the scopes that are needed were not granted")
+    return token
