@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, cast
 
-from .models import OPTIONAL_CLAIMS, Ending, Session, User, parse_sub, plain_text
+from .models import Ending, Session, User, parse_sub, plain_text
 from .options import MAX_LIFETIME
 from .secret import Secret
 from .token_set import TokenSet
@@ -89,10 +89,9 @@ def fresh_seconds(fresh: timedelta | float | None) -> int | None:
     return int(min(seconds, MAX_LIFETIME.total_seconds()))
 
 
-def to_record(session: Session, *, without: int = 0) -> dict[str, Any]:
-    """The session as small JSON. `without` leaves out that many of the optional claims, the least needed first."""
+def to_record(session: Session) -> dict[str, Any]:
+    """The session as small JSON."""
     user = session.user
-    dropped = OPTIONAL_CLAIMS[:without]
     record: dict[str, Any] = {
         _SHORT["id"]: session.id,
         _SHORT["started_at"]: session.started_at,
@@ -106,10 +105,10 @@ def to_record(session: Session, *, without: int = 0) -> dict[str, Any]:
         record[_DEVICE] = session.device
     if session.tokens is not None:
         record[_TOKENS] = _tokens_to_record(session.tokens)
-    if user.verified_email and "email" not in dropped:
+    if user.verified_email:
         record[_SHORT["email_verified"]] = True
     for name, short in _CLAIMS.items():
-        if (value := getattr(user, name)) is not None and name not in dropped:
+        if (value := getattr(user, name)) is not None:
             record[short] = value
     return record
 

@@ -12,6 +12,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from .. import audit
 from ..cookies import HTTPS, fits
@@ -74,18 +75,12 @@ class CookieStore:
 
     def _write(self, session: Session) -> str:
         # The device is for lists, which this store has none of.
-        bare = replace(session, device=None)
-        handle = next(handle for handle in self._seals(bare) if fits(HTTPS.session, handle))
-        self._remember(handle, bare)
+        for kept in _ever_smaller(replace(session, device=None)):
+            handle = self._seal.dumps(to_record(kept))
+            if fits(HTTPS.session, handle):
+                break
+        self._remember(handle, kept)
         return handle
-
-    def _seals(self, session: Session) -> Iterator[str]:
-        """The session in ever smaller cookies: optional claims go before a login fails for want of room."""
-        for without in range(len(OPTIONAL_CLAIMS) + 1):
-            yield self._seal.dumps(to_record(session, without=without))
-        if session.tokens is not None:
-            audit.warn("tokens_not_kept", hint="they do not fit into a cookie; use another session_store")
-            yield from self._seals(replace(session, tokens=None))
 
     def recall(self, handle: str, *, now: int) -> Session | None:
         session = self._cache.get(handle)
@@ -187,6 +182,18 @@ class CookieStore:
             return self._revocations.unspend(login_id)
         self._spent.remove(login_id)
         return None
+
+
+def _ever_smaller(session: Session) -> Iterator[Session]:
+    """The session with ever less in it: optional claims go before a login fails for want of room, and then tokens."""
+    for count in range(len(OPTIONAL_CLAIMS) + 1):
+        dropped: dict[str, Any] = dict.fromkeys(OPTIONAL_CLAIMS[:count])
+        if "email" in dropped:
+            dropped["email_verified"] = False
+        yield replace(session, user=replace(session.user, **dropped))
+    if session.tokens is not None:
+        audit.warn("tokens_not_kept", hint="they do not fit into a cookie; use another session_store")
+        yield from _ever_smaller(replace(session, tokens=None))
 
 
 # Kinds of names, so that nobody can pass the one for the other: a person's can be worked out from their sub.

@@ -1,0 +1,182 @@
+"""A logout that began at the authorization server: signed, for this client, lately, once; then the sessions end."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.edges import PROGRAM, Browser, Site
+from tests.fx import CLIENT_ID
+from tests.oauth.fake_as import FakeAS
+from tests.oauth.jwts import encode, hs256, make_key, signed
+from tests.oauth.steps import log_in
+
+PATH = "/xwms/backchannel-logout"
+EVENT = "http://schemas.openid.net/event/backchannel-logout"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+SUB = "xwms-user-1234"
+
+
+def claims_of(server: FakeAS, **changes: object) -> dict[str, object]:
+    now = int(time.time())
+    good: dict[str, object] = {
+        "iss": server.issuer,
+        "aud": CLIENT_ID,
+        "sub": SUB,
+        "iat": now,
+        "exp": now + 120,
+        "jti": f"logout-{time.monotonic_ns()}",
+        "events": {EVENT: {}},
+    }
+    return {name: value for name, value in (good | changes).items() if value is not None}
+
+
+def post(site: Site, token: str, **more: Any) -> httpx2.Response:
+    """As the server does it: no browser, no cookie."""
+    body = f"logout_token={token}".encode()
+    headers = [*FORM.items(), ("Content-Length", str(len(body)))]
+    return site.raw(PATH, method="POST", headers=headers, body=body, **more)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def place(request: pytest.FixtureRequest, tmp_path: Any) -> str:
+    return "memory://" if request.param == "memory" else f"sqlite:///{tmp_path / 'sessions.sqlite3'}"
+
+
+@pytest.fixture
+def site(make_site: Callable[..., Site], place: str) -> Site:
+    return make_site(session_store=place)
+
+
+def logged_in(site: Site, server: FakeAS, *, sub: str = SUB, sid: str | None = None) -> Browser:
+    browser = site.browser()
+    server.claims = {"sid": sid}
+    log_in(browser, server, sub=sub)
+    assert browser.who() == sub
+    return browser
+
+
+def why(browser: Browser) -> Any:
+    return browser.get("/who", PROGRAM).json().get("reason")
+
+
+def test_the_sessions_of_the_person_end_and_nobody_elses(site, server):
+    mine = [logged_in(site, server) for _ in range(2)]
+    other = logged_in(site, server, sub="somebody-else")
+    answer = post(site, signed(server.key, claims_of(server)))
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
+    assert [why(browser) for browser in mine] == ["session_revoked"] * 2
+    assert other.who() == "somebody-else"
+
+
+def test_where_a_login_is_named_that_one_ends(site, server):
+    one, two = (logged_in(site, server, sid=sid) for sid in ("sid-1", "sid-2"))
+    assert post(site, signed(server.key, claims_of(server, sid="sid-1"))).status_code == 200
+    assert why(one) == "session_revoked"
+    assert two.who() == SUB
+    assert post(site, signed(server.key, claims_of(server, sid="sid-of-nobody"))).status_code == 200
+    assert two.who() == SUB
+
+
+def test_the_cookie_store_ends_all_of_the_persons_with_a_revocation_store(make_site, server):
+    site = make_site(revocation_store="memory://")
+    one, two = (logged_in(site, server, sid=sid) for sid in ("sid-1", "sid-2"))
+    assert post(site, signed(server.key, claims_of(server, sid="sid-1"))).status_code == 200
+    assert [one.who(), two.who()] == [None, None]
+
+
+def test_the_cookie_store_alone_does_not_claim_to_have_ended_anything(make_site, server):
+    site = make_site()
+    browser = logged_in(site, server)
+    assert post(site, signed(server.key, claims_of(server))).status_code == 500
+    assert browser.who() == SUB
+
+
+def test_a_token_works_once(site, server):
+    token = signed(server.key, claims_of(server))
+    assert post(site, token).status_code == 200
+    browser = logged_in(site, server)
+    assert post(site, token).status_code == 400
+    assert browser.who() == SUB
+
+
+NOW = int(time.time())
+WRONG: dict[str, dict[str, object]] = {
+    "another issuer": {"iss": "https://evil.example"},
+    "another client": {"aud": "another"},
+    "no audience": {"aud": None},
+    "too old": {"iat": NOW - 3600},
+    "from the future": {"iat": NOW + 3600},
+    "no iat": {"iat": None},
+    "an iat of text": {"iat": str(NOW)},
+    "expired": {"exp": NOW - 3600},
+    "no event": {"events": None},
+    "another event": {"events": {"http://schemas.openid.net/event/other": {}}},
+    "an event of text": {"events": {EVENT: "yes"}},
+    "a nonce": {"nonce": "n"},
+    "no jti": {"jti": None},
+    "an empty jti": {"jti": ""},
+    "no sub": {"sub": None, "sid": "sid-1"},
+    "a sub that is a number": {"sub": 7},
+}
+
+
+@pytest.mark.parametrize("changes", WRONG.values(), ids=WRONG)
+def test_a_token_that_is_not_right_ends_nothing(site, server, changes):
+    browser = logged_in(site, server)
+    answer = post(site, signed(server.key, claims_of(server, **changes)))
+    assert (answer.status_code, answer.json()) == (400, {"error": "invalid_request"})
+    assert browser.who() == SUB
+
+
+def forged(server: FakeAS, how: str) -> str:
+    claims = claims_of(server)
+    if how == "another key":
+        return signed(make_key(another=1), claims)
+    if how == "none":
+        return encode({"alg": "none"}, claims, lambda data: b"")
+    if how == "HS256 with the public key":
+        return encode({"alg": "HS256"}, claims, hs256(str(server.keys[0]).encode()))
+    return {"empty": "", "garbage": "a.b.c", "huge": "A" * 20_000 + ".b.c"}[how]
+
+
+@pytest.mark.parametrize("how", ["another key", "none", "HS256 with the public key", "empty", "garbage", "huge"])
+def test_a_token_that_the_server_did_not_sign_ends_nothing(site, server, how):
+    """OC-09: the same rules as for ID tokens."""
+    browser = logged_in(site, server)
+    assert post(site, forged(server, how)).status_code == 400
+    assert browser.who() == SUB
+
+
+def test_an_id_token_is_no_logout_token_and_the_other_way_round(site, server):
+    caught: list[str] = []
+
+    def keep(claims: dict[str, object]) -> str:
+        caught.append(signed(server.key, claims))
+        return caught[-1]
+
+    server.forge = keep
+    browser = logged_in(site, server)
+    assert post(site, caught[-1]).status_code == 400
+    server.forge = lambda claims: signed(server.key, claims_of(server))
+    other = site.browser()
+    assert log_in(other, server).status_code == 401
+    assert (browser.who(), other.who()) == (SUB, None)
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD"])
+def test_only_a_post_is_listened_to(site, method):
+    assert site.raw(PATH, method=method).status_code == 405
+
+
+def test_with_xwmss_own_login_there_is_no_such_route(edge, make_fx):
+    site = Site(edge, make_fx())
+    assert post(site, "a.b.c").status_code == 404
+
+
+def test_a_browsers_cookie_says_nothing_here(site, server):
+    browser = logged_in(site, server)
+    assert browser.post(PATH, data={"logout_token": ""}).status_code == 400
+    assert browser.who() == SUB
