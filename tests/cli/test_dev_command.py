@@ -36,6 +36,24 @@ def test_check_logs_a_person_in_and_says_who_it_is(run, target, callback_token):
 
 
 @pytest.mark.parametrize("target", ["flask_one:app", "asgi_one:app"])
+def test_one_variable_changes_the_flow(start, target):
+    """The same app, the same variables but for one: the browser is sent to where codes come from, not tokens."""
+    for flow, path in (("sign-token", "/sign-in/"), ("oauth2", "/oauth/authorize")):
+        with start("dev", target, *ANY_PORTS, ready="Open", XWMS_FLOW=flow) as dev:
+            answer = httpx2.get(f"{dev.address}/xwms/auth", headers={"Sec-Fetch-Site": "none"})
+            assert answer.status_code == 302
+            assert httpx2.URL(answer.headers["location"]).path.startswith(path)
+
+
+@pytest.mark.parametrize("target", ["flask_one:app", "asgi_one:app"])
+def test_check_logs_a_person_in_by_oauth_too(run, environ, target):
+    environ["XWMS_FLOW"] = "oauth2"
+    ended = run("dev", target, *ANY_PORTS, "--check", "--auto-login", "xwms-user-1234")
+    assert ended.stdout == "Signed in: Bram Bakker (sub xwms-user-1234)\n", ended.stderr
+    assert "code=" not in ended.stderr
+
+
+@pytest.mark.parametrize("target", ["flask_one:app", "asgi_one:app"])
 def test_the_access_log_shows_the_callback_without_its_token(run, target):
     ended = run("dev", target, *ANY_PORTS, "--check")
     assert "/xwms/validateToken" in ended.stderr
@@ -60,6 +78,7 @@ def test_the_app_has_every_variable_and_none_that_competes(start):
         "XWMS_DOMAIN",
         "XWMS_REDIRECT_URI",
         "XWMS_API_URI",
+        "XWMS_ISSUER",
         "XWMS_SESSION_SECRET",
         "XWMS_DEBUG",
     }
