@@ -36,8 +36,14 @@ def log_out(provider: Provider) -> Response:
 
 def _end(provider: Provider, server: Server, sent: Mapping[str, str]) -> Response:
     hint = sent.get("id_token_hint", "")
+    if not hint and "client_id" in sent:
+        # An app that keeps no ID token, or keeps it out of addresses. There is no session here that could end.
+        client = server.client = clients.find(server.session, sent["client_id"])
+        if client is None:
+            return _refused(server, "The client_id is of no app that is known here.")
+        return _leave(server, client, sent, live=False)
     if not hint:
-        return _refused(server, "Nothing says whose login ends: the id_token_hint is missing.")
+        return _refused(server, "Nothing says whose login ends: neither an id_token_hint nor a client_id.")
     said = signing.read(server.session, hint, kind="JWT", now=server.now)
     if said is None or said.get("iss") != provider.issuer:
         return _refused(server, "The id_token_hint is not an ID token of this provider.")
@@ -52,10 +58,14 @@ def _end(provider: Provider, server: Server, sent: Mapping[str, str]) -> Respons
         if grant.ended_at is None:
             grants.end(grant, now=server.now)
             provider.deliveries.announce(server.session, [grant])
+    return _leave(server, client, sent, live=grant is not None and grant.domain.live)
+
+
+def _leave(server: Server, client: Client, sent: Mapping[str, str], *, live: bool) -> Response:
     target = sent.get("post_logout_redirect_uri")
     if target is None:
         return page("message.html", title="You are signed out", message=f"Your login at {client.name} has ended.")
-    if not _is_its_own(client, target, live=grant is not None and grant.domain.live):
+    if not _is_its_own(client, target, live=live):
         return _refused(server, "You are signed out, but the app may not send anybody to where it asked.")
     return see_other(with_query(target, {"state": sent["state"]}) if "state" in sent else target)
 
