@@ -116,6 +116,8 @@ def authorization_url(
         scope=" ".join(config.scopes) or None,
         state=state_of(seed),
         nonce=nonce_of(seed) if config.openid else None,
+        # OpenID Connect Core 11: without it a server that keeps to the letter ignores offline_access.
+        prompt="consent" if config.openid and "offline_access" in config.scopes else None,
         max_age=None if max_age is None or not config.openid else str(max_age),
         code_challenge=_s256(_verifier_of(seed)),
         code_challenge_method="S256",

@@ -36,6 +36,7 @@ const provider = new Provider(`http://127.0.0.1:${server.address().port}`, {
     revocation: { enabled: true },
   },
   pkce: { required: () => true },
+  rotateRefreshToken: true,
   findAccount: (ctx, sub) => ({
     accountId: sub,
     claims: () => ({ sub, name: `Name of ${sub}`, email: `${sub}@example.org`, email_verified: true }),

@@ -10,12 +10,13 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urljoin, urlsplit
+from urllib.parse import parse_qsl, quote_plus, urljoin, urlsplit
 
 import httpx2
 import pytest
 
 from tests.edges import CALLBACK, FROM_ELSEWHERE, HTTPS_URI, PROGRAM, Site
+from tests.oauth.local_as import token_page
 from tests.oauth.steps import asked, begin, code_of, come_back
 from tests.requires import missing, program
 
@@ -214,3 +215,40 @@ def test_oc_01_the_provider_takes_no_login_without_pkce(browser, provider):
     error = dict(parse_qsl(urlsplit(answer.headers["location"]).query))
     assert (answer.status_code, error["error"]) == (303, "invalid_request")
     assert code_of(come_back(browser, error)) == (500, "request_rejected")
+
+
+REFRESHING = {
+    "grant_types": ["authorization_code", "refresh_token"],
+    "post_logout_redirect_uris": ["https://app.example/"],
+}
+
+
+def introspected(provider: Provider, token: str) -> bool:
+    credentials = (quote_plus(CLIENT_ID), quote_plus(SECRET))
+    answer = httpx2.post(f"{provider.issuer}/token/introspection", data={"token": token}, auth=credentials)
+    return bool(answer.json()["active"])
+
+
+def test_tokens_are_refreshed_rotated_revoked_and_the_person_is_out_in_both_places(edge, start):
+    """RFC 7009, OpenID Connect RP-Initiated Logout: as a certified provider has them."""
+    provider = start(**REFRESHING)
+    site = token_page(Site(edge, provider, session_store="memory://", scopes="openid profile offline_access"))
+    browser = site.browser()
+    assert come_back(browser, provider.consent(begin(browser))).status_code == 303
+    tokens = [browser.get("/token", PROGRAM).text]
+    for _ in range(2):
+        site.clock.advance(4000)
+        tokens.append(browser.get("/token", PROGRAM).text)
+    assert len(set(tokens)) == 3
+    assert introspected(provider, tokens[-1])
+    left = browser.post("/xwms/logout")
+    assert left.status_code == 303
+    assert left.headers["location"].startswith(f"{provider.issuer}/session/end?")
+    assert "id_token" not in left.headers["location"]
+    assert not introspected(provider, tokens[-1])
+    assert browser.who() is None
+    with httpx2.Client() as person:
+        page = person.get(left.headers["location"])
+        secret = re.findall(r'name="xsrf" value="([^"]+)"', page.text)[0]
+        back = person.post(f"{provider.issuer}/session/end/confirm", data={"xsrf": secret, "logout": "yes"})
+        assert back.headers["location"].startswith("https://app.example/")

@@ -225,3 +225,12 @@ def test_the_address_is_judged_like_a_redirect_uri(app, dashboard):
     dashboard.post("/clients/1/backchannel-logout", backchannel_logout_uri=REDIRECT)
     assert REDIRECT in dashboard.post("/clients/1/name", name="Shop").text
     assert "not told" in dashboard.post("/clients/1/backchannel-logout", backchannel_logout_uri="").text
+
+
+def test_an_app_without_the_id_token_is_sent_back_to_its_own_address_only(app):
+    asked = {"client_id": "sandbox-client", "post_logout_redirect_uri": "http://localhost:5000/bye"}
+    answer = log_out(app, **asked)
+    assert (answer.status_code, answer.headers["location"]) == (303, "http://localhost:5000/bye")
+    assert log_out(app, **asked | {"post_logout_redirect_uri": "https://evil.example/"}).status_code == 400
+    assert log_out(app, **asked | {"client_id": "nobody"}).status_code == 400
+    assert log_out(app, post_logout_redirect_uri="http://localhost:5000/").status_code == 400
