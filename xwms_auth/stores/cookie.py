@@ -75,10 +75,8 @@ class CookieStore:
 
     def _write(self, session: Session) -> str:
         # The device is for lists, which this store has none of.
-        for kept in _ever_smaller(replace(session, device=None)):
-            handle = self._seal.dumps(to_record(kept))
-            if fits(HTTPS.session, handle):
-                break
+        sealed = ((self._seal.dumps(to_record(kept)), kept) for kept in _ever_smaller(replace(session, device=None)))
+        handle, kept = next((handle, kept) for handle, kept in sealed if fits(HTTPS.session, handle))
         self._remember(handle, kept)
         return handle
 
