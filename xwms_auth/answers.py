@@ -12,11 +12,11 @@ from urllib.parse import quote
 from . import advice, audit, pages
 from .browser import Kind, kind_of
 from .config import XWMSConfig
-from .errors import ClientDisabled, LoginRequired, LoginTooOld, MethodNotAllowed, NotANavigation, XWMSError
+from .errors import ClientDisabled, LoginRequired, LoginTooOld, MethodNotAllowed, NotANavigation, NotApproved, XWMSError
 from .messages import Answer, Request
 from .models import Ending, Session
 from .redirects import MAX_NEXT
-from .session import MIN_FRESH
+from .session import ANY_LOGIN, MIN_FRESH, Demand
 
 # Every answer of ours: never stored, never framed, and its address (which may hold a token) told to nobody.
 COMMON = (
@@ -91,10 +91,10 @@ def unless_signed_in(
     visit: Callable[[], tuple[Session | None, Ending | None]],
     request: Callable[[], Request],
     *,
-    fresh: int | None = None,
+    demand: Demand = ANY_LOGIN,
     now: int,
 ) -> Answer | None:
-    """What to answer instead of something that needs a person: None if there is one, with a login fresh enough.
+    """What to answer instead of something that needs a person: None if there is one, with a login as it is demanded.
 
     A store that is down is its own answer: "cannot tell" must not look like "signed out".
     """
@@ -102,8 +102,10 @@ def unless_signed_in(
         session, ended = visit()
         if session is None:
             return needs_login(config, request(), ended=ended)
-        if fresh is not None and now - session.started_at > fresh:
-            return needs_login(config, request(), fresh=fresh)
+        if not demand.is_granted(session):
+            return refusal(config, request(), NotApproved("a scope that the page needs was not granted at this login"))
+        if not demand.is_fresh(session, now):
+            return needs_login(config, request(), fresh=demand.fresh)
     except XWMSError as error:
         return refusal(config, request(), error)
     return None

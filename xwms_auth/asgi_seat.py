@@ -16,6 +16,7 @@ from .effects import Steps
 from .errors import LoginRequired, StoreUnavailable, XWMSError
 from .messages import Answer, Request
 from .models import USER_FIELDS, Anonymous, Ending, Session, User, anonymous
+from .session import ANY_LOGIN, Demand
 from .sessions import AsyncXWMSSessions
 from .site import Site
 
@@ -150,10 +151,10 @@ class Seat:
         """What Starlette's `@requires` looks at: `["authenticated"]` for a person, nothing for nobody."""
         return ["authenticated"] if self.session() else []
 
-    def refusal(self, *, fresh: int | None = None) -> Answer | None:
-        """What to answer instead of something that needs a person: None if there is one, with a login fresh enough."""
+    def refusal(self, demand: Demand = ANY_LOGIN) -> Answer | None:
+        """What to answer instead of something that needs a person: None if there is one, with a login as demanded."""
         config, now = self.served.site.config, self.served.now()
-        return answers.unless_signed_in(config, self.visit, self._asked, fresh=fresh, now=now)
+        return answers.unless_signed_in(config, self.visit, self._asked, demand=demand, now=now)
 
     async def answer_instead(self, error: XWMSError) -> bool:
         """Answer for an application that did not catch our own error. False if it has its own answer."""

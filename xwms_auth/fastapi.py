@@ -25,7 +25,7 @@ from .authorization import parse_scopes
 from .bearer import MARK
 from .cookies import HTTPS
 from .models import User
-from .session import fresh_seconds
+from .session import ANY_LOGIN, Demand
 
 __all__ = ["BearerToken", "CurrentUser", "OptionalUser", "XWMSAuthMiddleware", "bearer_token", "fresh_user"]
 
@@ -45,13 +45,13 @@ class _SessionCookie(SecurityBase):
 
 
 class _PersonRequired(_SessionCookie):
-    def __init__(self, *, fresh: int | None = None) -> None:
+    def __init__(self, demand: Demand = ANY_LOGIN) -> None:
         super().__init__()
-        self._fresh = fresh
+        self._demand = demand
 
     async def __call__(self, connection: HTTPConnection) -> User:
         seat = seat_of(connection.scope)
-        refused = seat.refusal(fresh=self._fresh)
+        refused = seat.refusal(self._demand)
         if refused is None:
             user = seat.user()
             if isinstance(user, User):
@@ -79,7 +79,7 @@ def fresh_user(fresh: timedelta | float) -> Any:
 
     `Annotated[User, fresh_user(timedelta(minutes=5))]`. An older login is asked for once more; the session goes on.
     """
-    return Depends(_PersonRequired(fresh=fresh_seconds(fresh)))
+    return Depends(_PersonRequired(Demand.of(fresh=fresh)))
 
 
 OptionalUser = Annotated[User | None, Depends(_PersonOptional())]

@@ -10,7 +10,7 @@ Must not: decide anything about a login, or touch Flask's own session, which is 
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial, wraps
@@ -33,7 +33,7 @@ from .models import Anonymous, User, anonymous
 from .pages import Html
 from .providers import provider_of
 from .secret import Secret
-from .session import fresh_seconds
+from .session import Demand
 from .sessions import XWMSSessions
 from .site import Site
 from .stores import open_store
@@ -226,25 +226,29 @@ current_user: User | Anonymous = cast("User | Anonymous", LocalProxy(_who))
 @overload
 def login_required(view: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
-def login_required(*, fresh: timedelta | float | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
-def login_required(view: Callable[P, R] | None = None, /, *, fresh: timedelta | float | None = None) -> Any:
+def login_required(
+    *, fresh: timedelta | float | None = None, scopes: Sequence[str] = ()
+) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+def login_required(
+    view: Callable[P, R] | None = None, /, *, fresh: timedelta | float | None = None, scopes: Sequence[str] = ()
+) -> Any:
     """Let only people who are signed in see this view; others are sent to log in, programs get a 401.
 
     For functions, async views and `decorators = [login_required]` of a `MethodView`; below the route decorator.
     With `fresh`, a timedelta or seconds, a login that is older is asked for once more; the session goes on meanwhile.
+    With `scopes`, a login at which XWMS was not asked for them, or the person did not grant them, is a 403
+    `not_approved`; only `flow="oauth2"` has scopes.
     """
-    seconds = fresh_seconds(fresh)
-    if view is None:
-        return partial(_guard, fresh=seconds)
-    return _guard(view, fresh=seconds)
+    demand = Demand.of(fresh=fresh, scopes=scopes)
+    return partial(_guard, demand=demand) if view is None else _guard(view, demand=demand)
 
 
-def _guard(view: Callable[P, R], *, fresh: int | None) -> Callable[P, R]:
+def _guard(view: Callable[P, R], *, demand: Demand) -> Callable[P, R]:
     is_async = iscoroutinefunction(view)
 
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        refused = _seat().refusal(fresh=fresh)
+        refused = _seat().refusal(demand)
         if refused is not None:
             return cast("R", _as_response(refused))
         return cast("R", (current_app.ensure_sync(view) if is_async else view)(*args, **kwargs))

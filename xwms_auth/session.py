@@ -4,10 +4,10 @@ Knows: lifetimes, and the record that a store keeps.
 Must not: know where a record is kept.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from .models import Ending, Session, User, parse_sub, plain_text
 from .options import MAX_LIFETIME
@@ -79,14 +79,35 @@ class Lifetimes:
         return min(session.seen_at + self.idle, session.started_at + self.absolute) + REMEMBERED
 
 
-def fresh_seconds(fresh: timedelta | float | None) -> int | None:
-    """How fresh a login a page asks for, in whole seconds. Raises ValueError for less than `MIN_FRESH`."""
-    if fresh is None:
-        return None
-    seconds = fresh.total_seconds() if isinstance(fresh, timedelta) else fresh
-    if not seconds >= MIN_FRESH:
-        raise ValueError(f"fresh must be at least {MIN_FRESH} seconds")
-    return int(min(seconds, MAX_LIFETIME.total_seconds()))
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a page asks of a login beyond that there is one: how long ago, in seconds, and which scopes were granted."""
+
+    fresh: int | None = None
+    scopes: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, *, fresh: timedelta | float | None, scopes: Sequence[str] = ()) -> Self:
+        """Read what a developer wrote. Raises ValueError for less than `MIN_FRESH`, TypeError for one plain scope."""
+        if isinstance(scopes, str):
+            raise TypeError("scopes is a list of scopes, not text")
+        if fresh is None:
+            return cls(scopes=frozenset(scopes))
+        seconds = fresh.total_seconds() if isinstance(fresh, timedelta) else fresh
+        if not seconds >= MIN_FRESH:
+            raise ValueError(f"fresh must be at least {MIN_FRESH} seconds")
+        return cls(fresh=int(min(seconds, MAX_LIFETIME.total_seconds())), scopes=frozenset(scopes))
+
+    def is_fresh(self, session: Session, now: int) -> bool:
+        """Whether the login is recent enough."""
+        return self.fresh is None or now - session.started_at <= self.fresh
+
+    def is_granted(self, session: Session) -> bool:
+        """Whether the person granted the scopes at this login."""
+        return not self.scopes or (session.tokens is not None and self.scopes.issubset(session.tokens.scope))
+
+
+ANY_LOGIN = Demand()
 
 
 def to_record(session: Session) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from .authorization import parse_scopes
 from .bearer import MARK, Refusal
 from .messages import Answer
 from .pages import Html
-from .session import fresh_seconds
+from .session import Demand
 
 __all__ = [
     "XWMSAuthMiddleware",
@@ -54,18 +54,22 @@ current_token = CurrentTokenProxy()
 @overload
 def login_required(endpoint: E, /) -> E: ...
 @overload
-def login_required(*, fresh: timedelta | float | None = None) -> Callable[[E], E]: ...
-def login_required(endpoint: Any = None, /, *, fresh: timedelta | float | None = None) -> Any:
+def login_required(*, fresh: timedelta | float | None = None, scopes: Sequence[str] = ()) -> Callable[[E], E]: ...
+def login_required(
+    endpoint: Any = None, /, *, fresh: timedelta | float | None = None, scopes: Sequence[str] = ()
+) -> Any:
     """Let only people who are signed in reach this endpoint; others are sent to log in, programs get a 401.
 
     For functions (async or not), `HTTPEndpoint` and `WebSocketEndpoint` classes, and websocket functions, whose
     handshake is refused with 1008.
     With `fresh`, a timedelta or seconds, a login that is older is asked for once more; the session goes on meanwhile.
+    With `scopes`, a login at which XWMS was not asked for them, or the person did not grant them, is a 403
+    `not_approved`; only `flow="oauth2"` has scopes.
     """
-    seconds = fresh_seconds(fresh)
+    demand = Demand.of(fresh=fresh, scopes=scopes)
 
     async def gate(scope: Scope) -> Refusal | None:
-        refused = seat_of(scope).refusal(fresh=seconds)
+        refused = seat_of(scope).refusal(demand)
         return None if refused is None else Refusal("login_required", refused)
 
     return _guard(endpoint, gate) if endpoint is not None else partial(_guard, gate=gate)

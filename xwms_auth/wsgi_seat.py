@@ -14,6 +14,7 @@ from .effects import Steps
 from .errors import LoginRequired, StoreUnavailable, XWMSError
 from .messages import Answer, Request
 from .models import Ending, Session
+from .session import ANY_LOGIN, Demand
 from .site import Site
 from .wsgi_messages import request_of
 
@@ -88,10 +89,10 @@ class Seat:
         session = self.session()
         return session, self._visit.ended if isinstance(self._visit, visits.Visit) else None
 
-    def refusal(self, *, fresh: int | None = None) -> Answer | None:
-        """What to answer instead of a page that needs a person: None if there is one, with a login fresh enough."""
+    def refusal(self, demand: Demand = ANY_LOGIN) -> Answer | None:
+        """What to answer instead of a page that needs a person: None if there is one, with a login as demanded."""
         config, now = self.served.site.config, self.served.now()
-        return answers.unless_signed_in(config, self.visit, self._asked, fresh=fresh, now=now)
+        return answers.unless_signed_in(config, self.visit, self._asked, demand=demand, now=now)
 
     def access_token(self) -> str:
         """The person's access token. Raises `LoginRequired`, `StoreUnavailable`, or an `APIError`."""

@@ -3,15 +3,20 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 import pytest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
+import xwms_auth.flask
+import xwms_auth.starlette
 from tests.edges import FROM_HERE, LOGIN, LOGOUT, ME, PROGRAM, Browser, Clock, Site
 from tests.oauth.local_as import LocalAS, log_in, token_page
 from tests.redis_server import RedisServer, redis_server
@@ -110,6 +115,20 @@ def test_a_token_is_refreshed_ahead_of_its_end_and_the_new_one_is_kept(make, ser
     assert [token for token in (first, second, third) if token in seen] == []
 
 
+@asynccontextmanager
+async def alive(app: Any) -> AsyncIterator[None]:
+    """The application as a server has it, from its start to its end, so that connections are kept."""
+    inbox: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+    outbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    life = asyncio.create_task(app({"type": "lifespan", "asgi": {"version": "3.0"}}, inbox.get, outbox.put))
+    await inbox.put({"type": "lifespan.startup"})
+    assert (await outbox.get())["type"] == "lifespan.startup.complete"
+    yield
+    await inbox.put({"type": "lifespan.shutdown"})
+    assert (await outbox.get())["type"] == "lifespan.shutdown.complete"
+    await life
+
+
 def at_once(sites: list[Site], cookies: dict[str, str], edge: str) -> list[httpx2.Response]:
     """Fifty requests of one browser at the same moment, dealt out to the processes."""
     if edge == "flask":
@@ -129,10 +148,13 @@ def at_once(sites: list[Site], cookies: dict[str, str], edge: str) -> list[httpx
             httpx2.AsyncClient(transport=httpx2.ASGITransport(site.app), base_url=site.origin, cookies=cookies)
             for site in sites
         ]
-        asked = [clients[number % len(clients)].get("/token", headers=PROGRAM) for number in range(AT_ONCE)]
-        answers = await asyncio.gather(*asked)
-        for client in clients:
-            await client.aclose()
+        async with AsyncExitStack() as stack:
+            for site in sites:
+                await stack.enter_async_context(alive(site.app))
+            asked = [clients[number % len(clients)].get("/token", headers=PROGRAM) for number in range(AT_ONCE)]
+            answers = await asyncio.gather(*asked)
+            for client in clients:
+                await client.aclose()
         return list(answers)
 
     return asyncio.run(all_of_them())
@@ -214,7 +236,7 @@ def test_a_process_that_dies_between_refresh_and_saving_keeps_nobody_waiting(mak
             return super().renew(handle, session, until=until, now=now)
 
     store = Dies()
-    doomed, other = (make(session_store=store, timeout=0.5) for _ in range(2))
+    doomed, other = (make(session_store=store, timeout=3) for _ in range(2))
     browser = doomed.browser()
     log_in(browser, server)
     clock.advance(600)
@@ -225,7 +247,7 @@ def test_a_process_that_dies_between_refresh_and_saving_keeps_nobody_waiting(mak
     survivor.client.cookies.update(browser.cookies())
     began = time.monotonic()
     answer = survivor.get("/token", PROGRAM)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 40, "the bound is the deadline of a call and three seconds"
     assert reason_of(answer) == "access_withdrawn"
     assert survivor.get("/private").headers["location"].startswith(LOGIN)
 
@@ -248,9 +270,9 @@ def test_a_logout_takes_the_tokens_back_and_goes_on_to_the_server(make, server, 
 
 
 @pytest.mark.parametrize("fault", ["500:oauth/revoke", "timeout:oauth/revoke"])
-def test_a_logout_succeeds_whatever_becomes_of_the_tokens(make, server, store, fault, caplog):
+def test_a_logout_succeeds_whatever_becomes_of_the_tokens(make, server, fault, caplog):
     """OC-16"""
-    browser = make(session_store=store, provider_logout=False, timeout=0.5).browser()
+    browser = make(session_store="memory://", provider_logout=False, timeout=3).browser()
     log_in(browser, server)
     server.server.inside.faults.add(parse_fault(fault))
     answer = browser.post(LOGOUT, FROM_HERE)
@@ -286,3 +308,37 @@ def test_a_fresh_login_demands_that_the_person_logs_in_at_the_server_again(make,
     clock.advance(100)
     started = browser.get(f"{LOGIN}?fresh=60")
     assert parse_qs(urlsplit(started.headers["location"]).query)["max_age"] == ["60"]
+
+
+def marked(site: Site, **demands: Any) -> Site:
+    """The site with a page `/orders` that demands more than a login."""
+    if site.edge == "flask":
+        view = xwms_auth.flask.login_required(**demands)(lambda: "orders")
+        site.app.add_url_rule("/orders", "orders", view)
+    else:
+
+        @xwms_auth.starlette.login_required(**demands)
+        async def orders(request: Request) -> PlainTextResponse:
+            return PlainTextResponse("orders")
+
+        site.app.app.router.routes.append(Route("/orders", orders))
+    return site
+
+
+def test_a_page_that_needs_a_scope_is_for_logins_that_were_granted_it(make, server):
+    """OC-15: what was granted counts, not what was asked for."""
+    for scopes, status in ((["email"], 200), (["email", "useraddresses"], 403)):
+        browser = marked(make(session_store="memory://"), scopes=scopes).browser()
+        assert browser.get("/orders").status_code == 302
+        log_in(browser, server)
+        answer = browser.get("/orders", PROGRAM)
+        assert answer.status_code == status
+        assert status == 200 or answer.json()["code"] == "not_approved"
+    with pytest.raises(TypeError):
+        marked(make(session_store="memory://"), scopes="email")
+
+
+def test_a_login_without_scopes_has_none_of_them(edge, make_fx):
+    browser = marked(Site(edge, make_fx()), scopes=["email"]).browser()
+    browser.log_in()
+    assert browser.get("/orders", PROGRAM).json()["code"] == "not_approved"
