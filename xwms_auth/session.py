@@ -88,15 +88,14 @@ class Demand:
 
     @classmethod
     def of(cls, *, fresh: timedelta | float | None, scopes: Sequence[str] = ()) -> Self:
-        """Read what a developer wrote. Raises ValueError for less than `MIN_FRESH`, TypeError for one plain scope."""
-        if isinstance(scopes, str):
-            raise TypeError("scopes is a list of scopes, not text")
+        """Read what a developer wrote. One string may name several scopes. Raises ValueError for less than `MIN_FRESH`."""
+        names = frozenset(scopes.split() if isinstance(scopes, str) else scopes)
         if fresh is None:
-            return cls(scopes=frozenset(scopes))
+            return cls(scopes=names)
         seconds = fresh.total_seconds() if isinstance(fresh, timedelta) else fresh
         if not seconds >= MIN_FRESH:
             raise ValueError(f"fresh must be at least {MIN_FRESH} seconds")
-        return cls(fresh=int(min(seconds, MAX_LIFETIME.total_seconds())), scopes=frozenset(scopes))
+        return cls(fresh=int(min(seconds, MAX_LIFETIME.total_seconds())), scopes=names)
 
     def is_fresh(self, session: Session, now: int) -> bool:
         """Whether the login is recent enough."""
