@@ -88,7 +88,7 @@ class Demand:
 
     @classmethod
     def of(cls, *, fresh: timedelta | float | None, scopes: Sequence[str] = ()) -> Self:
-        """Read what a developer wrote. One string may name several scopes. Raises ValueError for less than `MIN_FRESH`."""
+        """Read what a developer wrote; one string may name several scopes. ValueError for less than `MIN_FRESH`."""
         names = frozenset(scopes.split() if isinstance(scopes, str) else scopes)
         if fresh is None:
             return cls(scopes=names)
