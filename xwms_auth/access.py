@@ -45,9 +45,9 @@ def access_token(
     session, waited = visit.session, 0.0
     limit = site.config.timeout_seconds + 2
     while session is not None:
-        tokens = _newest(site, session, now=now)
-        if tokens is None:
+        if session.tokens is None:
             raise LoginRequired("this login has no access token")
+        tokens = site.refreshed.newest(session.tokens, now=now)
         if _is_good(tokens, now):
             return visit._replace(session=replace(session, tokens=tokens)), tokens.access_token
         if tokens.refresh_token is None:
@@ -74,17 +74,6 @@ def _is_good(tokens: TokenSet, now: int) -> bool:
     return tokens.expires_at is None or now < tokens.expires_at - ahead
 
 
-def _newest(site: Site, session: Session, *, now: int) -> TokenSet | None:
-    """The session's tokens, or what this process has changed them into: with the cookie store, only it knows."""
-    tokens = session.tokens
-    while tokens is not None and tokens.refresh_token is not None:
-        newer = site.refreshed.get(digest(tokens.refresh_token.reveal()), now=now)
-        if newer is None:
-            break
-        tokens = newer
-    return tokens
-
-
 def _refresh(
     site: Site, provider: Provider, visit: Visit, session: Session, tokens: TokenSet, mark: str, *, now: int
 ) -> Steps[tuple[Visit, Secret | None]]:
@@ -102,7 +91,7 @@ def _refresh(
             yield from ask(UnspendLogin(mark))
         raise
     if tokens.refresh_token is not None:
-        site.refreshed.put(digest(tokens.refresh_token.reveal()), new, now=now)
+        site.refreshed.put(tokens.refresh_token, new, now=now)
     audit.happened("token_refreshed", person=person)
     renewed = replace(session, tokens=new)
     if visit.handle is None:
@@ -110,7 +99,8 @@ def _refresh(
     until = site.lifetimes.keep_until(renewed)
     handle = yield from ask(RenewSession(visit.handle, renewed, until, now))
     if handle is None:
-        # Logged out meanwhile. What was given for this session is given back with it, and not used any more.
+        # Logged out meanwhile, which gave the older tokens back.
+        yield from provider.give_back(site, new, now=now)
         return visit._replace(session=None), None
     # A handle that has changed holds the session itself, so the browser has to get it.
     return visit._replace(handle=handle, session=renewed, changed=handle != visit.handle), new.access_token

@@ -15,18 +15,20 @@ from dataclasses import replace
 
 from . import audit
 from . import oauth2_wire as wire
+from .discovery import keys_for, metadata_for
 from .effects import CallXWMS, Steps, ask
 from .envelope import JSONObject
 from .errors import APIError, BadAnswer, LoginNotStarted, TokenMalformed, TokenMissing, TokenRejected
 from .id_token import check_id_token
 from .logout_token import read_logout_token
 from .messages import Request
-from .metadata import Metadata, discover, read_keys, read_metadata, well_known
+from .metadata import Metadata
 from .models import Session, newer
 from .pending import PendingLogin, PendingLogins
 from .provider import Arrival, CheckedCallback, Departure, Outcome, Started
 from .redirects import RedirectURI
-from .signed_jwt import SignedJWT, parse_signed_jwt, verified_claims
+from .revocation import catch_up, give_back
+from .signed_jwt import parse_signed_jwt, verified_claims
 from .site import Site
 from .token_set import TokenSet
 from .tokens import new_key
@@ -45,6 +47,8 @@ class OAuth2:
 
     def start(self, site: Site, uri: RedirectURI, *, fresh: int | None, now: int) -> Steps[Started]:
         metadata = yield from metadata_for(site, now=now)
+        # Here and nowhere later: nothing is under way yet that could be lost if the server is slow.
+        yield from catch_up(site, now=now)
         seed = new_key()
         url = wire.authorization_url(site.config, metadata, uri.uri, seed=seed, max_age=fresh)
         return Started(url=url, proof=seed)
@@ -140,14 +144,17 @@ class OAuth2:
         # A server that does not rotate sends no new refresh token (RFC 6749 6).
         return replace(new, refresh_token=new.refresh_token or tokens.refresh_token, id_token=None, sid=tokens.sid)
 
+    def give_back(self, site: Site, tokens: TokenSet, *, now: int) -> Steps[None]:
+        return give_back(site, tokens, now=now)
+
     def leave(self, site: Site, session: Session, uri: RedirectURI, target: str, *, now: int) -> Steps[str]:
+        if session.tokens is not None:
+            yield from give_back(site, site.refreshed.newest(session.tokens, now=now), now=now)
         try:
             metadata = yield from metadata_for(site, now=now)
         except APIError as error:
-            audit.warn("token_not_revoked", cause=str(error))
+            audit.warn("not_logged_out_at_the_server", cause=str(error))
             return target
-        if session.tokens is not None and metadata.revocation_endpoint is not None:
-            yield from _revoke(metadata.revocation_endpoint, session.tokens)
         if metadata.end_session_endpoint is None or not site.config.provider_logout:
             return target
         return wire.logout_url(metadata.end_session_endpoint, site.config, back_to=uri.origin + target)
@@ -171,29 +178,6 @@ def _issuer_fault(metadata: Metadata, arrival: Arrival) -> str | None:
     if arrival.issuer is None:
         return "the callback has no iss, which the server promises" if metadata.names_itself else None
     return None if arrival.issuer == metadata.issuer else "the callback's iss is another server"
-
-
-def metadata_for(site: Site, *, now: int) -> Steps[Metadata]:
-    """The server's endpoints: configured, or known already, or asked for now."""
-    known = site.config.metadata or site.server.metadata(now)
-    if known is not None:
-        return known
-    issuer, allow_http = site.config.issuer, site.config.insecure_allow_http
-    for url in well_known(issuer):
-        reply = yield from ask(CallXWMS(discover(url)))
-        metadata = read_metadata(reply, issuer=issuer, allow_http=allow_http)
-        if metadata is not None:
-            site.server.learn_metadata(metadata, now)
-            return metadata
-    raise BadAnswer("the issuer has no discovery document, neither of OpenID Connect nor of RFC 8414")
-
-
-def _revoke(endpoint: str, tokens: TokenSet) -> Steps[None]:
-    try:
-        wire.read_revoked((yield from ask(CallXWMS(wire.revoke(endpoint, tokens)))))
-    except APIError as error:
-        # The person is out of this site in any case, and the access token ends by itself in a few minutes.
-        audit.warn("token_not_revoked", cause=str(error))
 
 
 def _ask_for_person(endpoint: str, tokens: TokenSet) -> Steps[JSONObject]:
@@ -240,15 +224,3 @@ def _id_claims(
         max_age=max_age,
     )
     return claims
-
-
-def keys_for(site: Site, metadata: Metadata, token: SignedJWT, *, now: int) -> Steps[tuple[JSONObject, ...]]:
-    """The server's keys: known already, unless the token names one that is not among them, as after a rotation."""
-    if metadata.jwks_uri is None:
-        raise BadAnswer("the server has no jwks_uri")
-    known = site.server.keys(now)
-    if known is not None and (token.keys(known) or not site.server.may_ask_for_keys(now)):
-        return known
-    keys = read_keys((yield from ask(CallXWMS(wire.ask_for_keys(metadata.jwks_uri)))))
-    site.server.learn_keys(keys, now)
-    return keys

@@ -141,6 +141,10 @@ class Provider(Protocol):
         """New tokens for old ones. `TokenRejected` is final; any other `APIError` leaves the old ones as they are."""
         ...
 
+    def give_back(self, site: Site, tokens: TokenSet, *, now: int) -> Steps[None]:
+        """Have the server end tokens that nobody here will use. Never raises for what it answers."""
+        ...
+
     def leave(self, site: Site, session: Session, uri: RedirectURI, target: str, *, now: int) -> Steps[str]:
         """The person has logged out here: give back what the login was given. Returns where to send the browser."""
         ...

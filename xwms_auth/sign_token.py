@@ -134,6 +134,9 @@ class SignToken:
         yield from ()
         raise TokenRejected("XWMS's own login has no tokens to refresh")
 
+    def give_back(self, site: Site, tokens: TokenSet, *, now: int) -> Steps[None]:
+        yield from ()
+
     def leave(self, site: Site, session: Session, uri: RedirectURI, target: str, *, now: int) -> Steps[str]:
         yield from ()
         return target

@@ -17,11 +17,12 @@ from .messages import Request
 from .metadata import ServerFacts
 from .options import missing_session_secret
 from .redirects import RedirectURI, safe_next
+from .refreshed import RefreshedTokens
 from .secret import Secret
 from .session import Lifetimes
-from .token_set import RefreshedTokens
 from .tokens import Sealed, Signed
 from .tried import TriedTokens
+from .unrevoked import UnrevokedTokens
 
 START_RATE, START_BURST = 50, 100
 """Logins a process starts a second: each is a call to XWMS, so a flood here would be a flood there."""
@@ -54,6 +55,7 @@ class Site:
         self.server = ServerFacts()
         self.known_tokens = KnownTokens()
         self.refreshed = RefreshedTokens()
+        self.unrevoked = UnrevokedTokens()
         self.silences = Marks()
         self.origins = frozenset(uri.origin for uri in config.registered)
         self.only = config.registered[0] if len(config.registered) == 1 else None

@@ -5,9 +5,9 @@ Must not: take a token for good because nobody could be asked.
 """
 
 from .access_token import AccessToken
+from .discovery import keys_for, metadata_for
 from .effects import CallXWMS, Pause, Steps, ask
 from .errors import BadAnswer, InvalidToken, TokenRejected, TooManyTokens, Unreachable
-from .oauth2 import keys_for, metadata_for
 from .secret import Secret
 from .signed_jwt import parse_signed_jwt, verified_claims
 from .site import Site

@@ -119,6 +119,11 @@ class FakeAS(FakeXWMS):
         form = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
         if self._client(request, form) != (CLIENT_ID, CANARY):
             return document({"error": "invalid_client"}, 401)
+        if form.get("grant_type") == "refresh_token":
+            # It does not rotate: the refresh token goes on.
+            if form["refresh_token"] != self.tokens.get("refresh_token"):
+                return document({"error": "invalid_grant"}, 400)
+            return document({"access_token": secrets.token_urlsafe(32), "token_type": "Bearer", "expires_in": 300})
         code = form.get("code", "")
         asked = self.asked.pop(code, None)
         if asked is None or form.get("redirect_uri") != asked["redirect_uri"]:

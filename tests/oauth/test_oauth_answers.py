@@ -6,10 +6,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.edges import CALLBACK, FROM_ELSEWHERE
+from tests.edges import CALLBACK, FROM_ELSEWHERE, PROGRAM, Clock, Site
 from tests.fx import CANARY, CLIENT_ID
 from tests.fx_faults import Reply
 from tests.oauth.fake_as import DISCOVERY, JWKS, TOKEN, USERINFO, document
+from tests.oauth.local_as import token_page
 from tests.oauth.steps import begin, code_of, come_back, log_in
 from xwms_auth import XWMSConfig, flow
 from xwms_auth.effects import CallXWMS
@@ -351,3 +352,20 @@ def test_a_start_asks_for_the_document_and_then_for_nothing(server):
 def test_the_callback_may_bring_parameters_that_nobody_knows(browser, server):
     query = {**server.consent(begin(browser)), "session_state": "x", "scope": "openid"}
     assert browser.get(CALLBACK, FROM_ELSEWHERE, params=query).status_code == 303
+
+
+@pytest.mark.parametrize("store", ["cookie", "memory://"])
+def test_a_server_that_does_not_rotate_is_refreshed_again_and_again(edge, server, store, monkeypatch):
+    """RFC 6749 6: no new refresh token comes, and the old one goes on."""
+    clock = Clock()
+    monkeypatch.setattr("tests.edges.Clock", lambda: clock)
+    server.tokens = {"refresh_token": "stays-the-same", "expires_in": 120}
+    browser = token_page(Site(edge, server, session_store=store, scopes="profile")).browser()
+    log_in(browser, server)
+    seen = []
+    for _ in range(4):
+        clock.advance(100)
+        seen += [browser.get("/token", PROGRAM).text, browser.get("/token", PROGRAM).text]
+        clock.advance(200)
+    assert seen[::2] == seen[1::2]
+    assert len(set(seen)) == 4, "one for each time, and it is used until it expires"

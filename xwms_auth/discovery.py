@@ -1,0 +1,40 @@
+"""What is asked of the authorization server once, for everybody: its endpoints and its keys.
+
+Knows: what is known already, and when to ask again.
+Must not: know what the endpoints are for.
+"""
+
+from . import oauth2_wire as wire
+from .effects import CallXWMS, Steps, ask
+from .envelope import JSONObject
+from .errors import BadAnswer
+from .metadata import Metadata, discover, read_keys, read_metadata, well_known
+from .signed_jwt import SignedJWT
+from .site import Site
+
+
+def metadata_for(site: Site, *, now: int) -> Steps[Metadata]:
+    """The server's endpoints: configured, or known already, or asked for now."""
+    known = site.config.metadata or site.server.metadata(now)
+    if known is not None:
+        return known
+    issuer, allow_http = site.config.issuer, site.config.insecure_allow_http
+    for url in well_known(issuer):
+        reply = yield from ask(CallXWMS(discover(url)))
+        metadata = read_metadata(reply, issuer=issuer, allow_http=allow_http)
+        if metadata is not None:
+            site.server.learn_metadata(metadata, now)
+            return metadata
+    raise BadAnswer("the issuer has no discovery document, neither of OpenID Connect nor of RFC 8414")
+
+
+def keys_for(site: Site, metadata: Metadata, token: SignedJWT, *, now: int) -> Steps[tuple[JSONObject, ...]]:
+    """The server's keys: known already, unless the token names one that is not among them, as after a rotation."""
+    if metadata.jwks_uri is None:
+        raise BadAnswer("the server has no jwks_uri")
+    known = site.server.keys(now)
+    if known is not None and (token.keys(known) or not site.server.may_ask_for_keys(now)):
+        return known
+    keys = read_keys((yield from ask(CallXWMS(wire.ask_for_keys(metadata.jwks_uri)))))
+    site.server.learn_keys(keys, now)
+    return keys

@@ -1,0 +1,48 @@
+"""Giving tokens back that nobody here will use again (RFC 7009).
+
+A logout is never held up by it: the person is out of this site whatever the server says, and what it could not be told
+is told later.
+
+Knows: when a token is revoked, and when that is tried again.
+Must not: raise for what the server answers.
+"""
+
+from . import audit
+from . import oauth2_wire as wire
+from .discovery import metadata_for
+from .effects import CallXWMS, Steps, ask
+from .errors import APIError
+from .site import Site
+from .token_set import TokenSet
+
+
+def give_back(site: Site, tokens: TokenSet, *, now: int) -> Steps[None]:
+    """Have the server end these tokens, and one that it could not be told of before."""
+    if (yield from _revoke(site, tokens, since=now, now=now)):
+        yield from catch_up(site, now=now)
+
+
+def catch_up(site: Site, *, now: int) -> Steps[None]:
+    """Try again one revocation that has failed, if it is time. Where nothing is at stake for whoever waits."""
+    waiting = site.unrevoked.take(now=now)
+    if waiting is not None and (yield from _revoke(site, waiting[1], since=waiting[0], now=now)):
+        audit.happened("token_revoked_late")
+
+
+def _revoke(site: Site, tokens: TokenSet, *, since: int, now: int) -> Steps[bool]:
+    """Whether the tokens have ended. Where the request itself is given up meanwhile, they wait as after a failure."""
+    over = False
+    try:
+        metadata = yield from metadata_for(site, now=now)
+        if metadata.revocation_endpoint is None:
+            return (over := True)
+        wire.read_revoked((yield from ask(CallXWMS(wire.revoke(metadata.revocation_endpoint, tokens)))))
+        over = True
+    except APIError as error:
+        audit.warn("token_not_revoked", cause=str(error), hint="it is tried again later, while this process lives")
+    finally:
+        if over:
+            site.unrevoked.answered()
+        else:
+            site.unrevoked.keep(tokens, since=since, now=now)
+    return over
