@@ -2,6 +2,7 @@
 
   /public   asks nothing about anybody      /who    the sub, for those who are signed in
   /page     the sub or "nobody"             /slow   the sub in five pieces, with a look into the store between them
+  /pid      of the process that answers     /token  the access token, where the login was by OAuth 2.0
 
 Flask runs on gunicorn, ASGI on uvicorn; every process reads `XWMS_…` from its environment and shares one socket.
 
@@ -54,6 +55,12 @@ def flask_app() -> flask.Flask:
     def page() -> str:
         return f"<p>Hello {user.sub or 'nobody'}</p>"
 
+    @app.get("/pid")
+    def pid() -> str:
+        return f"{os.getpid()}"
+
+    app.add_url_rule("/token", "token", auth.access_token)
+
     @app.get("/slow")
     @xwms_auth.flask.login_required
     def slow() -> flask.Response:
@@ -81,6 +88,12 @@ def asgi_app() -> Any:
     async def page(request: Request) -> Response:
         return Response(f"<p>Hello {request.user.sub or 'nobody'}</p>", media_type="text/html")
 
+    async def pid(request: Request) -> Response:
+        return PlainTextResponse(f"{os.getpid()}")
+
+    async def token(request: Request) -> Response:
+        return PlainTextResponse(await request.auth.access_token())
+
     @xwms_auth.starlette.login_required
     async def slow(request: Request) -> Response:
         async def pieces() -> AsyncIterator[str]:
@@ -95,7 +108,8 @@ def asgi_app() -> Any:
 
         return StreamingResponse(pieces(), media_type="text/plain")
 
-    routes = [Route("/public", public), Route("/who", who), Route("/page", page), Route("/slow", slow)]
+    pages = {"/public": public, "/who": who, "/page": page, "/pid": pid, "/token": token, "/slow": slow}
+    routes = [Route(path, endpoint) for path, endpoint in pages.items()]
     return xwms_auth.starlette.XWMSAuthMiddleware(Starlette(routes=routes))
 
 
