@@ -88,19 +88,20 @@ class _Quiet(WSGIRequestHandler):
 
 
 @contextmanager
-def listening(site: Site) -> Iterator[Line]:
-    """Serve the site on a free port until the block ends."""
-    with (_werkzeug if site.edge == "flask" else _uvicorn)(site.app) as line:
+def listening(site: Site, bound: socket.socket | None = None) -> Iterator[Line]:
+    """Serve the site until the block ends: on a free port, or where a socket is bound already."""
+    serve = _werkzeug if site.edge == "flask" else _uvicorn
+    with bound or socket.create_server(("127.0.0.1", 0)) as own, serve(site.app, own) as line:
         yield line
 
 
 @contextmanager
-def _werkzeug(app: Any) -> Iterator[Line]:
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
+def _werkzeug(app: Any, bound: socket.socket) -> Iterator[Line]:
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet, fd=bound.fileno())
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
-        yield Line(("127.0.0.1", server.server_port))
+        yield Line(bound.getsockname())
     finally:
         server.shutdown()
         thread.join(PATIENCE)
@@ -108,18 +109,17 @@ def _werkzeug(app: Any) -> Iterator[Line]:
 
 
 @contextmanager
-def _uvicorn(app: Any) -> Iterator[Line]:
+def _uvicorn(app: Any, bound: socket.socket) -> Iterator[Line]:
     # The socket listens before the server runs, so that nobody has to wait for the server.
-    with socket.create_server(("127.0.0.1", 0)) as bound:
-        config = uvicorn.Config(app, http="h11", log_config=None, access_log=False, lifespan="off")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
-        thread.start()
-        try:
-            yield Line(bound.getsockname())
-        finally:
-            server.should_exit = True
-            thread.join(PATIENCE)
+    config = uvicorn.Config(app, http="h11", log_config=None, access_log=False, lifespan="off")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
+    thread.start()
+    try:
+        yield Line(bound.getsockname())
+    finally:
+        server.should_exit = True
+        thread.join(PATIENCE)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 `token_page(site)` adds `/token` to a site: it answers with the access token of whoever is signed in.
 """
 
+import re
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
@@ -67,6 +68,14 @@ class LocalAS:
             approval = approvals.approval_of(session, client, person)
             assert approval is not None
             approvals.revoke(session, approval, now=0)
+
+    def click(self, path: str, **form: str) -> httpx2.Response:
+        """Send a form of the dashboard, as its owner."""
+        with httpx2.Client(base_url=self.server.url, trust_env=False, follow_redirects=True, timeout=20) as owner:
+            found = re.findall(r'name="csrf_token" value="([^"]+)"', owner.get("/dashboard/register").text)
+            owner.post("/dashboard/enter", data={"csrf_token": found[0], "member": "1"})
+            found = re.findall(r'name="csrf_token" value="([^"]+)"', owner.get("/dashboard/register").text)
+            return owner.post(f"/dashboard{path}", data={"csrf_token": found[0], **form})
 
     # what it saw
 

@@ -22,6 +22,7 @@ const provider = new Provider(`http://127.0.0.1:${server.address().port}`, {
   jwks: { keys: [key('rsa', { modulusLength: 2048 }), key('ec', { namedCurve: 'P-256' }), key('ed25519')] },
   scopes: ['openid', 'offline_access', 'read', 'write'],
   features: {
+    backchannelLogout: { enabled: true },
     clientCredentials: { enabled: true },
     devInteractions: { enabled: true },
     introspection: { enabled: true },
@@ -37,6 +38,8 @@ const provider = new Provider(`http://127.0.0.1:${server.address().port}`, {
   },
   pkce: { required: () => true },
   rotateRefreshToken: true,
+  // Its own default refuses this machine's addresses, where the application that it tells of a logout listens.
+  fetch: (url, { dispatcher, ...options }) => fetch(url, options),
   findAccount: (ctx, sub) => ({
     accountId: sub,
     claims: () => ({ sub, name: `Name of ${sub}`, email: `${sub}@example.org`, email_verified: true }),

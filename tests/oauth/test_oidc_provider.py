@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote_plus, urljoin, urlsplit
@@ -49,20 +50,26 @@ class Provider:
 
     # the person
 
-    def consent(self, location: str, sub: str = "ada") -> dict[str, str]:
-        """Sign in and consent at this address; gives the query of the callback."""
-        with httpx2.Client() as person:
+    def consent(self, location: str, sub: str = "ada", *, person: httpx2.Client | None = None) -> dict[str, str]:
+        """Sign in and consent at this address; gives the query of the callback. `person` is their browser there."""
+        with nullcontext(person) if person else httpx2.Client() as http:
             for _ in range(10):
-                answer = person.get(location)
+                answer = http.get(location)
                 if 'name="prompt"' in answer.text:
                     action = urljoin(location, re.findall(r'<form[^>]* action="([^"]+)"', answer.text)[0])
                     prompt = re.findall(r'name="prompt" value="(\w+)"', answer.text)[0]
-                    answer = person.post(action, data={"prompt": prompt, "login": sub, "password": "any"})
+                    answer = http.post(action, data={"prompt": prompt, "login": sub, "password": "any"})
                 assert answer.is_redirect, answer.text
                 location = urljoin(location, answer.headers["location"])
                 if location.startswith(HTTPS_URI):
                     return dict(parse_qsl(urlsplit(location).query))
         raise AssertionError("the provider does not come to an end")
+
+    def log_out(self, person: httpx2.Client, address: str = "") -> httpx2.Response:
+        """The person agrees to be logged out there, and everywhere; `address` is where an application sent them."""
+        page = person.get(address or f"{self.issuer}/session/end")
+        secret = re.findall(r'name="xsrf" value="([^"]+)"', page.text)[0]
+        return person.post(f"{self.issuer}/session/end/confirm", data={"xsrf": secret, "logout": "yes"})
 
 
 @pytest.fixture(scope="module")
@@ -248,7 +255,5 @@ def test_tokens_are_refreshed_rotated_revoked_and_the_person_is_out_in_both_plac
     assert not introspected(provider, tokens[-1])
     assert browser.who() is None
     with httpx2.Client() as person:
-        page = person.get(left.headers["location"])
-        secret = re.findall(r'name="xsrf" value="([^"]+)"', page.text)[0]
-        back = person.post(f"{provider.issuer}/session/end/confirm", data={"xsrf": secret, "logout": "yes"})
+        back = provider.log_out(person, left.headers["location"])
         assert back.headers["location"].startswith("https://app.example/")
