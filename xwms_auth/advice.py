@@ -202,8 +202,12 @@ def _where_it_begins(error: XWMSError, config: XWMSConfig, request: Request) -> 
     told = [
         f"Open the site under {_code(uri.origin)}, as the redirect URI {_code(uri.uri)} has it, and begin the login "
         "there: `localhost` and `127.0.0.1` are two hosts to a browser, and so are a name with www. and without.",
-        f"This request asked for the host {_code(_host(request))}, which is "
-        + ("the redirect URI's." if same else f"not the redirect URI's, {_code(uri.netloc)}."),
+        f"This request, the callback, asked for the host {_code(_host(request))}, which is "
+        + (
+            "the redirect URI's. Where the login began, it does not tell."
+            if same
+            else f"not the redirect URI's, {_code(uri.netloc)}."
+        ),
     ]
     if isinstance(error, LoginExpired):
         told.append("If it happens at once, compare the clocks of this machine and of XWMS.")

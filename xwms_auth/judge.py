@@ -22,6 +22,7 @@ from .options import (
     MAX_TIMEOUT,
     MIN_RECHECK,
     MIN_SESSION_SECRET,
+    REDIS,
     CallbackToken,
     ClientAuth,
     Flow,
@@ -252,7 +253,8 @@ class Judge:
                     name, "names no file in a folder that is there; sqlite:////var/lib/app/sessions.sqlite3 would"
                 )
         elif given != "memory://" and not (is_redis(given) and _is_address(given)):
-            self.fault(name, f"must be one of: {more}memory://, sqlite:///path, redis://…, rediss://…, unix://…")
+            kinds = ", ".join(f"{kind}…" for kind in REDIS)
+            self.fault(name, f"must be one of: {more}memory://, sqlite:///path, {kinds}")
 
     def oauth2(self) -> None:
         config = self.config

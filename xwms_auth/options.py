@@ -74,7 +74,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
 }
 """Field to names in the environment, the current name first, older ones after it."""
 
-_REDIS = ("redis://", "rediss://", "unix://", "redis+cluster://", "rediss+cluster://")
+REDIS = ("redis://", "rediss://", "unix://", "redis+cluster://", "rediss+cluster://")
 
 _LISTS = ("redirect_uris", "session_secret", "public", "login_origins", "scopes")
 _SECONDS = ("session_idle", "session_lifetime", "recheck", "timeout")
@@ -84,7 +84,7 @@ _ON, _OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 def is_redis(url: str) -> bool:
     """Whether this names a store in Redis."""
-    return url.startswith(_REDIS)
+    return url.startswith(REDIS)
 
 
 def missing_session_secret() -> str:

@@ -33,6 +33,15 @@ from xwms_auth.asgi import XWMSAuthMiddleware
 app = XWMSAuthMiddleware(Starlette())
 """
 
+# Starlette makes its middleware at the first call, which is the server's "begin".
+LAZY_APP = """
+from starlette.applications import Starlette
+from xwms_auth.starlette import XWMSAuthMiddleware
+
+app = Starlette()
+app.add_middleware(XWMSAuthMiddleware)
+"""
+
 # Says where it runs and what it was told, before any framework could have a say.
 TELLING_APP = """
 import json, os
@@ -67,9 +76,10 @@ class Running:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A project folder: `flask_one:app`, `asgi_one:app`, `telling:app`."""
+    """A project folder: `flask_one:app`, `asgi_one:app`, `lazy:app`, `telling:app`."""
     (tmp_path / "flask_one.py").write_text(FLASK_APP)
     (tmp_path / "asgi_one.py").write_text(ASGI_APP)
+    (tmp_path / "lazy.py").write_text(LAZY_APP)
     (tmp_path / "telling.py").write_text(TELLING_APP)
     return tmp_path
 

@@ -94,6 +94,28 @@ def test_a_developer_who_says_otherwise_has_no_debug_mode(start, mine, told):
         assert httpx2.get(f"{dev.address}/").json()["variables"]["XWMS_DEBUG"] == told
 
 
+def test_a_session_secret_of_ones_own_stays_so_that_a_restart_signs_nobody_out(start):
+    mine = "my-own-session-secret-0123456789-abcdef"
+    with start("dev", "telling:app", *ANY_PORTS, ready="Open", XWMS_SESSION_SECRET=mine) as dev:
+        assert httpx2.get(f"{dev.address}/").json()["variables"]["XWMS_SESSION_SECRET"] == mine
+
+
+@pytest.mark.parametrize("flow", ["sign-token", "oauth2"])
+def test_what_is_printed_names_the_way_of_the_login(start, flow):
+    with start("dev", "telling:app", *ANY_PORTS, ready="Open", XWMS_FLOW=flow) as dev:
+        assert f"(login by {flow};" in dev.lines[-1]
+
+
+@pytest.mark.parametrize("target", ["flask_one:app", "asgi_one:app", "lazy:app"])
+def test_settings_that_are_wrong_end_it_and_are_told_without_a_traceback(run, target):
+    ended = run("dev", target, *ANY_PORTS, XWMS_SESSION_STORE="postgres://nowhere", XWMS_TIMEOUT="0")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "Traceback" not in ended.stderr
+    assert "the settings are wrong:\n  - XWMS_" in ended.stderr
+    assert "redis+cluster://" in ended.stderr
+    assert "Error: the app ended with exit status" in ended.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("target", ["telling:app", "asgi_one:app"])
 def test_the_app_and_xwms_end_with_the_command(start, target, number):

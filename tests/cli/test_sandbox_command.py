@@ -25,6 +25,14 @@ def test_the_printed_variables_are_all_that_an_app_needs(start):
             assert client.sign_token(uris[1]).url.startswith(sandbox.address)
 
 
+def test_the_printed_lines_say_what_a_newcomer_stumbles_over(start):
+    uri = "http://localhost:8000/callback"
+    with start("sandbox", "--port", "0", "--redirect-uri", uri, ready="listens") as sandbox:
+        assert variables_of(sandbox.lines)["XWMS_DEBUG"] == "1"
+        assert any("XWMS_FLOW=oauth2" in line for line in sandbox.lines)
+        assert "# Open the app under http://localhost:8000/ and no other name of it" in sandbox.lines
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_without_a_fault_when_told_to(start, number):
     with start("sandbox", "--port", "0", ready="listens") as sandbox:

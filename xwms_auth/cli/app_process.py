@@ -15,6 +15,7 @@ from typing import Final
 
 from xwms_auth.cli.extras import needs_extra
 from xwms_auth.cli.loading import AppNotFound, interface_of, load_app
+from xwms_auth.errors import ConfigError
 
 # How long requests and the app's own shutdown may go on once this process has been told to end.
 GRACE_SECONDS: Final = 2
@@ -32,6 +33,8 @@ def main() -> None:
         interface = interface_of(app, target=target)
     except AppNotFound as fault:
         sys.exit(f"Error: {fault}")
+    except ConfigError as fault:
+        sys.exit(f"Error: the settings are wrong:{fault}")
     if interface == "asgi":
         with needs_extra("cli"):
             from xwms_auth.cli.asgi_server import serve_asgi  # noqa: PLC0415  an app needs only its own server

@@ -9,11 +9,13 @@ from typing import Any
 
 import uvicorn
 
+from xwms_auth.errors import ConfigError
+
 
 def serve_asgi(app: Any, *, port: int, grace_seconds: int) -> None:
     """Serve until a signal says stop; open connections are cut after ``grace_seconds``."""
     config = uvicorn.Config(
-        app,
+        _ends_where_settings_are_wrong(app),
         host="127.0.0.1",
         port=port,
         proxy_headers=False,  # nothing stands in front
@@ -23,6 +25,24 @@ def serve_asgi(app: Any, *, port: int, grace_seconds: int) -> None:
     logging.getLogger("uvicorn.access").addFilter(_without_query)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     uvicorn.Server(config).run()
+
+
+def _ends_where_settings_are_wrong(app: Any) -> Any:
+    """The app, which says so in ASGI's own words if its middleware is made at the first call only, as Starlette's is.
+
+    uvicorn would take the exception for an app without lifespan, and serve nothing but errors.
+    """
+
+    async def watched(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await app(scope, receive, send)
+        except ConfigError:
+            # The middleware has logged each fault.
+            if scope["type"] != "lifespan":
+                raise
+            await send({"type": "lifespan.startup.failed", "message": "The settings are wrong."})
+
+    return watched
 
 
 def _without_query(record: logging.LogRecord) -> bool:

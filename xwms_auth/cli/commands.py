@@ -134,6 +134,10 @@ def sandbox(
             SandboxServer(settings, host=host, port=port), where=f"{host} port {port}", option="--port"
         ) as server:
             click.echo(export_lines(_variables(settings, server)))
+            click.echo("export XWMS_DEBUG=1  # error pages say what to change")
+            click.echo("# export XWMS_FLOW=oauth2 logs people in by OAuth 2.0 instead")
+            origin = redirect_uris[0].partition("://")
+            click.echo(f"# Open the app under {origin[0]}://{origin[2].partition('/')[0]}/ and no other name of it")
             click.echo(f"# Dashboard: {server.url}/dashboard")
             click.echo(f"# The sandbox listens on {server.url} (Ctrl-C ends it)")
             _wait_for_ctrl_c()
@@ -203,7 +207,9 @@ def dev(
                     person = log_in(app_url, callback_url=settings.redirect_uris[0])
                     click.echo(f"Signed in: {person.name} (sub {person.sub})")
                     return
-                click.echo(f"Open {app_url}/ (XWMS's dashboard is {server.url}/dashboard; Ctrl-C ends both)")
+                flow = os.environ.get("XWMS_FLOW") or "sign-token"
+                about = f"login by {flow}; XWMS's dashboard is {server.url}/dashboard; Ctrl-C ends both"
+                click.echo(f"Open {app_url}/ ({about})")
                 wait_until_ended(process)
             except (AppFailed, CheckFailed) as fault:
                 raise click.ClickException(str(fault)) from None

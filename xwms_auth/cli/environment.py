@@ -49,10 +49,12 @@ def xwms_variables(
 def with_variables(environ: Mapping[str, str], *, variables: Mapping[str, str]) -> dict[str, str]:
     """A copy of ``environ`` in which ``variables`` are the only word on their subject.
 
-    Debug mode is on in it, so that error pages say what to change, unless ``environ`` says otherwise.
+    But for two: debug mode is on, so that error pages say what to change, unless ``environ`` says otherwise; and a
+    session secret of ``environ`` stays, so that whoever restarts the app often is not signed out each time.
     """
     kept = {name: value for name, value in environ.items() if name not in _COMPETING}
-    return {**kept, "XWMS_DEBUG": kept.get("XWMS_DEBUG") or "1", **variables}
+    own = {name: kept[name] for name in ("XWMS_DEBUG", "XWMS_SESSION_SECRET") if kept.get(name)}
+    return {**kept, "XWMS_DEBUG": "1", **variables, **own}
 
 
 def export_lines(variables: Mapping[str, str]) -> str:
