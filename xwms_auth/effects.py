@@ -109,9 +109,11 @@ class SessionStore(Protocol):
         ...
 
     def renew(self, handle: str, session: Session, *, until: int, now: int) -> str | None | Awaitable[str | None]:
-        """Keep the newer session in place of the older one *if that is still there*; return the handle to use now.
+        """Keep what is new about the session *if it is still there*; return the handle to use now.
 
-        None means that the session has ended meanwhile: a request in flight must not bring it back.
+        None means that the session has ended meanwhile: a request in flight must not bring it back. What is kept may
+        have changed since `session` was read, so the two are made one, at once for all who share the store:
+        `models.latest` says how.
         """
         ...
 

@@ -5,7 +5,7 @@ Must not: know where the data came from or what it is used for.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Literal, NamedTuple, Self, cast
@@ -178,6 +178,23 @@ class Session:
     def __post_init__(self) -> None:
         object.__setattr__(self, "checked_at", max(self.checked_at, self.started_at))
         object.__setattr__(self, "counts_from", max(self.counts_from, self.started_at))
+
+
+def latest(kept: Session, brought: Session) -> Session:
+    """One session of two versions: the one that is kept, and one that a request read a while ago and has changed.
+
+    Nothing older comes back: a page that only says that somebody was here must not undo a refresh of the tokens, which
+    may be worth one use, or a name that has been confirmed meanwhile.
+    """
+    told = kept if kept.checked_at > brought.checked_at else brought
+    tokens = [session.tokens for session in (brought, kept) if session.tokens is not None]
+    return replace(
+        brought,
+        seen_at=max(kept.seen_at, brought.seen_at),
+        user=told.user,
+        checked_at=told.checked_at,
+        tokens=max(tokens, key=lambda one: one.number, default=None),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

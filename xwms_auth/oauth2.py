@@ -142,7 +142,8 @@ class OAuth2:
         reply = yield from ask(CallXWMS(wire.refresh(metadata, tokens.refresh_token)))
         new = wire.read_tokens(reply, asked=tokens.scope, now=now)
         # A server that does not rotate sends no new refresh token (RFC 6749 6).
-        return replace(new, refresh_token=new.refresh_token or tokens.refresh_token, id_token=None, sid=tokens.sid)
+        refresh_token = new.refresh_token or tokens.refresh_token
+        return replace(new, refresh_token=refresh_token, id_token=None, sid=tokens.sid, number=tokens.number + 1)
 
     def give_back(self, site: Site, tokens: TokenSet, *, now: int) -> Steps[None]:
         return give_back(site, tokens, now=now)

@@ -3,7 +3,7 @@
 With the cookie store a refreshed token is in one answer's cookie only, and requests that came at the same time still
 bring the old one, which may be worth nothing any more.
 
-Knows: the tokens of the last minute.
+Knows: the tokens of the last hour.
 Must not: remember them for longer, or grow without bound.
 """
 
@@ -14,15 +14,12 @@ from .secret import Secret
 from .token_set import TokenSet
 from .tokens import digest
 
-KEPT = 60
-"""Seconds that a process remembers what it refreshed: longer than requests that came together last."""
+KEPT = 3600
+"""Seconds that a process remembers what it refreshed. A browser that got two answers at once may have kept the cookie
+with the older tokens, and brings it when the next ones are due."""
 
 MAX_KEPT = 10_000
 """Refreshes that are remembered; the oldest go first."""
-
-
-MAX_STEPS = 8
-"""Refreshes of one session that are followed; more than there can be in a minute."""
 
 
 class RefreshedTokens:
@@ -40,14 +37,11 @@ class RefreshedTokens:
             self._kept[digest(old.reveal())] = (now + KEPT, tokens)
 
     def newest(self, tokens: TokenSet, *, now: int) -> TokenSet:
-        """What this process has changed these tokens into a moment ago, or these."""
-        for _ in range(MAX_STEPS):
-            old = tokens.refresh_token
-            until, newer = (0, None) if old is None else self._kept.get(digest(old.reveal()), (0, None))
-            if newer is None or now >= until:
+        """What this process has changed these tokens into a while ago, or these."""
+        while tokens.refresh_token is not None:
+            until, newer = self._kept.get(digest(tokens.refresh_token.reveal()), (0, None))
+            # Of a server that does not rotate, the session may bring what was refreshed elsewhere since.
+            if newer is None or now >= until or newer.number <= tokens.number:
                 break
-            if newer.refresh_token == old:
-                # A server that does not rotate: what the session has may have been refreshed elsewhere since.
-                return max(newer, tokens, key=lambda one: one.expires_at or 0)
             tokens = newer
         return tokens

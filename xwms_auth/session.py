@@ -71,8 +71,8 @@ class Lifetimes:
         return now - session.seen_at > self.renewal_interval
 
     def renewed(self, session: Session, now: int) -> Session:
-        """The same session, seen now."""
-        return replace(session, seen_at=now)
+        """The same session, seen now; on a machine whose clock is behind, not before it was seen last."""
+        return replace(session, seen_at=max(now, session.seen_at))
 
     def keep_until(self, session: Session) -> int:
         """When a store and the browser may forget the session. Only tidiness: the limits are ours to enforce."""
@@ -162,12 +162,12 @@ def from_record(record: object, *, issuer: str) -> Session | None:
 
 def _tokens_to_record(tokens: TokenSet) -> list[Any]:
     refresh = None if tokens.refresh_token is None else tokens.refresh_token.reveal()
-    return [tokens.access_token.reveal(), refresh, " ".join(tokens.scope), tokens.expires_at, tokens.sid]
+    return [tokens.access_token.reveal(), refresh, " ".join(tokens.scope), tokens.expires_at, tokens.sid, tokens.number]
 
 
 def _tokens_from_record(record: object) -> TokenSet | None:
     match record:
-        case [str(access), str() | None as refresh, str(scope), int() | None as ends, str() | None as sid]:
+        case [str(access), str() | None as refresh, str(scope), int() | None as ends, str() | None as sid, int(number)]:
             return TokenSet(
                 access_token=Secret(access),
                 refresh_token=None if refresh is None else Secret(refresh),
@@ -175,6 +175,7 @@ def _tokens_from_record(record: object) -> TokenSet | None:
                 scope=tuple(scope.split()),
                 expires_at=ends,
                 sid=sid,
+                number=number,
             )
         case _:
             return None

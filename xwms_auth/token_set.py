@@ -16,6 +16,7 @@ class TokenSet:
     `scope` is what was granted, which may be less or more than was asked for; `expires_at` is in seconds since 1970,
     or None if the server gave no lifetime. `id_token` is as it came; it is read at the login and not kept.
     `sid` is the server's name for the login that the tokens belong to, for a logout that begins there.
+    `number` counts the refreshes since the login: of two sets of one session, the higher is the newer.
     """
 
     access_token: Secret
@@ -24,3 +25,4 @@ class TokenSet:
     scope: tuple[str, ...]
     expires_at: int | None
     sid: str | None = None
+    number: int = 0

@@ -4,6 +4,7 @@ Knows: the session cookie, and what to ask of a store.
 Must not: know how anybody came to be signed in.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from . import audit
@@ -84,6 +85,9 @@ def renew(site: Site, visit: Visit, *, now: int) -> Steps[str | None]:
         if not due or not site.renewals.add(session.id, until=now + max(1, interval), now=now):
             return None
     renewed = site.lifetimes.renewed(session, now)
+    if renewed.tokens is not None:
+        # With the cookie store another answer may be bringing newer ones at this moment, and this may arrive later.
+        renewed = replace(renewed, tokens=site.refreshed.newest(renewed.tokens, now=now))
     try:
         handle = yield from ask(RenewSession(visit.handle, renewed, site.lifetimes.keep_until(renewed), now))
     except StoreUnavailable as error:

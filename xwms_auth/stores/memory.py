@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from ..marks import Marks
-from ..models import Ending, Identity, Session
+from ..models import Ending, Identity, Session, latest
 from ..tokens import digest, new_key
 
 V = TypeVar("V")
@@ -56,7 +56,7 @@ class MemoryStore:
             row = self._rows.get(key)
             if row is None or isinstance(row.kept, Ending):
                 return None
-            self._rows[key] = _Row(replace(session, id=key), until)
+            self._rows[key] = _Row(replace(latest(row.kept, session), id=key), until)
         return handle
 
     def drop(self, handle: str, *, why: Ending | None, now: int) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-from ..models import Ending, Identity, Session
+from ..errors import StoreUnavailable
+from ..models import Ending, Identity, Session, latest
 from ..session import REMEMBERED
 from ..tokens import digest, new_key
 from .records import Records, ending_of, is_key, person_name
@@ -23,6 +24,15 @@ FOREVER = 10**11
 
 ENDED_AT_ONCE = 500
 """Sessions that are ended in one go when all of a client's are."""
+
+TRIES = 50
+"""Changes of one session by others that a change waits out; each of them is somebody's success."""
+
+_REPLACE = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
+return 1
+"""
 
 Command: TypeAlias = tuple[str | bytes | int, ...]
 
@@ -121,13 +131,18 @@ class RedisStore:
 
     def _renew(self, handle: str, session: Session, seconds: int) -> Commands[str | None]:
         key = digest(handle)
-        record = self._records.write(session, key=key)
-        # XX: only if it is there. A session that is being ended beside us has its reason first, and that wins.
-        (written,) = yield [("SET", self._session(key), record, "XX", "EX", max(1, seconds))]
-        if not written:
-            return None
-        yield self._listed(session.user.identity, key, seconds)
-        return handle
+        for _ in range(TRIES):
+            (found,) = yield [("MGET", self._session(key), self._ended(key))]
+            kept = self._read(key, found)
+            # A session that is being ended beside us has its reason first, and that wins.
+            if not isinstance(kept, Session):
+                return None
+            record = self._records.write(latest(kept, session), key=key)
+            (written,) = yield [("EVAL", _REPLACE, 1, self._session(key), found[0], record, max(1, seconds))]
+            if written:
+                yield self._listed(session.user.identity, key, seconds)
+                return handle
+        raise StoreUnavailable("Redis: the session is changed all the time")
 
     def drop(self, handle: str, *, why: Ending | None, now: int) -> None | Awaitable[None]:
         return self._player.play(self._drop(digest(handle), why))

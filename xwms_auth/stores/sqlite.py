@@ -22,7 +22,7 @@ from typing import NamedTuple, TypeVar
 import anyio.to_thread
 
 from ..errors import StoreUnavailable
-from ..models import Ending, Identity, Session
+from ..models import Ending, Identity, Session, latest
 from ..tokens import digest, new_key
 from .records import Records, ending_of, is_key, person_name
 
@@ -119,11 +119,17 @@ class SQLiteStore:
 
     def renew(self, handle: str, session: Session, *, until: int, now: int) -> str | None | Awaitable[str | None]:
         key = digest(handle)
-        change = (self._records.write(session, key=key), until, self._client, key)
 
         def work(db: sqlite3.Connection) -> str | None:
-            sql = "UPDATE sessions SET record = ?, until = ? WHERE client = ? AND key = ? AND ended IS NULL"
-            return handle if db.execute(sql, change).rowcount else None
+            db.execute("BEGIN IMMEDIATE")
+            where = "WHERE client = ? AND key = ? AND ended IS NULL"
+            found = db.execute(f"SELECT record FROM sessions {where}", (self._client, key)).fetchone()  # noqa: S608  ours
+            kept = None if found is None else self._records.read(found[0], key=key)
+            if not isinstance(kept, Session):
+                return None
+            record = self._records.write(latest(kept, session), key=key)
+            db.execute(f"UPDATE sessions SET record = ?, until = ? {where}", (record, until, self._client, key))  # noqa: S608
+            return handle
 
         return self._write(work)
 

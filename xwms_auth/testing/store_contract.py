@@ -15,6 +15,7 @@ Must not: know any store.
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -22,6 +23,8 @@ import pytest
 from ..effects import SessionStore
 from ..errors import ConfigError
 from ..models import Ending, Session, User
+from ..secret import Secret
+from ..token_set import TokenSet
 from .asking import Asking
 
 NOW = 4_000_000_000
@@ -66,6 +69,14 @@ def person(sub: str = "1001", *, issuer: str = "https://xwms.example/api/") -> U
 def session(sub: str = "1001", *, at: int = NOW, **fields: Any) -> Session:
     """A session of that person that begins at `at`."""
     return Session(id="begun", user=person(sub), started_at=at, seen_at=at, device="Firefox on Linux", **fields)
+
+
+def tokens(number: int) -> TokenSet:
+    """What that person's login has after so many refreshes."""
+    secret = Secret(f"token-{number}")
+    return TokenSet(
+        access_token=secret, refresh_token=secret, id_token=None, scope=("openid",), expires_at=NOW, number=number
+    )
 
 
 class StoreContract(Asking):
@@ -202,6 +213,32 @@ class StoreContract(Asking):
         again = self.renew(store, handle, newer, now=NOW + 90)
         found = self.load(store, again, now=NOW + 90)
         assert found == self.kept(newer, found)
+
+    def test_a_renewal_brings_nothing_older_back(self, store: SessionStore) -> None:
+        """A slow page says that somebody was here, and does not know of the tokens that came meanwhile."""
+        handle = self.create(store, replace(session(), tokens=tokens(0)))
+        in_flight = self.load(store, handle)
+        confirmed = replace(in_flight, tokens=tokens(1), checked_at=NOW + 50, user=replace(person(), name="Anna"))
+        if self.renew(store, handle, replace(confirmed, seen_at=NOW + 90), now=NOW + 90) != handle:
+            return  # what a browser keeps is not for the store to say
+        self.renew(store, handle, replace(in_flight, seen_at=NOW + 80), now=NOW + 90)
+        found = self.load(store, handle, now=NOW + 90)
+        assert (found.seen_at, found.checked_at, found.user.name) == (NOW + 90, NOW + 50, "Anna")
+        assert found.tokens == tokens(1)
+
+    def test_of_renewals_at_once_nothing_is_lost(self, store: SessionStore) -> None:
+        """The same, as a race"""
+        for turn in range(20):
+            handle = self.create(store, replace(session(), id=f"race-{turn}", tokens=tokens(0)))
+            in_flight = self.load(store, handle)
+            brought = [replace(in_flight, seen_at=NOW + 90), replace(in_flight, tokens=tokens(1))]
+            brought.append(replace(in_flight, checked_at=NOW + 50, user=replace(person(), name="Anna")))
+            renewals = [partial(store.renew, handle, one, until=NOW + DAY, now=NOW + 90) for one in brought]
+            if set(self.at_once(*renewals)) != {handle}:
+                return  # as above
+            found = self.load(store, handle, now=NOW + 90)
+            assert (found.seen_at, found.checked_at, found.user.name) == (NOW + 90, NOW + 50, "Anna")
+            assert found.tokens == tokens(1)
 
     def test_a_session_that_has_ended_cannot_be_renewed(self, store: SessionStore) -> None:
         """SL-05, SL-06: a request that was under way when the person logged out."""
