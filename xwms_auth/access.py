@@ -8,11 +8,11 @@ Knows: who refreshes, who waits, and for how long.
 Must not: know how a refresh is asked for; that is the provider's.
 """
 
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, replace
 
 from . import audit
 from .cookies import read_cookie
-from .effects import DropSession, LoadSession, Pause, RenewSession, SpendLogin, Steps, UnspendLogin, ask
+from .effects import DropSession, LoadSession, Pause, RenewSession, SpendLogin, Steps, UnspendLogin, Whole, ask
 from .errors import APIError, LoginRequired, TokenRejected, Unreachable
 from .models import Ending, Session
 from .provider import Provider
@@ -49,19 +49,22 @@ def access_token(
             raise LoginRequired("this login has no access token")
         tokens = site.refreshed.newest(session.tokens, now=now)
         if _is_good(tokens, now):
-            return visit._replace(session=replace(session, tokens=tokens)), tokens.access_token
+            # Newer than what was kept: an answer was lost, or a store was down. The next one brings them.
+            changed = visit.changed or tokens is not session.tokens
+            return visit._replace(session=replace(session, tokens=tokens), changed=changed), tokens.access_token
         if tokens.refresh_token is None:
             raise LoginRequired("the access token has expired, and there is no refresh token")
         # The mark ends by itself: a process that dies between asking and saving keeps nobody waiting.
         later = now + int(waited)
-        mark = f"refresh/{digest(tokens.refresh_token.reveal())}"
-        if (yield from ask(SpendLogin(mark, later + int(limit), later))):
-            return (yield from _refresh(site, provider, visit, session, tokens, mark, now=now))
+        turn = _Turn(visit, session, tokens, until=later + int(limit), now=later)
+        done = yield from ask(Whole(_take(site, provider, turn)))
+        if done is not None:
+            return done
         if waited >= limit + 1:
             raise Unreachable("another request is refreshing the access token, and has not come to an end", sent=False)
         yield from ask(Pause(GLANCE))
         waited += GLANCE
-        found = (yield from ask(LoadSession(visit.handle, now))) if visit.handle is not None else session
+        found = yield from _kept(visit, session, now=now)
         session = found if isinstance(found, Session) else None
         if session is None:
             visit = visit._replace(session=None, ended=found if isinstance(found, Ending) else None)
@@ -74,33 +77,80 @@ def _is_good(tokens: TokenSet, now: int) -> bool:
     return tokens.expires_at is None or now < tokens.expires_at - ahead
 
 
-def _refresh(
-    site: Site, provider: Provider, visit: Visit, session: Session, tokens: TokenSet, mark: str, *, now: int
-) -> Steps[tuple[Visit, Secret | None]]:
-    person = audit.person(session.user.identity)
+def _kept(visit: Visit, session: Session, *, now: int) -> Steps[Session | Ending | None]:
+    """The session as it is kept now."""
+    return session if visit.handle is None else (yield from ask(LoadSession(visit.handle, now)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """One request that would refresh: with what, and until when the others would wait for it."""
+
+    visit: Visit
+    session: Session
+    tokens: TokenSet
+    _: KW_ONLY
+    until: int
+    now: int
+
+    def is_outdated_by(self, kept: Session | Ending | None) -> bool:
+        """Whether there is something newer than the tokens of this turn, or no session any more."""
+        return not isinstance(kept, Session) or kept.tokens is None or kept.tokens.number > self.tokens.number
+
+
+def _take(site: Site, provider: Provider, turn: _Turn) -> Steps[tuple[Visit, Secret | None] | None]:
+    """Refresh, unless somebody does or has done so: None, for those who have to look again.
+
+    Not to be cut short: what the server has given must be kept, since the token that it was given for is used up.
+    """
+    if turn.tokens.refresh_token is None:
+        return None
+    person = audit.person(turn.session.user.identity)
     try:
-        new = yield from provider.refresh(site, tokens, now=now)
+        # Beforehand, so that what the others wait for is one call.
+        yield from provider.get_ready(site, now=turn.now)
+        mark = f"refresh/{digest(turn.tokens.refresh_token.reveal())}"
+        if not (yield from ask(SpendLogin(mark, turn.until, turn.now))):
+            return None
+        # This request may have read its session long ago, and the one that refreshed since may have ended.
+        if turn.is_outdated_by((yield from _kept(turn.visit, turn.session, now=turn.now))):
+            yield from ask(UnspendLogin(mark))
+            return None
+        try:
+            new = yield from provider.refresh(site, turn.tokens, now=turn.now)
+        except APIError as error:
+            if not error.sent:
+                yield from ask(UnspendLogin(mark))
+            raise
     except TokenRejected as error:
-        audit.warn("session_ended", person=person, reason=Ending.WITHDRAWN, cause=error.cause)
-        if visit.handle is not None:
-            yield from ask(DropSession(visit.handle, now, Ending.WITHDRAWN))
-        return visit._replace(session=None, ended=Ending.WITHDRAWN), None
+        return (yield from _end(turn, person, error))
     except APIError as error:
         audit.warn("token_not_refreshed", person=person, cause=str(error))
-        if not error.sent:
-            yield from ask(UnspendLogin(mark))
         raise
-    if tokens.refresh_token is not None:
-        site.refreshed.put(tokens.refresh_token, new, now=now)
+    site.refreshed.put(turn.tokens.refresh_token, new, now=turn.now)
     audit.happened("token_refreshed", person=person)
-    renewed = replace(session, tokens=new)
+    return (yield from _keep(site, provider, turn, new))
+
+
+def _end(turn: _Turn, person: str, error: TokenRejected) -> Steps[tuple[Visit, None] | None]:
+    """The server refuses to refresh: the session is over, unless it has been refreshed beside us."""
+    visit = turn.visit
+    if turn.is_outdated_by((yield from _kept(visit, turn.session, now=turn.now))):
+        return None
+    audit.warn("session_ended", person=person, reason=Ending.WITHDRAWN, cause=error.cause)
+    if visit.handle is not None:
+        yield from ask(DropSession(visit.handle, turn.now, Ending.WITHDRAWN))
+    return visit._replace(session=None, ended=Ending.WITHDRAWN), None
+
+
+def _keep(site: Site, provider: Provider, turn: _Turn, new: TokenSet) -> Steps[tuple[Visit, Secret | None]]:
+    visit, renewed = turn.visit, replace(turn.session, tokens=new)
     if visit.handle is None:
         return visit._replace(session=renewed), new.access_token
-    until = site.lifetimes.keep_until(renewed)
-    handle = yield from ask(RenewSession(visit.handle, renewed, until, now))
+    handle = yield from ask(RenewSession(visit.handle, renewed, site.lifetimes.keep_until(renewed), turn.now))
     if handle is None:
         # Logged out meanwhile, which gave the older tokens back.
-        yield from provider.give_back(site, new, now=now)
+        yield from provider.give_back(site, new, now=turn.now)
         return visit._replace(session=None), None
     # A handle that has changed holds the session itself, so the browser has to get it.
     return visit._replace(handle=handle, session=renewed, changed=handle != visit.handle), new.access_token

@@ -1,14 +1,17 @@
 """The only two loops: they perform what a story asks for and send the answer back in.
 
-Knows: generators.
-Must not: know what any effect means. The two differ in one `await` and must stay so.
+Knows: generators, and that async code may be cancelled where it waits.
+Must not: know what any effect means but `Whole`. The two differ in what async code needs and must stay so.
 """
 
+import asyncio
 from collections.abc import Awaitable
 from inspect import isawaitable
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
-from .effects import Steps, World
+import anyio
+
+from .effects import Steps, Whole, World
 from .errors import XWMSError
 
 T = TypeVar("T")
@@ -20,7 +23,7 @@ def run(steps: Steps[T], world: World) -> T:
         effect = next(steps)
         while True:
             try:
-                answer = effect.perform(world)
+                answer = run(effect.steps, world) if isinstance(effect, Whole) else effect.perform(world)
             except XWMSError as error:
                 effect = steps.throw(error)
             else:
@@ -37,7 +40,7 @@ async def arun(steps: Steps[T], world: World) -> T:
         effect = next(steps)
         while True:
             try:
-                answer = effect.perform(world)
+                answer = _whole(effect.steps, world) if isinstance(effect, Whole) else effect.perform(world)
                 if isinstance(answer, Awaitable):
                     answer = await cast("Awaitable[object]", answer)
             except XWMSError as error:
@@ -46,3 +49,32 @@ async def arun(steps: Steps[T], world: World) -> T:
                 effect = steps.send(answer)
     except StopIteration as end:
         return cast("T", end.value)
+
+
+async def _whole(steps: Steps[T], world: World) -> T:
+    """Play steps that nothing may cut short. Each call in them has a deadline of its own."""
+    if _is_trio():
+        with anyio.CancelScope(shield=True):
+            return await arun(steps, world)
+    task = asyncio.create_task(arun(steps, world))
+    _under_way.add(task)
+    task.add_done_callback(_done)
+    return await asyncio.shield(task)
+
+
+def _is_trio() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return True
+    return False
+
+
+_under_way: set[asyncio.Task[Any]] = set()
+"""An event loop keeps only weak references to its tasks."""
+
+
+def _done(task: asyncio.Task[Any]) -> None:
+    _under_way.discard(task)
+    if not task.cancelled():
+        task.exception()  # seen, also where nobody waits any more; the story has logged it

@@ -236,6 +236,16 @@ class Pause(Effect[None]):
 
 
 @dataclass(frozen=True, slots=True)
+class Whole(Effect[T]):
+    """Steps that come to their end once they have begun, also where the request is given up meanwhile.
+
+    Async code can be cancelled wherever it waits. The drivers play these in a task of their own.
+    """
+
+    steps: Steps[T]
+
+
+@dataclass(frozen=True, slots=True)
 class CreateSession(Effect[str]):
     """Keep a new session."""
 

@@ -135,6 +135,9 @@ class OAuth2:
             raise BadAnswer("userinfo is about another person than the session")
         return replace(session, user=newer(session.user, person), checked_at=now)
 
+    def get_ready(self, site: Site, *, now: int) -> Steps[None]:
+        yield from metadata_for(site, now=now)
+
     def refresh(self, site: Site, tokens: TokenSet, *, now: int) -> Steps[TokenSet]:
         if tokens.refresh_token is None:
             raise TokenRejected("there is no refresh token")

@@ -137,6 +137,10 @@ class Provider(Protocol):
         """
         ...
 
+    def get_ready(self, site: Site, *, now: int) -> Steps[None]:
+        """Learn what `refresh` needs to know, so that it is one call."""
+        ...
+
     def refresh(self, site: Site, tokens: TokenSet, *, now: int) -> Steps[TokenSet]:
         """New tokens for old ones. `TokenRejected` is final; any other `APIError` leaves the old ones as they are."""
         ...

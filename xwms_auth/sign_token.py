@@ -130,6 +130,9 @@ class SignToken:
         info = yield from calls.user_info(site.config, session.user.sub, socials=False)
         return replace(session, user=newer(session.user, info), checked_at=now)
 
+    def get_ready(self, site: Site, *, now: int) -> Steps[None]:
+        yield from ()
+
     def refresh(self, site: Site, tokens: TokenSet, *, now: int) -> Steps[TokenSet]:
         yield from ()
         raise TokenRejected("XWMS's own login has no tokens to refresh")
