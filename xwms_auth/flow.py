@@ -28,7 +28,7 @@ from .messages import Answer, Request
 from .pending import LIFETIME, PendingLogin, PendingLogins, uri_digest
 from .provider import Provider
 from .providers import provider_of
-from .session import MIN_FRESH
+from .session import MIN_FRESH, Demand
 from .site import Site, names_for
 from .tokens import new_key
 from .visits import Visit, who_visits
@@ -69,7 +69,7 @@ def start_login(site: Site, provider: Provider, request: Request, *, now: int) -
     if confirmed and not is_own_post(request, uri):
         raise CrossSite("the confirmation was posted by another site")
     visit = yield from who_visits(site, request.cookie, uri, now=now)
-    if visit.session is not None and (fresh is None or now - visit.session.started_at <= fresh):
+    if visit.session is not None and Demand(fresh=fresh).is_fresh(visit.session, now):
         return answers.redirect(303, target)
     if visit.ended is not None:
         audit.happened("session_ended", reason=visit.ended)

@@ -58,6 +58,18 @@ def check_id_token(
         raise TokenRejected("the ID token: its at_hash is not the access token's")
 
 
+def proved_at(claims: JSONObject, *, now: int) -> int:
+    """When the person proved who they are at the server, by our clock; 0 if a checked ID token does not say.
+
+    How long that was before the token is told by the server's clock alone, so that it does not matter how theirs and
+    ours differ.
+    """
+    issued, logged_in = (claims.get(name) for name in ("iat", "auth_time"))
+    if not is_moment(issued) or not is_moment(logged_in) or logged_in <= 0:
+        return 0
+    return max(0, now - max(0, int(issued - logged_in)))
+
+
 def check_audience(claims: JSONObject, client_id: str, *, what: str) -> None:
     """Check that a token is for this client alone, or names it as the one that asked for it."""
     audience: object = claims.get("aud")

@@ -164,6 +164,8 @@ class Session:
     `counts_from` is later than every revocation that came before the login; a later one ends the session.
     `device` is a name to recognise the browser by, such as "Firefox on Linux".
     `tokens` are what an authorization server gave for the person; XWMS's own login has none.
+    `proved_at` is when the person proved there who they are, by this machine's clock: a server that knows them may
+    begin a login without asking. 0 where it does not say, None where logins are not told of it at all.
     """
 
     id: str
@@ -174,6 +176,7 @@ class Session:
     counts_from: int = 0
     device: str | None = None
     tokens: TokenSet | None = None
+    proved_at: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "checked_at", max(self.checked_at, self.started_at))

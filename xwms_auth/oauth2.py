@@ -19,7 +19,7 @@ from .discovery import keys_for, metadata_for
 from .effects import CallXWMS, Steps, ask
 from .envelope import JSONObject
 from .errors import APIError, BadAnswer, LoginNotStarted, TokenMalformed, TokenMissing, TokenRejected
-from .id_token import check_id_token
+from .id_token import check_id_token, proved_at
 from .logout_token import read_logout_token
 from .messages import Request
 from .metadata import Metadata
@@ -206,7 +206,7 @@ def _person(
     user = wire.user_of(told, asked, issuer=metadata.issuer)
     sid: object = told.get("sid")
     kept = replace(tokens, id_token=None, sid=sid if isinstance(sid, str) else None)
-    return Outcome(user=user, tokens=kept)
+    return Outcome(user=user, tokens=kept, proved_at=proved_at(told, now=now) if told else None)
 
 
 def _id_claims(

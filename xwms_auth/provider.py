@@ -56,10 +56,14 @@ class CheckedCallback:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """Who logged in, with what tokens if the protocol has any. `told` is for the log: name to value."""
+    """Who logged in, with what tokens if the protocol has any. `told` is for the log: name to value.
+
+    `proved_at` is as in `Session`.
+    """
 
     user: User
     tokens: TokenSet | None = None
+    proved_at: int | None = None
     told: Mapping[str, str] = field(default_factory=dict[str, str])
 
 

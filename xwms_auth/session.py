@@ -29,6 +29,7 @@ REMEMBERED = 86_400
 
 _SHORT = {"id": "i", "started_at": "t", "seen_at": "a", "sub": "s", "email_verified": "v"}
 _LATER = {"checked_at": "c", "counts_from": "l"}
+_PROVED_AT = "p"
 _DEVICE = "d"
 _TOKENS = "k"
 _CLAIMS = {"name": "n", "given_name": "g", "family_name": "f", "email": "e", "picture": "p"}
@@ -98,8 +99,9 @@ class Demand:
         return cls(fresh=int(min(seconds, MAX_LIFETIME.total_seconds())), scopes=names)
 
     def is_fresh(self, session: Session, now: int) -> bool:
-        """Whether the login is recent enough."""
-        return self.fresh is None or now - session.started_at <= self.fresh
+        """Whether the login is recent enough: what counts is when the person proved who they are, if that is told."""
+        proved_at = session.started_at if session.proved_at is None else session.proved_at
+        return self.fresh is None or now - proved_at <= self.fresh
 
     def is_granted(self, session: Session) -> bool:
         """Whether the person granted the scopes at this login."""
@@ -121,6 +123,8 @@ def to_record(session: Session) -> dict[str, Any]:
     for name, short in _LATER.items():
         if (at := getattr(session, name)) > session.started_at:
             record[short] = at
+    if session.proved_at is not None:
+        record[_PROVED_AT] = session.proved_at
     if session.device is not None:
         record[_DEVICE] = session.device
     if session.tokens is not None:
@@ -156,6 +160,7 @@ def from_record(record: object, *, issuer: str) -> Session | None:
         seen_at=seen_at,
         device=plain_text(fields.get(_DEVICE)),
         tokens=_tokens_from_record(fields.get(_TOKENS)),
+        proved_at=proved_at if type(proved_at := fields.get(_PROVED_AT)) is int else None,
         **later,
     )
 

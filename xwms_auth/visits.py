@@ -109,6 +109,7 @@ def begin_session(site: Site, request: Request, uri: RedirectURI, outcome: Outco
         seen_at=now,
         device=device_of(request),
         tokens=outcome.tokens,
+        proved_at=outcome.proved_at,
     )
     handle = yield from ask(CreateSession(session, site.lifetimes.keep_until(session), now))
     return [_session_cookie(site, uri, handle, session, now)]

@@ -127,7 +127,9 @@ def test_in_cookies_too_where_the_page_answers_last(make, server, clock):
     log_in(browser, server)
     clock.advance(4000)
     assert browser.get("/late-page").text == "1001"
-    assert token_of(same_person(browser, token_page(site.restarted()))) == came[0], "they are in the cookie that arrived last"
+    assert token_of(same_person(browser, token_page(site.restarted()))) == came[0], (
+        "they are in the cookie that arrived last"
+    )
 
 
 def test_an_answer_that_was_lost_is_made_good_by_the_next(make, server, clock):
