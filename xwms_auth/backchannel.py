@@ -8,8 +8,8 @@ Must not: believe one that is not signed by the server, for this client, lately,
 """
 
 from . import answers, audit
-from .effects import ListSessions, RevokeAll, RevokeSession, SpendLogin, Steps, ask
-from .errors import ConfigError, TokenRejected
+from .effects import ListSessions, RevokeAll, RevokeSession, SpendLogin, Steps, UnspendLogin, ask
+from .errors import ConfigError, TokenRejected, XWMSError
 from .messages import Answer, Request
 from .models import Identity
 from .provider import Departure, Provider
@@ -24,13 +24,19 @@ def log_out(site: Site, provider: Provider, request: Request, *, now: int) -> St
     """End the sessions that a logout token is about: 200, or 400 for a token that is none (2.8)."""
     try:
         departure = yield from provider.departure(site, request.form.get("logout_token", ""), now=now)
-        if not (yield from ask(SpendLogin(f"logout/{digest(departure.token_id)}", now + REMEMBERED, now))):
+        used = f"logout/{digest(departure.token_id)}"
+        if not (yield from ask(SpendLogin(used, now + REMEMBERED, now))):
             raise TokenRejected("the logout token has been used before")
     except TokenRejected as error:
         audit.refused(error, path=request.path)
         return answers.document(400, {"error": "invalid_request"})
     identity = Identity(site.config.issuer, departure.sub)
-    yield from _end(identity, departure, now=now)
+    try:
+        yield from _end(identity, departure, now=now)
+    except XWMSError:
+        # Not done: the server may deliver it again.
+        yield from ask(UnspendLogin(used))
+        raise
     audit.happened("logged_out_at_xwms", person=audit.person(identity))
     return answers.document(200, {})
 
@@ -43,7 +49,8 @@ def _end(identity: Identity, departure: Departure, *, now: int) -> Steps[None]:
             pass  # the cookie store: too many end rather than one too few
         else:
             for session in sessions:
-                if session.tokens is not None and session.tokens.sid == departure.sid:
+                # Of a login that the server gave no name, nobody can say that it was another one.
+                if session.tokens is None or session.tokens.sid in (None, departure.sid):
                     yield from ask(RevokeSession(session.id, now))
             return
     yield from ask(RevokeAll(identity, now))

@@ -18,7 +18,15 @@ from . import oauth2_wire as wire
 from .discovery import keys_for, metadata_for
 from .effects import CallXWMS, Steps, ask
 from .envelope import JSONObject
-from .errors import APIError, BadAnswer, LoginNotStarted, TokenMalformed, TokenMissing, TokenRejected
+from .errors import (
+    APIError,
+    BadAnswer,
+    LoginNotStarted,
+    TokenMalformed,
+    TokenMissing,
+    TokenRejected,
+    TooManyLogins,
+)
 from .id_token import check_id_token, proved_at
 from .logout_token import read_logout_token
 from .messages import Request
@@ -152,20 +160,28 @@ class OAuth2:
         return give_back(site, tokens, now=now)
 
     def leave(self, site: Site, session: Session, uri: RedirectURI, target: str, *, now: int) -> Steps[str]:
-        if session.tokens is not None:
-            yield from give_back(site, site.refreshed.newest(session.tokens, now=now), now=now)
+        tokens = None if session.tokens is None else site.refreshed.newest(session.tokens, now=now)
         try:
             metadata = yield from metadata_for(site, now=now)
         except APIError as error:
             audit.warn("not_logged_out_at_the_server", cause=str(error))
+            if tokens is not None:
+                site.unrevoked.keep(tokens, since=now, now=now)
             return target
+        if tokens is not None:
+            yield from give_back(site, tokens, now=now)
         if metadata.end_session_endpoint is None or not site.config.provider_logout:
             return target
-        return wire.logout_url(metadata.end_session_endpoint, site.config, back_to=uri.origin + target)
+        # Not to where this logout asked to go: servers compare the address with the ones that are registered.
+        back_to = uri.origin + site.config.after_logout
+        return wire.logout_url(metadata.end_session_endpoint, site.config, back_to=back_to)
 
     def departure(self, site: Site, logout_token: str, *, now: int) -> Steps[Departure]:
-        metadata = yield from metadata_for(site, now=now)
         token = parse_signed_jwt(logout_token)
+        # Anybody may post here, so junk must not become calls to the server.
+        if not site.knows_server(now) and not site.departures.take(now):
+            raise TooManyLogins("the budget for asking the server about logout tokens is used up")
+        metadata = yield from metadata_for(site, now=now)
         claims = verified_claims(token, (yield from keys_for(site, metadata, token, now=now)))
         return read_logout_token(claims, issuer=metadata.issuer, client_id=site.config.client_id, now=now)
 

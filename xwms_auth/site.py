@@ -31,6 +31,10 @@ SPEND_RATE, SPEND_BURST = 2, 3
 """Foreign tokens a process spends a second, at most five in any one; see `finish_login`."""
 
 
+DEPARTURE_RATE, DEPARTURE_BURST = 2, 5
+"""Logout tokens a second for which a process asks its authorization server who it is and what its keys are."""
+
+
 class Site:
     """What the flow needs to know about the application it serves. Raises `ConfigError` without a session secret."""
 
@@ -38,7 +42,9 @@ class Site:
         keys = tuple(session_keys) or config.session_keys
         if not keys:
             raise ConfigError([missing_session_secret()])
-        audience = self.audience = f"{config.client_id}@{config.issuer}"
+        # One address may be the name of two ways to log in, whose people are not to be mixed up.
+        way = "oauth2:" if config.flow == "oauth2" else ""
+        audience = self.audience = f"{way}{config.client_id}@{config.issuer}"
         self.config = config
         self.seal = Signed(keys, purpose="session", audience=audience, sealed=True)
         self.records = Sealed(keys, purpose="record", audience=audience)
@@ -49,6 +55,7 @@ class Site:
         self.lifetimes = Lifetimes(idle=config.idle_seconds, absolute=config.lifetime_seconds)
         self.starts = Budget(rate=START_RATE, burst=START_BURST)
         self.spends = Budget(rate=SPEND_RATE, burst=SPEND_BURST)
+        self.departures = Budget(rate=DEPARTURE_RATE, burst=DEPARTURE_BURST)
         self.tried = TriedTokens()
         self.renewals = Marks()
         self.rechecks = Marks()
@@ -66,6 +73,11 @@ class Site:
             audit.warn("loopback_beside_public", hint="list only the redirect URIs that this deployment serves")
         self._public = frozenset(path for path in config.public if not path.endswith("/*"))
         self._public_below = tuple(path.removesuffix("*") for path in config.public if path.endswith("/*"))
+
+    def knows_server(self, now: int) -> bool:
+        """Whether nothing has to be asked of the authorization server before one of its tokens can be judged."""
+        metadata = self.config.metadata or self.server.metadata(now)
+        return metadata is not None and self.server.keys(now) is not None
 
     def uri_for(self, host: str) -> RedirectURI | None:
         """The redirect URI that serves this Host header: the only one, or the one on that host, or None.

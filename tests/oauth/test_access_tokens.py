@@ -253,11 +253,13 @@ def test_a_process_that_dies_between_refresh_and_saving_keeps_nobody_waiting(mak
 
 
 def test_a_logout_takes_the_tokens_back_and_goes_on_to_the_server(make, server, clock, store):
-    """OC-16, OR-14: without the ID token, which would show the person's name in the address."""
+    """OC-16, OR-14: without the ID token, which would show the person's name in the address; and to come back to the
+    one address that can be registered there, whatever this logout asked for.
+    """
     browser = make(session_store=store).browser()
     log_in(browser, server)
     token = token_of(browser)
-    answer = browser.post(LOGOUT)
+    answer = browser.post(f"{LOGOUT}?next=/orders/7")
     assert answer.status_code == 303
     address = urlsplit(answer.headers["location"])
     assert address._replace(query="").geturl() == f"{server.server.url}/oauth/logout"

@@ -12,6 +12,8 @@ from tests.fx import CLIENT_ID
 from tests.oauth.fake_as import FakeAS
 from tests.oauth.jwts import encode, hs256, make_key, signed
 from tests.oauth.steps import log_in
+from xwms_auth import StoreUnavailable
+from xwms_auth.stores.memory import MemoryStore
 
 PATH = "/xwms/backchannel-logout"
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
@@ -78,6 +80,48 @@ def test_where_a_login_is_named_that_one_ends(site, server):
     assert two.who() == SUB
     assert post(site, signed(server.key, claims_of(server, sid="sid-of-nobody"))).status_code == 200
     assert two.who() == SUB
+
+
+def test_a_login_that_the_server_gave_no_name_ends_with_any_of_the_persons(site, server):
+    """Nobody can say that it was another one."""
+    nameless, other = logged_in(site, server), logged_in(site, server, sub="somebody-else")
+    assert post(site, signed(server.key, claims_of(server, sid="sid-1"))).status_code == 200
+    assert why(nameless) == "session_revoked"
+    assert other.who() == "somebody-else"
+
+
+def test_a_token_whose_sessions_could_not_be_ended_may_come_again(make_site, server):
+    """The store fails in between; the server, told 503, delivers once more."""
+
+    class Fails(MemoryStore):
+        failing = False
+
+        def revoke_all(self, identity: Any, *, now: int) -> None:
+            if self.failing:
+                raise StoreUnavailable("as asked for")
+            super().revoke_all(identity, now=now)
+
+    store = Fails()
+    site = make_site(session_store=store)
+    browser, token = logged_in(site, server), signed(server.key, claims_of(server))
+    store.failing = True
+    assert post(site, token).status_code == 503
+    store.failing = False
+    assert browser.who() == SUB
+    assert post(site, token).status_code == 200
+    assert why(browser) == "session_revoked"
+
+
+def test_junk_becomes_no_calls_to_the_server(site, server):
+    """Anybody may post here, also before anybody has logged in."""
+    for _ in range(50):
+        assert post(site, "junk").status_code == 400
+    assert server.requests == []
+    forged = signed(make_key(another=1), claims_of(server))
+    server.metadata["jwks_uri"] = f"{server.url}/gone"
+    statuses = [post(site, forged).status_code for _ in range(50)]
+    assert statuses.count(429) >= 40
+    assert len(server.requests) <= 20
 
 
 def test_the_cookie_store_ends_all_of_the_persons_with_a_revocation_store(make_site, server):

@@ -8,7 +8,9 @@ import httpx2
 import pytest
 
 from tests.edges import FROM_HERE, LOGIN, LOGOUT, PROGRAM, Browser, Clock, Site
+from tests.oauth.fake_as import DISCOVERY, document
 from tests.oauth.local_as import LocalAS, log_in, token_page
+from tests.oauth.steps import begin, come_back
 from xwms_auth.sandbox.faults import parse_fault
 from xwms_auth.stores.memory import MemoryStore
 
@@ -168,3 +170,20 @@ def test_a_logout_by_the_older_of_two_cookies_takes_the_newer_tokens_back(make, 
     late.client.cookies.update(older)
     leave(late)
     assert not server.is_active(new)
+
+
+def test_a_server_that_is_silent_is_waited_for_once(edge, make_as, monkeypatch):
+    """A process that has just been started knows nothing of the server; the person is out all the same."""
+    server = make_as()
+    clock = Clock()
+    monkeypatch.setattr("tests.edges.Clock", lambda: clock)
+    server.tokens = {"refresh_token": "a-refresh-token"}
+    site = Site(edge, server, session_store="cookie", timeout=3)
+    browser = site.browser()
+    come_back(browser, server.consent(begin(browser)))
+    other = site.restarted().browser()
+    other.client.cookies.update(browser.cookies())
+    asked = len(server.requests)
+    server.answer(DISCOVERY, document({}, 503))
+    assert other.post(LOGOUT, FROM_HERE).headers["location"] == "/"
+    assert len(server.requests) == asked + 1
