@@ -12,7 +12,8 @@ process; `raw()` gives the bare answer to a request whose path, headers or query
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -268,3 +269,17 @@ def _raw_asgi(
 def query_of(location: str) -> dict[str, list[str]]:
     """The query of a Location."""
     return parse_qs(urlsplit(location).query)
+
+
+@asynccontextmanager
+async def alive(app: Any) -> AsyncIterator[None]:
+    """The application as a server has it, from its start to its end, so that connections are kept."""
+    inbox: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+    outbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    life = asyncio.create_task(app({"type": "lifespan", "asgi": {"version": "3.0"}}, inbox.get, outbox.put))
+    await inbox.put({"type": "lifespan.startup"})
+    assert (await outbox.get())["type"] == "lifespan.startup.complete"
+    yield
+    await inbox.put({"type": "lifespan.shutdown"})
+    assert (await outbox.get())["type"] == "lifespan.shutdown.complete"
+    await life

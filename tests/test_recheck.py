@@ -1,17 +1,22 @@
 """Asking XWMS again about somebody who is signed in: only a clear no ends a session, and nobody is asked twice."""
 
+import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx2
 import pytest
 
-from tests.edges import ME, PROGRAM, Site
+from tests.edges import ME, PROGRAM, Site, alive
 from tests.fx import CANARY, person
 from tests.fx_faults import FAULTS, Reply, envelope, refusal
 from tests.places import KINDS, SERVERS, SHARED
 from tests.session_pages import enter, given, outside, with_pages
 from tests.statements.story import told as told_story
+from xwms_auth import StoreUnavailable
+from xwms_auth.secret import SecretFromFile
+from xwms_auth.stores.memory import MemoryStore
 
 SUB = "xwms-user-1234"
 CALL = "get/user/info"
@@ -181,6 +186,11 @@ DOUBTS = {
     "500": refusal(500, "Server error."),
     "429": refusal(429, "Too many requests."),
     "422": refusal(422, "The sub is required."),
+    "route gone": refusal(404, "The route api/get/user/info could not be found."),
+    "firewall": refusal(403, "Request blocked."),
+    "too many": refusal(403, "Too many calls."),
+    "http": refusal(403, "HTTPS required."),
+    "maintenance": refusal(400, "Maintenance: this service is disabled."),
     "200 but error": refusal(200, "Something went wrong."),
     "404 html": Reply(status=404, body=b"<h1>Not found", headers={"Content-Type": "text/html"}),
     "403 html": Reply(status=403, body=b"<h1>Forbidden", headers={"Content-Type": "text/html"}),
@@ -401,3 +411,82 @@ def test_s5_a_secret_that_was_replaced_signs_nobody_out(edge, tmp_path, caplog):
         caplog.clear()
         assert app.who() == "1001"
         assert caplog.text == ""
+
+
+def test_a_secret_that_cannot_be_read_signs_nobody_out(make_fx, edge, tmp_path, caplog):
+    """A file that is being replaced, or a volume that has gone: a slip of an operator."""
+    file = tmp_path / "secret"
+    file.write_text(CANARY)
+    site = Site(edge, make_fx(), recheck=EVERY, client_secret=SecretFromFile(file), session_store="memory://")
+    browser = site.browser()
+    browser.log_in(sub=SUB)
+    file.unlink()
+    site.clock.advance(EVERY)
+    assert browser.who() == SUB
+    assert "session_not_checked" in caplog.text
+
+
+def test_a_no_that_could_not_be_kept_is_asked_for_again_at_once(make_fx, edge):
+    """The store fails when the session is to be ended: the next page must not open for a minute."""
+
+    class Fails(MemoryStore):
+        failing = False
+
+        def drop(self, handle, *, why, now):
+            if self.failing:
+                raise StoreUnavailable("as asked for")
+            super().drop(handle, why=why, now=now)
+
+    store = Fails()
+    site = Site(edge, make_fx(), recheck=EVERY, session_store=store)
+    browser = site.browser()
+    browser.log_in(sub=SUB)
+    site.fx.answer(CALL, refusal(*NOES["not approved"]))
+    site.clock.advance(EVERY)
+    store.failing = True
+    assert [browser.get("/who", PROGRAM).status_code for _ in range(3)] == [503] * 3
+    store.failing = False
+    assert browser.get("/who", PROGRAM).json()["reason"] == "access_withdrawn"
+
+
+@pytest.mark.parametrize("store", ["cookie", "memory://"])
+def test_pages_that_ask_for_nobody_make_no_calls_of_their_own(make_fx, store):
+    """On ASGI every request with a cookie is recognised, a picture's too, and its answer may not bring a new cookie."""
+    site = Site("asgi", make_fx(), recheck=EVERY, session_store=store)
+    browser = site.browser()
+    browser.log_in(sub=SUB)
+    site.fx.answer(CALL, known())
+    site.clock.advance(EVERY)
+    for _ in range(EVERY // 10):
+        assert browser.get("/").text == "home"
+        site.clock.advance(10)
+    assert site.fx.calls(CALL) == 1
+
+
+def test_whoever_gives_their_requests_up_in_time_is_asked_about_all_the_same(make_fx):
+    site = Site("asgi", make_fx(), recheck=EVERY, session_store="memory://")
+    browser = site.browser()
+    browser.log_in(sub=SUB)
+    site.fx.answer(CALL, refusal(*NOES["not approved"]))
+    site.clock.advance(EVERY)
+
+    async def story() -> int:
+        transport, cookies = httpx2.ASGITransport(site.app), browser.cookies()
+        async with (
+            alive(site.app),
+            httpx2.AsyncClient(transport=transport, base_url=site.origin, cookies=cookies, headers=PROGRAM) as client,
+        ):
+            with site.fx.hold(CALL) as gate:
+                asked = asyncio.create_task(client.get("/who"))
+                while not site.fx.calls(CALL):
+                    await asyncio.sleep(0.01)
+                asked.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await asked
+                gate.set()
+            while (status := (await client.get("/who")).status_code) == 200:
+                await asyncio.sleep(0.01)
+            return status
+
+    assert asyncio.run(story()) == 401
+    assert site.fx.calls(CALL) == 1

@@ -103,6 +103,21 @@ def test_a_list_has_no_session_that_is_over(make, kind):
 
 
 @server_kind
+def test_nobody_may_end_nobodys_session(make, kind):
+    """`sub=current_user.sub` in a view that does not ask for a login: whoever comes is nobody, whose sub is None."""
+    site = make(kind)
+    browser = signed_in(site)
+    (one,) = ids(browser)
+    assert inside(site.browser(), lambda sessions: sessions.revoke(one, sub=None)) is False
+    assert [outside(site, lambda sessions, odd=odd: sessions.revoke(odd)) for odd in (None, 7, [one], {})] == [
+        False
+    ] * 4
+    assert browser.who() == SUB
+    assert outside(site, lambda sessions: sessions.revoke(one)) is True
+    assert browser.who() is None
+
+
+@server_kind
 def test_one_session_is_ended_and_no_other(make, kind):
     site = make(kind)
     keeps, loses = signed_in(site), signed_in(site)

@@ -202,13 +202,20 @@ def _told(
     return document(error.status, body, media_type="application/problem+json", cookies=cookies, extra=extra)
 
 
+# To a cache that knows one of the latter it outranks the first (RFC 9213).
+_FOR_CACHES = frozenset(("cache-control", "cdn-cache-control", "surrogate-control"))
+
+
 def may_set_cookie(headers: Iterable[tuple[str, str]]) -> bool:
     """Whether a cookie may ride on this answer: not on one that the application lets shared caches keep.
 
     A cache that ignores Vary would hand the session to the next visitor (CVE-2025-48947).
     """
-    said = ",".join(value.lower() for name, value in headers if name.lower() == "cache-control")
-    return not said or "private" in said or "no-store" in said
+    said: dict[str, str] = {}
+    for name, value in headers:
+        if (known := name.lower()) in _FOR_CACHES:
+            said[known] = f"{said.get(known, '')},{value.lower()}"
+    return all("private" in value or "no-store" in value for value in said.values())
 
 
 def is_made_later(headers: Iterable[tuple[str, str]]) -> bool:

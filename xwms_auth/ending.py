@@ -4,6 +4,8 @@ Knows: what to ask of a store, and what goes into the log.
 Must not: decide who may; that is the application's.
 """
 
+from enum import Enum, auto
+
 from . import audit
 from .effects import ListSessions, RevokeAll, RevokeSession, Steps, ask
 from .models import Identity, SessionInfo
@@ -18,9 +20,20 @@ def list_sessions(site: Site, sub: str, *, current: str | None, now: int) -> Ste
     return tuple(SessionInfo.of(session, is_current=session.id == current) for session in alive)
 
 
-def revoke(site: Site, session_id: str, *, sub: str | None, now: int) -> Steps[bool]:
-    """End one session; with `sub` only if it is that person's."""
-    if sub is not None:
+class Anybody(Enum):
+    """Whose session may be ended where no person is named. None is not that: it is what nobody's `sub` is."""
+
+    ANYBODY = auto()
+
+
+ANYBODY = Anybody.ANYBODY
+
+
+def revoke(site: Site, session_id: object, *, sub: str | None | Anybody, now: int) -> Steps[bool]:
+    """End one session; with `sub` only if it is that person's. False for what cannot be an id."""
+    if sub is None or not isinstance(session_id, str):
+        return False
+    if sub is not ANYBODY:
         theirs = yield from ask(ListSessions(_identity(site, sub), now))
         if session_id not in [session.id for session in theirs]:
             return False

@@ -8,14 +8,16 @@ from dataclasses import replace
 
 from . import audit
 from .access import access_token
-from .effects import DropSession, Steps, ask
+from .effects import DropSession, Steps, Whole, ask
 from .errors import (
     APIError,
     ClientDisabled,
     ClientUnknown,
+    ConfigError,
     LoginRequired,
     NotApproved,
     NotFound,
+    StoreUnavailable,
     Timeout,
     TokenRejected,
     Unreachable,
@@ -49,8 +51,12 @@ def visit_page(site: Site, provider: Provider, cookie: str, uri: RedirectURI | N
             visit, _ = yield from access_token(site, provider, visit, cookie, now=now)
         if visit.session is None:
             return visit
-        return (yield from _recheck(site, provider, visit, visit.session, now=now))
-    except (APIError, LoginRequired) as error:
+        return (yield from ask(Whole(_recheck(site, provider, visit, visit.session, now=now))))
+    except StoreUnavailable:
+        # A no may be known now, and could not be kept: the next page asks again, and not in a minute.
+        site.rechecks.remove(session.id)
+        raise
+    except (APIError, LoginRequired, ConfigError) as error:
         if isinstance(error, Timeout | Unreachable):
             site.silences.add(_XWMS, until=now + PAUSE, now=now)
         # A wrong secret is among these: a slip of an operator must not sign everybody out.
@@ -59,11 +65,17 @@ def visit_page(site: Site, provider: Provider, cookie: str, uri: RedirectURI | N
 
 
 def _recheck(site: Site, provider: Provider, visit: Visit, session: Session, *, now: int) -> Steps[Visit]:
-    """Ask XWMS about the person. Only a clear no ends the session."""
+    """Ask XWMS about the person. Only a clear no ends the session.
+
+    Not to be cut short: whoever gives their requests up in time would never be asked about.
+    """
     person = audit.person(session.user.identity)
     try:
         confirmed = yield from provider.confirm(site, session, now=now)
         site.silences.remove(_XWMS)
+        # This process need not ask again where the answer does not get to the browser: a file, a page for everybody.
+        site.rechecks.remove(session.id)
+        site.rechecks.add(session.id, until=now + site.config.recheck_seconds, now=now)
     except (NotApproved, NotFound, ClientDisabled, ClientUnknown, TokenRejected) as error:
         if site.config.recheck_policy == "keep" or visit.handle is None:
             audit.warn("session_kept", person=person, cause=error.code)

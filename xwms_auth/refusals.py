@@ -39,7 +39,9 @@ _WORDS = frozenset(
 
 _SUBJECT = re.compile(
     r"""
-    (?P<redirect>
+    (?P<way>  # about how it was asked, or about XWMS itself
+        maintenance | \broute\b | \bhttps\b | \bblocked\b | too\ many | rate\ limit | \bmethod\b )
+  | (?P<redirect>
         redirect | live\ domain\ needs )
   | (?P<no_client>
         client\b (?: (?!secret) [^.] )* (?: not\ known | unknown | not\ found | (?:not|no\ longer)\ exist | deleted )
@@ -74,7 +76,7 @@ _EVERY_CALL: dict[str, type[APIError]] = {
 _SUBJECTS: dict[type[APIError], dict[str, type[APIError]]] = {
     BadAnswer: _EVERY_CALL,
     TokenRejected: {**_EVERY_CALL, "token": TokenRejected, "approval": NotApproved},
-    RequestRejected: {**_EVERY_CALL, "approval": NotApproved, "lookup": NotFound},
+    RequestRejected: {**_EVERY_CALL, "way": RequestRejected, "approval": NotApproved, "lookup": NotFound},
 }
 _STATUSES: dict[type[APIError], dict[int, type[APIError]]] = {
     BadAnswer: {401: CredentialsRejected, 403: CredentialsRejected},

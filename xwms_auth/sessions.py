@@ -13,6 +13,7 @@ from . import ending
 from .config import XWMSConfig
 from .drive import arun, run
 from .effects import KeepsConnections, Steps, World
+from .ending import ANYBODY, Anybody
 from .errors import StoreUnavailable, XWMSError
 from .models import SessionInfo
 from .site import Site
@@ -47,7 +48,7 @@ class _Sessions:
     def _list(self, sub: str) -> Steps[tuple[SessionInfo, ...]]:
         return ending.list_sessions(self._site, sub, current=self._current(), now=self._now())
 
-    def _revoke(self, session_id: str, sub: str | None) -> Steps[bool]:
+    def _revoke(self, session_id: str, sub: str | None | Anybody) -> Steps[bool]:
         return ending.revoke(self._site, session_id, sub=sub, now=self._now())
 
     def _revoke_all(self, sub: str) -> Steps[None]:
@@ -77,10 +78,10 @@ class XWMSSessions(_Sessions):
         """The person's sessions, this one first, then the one used last."""
         return run(self._list(sub), self._world)
 
-    def revoke(self, session_id: str, *, sub: str | None = None) -> bool:
+    def revoke(self, session_id: str, *, sub: str | None | Anybody = ANYBODY) -> bool:
         """End one session. With `sub` only if it is that person's: give it where the id comes from a browser.
 
-        False if there is no such session; the cookie store cannot tell, and says True.
+        False for no such session, and where `sub` is None, as nobody's is. The cookie store cannot tell, and says True.
         """
         return run(self._revoke(session_id, sub), self._world)
 
@@ -129,10 +130,10 @@ class AsyncXWMSSessions(_Sessions):
         """The person's sessions, this one first, then the one used last."""
         return await self._play(self._list(sub))
 
-    async def revoke(self, session_id: str, *, sub: str | None = None) -> bool:
+    async def revoke(self, session_id: str, *, sub: str | None | Anybody = ANYBODY) -> bool:
         """End one session. With `sub` only if it is that person's: give it where the id comes from a browser.
 
-        False if there is no such session; the cookie store cannot tell, and says True.
+        False for no such session, and where `sub` is None, as nobody's is. The cookie store cannot tell, and says True.
         """
         return await self._play(self._revoke(session_id, sub))
 

@@ -67,6 +67,25 @@ def test_ck_14_an_answer_that_the_application_calls_public_carries_no_session(si
     assert "set-cookie" not in answer.headers
 
 
+@pytest.mark.parametrize("name", ["CDN-Cache-Control", "Surrogate-Control"])
+@pytest.mark.parametrize(("said", "rides"), [("public, max-age=60", False), ("private", True)])
+def test_ck_14_what_is_said_to_the_caches_of_others_counts_too(site, name, said, rides):
+    """CK-14, RFC 9213: for a cache that knows such a header it outranks our `private, no-store`."""
+    if site.edge == "flask":
+        user = xwms_auth.flask.current_user
+        site.app.add_url_rule("/cdn", "cdn", lambda: flask.Response(f"hello {user.name}", headers={name: said}))
+    else:
+
+        async def cdn(request: Request) -> Response:
+            return Response(f"hello {request.user.name}", headers={name: said})
+
+        site.app.app.add_route("/cdn", cdn)
+    cookie = f"{site.session_cookie}={session_of(site)}"
+    site.clock.advance(601)
+    answer = site.raw("/cdn", headers=[*NAVIGATION.items(), ("Cookie", cookie)])
+    assert ("set-cookie" in answer.headers) is rides
+
+
 def test_ck_14_every_answer_of_our_routes_is_stored_by_nobody(site, browser):
     """CK-14: redirects, pages, documents and errors."""
     answers = [browser.get(LOGIN), browser.get(LOGIN, FROM_ELSEWHERE), browser.log_in(), browser.get(ME, PROGRAM)]

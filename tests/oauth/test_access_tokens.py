@@ -3,9 +3,9 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, nullcontext
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 import xwms_auth.flask
 import xwms_auth.starlette
-from tests.edges import FROM_HERE, LOGIN, LOGOUT, ME, PROGRAM, Browser, Clock, Site
+from tests.edges import FROM_HERE, LOGIN, LOGOUT, ME, PROGRAM, Browser, Clock, Site, alive
 from tests.oauth.local_as import LocalAS, log_in, token_page
 from tests.redis_server import RedisServer, redis_server
 from xwms_auth import APIError
@@ -113,20 +113,6 @@ def test_a_token_is_refreshed_ahead_of_its_end_and_the_new_one_is_kept(make, ser
         [*(f"{answer.headers} {answer.text}" for answer in answers), caplog.text, *browser.cookies().values()]
     )
     assert [token for token in (first, second, third) if token in seen] == []
-
-
-@asynccontextmanager
-async def alive(app: Any) -> AsyncIterator[None]:
-    """The application as a server has it, from its start to its end, so that connections are kept."""
-    inbox: asyncio.Queue[dict[str, str]] = asyncio.Queue()
-    outbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    life = asyncio.create_task(app({"type": "lifespan", "asgi": {"version": "3.0"}}, inbox.get, outbox.put))
-    await inbox.put({"type": "lifespan.startup"})
-    assert (await outbox.get())["type"] == "lifespan.startup.complete"
-    yield
-    await inbox.put({"type": "lifespan.shutdown"})
-    assert (await outbox.get())["type"] == "lifespan.shutdown.complete"
-    await life
 
 
 def at_once(sites: list[Site], cookies: dict[str, str], edge: str) -> list[httpx2.Response]:

@@ -11,9 +11,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 import xwms_auth.flask
-from tests.edges import PROGRAM, Browser, Clock, Site
+from tests.edges import PROGRAM, Browser, Clock, Site, alive
 from tests.oauth.local_as import LocalAS, log_in, token_page
-from tests.oauth.test_access_tokens import alive
 from xwms_auth.sandbox.faults import parse_fault
 
 TOKEN = "oauth/token"
