@@ -23,11 +23,17 @@ MAX_HANDLE = 4096
 """Characters. No session cookie of ours is longer, so a longer one is not looked up."""
 
 
+PROMPT = 5
+"""Seconds within which an answer brings a session that lives in its cookie. Meanwhile somebody may have logged out in
+this browser, or in as somebody else, at a process that this one does not hear of; the next prompt answer renews."""
+
+
 class Visit(NamedTuple):
     """Who this browser is, as far as its session cookie tells. `session` is None for nobody.
 
     `handle` is what the cookie held, or None where there was none or where nothing is due for renewal.
     `ended` is why the session that the cookie was for is over. `changed` says that the store has an older session.
+    `at` is when the cookie was read, in seconds since 1970.
     """
 
     uri: RedirectURI | None
@@ -35,6 +41,7 @@ class Visit(NamedTuple):
     session: Session | None
     ended: Ending | None = None
     changed: bool = False
+    at: int = 0
 
 
 NOBODY = Visit(uri=None, handle=None, session=None)
@@ -52,20 +59,20 @@ def recognise(site: Site, store: SessionStore, cookie: str, uri: RedirectURI | N
     session = store.recall(handle, now=now)
     if session is None or not site.lifetimes.alive(session, now) or site.lifetimes.due(session, now):
         return None
-    return None if check_is_due(site, session, now) else Visit(uri, None, session)
+    return None if check_is_due(site, session, now) else Visit(uri, None, session, at=now)
 
 
 def who_visits(site: Site, cookie: str, uri: RedirectURI | None, *, now: int) -> Steps[Visit]:
     """Read the session cookie from the raw Cookie header and judge the session. Writes nothing."""
     handle = read_cookie(cookie, names_for(uri).session) if uri is not None else None
     if not handle or len(handle) > MAX_HANDLE:
-        return Visit(uri=uri, handle=None, session=None)
+        return Visit(uri=uri, handle=None, session=None, at=now)
     found = yield from ask(LoadSession(handle, now))
     if isinstance(found, Ending):
-        return Visit(uri=uri, handle=handle, session=None, ended=found)
+        return Visit(uri=uri, handle=handle, session=None, ended=found, at=now)
     if found is not None and not site.lifetimes.alive(found, now):
-        return Visit(uri=uri, handle=handle, session=None, ended=site.lifetimes.ending(found, now))
-    return Visit(uri=uri, handle=handle, session=found)
+        return Visit(uri=uri, handle=handle, session=None, ended=site.lifetimes.ending(found, now), at=now)
+    return Visit(uri=uri, handle=handle, session=found, at=now)
 
 
 def check_is_due(site: Site, session: Session, now: int) -> bool:
@@ -94,7 +101,9 @@ def renew(site: Site, visit: Visit, *, now: int) -> Steps[str | None]:
         # The page is made already; renewing can wait for the next one.
         audit.happened("session_not_renewed", cause=error.cause)
         return None
-    return None if handle is None else _session_cookie(site, visit.uri, handle, renewed, now)
+    if handle is None or (handle != visit.handle and now - visit.at > PROMPT):
+        return None
+    return _session_cookie(site, visit.uri, handle, renewed, now)
 
 
 def begin_session(site: Site, request: Request, uri: RedirectURI, outcome: Outcome, *, now: int) -> Steps[list[str]]:

@@ -230,6 +230,22 @@ def test_a_session_that_ends_in_another_process_stays_dead_too(make, page, kind,
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_slow_page_undoes_no_logout_of_the_browser_at_another_process(make, kind):
+    """SL-06: what the page sends last must not take the place of what the logout left."""
+    site, other, gate = make(kind)
+    browser = other.browser()
+    browser.log_in(SUB)
+    session = browser.cookies()[site.session_cookie]
+
+    def end_elsewhere():
+        logged_out(other, session)
+        if kind == "cookie":
+            site.clock.advance(6)  # a store alone hears of nothing; with one to ask, there is no time at all
+
+    assert sessions_in(site, end_while_a_page_is_under_way(site, gate, "/slow", session, end_elsewhere)) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_who_logs_in_again_meanwhile_is_not_thrown_back(make, kind):
     """SF-06: the page ends as the person of the session it was asked with, whose cookie is worth nothing by then."""
     site, _, gate = make(kind)

@@ -123,6 +123,9 @@ class CookieStore:
         def write(found: Session | Ending | None) -> str | None:
             return self._write(session) if isinstance(found, Session) else None
 
+        # Not by what was heard a moment ago: this answer may come after a logout at another process.
+        with self._lock:
+            self._heard.pop(session.id, None)
         return then(self.load(handle, now=now), write)
 
     def drop(self, handle: str, *, why: Ending | None, now: int) -> None | Awaitable[None]:
