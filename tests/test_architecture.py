@@ -27,6 +27,7 @@ LAYERS = {
     "I/O": {"drive", "framing", "network", "transport", "client", "sessions", "stores"},
     "edges": {
         "flask", "flask_bearer", "wsgi_messages", "wsgi_seat", "asgi", "asgi_messages", "asgi_seat", "asgi_bearer",
+        "access_log",
         "starlette", "fastapi", "sandbox", "cli", "testing",
     },
 }  # fmt: skip

@@ -1,5 +1,6 @@
 """What is ASGI's own: Starlette's and FastAPI's endpoints, websockets, lifespan, `scope["user"]`."""
 
+import json
 from contextlib import asynccontextmanager
 
 import pytest
@@ -14,6 +15,7 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from tests.edges import FROM_ELSEWHERE, FROM_HERE, LOGIN, NAVIGATION, PROGRAM
+from tests.fx import CANARY
 from xwms_auth import ConfigError, User, XWMSConfig
 from xwms_auth.asgi import XWMSAuthMiddleware
 from xwms_auth.fastapi import CurrentUser, OptionalUser
@@ -189,6 +191,13 @@ def test_openapi_says_how_to_be_somebody(config):
     scheme = spec["components"]["securitySchemes"]["XWMS login"]
     assert (scheme["type"], scheme["in"], scheme["name"]) == ("apiKey", "cookie", "__Host-xwms_session")
     assert spec["paths"]["/person"]["get"]["security"] == [{"XWMS login": []}]
+
+
+def test_se_14_openapi_says_nothing_that_is_secret(config):
+    """SE-14"""
+    app, _ = fastapi_app(config)
+    told = json.dumps(app.openapi()) + visit(app).get("/openapi.json").text + visit(app).get("/docs").text
+    assert [secret for secret in (CANARY, *(key.reveal() for key in config.session_keys)) if secret in told] == []
 
 
 def test_a_lifespan_passes_through_and_connections_to_xwms_are_kept_under_it(fx, config):

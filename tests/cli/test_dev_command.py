@@ -4,6 +4,7 @@ import os
 import select
 import signal
 import socket
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -92,6 +93,17 @@ def test_the_app_has_every_variable_and_none_that_competes(start):
 def test_a_developer_who_says_otherwise_has_no_debug_mode(start, mine, told):
     with start("dev", "telling:app", *ANY_PORTS, ready="Open", XWMS_DEBUG=mine) as dev:
         assert httpx2.get(f"{dev.address}/").json()["variables"]["XWMS_DEBUG"] == told
+
+
+def test_se_14_no_secret_is_where_everybody_on_the_machine_may_look(start):
+    """SE-14: what a process was started with can be listed by all users."""
+    with start("dev", "telling:app", *ANY_PORTS, ready="Open") as dev:
+        told = httpx2.get(f"{dev.address}/").json()
+        for pid in (told["pid"], dev.process.pid):
+            started_with = Path(f"/proc/{pid}/cmdline").read_text()
+            assert "telling:app" in started_with
+            assert told["variables"]["XWMS_CLIENT_SECRET"] not in started_with
+            assert told["variables"]["XWMS_SESSION_SECRET"] not in started_with
 
 
 def test_a_session_secret_of_ones_own_stays_so_that_a_restart_signs_nobody_out(start):
