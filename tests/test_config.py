@@ -330,6 +330,18 @@ def test_an_impossible_time_in_the_environment_is_a_config_error_that_names_the_
         ("session_store", "redis://"),
         ("session_store", "redis://localhost:port"),
         ("session_store", "unix://"),
+        ("session_store", "redis://localhost/notadb"),
+        ("session_store", "redis://localhost/0?db=x"),
+        ("session_store", "redis://localhost/0?foo=1"),
+        ("session_store", "redis://localhost/0?socket_timeout=abc"),
+        ("session_store", "redis://localhost/0?max_connections=1"),
+        ("session_store", "redis://localhost/0?decode_responses=True"),
+        ("session_store", "redis://localhost/0?ssl_ca_certs=/ca.pem"),
+        ("session_store", "rediss://localhost/0?ssl_cert_reqs=none"),
+        ("session_store", "rediss://localhost/0?ssl_check_hostname=False"),
+        ("session_store", "unix:///run/redis.sock?retry_on_timeout=yes"),
+        ("session_store", "redis://localhost/0#1"),
+        ("session_store", "sqlite:///:memory:"),
         ("session_store", "sqlite:///no/such/folder/sessions.sqlite3"),
         ("session_store", "sqlite:///"),
         ("session_store", "sqlite:////"),
@@ -681,3 +693,27 @@ def test_se_05_a_crash_report_with_local_variables_shows_no_secret(act: Callable
 
 def test_se_05_a_misspelt_option_shows_no_secret_in_a_crash_report() -> None:
     assert_no_secret(crash_report(lambda: XWMSConfig(**REQUIRED, login_pth="/login")))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://localhost",
+        "redis://localhost:6379/",
+        "redis://user:p%40ss@localhost:6379/15",
+        "redis://localhost/0?db=3&username=desk",
+        "rediss://redis.internal:6380/0?ssl_ca_certs=/etc/ca.pem&ssl_certfile=/c.pem&ssl_keyfile=/k.pem",
+        "unix:///run/redis.sock?db=2&password=secret",
+        "redis+cluster://redis.internal:7000",
+        "rediss+cluster://redis.internal:7000/0?ssl_ca_path=/etc/ssl/certs",
+    ],
+)
+def test_addresses_of_a_redis(url: str) -> None:
+    assert XWMSConfig(**REQUIRED, session_store=url).session_store == url
+
+
+def test_a_wrong_address_of_a_redis_is_not_quoted() -> None:
+    with pytest.raises(ConfigError) as refused:
+        XWMSConfig(**REQUIRED, session_store="redis://:hunter2@localhost/0?hunter2=hunter2")
+    assert "hunter2" not in str(refused.value)
+    assert "ssl_ca_certs" in str(refused.value)

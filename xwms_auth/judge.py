@@ -10,7 +10,7 @@ from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from .effects import RevocationStore, SessionStore
 from .errors import ConfigError
@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 
 # RFC 6749 3.3: visible ASCII but the double quote and the backslash.
 _SCOPE = frozenset(map(chr, range(0x21, 0x7F))) - {'"', "\\"}
+
+
+_REDIS_OPTIONS = frozenset(("db", "username", "password", "ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"))
 
 
 class Judge:
@@ -248,11 +251,20 @@ class Judge:
                 self.fault(name, f"is neither an address nor a {protocol.__name__}")
         elif given.startswith("sqlite:///"):
             path = Path(given.removeprefix("sqlite:///"))
-            if not path.name or path.is_dir() or not path.parent.is_dir():
+            if path.name == ":memory:":
+                self.fault(name, "would be a file called :memory:; for sessions in this process use memory://")
+            elif not path.name or path.is_dir() or not path.parent.is_dir():
                 self.fault(
                     name, "names no file in a folder that is there; sqlite:////var/lib/app/sessions.sqlite3 would"
                 )
-        elif given != "memory://" and not (is_redis(given) and _is_address(given)):
+        elif is_redis(given):
+            if not _is_redis_address(given):
+                self.fault(
+                    name,
+                    "is no address of a Redis such as redis://host:6379/0, or has an option that is not one of: "
+                    + ", ".join(sorted(_REDIS_OPTIONS)),
+                )
+        elif given != "memory://":
             kinds = ", ".join(f"{kind}…" for kind in REDIS)
             self.fault(name, f"must be one of: {more}memory://, sqlite:///path, {kinds}")
 
@@ -317,13 +329,28 @@ class Judge:
         self.set("metadata", metadata_of(config.issuer, named))
 
 
-def _is_address(url: str) -> bool:
-    """Whether a URL can be taken apart; whether anybody answers there shows when it is used."""
+def _is_redis_address(url: str) -> bool:
+    """Whether a URL names a Redis, and nothing that would change how it is spoken to.
+
+    redis-py takes any argument of its own from a query: unknown ones crash at the first use, some turn a check off.
+    """
     try:
         parts = urlsplit(url)
-        return bool(parts.path.strip("/") if parts.scheme == "unix" else parts.hostname and parts.port != 0)
+        options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True)) if parts.query else {}
+        if parts.scheme == "unix":
+            there = bool(parts.path.strip("/"))
+        else:
+            number = parts.path.strip("/")
+            there = bool(parts.hostname and parts.port != 0) and (not number or _is_number(number))
     except ValueError:
         return False
+    tls = parts.scheme.startswith("rediss")
+    known = all(name in _REDIS_OPTIONS and (tls or not name.startswith("ssl_")) for name in options)
+    return there and known and all(options.values()) and _is_number(options.get("db", "0")) and not parts.fragment
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 4
 
 
 def _is_repetitive(key: str) -> bool:

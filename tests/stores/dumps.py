@@ -45,7 +45,7 @@ class RedisPlace:
     def entries(self) -> dict[str, bytes]:
         kept = {key.decode(): self._client.type(key) for key in self._client.scan_iter()}
         return {
-            key: b"\n".join(self._client.smembers(key)) if kind == b"set" else self._client.get(key)
+            key: b"\n".join(self._client.zrange(key, 0, -1)) if kind == b"zset" else self._client.get(key)
             for key, kind in kept.items()
         }
 

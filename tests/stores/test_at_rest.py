@@ -11,6 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.edges import CALLBACK, FROM_ELSEWHERE, ME, PROGRAM, Browser, Site
+from tests.session_pages import outside, with_pages
 from tests.stores.alone import run_alone
 from tests.stores.conftest import OTHER_KEY, opened
 from tests.stores.dumps import Place, RedisPlace, SQLitePlace
@@ -115,6 +116,35 @@ def test_every_key_in_redis_has_an_end(redis_url, redis_of_the_run, make_site):
     ttls = place.ttls()
     assert len(ttls) > 10
     assert {key: ttl for key, ttl in ttls.items() if not 0 < ttl <= KEPT_AT_MOST} == {}
+
+
+def test_what_others_put_into_redis_keeps_nobody_from_ending_sessions(redis_url, redis_of_the_run, make_site):
+    """SL-15: a name that is no text, in a list and among the keys; and a list that is none."""
+    site = with_pages(make_site(session_store=redis_url))
+    browser = site.browser()
+    browser.log_in(sub="xwms-user-1234")
+    client = redis_of_the_run.client
+    (listed,) = client.keys("*listed*")
+    (session,) = client.keys("*{*}")
+    client.zadd(listed, {b"\xff\xfe": 4e9, b"not-a-key": 4e9, b"*": 4e9})
+    client.set(session.partition(b"{")[0] + b"{\xff\xfe}", b"junk")
+    (one,) = outside(site, lambda sessions: sessions.list("xwms-user-1234"))
+    assert not one.is_current
+    outside(site, lambda sessions: sessions.revoke_all("xwms-user-1234"))
+    assert browser.who() is None
+    browser.log_in(sub="xwms-user-1234")
+    outside(site, lambda sessions: sessions.revoke_client())
+    assert browser.who() is None
+
+
+def test_a_list_in_redis_forgets_what_is_over(redis_url, redis_of_the_run, make_site):
+    """SL-16: somebody who logs in every day, a monitor perhaps, has no list without end."""
+    site = make_site(session_store=redis_url)
+    for _ in range(30):
+        site.browser().log_in(sub="xwms-user-1234")
+        site.clock.advance(86_400)
+    (listed,) = redis_of_the_run.client.keys("*listed*")
+    assert redis_of_the_run.client.zcard(listed) <= 3
 
 
 def test_visitors_and_logins_that_are_never_finished_leave_nothing(place, site):

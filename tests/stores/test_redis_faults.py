@@ -115,7 +115,7 @@ class TestARedisThatFails(Asking):
         handle = begin(self, store)
         server.client.config_set("maxmemory-policy", "noeviction")
         server.client.config_set("maxmemory", "1")
-        require_down(self, store, {name: WRITES[name] for name in ("create", "renew", "spend", "forbid")})
+        require_down(self, store, writes_about(handle, "create", "renew", "spend", "forbid"))
         assert sub_of(self, store, handle) == "1001"
         # Ending a session needs a little room for the reason; without one it needs none.
         self.ask(store.drop(handle, why=None, now=NOW))
@@ -128,7 +128,7 @@ class TestARedisThatFails(Asking):
         handle = begin(self, store)
         server.client.config_set("replica-serve-stale-data", "yes")
         server.client.execute_command("REPLICAOF", "127.0.0.1", free_port())
-        require_down(self, store, {name: WRITES[name] for name in ("create", "drop", "renew", "spend", "forbid")})
+        require_down(self, store, writes_about(handle, "create", "drop", "renew", "spend", "forbid"))
         assert sub_of(self, store, handle) == "1001"
         server.client.execute_command("REPLICAOF", "NO", "ONE")
         assert sub_of(self, store, begin(self, store)) == "1001"
@@ -212,6 +212,12 @@ def _what_is_told(store: Any, handle: str) -> Any:
     except StoreUnavailable:
         return "down"
     return wait(asked) if isawaitable(asked) else f"{asked}"
+
+
+def writes_about(handle, *names):
+    """These writes, about a session that is there."""
+    chosen = {name: WRITES[name] for name in names}
+    return chosen | {"renew": lambda store: store.renew(handle, session(), until=NOW + DAY, now=NOW)}
 
 
 class _Person:

@@ -7,7 +7,7 @@ Knows: commands.
 Must not: leave a key without an end, retry a command by itself, or keep a handle, a name or an address in clear.
 """
 
-from collections.abc import Awaitable, Generator, Sequence
+from collections.abc import Awaitable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -23,7 +23,7 @@ FOREVER = 10**11
 """Seconds since 1970 that nobody will see."""
 
 ENDED_AT_ONCE = 500
-"""Sessions that are ended in one go when all of a client's are."""
+"""Sessions that are ended in one go when all of a person's or a client's are."""
 
 TRIES = 50
 """Changes of one session by others that a change waits out; each of them is somebody's success."""
@@ -79,7 +79,7 @@ class RedisStore:
         return f"{self._prefix}{{{key}}}:ended"
 
     def _sessions_of(self, identity: Identity) -> str:
-        return f"{self._prefix}sessions-of:{person_name(identity)}"
+        return f"{self._prefix}listed:{person_name(identity)}"
 
     def keep_connections(self) -> None:
         self._player.keep_connections()
@@ -91,21 +91,23 @@ class RedisStore:
 
     def create(self, session: Session, *, until: int, now: int) -> str | Awaitable[str]:
         handle = new_key()
-        return self._player.play(self._create(handle, session, until - now))
+        return self._player.play(self._create(handle, session, until, now))
 
-    def _create(self, handle: str, session: Session, seconds: int) -> Commands[str]:
+    def _create(self, handle: str, session: Session, until: int, now: int) -> Commands[str]:
         key = digest(handle)
         yield [
-            ("SET", self._session(key), self._records.write(session, key=key), "EX", max(1, seconds)),
-            *self._listed(session.user.identity, key, seconds),
+            ("SET", self._session(key), self._records.write(session, key=key), "EX", max(1, until - now)),
+            *self._listed(session.user.identity, key, until, now),
         ]
         return handle
 
-    def _listed(self, identity: Identity, key: str, seconds: int) -> list[Command]:
-        name = self._sessions_of(identity)
+    def _listed(self, identity: Identity, key: str, until: int, now: int) -> list[Command]:
+        name, seconds = self._sessions_of(identity), until - now
+        # Each with the time when it may be forgotten: somebody who logs in all the time has no list without end.
         # The list lives as long as the last of its sessions: NX for a list that is new, GT for one that is not.
         return [
-            ("SADD", name, key),
+            ("ZREMRANGEBYSCORE", name, "-inf", now),
+            ("ZADD", name, "GT", until, key),
             ("EXPIRE", name, max(1, seconds), "NX"),
             ("EXPIRE", name, max(1, seconds), "GT"),
         ]
@@ -127,9 +129,9 @@ class RedisStore:
         return None
 
     def renew(self, handle: str, session: Session, *, until: int, now: int) -> str | None | Awaitable[str | None]:
-        return self._player.play(self._renew(handle, session, until - now))
+        return self._player.play(self._renew(handle, session, until, now))
 
-    def _renew(self, handle: str, session: Session, seconds: int) -> Commands[str | None]:
+    def _renew(self, handle: str, session: Session, until: int, now: int) -> Commands[str | None]:
         key = digest(handle)
         for _ in range(TRIES):
             (found,) = yield [("MGET", self._session(key), self._ended(key))]
@@ -138,9 +140,9 @@ class RedisStore:
             if not isinstance(kept, Session):
                 return None
             record = self._records.write(latest(kept, session), key=key)
-            (written,) = yield [("EVAL", _REPLACE, 1, self._session(key), found[0], record, max(1, seconds))]
+            (written,) = yield [("EVAL", _REPLACE, 1, self._session(key), found[0], record, max(1, until - now))]
             if written:
-                yield self._listed(session.user.identity, key, seconds)
+                yield self._listed(session.user.identity, key, until, now)
                 return handle
         raise StoreUnavailable("Redis: the session is changed all the time")
 
@@ -155,7 +157,7 @@ class RedisStore:
         session = self._read(key, found)
         unlisted: list[Command] = []
         if isinstance(session, Session):
-            unlisted = [("SREM", self._sessions_of(session.user.identity), key)]
+            unlisted = [("ZREM", self._sessions_of(session.user.identity), key)]
         yield [("DEL", self._session(key), self._ended(key)), *unlisted]
 
     def list(self, identity: Identity, *, now: int) -> Sequence[Session] | Awaitable[Sequence[Session]]:
@@ -169,12 +171,12 @@ class RedisStore:
         # Not those that cannot be read: a key that comes back makes them good again, and they must stay within reach.
         gone = [key for key, (record, _) in zip(keys, found, strict=True) if record is None]
         if gone:
-            yield [("SREM", self._sessions_of(identity), *gone)]
+            yield [("ZREM", self._sessions_of(identity), *gone)]
         return alive
 
     def _keys_of(self, identity: Identity) -> Commands[Sequence[str]]:
-        (members,) = yield [("SMEMBERS", self._sessions_of(identity))]
-        return sorted(member.decode() for member in members)
+        (members,) = yield [("ZRANGE", self._sessions_of(identity), 0, -1)]
+        return _keys(members)
 
     def revoke(self, session_id: str, *, now: int) -> bool | Awaitable[bool]:
         return self._player.play(self._revoke(session_id)) if is_key(session_id) else False
@@ -185,7 +187,7 @@ class RedisStore:
         if not isinstance(session, Session):
             return False
         yield from self._end([key], Ending.REVOKED)
-        yield [("SREM", self._sessions_of(session.user.identity), key)]
+        yield [("ZREM", self._sessions_of(session.user.identity), key)]
         return True
 
     def revoke_all(self, identity: Identity, *, now: int) -> None | Awaitable[None]:
@@ -193,17 +195,18 @@ class RedisStore:
 
     def _revoke_all(self, identity: Identity) -> Commands[None]:
         keys = yield from self._keys_of(identity)
-        if keys:
-            yield from self._end(keys, Ending.REVOKED)
+        for start in range(0, len(keys), ENDED_AT_ONCE):
+            some = keys[start : start + ENDED_AT_ONCE]
+            yield from self._end(some, Ending.REVOKED)
             # Not the whole list: a login that is being made beside us has just put itself there.
-            yield [("SREM", self._sessions_of(identity), *keys)]
+            yield [("ZREM", self._sessions_of(identity), *some)]
 
     def revoke_client(self, *, now: int) -> None | Awaitable[None]:
         return self._player.play(self._revoke_client())
 
     def _revoke_client(self) -> Commands[None]:
         names = yield EveryKey(f"{self._prefix}{{*}}")
-        keys = [name.decode()[len(self._prefix) + 1 : -1] for name in names]
+        keys = _keys(name[len(self._prefix) + 1 : -1] for name in names)
         for start in range(0, len(keys), ENDED_AT_ONCE):
             yield from self._end(keys[start : start + ENDED_AT_ONCE], Ending.REVOKED)
 
@@ -247,6 +250,11 @@ class RedisStore:
 
     def _mark(self, name: str) -> str:
         return f"{self._prefix}not-before:{name}"
+
+
+def _keys(found: Iterable[bytes]) -> Sequence[str]:
+    """Keys of sessions. Whoever else writes to the store may put anything among them, and must not stop an end."""
+    return sorted(key for name in found if is_key(key := name.decode("latin-1")))
 
 
 def _moment(found: bytes | None) -> int:
