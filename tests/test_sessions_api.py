@@ -12,7 +12,7 @@ import pytest
 
 import xwms_auth.flask
 from tests.edges import FROM_ELSEWHERE, HTTPS_URI, PROGRAM, Site
-from tests.places import SERVERS, SHARED
+from tests.places import REACHING, SERVERS, SHARED
 from tests.session_pages import inside, outside, told, with_pages
 from xwms_auth import AsyncXWMSSessions, ConfigError, SessionInfo, StoreUnavailable, XWMSConfig, XWMSSessions
 
@@ -322,3 +322,26 @@ def test_one_application_is_set_up_once(make_fx):
     with pytest.raises(ConfigError, match="twice"):
         auth.init_app(app)
     assert auth.sessions.list(SUB) == ()  # the one it has, without a context
+
+
+@pytest.mark.parametrize("kind", REACHING)
+@pytest.mark.parametrize("everybody", [False, True])
+def test_a_login_at_a_machine_whose_clock_is_ahead_is_ended_too(make, where, kind, everybody):
+    """SL-15: by less than a minute, which two machines may differ."""
+    site = make(kind)
+    ahead = site if kind == "memory" else with_pages(site.restarted(**where(kind)))
+    site.clock.advance(30)
+    ahead.clock.now, earlier = site.clock.now, site.clock.now - 30
+    browser = signed_in(ahead)
+    site.clock.now = earlier + 20
+    if everybody:
+        outside(site, lambda sessions: sessions.revoke_client())
+    else:
+        outside(site, lambda sessions: sessions.revoke_all(SUB))
+    site.clock.advance(30)
+    ahead.clock.now = site.clock.now + 10
+    assert browser.who() is None
+    again = signed_in(site)
+    assert again.who() == SUB
+    site.clock.advance(300)
+    assert again.who() == SUB

@@ -7,11 +7,14 @@ Must not: pretend any of it.
 import asyncio
 import sqlite3
 import subprocess
+import threading
 from collections.abc import Awaitable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
 
 from tests.requires import missing, program
@@ -300,3 +303,29 @@ def test_a_full_disk_refuses_logins_and_goes_on_knowing_who_is_there(tmp_path):
     """
     got = run_alone(WITH_A_FILE + code, str(tmp_path / "sessions.sqlite3"), before=small).split()
     assert got == ["down", "down", "True", "None", "None", "new"]
+
+
+def test_an_application_that_is_busy_with_all_its_threads_keeps_no_login_waiting(tmp_path):
+    """Starlette runs plain endpoints in forty threads; the store's own writes are not among them."""
+    store = opened(is_async=True, session_store=f"sqlite:///{tmp_path / 'sessions.sqlite3'}")
+
+    async def story() -> str:
+        begun: list[None] = []
+        done = threading.Event()
+
+        def endpoint() -> None:
+            begun.append(None)
+            done.wait(20)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(40):
+                group.start_soon(anyio.to_thread.run_sync, endpoint)
+            while len(begun) < 40:
+                await anyio.sleep(0.01)
+            try:
+                with anyio.fail_after(10):
+                    return await store.create(session(), until=NOW + DAY, now=NOW)
+            finally:
+                done.set()
+
+    assert anyio.run(story)

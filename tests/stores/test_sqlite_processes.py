@@ -112,3 +112,27 @@ def test_nobody_else_on_the_machine_can_read_it_whatever_the_umask(path):
     print(*[oct(one.stat().st_mode & 0o777) for one in Path(sys.argv[1]).parent.iterdir()])
     """
     assert set(run_alone(WITH_A_FILE + code, str(path)).split()) == {"0o600"}
+
+
+def test_a_child_that_was_forked_while_a_thread_opened_the_file_is_not_stuck(path):
+    """The thread is not there in the child, and what it held would never be let go."""
+    code = """
+    import signal, sqlite3, threading, warnings
+    warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 and later warn of just this
+    store, other = open_one(), sqlite3.connect(sys.argv[1], isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")  # whoever opens the file waits here for half a second
+    threads = [threading.Thread(target=told, args=(store.load, "h" * 43)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+
+    def work(number):
+        signal.alarm(20)
+        assert told(store.load, "h" * 43) in ("down", None)
+        assert told(store.create, session("a"), until=NOW + DAY) is not None
+
+    in_children(30, work)
+    for thread in threads:
+        thread.join()
+    print("nobody is stuck")
+    """
+    assert run_alone(WITH_A_FILE + code, str(path)).strip() == "nobody is stuck"

@@ -20,7 +20,7 @@ from ..effects import KeepsConnections, RevocationStore
 from ..errors import ConfigError
 from ..marks import Marks
 from ..models import OPTIONAL_CLAIMS, Ending, Identity, Session
-from ..session import from_record, to_record
+from ..session import FUTURE_TOLERANCE, from_record, to_record
 from ..tokens import Signed, is_shaped
 from .colours import then
 from .records import is_key, person_name
@@ -156,15 +156,16 @@ class CookieStore:
         return then(forbidden, lambda _: True)
 
     def revoke_all(self, identity: Identity, *, now: int) -> None | Awaitable[None]:
-        return self._forbid(_person(identity), upto=now, now=now)
+        # A login at a machine whose clock is ahead, as far as it may be, has begun before this too.
+        return self._forbid(_person(identity), upto=now + FUTURE_TOLERANCE, now=now)
 
     def revoke_client(self, *, now: int) -> None | Awaitable[None]:
-        return self._forbid(CLIENT, upto=now, now=now)
+        return self._forbid(CLIENT, upto=now + FUTURE_TOLERANCE, now=now)
 
     def _forbid(self, name: str, *, upto: int, now: int) -> None | Awaitable[None]:
         if self._revocations is None:
             raise ConfigError([_NO_REACH])
-        done = self._revocations.forbid(name, upto=upto, until=now + self._lifetime, now=now)
+        done = self._revocations.forbid(name, upto=upto, until=now + self._lifetime + FUTURE_TOLERANCE, now=now)
 
         def forget(_: None) -> None:
             # Only now: what was asked before the store knew may have been heard meanwhile.

@@ -8,53 +8,31 @@ Knows: SQL.
 Must not: keep a handle in clear, or a name or an address outside a sealed record.
 """
 
-import os
 import sqlite3
-import threading
-import time
-import weakref
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
+import anyio
 import anyio.to_thread
+from anyio.lowlevel import RunVar
 
 from ..errors import StoreUnavailable
 from ..models import Ending, Identity, Session, latest
 from ..tokens import digest, new_key
 from .records import Records, ending_of, is_key, person_name
+from .sqlite_file import PATIENCE, Connections, Work
 
 T = TypeVar("T")
-Work = Callable[[sqlite3.Connection], T]
 
-PATIENCE = 0.5
-"""Seconds to wait for another process's write."""
+WRITERS = 8
+"""Threads in which async code waits to write. One writes at a time, and who waits too long is told so."""
 
 SWEEP_INTERVAL = 60
 """Seconds between two clear-ups by one process."""
 
 SWEPT_AT_ONCE = 1000
 """Rows one clear-up removes at the most, so that no login waits long for it."""
-
-VERSION = 1
-"""Of the tables. A file of another version is left alone."""
-
-_TABLES = """
-CREATE TABLE sessions (
-    client TEXT NOT NULL, key TEXT NOT NULL, person TEXT NOT NULL, until INTEGER NOT NULL,
-    record BLOB, ended TEXT,
-    PRIMARY KEY (client, key)
-) WITHOUT ROWID;
-CREATE INDEX sessions_of_a_person ON sessions (client, person);
-CREATE INDEX sessions_by_time ON sessions (until);
-CREATE TABLE marks (
-    client TEXT NOT NULL, name TEXT NOT NULL, until INTEGER NOT NULL, value INTEGER NOT NULL,
-    PRIMARY KEY (client, name)
-) WITHOUT ROWID;
-CREATE INDEX marks_by_time ON marks (until);
-"""
 
 
 class SQLiteStore:
@@ -67,7 +45,7 @@ class SQLiteStore:
         self._path = Path(path)
         self._client = client
         self._records = records
-        self._patient = _Connections(self._path, patience=PATIENCE)
+        self._patient = Connections(self._path, patience=PATIENCE)
         self._next_sweep = 0
 
     # What differs in async code.
@@ -238,7 +216,7 @@ class AsyncSQLiteStore(SQLiteStore):
 
     def __init__(self, path: str | Path, *, client: str, records: Records) -> None:
         super().__init__(path, client=client, records=records)
-        self._hasty = _Connections(self._path, patience=0)
+        self._hasty = Connections(self._path, patience=0)
 
     def _read(self, work: Work[T]) -> T | Awaitable[T]:
         try:
@@ -247,140 +225,24 @@ class AsyncSQLiteStore(SQLiteStore):
             return self._write(work)
 
     def _write(self, work: Work[T]) -> T | Awaitable[T]:
-        return anyio.to_thread.run_sync(self._patient.change, work)
+        return self._in_a_thread(work)
+
+    async def _in_a_thread(self, work: Work[T]) -> T:
+        # Not one of those that an application's plain endpoints have: it might be busy with all of them.
+        return await anyio.to_thread.run_sync(self._patient.change, work, limiter=_limiter())
 
     def close(self) -> None:
         self._hasty.close()
         super().close()
 
 
-class _Connections:
-    """Connections to one file, each used by one thread at a time, and none of them across a fork."""
-
-    def __init__(self, path: Path, *, patience: float) -> None:
-        self._path = path
-        self._patience = patience
-        self._idle: deque[_Open] = deque()
-        self._pid = os.getpid()
-        self._opening = threading.Lock()
-        self._changing = threading.Lock()
-        # The application that this serves may have no end of its own to close them at.
-        weakref.finalize(self, _close, self._idle)
-
-    def do(self, work: Work[T]) -> T:
-        """Do the work as one transaction. Raises `StoreUnavailable`."""
-        try:
-            taken = self._take()
-            try:
-                with taken.db:
-                    made = work(taken.db)
-            except BaseException:
-                taken.db.close()
-                raise
-        except (sqlite3.Error, OSError) as fault:
-            cause = f"SQLite: {type(fault).__name__}: {getattr(fault, 'sqlite_errorname', 'cannot be opened')}"
-        else:
-            self._idle.append(taken)
-            return made
-        raise StoreUnavailable(cause)
-
-    def change(self, work: Work[T]) -> T:
-        """The same for work that writes: one at a time in this process.
-
-        SQLite gives no turns. Sixty threads that all try again would each have to be lucky within their time.
-        """
-        if self._pid != os.getpid():
-            self._changing = threading.Lock()  # the parent's may have been held by a thread that is not here
-        if not self._changing.acquire(timeout=self._patience):
-            raise StoreUnavailable("SQLite: other changes of this process are still waiting")
-        try:
-            return self.do(work)
-        finally:
-            self._changing.release()
-
-    def _take(self) -> "_Open":
-        if self._pid != os.getpid():
-            # SQLite's locks do not survive a fork: the parent's connections are not to be touched, not even closed.
-            _abandoned.extend(taken.db for taken in self._idle)
-            self._idle.clear()
-            self._pid = os.getpid()
-        with suppress(IndexError):
-            while True:
-                taken = self._idle.pop()
-                if taken.file == _file_at(self._path):
-                    return taken
-                # Somebody took the file away, perhaps to end everybody's sessions, and put another in its place or
-                # none. Over its old connections this process alone would go on believing in the old one.
-                taken.db.close()
-        with self._opening:
-            return self._open()
-
-    def _open(self) -> "_Open":
-        # Made here so that nobody else on this machine can read it; SQLite gives its other files the same mode.
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)) if not self._path.exists() else None
-        db = sqlite3.connect(self._path, timeout=self._patience, check_same_thread=False, cached_statements=32)
-        try:
-            _prepare(db, patience=self._patience)
-            return _Open(db, _file_at(self._path))
-        except BaseException:
-            db.close()
-            raise
-
-    def close(self) -> None:
-        _close(self._idle)
+_limiters: RunVar[anyio.CapacityLimiter] = RunVar("xwms_auth_sqlite")
+"""One for each event loop."""
 
 
-class _Open(NamedTuple):
-    """A connection, and which file it is to."""
-
-    db: sqlite3.Connection
-    file: tuple[int, int] | None
-
-
-def _file_at(path: Path) -> tuple[int, int] | None:
-    """Which file is under this name now, if any."""
-    try:
-        found = os.stat(path)  # noqa: PTH116  every request asks, and `Path.stat` costs as much again
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _close(idle: deque[_Open]) -> None:
-    with suppress(IndexError):
-        while True:
-            idle.pop().db.close()
-
-
-_abandoned: list[sqlite3.Connection] = []
-"""Connections of a parent process, kept from being closed by the garbage collector."""
-
-
-def _prepare(db: sqlite3.Connection, *, patience: float) -> None:
-    """Make the tables where there are none. Several processes may come to a new file at the same moment."""
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            _make_tables(db)
-        except sqlite3.OperationalError as fault:
-            # SQLite does not wait for whoever switches a file to WAL, whatever the timeout.
-            if fault.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-        else:
-            break
-    # After a power cut the last logins may be lost, the file is not; that is worth not waiting for the disk each time.
-    db.execute("PRAGMA synchronous = NORMAL")
-
-
-def _make_tables(db: sqlite3.Connection) -> None:
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version not in (0, VERSION):
-        raise sqlite3.DatabaseError("the file was made by another version")
-    if version == 0:
-        db.execute("PRAGMA journal_mode = WAL")
-        with db:
-            db.execute("BEGIN IMMEDIATE")
-            if db.execute("PRAGMA user_version").fetchone()[0] == 0:
-                for statement in _TABLES.split(";\n"):
-                    db.execute(statement)
-                db.execute(f"PRAGMA user_version = {VERSION}")
+def _limiter() -> anyio.CapacityLimiter:
+    limiter = _limiters.get(None)
+    if limiter is None:
+        limiter = anyio.CapacityLimiter(WRITERS)
+        _limiters.set(limiter)
+    return limiter
