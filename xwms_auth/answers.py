@@ -103,7 +103,9 @@ def unless_signed_in(
         if session is None:
             return needs_login(config, request(), ended=ended)
         if not demand.is_granted(session):
-            return refusal(config, request(), NotApproved("a scope that the page needs was not granted at this login"))
+            lost = "this session has no tokens, so nobody knows its scopes: did they not fit into the cookie?"
+            granted = "a scope that the page needs was not granted at this login"
+            return refusal(config, request(), NotApproved(lost if session.tokens is None else granted))
         if not demand.is_fresh(session, now):
             return needs_login(config, request(), fresh=demand.fresh)
     except XWMSError as error:
