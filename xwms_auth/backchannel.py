@@ -31,6 +31,9 @@ def log_out(site: Site, provider: Provider, request: Request, *, now: int) -> St
         audit.refused(error, path=request.path)
         return answers.document(400, {"error": "invalid_request"})
     identity = Identity(site.config.issuer, departure.sub)
+    if departure.sid is not None:
+        # A callback of that login may be under way, and has no session yet that could end.
+        site.departed.add(departure.sid, until=now + REMEMBERED, now=now)
     try:
         yield from _end(identity, departure, now=now)
     except XWMSError:

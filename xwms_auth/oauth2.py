@@ -127,7 +127,10 @@ class OAuth2:
         try:
             tokens = wire.read_tokens(reply, asked=config.scopes, now=now)
             nonce, max_age = wire.nonce_of(seed), callback.login.fresh
-            return (yield from _person(site, metadata, tokens, nonce=nonce, max_age=max_age, now=now))
+            outcome = yield from _person(site, metadata, tokens, nonce=nonce, max_age=max_age, now=now)
+            if outcome.tokens is not None and outcome.tokens.sid is not None and outcome.tokens.sid in site.departed:
+                raise TokenRejected("the person has logged out at the server meanwhile")
+            return outcome
         except APIError as error:
             error.sent = True  # the code was, whatever failed after it
             raise

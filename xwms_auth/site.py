@@ -64,6 +64,7 @@ class Site:
         self.refreshed = RefreshedTokens()
         self.unrevoked = UnrevokedTokens()
         self.silences = Marks()
+        self.departed = Marks()
         self.origins = frozenset(uri.origin for uri in config.registered)
         self.only = config.registered[0] if len(config.registered) == 1 else None
         self._by_host = {name: uri for uri in config.registered for name in uri.host_names}

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx2
@@ -9,9 +10,9 @@ import pytest
 
 from tests.edges import PROGRAM, Browser, Site
 from tests.fx import CLIENT_ID
-from tests.oauth.fake_as import FakeAS
+from tests.oauth.fake_as import USERINFO, FakeAS
 from tests.oauth.jwts import encode, hs256, make_key, signed
-from tests.oauth.steps import log_in
+from tests.oauth.steps import begin, code_of, come_back, log_in
 from xwms_auth import StoreUnavailable
 from xwms_auth.stores.memory import MemoryStore
 
@@ -88,6 +89,21 @@ def test_a_login_that_the_server_gave_no_name_ends_with_any_of_the_persons(site,
     assert post(site, signed(server.key, claims_of(server, sid="sid-1"))).status_code == 200
     assert why(nameless) == "session_revoked"
     assert other.who() == "somebody-else"
+
+
+def test_a_login_that_is_under_way_does_not_outlive_the_logout(site, server):
+    """The server ends the login between the code and the session; the callback waits for userinfo at that moment."""
+    browser = site.browser()
+    server.claims = {"sid": "sid-1"}
+    query = server.consent(begin(browser))
+    with ThreadPoolExecutor(1) as thread, server.hold(USERINFO) as gate:
+        coming = thread.submit(come_back, browser, query)
+        server.wait_for_calls(USERINFO)
+        assert post(site, signed(server.key, claims_of(server, sid="sid-1"))).status_code == 200
+        gate.set()
+        assert code_of(coming.result(20)) == (401, "token_rejected")
+    assert browser.who() is None
+    assert logged_in(site, server, sid="sid-2").who() == SUB
 
 
 def test_a_token_whose_sessions_could_not_be_ended_may_come_again(make_site, server):
