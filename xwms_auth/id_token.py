@@ -16,6 +16,9 @@ from .secret import Secret
 SKEW = 60
 """Seconds that the server's clock and ours may differ."""
 
+MAX_SID = 255
+"""Characters of a `sid` that is kept: it has its place in every session."""
+
 
 def check_id_token(
     claims: JSONObject,
@@ -68,6 +71,12 @@ def proved_at(claims: JSONObject, *, now: int) -> int:
     if not is_moment(issued) or not is_moment(logged_in) or logged_in <= 0:
         return 0
     return max(0, now - max(0, int(issued - logged_in)))
+
+
+def sid_of(claims: JSONObject) -> str | None:
+    """The server's name for the login, of verified claims; None for what cannot be kept and compared."""
+    sid: object = claims.get("sid")
+    return sid if isinstance(sid, str) and 1 <= len(sid) <= MAX_SID and sid.isprintable() else None
 
 
 def check_audience(claims: JSONObject, client_id: str, *, what: str) -> None:

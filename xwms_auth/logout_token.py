@@ -8,7 +8,7 @@ from typing import cast
 
 from .envelope import JSONObject
 from .errors import TokenRejected
-from .id_token import SKEW, check_audience, is_moment
+from .id_token import SKEW, check_audience, is_moment, sid_of
 from .provider import Departure
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
@@ -33,9 +33,9 @@ def read_logout_token(claims: JSONObject, *, issuer: str, client_id: str, now: i
     # What keeps an ID token from being one, and the other way round.
     if "nonce" in claims:
         raise TokenRejected("the logout token: it has a nonce, which only ID tokens have")
-    sub, sid, token_id = claims.get("sub"), claims.get("sid"), claims.get("jti")
+    sub, token_id = claims.get("sub"), claims.get("jti")
     if not isinstance(token_id, str) or not token_id:
         raise TokenRejected("the logout token: it has no jti")
     if not isinstance(sub, str) or not sub:
         raise TokenRejected("the logout token: it names no person, and sessions are found by their person only")
-    return Departure(sub=sub, sid=sid if isinstance(sid, str) and sid else None, token_id=token_id)
+    return Departure(sub=sub, sid=sid_of(claims), token_id=token_id)

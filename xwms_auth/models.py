@@ -4,6 +4,7 @@ Knows: the shape of a person and of a session, and how to read them strictly fro
 Must not: know where the data came from or what it is used for.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
@@ -17,6 +18,12 @@ MAX_SUB = 255
 
 MAX_CLAIM = 1024
 """Longest optional claim in characters; a longer one is dropped, since the whole session must fit into a cookie."""
+
+MAX_SCOPE = 8192
+"""Characters of all scopes of a token together."""
+
+# RFC 6749 3.3. Splitting at any white space would make two scopes of one that somebody else chose the name of.
+_SCOPES = re.compile(r"(?:[!#-\[\]-~]+(?: [!#-\[\]-~]+)*)?")
 
 
 class Identity(NamedTuple):
@@ -243,6 +250,13 @@ def parse_id(value: object, name: str) -> str:
     if not 1 <= len(value) <= MAX_SUB or not value.isprintable() or not value.strip():
         raise ValueError(f"{name} is empty, too long or not printable")
     return value
+
+
+def parse_granted(value: object) -> tuple[str, ...]:
+    """The scopes that a server says it granted, with one U+0020 between two. Raises ValueError."""
+    if not isinstance(value, str) or len(value) > MAX_SCOPE or _SCOPES.fullmatch(value) is None:
+        raise ValueError("scope is not text, too long, or has characters that no scope has")
+    return tuple(value.split())
 
 
 def plain_text(value: object, *, most: int = MAX_CLAIM, lines: bool = False) -> str | None:

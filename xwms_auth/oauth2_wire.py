@@ -44,7 +44,7 @@ from .errors import (
     XWMSError,
 )
 from .metadata import Metadata
-from .models import User
+from .models import User, parse_granted
 from .secret import Secret
 from .token_set import TokenSet
 from .tokens import derived
@@ -179,16 +179,13 @@ def read_tokens(reply: Reply, *, asked: Sequence[str], now: int) -> TokenSet:
     access_token = _token(answer, "access_token")
     if access_token is None:
         raise BadAnswer("the token endpoint gave no access token")
-    scope: object = answer.get("scope")
-    if scope is not None and not isinstance(scope, str):
-        raise BadAnswer("the token endpoint's scope is not text")
     life: object = answer.get("expires_in")
     lasts = life if isinstance(life, int) and not isinstance(life, bool) and 0 < life <= MAX_EXPIRES_IN else None
     return TokenSet(
         access_token=access_token,
         refresh_token=_token(answer, "refresh_token"),
         id_token=_token(answer, "id_token"),
-        scope=tuple(asked if scope is None else scope.split()),
+        scope=tuple(asked) if answer.get("scope") is None else _granted(answer),
         expires_at=None if lasts is None else now + lasts,
     )
 
@@ -223,14 +220,26 @@ def user_of(told: JSONObject, asked: JSONObject, *, issuer: str) -> User:
     raise BadAnswer(cause)
 
 
+def _granted(answer: JSONObject) -> tuple[str, ...]:
+    try:
+        return parse_granted(answer["scope"])
+    except ValueError as fault:
+        cause = f"the token endpoint's {fault}"
+    raise BadAnswer(cause)
+
+
 def _token(answer: JSONObject, name: str) -> Secret | None:
-    token: object = answer.get(name)
-    if token is None:
+    if answer.get(name) is None:
         return None
-    # It will travel in a header again.
-    if not isinstance(token, str) or not 1 <= len(token) <= MAX_TOKEN or any(not "!" <= char <= "~" for char in token):
+    # No local of a frame that raises may hold it: a crash report would show it.
+    if not _is_token(answer[name]):
         raise BadAnswer(f"the token endpoint's {name} has an impossible form")
-    return Secret(token)
+    return Secret(answer[name])
+
+
+def _is_token(value: object) -> bool:
+    # It will travel in a header again.
+    return isinstance(value, str) and 1 <= len(value) <= MAX_TOKEN and all("!" <= char <= "~" for char in value)
 
 
 def _success(reply: Reply, where: str, *, refused: type[APIError]) -> JSONObject:

@@ -15,14 +15,11 @@ from .access_token import AccessToken
 from .effects import OAuthCall, Reply
 from .envelope import json_object
 from .errors import BadAnswer, CredentialsRejected, InvalidToken, Unreachable
-from .models import parse_sub
+from .models import parse_granted, parse_sub
 from .secret import Secret
 
 SKEW = 60
 """Seconds that the server's clock and ours may differ where something begins. An end is an end, to the second."""
-
-MAX_SCOPE = 8192
-"""Characters of all scopes of a token together."""
 
 
 def introspect(url: str, token: Secret) -> OAuthCall:
@@ -109,16 +106,21 @@ def _access_token(
         # Without it nobody can tell a client that acts for itself from a person.
         raise BadAnswer("the token is of no client")
     _check_audience(claims.get("aud"), audience, is_own=client == own)
-    scope: object = claims.get("scope", "")
-    if not isinstance(scope, str) or len(scope) > MAX_SCOPE:
-        raise BadAnswer("the token's scope is not text, or too long")
     return AccessToken(
         issuer=issuer,
         client_id=client,
         sub=_person(claims.get("sub"), client),
-        scopes=tuple(scope.split()),
+        scopes=_granted(claims.get("scope", "")),
         expires_at=None if end is None else int(end),
     )
+
+
+def _granted(scope: object) -> tuple[str, ...]:
+    try:
+        return parse_granted(scope)
+    except ValueError as fault:
+        cause = f"the token's {fault}"
+    raise BadAnswer(cause)
 
 
 def _check_audience(given: object, audience: str, *, is_own: bool) -> None:

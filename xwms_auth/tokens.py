@@ -33,13 +33,30 @@ _NONCE = 12
 
 
 class _CompactJSON:
-    """JSON without spaces; refuses to write what it cannot read back."""
+    """JSON without spaces."""
 
     def dumps(self, value: Any) -> bytes:
-        return base64_encode(json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False))
+        return base64_encode(_written(value))
 
     def loads(self, payload: bytes) -> Any:
         return json.loads(base64_decode(payload))
+
+
+def _written(value: Any) -> bytes:
+    """JSON in UTF-8, or nothing for what could not be read back: a lone surrogate, a number that is none.
+
+    Nothing instead of an error, whose traceback would lead through every frame that holds the value in clear.
+    """
+    try:
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        return b""
+
+
+def _something(made: bytes) -> bytes:
+    if not made:
+        raise ValueError("a value that cannot be written as JSON in UTF-8")
+    return made
 
 
 class Sealed:
@@ -64,9 +81,14 @@ class Sealed:
 
         Otherwise somebody who can write to a store could copy another person's record over their own.
         """
-        nonce = os.urandom(_NONCE)
-        plain = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
-        return nonce + self._ciphers[0].encrypt(nonce, plain, self._context + place.encode())
+        sealed = self.seal_or_nothing(value, place=place)
+        del value  # a crash report shows the locals of the frame that raises, and this may hold tokens
+        return _something(sealed)
+
+    def seal_or_nothing(self, value: Any, *, place: str = "") -> bytes:
+        """The same, but nothing for a value that cannot be written: for callers that hold the value themselves."""
+        plain, nonce = _written(value), os.urandom(_NONCE)
+        return plain and nonce + self._ciphers[0].encrypt(nonce, plain, self._context + place.encode())
 
     def open(self, sealed: bytes, *, place: str = "") -> Any | None:
         """Return the value, or None for anything that we did not seal so, for this place, under a key we still have."""
@@ -85,7 +107,7 @@ class _SealedJSON:
         self._sealed = sealed
 
     def dumps(self, value: Any) -> bytes:
-        return base64_encode(self._sealed.seal(value))
+        return base64_encode(self._sealed.seal_or_nothing(value))
 
     def loads(self, payload: bytes) -> Any:
         value = self._sealed.open(base64_decode(payload))
@@ -106,6 +128,7 @@ class Signed:
             raise ValueError("at least one key is needed")
         salt = _salt(purpose, audience)
         sealer = _SealedJSON(Sealed(keys, purpose=purpose, audience=audience)) if sealed else _CompactJSON()
+        self._write = sealer.dumps
         self._serializer: Serializer[Any] = Serializer(
             # itsdangerous signs with the last key of its list; ours puts the newest first.
             # The salt goes into the keys here, once, and not again for every value.
@@ -120,8 +143,9 @@ class Signed:
 
     def dumps(self, value: Any) -> str:
         """Return the value as cookie-safe text."""
-        made = self._serializer.dumps(value)
-        return made.decode() if isinstance(made, bytes) else made
+        payload = self._write(value)
+        del value  # as in `Sealed.seal`; the library's own way would hold it in a frame of its own
+        return self._serializer.make_signer().sign(_something(payload)).decode()
 
     def loads(self, text: str) -> Any | None:
         """Return the value, or None for anything that we did not issue exactly so."""

@@ -14,6 +14,8 @@ from tests.oauth.fake_as import USERINFO, FakeAS
 from tests.oauth.jwts import encode, hs256, make_key, signed
 from tests.oauth.steps import begin, code_of, come_back, log_in
 from xwms_auth import StoreUnavailable
+from xwms_auth.envelope import JSONObject
+from xwms_auth.id_token import sid_of
 from xwms_auth.stores.memory import MemoryStore
 
 PATH = "/xwms/backchannel-logout"
@@ -152,6 +154,21 @@ def test_the_cookie_store_alone_does_not_claim_to_have_ended_anything(make_site,
     browser = logged_in(site, server)
     assert post(site, signed(server.key, claims_of(server))).status_code == 500
     assert browser.who() == SUB
+
+
+@pytest.mark.parametrize("sid", ["\ud800", "a\x00b", "x" * 256, "", 5, ["sid-1"]])
+def test_a_name_of_a_login_that_cannot_be_kept_is_none_so_all_of_the_persons_end(site, server, sid):
+    """Sessions do not keep such a name either (`sid_of` is the one reader), so none could be found by it."""
+    assert sid_of(JSONObject(sid=sid)) is None
+    browsers = [logged_in(site, server, sid=kept) for kept in ("sid-1", None)]
+    assert post(site, signed(server.key, claims_of(server, sid=sid))).status_code == 200
+    assert [why(browser) for browser in browsers] == ["session_revoked"] * 2
+
+
+def test_a_name_of_a_login_may_be_any_printable_text():
+    for sid in ("a b", "caf\u00e9", "x" * 255):
+        assert sid_of(JSONObject(sid=sid)) == sid
+    assert sid_of(JSONObject()) is None
 
 
 def test_a_token_works_once(site, server):

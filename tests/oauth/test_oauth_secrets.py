@@ -1,6 +1,7 @@
 """The client secret, codes and tokens: in no byte for a browser, no log and no crash report (SE-03 to SE-05)."""
 
 import base64
+import json
 import traceback
 from pathlib import Path
 from urllib.parse import quote_plus
@@ -13,7 +14,9 @@ from tests.fx_faults import FAULTS
 from tests.oauth.fake_as import JWKS, TOKEN, USERINFO
 from tests.oauth.steps import begin, log_in
 from xwms_auth import APIError, ConfigError, Secret, XWMSConfig
-from xwms_auth.effects import OAuthCall
+from xwms_auth.effects import OAuthCall, Reply
+from xwms_auth.oauth2_wire import read_tokens
+from xwms_auth.tokens import Sealed, Signed
 from xwms_auth.transport import HTTPTransport
 
 TESTS = str(Path(__file__).parents[1])
@@ -93,3 +96,30 @@ def test_se_05_a_crash_report_of_a_secret_that_cannot_be_fetched_shows_none(serv
     with pytest.raises(APIError) as failed:
         transport.send(OAuthCall(url=server.url + USERINFO, bearer=Secret("the-access-token")))
     assert_clean(crash_report(failed.value), "the-access-token")
+
+
+UNWRITABLE = {"a lone surrogate": "\ud800", "no number": float("nan"), "no JSON": object()}
+
+
+@pytest.mark.parametrize("odd", UNWRITABLE.values(), ids=UNWRITABLE)
+@pytest.mark.parametrize("sealed", [True, False])
+def test_se_05_a_crash_report_of_a_value_that_cannot_be_written_shows_none_of_it(odd, sealed):
+    """SE-05: the record of a session holds the tokens in clear until it is sealed."""
+    keys = [Secret("K3y-for-tests-0123456789-abcdefghij")]
+    signed = Signed(keys, purpose="session", audience="tests", sealed=sealed)
+    seal = Sealed(keys, purpose="session", audience="tests")
+    for write in (signed.dumps, seal.seal):
+        with pytest.raises(ValueError, match="cannot be written") as raised:
+            write({"k": ["the-access-token", "the-refresh-token", odd]})
+        assert raised.value.__cause__ is raised.value.__context__ is None
+        assert_clean(crash_report(raised.value), "the-access-token", "the-refresh-token", "K3y-for")
+
+
+def test_se_05_a_crash_report_of_a_token_answer_that_is_none_shows_no_token():
+    """SE-05: a token that cannot be one, for instance because a proxy has put a line break into it."""
+    for changes in ({"scope": "\ud800"}, {"refresh_token": "the-refresh-token\n"}, {"id_token": "the-refresh-token "}):
+        body = {"access_token": "the-access-token", "token_type": "Bearer", **changes}
+        reply = Reply(status=200, content_type="application/json", body=json.dumps(body).encode())
+        with pytest.raises(APIError) as raised:
+            read_tokens(reply, asked=(), now=0)
+        assert_clean(crash_report(raised.value), "the-access-token", "the-refresh-token")
