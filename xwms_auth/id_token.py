@@ -7,10 +7,11 @@ Must not: look at claims of a token whose signature has not been verified.
 import base64
 import hashlib
 import hmac
-from typing import TypeGuard, cast
+from typing import cast
 
 from .envelope import JSONObject
 from .errors import TokenRejected
+from .models import is_moment
 from .secret import Secret
 
 SKEW = 60
@@ -90,11 +91,6 @@ def check_audience(claims: JSONObject, client_id: str, *, what: str) -> None:
         raise TokenRejected(f"{what}: it is for several clients and does not say which asked for it")
     if "azp" in claims and claims["azp"] != client_id:
         raise TokenRejected(f"{what}: another client asked for it")
-
-
-def is_moment(value: object) -> TypeGuard[float]:
-    """Whether this is a time as tokens have it: a number of seconds since 1970."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _same(value: object, expected: str) -> bool:

@@ -8,7 +8,8 @@ from typing import cast
 
 from .envelope import JSONObject
 from .errors import TokenRejected
-from .id_token import SKEW, check_audience, is_moment, sid_of
+from .id_token import SKEW, check_audience, sid_of
+from .models import is_moment
 from .provider import Departure
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Literal, NamedTuple, Self, cast
+from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeGuard, cast
 
 from .token_set import TokenSet
 
@@ -18,6 +18,9 @@ MAX_SUB = 255
 
 MAX_CLAIM = 1024
 """Longest optional claim in characters; a longer one is dropped, since the whole session must fit into a cookie."""
+
+MAX_MOMENT = 253_402_300_799
+"""Seconds since 1970: the end of the year 9999, beyond which no date can be made of a number."""
 
 MAX_SCOPE = 8192
 """Characters of all scopes of a token together."""
@@ -284,6 +287,12 @@ def parse_moment(value: object) -> datetime | None:
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def is_moment(value: object) -> TypeGuard[float]:
+    """Whether this is a time as tokens have it: a number of seconds since 1970 that a date can be made of."""
+    # Compared first of all: isfinite() and int() fail for what is huge, and a NaN is in no range.
+    return isinstance(value, int | float) and not isinstance(value, bool) and -MAX_MOMENT <= value <= MAX_MOMENT
 
 
 def parse_object(value: object) -> Mapping[str, Any] | None:

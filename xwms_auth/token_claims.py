@@ -6,16 +6,15 @@ Knows: claims.
 Must not: look at claims of a JWT whose signature has not been verified.
 """
 
-import math
 from collections.abc import Mapping
-from typing import Any, TypeGuard, cast
+from typing import Any, cast
 from urllib.parse import urlencode
 
 from .access_token import AccessToken
 from .effects import OAuthCall, Reply
 from .envelope import json_object
 from .errors import BadAnswer, CredentialsRejected, InvalidToken, Unreachable
-from .models import parse_granted, parse_sub
+from .models import is_moment, parse_granted, parse_id
 from .secret import Secret
 
 SKEW = 60
@@ -59,7 +58,7 @@ def read_jwt(claims: Mapping[str, Any], *, issuer: str, audience: str, now: int)
     issued: object = claims.get("iat")
     if expires is None:
         raise InvalidToken("it has no exp")
-    if not _is_moment(issued) or issued > now + SKEW:
+    if not is_moment(issued) or issued > now + SKEW:
         raise InvalidToken("it is from the future, or has no iat")
     if claims.get("sub") is None:
         raise InvalidToken("it has no sub")
@@ -91,20 +90,17 @@ def _access_token(
     claims: Mapping[str, Any], issuer: str, audience: str, *, own: str | None, end: object, now: int
 ) -> AccessToken:
     """What both ways have in common. `own` is the client whose tokens need no audience."""
-    if end is not None and not _is_moment(end):
+    if end is not None and not is_moment(end):
         raise BadAnswer("the end of the token's life is not a time")
     if end is not None and end <= now:
         raise InvalidToken("it has expired")
     begin: object = claims.get("nbf")
-    if begin is not None and (not _is_moment(begin) or begin > now + SKEW):
+    if begin is not None and (not is_moment(begin) or begin > now + SKEW):
         raise InvalidToken("it is not valid yet")
     # It is bound to a key (RFC 8705, RFC 9449), and whoever brings it as a plain one may have stolen it.
     if "cnf" in claims:
         raise InvalidToken("it is bound to a key, and was brought without")
-    client: object = claims.get("client_id")
-    if not isinstance(client, str) or not client:
-        # Without it nobody can tell a client that acts for itself from a person.
-        raise BadAnswer("the token is of no client")
+    client = _client(claims.get("client_id"))
     _check_audience(claims.get("aud"), audience, is_own=client == own)
     return AccessToken(
         issuer=issuer,
@@ -113,6 +109,21 @@ def _access_token(
         scopes=_granted(claims.get("scope", "")),
         expires_at=None if end is None else int(end),
     )
+
+
+def _client(client_id: object) -> str:
+    # Without it nobody can tell a client that acts for itself from a person; and applications print it.
+    if not isinstance(client_id, str):
+        raise BadAnswer("the token is of no client")
+    return _id(client_id, "client_id")
+
+
+def _id(value: object, name: str) -> str:
+    try:
+        return parse_id(value, name)
+    except ValueError as fault:
+        cause = f"the token's {fault}"
+    raise BadAnswer(cause)
 
 
 def _granted(scope: object) -> tuple[str, ...]:
@@ -137,14 +148,5 @@ def _person(sub: object, client: str) -> str | None:
 
     A client that may choose its id could otherwise choose somebody's `sub`, and be that person (RFC 9700 4.15).
     """
-    if sub is None or sub == client:
-        return None
-    try:
-        return parse_sub(sub)
-    except ValueError as fault:
-        cause = f"the token's {fault}"
-    raise BadAnswer(cause)
-
-
-def _is_moment(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    person = None if sub is None else _id(sub, "sub")
+    return None if person == client else person

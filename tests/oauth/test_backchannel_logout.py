@@ -13,6 +13,7 @@ from tests.fx import CLIENT_ID
 from tests.oauth.fake_as import USERINFO, FakeAS
 from tests.oauth.jwts import encode, hs256, make_key, signed
 from tests.oauth.steps import begin, code_of, come_back, log_in
+from tests.oauth.test_id_tokens import NO_MOMENTS
 from xwms_auth import StoreUnavailable
 from xwms_auth.envelope import JSONObject
 from xwms_auth.id_token import sid_of
@@ -189,6 +190,7 @@ WRONG: dict[str, dict[str, object]] = {
     "no iat": {"iat": None},
     "an iat of text": {"iat": str(NOW)},
     "expired": {"exp": NOW - 3600},
+    **{f"{name} of {said}": {name: value} for said, value in NO_MOMENTS.items() for name in ("iat", "exp")},
     "no event": {"events": None},
     "another event": {"events": {"http://schemas.openid.net/event/other": {}}},
     "an event of text": {"events": {EVENT: "yes"}},

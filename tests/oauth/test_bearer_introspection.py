@@ -13,6 +13,8 @@ import pytest
 from tests.oauth.apis import APISite
 from tests.oauth.fake_as import DISCOVERY, INTROSPECT, TOKEN, USERINFO, document
 from tests.oauth.steps import code_of
+from tests.oauth.test_bearer_jwts import NO_TEXTS
+from tests.oauth.test_id_tokens import NO_MOMENTS
 from xwms_auth import AccessToken, Secret
 from xwms_auth.effects import OAuthCall
 from xwms_auth.known_tokens import MAX_KNOWN, NEW_BURST, KnownTokens
@@ -41,6 +43,13 @@ ANSWERS = {
     "a foreign client's for another API": ({"client_id": "another-app", "aud": "https://other.example"}, NO),
     "our client's for another API": ({"aud": ["https://other.example"]}, NO),
     "of no client": ({"client_id": None}, STRANGE),
+    **{f"exp of {said}": ({"exp": value}, STRANGE) for said, value in NO_MOMENTS.items()},
+    **{f"nbf of {said}": ({"nbf": value}, NO) for said, value in NO_MOMENTS.items()},
+    **{
+        f"client_id with {said}": ({"client_id": value, "aud": "fx-client"}, STRANGE)
+        for said, value in NO_TEXTS.items()
+    },
+    **{f"sub with {said}": ({"sub": value}, STRANGE) for said, value in NO_TEXTS.items()},
     "a client that is a number": ({"client_id": 5}, STRANGE),
     "a refresh token, as oidc-provider tells": ({"token_type": None}, NO),
     "a refresh token, as others tell": ({"token_type": "refresh_token"}, NO),
@@ -290,3 +299,10 @@ def test_a_token_is_shown_by_nothing_that_carries_it():
     assert isinstance(call, OAuthCall)
     assert call.authenticated
     assert "the-token" not in repr(call)
+
+
+def test_a_client_whose_sub_is_its_own_id_as_a_number_acts_for_itself(edge, server):
+    api = APISite(edge, server, audience="https://api.example")
+    for sub in (17, "17"):
+        told = api.call(server.give(client_id="17", sub=sub, aud="https://api.example")).json()
+        assert (told["client_id"], told["sub"], told["identity"]) == ("17", None, None)

@@ -11,12 +11,25 @@ from tests.oauth.apis import APISite
 from tests.oauth.fake_as import INTROSPECT, JWKS, document
 from tests.oauth.jwts import ALGORITHMS, base64url, encode, hs256, make_key, signed
 from tests.oauth.steps import code_of
+from tests.oauth.test_id_tokens import NO_MOMENTS
 from xwms_auth.known_tokens import NEW_BURST
 
 AUDIENCE = "https://api.example"
 NO = (401, "invalid_token")
 NOW = int(time.time())
 """When this file was read: near enough for what is wrong by an hour, and not for what has to be right."""
+
+
+# An application prints who calls it, into logs and pages.
+NO_TEXTS = {
+    "a line break": "ada\nroot",
+    "a null": "ada\x00",
+    "an escape": "ada\x1b[2J",
+    "a direction": "ada\u202egro",
+    "half a character": "ada\ud800",
+    "spaces only": "  ",
+    "too much": "x" * 256,
+}
 
 
 def make_api(edge, server, **options):
@@ -96,6 +109,9 @@ CLAIMS = {
     "an empty sub": {"sub": ""},
     "a sub that is a list": {"sub": ["ada"]},
     "no client": {"client_id": None},
+    **{f"{name} of {said}": {name: value} for said, value in NO_MOMENTS.items() for name in ("exp", "iat", "nbf")},
+    **{f"client_id with {said}": {"client_id": value} for said, value in NO_TEXTS.items()},
+    **{f"sub with {said}": {"sub": value} for said, value in NO_TEXTS.items()},
     "a scope that is a list": {"scope": ["read"]},
     "bound to a key": {"cnf": {"jkt": "x"}},
 }

@@ -184,6 +184,14 @@ def test_a_token_without_a_key_id_is_tried_with_every_key_that_fits(browser, ser
 
 # --- the claims ---
 
+# No date can be made of them: what is beyond the year 9999, as milliseconds are, is not far but wrong.
+NO_MOMENTS: dict[str, object] = {
+    "400 digits": 10**400,
+    "400 digits below zero": -(10**400),
+    "a huge float": 1e308,
+    "milliseconds": 1_900_000_000_000.0,
+}
+
 CLAIMS: dict[str, dict[str, object]] = {
     "another issuer": {"iss": "https://evil.example"},
     "the issuer with a slash": {"iss": "{issuer}/"},
@@ -214,6 +222,7 @@ CLAIMS: dict[str, dict[str, object]] = {
     "an iat that is text": {"iat": "0"},
     "not valid yet": {"nbf": HOUR},
     "an nbf that is text": {"nbf": "now"},
+    **{f"{name} of {said}": {name: value} for said, value in NO_MOMENTS.items() for name in ("exp", "iat", "nbf")},
     "no nonce": {"nonce": None},
     "another nonce": {"nonce": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"},
     "an empty nonce": {"nonce": ""},
@@ -226,7 +235,7 @@ def made(server: Any, site: Any, changes: dict[str, object]) -> dict[str, object
     """The changes with the issuer filled in; times are relative to the application's clock."""
     done: dict[str, object] = {}
     for name, value in changes.items():
-        if name in MOMENTS and type(value) is int:
+        if name in MOMENTS and type(value) is int and abs(value) < 10**9:
             done[name] = int(site.clock()) + value
         else:
             done[name] = json.loads(json.dumps(value).replace("{issuer}", server.issuer))
