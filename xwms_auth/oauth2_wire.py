@@ -7,6 +7,7 @@ Knows: parameters, and what an answer of each endpoint holds.
 Must not: send anything, or let a word of the server's out.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
@@ -59,6 +60,8 @@ MAX_TOKEN = 16 * 1024
 
 MAX_EXPIRES_IN = 400 * 86400
 """Seconds. A longer life is as good as none said."""
+
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 
 _REFUSALS: Mapping[str, type[APIError]] = {
     "invalid_client": CredentialsRejected,
@@ -179,8 +182,7 @@ def read_tokens(reply: Reply, *, asked: Sequence[str], now: int) -> TokenSet:
     access_token = _token(answer, "access_token")
     if access_token is None:
         raise BadAnswer("the token endpoint gave no access token")
-    life: object = answer.get("expires_in")
-    lasts = life if isinstance(life, int) and not isinstance(life, bool) and 0 < life <= MAX_EXPIRES_IN else None
+    lasts = _lifetime(answer.get("expires_in"))
     return TokenSet(
         access_token=access_token,
         refresh_token=_token(answer, "refresh_token"),
@@ -211,13 +213,27 @@ def user_of(told: JSONObject, asked: JSONObject, *, issuer: str) -> User:
     Userinfo is newer and goes first. An address and whether it is verified are taken from one of them, never mixed.
     """
     older: dict[str, Any] = dict(told)
-    if "email" in asked:
-        older.pop("email_verified", None)
+    newer: dict[str, Any] = dict(asked)
+    (older if "email" in asked else newer).pop("email_verified", None)
     try:
-        return User.parse({**older, **asked}, issuer=issuer)
+        return User.parse({**older, **newer}, issuer=issuer)
     except ValueError as fault:
         cause = f"the person: {fault}"
     raise BadAnswer(cause)
+
+
+def _lifetime(life: object) -> int | None:
+    """How many seconds a token lasts: 0 for one that has ended already, None where nothing is said, or very much.
+
+    Servers write the number as text or as 3600.0, too. What is no number is no silence: the token would count for ever.
+    """
+    if life is None:
+        return None
+    if isinstance(life, str) and _WHOLE.fullmatch(life):
+        life = int(life)
+    if isinstance(life, bool) or not isinstance(life, int | float):
+        raise BadAnswer("the token endpoint's expires_in is not a number of seconds")
+    return None if life > MAX_EXPIRES_IN else int(max(life, 0))
 
 
 def _granted(answer: JSONObject) -> tuple[str, ...]:

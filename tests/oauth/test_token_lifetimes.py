@@ -1,0 +1,39 @@
+"""How long an access token lasts, as token endpoints write it (RFC 6749 5.1): a number, of which some make text."""
+
+import pytest
+
+from tests.edges import PROGRAM, Site
+from tests.oauth.local_as import token_page
+from tests.oauth.steps import log_in
+from tests.oauth.test_oauth_answers import answered
+from xwms_auth.errors import BadAnswer
+from xwms_auth.oauth2_wire import read_tokens
+
+LIVES = {
+    1300: [300, "300", "+300", 300.0, 300.9],
+    1000: [0, "0", -1, -5.5, "-5", -(10**400), 0.4],
+    None: [None, 10**12, "1000000000000", 10**400, 1e308],
+}
+
+
+@pytest.mark.parametrize(("until", "life"), [(until, life) for until, lives in LIVES.items() for life in lives])
+def test_a_lifetime_is_a_number_however_it_is_written(until, life):
+    """One that has ended at once is not one that never ends; a very long one is as good as none said."""
+    assert read_tokens(answered(expires_in=life), asked=(), now=1000).expires_at == until
+
+
+@pytest.mark.parametrize(
+    "life", ["soon", "", "1e3", "3 00", "300.0", "\u0663", "9" * 5000, [], [300], {}, True, False, float("nan"), 1e999]
+)
+def test_a_lifetime_that_is_no_number_is_a_bad_answer(life):
+    with pytest.raises(BadAnswer):
+        read_tokens(answered(expires_in=life), asked=(), now=1000)
+
+
+@pytest.mark.parametrize("life", ["60", 60.0, 0, -1])
+def test_a_token_that_ends_soon_is_refreshed_however_that_is_written(edge, server, life):
+    server.tokens = {"refresh_token": "stays-the-same", "expires_in": life}
+    browser = token_page(Site(edge, server, session_store="memory://", scopes="profile")).browser()
+    log_in(browser, server)
+    assert browser.get("/token", PROGRAM).status_code == 200
+    assert [form["grant_type"] for form in server.forms()] == ["authorization_code", "refresh_token"]
