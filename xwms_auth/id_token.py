@@ -13,6 +13,7 @@ from .envelope import JSONObject
 from .errors import TokenRejected
 from .models import is_moment
 from .secret import Secret
+from .signed_jwt import VerifiedClaims
 
 SKEW = 60
 """Seconds that the server's clock and ours may differ."""
@@ -22,7 +23,7 @@ MAX_SID = 255
 
 
 def check_id_token(
-    claims: JSONObject,
+    claims: VerifiedClaims,
     *,
     algorithm: str,
     issuer: str,
@@ -36,6 +37,7 @@ def check_id_token(
 
     `max_age` is how long ago, in seconds, the person may have logged in at the server itself.
     """
+    claims.require_type("jwt", what="the ID token")
     if claims.get("iss") != issuer:
         raise TokenRejected("the ID token: its issuer is another")
     sub: object = claims.get("sub")

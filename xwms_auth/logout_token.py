@@ -6,11 +6,11 @@ Must not: look at claims of a token whose signature has not been verified.
 
 from typing import cast
 
-from .envelope import JSONObject
 from .errors import TokenRejected
 from .id_token import SKEW, check_audience, sid_of
 from .models import is_moment
 from .provider import Departure
+from .signed_jwt import VerifiedClaims
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
 
@@ -18,8 +18,9 @@ MAX_AGE = 300
 """Seconds since a logout token was made. The server posts it at once, and again a few times where nobody answers."""
 
 
-def read_logout_token(claims: JSONObject, *, issuer: str, client_id: str, now: int) -> Departure:
+def read_logout_token(claims: VerifiedClaims, *, issuer: str, client_id: str, now: int) -> Departure:
     """Whose logout it is. Raises `TokenRejected` with the reason, which quotes nothing of the token."""
+    claims.require_type("jwt", "logout+jwt", what="the logout token")
     if claims.get("iss") != issuer:
         raise TokenRejected("the logout token: its issuer is another")
     check_audience(claims, client_id, what="the logout token")

@@ -74,7 +74,10 @@ class SignedJWT:
     algorithm: str
     key_id: str | None
     type: str | None
-    """Its `typ`, in lower case and without `application/` (RFC 7515 4.1.9), or None: what kind of token it is."""
+    """Its `typ`, in lower case and without `application/` (RFC 7515 4.1.9): what kind of token it is.
+
+    None where it names none, and empty where that is not text.
+    """
 
     def keys(self, keys: Sequence[JSONObject]) -> list[JSONObject]:
         """Those of a server's keys that this token may be signed with: by id where it names one, and by type."""
@@ -88,6 +91,19 @@ class SignedJWT:
             and key.get("alg") in (None, self.algorithm)
             and (self.key_id is None or key.get("kid") == self.key_id)
         ]
+
+
+class VerifiedClaims(JSONObject):
+    """The claims of a token that the server has signed. `type` is the token's: the same keys sign several kinds."""
+
+    def __init__(self, claims: JSONObject, *, type: str | None) -> None:  # noqa: A002
+        super().__init__(claims)
+        self.type = type
+
+    def require_type(self, *types: str, what: str) -> None:
+        """Raise `TokenRejected` unless the token names one of these types, or none (RFC 8725 3.11)."""
+        if self.type is not None and self.type not in types:
+            raise TokenRejected(f"{what}: its typ is that of another kind of token")
 
 
 def parse_signed_jwt(text: str) -> SignedJWT:
@@ -107,11 +123,11 @@ def parse_signed_jwt(text: str) -> SignedJWT:
     if key_id is not None and not isinstance(key_id, str):
         raise TokenRejected("the token: its key id is not text")
     kind: object = header.get("typ")
-    named = kind.lower().removeprefix("application/") if isinstance(kind, str) else None
-    return SignedJWT(text=text, algorithm=algorithm, key_id=key_id, type=named)
+    named = kind.lower().removeprefix("application/") if isinstance(kind, str) else ""
+    return SignedJWT(text=text, algorithm=algorithm, key_id=key_id, type=named if "typ" in header else None)
 
 
-def verified_claims(token: SignedJWT, keys: Sequence[JSONObject]) -> JSONObject:
+def verified_claims(token: SignedJWT, keys: Sequence[JSONObject]) -> VerifiedClaims:
     """The claims of a token that one of the server's keys has signed. Raises `TokenRejected` with the reason."""
     for key in token.keys(keys):
         kind, members = _KINDS[_ALGORITHMS[token.algorithm][0]]
@@ -125,7 +141,7 @@ def verified_claims(token: SignedJWT, keys: Sequence[JSONObject]) -> JSONObject:
         claims = parse_json_object(payload or b"")
         if claims is None:
             raise TokenRejected("the token: its claims are not a JSON object")
-        return claims
+        return VerifiedClaims(claims, type=token.type)
     raise TokenRejected("the token: none of the server's keys has signed it")
 
 

@@ -13,7 +13,7 @@ from tests.fx import CLIENT_ID
 from tests.oauth.fake_as import USERINFO, FakeAS
 from tests.oauth.jwts import encode, hs256, make_key, signed
 from tests.oauth.steps import begin, code_of, come_back, log_in
-from tests.oauth.test_id_tokens import NO_MOMENTS
+from tests.oauth.test_id_tokens import NO_MOMENTS, OTHER_TYPES
 from xwms_auth import StoreUnavailable
 from xwms_auth.envelope import JSONObject
 from xwms_auth.id_token import sid_of
@@ -207,6 +207,21 @@ def test_a_token_that_is_not_right_ends_nothing(site, server, changes):
     browser = logged_in(site, server)
     answer = post(site, signed(server.key, claims_of(server, **changes)))
     assert (answer.status_code, answer.json()) == (400, {"error": "invalid_request"})
+    assert browser.who() == SUB
+
+
+@pytest.mark.parametrize("kind", [None, "JWT", "jwt", "logout+jwt", "Logout+JWT", "application/logout+jwt"])
+def test_a_logout_token_may_say_what_it_is(site, server, kind):
+    browser = logged_in(site, server)
+    assert post(site, signed(server.key, claims_of(server), typ=kind)).status_code == 200
+    assert why(browser) == "session_revoked"
+
+
+@pytest.mark.parametrize("kind", OTHER_TYPES)
+def test_a_token_of_another_type_ends_nothing(site, server, kind):
+    """RFC 8725 3.11."""
+    browser = logged_in(site, server)
+    assert post(site, signed(server.key, claims_of(server), typ=kind)).status_code == 400
     assert browser.who() == SUB
 
 

@@ -249,6 +249,27 @@ def test_oc_10_a_token_that_is_not_for_this_login_logs_nobody_in(site, browser, 
     refused(browser, server)
 
 
+@pytest.mark.parametrize("kind", ["JWT", "jwt", "application/JWT", "application/jwt", None])
+def test_an_id_token_may_say_that_it_is_a_jwt(browser, server, kind):
+    server.forge = lambda claims: signed(server.key, claims, typ=kind)
+    assert log_in(browser, server).status_code == 303
+
+
+OTHER_TYPES = ["at+jwt", "AT+JWT", "application/at+jwt", "secevent+jwt", "JWS", "", " JWT", "text/jwt", ["JWT"], 5, {}]
+
+
+@pytest.mark.parametrize("kind", [*OTHER_TYPES, "logout+jwt", "Logout+JWT"])
+def test_a_token_of_another_type_is_no_id_token(browser, server, kind):
+    """RFC 8725 3.11: the same keys sign access tokens and logout tokens."""
+    server.forge = lambda claims: signed(server.key, claims, typ=kind)
+    refused(browser, server)
+
+
+def test_a_type_that_is_null_is_not_one_that_is_left_out(browser, server):
+    server.forge = lambda claims: encode({"alg": "ES256", "kid": "key-1", "typ": None}, claims, server.key.sign)
+    refused(browser, server)
+
+
 GOOD: dict[str, dict[str, object]] = {
     "expired half a minute ago": {"exp": -30},
     "from half a minute ahead": {"iat": 30},
