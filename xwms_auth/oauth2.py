@@ -27,7 +27,7 @@ from .errors import (
     TokenRejected,
     TooManyLogins,
 )
-from .id_token import check_id_token, proved_at
+from .id_token import check_id_token, proved_at, sid_of
 from .logout_token import read_logout_token
 from .messages import Request
 from .metadata import Metadata
@@ -223,8 +223,7 @@ def _person(
     elif not told:
         raise BadAnswer("without openid a userinfo endpoint is needed, and the server has none")
     user = wire.user_of(told, asked, issuer=metadata.issuer)
-    sid: object = told.get("sid")
-    kept = replace(tokens, id_token=None, sid=sid if isinstance(sid, str) else None)
+    kept = replace(tokens, id_token=None, sid=sid_of(told))
     return Outcome(user=user, tokens=kept, proved_at=proved_at(told, now=now) if told else None)
 
 
