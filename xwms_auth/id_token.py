@@ -37,6 +37,39 @@ def check_id_token(
 
     `max_age` is how long ago, in seconds, the person may have logged in at the server itself.
     """
+    _check_always(claims, algorithm=algorithm, issuer=issuer, client_id=client_id, access_token=access_token, now=now)
+    if not _same(claims.get("nonce"), nonce):
+        raise TokenRejected("the ID token: its nonce is not this login's")
+    if max_age is not None:
+        # Asked for in the address that the browser carries, where a person could have taken it out.
+        logged_in: object = claims.get("auth_time")
+        if not is_moment(logged_in) or not now - max_age - SKEW <= logged_in <= now + SKEW:
+            raise TokenRejected("the ID token: the person has not logged in again, or it does not say when")
+
+
+def check_refreshed_id_token(
+    claims: VerifiedClaims,
+    *,
+    algorithm: str,
+    issuer: str,
+    client_id: str,
+    sub: str,
+    access_token: Secret,
+    now: int,
+) -> None:
+    """Check the claims of a verified ID token that came with a refresh (OpenID Connect Core 12.2).
+
+    `sub` is whose session it is: tokens of another person would let this one act as them. No nonce is demanded, since
+    nobody has gone to the server with one. Raises `TokenRejected` as `check_id_token` does.
+    """
+    _check_always(claims, algorithm=algorithm, issuer=issuer, client_id=client_id, access_token=access_token, now=now)
+    if claims["sub"] != sub:
+        raise TokenRejected("the ID token: it is about another person than the session")
+
+
+def _check_always(
+    claims: VerifiedClaims, *, algorithm: str, issuer: str, client_id: str, access_token: Secret, now: int
+) -> None:
     claims.require_type("jwt", what="the ID token")
     if claims.get("iss") != issuer:
         raise TokenRejected("the ID token: its issuer is another")
@@ -53,13 +86,6 @@ def check_id_token(
         raise TokenRejected("the ID token: it is from the future, or has no iat")
     if not_before is not None and (not is_moment(not_before) or not_before > now + SKEW):
         raise TokenRejected("the ID token: it is not valid yet")
-    if not _same(claims.get("nonce"), nonce):
-        raise TokenRejected("the ID token: its nonce is not this login's")
-    if max_age is not None:
-        # Asked for in the address that the browser carries, where a person could have taken it out.
-        logged_in: object = claims.get("auth_time")
-        if not is_moment(logged_in) or not now - max_age - SKEW <= logged_in <= now + SKEW:
-            raise TokenRejected("the ID token: the person has not logged in again, or it does not say when")
     if "at_hash" in claims and not _same(claims["at_hash"], _half_hash(access_token, algorithm)):
         raise TokenRejected("the ID token: its at_hash is not the access token's")
 
