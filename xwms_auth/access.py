@@ -117,7 +117,7 @@ def _take(site: Site, provider: Provider, turn: _Turn) -> Steps[tuple[Visit, Sec
             yield from ask(UnspendLogin(mark))
             return None
         try:
-            new = yield from provider.refresh(site, turn.tokens, now=turn.now)
+            new = yield from provider.refresh(site, turn.tokens, sub=turn.session.user.sub, now=turn.now)
         except APIError as error:
             if not error.sent:
                 yield from ask(UnspendLogin(mark))

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from . import audit
 from . import oauth2_wire as wire
-from .discovery import keys_for, metadata_for
+from .discovery import keys_for, learn_keys, metadata_for
 from .effects import CallXWMS, Steps, ask
 from .envelope import JSONObject
 from .errors import (
@@ -27,7 +27,7 @@ from .errors import (
     TokenRejected,
     TooManyLogins,
 )
-from .id_token import check_id_token, proved_at, sid_of
+from .id_token import check_id_token, check_refreshed_id_token, proved_at, sid_of
 from .logout_token import read_logout_token
 from .messages import Request
 from .metadata import Metadata
@@ -36,7 +36,8 @@ from .pending import PendingLogin, PendingLogins
 from .provider import Arrival, CheckedCallback, Departure, Outcome, Started
 from .redirects import RedirectURI
 from .revocation import catch_up, give_back
-from .signed_jwt import parse_signed_jwt, verified_claims
+from .secret import Secret
+from .signed_jwt import SignedJWT, VerifiedClaims, parse_signed_jwt, verified_claims
 from .site import Site
 from .token_set import TokenSet
 from .tokens import new_key
@@ -147,14 +148,27 @@ class OAuth2:
         return replace(session, user=newer(session.user, person), checked_at=now)
 
     def get_ready(self, site: Site, *, now: int) -> Steps[None]:
-        yield from metadata_for(site, now=now)
+        metadata = yield from metadata_for(site, now=now)
+        if site.config.openid and site.server.keys(now) is None:
+            yield from learn_keys(site, metadata, now=now)
 
-    def refresh(self, site: Site, tokens: TokenSet, *, now: int) -> Steps[TokenSet]:
+    def refresh(self, site: Site, tokens: TokenSet, *, sub: str, now: int) -> Steps[TokenSet]:
         if tokens.refresh_token is None:
             raise TokenRejected("there is no refresh token")
         metadata = yield from metadata_for(site, now=now)
         reply = yield from ask(CallXWMS(wire.refresh(metadata, tokens.refresh_token)))
         new = wire.read_tokens(reply, asked=tokens.scope, now=now)
+        if new.id_token is not None and site.config.openid:
+            token, claims = yield from _verified(site, metadata, new.id_token, now=now)
+            check_refreshed_id_token(
+                claims,
+                algorithm=token.algorithm,
+                issuer=metadata.issuer,
+                client_id=site.config.client_id,
+                sub=sub,
+                access_token=new.access_token,
+                now=now,
+            )
         # A server that does not rotate sends no new refresh token (RFC 6749 6).
         refresh_token = new.refresh_token or tokens.refresh_token
         return replace(new, refresh_token=refresh_token, id_token=None, sid=tokens.sid, number=tokens.number + 1)
@@ -233,8 +247,7 @@ def _id_claims(
     """The claims of the ID token, verified and checked."""
     if tokens.id_token is None:
         raise TokenRejected("there is no ID token although openid was asked for")
-    token = parse_signed_jwt(tokens.id_token.reveal())
-    claims = verified_claims(token, (yield from keys_for(site, metadata, token, now=now)))
+    token, claims = yield from _verified(site, metadata, tokens.id_token, now=now)
     check_id_token(
         claims,
         algorithm=token.algorithm,
@@ -246,3 +259,8 @@ def _id_claims(
         max_age=max_age,
     )
     return claims
+
+
+def _verified(site: Site, metadata: Metadata, id_token: Secret, *, now: int) -> Steps[tuple[SignedJWT, VerifiedClaims]]:
+    token = parse_signed_jwt(id_token.reveal())
+    return token, verified_claims(token, (yield from keys_for(site, metadata, token, now=now)))

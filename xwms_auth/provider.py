@@ -145,8 +145,11 @@ class Provider(Protocol):
         """Learn what `refresh` needs to know, so that it is one call."""
         ...
 
-    def refresh(self, site: Site, tokens: TokenSet, *, now: int) -> Steps[TokenSet]:
-        """New tokens for old ones. `TokenRejected` is final; any other `APIError` leaves the old ones as they are."""
+    def refresh(self, site: Site, tokens: TokenSet, *, sub: str, now: int) -> Steps[TokenSet]:
+        """New tokens for old ones of this person.
+
+        `TokenRejected` is final; any other `APIError` leaves the old ones as they are.
+        """
         ...
 
     def give_back(self, site: Site, tokens: TokenSet, *, now: int) -> Steps[None]:

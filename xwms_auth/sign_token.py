@@ -133,7 +133,7 @@ class SignToken:
     def get_ready(self, site: Site, *, now: int) -> Steps[None]:
         yield from ()
 
-    def refresh(self, site: Site, tokens: TokenSet, *, now: int) -> Steps[TokenSet]:
+    def refresh(self, site: Site, tokens: TokenSet, *, sub: str, now: int) -> Steps[TokenSet]:
         yield from ()
         raise TokenRejected("XWMS's own login has no tokens to refresh")
 

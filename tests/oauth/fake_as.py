@@ -31,7 +31,7 @@ class FakeAS(FakeXWMS):
     """`metadata` and `keys` may be changed at any time.
 
     `tokens` and `claims` are changes to the token answer and to the ID token; `forge` makes the ID token of its claims.
-    What is changed to None is left out.
+    What is changed to None is left out. With `refreshed_sub` a refresh brings an ID token of that person.
     """
 
     def __init__(self, *, path: str = "", algorithm: str = "ES256") -> None:
@@ -40,6 +40,7 @@ class FakeAS(FakeXWMS):
         self.key = make_key(algorithm)
         self.keys = [self.key.jwk]
         self.checks_pkce = True
+        self.refreshed_sub: str | None = None
         self.metadata: dict[str, object] = {}
         self.tokens: dict[str, object] = {}
         self.claims: dict[str, object] = {}
@@ -123,7 +124,11 @@ class FakeAS(FakeXWMS):
             # It does not rotate: the refresh token goes on.
             if form["refresh_token"] != self.tokens.get("refresh_token"):
                 return document({"error": "invalid_grant"}, 400)
-            return document({"access_token": secrets.token_urlsafe(32), "token_type": "Bearer", "expires_in": 300})
+            access_token = secrets.token_urlsafe(32)
+            answer: dict[str, object] = {"access_token": access_token, "token_type": "Bearer", "expires_in": 300}
+            if self.refreshed_sub is not None:
+                answer["id_token"] = self.id_token({}, self.refreshed_sub, access_token)
+            return document(answer)
         code = form.get("code", "")
         asked = self.asked.pop(code, None)
         if asked is None or form.get("redirect_uri") != asked["redirect_uri"]:
@@ -133,7 +138,7 @@ class FakeAS(FakeXWMS):
             return document({"error": "invalid_grant"}, 400)
         self.signed_in = code
         access_token = secrets.token_urlsafe(32)
-        answer: dict[str, object] = {
+        answer = {
             "access_token": access_token,
             "token_type": "Bearer",
             "expires_in": 300,

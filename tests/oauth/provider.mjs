@@ -38,6 +38,8 @@ const provider = new Provider(`http://127.0.0.1:${server.address().port}`, {
   },
   pkce: { required: () => true },
   rotateRefreshToken: true,
+  // A test moves the application's clock on until an access token is over; the ID token of the refresh must not be.
+  ttl: { IdToken: 24 * 3600 },
   // Its own default refuses this machine's addresses, where the application that it tells of a logout listens.
   fetch: (url, { dispatcher, ...options }) => fetch(url, options),
   findAccount: (ctx, sub) => ({

@@ -371,3 +371,18 @@ def test_a_server_that_does_not_rotate_is_refreshed_again_and_again(edge, server
         clock.advance(200)
     assert seen[::2] == seen[1::2]
     assert len(set(seen)) == 4, "one for each time, and it is used until it expires"
+
+
+@pytest.mark.parametrize(("sub", "good"), [("xwms-user-1234", True), ("somebody-else", False)])
+def test_oc_13_a_refresh_that_brings_another_persons_id_token_ends_the_session(edge, server, sub, good, monkeypatch):
+    """OC-13, OpenID Connect Core 12.2: whoever the server mixed up, this session is not to act as them."""
+    clock = Clock()
+    monkeypatch.setattr("tests.edges.Clock", lambda: clock)
+    server.tokens = {"refresh_token": "stays-the-same", "expires_in": 120}
+    browser = token_page(Site(edge, server, session_store="memory://")).browser()
+    log_in(browser, server)
+    server.refreshed_sub = sub
+    clock.advance(100)
+    answer = browser.get("/token", PROGRAM)
+    assert answer.status_code == (200 if good else 401), answer.text
+    assert browser.who() == ("xwms-user-1234" if good else None)
