@@ -37,15 +37,29 @@ def request_of(environ: "WSGIEnvironment", *, debug: bool = False, body: bool = 
 
 def _form(environ: "WSGIEnvironment") -> dict[str, str]:
     """A small urlencoded body of a POST to one of our routes; anything else is nothing."""
-    length = environ.get("CONTENT_LENGTH") or ""
     is_form = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() == "application/x-www-form-urlencoded"
-    if environ["REQUEST_METHOD"] != "POST" or not is_form or not _is_small(length):
+    if environ["REQUEST_METHOD"] != "POST" or not is_form:
         return {}
-    return dict(parse_form(environ["wsgi.input"].read(int(length)).decode("latin-1")))
+    return dict(parse_form(_small_body(environ).decode("latin-1")))
 
 
-def _is_small(length: str) -> bool:
-    return length.isascii() and length.isdigit() and len(length) < 8 and int(length) <= MAX_FORM
+def _small_body(environ: "WSGIEnvironment") -> bytes:
+    length = environ.get("CONTENT_LENGTH") or ""
+    if length:
+        is_small = length.isascii() and length.isdigit() and len(length) < 8 and int(length) <= MAX_FORM
+        return environ["wsgi.input"].read(int(length)) if is_small else b""
+    # A body in chunks has no length. Only where the server promises an end may it be read to there: elsewhere the
+    # read would wait for the connection's.
+    if not environ.get("wsgi.input_terminated"):
+        return b""
+    body = bytearray()
+    try:
+        # More than once: a server may give one chunk at a time.
+        while len(body) <= MAX_FORM and (piece := environ["wsgi.input"].read(MAX_FORM + 1 - len(body))):
+            body += piece
+    except OSError:  # no chunks, or a connection that ended among them
+        return b""
+    return bytes(body) if len(body) <= MAX_FORM else b""
 
 
 def decoded(path: str) -> str:
