@@ -113,7 +113,8 @@ def _take(site: Site, provider: Provider, turn: _Turn) -> Steps[tuple[Visit, Sec
         if not (yield from ask(SpendLogin(mark, turn.until, turn.now))):
             return None
         # This request may have read its session long ago, and the one that refreshed since may have ended.
-        if turn.is_outdated_by((yield from _kept(turn.visit, turn.session, now=turn.now))):
+        kept = yield from _kept(turn.visit, turn.session, now=turn.now)
+        if turn.is_outdated_by(kept) or site.refreshed.newest(turn.tokens, now=turn.now) is not turn.tokens:
             yield from ask(UnspendLogin(mark))
             return None
         try:

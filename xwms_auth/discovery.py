@@ -30,16 +30,11 @@ def metadata_for(site: Site, *, now: int) -> Steps[Metadata]:
 
 def keys_for(site: Site, metadata: Metadata, token: SignedJWT, *, now: int) -> Steps[tuple[JSONObject, ...]]:
     """The server's keys: known already, unless the token names one that is not among them, as after a rotation."""
+    if metadata.jwks_uri is None:
+        raise BadAnswer("the server has no jwks_uri")
     known = site.server.keys(now)
     if known is not None and (token.keys(known) or not site.server.may_ask_for_keys(now)):
         return known
-    return (yield from learn_keys(site, metadata, now=now))
-
-
-def learn_keys(site: Site, metadata: Metadata, *, now: int) -> Steps[tuple[JSONObject, ...]]:
-    """The server's keys as they are now."""
-    if metadata.jwks_uri is None:
-        raise BadAnswer("the server has no jwks_uri")
     keys = read_keys((yield from ask(CallXWMS(wire.ask_for_keys(metadata.jwks_uri)))))
     site.server.learn_keys(keys, now)
     return keys

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from . import audit
 from . import oauth2_wire as wire
-from .discovery import keys_for, learn_keys, metadata_for
+from .discovery import keys_for, metadata_for
 from .effects import CallXWMS, Steps, ask
 from .envelope import JSONObject
 from .errors import (
@@ -148,9 +148,7 @@ class OAuth2:
         return replace(session, user=newer(session.user, person), checked_at=now)
 
     def get_ready(self, site: Site, *, now: int) -> Steps[None]:
-        metadata = yield from metadata_for(site, now=now)
-        if site.config.openid and site.server.keys(now) is None:
-            yield from learn_keys(site, metadata, now=now)
+        yield from metadata_for(site, now=now)
 
     def refresh(self, site: Site, tokens: TokenSet, *, sub: str, now: int) -> Steps[TokenSet]:
         if tokens.refresh_token is None:
@@ -159,16 +157,7 @@ class OAuth2:
         reply = yield from ask(CallXWMS(wire.refresh(metadata, tokens.refresh_token)))
         new = wire.read_tokens(reply, asked=tokens.scope, now=now)
         if new.id_token is not None and site.config.openid:
-            token, claims = yield from _verified(site, metadata, new.id_token, now=now)
-            check_refreshed_id_token(
-                claims,
-                algorithm=token.algorithm,
-                issuer=metadata.issuer,
-                client_id=site.config.client_id,
-                sub=sub,
-                access_token=new.access_token,
-                now=now,
-            )
+            yield from _check_again(site, metadata, new, new.id_token, sub=sub, now=now)
         # A server that does not rotate sends no new refresh token (RFC 6749 6).
         refresh_token = new.refresh_token or tokens.refresh_token
         return replace(new, refresh_token=refresh_token, id_token=None, sid=tokens.sid, number=tokens.number + 1)
@@ -259,6 +248,28 @@ def _id_claims(
         max_age=max_age,
     )
     return claims
+
+
+def _check_again(
+    site: Site, metadata: Metadata, tokens: TokenSet, id_token: Secret, *, sub: str, now: int
+) -> Steps[None]:
+    """Whether the ID token that came with a refresh is about the same person."""
+    try:
+        token, claims = yield from _verified(site, metadata, id_token, now=now)
+    except APIError as error:
+        # It came straight from the token endpoint and nothing is taken from it. A key that is not to be had at this
+        # moment is no reason to lose what the used-up refresh token was given for.
+        audit.warn("id_token_not_verified", cause=str(error))
+        return
+    check_refreshed_id_token(
+        claims,
+        algorithm=token.algorithm,
+        issuer=metadata.issuer,
+        client_id=site.config.client_id,
+        sub=sub,
+        access_token=tokens.access_token,
+        now=now,
+    )
 
 
 def _verified(site: Site, metadata: Metadata, id_token: Secret, *, now: int) -> Steps[tuple[SignedJWT, VerifiedClaims]]:

@@ -10,6 +10,7 @@ from tests.edges import CALLBACK, FROM_ELSEWHERE, PROGRAM, Clock, Site
 from tests.fx import CANARY, CLIENT_ID
 from tests.fx_faults import Reply
 from tests.oauth.fake_as import DISCOVERY, JWKS, TOKEN, USERINFO, document
+from tests.oauth.jwts import make_key
 from tests.oauth.local_as import token_page
 from tests.oauth.steps import begin, code_of, come_back, log_in
 from xwms_auth import XWMSConfig, flow
@@ -386,3 +387,21 @@ def test_oc_13_a_refresh_that_brings_another_persons_id_token_ends_the_session(e
     answer = browser.get("/token", PROGRAM)
     assert answer.status_code == (200 if good else 401), answer.text
     assert browser.who() == ("xwms-user-1234" if good else None)
+
+
+@pytest.mark.parametrize("store", ["cookie", "memory://"])
+def test_keys_that_are_not_to_be_had_cost_nobody_their_refreshed_tokens(edge, server, store, monkeypatch, caplog):
+    """The refresh token is used up by then. A cache in front of the server may have its old keys for a while."""
+    clock = Clock()
+    monkeypatch.setattr("tests.edges.Clock", lambda: clock)
+    server.tokens = {"refresh_token": "stays-the-same", "expires_in": 120}
+    browser = token_page(Site(edge, server, session_store=store)).browser()
+    log_in(browser, server)
+    server.refreshed_sub = "xwms-user-1234"
+    published = server.keys
+    server.rotate(make_key(another=1))
+    server.keys = published
+    clock.advance(100)
+    assert browser.get("/token", PROGRAM).status_code == 200
+    assert browser.who() == "xwms-user-1234"
+    assert "id_token_not_verified" in caplog.text
