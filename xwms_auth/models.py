@@ -25,8 +25,9 @@ MAX_MOMENT = 253_402_300_799
 MAX_SCOPE = 8192
 """Characters of all scopes of a token together."""
 
-# RFC 6749 3.3. Splitting at any white space would make two scopes of one that somebody else chose the name of.
-_SCOPES = re.compile(r"(?:[!#-\[\]-~]+(?: [!#-\[\]-~]+)*)?")
+# RFC 6749 3.3, and any number of U+0020, as some servers have them. Splitting at any white space would make two scopes
+# of one that somebody else chose the name of.
+_SCOPES = re.compile(r"[ !#-\[\]-~]*")
 
 
 class Identity(NamedTuple):
@@ -256,7 +257,7 @@ def parse_id(value: object, name: str) -> str:
 
 
 def parse_granted(value: object) -> tuple[str, ...]:
-    """The scopes that a server says it granted, with one U+0020 between two. Raises ValueError."""
+    """The scopes that a server says it granted, with U+0020 between two. Raises ValueError."""
     if not isinstance(value, str) or len(value) > MAX_SCOPE or _SCOPES.fullmatch(value) is None:
         raise ValueError("scope is not text, too long, or has characters that no scope has")
     return tuple(value.split())
