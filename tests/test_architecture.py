@@ -28,7 +28,7 @@ LAYERS = {
     "edges": {
         "flask", "flask_bearer", "wsgi_messages", "wsgi_seat", "asgi", "asgi_messages", "asgi_seat", "asgi_bearer",
         "access_log",
-        "starlette", "fastapi", "sandbox", "cli", "testing",
+        "starlette", "fastapi", "sandbox", "cli", "testing", "__main__",
     },
 }  # fmt: skip
 ORDER = list(LAYERS)

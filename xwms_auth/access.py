@@ -11,6 +11,7 @@ Must not: know how a refresh is asked for; that is the provider's.
 from dataclasses import KW_ONLY, dataclass, replace
 
 from . import audit
+from .bearer import require_tokens
 from .cookies import read_cookie
 from .effects import DropSession, LoadSession, Pause, RenewSession, SpendLogin, Steps, UnspendLogin, Whole, ask
 from .errors import APIError, LoginRequired, TokenRejected, Unreachable
@@ -37,8 +38,9 @@ def access_token(
     `cookie` is the raw Cookie header of the visit.
     None where nobody is signed in any more: the server refused to refresh, and the session has ended. Raises
     `LoginRequired` where there never was a token, or there is no way to a new one; an `APIError` where the server
-    cannot be asked: the session stays, and so does the refresh token.
+    cannot be asked: the session stays, and so does the refresh token. `ConfigError` with XWMS's own login.
     """
+    require_tokens(site.config)
     if visit.handle is None and visit.uri is not None:
         # Recognised without a look into the store; from here on one may be needed.
         visit = visit._replace(handle=read_cookie(cookie, names_for(visit.uri).session))

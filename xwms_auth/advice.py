@@ -144,8 +144,13 @@ def _register(config: XWMSConfig, uri: RedirectURI | None) -> list[str]:
 
 
 def _credentials(config: XWMSConfig) -> list[str]:
+    local = [
+        "A local XWMS makes a new secret at each start, unless it is given one with --client-secret: "
+        "copy the lines that it printed once more."
+    ]
     return [
         f"XWMS refuses the client id {_code(config.client_id)}, the domain {_code(config.domain)}, or the secret.",
+        *local * config.api.loopback,
         f"Dashboard > Clients: there must be a client with the id {_code(config.client_id)}; "
         "otherwise set XWMS_CLIENT_ID.",
         f"{_CLIENT} > Secrets: the secret must be active, not expired, and linked to the domain.",

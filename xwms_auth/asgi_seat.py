@@ -13,7 +13,7 @@ from .access_token import AccessToken
 from .asgi_messages import ASGIApp, Message, Scope, Send, decoded, encoded, reply, request_of
 from .authorization import marks_of_token
 from .effects import Steps
-from .errors import LoginRequired, StoreUnavailable, XWMSError
+from .errors import ConfigError, LoginRequired, StoreUnavailable, XWMSError
 from .messages import Answer, Request
 from .models import USER_FIELDS, Anonymous, Ending, Session, User, anonymous
 from .session import ANY_LOGIN, Demand
@@ -134,7 +134,7 @@ class Seat:
                 if token is not None:
                     return token
             raise LoginRequired("the access token could not be refreshed, and the session has ended")
-        except (LoginRequired, StoreUnavailable) as error:
+        except (LoginRequired, StoreUnavailable, ConfigError) as error:
             self._fail(error)
             raise
 

@@ -100,7 +100,7 @@ class XWMSAuth:
         served = _Served(made, app, clock=self._clock)
         self._served.append(served)
         app.extensions[_EXTENSION] = served
-        for error in (StoreUnavailable, LoginRequired):
+        for error in (StoreUnavailable, LoginRequired, ConfigError):
             app.register_error_handler(error, _on_error)
         app.wsgi_app = served  # type: ignore[method-assign]  # Flask documents this way to wrap an application
         app.context_processor(_template_names)

@@ -10,7 +10,7 @@ from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from .effects import RevocationStore, SessionStore
 from .errors import ConfigError
@@ -251,8 +251,8 @@ class Judge:
                 self.fault(name, f"is neither an address nor a {protocol.__name__}")
         elif given.startswith("sqlite:///"):
             path = Path(given.removeprefix("sqlite:///"))
-            if path.name == ":memory:":
-                self.fault(name, "would be a file called :memory:; for sessions in this process use memory://")
+            if path.name == ":memory:" or str(path).startswith("file:"):
+                self.fault(name, "names no file; for sessions in this process use memory://")
             elif not path.name or path.is_dir() or not path.parent.is_dir():
                 self.fault(
                     name, "names no file in a folder that is there; sqlite:////var/lib/app/sessions.sqlite3 would"
@@ -266,7 +266,8 @@ class Judge:
                 )
         elif given != "memory://":
             kinds = ", ".join(f"{kind}…" for kind in REDIS)
-            self.fault(name, f"must be one of: {more}memory://, sqlite:///path, {kinds}")
+            slashes = " (an SQLite address has three slashes before the path)" if given.startswith("sqlite") else ""
+            self.fault(name, f"must be one of: {more}memory://, sqlite:///path, {kinds}{slashes}")
 
     def oauth2(self) -> None:
         config = self.config
@@ -304,7 +305,11 @@ class Judge:
         config = self.config
         if not config.issuer:
             if not config.authorization_endpoint:
-                self.fault("issuer", "is missing; name the authorization server, or all its endpoints")
+                self.fault(
+                    "issuer",
+                    "is missing; name the authorization server, or all its endpoints; "
+                    "`xwms-auth sandbox` prints a local one's",
+                )
             elif config.openid:
                 self.fault("issuer", "is missing; an ID token counts only if it is of the issuer that is expected")
             return
@@ -341,7 +346,8 @@ def _is_redis_address(url: str) -> bool:
             there = bool(parts.path.strip("/"))
         else:
             number = parts.path.strip("/")
-            there = bool(parts.hostname and parts.port != 0) and (not number or _is_number(number))
+            host = unquote(parts.hostname or "").encode("idna")
+            there = bool(host and parts.port != 0) and (not number or _is_number(number))
     except ValueError:
         return False
     tls = parts.scheme.startswith("rediss")

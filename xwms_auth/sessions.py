@@ -14,7 +14,7 @@ from .config import XWMSConfig
 from .drive import arun, run
 from .effects import KeepsConnections, Steps, World
 from .ending import ANYBODY, Anybody
-from .errors import StoreUnavailable, XWMSError
+from .errors import ConfigError, StoreUnavailable, XWMSError
 from .models import SessionInfo
 from .site import Site
 from .stores import open_store
@@ -121,7 +121,7 @@ class AsyncXWMSSessions(_Sessions):
     async def _play(self, steps: Steps[T]) -> T:
         try:
             return await arun(steps, self._world)
-        except StoreUnavailable as error:
+        except (StoreUnavailable, ConfigError) as error:
             if self._failed is not None:
                 self._failed(error)
             raise

@@ -36,3 +36,8 @@ def test_without_uvicorn_an_asgi_app_is_one_line_too(run, folder):
     assert ended.returncode == 1
     assert "Error: uvicorn is not installed: pip install 'xwms-auth[cli]'\n" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_the_package_can_be_run_where_the_script_is_not_on_the_path(run):
+    ended = run("secret", command=(sys.executable, "-m", "xwms_auth"))
+    assert (ended.returncode, len(ended.stdout.strip())) == (0, 64)

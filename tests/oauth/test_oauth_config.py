@@ -11,7 +11,9 @@ import pytest
 import xwms_auth
 import xwms_auth.asgi
 import xwms_auth.flask
-from tests.edges import HTTPS_URI
+from tests.edges import FROM_HERE, HTTPS_URI, PROGRAM, Site
+from tests.oauth.local_as import token_page
+from tests.oauth.steps import code_of
 from xwms_auth import ConfigError, XWMSConfig
 
 ISSUER = "https://id.example.org"
@@ -187,3 +189,17 @@ except ConfigError as error:
     )
     assert told.startswith("503")
     assert "pip install 'xwms-auth[oauth2]'" in told
+
+
+@pytest.mark.parametrize("kind", ["page", "program"])
+def test_an_access_token_of_xwmss_own_login_is_a_fault_of_the_settings_and_no_reason_to_log_in_again(
+    edge, make_fx, kind
+):
+    """A login would succeed, and end on the same page without a token, again and again."""
+    site = token_page(Site(edge, make_fx(), debug=True))
+    browser = site.browser()
+    browser.log_in()
+    answer = browser.get("/token", PROGRAM if kind == "program" else FROM_HERE)
+    assert code_of(answer) == (500, "config")
+    assert "which has no access tokens" in answer.text
+    assert browser.who() == "xwms-user-1234"

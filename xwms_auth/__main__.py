@@ -1,0 +1,9 @@
+"""`python -m xwms_auth`: the command `xwms-auth`, where its script is not on the path.
+
+Knows: nothing.
+Must not: do anything by itself.
+"""
+
+from xwms_auth.cli import main
+
+main()
