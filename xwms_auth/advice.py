@@ -140,6 +140,8 @@ def _register(config: XWMSConfig, uri: RedirectURI | None) -> list[str]:
         f"{_CLIENT} > Redirect URIs: add exactly {_code(uri.uri)}, byte for byte, and make it active.",
         f"It comes from XWMS_REDIRECT_URI, and the client is {_code(config.client_id)}: "
         "if another address is registered there, change the setting instead.",
+        *[f"A local XWMS is told at its start: `xwms-auth sandbox --redirect-uri {_plain(uri.uri)}`"]
+        * config.api.loopback,
     ]
 
 

@@ -86,6 +86,10 @@ def start_login(site: Site, provider: Provider, request: Request, *, now: int) -
     if not site.starts.take(now):
         raise TooManyLogins("the budget for starting logins is used up")
 
+    host = (request.header("host") or "").lower()
+    if uri.loopback and host not in uri.host_names:
+        # `flask run` prints an address that is another host to a browser: the login would end where no cookie of it is.
+        audit.warn("login_at_another_host", hint=f"open the site under {uri.origin}/")
     started = yield from provider.start(site, uri, fresh=fresh, now=now)
     logins = PendingLogins.of(request.cookie, names=names_for(uri), signed=site.pending, uri=uri, now=now)
     login = PendingLogin(

@@ -160,6 +160,7 @@ def test_a_port_asked_for_and_in_use_is_one_line(run):
     [
         ("telling", "is not module:app"),
         ("absent:app", "there is no module 'absent'"),
+        ("flask_one.py:app", "write flask_one:app"),
         ("absent.part:app", "there is no module 'absent.part'"),
         ("telling:application", "module 'telling' has no 'application'"),
         ("telling:json", "neither a Flask nor an ASGI app"),

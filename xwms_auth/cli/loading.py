@@ -25,6 +25,8 @@ def load_app(target: str) -> Any:
     module_name, _, attribute = target.partition(":")
     if not module_name or not attribute:
         raise AppNotFound(f"{target!r} is not module:app, for example app:app")
+    if module_name.endswith(".py"):
+        raise AppNotFound(f"{target!r} names a file: write {module_name.removesuffix('.py')}:{attribute}")
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as missing:
