@@ -101,7 +101,10 @@ def renew(site: Site, visit: Visit, *, now: int) -> Steps[str | None]:
         # The page is made already; renewing can wait for the next one.
         audit.happened("session_not_renewed", cause=error.cause)
         return None
-    if handle is None or (handle != visit.handle and now - visit.at > PROMPT):
+    if handle is None:
+        return None
+    if handle != visit.handle and now - visit.at > PROMPT:
+        site.renewals.remove(session.id)
         return None
     return _session_cookie(site, visit.uri, handle, renewed, now)
 

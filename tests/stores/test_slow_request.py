@@ -246,6 +246,18 @@ def test_a_slow_page_undoes_no_logout_of_the_browser_at_another_process(make, ki
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_after_a_slow_page_the_next_one_renews(make, kind):
+    """Where the slow one could not bring its cookie."""
+    site, _, gate = make(kind)
+    browser = site.browser()
+    browser.log_in(SUB)
+    session = browser.cookies()[site.session_cookie]
+    slow = end_while_a_page_is_under_way(site, gate, "/slow", session, lambda: site.clock.advance(6))
+    quick = ask(site, "/who", session)
+    assert len(sessions_in(site, slow) + sessions_in(site, quick)) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_who_logs_in_again_meanwhile_is_not_thrown_back(make, kind):
     """SF-06: the page ends as the person of the session it was asked with, whose cookie is worth nothing by then."""
     site, _, gate = make(kind)
