@@ -5,8 +5,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.edges import Browser, Site
+from tests.edges import Browser, Clock, Site
 from tests.oauth.fake_as import FakeAS
+from tests.oauth.local_as import LocalAS, token_page
 
 
 @pytest.fixture
@@ -20,6 +21,26 @@ def make_as() -> Iterator[Callable[..., FakeAS]]:
 def server(make_as: Callable[..., FakeAS]) -> FakeAS:
     """A fake authorization server."""
     return make_as()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """One clock for the application and for the local XWMS."""
+    return Clock()
+
+
+@pytest.fixture
+def local(clock: Clock) -> Iterator[LocalAS]:
+    """The local XWMS as authorization server."""
+    with LocalAS(clock) as running:
+        yield running
+
+
+@pytest.fixture
+def make_local(edge: str, local: LocalAS, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Site]:
+    """Make the application over it, with its page of tokens; several over one store are several processes."""
+    monkeypatch.setattr("tests.edges.Clock", lambda: clock)
+    return lambda **options: token_page(Site(edge, local, **options))  # type: ignore[arg-type]  # what it asks for
 
 
 @pytest.fixture

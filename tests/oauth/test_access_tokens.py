@@ -17,8 +17,8 @@ from starlette.routing import Route
 
 import xwms_auth.flask
 import xwms_auth.starlette
-from tests.edges import FROM_HERE, LOGIN, LOGOUT, ME, PROGRAM, Browser, Clock, Site, alive
-from tests.oauth.local_as import LocalAS, log_in, token_page
+from tests.edges import FROM_HERE, LOGIN, LOGOUT, ME, PROGRAM, Browser, Site, alive
+from tests.oauth.local_as import LocalAS, log_in
 from tests.redis_server import RedisServer, redis_server
 from xwms_auth import APIError
 from xwms_auth.sandbox.faults import parse_fault
@@ -30,15 +30,8 @@ AT_ONCE = 50
 
 
 @pytest.fixture
-def clock() -> Clock:
-    """One clock for the application and for XWMS."""
-    return Clock()
-
-
-@pytest.fixture
-def server(clock: Clock) -> Iterator[LocalAS]:
-    with LocalAS(clock) as local:
-        yield local
+def server(local: LocalAS) -> LocalAS:
+    return local
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +41,8 @@ def redis_here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer
 
 
 @pytest.fixture
-def make(edge: str, server: LocalAS, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Site]:
-    """Make the application with its page of tokens; several over one store are several processes."""
-    monkeypatch.setattr("tests.edges.Clock", lambda: clock)
-
-    def make_one(**options: Any) -> Site:
-        return token_page(Site(edge, server, **options))  # type: ignore[arg-type]  # what it asks for, this server has
-
-    return make_one
+def make(make_local: Callable[..., Site]) -> Callable[..., Site]:
+    return make_local
 
 
 @pytest.fixture(params=["cookie", "memory", "sqlite", "redis"])

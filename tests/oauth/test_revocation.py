@@ -1,7 +1,7 @@
 """Tokens that are given up are taken back at the server: at once, or when it can be told (OC-16)."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import httpx2
@@ -19,22 +19,14 @@ DAY = 24 * 3600
 
 
 @pytest.fixture
-def clock() -> Clock:
-    """One clock for the application and for XWMS."""
-    return Clock()
+def server(local: LocalAS) -> LocalAS:
+    return local
 
 
 @pytest.fixture
-def server(clock: Clock) -> Iterator[LocalAS]:
-    with LocalAS(clock) as local:
-        yield local
-
-
-@pytest.fixture
-def make(edge: str, server: LocalAS, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Site]:
-    monkeypatch.setattr("tests.edges.Clock", lambda: clock)
+def make(make_local: Callable[..., Site]) -> Callable[..., Site]:
     usual = {"session_store": "memory://", "provider_logout": False, "timeout": 3}
-    return lambda **options: token_page(Site(edge, server, **(usual | options)))  # type: ignore[arg-type]
+    return lambda **options: make_local(**(usual | options))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,9 +32,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def server(clock: Clock) -> Iterator[LocalAS]:
-    with LocalAS(clock) as local:
-        yield local
+def server(local: LocalAS) -> LocalAS:
+    return local
 
 
 @pytest.fixture(params=["redis", "sqlite"])

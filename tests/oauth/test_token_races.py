@@ -1,7 +1,7 @@
 """Requests that refresh, read and renew beside each other: no token is used twice, and none that came is lost."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import httpx2
@@ -19,21 +19,13 @@ TOKEN = "oauth/token"
 
 
 @pytest.fixture
-def clock() -> Clock:
-    """One clock for the application and for XWMS."""
-    return Clock()
+def server(local: LocalAS) -> LocalAS:
+    return local
 
 
 @pytest.fixture
-def server(clock: Clock) -> Iterator[LocalAS]:
-    with LocalAS(clock) as local:
-        yield local
-
-
-@pytest.fixture
-def make(edge: str, server: LocalAS, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Site]:
-    monkeypatch.setattr("tests.edges.Clock", lambda: clock)
-    return lambda **options: token_page(Site(edge, server, **options))  # type: ignore[arg-type]
+def make(make_local: Callable[..., Site]) -> Callable[..., Site]:
+    return make_local
 
 
 def with_pages(site: Site, meanwhile: Callable[[], object]) -> Site:

@@ -195,8 +195,7 @@ class RedisStore:
 
     def _revoke_all(self, identity: Identity) -> Commands[None]:
         keys = yield from self._keys_of(identity)
-        for start in range(0, len(keys), ENDED_AT_ONCE):
-            some = keys[start : start + ENDED_AT_ONCE]
+        for some in _pieces(keys):
             yield from self._end(some, Ending.REVOKED)
             # Not the whole list: a login that is being made beside us has just put itself there.
             yield [("ZREM", self._sessions_of(identity), *some)]
@@ -207,8 +206,8 @@ class RedisStore:
     def _revoke_client(self) -> Commands[None]:
         names = yield EveryKey(f"{self._prefix}{{*}}")
         keys = _keys(name[len(self._prefix) + 1 : -1] for name in names)
-        for start in range(0, len(keys), ENDED_AT_ONCE):
-            yield from self._end(keys[start : start + ENDED_AT_ONCE], Ending.REVOKED)
+        for some in _pieces(keys):
+            yield from self._end(some, Ending.REVOKED)
 
     def _end(self, keys: Sequence[str], why: Ending) -> Commands[None]:
         """Put the reason there first, for as long as the session would have been kept, and then take the session."""
@@ -255,6 +254,10 @@ class RedisStore:
 def _keys(found: Iterable[bytes]) -> Sequence[str]:
     """Keys of sessions. Whoever else writes to the store may put anything among them, and must not stop an end."""
     return sorted(key for name in found if is_key(key := name.decode("latin-1")))
+
+
+def _pieces(keys: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (keys[start : start + ENDED_AT_ONCE] for start in range(0, len(keys), ENDED_AT_ONCE))
 
 
 def _moment(found: bytes | None) -> int:
