@@ -32,8 +32,8 @@ from xwms_auth import XWMSConfig
 
 # What a browser sends with a top-level navigation.
 NAVIGATION = {"Accept": "text/html,*/*;q=0.8", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
-FROM_HERE = {**NAVIGATION, "Sec-Fetch-Site": "same-origin"}
-TYPED = {**NAVIGATION, "Sec-Fetch-Site": "none"}
+FROM_HERE = {**NAVIGATION, "Sec-Fetch-Site": "same-origin", "Sec-Fetch-User": "?1"}
+TYPED = {**NAVIGATION, "Sec-Fetch-Site": "none", "Sec-Fetch-User": "?1"}
 FROM_ELSEWHERE = {**NAVIGATION, "Sec-Fetch-Site": "cross-site"}
 FROM_SIBLING = {**NAVIGATION, "Sec-Fetch-Site": "same-site"}
 PROGRAM = {"Accept": "application/json"}
@@ -95,6 +95,20 @@ class Browser:
         """The jar: name to value."""
         return {cookie.name: cookie.value or "" for cookie in self.client.cookies.jar}
 
+    def logins(self) -> dict[str, str]:
+        """The cookies of the pending logins."""
+        return {name: value for name, value in self.cookies().items() if name.startswith(self.site.login_prefix)}
+
+    def pending(self) -> str:
+        """A Cookie header with the pending logins, kept from now on whatever the jar does."""
+        return "; ".join(f"{name}={value}" for name, value in self.logins().items())
+
+    def carry(self, header: str) -> None:
+        """Put the cookies of a header into the jar."""
+        for pair in header.split("; "):
+            name, _, value = pair.partition("=")
+            self.client.cookies.set(name, value)
+
 
 class Site:
     """The application over a fake XWMS, behind one edge."""
@@ -109,7 +123,7 @@ class Site:
         self.origin = uri.origin
         self.secure = uri.secure
         self.session_cookie = "__Host-xwms_session" if self.secure else "xwms_session"
-        self.login_cookie = "__Host-xwms_login" if self.secure else "xwms_login"
+        self.login_prefix = "__Host-xwms_login_" if self.secure else "xwms_login_"
         self.app: Any = flask_app(self.config, self.clock) if edge == "flask" else asgi_app(self.config, self.clock)
 
     def browser(self, origin: str | None = None) -> Browser:

@@ -17,12 +17,12 @@ LAYERS = {
     "policy": {
         "options", "judge", "config", "redirects", "tokens", "cookies", "session", "pending", "budget", "browser",
         "device", "refusals", "envelope", "wire", "resource_wire", "pages", "advice", "answers", "audit", "marks",
-        "tried", "metadata", "oauth2_wire", "signed_jwt", "id_token", "site", "widgets",
+        "metadata", "oauth2_wire", "signed_jwt", "id_token", "site", "widgets",
         "authorization", "token_claims", "known_tokens", "refreshed", "unrevoked",
     },
     "flow": {
-        "calls", "visits", "ending", "provider", "sign_token", "discovery", "revocation", "oauth2", "providers",
-        "access", "recheck", "callback", "logout_token", "backchannel", "bearer", "token_validation", "flow",
+        "calls", "claims", "visits", "ending", "provider", "sign_token", "discovery", "revocation", "oauth2",
+        "providers", "access", "recheck", "callback", "logout_token", "backchannel", "bearer", "token_validation", "flow",
     },
     "I/O": {"drive", "framing", "network", "transport", "client", "sessions", "stores"},
     "edges": {

@@ -71,6 +71,7 @@ TABLE = [
     ("end_session_endpoint", "XWMS_END_SESSION_ENDPOINT", "https://id.example.org/e", "https://id.example.org/e"),
     ("token_validation", "XWMS_TOKEN_VALIDATION", "jwt", "jwt"),
     ("audience", "XWMS_AUDIENCE", "https://api.example.org", "https://api.example.org"),
+    ("confirm_person", "XWMS_CONFIRM_PERSON", "1", True),
     ("debug", "XWMS_DEBUG", "1", True),
 ]
 
@@ -102,6 +103,7 @@ DEFAULTS = {
     "token_endpoint": "",
     "token_validation": "introspection",
     "audience": "",
+    "confirm_person": False,
     "debug": False,
     "insecure_allow_http": False,
 }

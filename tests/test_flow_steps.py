@@ -1,15 +1,15 @@
-"""The story without any I/O: the world is played by hand, effect by effect."""
+"""The story without any I/O: XWMS is played by hand, effect by effect; the store is one in memory."""
 
 import json
 
 import pytest
 
 from tests.edges import FROM_ELSEWHERE, FROM_HERE
-from xwms_auth import StoreUnavailable, Timeout, Unreachable, User, XWMSConfig, flow
-from xwms_auth.effects import CallXWMS, CreateSession, LoadSession, Reply, SpendLogin, UnspendLogin
+from xwms_auth import StoreUnavailable, Timeout, Unreachable, XWMSConfig, flow
+from xwms_auth.effects import CallXWMS, Claim, CreateSession, Reply, World
 from xwms_auth.messages import Request
-from xwms_auth.models import Session
 from xwms_auth.site import Site
+from xwms_auth.stores.memory import MemoryStore
 
 NOW = 1_800_000_000
 URI = "https://app.example/xwms/validateToken"
@@ -25,6 +25,42 @@ def site():
     )
 
 
+@pytest.fixture
+def store():
+    return MemoryStore()
+
+
+class Story:
+    """Steps that are played up to each call to XWMS. `done` is what they came to."""
+
+    def __init__(self, steps, store):
+        self.steps, self.world = steps, World(None, store)
+        self.asked, self.done = [], None
+
+    def go_on(self, go=next, *given):
+        """Until XWMS is asked (the call is returned), or the end (None)."""
+        try:
+            effect = go(self.steps, *given) if go is next else go(*given)
+            while not isinstance(effect, CallXWMS):
+                self.asked.append(effect)
+                try:
+                    answer = effect.perform(self.world)
+                except StoreUnavailable as error:
+                    effect = self.steps.throw(error)
+                else:
+                    effect = self.steps.send(answer)
+        except StopIteration as end:
+            self.done = end.value
+            return None
+        return effect.call
+
+    def answered(self, reply):
+        return self.go_on(self.steps.send, reply)
+
+    def failed(self, error):
+        return self.go_on(self.steps.throw, error)
+
+
 def answer(**data):
     body = json.dumps({"status": "success", "message": "OK", "data": data}).encode()
     return Reply(status=200, content_type="application/json", body=body)
@@ -34,20 +70,19 @@ def headers(sent):
     return {name.lower(): value for name, value in sent.items()}
 
 
-def started(site, token=TOKEN):
+def started(site, store, token=TOKEN):
     """The pending-login cookie of a browser that has started a login."""
-    steps = flow.serve(site, Request(method="GET", path="/xwms/auth", headers=headers(FROM_HERE)), now=NOW)
-    effect = next(steps)
-    assert isinstance(effect, CallXWMS)
-    assert effect.call.path == "sign-token"
-    assert json.loads(effect.call.body) == {"redirect_url": URI}
-    with pytest.raises(StopIteration) as end:
-        steps.send(answer(token=token, url="https://xwms.nl/login"))
-    assert end.value.value.status == 302
-    return end.value.value.cookies[0].partition(";")[0]
+    request = Request(method="GET", path="/xwms/auth", headers=headers(FROM_HERE))
+    story = Story(flow.serve(site, request, now=NOW), store)
+    call = story.go_on()
+    assert call.path == "sign-token"
+    assert json.loads(call.body) == {"redirect_url": URI}
+    assert story.answered(answer(token=token, url="https://xwms.nl/login")) is None
+    assert story.done.status == 302
+    return story.done.cookies[0].partition(";")[0]
 
 
-def callback(site, cookie, token=TOKEN):
+def callback(site, store, cookie="", token=TOKEN):
     request = Request(
         method="GET",
         path="/xwms/validateToken",
@@ -55,92 +90,98 @@ def callback(site, cookie, token=TOKEN):
         headers=headers(FROM_ELSEWHERE),
         cookie=cookie,
     )
-    return flow.serve(site, request, now=NOW + 5)
+    return Story(flow.serve(site, request, now=NOW + 5), store)
 
 
-def test_a_callback_marks_the_login_then_asks_xwms_then_creates_a_session(site):
-    steps = callback(site, started(site))
-    assert isinstance(next(steps), SpendLogin)
-    effect = steps.send(True)
-    assert isinstance(effect, CallXWMS)
-    assert json.loads(effect.call.body) == {"token": TOKEN, "redirect_url": URI}
-    effect = steps.send(answer(sub="17"))
-    assert isinstance(effect, CreateSession)
-    assert (effect.session.user.sub, effect.session.user.issuer) == ("17", "https://xwms.nl/api/")
-    with pytest.raises(StopIteration) as end:
-        steps.send("the-handle")
-    assert end.value.value.status == 303
-    assert any("__Host-xwms_session=the-handle" in cookie for cookie in end.value.value.cookies)
+def test_a_callback_claims_the_login_then_asks_xwms_then_creates_a_session(site, store):
+    story = callback(site, store, started(site, store))
+    call = story.go_on()
+    assert json.loads(call.body) == {"token": TOKEN, "redirect_url": URI}
+    assert [effect.name.partition("/")[0] for effect in story.asked if isinstance(effect, Claim)] == [
+        "pair",
+        "login",
+        "token",
+    ]
+    assert story.answered(answer(sub="17")) is None
+    (created,) = (effect for effect in story.asked if isinstance(effect, CreateSession))
+    assert (created.session.user.sub, created.session.user.issuer) == ("17", "https://xwms.nl/api/")
+    assert story.done.status == 303
+    assert any(cookie.startswith("__Host-xwms_session=") for cookie in story.done.cookies)
 
 
-def test_a_login_that_was_used_elsewhere_is_refused_before_xwms_is_asked(site):
-    steps = callback(site, started(site))
-    next(steps)
-    with pytest.raises(StopIteration) as end:
-        steps.send(False)
-    assert end.value.value.status == 400
+def test_a_copy_of_a_callback_is_refused_before_xwms_is_asked_and_changes_nothing(site, store):
+    cookie = started(site, store)
+    assert callback(site, store, cookie).go_on() is not None
+    copy = callback(site, store, cookie)
+    assert copy.go_on() is None
+    assert (copy.done.status, copy.done.cookies) == (401, ())
 
 
-def test_a_question_that_never_left_gives_the_login_back(site):
-    cookie = started(site)
-    steps = callback(site, cookie)
-    next(steps)
-    steps.send(True)
-    assert isinstance(steps.throw(Unreachable("refused", sent=False)), UnspendLogin)
-    with pytest.raises(StopIteration) as end:
-        steps.send(None)
-    assert (end.value.value.status, end.value.value.cookies) == (503, ())
-    again = callback(site, cookie)
-    next(again)
-    assert isinstance(again.send(True), CallXWMS)
+def test_a_question_that_never_left_gives_the_login_back(site, store):
+    cookie = started(site, store)
+    story = callback(site, store, cookie)
+    story.go_on()
+    assert story.failed(Unreachable("refused", sent=False)) is None
+    assert (story.done.status, story.done.cookies) == (503, ())
+    assert callback(site, store, cookie).go_on() is not None
 
 
-def test_a_question_with_an_unknown_outcome_ends_the_login(site):
+def test_a_question_with_an_unknown_outcome_ends_the_login(site, store):
     """RP-04"""
-    steps = callback(site, started(site))
-    next(steps)
-    steps.send(True)
-    with pytest.raises(StopIteration) as end:
-        steps.throw(Timeout("no answer", sent=True))
-    assert end.value.value.status == 504
-    assert "Max-Age=0" in end.value.value.cookies[0]
+    cookie = started(site, store)
+    story = callback(site, store, cookie)
+    story.go_on()
+    assert story.failed(Timeout("no answer", sent=True)) is None
+    assert story.done.status == 504
+    assert "Max-Age=0" in story.done.cookies[0]
+    assert callback(site, store, cookie).go_on() is None
 
 
-def test_a_try_that_never_left_is_not_given_back_once_the_victim_has_brought_the_token(site):
-    """SF-01: the attacker's try is under way when the victim arrives, signed in and with a login of their own."""
-    cookie = started(site)
-    attack = callback(site, cookie)
-    next(attack)
-    attack.send(True)
-    victims_login = started(site, token="another-token-of-sign-token")
-    victim = callback(site, f"{victims_login}; __Host-xwms_session=theirs")
-    effect = next(victim)
-    assert isinstance(effect, LoadSession)
-    with pytest.raises(StopIteration) as end:
-        victim.send(Session(id="x", user=User(issuer="i", sub="victim"), started_at=NOW, seen_at=NOW))
-    assert end.value.value.status == 303
-    assert isinstance(attack.throw(Unreachable("refused", sent=False)), UnspendLogin)
-    with pytest.raises(StopIteration):
-        attack.send(None)
-    with pytest.raises(StopIteration) as again:
-        next(callback(site, cookie))
-    assert again.value.value.status == 401
+@pytest.mark.parametrize("busy", [True, False])
+def test_a_try_that_never_left_is_not_given_back_once_the_victim_has_brought_the_token(site, store, busy):
+    """SF-01, SM-21: the attacker's try is under way when the victim arrives, with a login of their own or none."""
+    cookie = started(site, store)
+    attack = callback(site, store, cookie)
+    attack.go_on()
+    victims_login = started(site, store, token="another-token-of-sign-token") if busy else ""
+    victim = callback(site, store, victims_login)
+    assert json.loads(victim.go_on().body)["token"] == TOKEN, "it is spent, whatever is under way"
+    assert victim.failed(Unreachable("refused", sent=False)) is None
+    assert victim.done.status in (400, 401)
+    assert attack.failed(Unreachable("refused", sent=False)) is None
+    again = callback(site, store, cookie)
+    again.go_on()
+    assert again.answered(answer(sub="victim")) is None
+    assert again.done.status == 401, "XWMS was asked to spend it, and nobody is let in"
 
 
-def test_a_callback_that_is_refused_for_its_form_asks_for_nothing(site):
-    with pytest.raises(StopIteration) as end:
-        next(callback(site, started(site), token="short"))
-    assert end.value.value.status == 400
+def test_a_callback_that_is_refused_for_its_form_asks_for_nothing(site, store):
+    story = callback(site, store, started(site, store), token="short")
+    assert story.go_on() is None
+    assert (story.done.status, story.asked) == (400, [])
 
 
-def test_a_store_that_is_down_gives_the_login_back(site):
+class _Down(MemoryStore):
+    """A store that fails at the claim of that number, and works again afterwards."""
+
+    def __init__(self, fails_at):
+        super().__init__()
+        self.left = fails_at
+
+    def claim(self, name, *, until, now):
+        if name.startswith(("pair/", "login/", "token/")):
+            self.left -= 1
+            if self.left == 0:
+                raise StoreUnavailable("the store is down")
+        return super().claim(name, until=until, now=now)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_store_that_is_down_gives_the_login_back(site, number):
     """RP-04: the token has not left, so reloading the page may work in a moment."""
-    cookie = started(site)
-    steps = callback(site, cookie)
-    assert isinstance(next(steps), SpendLogin)
-    with pytest.raises(StopIteration) as end:
-        steps.throw(StoreUnavailable("the store is down"))
-    assert (end.value.value.status, end.value.value.cookies) == (503, ())
-    again = callback(site, cookie)
-    assert isinstance(next(again), SpendLogin)
-    assert isinstance(again.send(True), CallXWMS)
+    store = _Down(number)
+    cookie = started(site, store)
+    story = callback(site, store, cookie)
+    assert story.go_on() is None
+    assert (story.done.status, story.done.cookies) == (503, ())
+    assert callback(site, store, cookie).go_on() is not None

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from xwms_auth.pages import Page, confirm_page, error_page, login_button, logout_form
+from xwms_auth.pages import Page, confirm_page, error_page, login_button, logout_form, person_page
 
 VOID = {"meta", "input", "link", "img", "br", "hr"}
 DOCUMENT_ATTRIBUTES = {"lang", "dir", "charset", "name", "content"}
@@ -96,13 +96,18 @@ def a_confirmation(**changes) -> Page:
     return confirm_page(**{**arguments, **changes})
 
 
+def a_person(**changes) -> Page:
+    arguments = {"name": "Ada Lovelace", "email": "ada@example.org", "action_url": "/xwms/auth?next=%2Ftickets"}
+    return person_page(**{**arguments, "key": "ABCDabcd", "again_url": "/xwms/auth?next=%2Ftickets", **changes})
+
+
 def directives(page: Page) -> dict[str, list[str]]:
     parts = [directive.split() for directive in page.content_security_policy.split("; ")]
     assert len({name for name, *_ in parts}) == len(parts)
     return {name: values for name, *values in parts}
 
 
-EVERY_PAGE = pytest.mark.parametrize("page", [an_error(), an_error(action_url=None), a_confirmation()])
+EVERY_PAGE = pytest.mark.parametrize("page", [an_error(), an_error(action_url=None), a_confirmation(), a_person()])
 
 
 @EVERY_PAGE
@@ -172,6 +177,29 @@ def test_a_confirmation_is_one_button_that_posts_to_the_login():
     assert [link["href"] for link in outline.all("a")] == ["/home"]
 
 
+def test_the_page_about_the_person_is_one_button_that_posts_to_this_site_only():
+    page = a_person(home_url="/home")
+    outline = Outline(page.html)
+    assert [(form["method"], form["action"]) for form in outline.all("form")] == [
+        ("post", "/xwms/auth?next=%2Ftickets")
+    ]
+    assert outline.all("input") == [{"type": "hidden", "name": "confirm", "value": "ABCDabcd"}]
+    assert [link["href"] for link in outline.all("a")] == ["/xwms/auth?next=%2Ftickets", "/home"]
+    assert "Ada Lovelace" in page.html
+    assert "ada@example.org" in page.html
+    assert directives(page)["form-action"] == ["'self'"]
+    assert "ada@example.org" not in a_person(email=None).html
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_a_hostile_name_stays_text_in_the_page_about_the_person(value: str):
+    outline = Outline(a_person(name=value, email=value[::-1]).html)
+    assert outline.tags().count("strong") == 1
+    assert outline.texts["strong"] == [value.encode("utf-8", "replace").decode()]
+    assert not outline.all("script")
+    assert not outline.all("img")
+
+
 def test_a_confirmation_lets_the_form_see_its_own_origin_and_reach_the_named_ones_once():
     page = a_confirmation(form_origins=["https://xwms.nl", "http://127.0.0.1:8800", "https://xwms.nl"])
     assert directives(page)["form-action"] == ["'self'", "https://xwms.nl", "http://127.0.0.1:8800"]
@@ -228,8 +256,8 @@ def test_a_hostile_text_stays_text_on_the_error_page(argument: str, value: str):
 def test_a_hostile_text_stays_text_in_the_button_and_the_form(value: str):
     readable = value.replace("\ud800", "?")
     button = Outline(login_button(login_url="/xwms/auth", label=value))
-    assert button.tags() == ["a"]
-    assert button.texts["a"] == [readable]
+    assert button.tags() == ["form", "button"]
+    assert button.texts["button"] == [readable]
     form = Outline(logout_form(logout_url="/xwms/logout", csrf_token=value, label=value))
     assert form.tags() == ["form", "input", "button"]
     assert form.texts["button"] == [readable]
@@ -241,6 +269,9 @@ MAKERS: dict[str, Callable[[str], str]] = {
     "error home": lambda url: an_error(home_url=url).html,
     "confirm action": lambda url: a_confirmation(action_url=url).html,
     "confirm home": lambda url: a_confirmation(home_url=url).html,
+    "person action": lambda url: a_person(action_url=url).html,
+    "person again": lambda url: a_person(again_url=url).html,
+    "person home": lambda url: a_person(home_url=url).html,
     "login button": lambda url: login_button(login_url=url),
     "logout form": lambda url: logout_form(logout_url=url, csrf_token="t"),
 }
@@ -264,7 +295,8 @@ def test_a_path_with_markup_in_it_stays_one_attribute(make: Callable[[str], str]
 
 def test_the_login_button_and_the_logout_form_are_what_an_app_expects_in_its_template():
     assert login_button(login_url="/xwms/auth?next=%2Fp&x=1") == (
-        '<a class="xwms-login" href="/xwms/auth?next=%2Fp&amp;x=1" rel="nofollow">Log in with XWMS</a>'
+        '<form class="xwms-login" method="post" action="/xwms/auth?next=%2Fp&amp;x=1">'
+        '<button type="submit">Log in with XWMS</button></form>'
     )
     [form] = Outline(logout_form(logout_url="/xwms/logout", csrf_token="abc")).all("form")
     assert (form["method"], form["action"]) == ("post", "/xwms/logout")

@@ -13,7 +13,7 @@ from dataclasses import KW_ONLY, dataclass, replace
 from . import audit
 from .bearer import require_tokens
 from .cookies import read_cookie
-from .effects import DropSession, LoadSession, Pause, RenewSession, SpendLogin, Steps, UnspendLogin, Whole, ask
+from .effects import Claim, DropSession, LoadSession, Pause, Release, RenewSession, Steps, Whole, ask
 from .errors import APIError, LoginRequired, TokenRejected, Unreachable
 from .models import Ending, Session
 from .provider import Provider
@@ -112,18 +112,18 @@ def _take(site: Site, provider: Provider, turn: _Turn) -> Steps[tuple[Visit, Sec
         # Beforehand, so that what the others wait for is one call.
         yield from provider.get_ready(site, now=turn.now)
         mark = f"refresh/{digest(turn.tokens.refresh_token.reveal())}"
-        if not (yield from ask(SpendLogin(mark, turn.until, turn.now))):
+        if not (yield from ask(Claim(mark, turn.until, turn.now))):
             return None
         # This request may have read its session long ago, and the one that refreshed since may have ended.
         kept = yield from _kept(turn.visit, turn.session, now=turn.now)
         if turn.is_outdated_by(kept) or site.refreshed.newest(turn.tokens, now=turn.now) is not turn.tokens:
-            yield from ask(UnspendLogin(mark))
+            yield from ask(Release(mark))
             return None
         try:
             new = yield from provider.refresh(site, turn.tokens, sub=turn.session.user.sub, now=turn.now)
         except APIError as error:
             if not error.sent:
-                yield from ask(UnspendLogin(mark))
+                yield from ask(Release(mark))
             raise
     except TokenRejected as error:
         return (yield from _end(turn, person, error))

@@ -8,7 +8,7 @@ Must not: believe one that is not signed by the server, for this client, lately,
 """
 
 from . import answers, audit
-from .effects import ListSessions, RevokeAll, RevokeSession, SpendLogin, Steps, UnspendLogin, ask
+from .effects import Claim, ListSessions, Release, RevokeAll, RevokeSession, Steps, ask
 from .errors import ConfigError, TokenRejected, XWMSError
 from .messages import Answer, Request
 from .models import Identity
@@ -25,7 +25,7 @@ def log_out(site: Site, provider: Provider, request: Request, *, now: int) -> St
     try:
         departure = yield from provider.departure(site, request.form.get("logout_token", ""), now=now)
         used = f"logout/{digest(departure.token_id)}"
-        if not (yield from ask(SpendLogin(used, now + REMEMBERED, now))):
+        if not (yield from ask(Claim(used, now + REMEMBERED, now))):
             raise TokenRejected("the logout token has been used before")
     except TokenRejected as error:
         audit.refused(error, path=request.path)
@@ -38,7 +38,7 @@ def log_out(site: Site, provider: Provider, request: Request, *, now: int) -> St
         yield from _end(identity, departure, now=now)
     except XWMSError:
         # Not done: the server may deliver it again.
-        yield from ask(UnspendLogin(used))
+        yield from ask(Release(used))
         raise
     audit.happened("logged_out_at_xwms", person=audit.person(identity))
     return answers.document(200, {})

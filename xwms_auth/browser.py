@@ -54,16 +54,34 @@ def require_navigation(request: Request) -> None:
     raise NotANavigation(cause)
 
 
-def began_on_this_site(request: Request, uri: RedirectURI) -> bool:
-    """Whether a person started this from our own site or by typing the address (`Sec-Fetch-Site`).
+def began_here(request: Request, uri: RedirectURI) -> bool:
+    """Whether a person began this login on our own site, or by typing or bookmarking its address.
 
-    A browser too old for Fetch Metadata is judged by its Referer; with neither there is nothing to tell by.
+    A page of ours that is opened by another site may go to the login by a script of its own (a single-page application
+    does, and HTMX on `HX-Redirect`), which looks same-origin: what tells a person's hand is `Sec-Fetch-User`. Safari
+    does not send that header, so there only a form counts as a hand.
     """
-    site = request.header("sec-fetch-site")
+    site, user = request.header("sec-fetch-site"), request.header("sec-fetch-user")
+    if request.method == "POST":
+        # That it is our own form has been checked (`is_own_post`).
+        return user == "?1" or not _tells_hands(request)
     if site is not None:
-        return site in ("same-origin", "none")
+        return site == "none" or (site == "same-origin" and user == "?1")
+    # No current browser is silent over https or to this machine. What is left are programs, which nobody deceives.
     referer = request.header("referer")
-    return referer is None or origin_of(referer) == uri.origin
+    return "mozilla/" not in _user_agent(request) and (referer is None or origin_of(referer) == uri.origin)
+
+
+def _tells_hands(request: Request) -> bool:
+    """Whether this browser sends `Sec-Fetch-User` when a person clicks: Chromium and Firefox do, on every platform
+    where they bring their own engine.
+    """
+    agent = _user_agent(request)
+    return request.header("sec-fetch-site") is not None and ("chrome/" in agent or "firefox/" in agent)
+
+
+def _user_agent(request: Request) -> str:
+    return (request.header("user-agent") or "").lower()
 
 
 def is_own_post(request: Request, uri: RedirectURI) -> bool:

@@ -4,97 +4,124 @@ Knows: the order of the checks, whatever the protocol.
 Must not: let a credential be redeemed that did not pass them all; `CheckedCallback` is the type that says it did.
 """
 
-from . import answers, audit
+from dataclasses import dataclass
+
+from . import answers, audit, pages
 from .browser import is_prefetch, require_navigation
-from .effects import SpendLogin, Steps, UnspendLogin, ask
-from .errors import APIError, CrossSite, LoginExpired, LoginNotStarted, RequestRefused, StoreUnavailable, XWMSError
+from .claims import Redeeming, Taken
+from .effects import Claim, Steps, ask
+from .errors import APIError, LoginExpired, LoginNotStarted, RequestRefused, TokenRejected, XWMSError
 from .messages import Answer, Request
 from .pending import LIFETIME, PendingLogin, PendingLogins
-from .provider import Arrival, CheckedCallback, Provider
+from .provider import Arrival, CheckedCallback, Outcome, Owners, Provider
 from .redirects import RedirectURI, safe_next
+from .session import FUTURE_TOLERANCE
 from .site import Site, names_for
 from .visits import begin_session, who_visits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Callback:
+    """One callback on its way through the checks. `now` is in seconds since 1970."""
+
+    site: Site
+    provider: Provider
+    request: Request
+    uri: RedirectURI
+    arrival: Arrival
+    logins: PendingLogins
+    now: int
 
 
 def finish_login(site: Site, provider: Provider, request: Request, *, now: int) -> Steps[Answer]:
     """Decide what a callback is worth, and if it is this browser's own login, begin a session.
 
-    1. the form of the request, without I/O      4. the pending login is used up
+    1. the form of the request, without I/O      4. the pending login and the credential are claimed
     2. this browser's pending logins             5. XWMS says who it is
     3. which of them the callback belongs to     6. a new session, never the old one
     """
-    config, uri = site.config, site.require_uri(request)
-    logins = PendingLogins.of(request.cookie, names=names_for(uri), signed=site.pending, uri=uri, now=now)
+    uri = site.require_uri(request)
+    logins = PendingLogins.of(request.cookie, names=names_for(uri), sealed=site.pending, uri=uri, now=now)
     arrival = provider.read(request)
-    login = provider.owner(site, arrival, logins.alive)
-    url = config.login_path
+    callback = _Callback(
+        site=site, provider=provider, request=request, uri=uri, arrival=arrival, logins=logins, now=now
+    )
     try:
-        yield from _require_arrival(site, provider, request, uri, arrival, login, now=now)
-        if not logins.alive:
-            return (yield from _refuse_foreign(site, provider, request, uri, arrival, logins, now=now))
-        if provider.is_over(site, arrival, login, now=now):
-            visit = yield from who_visits(site, request.cookie, uri, now=now)
-            if visit.session is not None:
-                # The address of a login that worked, opened once more while another tab is logging in.
-                return answers.redirect(303, config.after_login)
-        callback = yield from _check_callback(site, provider, uri, arrival, login, logins, now=now)
-        # Judged again where it is used: the value was signed, but perhaps by an older version with an older rule.
-        target = safe_next(callback.login.next, own_paths=config.own_paths) or config.after_login
-        url = answers.login_url(config, target)
-        return (yield from _redeem(site, provider, request, callback, logins, target, now=now))
+        if is_prefetch(request):
+            require_navigation(request)
+        owners = yield from provider.owners(site, arrival, logins.alive, now=now)
+        yield from _require_arrival(callback, owners)
+        if fault := (yield from provider.check(site, arrival, owners, now=now)):
+            logins.discard(*owners.logins)
+            raise fault
+        return (yield from _claim(callback, owners))
     except XWMSError as error:
-        return answers.refusal(config, request, error, cookies=logins.changes(), url=url)
+        return answers.refusal(site.config, request, error, cookies=logins.changes(), url=site.config.login_path)
 
 
-def _require_arrival(
-    site: Site,
-    provider: Provider,
-    request: Request,
-    uri: RedirectURI,
-    arrival: Arrival,
-    login: PendingLogin | None,
-    *,
-    now: int,
-) -> Steps[None]:
+def _require_arrival(callback: _Callback, owners: Owners) -> Steps[None]:
     """Refuse a callback that is no person's navigation from XWMS.
 
-    A credential that does not belong to this browser does not survive that either: an attacker who has the victim come
-    here through a frame, or from a page of their own, would otherwise redeem it themselves.
+    A credential that is not exactly this browser's own does not survive that either: an attacker who has the victim
+    come here through a frame, or from a page of their own, would otherwise redeem it themselves.
     """
     try:
-        require_navigation(request)
+        require_navigation(callback.request)
+        callback.provider.require_sender(callback.site, callback.request, callback.uri)
     except RequestRefused:
-        # Not for a prefetch, which brings no cookies and may come before the person.
-        if not is_prefetch(request) and login is None:
-            provider.disown(site, arrival, now=now)
-        raise
-    try:
-        provider.require_sender(site, request, uri)
-    except CrossSite:
-        if login is None:
-            yield from provider.spend(site, uri, arrival, now=now)
+        if not (owners.exact and owners.logins):
+            yield from callback.provider.spend(callback.site, callback.uri, callback.arrival, now=callback.now)
         raise
 
 
-def _refuse_foreign(
-    site: Site,
-    provider: Provider,
-    request: Request,
-    uri: RedirectURI,
-    arrival: Arrival,
-    logins: PendingLogins,
-    *,
-    now: int,
-) -> Steps[Answer]:
-    """A callback that came to a browser which did not start its login: its credential is spent before it is refused."""
-    expired = bool(logins.expired)
-    if logins.sent:
-        logins.discard(*logins.expired)
-    yield from provider.spend(site, uri, arrival, now=now)
-    visit = yield from who_visits(site, request.cookie, uri, now=now)
+def _claim(callback: _Callback, owners: Owners) -> Steps[Answer]:
+    """Claim the login that the callback belongs to, together with its credential; then redeem it."""
+    for login in owners.logins:
+        redeeming = Redeeming(login, callback.arrival.credential, now=callback.now)
+        taken = yield from redeeming.begin()
+        if taken is Taken.PAIR:
+            return (yield from _answer_copy(callback, login))
+        # Of several tabs that come home at once each gets a login of its own, where nothing tells which is whose.
+        if taken is Taken.LOGIN:
+            continue
+        if taken is Taken.CREDENTIAL:
+            break
+        if (yield from callback.provider.is_dead(callback.site, callback.arrival, now=callback.now)):
+            yield from redeeming.give_login_back()
+            break
+        return (yield from _redeem(callback, owners, login, redeeming))
+    return (yield from _refuse_foreign(callback, owners))
+
+
+def _answer_copy(callback: _Callback, login: PendingLogin) -> Steps[Answer]:
+    """The same callback came before: a browser or a proxy sent it twice, or somebody reloads the page. Nothing happens.
+
+    What the first one began may be under way, so nothing is spent and nothing changes in the browser.
+    """
+    site, request, target = callback.site, callback.request, _target(callback.site, login)
+    visit = yield from who_visits(site, request.cookie, callback.uri, now=callback.now)
     if visit.session is not None:
-        # Most likely a reload or the back button after a login that worked. Nothing changes.
-        return answers.redirect(303, site.config.after_login, cookies=logins.changes())
+        return answers.redirect(303, target)
+    error = callback.provider.foreign(callback.arrival)
+    return answers.refusal(site.config, request, error, url=answers.login_url(site.config, target))
+
+
+def _refuse_foreign(callback: _Callback, owners: Owners) -> Steps[Answer]:
+    """A callback that came to a browser which did not start its login: its credential is spent before it is refused."""
+    site, logins, now = callback.site, callback.logins, callback.now
+    confirmed = yield from callback.provider.spend(site, callback.uri, callback.arrival, now=now)
+    if confirmed and owners.otherwise is not None:
+        # Somebody else's login was brought here while this one was under way.
+        logins.discard(owners.otherwise)
+    expired = bool(logins.expired)
+    logins.tidy()
+    if confirmed or not logins.alive:
+        visit = yield from who_visits(site, callback.request.cookie, callback.uri, now=now)
+        if visit.session is not None:
+            # Most likely a reload or the back button after a login that worked. Nothing changes.
+            return answers.redirect(303, site.config.after_login, cookies=logins.changes())
+    if logins.alive or owners.otherwise is not None:
+        raise callback.provider.foreign(callback.arrival)
     if expired:
         raise LoginExpired(f"the pending login is older than {LIFETIME} s or than its token")
     raise LoginNotStarted(
@@ -102,54 +129,89 @@ def _refuse_foreign(
     )
 
 
-def _check_callback(
-    site: Site,
-    provider: Provider,
-    uri: RedirectURI,
-    arrival: Arrival,
-    login: PendingLogin | None,
-    logins: PendingLogins,
-    *,
-    now: int,
-) -> Steps[CheckedCallback]:
-    """Have the protocol check the callback, and use up the pending login that it belongs to."""
-    owner = yield from provider.check(site, uri, arrival, login, logins, now=now)
-    checked = CheckedCallback(credential=arrival.credential, login=owner, uri=uri)
+def _redeem(callback: _Callback, owners: Owners, login: PendingLogin, redeeming: Redeeming) -> Steps[Answer]:
+    """Ask XWMS who it is, begin a session, and go on to where the login was for."""
+    site, provider, logins, now = callback.site, callback.provider, callback.logins, callback.now
+    target = _target(callback.site, login)
+    url = answers.login_url(site.config, target)
+    checked = CheckedCallback(credential=callback.arrival.credential, login=login, uri=callback.uri)
     try:
-        first = yield from ask(SpendLogin(owner.id, owner.expires_at, now))
-    except StoreUnavailable:
-        # The credential has not left, and the login is as it was: reloading the page may work in a moment.
-        provider.take_back(site, checked)
-        raise
-    logins.discard(owner)
-    if not first:
-        raise LoginNotStarted("this login has been used already")
-    return checked
-
-
-def _redeem(
-    site: Site,
-    provider: Provider,
-    request: Request,
-    callback: CheckedCallback,
-    logins: PendingLogins,
-    target: str,
-    *,
-    now: int,
-) -> Steps[Answer]:
-    """Ask XWMS who it is, begin a session, and go on to `target`."""
-    config = site.config
-    try:
-        outcome = yield from provider.finish(site, callback, now=now)
+        outcome = yield from provider.finish(site, checked, now=now)
     except APIError as error:
         if not error.sent:
             # The credential has not left, so it is as good as before: reloading the page may work in a moment.
-            yield from ask(UnspendLogin(callback.login.id))
-            provider.take_back(site, callback)
-            return answers.refusal(config, request, error, url=answers.login_url(config, target))
-        raise
-    cookies = yield from begin_session(site, request, callback.uri, outcome, now=now)
-    audit.happened(
-        "login_finished", login=callback.login.id[:8], person=audit.person(outcome.user.identity), **outcome.told
-    )
-    return answers.redirect(303, target, cookies=[*logins.changes(), *cookies])
+            yield from redeeming.give_back()
+        elif isinstance(error, TokenRejected) and not owners.exact and (yield from redeeming.survives()):
+            # Anybody can bring a token that XWMS refuses; that must not cost this person their login.
+            yield from redeeming.give_login_back()
+        else:
+            logins.discard(login)
+        logins.tidy()
+        return answers.refusal(site.config, callback.request, error, cookies=logins.changes(), url=url)
+    logins.tidy()
+    if (yield from provider.needs_word(site, owners, now=now)):
+        logins.wait(login, outcome.user, now=now)
+        audit.happened("login_waits", login=login.id[:8], person=audit.person(outcome.user.identity))
+        # To an address without a token. Nobody is signed in yet.
+        return answers.redirect(303, f"{url}&confirm={login.key}", cookies=logins.changes())
+    return (yield from _sign_in(site, callback.request, callback.uri, logins, login, outcome, now=now))
+
+
+def _sign_in(
+    site: Site,
+    request: Request,
+    uri: RedirectURI,
+    logins: PendingLogins,
+    login: PendingLogin,
+    outcome: Outcome,
+    *,
+    now: int,
+) -> Steps[Answer]:
+    """Begin a session under a new key, and go on to where the login was for."""
+    logins.discard(login)
+    cookies = yield from begin_session(site, request, uri, outcome, now=now)
+    person = audit.person(outcome.user.identity)
+    audit.happened("login_finished", login=login.id[:8], person=person, **outcome.told)
+    return answers.redirect(303, _target(site, login), cookies=[*logins.changes(), *cookies])
+
+
+def _target(site: Site, login: PendingLogin) -> str:
+    """Where the login goes on to.
+
+    Validated again where it is used: the value was sealed, but perhaps by an older version with an older rule.
+    """
+    return safe_next(login.next, own_paths=site.config.own_paths) or site.config.after_login
+
+
+def confirm_person(
+    site: Site, request: Request, uri: RedirectURI, logins: PendingLogins, key: str, *, now: int
+) -> Steps[Answer | None]:
+    """Show whom somebody is about to be, and take their word for it. None where no login waits for that.
+
+    Login CSRF: where XWMS is known to send `sign-token`'s own token, another one comes from somebody else's login. The
+    callback of such a login is not refused, since an attacker could bring that about; it is only that nobody goes on
+    as somebody else without knowing. The POST comes from this page: `start_login` has seen to that.
+    """
+    login = next((one for one in logins.waiting if one.key == key), None)
+    if login is None or login.person is None:
+        return None
+    visit = yield from who_visits(site, request.cookie, uri, now=now)
+    target = _target(site, login)
+    if visit.session is not None and visit.session.user.identity == login.person.identity:
+        logins.discard(login)
+        return answers.redirect(303, target, cookies=logins.changes())
+    if request.method != "POST":
+        url = answers.login_url(site.config, target)
+        made = pages.person_page(
+            name=login.person.display_name,
+            email=login.person.email,
+            action_url=url,
+            key=key,
+            again_url=url,
+            home_url=site.config.after_logout,
+        )
+        return answers.page(200, made)
+    if not (yield from ask(Claim(f"word/{login.id}", login.expires_at + FUTURE_TOLERANCE, now))):
+        raise LoginNotStarted("this login has been confirmed already")
+    outcome = Outcome(user=login.person, told={"callback": "fresh"})
+    return (yield from _sign_in(site, request, uri, logins, login, outcome, now=now))

@@ -120,6 +120,10 @@ class XWMSConfig(metaclass=_RaisesLast):
     callback_token: CallbackToken = "either"
     """Is the callback's token the one `sign-token` returned? `same` and `fresh` are stricter than `either`."""
 
+    confirm_person: bool = False
+    """Show whom somebody is about to be before a session begins, wherever the callback's token does not tell whose
+    login it is. Always so once `either` has learned; this is for `fresh`."""
+
     login_origins: str | Sequence[str] = ()
     """Origins XWMS's login page may be on. Default: the API's own host and its subdomains."""
 

@@ -16,7 +16,7 @@ MAX_SET_COOKIE = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CookieNames:
-    """Our two cookies, and whether they are for https."""
+    """Our cookies, and whether they are for https. `login` begins the name of each pending login's own."""
 
     session: str
     login: str
@@ -25,8 +25,8 @@ class CookieNames:
 
 # `__Host-` makes the browser refuse the cookie unless it is Secure, has Path=/ and no Domain (RFC 6265bis 4.1.3.2).
 # WebKit drops such cookies on http://localhost, so plain http has names of its own, which https never reads.
-HTTPS = CookieNames(session="__Host-xwms_session", login="__Host-xwms_login", secure=True)
-HTTP = CookieNames(session="xwms_session", login="xwms_login", secure=False)
+HTTPS = CookieNames(session="__Host-xwms_session", login="__Host-xwms_login_", secure=True)
+HTTP = CookieNames(session="xwms_session", login="xwms_login_", secure=False)
 
 
 def read_cookie(header: str, name: str) -> str | None:
@@ -53,6 +53,20 @@ def _begins_a_cookie(header: str, at: int) -> bool:
     while at >= 0 and header[at] in " \t":
         at -= 1
     return at < 0 or header[at] == ";"
+
+
+def read_cookies(header: str, prefix: str) -> dict[str, str]:
+    """Return the cookies whose names begin so, by the rest of the name; of a name that comes twice, none."""
+    found: dict[str, str] = {}
+    twice: set[str] = set()
+    for part in header.split(";"):
+        name, sign, value = part.strip(" \t").partition("=")
+        if sign and name.startswith(prefix):
+            rest = name[len(prefix) :]
+            if rest in found:
+                twice.add(rest)
+            found[rest] = value
+    return {rest: value for rest, value in found.items() if rest not in twice}
 
 
 def set_cookie(name: str, value: str, *, secure: bool, max_age: int) -> str:

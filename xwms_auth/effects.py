@@ -21,6 +21,10 @@ MAX_REPLY = 64 * 1024
 """Bytes of an answer worth reading. The longest documented one that is no list is a few hundred."""
 
 
+MAX_CLAIM_NAME = 64
+"""Characters of a name that a store can be asked to claim."""
+
+
 @dataclass(frozen=True, slots=True)
 class ApiCall:
     """One call of the XWMS API, as data. `path` is relative to the API base; `body` is JSON, or None for GET.
@@ -140,15 +144,17 @@ class SessionStore(Protocol):
         """End every session of everybody that began up to now."""
         ...
 
-    def spend(self, login_id: str, *, until: int, now: int) -> bool | Awaitable[bool]:
-        """Mark a pending login as used; True for exactly one caller. At `until` the mark is gone, if not before.
+    def claim(self, name: str, *, until: int, now: int) -> bool | Awaitable[bool]:
+        """Take a name: True for exactly one caller, until that time or until it is released.
 
+        Names are 1 to 64 characters of `A-Z a-z 0-9 - _ /`. They stand for whatever may happen once: a pending login
+        that is used, a token that is tried, a refresh that is under way, a logout token that was delivered.
         Wherever the store is shared this is atomic for everybody who shares it.
         """
         ...
 
-    def unspend(self, login_id: str) -> None | Awaitable[None]:
-        """Take the mark back, after a call to XWMS of which no byte was sent."""
+    def release(self, name: str) -> None | Awaitable[None]:
+        """Give a name back, after a call to XWMS of which no byte was sent. Unknown names are fine."""
         ...
 
 
@@ -167,12 +173,25 @@ class RevocationStore(Protocol):
         """Set that time to `upto`, or to one second after the one it has, whichever is later. Kept `until` then."""
         ...
 
-    def spend(self, login_id: str, *, until: int, now: int) -> bool | Awaitable[bool]:
+    def claim(self, name: str, *, until: int, now: int) -> bool | Awaitable[bool]:
         """As in `SessionStore`."""
         ...
 
-    def unspend(self, login_id: str) -> None | Awaitable[None]:
+    def release(self, name: str) -> None | Awaitable[None]:
         """As in `SessionStore`."""
+        ...
+
+
+@runtime_checkable
+class KnowsClaims(Protocol):
+    """A store that tells which names are claimed without claiming them. Optional for a store.
+
+    Without it a name is claimed and released again to find out, and each process learns for itself what its callbacks
+    look like.
+    """
+
+    def claimed(self, names: Sequence[str], *, now: int) -> Sequence[bool] | Awaitable[Sequence[bool]]:
+        """Return for each name whether somebody has claimed it."""
         ...
 
 
@@ -329,22 +348,33 @@ class RevokeAll(Effect[None]):
 
 
 @dataclass(frozen=True, slots=True)
-class SpendLogin(Effect[bool]):
-    """Mark a pending login as used."""
+class Claim(Effect[bool]):
+    """Take a name that one caller gets."""
 
-    login_id: str
+    name: str
     until: int
     now: int
 
     def perform(self, world: World) -> bool | Awaitable[bool]:
-        return world.store.spend(self.login_id, until=self.until, now=self.now)
+        return world.store.claim(self.name, until=self.until, now=self.now)
 
 
 @dataclass(frozen=True, slots=True)
-class UnspendLogin(Effect[None]):
-    """Take that mark back."""
+class Release(Effect[None]):
+    """Give a name back."""
 
-    login_id: str
+    name: str
 
     def perform(self, world: World) -> None | Awaitable[None]:
-        return world.store.unspend(self.login_id)
+        return world.store.release(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed(Effect[Sequence[bool] | None]):
+    """Ask which names are taken; None from a store that cannot tell without taking them."""
+
+    names: tuple[str, ...]
+    now: int
+
+    def perform(self, world: World) -> Sequence[bool] | None | Awaitable[Sequence[bool] | None]:
+        return world.store.claimed(self.names, now=self.now) if isinstance(world.store, KnowsClaims) else None

@@ -9,8 +9,8 @@ Must not: touch a framework, a clock or a socket. `now` is whole seconds since 1
 from dataclasses import replace
 
 from . import answers, audit, backchannel, pages
-from .browser import began_on_this_site, is_own_post, require_navigation
-from .callback import finish_login
+from .browser import began_here, is_own_post, require_navigation
+from .callback import confirm_person, finish_login
 from .cookies import set_cookie
 from .effects import (
     DropSession,
@@ -25,12 +25,11 @@ from .errors import (
     XWMSError,
 )
 from .messages import Answer, Request
-from .pending import LIFETIME, PendingLogin, PendingLogins, uri_digest
+from .pending import LIFETIME, NO_PROOF, PendingLogin, PendingLogins, forget_all, new_login_id, uri_digest
 from .provider import Provider
 from .providers import provider_of
 from .session import MIN_FRESH, Demand
 from .site import Site, names_for
-from .tokens import new_key
 from .visits import Visit, who_visits
 
 
@@ -65,16 +64,20 @@ def start_login(site: Site, provider: Provider, request: Request, *, now: int) -
     config, uri = site.config, site.require_uri(request)
     target, fresh = site.next_of(request) or config.after_login, _fresh_of(request)
     require_navigation(request)
-    confirmed = request.method == "POST"
-    if confirmed and not is_own_post(request, uri):
-        raise CrossSite("the confirmation was posted by another site")
+    posted = request.method == "POST"
+    if posted and not is_own_post(request, uri):
+        raise CrossSite("the login was posted by another site")
+    logins = PendingLogins.of(request.cookie, names=names_for(uri), sealed=site.pending, uri=uri, now=now)
+    asked = [request.form.get("confirm", "")] if posted else request.parameters("confirm")
+    if asked and (answer := (yield from confirm_person(site, request, uri, logins, asked[0], now=now))) is not None:
+        return answer
     visit = yield from who_visits(site, request.cookie, uri, now=now)
     if visit.session is not None and Demand(fresh=fresh).is_fresh(visit.session, now):
         return answers.redirect(303, target)
     if visit.ended is not None:
         audit.happened("session_ended", reason=visit.ended)
-    here = confirmed or began_on_this_site(request, uri)
-    leads_to = None if here else provider.confirmation_leads_to(site)
+    here = began_here(request, uri)
+    leads_to = None if here else (yield from provider.confirmation_leads_to(site, now=now))
     if leads_to is not None:
         made = pages.confirm_page(
             action_url=answers.login_url(config, target, fresh=fresh),
@@ -83,6 +86,21 @@ def start_login(site: Site, provider: Provider, request: Request, *, now: int) -
             note=visit.ended and visit.ended.detail,
         )
         return answers.page(200, made)
+    login = PendingLogin(
+        id=new_login_id(),
+        proof=NO_PROOF,
+        next=target,
+        uri_digest=uri_digest(uri),
+        started_at=now,
+        expires_at=now + LIFETIME,
+        here=here,
+        fresh=fresh,
+    )
+    if not logins.has_room(login):
+        login = replace(login, next=config.after_login)
+    if not logins.has_room(login):
+        # Any page can open the login as often as it likes, and none may push out those that the person began here.
+        raise TooManyLogins("this browser has as many logins under way as it may, and all began here")
     if not site.starts.take(now):
         raise TooManyLogins("the budget for starting logins is used up")
 
@@ -91,18 +109,9 @@ def start_login(site: Site, provider: Provider, request: Request, *, now: int) -
         # `flask run` prints an address that is another host to a browser: the login would end where no cookie of it is.
         audit.warn("login_at_another_host", hint=f"open the site under {uri.origin}/")
     started = yield from provider.start(site, uri, fresh=fresh, now=now)
-    logins = PendingLogins.of(request.cookie, names=names_for(uri), signed=site.pending, uri=uri, now=now)
-    login = PendingLogin(
-        id=new_key(),
-        proof=started.proof,
-        next=target,
-        uri_digest=uri_digest(uri),
-        started_at=now,
-        expires_at=min(now + LIFETIME, now + LIFETIME if started.expires_at is None else started.expires_at),
-        here=here,
-        fresh=fresh,
-    )
-    logins.add(login if logins.fits(login) else replace(login, next=config.after_login))
+    logins.tidy()
+    ends = login.expires_at if started.expires_at is None else min(login.expires_at, started.expires_at)
+    logins.add(replace(login, proof=started.proof, expires_at=ends))
     audit.happened("login_started", login=login.id[:8])
     return answers.redirect(302, started.url, cookies=logins.changes())
 
@@ -130,7 +139,8 @@ def logout(site: Site, provider: Provider, request: Request, *, now: int) -> Ste
     """End the session. Only a form of our own may ask for it (`csrf_token` where the browser says nothing)."""
     config, uri = site.config, site.require_uri(request)
     names, ours = names_for(uri), is_own_post(request, uri)
-    cleared = [set_cookie(name, "", secure=names.secure, max_age=0) for name in (names.session, names.login)]
+    session_over = set_cookie(names.session, "", secure=names.secure, max_age=0)
+    cleared = [session_over, *forget_all(request.cookie, names)]
     try:
         visit = yield from who_visits(site, request.cookie, uri, now=now)
         if not ours and not _has_form_token(site, request, visit):

@@ -39,8 +39,40 @@ class Marks:
         with self._lock:
             self._until.pop(name, None)
 
+    def holds(self, name: str, *, now: int) -> bool:
+        """Whether the mark is set and not over."""
+        return self._until.get(name, now) > now
+
     def __contains__(self, name: str) -> bool:
         return name in self._until
 
     def __bool__(self) -> bool:
         return bool(self._until)
+
+
+class Claims:
+    """Marks of several kinds, by what their names begin with (`login/…`, `token/…`), each kind bounded by itself.
+
+    Of some kinds anybody can make as many as they like: they push out none of those that cost a login to make.
+    """
+
+    def __init__(self) -> None:
+        self._kinds: dict[str, Marks] = {}
+
+    def add(self, name: str, *, until: int, now: int) -> bool:
+        """As `Marks.add`."""
+        return self._kinds.setdefault(_kind(name), Marks()).add(name, until=until, now=now)
+
+    def remove(self, name: str) -> None:
+        """As `Marks.remove`."""
+        if (marks := self._kinds.get(_kind(name))) is not None:
+            marks.remove(name)
+
+    def holds(self, name: str, *, now: int) -> bool:
+        """As `Marks.holds`."""
+        marks = self._kinds.get(_kind(name))
+        return marks is not None and marks.holds(name, now=now)
+
+
+def _kind(name: str) -> str:
+    return name[: name.find("/") + 1]

@@ -5,7 +5,7 @@ Must not: know where the data came from or what it is used for.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -93,6 +93,15 @@ class User:
 
 OPTIONAL_CLAIMS = ("picture", "family_name", "given_name", "name", "email")
 """The claims a session can do without, in the order in which they are dropped when a cookie gets too large."""
+
+
+def ever_smaller(user: User) -> Iterator[User]:
+    """The person with ever fewer optional claims, down to none: for where there may be no room for all."""
+    for count in range(len(OPTIONAL_CLAIMS) + 1):
+        dropped: dict[str, Any] = dict.fromkeys(OPTIONAL_CLAIMS[:count])
+        if "email" in dropped:
+            dropped["email_verified"] = False
+        yield replace(user, **dropped)
 
 
 def newer(known: User, told: User) -> User:

@@ -26,14 +26,15 @@ from .errors import (
     TokenMissing,
     TokenRejected,
     TooManyLogins,
+    XWMSError,
 )
 from .id_token import check_id_token, check_refreshed_id_token, proved_at, sid_of
 from .logout_token import read_logout_token
 from .messages import Request
 from .metadata import Metadata
 from .models import Session, newer
-from .pending import PendingLogin, PendingLogins
-from .provider import Arrival, CheckedCallback, Departure, Outcome, Started
+from .pending import PendingLogin
+from .provider import Arrival, CheckedCallback, Departure, Outcome, Owners, Started
 from .redirects import RedirectURI
 from .revocation import catch_up, give_back
 from .secret import Secret
@@ -49,9 +50,10 @@ MAX_CODE = 4096
 class OAuth2:
     """Follows `Provider`. The proof of a pending login is the seed of its state, verifier and nonce."""
 
-    def confirmation_leads_to(self, site: Site) -> Sequence[str] | None:
+    def confirmation_leads_to(self, site: Site, *, now: int) -> Steps[Sequence[str] | None]:
         # A page that opens the login in a person's browser learns nothing of the state that goes to the server, so
         # it has no callback address that this browser would take.
+        yield from ()
         return None
 
     def start(self, site: Site, uri: RedirectURI, *, fresh: int | None, now: int) -> Steps[Started]:
@@ -76,50 +78,43 @@ class OAuth2:
             raise TokenMalformed("the callback has no state" if state is None else "the code has an impossible form")
         return Arrival(credential=code or "", state=state or "", issuer=issuer, error=error)
 
-    def owner(self, site: Site, arrival: Arrival, logins: Sequence[PendingLogin]) -> PendingLogin | None:
+    def owners(self, site: Site, arrival: Arrival, logins: Sequence[PendingLogin], *, now: int) -> Steps[Owners]:
+        yield from ()
         state = arrival.state.encode("utf-8", "replace")
-        return next(
-            (login for login in logins if hmac.compare_digest(wire.state_of(login.proof).encode(), state)), None
-        )
+        of_state = (login for login in logins if hmac.compare_digest(wire.state_of(login.proof).encode(), state))
+        # Nobody can guess a state, so one that fits nothing says nothing about the logins that are under way.
+        return Owners(logins=tuple(of_state), exact=True)
 
     def require_sender(self, site: Site, request: Request, uri: RedirectURI) -> None:
         # State tells more than a Referer; a server may have its sign-in page on any host.
         pass
 
-    def disown(self, site: Site, arrival: Arrival, *, now: int) -> None:
+    def spend(self, site: Site, uri: RedirectURI, arrival: Arrival, *, now: int) -> Steps[bool]:
         # A code is bound to the verifier of its login: whoever began that login does not have the code, and this
         # browser, which has the code, does not have the verifier.
-        pass
-
-    def spend(self, site: Site, uri: RedirectURI, arrival: Arrival, *, now: int) -> Steps[None]:
         yield from ()
+        return False
 
-    def is_over(self, site: Site, arrival: Arrival, login: PendingLogin | None, *, now: int) -> bool:
-        return login is None
-
-    def check(
-        self,
-        site: Site,
-        uri: RedirectURI,
-        arrival: Arrival,
-        login: PendingLogin | None,
-        logins: PendingLogins,
-        *,
-        now: int,
-    ) -> Steps[PendingLogin]:
-        if login is None:
-            # Nobody can guess a state, so this says nothing about the logins that are under way; they go on.
-            if arrival.error is not None:
-                raise TokenMissing("an error came to no login of this browser")
-            raise LoginNotStarted("the state is of no login that this browser has under way")
+    def check(self, site: Site, arrival: Arrival, owners: Owners, *, now: int) -> Steps[XWMSError | None]:
+        if not owners.logins:
+            return None
         metadata = yield from metadata_for(site, now=now)
         if fault := _issuer_fault(metadata, arrival):
-            logins.discard(login)
-            raise TokenRejected(fault)
+            return TokenRejected(fault)
+        return None if arrival.error is None else wire.error_in_callback(arrival.error)
+
+    def foreign(self, arrival: Arrival) -> XWMSError:
         if arrival.error is not None:
-            logins.discard(login)
-            raise wire.error_in_callback(arrival.error)
-        return login
+            return TokenMissing("an error came to no login of this browser")
+        return LoginNotStarted("the state is of no login that this browser has under way, or it has been used already")
+
+    def is_dead(self, site: Site, arrival: Arrival, *, now: int) -> Steps[bool]:
+        yield from ()
+        return False
+
+    def needs_word(self, site: Site, owners: Owners, *, now: int) -> Steps[bool]:
+        yield from ()
+        return False
 
     def finish(self, site: Site, callback: CheckedCallback, *, now: int) -> Steps[Outcome]:
         config, seed = site.config, callback.login.proof
@@ -190,9 +185,6 @@ class OAuth2:
         metadata = yield from metadata_for(site, now=now)
         claims = verified_claims(token, (yield from keys_for(site, metadata, token, now=now)))
         return read_logout_token(claims, issuer=metadata.issuer, client_id=site.config.client_id, now=now)
-
-    def take_back(self, site: Site, callback: CheckedCallback) -> None:
-        pass
 
 
 def _is_plausible(code: str) -> bool:

@@ -54,6 +54,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "protect": ("XWMS_PROTECT",),
     "public": ("XWMS_PUBLIC",),
     "callback_token": ("XWMS_CALLBACK_TOKEN",),
+    "confirm_person": ("XWMS_CONFIRM_PERSON",),
     "login_origins": ("XWMS_LOGIN_ORIGINS",),
     "timeout": ("XWMS_TIMEOUT",),
     "flow": ("XWMS_FLOW",),
@@ -78,7 +79,7 @@ REDIS = ("redis://", "rediss://", "unix://", "redis+cluster://", "rediss+cluster
 
 _LISTS = ("redirect_uris", "session_secret", "public", "login_origins", "scopes")
 _SECONDS = ("session_idle", "session_lifetime", "recheck", "timeout")
-_SWITCHES = ("debug", "provider_logout")
+_SWITCHES = ("confirm_person", "debug", "provider_logout")
 _ON, _OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 

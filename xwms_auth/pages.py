@@ -51,6 +51,11 @@ class _Words:
     confirm_reason: str
     confirm_continue: str
     confirm_not_you: str
+    person_title: str
+    person_reason: str
+    person_continue: str
+    person_not_you: str
+    person_again: str
 
 
 _ENGLISH: Final = _Words(
@@ -68,6 +73,11 @@ _ENGLISH: Final = _Words(
     ),
     confirm_continue="Continue",
     confirm_not_you="Not you, or not what you wanted? Close this page and nothing happens.",
+    person_title="Is this you?",
+    person_reason="You are about to be logged in as",
+    person_continue="Yes, continue",
+    person_not_you="If this is not you, somebody may have sent you here with a login of their own.",
+    person_again="Log in as yourself",
 )
 
 
@@ -85,7 +95,10 @@ _NOTE: Final = Template('<p class="said">$text</p>')
 _ADVICE: Final = Template("<li>$text</li>")
 _TEXT: Final = Template("$text")
 _CODE: Final = Template("<code>$text</code>")
-_LOGIN_BUTTON: Final = Template('<a class="xwms-login" href="$url" rel="nofollow">$label</a>')
+_EMAIL: Final = Template('<br><span class="muted">$text</span>')
+_LOGIN_BUTTON: Final = Template(
+    '<form class="xwms-login" method="post" action="$url"><button type="submit">$label</button></form>'
+)
 _LOGOUT_FORM: Final = Template(
     '<form class="xwms-logout" method="post" action="$url">'
     '<input type="hidden" name="csrf_token" value="$csrf_token">'
@@ -150,6 +163,31 @@ def confirm_page(*, action_url: str, form_origins: Sequence[str], home_url: str 
     return _page(words, title=words.confirm_title, body=body, referrer="same-origin", form_action=form_action)
 
 
+def person_page(
+    *, name: str, email: str | None, action_url: str, key: str, again_url: str, home_url: str = "/"
+) -> Page:
+    """Ask before somebody goes on as the person whom XWMS named: a POST of ``confirm=key`` to ``action_url``.
+
+    The URLs are paths on this origin. ``again_url`` starts another login.
+    """
+    words = _ENGLISH
+    body = _fill(
+        _template("person.html"),
+        reason=words.person_reason,
+        name=name,
+        email=_fill(_EMAIL, text=email) if email and email != name else "",
+        action_url=_own_path(action_url),
+        key=key,
+        continue_label=words.person_continue,
+        not_you=words.person_not_you,
+        again_url=_own_path(again_url),
+        again_label=words.person_again,
+        home_url=_own_path(home_url),
+        home_label=words.home,
+    )
+    return _page(words, title=words.person_title, body=body, referrer="same-origin", form_action=("'self'",))
+
+
 LOGIN_LABELS = {
     "nl": "Inloggen met XWMS",
     "en": "Log in with XWMS",
@@ -166,7 +204,10 @@ LOGIN_LABELS = {
 
 
 def login_button(*, login_url: str, label: str = "Log in with XWMS") -> Html:
-    """``<a class="xwms-login" …>``: safe HTML for an app's template; ``login_url`` is a path on this origin."""
+    """``<form class="xwms-login" method="post" …>``: safe HTML for an app's template.
+
+    ``login_url`` is a path on this origin. A form, because Safari tells by nothing else that a person clicked.
+    """
     return _fill(_LOGIN_BUTTON, url=_own_path(login_url), label=label)
 
 

@@ -1,23 +1,29 @@
-"""Logins that this browser has started and not yet finished, in one signed cookie.
+"""Logins that this browser has started and not yet finished, each in a sealed cookie of its own.
 
-This cookie is what ties a callback to the browser that asked for it (RFC 6749 10.12, RFC 9700 4.7): a callback URL that
-somebody made elsewhere and slipped into this browser finds no pending login here, or one with another proof.
+These cookies are what ties a callback to the browser that asked for it (RFC 6749 10.12, RFC 9700 4.7): a callback URL
+that somebody made elsewhere and slipped into this browser finds no pending login here, or one with another proof.
+One for each, so that of eight tabs whose logins start at the same moment no answer overwrites another's.
 
-Knows: what a pending login is.
-Must not: hold a token in clear, or be the only thing that makes a login single-use (see `SessionStore.spend`).
+Knows: what a pending login is, how many there may be, and which makes room.
+Must not: hold a token in clear, or be the only thing that makes a login single-use (see `SessionStore.claim`).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from .cookies import CookieNames, fits, read_cookie, set_cookie
+from .cookies import CookieNames, fits, read_cookies, set_cookie
+from .models import User, ever_smaller, parse_object
 from .redirects import RedirectURI
 from .session import FUTURE_TOLERANCE
-from .tokens import Signed, digest
+from .tokens import Sealed, digest, new_key
 
-MAX_LOGINS = 5
-"""Tabs that may be logging in at once; beyond it the oldest is given up, so that the cookie stays a cookie."""
+MAX_LOGINS = 10
+"""Tabs that may be logging in at once."""
+
+MAX_COOKIES = 3000
+"""Bytes of all pending logins together in a Cookie header: servers take 8 kB of headers, and others need some too."""
 
 LIFETIME = 600
 """Seconds a person may take at XWMS."""
@@ -25,13 +31,28 @@ LIFETIME = 600
 COOKIE_LIFETIME = 3600
 """Seconds the browser keeps the cookie: longer than a login may take, so that a late one is told so."""
 
+_ID = 16
+"""Characters of a login's id, 96 random bits; half of them name its cookie."""
+
+
+_KEY = re.compile(rf"[A-Za-z0-9_-]{{{_ID // 2}}}")
+
+
+NO_PROOF = "-" * 43
+"""As long as a proof is, for a login that has none yet."""
+
+
+def new_login_id() -> str:
+    """An id that no other pending login has."""
+    return new_key()[:_ID]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingLogin:
     """One started login. Times are seconds since 1970."""
 
     id: str
-    proof: str
+    proof: str = field(repr=False)
     """What tells whether a callback is this login's: of what it is made, and how it is compared, is the provider's."""
 
     next: str
@@ -44,60 +65,117 @@ class PendingLogin:
     fresh: int | None = None
     """How old, in seconds, the person's own login at XWMS may be, where the protocol can tell; None for any."""
 
+    person: User | None = None
+    """Whom XWMS has confirmed, where that waits for the person's own word; None before."""
+
+    @property
+    def key(self) -> str:
+        """What tells the login's cookie, and the page that asks for a word, from those of other tabs."""
+        return self.id[: _ID // 2]
+
 
 @dataclass(slots=True, kw_only=True)
 class PendingLogins:
     """One browser's pending logins at one redirect URI, oldest first; `changes()` says what to tell the browser."""
 
     names: CookieNames
-    signed: Signed
+    sealed: Sealed
     alive: list[PendingLogin]
-    expired: list[PendingLogin]
-    sent: bool
-    """Whether the browser sent a cookie of this name at all."""
+    waiting: list[PendingLogin]
+    """Those that wait for their person's word; no callback is theirs any more."""
 
-    _changed: bool = field(default=False, init=False)
+    expired: list[PendingLogin]
+
+    _set: dict[str, str] = field(default_factory=dict[str, str], init=False)
 
     @classmethod
-    def of(cls, header: str, *, names: CookieNames, signed: Signed, uri: RedirectURI, now: int) -> "PendingLogins":
+    def of(cls, header: str, *, names: CookieNames, sealed: Sealed, uri: RedirectURI, now: int) -> "PendingLogins":
         """Read the raw Cookie header. What is not ours, or not for this redirect URI, is as if it were not there."""
-        value = read_cookie(header, names.login)
-        logins = [login for login in _parse(signed.loads(value) if value else None) if _is_for(login, uri, now)]
+        found = [
+            login
+            for key, value in read_cookies(header, names.login).items()
+            if (login := _unpack(sealed.open_text(value, place=key))) is not None and _is_for(login, uri, now)
+        ]
+        found.sort(key=lambda login: login.started_at)
+        living = [login for login in found if now < login.expires_at]
         return cls(
             names=names,
-            signed=signed,
-            alive=[login for login in logins if now < login.expires_at],
-            expired=[login for login in logins if now >= login.expires_at],
-            sent=value is not None,
+            sealed=sealed,
+            alive=[login for login in living if login.person is None],
+            waiting=[login for login in living if login.person is not None],
+            expired=[login for login in found if now >= login.expires_at],
         )
 
-    def add(self, login: PendingLogin) -> None:
-        """Add a new login; the oldest ones make room."""
-        self.alive.append(login)
-        self.expired.clear()
-        while len(self.alive) > 1 and (len(self.alive) > MAX_LOGINS or not fits(self.names.login, self._value())):
-            del self.alive[0]
-        self._changed = True
+    def has_room(self, login: PendingLogin) -> bool:
+        """Whether a new login of this size can be kept."""
+        return self._in_the_way(login) is not None
 
-    def fits(self, login: PendingLogin) -> bool:
-        """Whether a cookie with this login alone is small enough."""
-        return fits(self.names.login, self.signed.dumps([_pack(login)]))
+    def add(self, login: PendingLogin) -> None:
+        """Keep a new login for which there is room; the ones that are in its way go."""
+        self._give_up(self._in_the_way(login) or ())
+        self.alive.append(login)
+        self._set[login.key] = self._value(login)
+
+    def _in_the_way(self, login: PendingLogin) -> Sequence[PendingLogin] | None:
+        """The logins that make room for a new one: the oldest that began elsewhere first.
+
+        None if there is no room. One that begins elsewhere itself never takes the room of one's own: any page can open
+        as many as it likes.
+        """
+        kept, gone = [*self.waiting, *self.alive], list[PendingLogin]()
+        while len(kept) >= MAX_LOGINS or sum(map(self._size, [*kept, login])) > MAX_COOKIES:
+            elsewhere = [one for one in kept if not one.here]
+            if not kept or not (elsewhere or login.here):
+                return None
+            gone.append((elsewhere or kept)[0])
+            kept.remove(gone[-1])
+        return gone
 
     def discard(self, *logins: PendingLogin) -> None:
         """Give logins up: used, failed, or contradicted."""
-        self.alive = [login for login in self.alive if login not in logins]
-        self.expired.clear()
-        self._changed = True
+        self._give_up(logins)
 
-    def _value(self) -> str:
-        return self.signed.dumps([_pack(login) for login in self.alive])
+    def wait(self, login: PendingLogin, person: User, *, now: int) -> None:
+        """Keep the login until its person says that this is who they are; as a new login it may take its time."""
+        self._give_up([login])
+        # What a cookie has no room for is left out, as in a session.
+        for kept in ever_smaller(person):
+            waiting = replace(login, proof="", person=kept, expires_at=now + LIFETIME)
+            value = self._value(waiting)
+            if fits(self.names.login + login.key, value):
+                self.waiting.append(waiting)
+                self._set[login.key] = value
+                break
+
+    def tidy(self) -> None:
+        """Have the browser forget what is over."""
+        self._give_up(self.expired)
+        self.expired.clear()
+
+    def _give_up(self, logins: Iterable[PendingLogin]) -> None:
+        for login in list(logins):
+            self.alive = [one for one in self.alive if one.id != login.id]
+            self.waiting = [one for one in self.waiting if one.id != login.id]
+            self._set[login.key] = ""
+
+    def _value(self, login: PendingLogin) -> str:
+        return self.sealed.seal_text(_pack(login), place=login.key)
+
+    def _size(self, login: PendingLogin) -> int:
+        return len(f"{self.names.login}{login.key}={self._value(login)}; ")
 
     def changes(self) -> tuple[str, ...]:
         """The Set-Cookie values that bring the browser up to date: none if nothing changed."""
-        if not self._changed:
-            return ()
-        value, age = (self._value(), COOKIE_LIFETIME) if self.alive else ("", 0)
-        return (set_cookie(self.names.login, value, secure=self.names.secure, max_age=age),)
+        return tuple(
+            set_cookie(self.names.login + key, value, secure=self.names.secure, max_age=COOKIE_LIFETIME if value else 0)
+            for key, value in self._set.items()
+        )
+
+
+def forget_all(header: str, names: CookieNames) -> list[str]:
+    """The Set-Cookie values with which a browser forgets every pending login that it sent."""
+    keys = [key for key in read_cookies(header, names.login) if _KEY.fullmatch(key)]
+    return [set_cookie(names.login + key, "", secure=names.secure, max_age=0) for key in keys]
 
 
 def _is_for(login: PendingLogin, uri: RedirectURI, now: int) -> bool:
@@ -106,39 +184,45 @@ def _is_for(login: PendingLogin, uri: RedirectURI, now: int) -> bool:
 
 def uri_digest(uri: RedirectURI) -> str:
     """A short name for a redirect URI; a login that was started for one cannot end at another."""
-    return digest(uri.uri)[:16]
+    return digest(uri.uri)[:8]
 
 
 def _pack(login: PendingLogin) -> list[Any]:
-    moments = [login.started_at, login.expires_at]
-    fresh = [] if login.fresh is None else [login.fresh]
-    return [login.id, login.proof, login.next, login.uri_digest, *moments, login.here, *fresh]
+    age = login.expires_at - login.started_at
+    packed = [login.id, login.proof, login.next, login.uri_digest, login.started_at, age, login.here]
+    if login.person is not None:
+        return [*packed, login.fresh, login.person.claims()]
+    return packed if login.fresh is None else [*packed, login.fresh]
 
 
-def _parse(value: object) -> Sequence[PendingLogin]:
+def _unpack(value: object) -> PendingLogin | None:
     if not isinstance(value, list):
-        return ()
-    logins: list[PendingLogin] = []
-    for entry in cast("list[object]", value):
-        # One that demands no fresh login leaves that part out.
-        parts = [*cast("list[object]", entry), None][:8] if isinstance(entry, list) else None
-        match parts:
-            case [
-                str(id_), str(proof), str(next_), str(uri), int(started_at), int(expires_at), bool(here),
-                int() | None as fresh,
-            ]:  # fmt: skip
-                logins.append(
-                    PendingLogin(
-                        id=id_,
-                        proof=proof,
-                        next=next_,
-                        uri_digest=uri,
-                        started_at=started_at,
-                        expires_at=expires_at,
-                        here=here,
-                        fresh=fresh,
-                    )
-                )
-            case _:
-                return ()
-    return logins
+        return None
+    # One that demands no fresh login, or waits for nobody's word, leaves these parts out.
+    match [*cast("list[object]", value), None, None][:9]:
+        case [
+            str(id_), str(proof), str(next_), str(uri), int(started_at), int(age), bool(here),
+            int() | None as fresh, claims,
+        ]:  # fmt: skip
+            try:
+                person = _person(claims)
+            except ValueError:
+                return None
+            return PendingLogin(
+                id=id_,
+                proof=proof,
+                next=next_,
+                uri_digest=uri,
+                started_at=started_at,
+                expires_at=started_at + age,
+                here=here,
+                fresh=fresh,
+                person=person,
+            )
+        case _:
+            return None
+
+
+def _person(claims: object) -> User | None:
+    told = parse_object(claims)
+    return None if told is None else User.parse(told, issuer=str(told.get("issuer")))

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from .effects import Steps
+from .errors import XWMSError
 from .messages import Request
 from .models import Session, User
-from .pending import PendingLogin, PendingLogins
+from .pending import PendingLogin
 from .redirects import RedirectURI
 from .site import Site
 from .token_set import TokenSet
@@ -76,11 +77,24 @@ class Departure:
     token_id: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owners:
+    """The pending logins of this browser that a callback may belong to, the likeliest first.
+
+    `exact` says that it certainly belongs to the one that is named. `otherwise` is the login that it would have been
+    taken for if its credential were not known to be another login's.
+    """
+
+    logins: tuple[PendingLogin, ...] = ()
+    exact: bool = False
+    otherwise: PendingLogin | None = None
+
+
 class Provider(Protocol):
     """One protocol of login. What it remembers between requests is in the `Site`."""
 
-    def confirmation_leads_to(self, site: Site) -> Sequence[str] | None:
-        """Origins that the page may lead to which asks for a click where another site began the login.
+    def confirmation_leads_to(self, site: Site, *, now: int) -> Steps[Sequence[str] | None]:
+        """Origins that the page may lead to which asks for a click where the login did not begin on this site.
 
         None if no click is needed, because the protocol itself ties a callback to its login.
         """
@@ -97,37 +111,38 @@ class Provider(Protocol):
         """Take the callback's query apart. Raises `TokenMissing` or `TokenMalformed`."""
         ...
 
-    def owner(self, site: Site, arrival: Arrival, logins: Sequence[PendingLogin]) -> PendingLogin | None:
-        """The pending login of this browser that the callback may belong to."""
+    def owners(self, site: Site, arrival: Arrival, logins: Sequence[PendingLogin], *, now: int) -> Steps[Owners]:
+        """The pending logins of this browser that the callback may belong to."""
         ...
 
     def require_sender(self, site: Site, request: Request, uri: RedirectURI) -> None:
         """Refuse, with `CrossSite`, a navigation that the protocol's own pages cannot have caused."""
         ...
 
-    def disown(self, site: Site, arrival: Arrival, *, now: int) -> None:
-        """The credential came to a browser it does not belong to: it is worth nothing here from now on."""
+    def spend(self, site: Site, uri: RedirectURI, arrival: Arrival, *, now: int) -> Steps[bool]:
+        """The credential came to a browser it does not belong to: see to it that nobody can redeem it.
+
+        True if XWMS has confirmed it, now or before.
+        """
         ...
 
-    def spend(self, site: Site, uri: RedirectURI, arrival: Arrival, *, now: int) -> Steps[None]:
-        """The same, and see to it that nobody else can redeem it either."""
+    def check(self, site: Site, arrival: Arrival, owners: Owners, *, now: int) -> Steps[XWMSError | None]:
+        """The protocol's own checks before the credential is redeemed: what is wrong, which then ends an exact login.
+
+        What it raises ends nothing.
+        """
         ...
 
-    def is_over(self, site: Site, arrival: Arrival, login: PendingLogin | None, *, now: int) -> bool:
-        """Whether this may be the address of a login that has ended, opened once more."""
+    def foreign(self, arrival: Arrival) -> XWMSError:
+        """What to say of a callback that belongs to none of the logins which this browser has under way."""
         ...
 
-    def check(
-        self,
-        site: Site,
-        uri: RedirectURI,
-        arrival: Arrival,
-        login: PendingLogin | None,
-        logins: PendingLogins,
-        *,
-        now: int,
-    ) -> Steps[PendingLogin]:
-        """The protocol's own checks: the login that the callback may use up. What it contradicts is discarded."""
+    def is_dead(self, site: Site, arrival: Arrival, *, now: int) -> Steps[bool]:
+        """Whether the credential is not to be redeemed by anybody any more."""
+        ...
+
+    def needs_word(self, site: Site, owners: Owners, *, now: int) -> Steps[bool]:
+        """Whether the person has to be shown whom they are about to be before a session begins."""
         ...
 
     def finish(self, site: Site, callback: CheckedCallback, *, now: int) -> Steps[Outcome]:
@@ -162,8 +177,4 @@ class Provider(Protocol):
 
     def departure(self, site: Site, logout_token: str, *, now: int) -> Steps[Departure]:
         """Who has logged out, by a token that XWMS posted. Raises `TokenRejected` for one that is not XWMS's."""
-        ...
-
-    def take_back(self, site: Site, callback: CheckedCallback) -> None:
-        """The credential has not left, so it may be tried once more."""
         ...

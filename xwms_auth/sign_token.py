@@ -11,14 +11,14 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import replace
 
-from . import audit, calls
+from . import audit, calls, claims
 from .browser import require_from_xwms
 from .effects import Steps
-from .errors import APIError, TokenMalformed, TokenMissing, TokenRejected
+from .errors import APIError, StoreUnavailable, TokenMalformed, TokenMissing, TokenRejected, XWMSError
 from .messages import Request
 from .models import Session, newer
-from .pending import MAX_LOGINS, PendingLogin, PendingLogins
-from .provider import Arrival, CheckedCallback, Departure, Outcome, Started
+from .pending import PendingLogin
+from .provider import Arrival, CheckedCallback, Departure, Outcome, Owners, Started
 from .redirects import RedirectURI
 from .site import Site
 from .token_set import TokenSet
@@ -29,15 +29,16 @@ from .wire import is_plausible_token
 class SignToken:
     """Follows `Provider`. The proof of a pending login is the SHA-256 of `sign-token`'s token."""
 
-    def confirmation_leads_to(self, site: Site) -> Sequence[str] | None:
+    def confirmation_leads_to(self, site: Site, *, now: int) -> Steps[Sequence[str] | None]:
         # Another page can open the login in a person's browser, wait for the cookie, and then send that browser to
         # a callback URL of its own login: the person would go on in somebody else's account. Where the token does not
-        # tell (callback_token is not `same`), a click on our own page has to.
-        return None if site.config.callback_token == "same" else _login_origins(site)
+        # tell, a click on our own page has to.
+        return None if (yield from _is_same(site, now=now)) else _login_origins(site)
 
     def start(self, site: Site, uri: RedirectURI, *, fresh: int | None, now: int) -> Steps[Started]:
         ticket = yield from calls.sign_token(site.config, uri.uri)
-        site.tried.issue(ticket.token, now=now)
+        # For everybody who shares the store: what was issued for one login is not a fresh token of another's.
+        yield from claims.mark(claims.of_token("issued", ticket.token), now=now)
         return Started(url=ticket.url, proof=digest(ticket.token), expires_at=ticket.expires_at)
 
     def read(self, request: Request) -> Arrival:
@@ -50,81 +51,101 @@ class SignToken:
             )
         return Arrival(credential=found[0])
 
-    def owner(self, site: Site, arrival: Arrival, logins: Sequence[PendingLogin]) -> PendingLogin | None:
-        token = arrival.credential
+    def owners(self, site: Site, arrival: Arrival, logins: Sequence[PendingLogin], *, now: int) -> Steps[Owners]:
+        token, mode = arrival.credential, site.config.callback_token
         exact = next((login for login in reversed(logins) if _is_of(login, token)), None)
-        # What sign-token gave here for another login is not a fresh token, whatever `callback_token` allows.
-        if exact is not None or site.config.callback_token == "same" or site.tried.is_issued(token):
-            return exact
-        # The token is fresh and says nothing; what counts is that no other site can have caused the login.
-        # The newest is taken: the protocol has nothing that could tell two tabs apart.
-        return next((login for login in reversed(logins) if login.here), None)
+        if exact is not None:
+            return Owners(logins=(exact,), exact=True)
+        if mode == "same" or not logins:
+            return Owners()
+        # The token may be fresh and says nothing. What counts is that no other site can have caused the login; or,
+        # where that is not asked for any more, the person's own word (`needs_word`). The newest comes first: the
+        # protocol has nothing that could tell two tabs apart.
+        begun_here = mode == "fresh" or not (yield from _is_same(site, now=now))
+        likely = tuple(login for login in reversed(logins) if login.here or not begun_here)
+        # What sign-token gave for another login is not a fresh token, whatever `callback_token` allows.
+        (issued,) = yield from claims.are_marked(claims.of_token("issued", token), now=now)
+        return Owners(otherwise=next(iter(likely), None)) if issued else Owners(logins=likely)
 
     def require_sender(self, site: Site, request: Request, uri: RedirectURI) -> None:
         require_from_xwms(request, uri, api=site.config.api, login_origins=site.config.login_origins)
 
-    def disown(self, site: Site, arrival: Arrival, *, now: int) -> None:
-        # Without calling XWMS: a page can make any browser come here as often as it likes.
-        site.tried.refuse(arrival.credential, now=now)
-
-    def spend(self, site: Site, uri: RedirectURI, arrival: Arrival, *, now: int) -> Steps[None]:
-        # Somebody may have started a login, sent XWMS's address to a victim, and be waiting to redeem the token that
-        # the victim's approval has just made good (OAuth Security Advisory 2009.1). So it is redeemed for nobody,
-        # within a budget, so that junk here does not become a flood at XWMS.
+    def spend(self, site: Site, uri: RedirectURI, arrival: Arrival, *, now: int) -> Steps[bool]:
+        # Token fixation (OAuth Security Advisory 2009.1): somebody may have started a login, sent XWMS's address to a
+        # victim, and be waiting to redeem the token that the victim's approval has just made good. So it is redeemed
+        # for nobody: every time it comes, since nobody knows whether the last time was before the approval.
         token = arrival.credential
-        if not site.tried.refuse(token, now=now):
-            return
-        # One that was issued here is spent in any case: there are no more of them than logins that were started.
-        if not site.tried.is_issued(token) and not site.spends.take(now):
-            audit.happened("token_not_spent", cause="over budget")
-            return
+        fault: StoreUnavailable | None = None
+        issued = confirmed = False
+        try:
+            names = (claims.of_token("issued", token), claims.of_token("confirmed", token))
+            issued, confirmed = yield from claims.are_marked(*names, now=now)
+            yield from self._mark_foreign(site, token, issued=issued, now=now)
+        except StoreUnavailable as error:
+            fault = error  # XWMS still can be told
+        # One that was issued is spent in any case: there are no more of them than logins that were started. What else
+        # comes may be junk, and must not become a flood at XWMS.
+        if not confirmed:
+            if issued or site.spends.take(now):
+                confirmed = yield from self._send(site, uri, token, now=now)
+            else:
+                audit.happened("token_not_spent", cause="over budget")
+        if fault is not None:
+            raise fault
+        return confirmed
+
+    def _mark_foreign(self, site: Site, token: str, *, issued: bool, now: int) -> Steps[None]:
+        if issued:
+            yield from claims.mark(claims.of_token("foreign", token), now=now)
+        elif (yield from _is_same(site, now=now)):
+            # No login can have it, as far as all know who share the store; only this process may have forgotten.
+            site.strays.add(digest(token), until=now + claims.TOKEN_MEMORY, now=now)
+        else:
+            yield from claims.mark(claims.of_token("stray", token), now=now)
+
+    def _send(self, site: Site, uri: RedirectURI, token: str, *, now: int) -> Steps[bool]:
         try:
             yield from calls.verify_token(site.config, token, uri.uri)
-            audit.happened("token_spent")
         except APIError as error:
             audit.happened("token_not_spent", cause=error.code)
-
-    def is_over(self, site: Site, arrival: Arrival, login: PendingLogin | None, *, now: int) -> bool:
-        if not site.tried.is_used(arrival.credential):
             return False
-        if login is None:
-            site.tried.refuse(arrival.credential, now=now)
+        audit.happened("token_spent")
+        yield from _note(claims.of_token("confirmed", token), now=now)
         return True
 
-    def check(
-        self,
-        site: Site,
-        uri: RedirectURI,
-        arrival: Arrival,
-        login: PendingLogin | None,
-        logins: PendingLogins,
-        *,
-        now: int,
-    ) -> Steps[PendingLogin]:
-        token = arrival.credential
-        if login is not None and _is_of(login, token) and site.config.callback_token == "fresh":
+    def check(self, site: Site, arrival: Arrival, owners: Owners, *, now: int) -> Steps[XWMSError | None]:
+        yield from ()
+        if owners.exact and site.config.callback_token == "fresh":
             # Whoever started the login has known this token from the start; the real callback has another.
-            logins.discard(login)
-            raise TokenRejected("this is sign-token's own token, which is never the callback's (callback_token=fresh)")
-        if login is None:
-            # Somebody brought a token of another login here; a pending login dies with its first failed attempt. Unless
-            # it may be this person's own oldest tab, which had to make room: that one alone is lost then.
-            if not (len(logins.alive) == MAX_LOGINS and site.tried.is_issued(token)):
-                logins.discard(*logins.alive)
-            yield from self.spend(site, uri, arrival, now=now)
-            raise TokenRejected("the token belongs to no login that this browser started")
-        if not site.tried.use(token, now=now):
-            # An old token says nothing about a login that it only might belong to.
-            if _is_of(login, token):
-                logins.discard(login)
-            raise TokenRejected("the token has been tried here before")
-        return login
+            return TokenRejected("this is sign-token's own token, which is never the callback's (callback_token=fresh)")
+        return None
+
+    def foreign(self, arrival: Arrival) -> XWMSError:
+        return TokenRejected("the token belongs to no login that this browser started, or has been tried before")
+
+    def is_dead(self, site: Site, arrival: Arrival, *, now: int) -> Steps[bool]:
+        token = arrival.credential
+        marked = yield from claims.are_marked(
+            claims.of_token("foreign", token), claims.of_token("stray", token), now=now
+        )
+        return any(marked) or site.strays.holds(digest(token), now=now)
+
+    def needs_word(self, site: Site, owners: Owners, *, now: int) -> Steps[bool]:
+        # Never a refusal, and nothing unlearns: an attacker could bring that about, and honest people would fail.
+        if owners.exact:
+            return False
+        return site.config.confirm_person or (yield from _is_same(site, now=now))
 
     def finish(self, site: Site, callback: CheckedCallback, *, now: int) -> Steps[Outcome]:
-        user = yield from calls.verify_token(site.config, callback.credential, callback.uri.uri)
+        token = callback.credential
+        user = yield from calls.verify_token(site.config, token, callback.uri.uri)
+        yield from _note(claims.of_token("confirmed", token), now=now)
+        is_same = _is_of(callback.login, token)
+        if is_same and not (yield from _is_same(site, now=now)):
+            site.learned = True
+            yield from _note(claims.SAME_TOKEN, seconds=claims.FOR_GOOD, now=now)
         # Tells an operator which `callback_token` to set in place of `either`.
-        kind = "same" if _is_of(callback.login, callback.credential) else "fresh"
-        return Outcome(user=user, told={"callback": kind})
+        return Outcome(user=user, told={"callback": "same" if is_same else "fresh"})
 
     def confirm(self, site: Site, session: Session, *, now: int) -> Steps[Session]:
         info = yield from calls.user_info(site.config, session.user.sub, socials=False)
@@ -148,13 +169,27 @@ class SignToken:
         yield from ()
         raise TokenRejected("XWMS's own login has no logout tokens")
 
-    def take_back(self, site: Site, callback: CheckedCallback) -> None:
-        site.tried.take_back(callback.credential)
-
 
 def _is_of(login: PendingLogin, token: str) -> bool:
     """Whether this login's `sign-token` gave this very token."""
     return hmac.compare_digest(login.proof, digest(token))
+
+
+def _is_same(site: Site, *, now: int) -> Steps[bool]:
+    """Whether XWMS is known to send `sign-token`'s own token to the callback: by the settings, or by having seen it."""
+    if site.config.callback_token != "either":
+        return site.config.callback_token == "same"
+    if not site.learned:
+        site.learned = yield from claims.is_learned(claims.SAME_TOKEN, now=now)
+    return site.learned
+
+
+def _note(name: str, *, seconds: int = claims.TOKEN_MEMORY, now: int) -> Steps[None]:
+    """Remember what XWMS has said. Where it cannot be kept, XWMS is asked once more."""
+    try:
+        yield from claims.mark(name, seconds=seconds, now=now)
+    except StoreUnavailable as error:
+        audit.happened("not_remembered", cause=error.cause)
 
 
 def _login_origins(site: Site) -> tuple[str, ...]:

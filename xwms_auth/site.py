@@ -21,7 +21,6 @@ from .refreshed import RefreshedTokens
 from .secret import Secret
 from .session import Lifetimes
 from .tokens import Sealed, Signed
-from .tried import TriedTokens
 from .unrevoked import UnrevokedTokens
 
 START_RATE, START_BURST = 50, 100
@@ -33,6 +32,13 @@ SPEND_RATE, SPEND_BURST = 2, 3
 
 DEPARTURE_RATE, DEPARTURE_BURST = 2, 5
 """Logout tokens a second for which a process asks its authorization server who it is and what its keys are."""
+
+
+_ALONE = (
+    "processes share nothing without XWMS_SESSION_STORE or XWMS_REVOCATION_STORE in SQLite or Redis: used logins and "
+    "tokens are known to the process that saw them, and with several processes a callback that a browser sends twice "
+    "may sign nobody in"
+)
 
 
 class Site:
@@ -48,15 +54,16 @@ class Site:
         self.config = config
         self.seal = Signed(keys, purpose="session", audience=audience, sealed=True)
         self.records = Sealed(keys, purpose="record", audience=audience)
-        # One flow never takes the pending logins of another; OAuth's hold what nobody but us may read.
-        oauth2 = config.flow == "oauth2"
-        self.pending = Signed(keys, purpose=f"login/{config.flow}", audience=audience, sealed=oauth2)
+        # One flow never takes the pending logins of another. Sealed: OAuth's hold what nobody but us may read, and one
+        # that waits for its person's word holds the person.
+        self.pending = Sealed(keys, purpose=f"login/{config.flow}", audience=audience)
         self.forms = Signed(keys, purpose="logout-form", audience=audience)
         self.lifetimes = Lifetimes(idle=config.idle_seconds, absolute=config.lifetime_seconds)
         self.starts = Budget(rate=START_RATE, burst=START_BURST)
         self.spends = Budget(rate=SPEND_RATE, burst=SPEND_BURST)
         self.departures = Budget(rate=DEPARTURE_RATE, burst=DEPARTURE_BURST)
-        self.tried = TriedTokens()
+        self.strays = Marks()
+        self.learned = False
         self.renewals = Marks()
         self.rechecks = Marks()
         self.server = ServerFacts()
@@ -72,6 +79,10 @@ class Site:
             # Somebody can start a login here for the loopback address, and a victim's approval then ends on the
             # victim's own machine, where nobody spends the token.
             audit.warn("loopback_beside_public", hint="list only the redirect URIs that this deployment serves")
+        if config.session_store == "cookie" and not config.revocation_store:
+            # On a developer's machine there is one process, and nothing to be warned of.
+            say = audit.happened if all(uri.loopback for uri in config.registered) else audit.warn
+            say("each_process_by_itself", hint=_ALONE)
         self._public = frozenset(path for path in config.public if not path.endswith("/*"))
         self._public_below = tuple(path.removesuffix("*") for path in config.public if path.endswith("/*"))
 

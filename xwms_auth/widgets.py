@@ -18,7 +18,10 @@ def login_url(site: Site, request: Request, *, to: str | None) -> str:
 
 
 def login_button(site: Site, request: Request, *, to: str | None, locale: str) -> pages.Html:
-    """A login link as HTML. `locale` is one of XWMS's ten languages, or a tag such as `pt-BR`; others get English."""
+    """A login button as HTML: a form, since Safari tells by nothing else that a person clicked.
+
+    `locale` is one of XWMS's ten languages, or a tag such as `pt-BR`; others get English.
+    """
     label = pages.LOGIN_LABELS.get(locale.partition("-")[0].lower(), pages.LOGIN_LABELS["en"])
     return pages.login_button(login_url=login_url(site, request, to=to), label=label)
 

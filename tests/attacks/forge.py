@@ -35,16 +35,17 @@ def signed(site: Site, payload: bytes, purpose: str = LOGIN, *, key: str = KEY, 
     return Signer(key, **{**options, **changes}).sign(payload).decode("latin-1")
 
 
-def login_cookie(site: Site, value: object, **changes: Any) -> str:
-    """A pending-logins cookie that holds any value."""
-    return signed(site, base64url(json.dumps(value).encode()), **changes)
+def login_cookie(site: Site, value: object, *, place: str = "a-login-", **changes: Any) -> str:
+    """A whole cookie of a pending login, name and value, that holds any value."""
+    sealed_value = sealed(site, json.dumps(value).encode(), LOGIN, place=place, **changes).decode()
+    return f"{site.login_prefix}{place}={sealed_value}"
 
 
-def sealed(site: Site, plain: bytes, *, key: str = KEY) -> bytes:
-    """Encrypt as the cookie store does: AES-256-GCM under a key of HKDF-SHA256, the salt as info and as AAD."""
-    purpose = salt_of(site, SESSION).encode()
-    aes = AESGCM(HKDF(SHA256(), length=32, salt=None, info=purpose).derive(key.encode()))
-    return base64url(NONCE + aes.encrypt(NONCE, plain, purpose))
+def sealed(site: Site, plain: bytes, purpose: str = SESSION, *, key: str = KEY, place: str = "") -> bytes:
+    """Encrypt as the package does: AES-256-GCM under a key of HKDF-SHA256, the salt as info, salt and place as AAD."""
+    salt = salt_of(site, purpose).encode()
+    aes = AESGCM(HKDF(SHA256(), length=32, salt=None, info=salt).derive(key.encode()))
+    return base64url(NONCE + aes.encrypt(NONCE, plain, salt + place.encode()))
 
 
 def session_cookie(site: Site, plain: bytes, *, key: str = KEY, **changes: Any) -> str:
@@ -59,7 +60,7 @@ def digest(text: str) -> str:
 def pending(site: Site, token: str, **changes: object) -> list[object]:
     """One pending login of this site for a token, in the order of the cookie's fields."""
     now = int(site.clock.now)
-    uri = digest(site.config.registered[0].uri)[:16]
-    entry: dict[str, object] = {"id": "a-login", "hash": digest(token), "next": "/hello", "uri": uri}
-    entry |= {"started_at": now, "expires_at": now + 600, "here": True}
+    uri = digest(site.config.registered[0].uri)[:8]
+    entry: dict[str, object] = {"id": "a-login-of-mine-", "hash": digest(token), "next": "/hello", "uri": uri}
+    entry |= {"started_at": now, "lasts": 600, "here": True}
     return list({**entry, **changes}.values())

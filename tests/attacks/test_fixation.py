@@ -10,7 +10,7 @@ from flask.sessions import SecureCookieSessionInterface
 from itsdangerous import URLSafeSerializer, URLSafeTimedSerializer
 
 from tests.edges import CALLBACK, FROM_ELSEWHERE, LOGIN, LOGOUT, ME, PROGRAM
-from xwms_auth.tokens import Signed
+from xwms_auth.tokens import Sealed, Signed
 
 BOTH_STORES = pytest.mark.parametrize("store", ["cookie", "memory://"])
 EVERY_MODE = pytest.mark.parametrize("mode", ["either", "same", "fresh"])
@@ -32,6 +32,16 @@ def who_with(site, cookie):
 def come_back_with(site, token, cookie):
     """The callback with exactly this Cookie header."""
     return site.raw(CALLBACK, query=f"token={token}", headers=[*FROM_ELSEWHERE.items(), ("Cookie", cookie)])
+
+
+def opened(site, browser):
+    """The name of the browser's one login cookie, and what is sealed in it."""
+    ((name, value),) = browser.logins().items()
+    audience = f"{site.config.client_id}@{site.config.issuer}"
+    sealed = Sealed(site.config.session_keys, purpose="login/sign-token", audience=audience)
+    login = sealed.open_text(value, place=name.removeprefix(site.login_prefix))
+    assert login, "the honest value must open, or the altered ones prove nothing"
+    return name, login
 
 
 @BOTH_STORES
@@ -125,7 +135,7 @@ def test_where_tokens_are_the_same_a_poll_before_the_victim_costs_the_login(make
     site = make_site("same", callback_token=mode)
     attacker = site.browser()
     known = attacker.start()
-    kept = f"{site.login_cookie}={attacker.cookies()[site.login_cookie]}"
+    kept = attacker.pending()
     assert attacker.come_back(known).status_code == 401
     site.fx.approve(known, sub="victim")
     assert session_in(site, come_back_with(site, known, kept)) is None
@@ -153,7 +163,7 @@ def test_a_session_key_from_before_the_login_is_not_kept(make_site, store):
     for planted in ("", "deadbeef", "../../etc/passwd", "A" * 43, "A" * 4097, f"{own}x", own):
         victim = site.browser()
         token = site.fx.approve(victim.start(), sub="victim")
-        pending = f"{site.login_cookie}={victim.cookies()[site.login_cookie]}"
+        pending = victim.pending()
         finished = come_back_with(site, token, f"{pending}; {site.session_cookie}={planted}")
         assert finished.status_code == 303
         fresh = session_in(site, finished)
@@ -169,7 +179,7 @@ def test_two_session_cookies_at_a_login_do_not_survive_as_two(make_site, store):
     site = make_site(session_store=store)
     victim = site.browser()
     token = site.fx.approve(victim.start())
-    pending = f"{site.login_cookie}={victim.cookies()[site.login_cookie]}"
+    pending = victim.pending()
     doubled = f"{site.session_cookie}=planted; {site.session_cookie}=other"
     fresh = session_in(site, come_back_with(site, token, f"{pending}; {doubled}"))
     assert fresh not in (None, "planted", "other")
@@ -261,7 +271,8 @@ def test_no_cookie_of_ours_works_under_another_name(make_site, store, uri):
     site = make_site(session_store=store, redirect_uris=uri)
     browser = site.browser()
     token = site.fx.approve(browser.start())
-    pending = browser.cookies()[site.login_cookie]
+    ((login_cookie, pending),) = browser.logins().items()
+    key = login_cookie.removeprefix(site.login_prefix)
     other = site.browser()
     other.log_in()
     session = other.cookies()[site.session_cookie]
@@ -269,37 +280,33 @@ def test_no_cookie_of_ours_works_under_another_name(make_site, store, uri):
         assert who_with(site, f"{name}={pending}") == 401
         if name != site.session_cookie:
             assert who_with(site, f"{name}={session}") == 401
-    for name in ("__Host-xwms_login", "xwms_login", "__Secure-xwms_login"):
+    for name in (f"__Host-xwms_login_{key}", f"xwms_login_{key}", f"__Secure-xwms_login_{key}", "__Host-xwms_login"):
         assert who_with(site, f"{name}={session}") == 401
         refused = come_back_with(site, token + "x", f"{name}={session}")
         assert refused.status_code == 400
-        if name != site.login_cookie:
+        if name != login_cookie:
             site.clock.advance(5)
             assert come_back_with(site, token + "y", f"{name}={pending}").status_code == 400
-    assert come_back_with(site, token, f"{site.login_cookie}={pending}").status_code == 303
+    assert come_back_with(site, token + "z", f"{site.login_prefix}{key[::-1]}={pending}").status_code == 400
+    assert come_back_with(site, token, f"{login_cookie}={pending}").status_code == 303
 
 
 def test_a_form_token_is_neither_a_session_nor_a_login(site, browser):
     """SF-08"""
     token = browser.start()
     audience = f"{site.config.client_id}@{site.config.issuer}"
-    pending = Signed(site.config.session_keys, purpose="login/sign-token", audience=audience).loads(
-        browser.cookies()[site.login_cookie]
-    )
-    for purpose in ("logout-form", "session", "login"):
+    name, pending = opened(site, browser)
+    for purpose in ("logout-form", "session", "login", "login/sign-token"):
         made = Signed(site.config.session_keys, purpose=purpose, audience=audience).dumps(pending)
         assert who_with(site, f"{site.session_cookie}={made}") == 401
-        assert come_back_with(site, site.fx.approve(token), f"{site.login_cookie}={made}").status_code == 400
+        assert come_back_with(site, site.fx.approve(token), f"{name}={made}").status_code == 400
 
 
 def test_the_host_applications_own_cookies_are_not_ours(site, browser):
     """SF-09: Flask's `session`, and itsdangerous's default salt, under the very key we use."""
     key = site.config.session_keys[0].reveal()
     token = site.fx.approve(browser.start())
-    audience = f"{site.config.client_id}@{site.config.issuer}"
-    logins = Signed(site.config.session_keys, purpose="login/sign-token", audience=audience).loads(
-        browser.cookies()[site.login_cookie]
-    )
+    login_cookie, login = opened(site, browser)
     now = int(site.clock.now)
     session = {"i": "x", "t": now, "a": now, "s": "victim", "sub": "victim", "user": {"sub": "victim"}}
     app = Flask("host application")
@@ -313,7 +320,7 @@ def test_the_host_applications_own_cookies_are_not_ours(site, browser):
         assert who_with(site, f"{site.session_cookie}={value}") == 401
     for salt in ("cookie-session", "itsdangerous", "xwms-auth"):
         for maker in (URLSafeSerializer, URLSafeTimedSerializer):
-            refused = come_back_with(site, token, f"{site.login_cookie}={maker(key, salt=salt).dumps(logins)}")
+            refused = come_back_with(site, token, f"{login_cookie}={maker(key, salt=salt).dumps(login)}")
             assert refused.status_code == 400
             assert session_in(site, refused) is None
 
@@ -334,7 +341,7 @@ def test_two_tabs_in_one_browser_do_not_take_each_others_login_twice(make_site):
     first, second = browser.start("/hello"), browser.start("/private")
     places = [browser.come_back(site.fx.approve(token)).headers["location"] for token in (first, second)]
     assert sorted(places) == ["/hello", "/private"]
-    assert site.login_cookie not in browser.cookies()
+    assert not browser.logins()
     third = browser.come_back(site.fx.approve(sub="somebody else"))
     assert third.headers["location"] == "/"
     assert browser.who() == "xwms-user-1234"

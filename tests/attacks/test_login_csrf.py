@@ -13,7 +13,7 @@ import xwms_auth.asgi
 import xwms_auth.flask
 from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, FROM_SIBLING, LOGIN, NAVIGATION, PROGRAM, TYPED
 from xwms_auth import XWMSConfig
-from xwms_auth.tokens import Signed
+from xwms_auth.tokens import Sealed, Signed
 
 BOTH_STORES = pytest.mark.parametrize("store", ["cookie", "memory://"])
 EVERY_MODE = pytest.mark.parametrize("mode", ["either", "same", "fresh"])
@@ -21,14 +21,14 @@ EVERY_MODE = pytest.mark.parametrize("mode", ["either", "same", "fresh"])
 
 def given(answer, name):
     """The value that the answer gives this cookie: "" takes it away, None leaves it alone."""
-    lines = [line for line in answer.headers.get_list("set-cookie") if line.startswith(f"{name}=")]
+    lines = [line for line in answer.headers.get_list("set-cookie") if line.startswith(name)]
     assert len(lines) <= 1
     return lines[0].partition("=")[2].partition(";")[0] if lines else None
 
 
-def come_back_with(site, token, login_cookie, headers=FROM_ELSEWHERE):
-    """The callback with a login cookie of the test's choice, which no jar has touched."""
-    cookies = [] if login_cookie is None else [("Cookie", f"{site.login_cookie}={login_cookie}")]
+def come_back_with(site, token, cookie, headers=FROM_ELSEWHERE):
+    """The callback with a Cookie header of the test's choice, which no jar has touched."""
+    cookies = [] if cookie is None else [("Cookie", cookie)]
     return site.raw(CALLBACK, query=f"token={token}", headers=[*headers.items(), *cookies])
 
 
@@ -65,23 +65,28 @@ def test_it_is_refused_however_the_address_was_opened(site, headers):
     assert attacker.come_back(token).status_code == 401
 
 
-def _altered(site, value):
+def _altered(site, key, value):
     """Login cookies that were nearly made by us: the value is that of an honest one."""
-    payload, _, signature = value.rpartition(".")
     config = site.config
     audience = f"{config.client_id}@{config.issuer}"
-    honest = Signed(config.session_keys, purpose="login/sign-token", audience=audience)
-    logins = honest.loads(value)
-    assert logins, "the honest value must open, or the altered ones prove nothing"
-    yield from (None, "", "0", "1", "null", "undefined", "[]", "true", ".", '""', payload, f"{payload}.")
-    yield f"{payload}.{signature[::-1]}"
-    yield f"{payload}.{signature[:-1]}"
+
+    def seal(purpose="login/sign-token", audience=audience, place=key):
+        return Sealed(config.session_keys, purpose=purpose, audience=audience).seal_text(login, place=place)
+
+    honest = Sealed(config.session_keys, purpose="login/sign-token", audience=audience)
+    login = honest.open_text(value, place=key)
+    assert login, "the honest value must open, or the altered ones prove nothing"
+    yield from ("", "0", "1", "null", "undefined", "[]", "true", ".", '""', value[:-1], value[1:], value[::-1])
     yield f'"{value}"'
-    yield f"{value} "[:-1] + "="
-    for purpose in ("session", "login", "login/", "login/oauth2", "logout-form", ""):
-        yield Signed(config.session_keys, purpose=purpose, audience=audience).dumps(logins)
+    yield f"{value}="
+    yield f"{value}."
+    yield value[:40] + ("A" if value[40] != "A" else "B") + value[41:]
+    yield from (seal(place=""), seal(place="AAAAAAAA"), seal(place=f"{site.login_prefix}{key}"))
+    for purpose in ("session", "login", "login/", "login/oauth2", "logout-form", "record", ""):
+        yield seal(purpose)
+        yield Signed(config.session_keys, purpose=purpose, audience=audience, sealed=True).dumps(login)
     for other in ("", "fx-client", f"other-client@{config.issuer}", f"{config.client_id}@https://xwms.nl/api/"):
-        yield Signed(config.session_keys, purpose="login/sign-token", audience=other).dumps(logins)
+        yield seal(audience=other)
 
 
 @EVERY_MODE
@@ -90,13 +95,15 @@ def test_what_is_nearly_a_login_cookie_is_none(make_site, mode):
     site = site_of_mode(make_site, mode)
     browser = site.browser()
     token = site.fx.approve(browser.start())
-    for cookie in _altered(site, browser.cookies()[site.login_cookie]):
+    ((name, value),) = browser.logins().items()
+    altered = [f"{name}={one}" for one in _altered(site, name.removeprefix(site.login_prefix), value)]
+    for cookie in (None, *altered, f"{name}={value}; {name}={value}", f"{site.login_prefix[:-1]}={value}"):
         for sent in (token, "", "null", "0"):
             site.clock.advance(0.01)
             refused = come_back_with(site, sent, cookie)
             assert refused.status_code == 400, cookie
             assert given(refused, site.session_cookie) is None
-        bare = site.raw(CALLBACK, headers=[*FROM_ELSEWHERE.items(), ("Cookie", f"{site.login_cookie}={cookie}")])
+        bare = site.raw(CALLBACK, headers=[*FROM_ELSEWHERE.items(), ("Cookie", cookie or "")])
         assert bare.status_code == 400
 
 
@@ -107,6 +114,7 @@ def test_no_option_switches_the_binding_off():
     suspicious = ("state", "csrf", "bind", "pending", "verify", "check", "origin_check", "disable", "skip")
     assert [name for name in names if any(word in name for word in suspicious)] == []
     assert [field.name for field in dataclasses.fields(XWMSConfig) if field.init and field.default is False] == [
+        "confirm_person",  # asks the person once more
         "debug",  # says more on error pages, and refuses the same
         "insecure_allow_http",
     ]
@@ -146,10 +154,10 @@ def test_where_the_token_tells_a_prepared_login_does_not_take_another_token(make
     lured = victim.come_back(stolen)
     assert lured.status_code == 401
     assert "token_rejected" in lured.text
-    assert given(lured, site.login_cookie) == ""
+    assert given(lured, site.login_prefix) is None
     assert victim.who() is None
     assert attacker.come_back(stolen).status_code == 401
-    assert victim.come_back(site.fx.approve(prepared)).status_code == 400
+    assert victim.come_back(site.fx.approve(prepared)).status_code == 303
 
 
 def test_a_login_prepared_under_same_does_not_count_under_either(make_site):
@@ -157,7 +165,7 @@ def test_a_login_prepared_under_same_does_not_count_under_either(make_site):
     site = make_site(callback_token="same")
     victim = site.browser()
     victim.start(headers=FROM_ELSEWHERE)
-    cookie = victim.cookies()[site.login_cookie]
+    cookie = victim.pending()
     looser = site.restarted(callback_token="either")
     token = site.fx.approve(looser.browser().start(), sub="attacker")
     refused = come_back_with(looser, token, cookie)
@@ -179,8 +187,8 @@ def test_a_login_for_one_redirect_uri_does_not_end_at_another(make_site):
     site = make_site(redirect_uris=("https://app.example/xwms/validateToken", "https://two.example/xwms/validateToken"))
     one, two = site.browser(), site.browser("https://two.example")
     token = site.fx.approve(one.start())
-    cookie = one.cookies()[site.login_cookie]
-    headers = [*FROM_ELSEWHERE.items(), ("Cookie", f"{site.login_cookie}={cookie}")]
+    cookie = one.pending()
+    headers = [*FROM_ELSEWHERE.items(), ("Cookie", cookie)]
     crossed = site.raw(CALLBACK, query=f"token={token}", headers=headers, host="two.example")
     assert crossed.status_code == 400
     assert given(crossed, site.session_cookie) is None
@@ -200,7 +208,7 @@ def test_a_login_that_took_too_long_is_refused_and_its_token_spent(make_site, mo
     refused = late.come_back(late_token)
     assert refused.status_code == 400
     assert "login_expired" in refused.text
-    assert given(refused, site.login_cookie) == ""
+    assert given(refused, site.login_prefix) == ""
     assert late.who() is None
     assert [call.json["token"] for call in site.fx.to("sign-token-verify")] == [token, late_token]
 
@@ -222,8 +230,8 @@ def test_a_login_that_was_finished_takes_no_second_token(make_site, mode):
     site = site_of_mode(make_site, mode)
     browser = site.browser()
     token = site.fx.approve(browser.start(), sub="me")
-    kept = browser.cookies()[site.login_cookie]
-    assert given(browser.come_back(token), site.login_cookie) == ""
+    kept = browser.pending()
+    assert given(browser.come_back(token), site.login_prefix) == ""
     other = site.fx.approve(sub="attacker")
     browser.come_back(other)
     assert browser.who() == "me"
@@ -235,30 +243,47 @@ def test_a_login_that_was_finished_takes_no_second_token(make_site, mode):
 
 
 @EVERY_MODE
-def test_a_login_dies_with_its_first_failure(make_site, mode):
-    """LC-14"""
+def test_a_token_that_xwms_refuses_ends_no_login_of_the_browser_it_was_brought_to(make_site, mode):
+    """LC-14, SM-10: any page can send a browser here with junk."""
     site = site_of_mode(make_site, mode)
     browser = site.browser()
     token = site.fx.approve(browser.start())
-    failed = browser.come_back("a-token-that-xwms-never-gave")
+    for number in range(2):
+        failed = browser.come_back(f"a-token-that-xwms-never-gave-{number}")
+        assert failed.status_code == 401
+        assert given(failed, site.login_prefix) is None
+    assert browser.come_back(token).status_code == 303
+    assert browser.who() == "xwms-user-1234"
+
+
+def test_a_login_that_its_own_token_has_failed_is_over(make_site):
+    """LC-14"""
+    site = make_site(callback_token="same")
+    browser = site.browser()
+    token = browser.start()
+    kept = browser.pending()
+    failed = browser.come_back(token)
     assert failed.status_code == 401
-    assert given(failed, site.login_cookie) == ""
+    assert given(failed, site.login_prefix) == ""
     assert "Max-Age=0" in failed.headers["set-cookie"]
-    assert browser.come_back(token).status_code == 400
+    assert browser.come_back(site.fx.approve(token)).status_code == 400
+    assert come_back_with(site, token, kept).status_code == 401
     assert browser.who() is None
 
 
-@pytest.mark.parametrize("mode", ["either", "fresh"])
-def test_a_kept_copy_of_a_failed_login_is_dead_too(make_site, mode):
-    """LC-14: where any token would do, the browser's own memory of the cookie must not give a second try."""
-    site = site_of_mode(make_site, mode)
+@BOTH_STORES
+def test_a_login_that_any_token_fits_has_three_tries(make_site, store):
+    """LC-14: also for who keeps the cookie that the browser was told to forget."""
+    site = make_site("fresh", callback_token="fresh", session_store=store)
     browser = site.browser()
     token = site.fx.approve(browser.start())
-    kept = browser.cookies()[site.login_cookie]
-    assert browser.come_back("a-token-that-xwms-never-gave").status_code == 401
+    kept = browser.pending()
+    answers = [browser.come_back(f"a-token-that-xwms-never-gave-{number}") for number in range(3)]
+    assert [given(answer, site.login_prefix) for answer in answers] == [None, None, ""]
     replayed = come_back_with(site, token, kept)
-    assert replayed.status_code == 400
+    assert replayed.status_code == 401
     assert given(replayed, site.session_cookie) is None
+    assert site.fx.to("sign-token-verify")[-1].json["token"] == token, "and the token is spent"
 
 
 @BOTH_STORES

@@ -205,17 +205,17 @@ def test_or_13_a_thousand_parameters_are_no_next(landing):
 def test_or_04_a_signed_pending_login_is_judged_again_where_it_ends(landing, value):
     """OR-04: a cookie of an older version with a laxer rule, or of somebody who has the key."""
     token = landing.fx.approve()
-    cookie = forge.login_cookie(landing, [forge.pending(landing, token, next=value)])
-    answer = landing.raw(CALLBACK, query=f"token={token}", headers=[("Cookie", f"{landing.login_cookie}={cookie}")])
+    cookie = forge.login_cookie(landing, forge.pending(landing, token, next=value))
+    answer = landing.raw(CALLBACK, query=f"token={token}", headers=[("Cookie", cookie)])
     assert location(answer) == WELCOME
 
 
 @pytest.mark.parametrize("value", ["//evil.example", "/\ud800", "/" + "a" * 3_000, "javascript:alert(1)", ""])
 def test_or_04_a_signed_pending_login_with_a_bad_next_and_a_bad_token_is_refused_without_a_crash(landing, value):
     """OR-04: the way out that offers to start again."""
-    cookie = forge.login_cookie(landing, [forge.pending(landing, PLAUSIBLE, next=value)])
+    cookie = forge.login_cookie(landing, forge.pending(landing, PLAUSIBLE, next=value))
     for reader in (NAVIGATION, PROGRAM):
-        headers = [*reader.items(), ("Cookie", f"{landing.login_cookie}={cookie}")]
+        headers = [*reader.items(), ("Cookie", cookie)]
         answer = landing.raw(CALLBACK, query=f"token={PLAUSIBLE}", headers=headers)
         assert answer.status_code == 401
         assert not any(strays(unescape(link)) for link in re.findall(r'href="([^"]*)"', answer.text))

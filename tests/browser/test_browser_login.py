@@ -34,10 +34,12 @@ def test_chromium_keeps_the_cookies_as_they_are_meant(visitor, place):
     visitor.ask_to_log_in(page)
     visitor.ask_to_log_in(other)
     pending = visitor.cookies()
-    assert set(pending) == {place.login_cookie}
+    assert len(pending) == 2
+    assert all(name.startswith(place.login_prefix) for name in pending)
     visitor.pick(page)
     kept = visitor.cookies()
-    assert set(kept) == {place.session_cookie, place.login_cookie}
+    assert place.session_cookie in kept
+    assert len(kept.keys() & pending.keys()) == len(kept) - 1 == 1
     for cookie in (*pending.values(), *kept.values()):
         assert cookie["domain"] == "localhost"  # with a Domain attribute it would start with a dot
         assert cookie["path"] == "/"

@@ -44,8 +44,8 @@ class Place:
         return "__Host-xwms_session" if self.secure else "xwms_session"
 
     @property
-    def login_cookie(self) -> str:
-        return "__Host-xwms_login" if self.secure else "xwms_login"
+    def login_prefix(self) -> str:
+        return "__Host-xwms_login_" if self.secure else "xwms_login_"
 
     def api_calls(self) -> list[str]:
         """The calls the local XWMS answered so far: `sign-token 200`."""

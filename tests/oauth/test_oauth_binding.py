@@ -66,7 +66,7 @@ def test_ru_07_a_login_begun_for_one_redirect_uri_cannot_end_at_another(make_sit
     site = make_site(redirect_uris=(HTTPS_URI, "https://other.example/back"))
     browser = site.browser()
     query = server.consent(begin(browser))
-    cookie = f"{site.login_cookie}={browser.cookies()[site.login_cookie]}"
+    cookie = browser.pending()
     text = "&".join(f"{name}={value}" for name, value in query.items())
     moved = site.raw("/back", query=text, headers=[("Cookie", cookie)], host="other.example")
     assert moved.json()["code"] == "login_not_started"
@@ -152,12 +152,12 @@ def test_lc_14_a_login_is_one_shot_after_success_and_after_failure(site, server)
     """LC-14, RP-10: the same state does not count a second time, with the same code or another."""
     browser = site.browser()
     query = server.consent(begin(browser))
-    jar = dict(browser.cookies())
+    kept = browser.pending()
     assert come_back(browser, query).status_code == 303
     assert come_back(browser, query).headers["location"] == "/"  # signed in: nothing happens
     assert browser.log_out().status_code == 303
     assert code_of(come_back(browser, query)) == (400, "login_not_started")
-    browser.client.cookies.set(site.login_cookie, jar[site.login_cookie])
+    browser.carry(kept)
     for again in (query, {**server.consent(begin(site.browser())), "state": query["state"]}):
         answer = come_back(browser, again)
         assert code_of(answer)[1] == "login_not_started"
@@ -209,7 +209,7 @@ def test_oc_03_states_are_256_bits_and_never_the_same(make_site):
 def test_oc_01_pkce_is_s256_and_the_verifier_is_in_the_token_request_only(browser, server, caught):
     """OC-01, SE-13: 43 characters, in no byte for a browser, and in no line of the log, ours or a library's."""
     location = begin(browser)
-    cookie = browser.cookies()[browser.site.login_cookie]
+    (cookie,) = browser.logins().values()
     answer = come_back(browser, server.consent(location))
     form = server.forms()[0]
     verifier, query = form["code_verifier"], asked(location)
@@ -231,7 +231,7 @@ def test_oc_01_pkce_is_s256_and_the_verifier_is_in_the_token_request_only(browse
 def test_oc_01_the_pending_cookie_shows_nothing_of_the_login(browser):
     """OC-01: sealed, not only signed; its parts decode to noise."""
     query = asked(begin(browser, "/where-to-go"))
-    cookie = browser.cookies()[browser.site.login_cookie]
+    (cookie,) = browser.logins().values()
     decoded = b"".join(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)) for part in cookie.split("."))
     for known in ("where-to-go", query["state"], query["nonce"], "["):
         assert known.encode() not in decoded or known == "["
@@ -257,13 +257,13 @@ def test_lc_10_a_login_begun_by_one_flow_cannot_end_by_the_other(site, edge, ser
     """LC-10: both ways, with everything valid, keys and client the same; also the same cookie by name."""
     fx = make_fx()
     other = Site(edge, fx)
-    assert other.login_cookie == site.login_cookie
+    assert other.login_prefix == site.login_prefix
     ours, theirs = site.browser(), other.browser()
     query, token = server.consent(begin(ours)), fx.approve(theirs.start())
 
     ours_there, theirs_here = other.browser(), site.browser()
-    ours_there.client.cookies.set(site.login_cookie, ours.cookies()[site.login_cookie])
-    theirs_here.client.cookies.set(site.login_cookie, theirs.cookies()[site.login_cookie])
+    ours_there.carry(ours.pending())
+    theirs_here.carry(theirs.pending())
     for browser, there in ((theirs_here, query), (theirs_here, {"token": token}), (ours_there, query)):
         answer = come_back(browser, there)
         assert answer.status_code == 400

@@ -136,7 +136,7 @@ def test_a_callback_in_a_process_that_does_not_know_the_server_asks_for_it_first
     browser = site.browser()
     query = server.consent(begin(browser))
     other = site.restarted().browser()
-    other.client.cookies.set(site.login_cookie, browser.cookies()[site.login_cookie])
+    other.carry(browser.pending())
     server.answer(DISCOVERY, "close")
     down = other.get(CALLBACK, params=query)
     assert code_of(down) == (503, "xwms_unreachable")

@@ -147,10 +147,10 @@ def test_a_wrong_secret_is_told_as_such(edge, provider):
 def test_rp_10_a_code_that_was_used_logs_nobody_in(site, browser, provider):
     """RP-10: the same code, with the verifier that belongs to it, in another process that knows of no use."""
     query = provider.consent(begin(browser))
-    cookie = browser.cookies()[site.login_cookie]
+    cookie = browser.pending()
     assert come_back(browser, query).status_code == 303
     other = site.restarted().browser()
-    other.client.cookies.set(site.login_cookie, cookie)
+    other.carry(cookie)
     assert code_of(come_back(other, query)) == (401, "token_rejected")
     assert other.who() is None
 

@@ -19,7 +19,7 @@ from itertools import cycle
 from tests.fx import FakeXWMS
 from tests.stores.people_app import CALLBACK, CUT_SHORT, PIECES
 
-SESSION, LOGIN = "__Host-xwms_session", "__Host-xwms_login"
+SESSION, LOGIN = "__Host-xwms_session", "__Host-xwms_login_"
 PATIENCE = 60.0  # seconds one request may take on a machine that is busy with everybody's
 LINES = 48  # connections at one time
 LEAVES = 0.06  # of the requests are not waited for

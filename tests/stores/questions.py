@@ -37,8 +37,8 @@ WRITES: dict[str, Callable[[Any], Any]] = {
     "revoke": lambda store: store.revoke("i" * 43, now=NOW),
     "revoke_all": lambda store: store.revoke_all(session().user.identity, now=NOW),
     "revoke_client": lambda store: store.revoke_client(now=NOW),
-    "spend": lambda store: store.spend("login", until=NOW + DAY, now=NOW),
-    "unspend": lambda store: store.unspend("login"),
+    "claim": lambda store: store.claim("login", until=NOW + DAY, now=NOW),
+    "release": lambda store: store.release("login"),
     "forbid": lambda store: store.forbid("somebody", upto=NOW, until=NOW + DAY, now=NOW),
 }
 QUESTIONS = {**READS, **WRITES}

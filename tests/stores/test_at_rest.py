@@ -291,10 +291,10 @@ class TestClientsThatShareAStore(Asking):
         """SL-12, RP-11"""
         ours = self.opened(opened(session_store=place.url))
         theirs = self.opened(opened(session_store=place.url, **other))
-        assert ours.spend("login", until=NOW + DAY, now=NOW)
-        assert theirs.spend("login", until=NOW + DAY, now=NOW)
-        theirs.unspend("login")
-        assert not ours.spend("login", until=NOW + DAY, now=NOW)
+        assert ours.claim("login", until=NOW + DAY, now=NOW)
+        assert theirs.claim("login", until=NOW + DAY, now=NOW)
+        theirs.release("login")
+        assert not ours.claim("login", until=NOW + DAY, now=NOW)
         theirs.forbid("client", upto=NOW, until=NOW + DAY, now=NOW)
         assert list(ours.not_before(["client"], now=NOW)) == [0]
         assert list(theirs.not_before(["client"], now=NOW)) == [NOW]

@@ -41,7 +41,8 @@ async def log_in(lines, fx, sub):
     """Start a login, and come back eight times at once with the pending cookie; the answers."""
     started, jar = await start(lines), {}
     keep_cookies(jar, started)
-    assert list(jar) == [LOGIN]
+    (name,) = jar
+    assert name.startswith(LOGIN)
     token = fx.approve(started.all(b"location")[0].rpartition("/")[2], sub=sub)
     back = request(f"{CALLBACK}?token={token}", jar, site="cross-site")
     # All but the last bytes first, so that every request is complete at nearly the same moment.

@@ -181,9 +181,9 @@ class TestAFileThatFails(Asking):
         """SL-16"""
         store = self.opened(opened(revocation_store=f"sqlite:///{path}", is_async=is_async))
         for number in range(300):
-            assert self.ask(store.spend(f"login-{number}", until=NOW + 600, now=NOW))
+            assert self.ask(store.claim(f"login-{number}", until=NOW + 600, now=NOW))
         assert rows(path, "marks") == 300
-        assert self.ask(store.spend("login", until=NOW + DAY, now=NOW + 700))
+        assert self.ask(store.claim("login", until=NOW + DAY, now=NOW + 700))
         assert rows(path, "marks") == 1
 
 
@@ -250,7 +250,7 @@ def test_a_file_of_somebody_elses_is_down_and_never_a_visitor_without_a_session(
             lambda: told(stranger.create, session(), until=NOW + DAY),
             lambda: told(stranger.renew, handle, session(), until=NOW + DAY),
             lambda: told(stranger.drop, handle, why=None),
-            lambda: told(stranger.spend, "login", until=NOW + DAY),
+            lambda: told(stranger.claim, "login", until=NOW + DAY),
         ):
             print(as_a_stranger(ask))
         stranger.close()

@@ -114,9 +114,8 @@ class Sessions(RuleBasedStateMachine):
         at, site = self.browsers[browser], self.sites[process]
         started = self.ask(process, LOGIN, None, FROM_HERE)
         assert started.status_code == 302, started.text
-        pending = self.set_by(process, started, site.login_cookie)
         token = site.fx.approve(started.headers["location"].rpartition("/")[2], sub=person)
-        cookies = [f"{site.login_cookie}={pending}"]
+        cookies = [started.headers["set-cookie"].partition(";")[0]]
         back = self.ask(other, CALLBACK, at.session, FROM_ELSEWHERE, f"token={token}", more=cookies)
         assert back.status_code == 303, back.text
         if at.session is not None:

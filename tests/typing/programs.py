@@ -299,10 +299,10 @@ class PlainStore:
     def revoke_client(self, *, now: int) -> None:
         pass
 
-    def spend(self, login_id: str, *, until: int, now: int) -> bool:
+    def claim(self, name: str, *, until: int, now: int) -> bool:
         return True
 
-    def unspend(self, login_id: str) -> None:
+    def release(self, name: str) -> None:
         pass
 
 

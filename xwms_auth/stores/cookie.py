@@ -12,14 +12,13 @@ import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 from .. import audit
 from ..cookies import HTTPS, fits
-from ..effects import KeepsConnections, RevocationStore
+from ..effects import KeepsConnections, KnowsClaims, RevocationStore
 from ..errors import ConfigError
-from ..marks import Marks
-from ..models import OPTIONAL_CLAIMS, Ending, Identity, Session
+from ..marks import Claims, Marks
+from ..models import Ending, Identity, Session, ever_smaller
 from ..session import FUTURE_TOLERANCE, from_record, to_record
 from ..tokens import Signed, is_shaped
 from .colours import then
@@ -52,7 +51,7 @@ class CookieStore:
         self._cache: OrderedDict[str, Session] = OrderedDict()
         self._heard: OrderedDict[str, int] = OrderedDict()
         self._lock = threading.Lock()
-        self._spent = Marks()
+        self._claims = Claims()
         self._ended = Marks()
         self._withdrawn = Marks()
 
@@ -174,25 +173,28 @@ class CookieStore:
 
         return then(done, forget)
 
-    def spend(self, login_id: str, *, until: int, now: int) -> bool | Awaitable[bool]:
+    def claim(self, name: str, *, until: int, now: int) -> bool | Awaitable[bool]:
         if self._revocations is not None:
-            return self._revocations.spend(login_id, until=until, now=now)
-        return self._spent.add(login_id, until=until, now=now)
+            return self._revocations.claim(name, until=until, now=now)
+        return self._claims.add(name, until=until, now=now)
 
-    def unspend(self, login_id: str) -> None | Awaitable[None]:
+    def release(self, name: str) -> None | Awaitable[None]:
         if self._revocations is not None:
-            return self._revocations.unspend(login_id)
-        self._spent.remove(login_id)
+            return self._revocations.release(name)
+        self._claims.remove(name)
         return None
+
+    def claimed(self, names: Sequence[str], *, now: int) -> Sequence[bool] | None | Awaitable[Sequence[bool]]:
+        """As in `KnowsClaims`; None where the revocation store is one that cannot tell."""
+        if self._revocations is None:
+            return [self._claims.holds(name, now=now) for name in names]
+        return self._revocations.claimed(names, now=now) if isinstance(self._revocations, KnowsClaims) else None
 
 
 def _ever_smaller(session: Session) -> Iterator[Session]:
     """The session with ever less in it: optional claims go before a login fails for want of room, and then tokens."""
-    for count in range(len(OPTIONAL_CLAIMS) + 1):
-        dropped: dict[str, Any] = dict.fromkeys(OPTIONAL_CLAIMS[:count])
-        if "email" in dropped:
-            dropped["email_verified"] = False
-        yield replace(session, user=replace(session.user, **dropped))
+    for user in ever_smaller(session.user):
+        yield replace(session, user=user)
     if session.tokens is not None:
         audit.warn("tokens_not_kept", hint="they do not fit into a cookie; use another session_store")
         yield from _ever_smaller(replace(session, tokens=None))

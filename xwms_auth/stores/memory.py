@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from ..marks import Marks
+from ..marks import Claims
 from ..models import Ending, Identity, Session, latest
 from ..tokens import digest, new_key
 
@@ -32,7 +32,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._rows: OrderedDict[str, _Row] = OrderedDict()
         self._lock = threading.Lock()
-        self._spent = Marks()
+        self._claims = Claims()
         self._not_before: OrderedDict[str, tuple[int, int]] = OrderedDict()
 
     def create(self, session: Session, *, until: int, now: int) -> str:
@@ -91,11 +91,14 @@ class MemoryStore:
             for key in self._rows:
                 self._end(key, Ending.REVOKED)
 
-    def spend(self, login_id: str, *, until: int, now: int) -> bool:
-        return self._spent.add(login_id, until=until, now=now)
+    def claim(self, name: str, *, until: int, now: int) -> bool:
+        return self._claims.add(name, until=until, now=now)
 
-    def unspend(self, login_id: str) -> None:
-        self._spent.remove(login_id)
+    def release(self, name: str) -> None:
+        self._claims.remove(name)
+
+    def claimed(self, names: Sequence[str], *, now: int) -> Sequence[bool]:
+        return [self._claims.holds(name, now=now) for name in names]
 
     def not_before(self, names: Sequence[str], *, now: int) -> Sequence[int]:
         with self._lock:

@@ -217,20 +217,29 @@ class RedisStore:
             yield [("SET", self._ended(key), why.value, "EX", left) for key, left in kept]
             yield [("DEL", self._session(key)) for key, _ in kept]
 
-    # Used logins, and times up to which sessions no longer count.
+    # Claimed names, and times up to which sessions no longer count.
 
-    def spend(self, login_id: str, *, until: int, now: int) -> bool | Awaitable[bool]:
-        return self._player.play(self._spend(login_id, until - now))
+    def claim(self, name: str, *, until: int, now: int) -> bool | Awaitable[bool]:
+        return self._player.play(self._take(name, until - now))
 
-    def _spend(self, login_id: str, seconds: int) -> Commands[bool]:
-        (marked,) = yield [("SET", f"{self._prefix}used:{login_id}", 1, "NX", "EX", max(1, seconds))]
-        return bool(marked)
+    def _take(self, name: str, seconds: int) -> Commands[bool]:
+        (taken,) = yield [("SET", self._claim(name), 1, "NX", "EX", max(1, seconds))]
+        return bool(taken)
 
-    def unspend(self, login_id: str) -> None | Awaitable[None]:
-        return self._player.play(self._unspend(login_id))
+    def release(self, name: str) -> None | Awaitable[None]:
+        return self._player.play(self._release(name))
 
-    def _unspend(self, login_id: str) -> Commands[None]:
-        yield [("DEL", f"{self._prefix}used:{login_id}")]
+    def _release(self, name: str) -> Commands[None]:
+        yield [("DEL", self._claim(name))]
+
+    def claimed(self, names: Sequence[str], *, now: int) -> Sequence[bool] | Awaitable[Sequence[bool]]:
+        return self._player.play(self._claimed(names))
+
+    def _claimed(self, names: Sequence[str]) -> Commands[Sequence[bool]]:
+        return [bool(found) for found in (yield [("EXISTS", self._claim(name)) for name in names])]
+
+    def _claim(self, name: str) -> str:
+        return f"{self._prefix}claim:{name}"
 
     def not_before(self, names: Sequence[str], *, now: int) -> Sequence[int] | Awaitable[Sequence[int]]:
         return self._player.play(self._not_before(names))

@@ -154,10 +154,10 @@ class SQLiteStore:
         sql = f"UPDATE sessions SET ended = ?, record = NULL WHERE client = ? AND ended IS NULL AND {which}"  # noqa: S608  `which` is one of ours
         return db.execute(sql, (why.value, self._client, *values)).rowcount > 0
 
-    # Marks: used logins, and times up to which sessions no longer count.
+    # Marks: claimed names, and times up to which sessions no longer count.
 
-    def spend(self, login_id: str, *, until: int, now: int) -> bool | Awaitable[bool]:
-        row = (self._client, f"used/{login_id}", until, now)
+    def claim(self, name: str, *, until: int, now: int) -> bool | Awaitable[bool]:
+        row = (self._client, f"claim/{name}", until, now)
 
         def work(db: sqlite3.Connection) -> bool:
             sql = (
@@ -172,11 +172,19 @@ class SQLiteStore:
 
         return self._write(work)
 
-    def unspend(self, login_id: str) -> None | Awaitable[None]:
+    def release(self, name: str) -> None | Awaitable[None]:
         def work(db: sqlite3.Connection) -> None:
-            db.execute("DELETE FROM marks WHERE client = ? AND name = ?", (self._client, f"used/{login_id}"))
+            db.execute("DELETE FROM marks WHERE client = ? AND name = ?", (self._client, f"claim/{name}"))
 
         return self._write(work)
+
+    def claimed(self, names: Sequence[str], *, now: int) -> Sequence[bool] | Awaitable[Sequence[bool]]:
+        def work(db: sqlite3.Connection) -> Sequence[bool]:
+            sql = "SELECT 1 FROM marks WHERE client = ? AND name = ? AND until > ?"
+            found = [db.execute(sql, (self._client, f"claim/{name}", now)).fetchone() for name in names]
+            return [row is not None for row in found]
+
+        return self._read(work)
 
     def not_before(self, names: Sequence[str], *, now: int) -> Sequence[int] | Awaitable[Sequence[int]]:
         def work(db: sqlite3.Connection) -> Sequence[int]:

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from ..effects import SessionStore
+from ..effects import MAX_CLAIM_NAME, KnowsClaims, SessionStore
 from ..errors import ConfigError
 from ..models import Ending, Session, User
 from ..secret import Secret
@@ -370,27 +370,62 @@ class StoreContract(Asking):
             for still in (handle, *filter(None, renewed)):
                 assert self.load(store, still, now=NOW + 30) is Ending.REVOKED
 
-    # Used logins.
+    # Claims.
 
-    def test_a_login_is_used_once(self, store: SessionStore) -> None:
-        """LC-14"""
-        assert self.ask(store.spend("login-1", until=NOW + 600, now=NOW)) is True
-        assert self.ask(store.spend("login-1", until=NOW + 600, now=NOW)) is False
-        assert self.ask(store.spend("login-2", until=NOW + 600, now=NOW)) is True
+    def claim(self, store: SessionStore, name: str, *, until: int = NOW + 600, now: int = NOW) -> object:
+        return self.ask(store.claim(name, until=until, now=now))
 
-    def test_of_many_who_use_a_login_at_once_one_may(self, store: SessionStore) -> None:
+    def test_a_name_is_claimed_once(self, store: SessionStore) -> None:
+        """LC-14, RP-02: a login that is used, a refresh that is under way, a logout token that was delivered."""
+        assert self.claim(store, "login/1") is True
+        assert self.claim(store, "login/1") is False
+        assert self.claim(store, "login/2") is True
+
+    def test_names_are_up_to_64_characters_of_the_alphabet_and_all_of_them_count(self, store: SessionStore) -> None:
+        longest = "A-Za-z0-9_/" + "x" * (MAX_CLAIM_NAME - 11)
+        names = [longest, f"{longest[:-1]}y", longest.lower(), "a", "A", "-", "_", "/", "0", "a/b", "a_b", "a-b", "ab"]
+        assert [self.claim(store, name) for name in names] == [True] * len(names)
+        assert [self.claim(store, name) for name in names] == [False] * len(names)
+
+    def test_a_claim_ends_by_itself(self, store: SessionStore) -> None:
+        if not self.follows_now:
+            return
+        assert self.claim(store, "login", until=NOW + 10) is True
+        assert self.claim(store, "login", until=NOW + 20, now=NOW + 9) is False
+        assert self.claim(store, "login", until=NOW + 20, now=NOW + 11) is True
+
+    def test_of_many_who_claim_a_name_at_once_one_gets_it(self, store: SessionStore) -> None:
         """RP-02"""
         other = self.opened(self.open_again(store))
 
         def use(place: SessionStore) -> Callable[[], Any]:
-            return lambda: place.spend("login", until=NOW + 600, now=NOW)
+            return lambda: place.claim("login", until=NOW + 600, now=NOW)
 
         answers = self.at_once(*map(use, [store, other] * (AT_ONCE // 2)))
         assert sorted(answers) == [False] * (AT_ONCE - 1) + [True]
 
-    def test_a_login_that_was_given_back_can_be_used_once_more(self, store: SessionStore) -> None:
-        self.ask(store.spend("login", until=NOW + 600, now=NOW))
-        self.ask(store.unspend("login"))
-        self.ask(store.unspend("never-used"))
-        assert self.ask(store.spend("login", until=NOW + 600, now=NOW)) is True
-        assert self.ask(store.spend("login", until=NOW + 600, now=NOW)) is False
+    def test_a_name_that_was_released_can_be_claimed_once_more(self, store: SessionStore) -> None:
+        self.claim(store, "login")
+        assert self.ask(store.release("login")) is None
+        assert self.ask(store.release("never-used")) is None
+        assert self.claim(store, "login") is True
+        assert self.claim(store, "login") is False
+
+    def test_a_store_that_tells_which_names_are_claimed_tells_the_truth(self, store: SessionStore) -> None:
+        if not isinstance(store, KnowsClaims):
+            return
+
+        def told(*names: str, now: int = NOW) -> list[bool] | None:
+            found = self.ask(store.claimed(names, now=now))
+            return None if found is None else list(found)
+
+        if told("a") is None:
+            return  # in front of a revocation store that does not tell
+        self.claim(store, "b")
+        assert told("a", "b", "c") == [False, True, False]
+        assert told() == []
+        assert self.claim(store, "a") is True, "to ask claims nothing"
+        self.ask(store.release("b"))
+        assert told("a", "b") == [True, False]
+        if self.follows_now:
+            assert told("a", now=NOW + 601) == [False]
