@@ -22,7 +22,8 @@ LAYERS = {
     },
     "flow": {
         "calls", "claims", "visits", "ending", "provider", "sign_token", "discovery", "revocation", "oauth2",
-        "providers", "access", "recheck", "callback", "logout_token", "backchannel", "bearer", "token_validation", "flow",
+        "providers", "access", "recheck", "callback", "logout_token", "backchannel", "bearer",
+        "token_validation", "flow",
     },
     "I/O": {"drive", "framing", "network", "transport", "client", "sessions", "stores"},
     "edges": {

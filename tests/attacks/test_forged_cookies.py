@@ -329,7 +329,7 @@ ODD_LOGINS: tuple[dict[str, object], ...] = (
 @pytest.mark.parametrize("changes", ODD_LOGINS, ids=str)
 def test_ck_13_a_pending_login_with_a_part_of_another_kind_is_none(site, changes):
     """CK-13: and the good ones beside it stay."""
-    odd, good = forge.pending(site, PLAUSIBLE, **changes), forge.pending(site, PLAUSIBLE)
+    odd, good = (forge.pending(site, PLAUSIBLE, **one) for one in (changes, {"id": "another-of-mine-"}))
     bad = forge.login_cookie(site, odd)
     assert callback(site, bad) in ("login_not_started", "login_expired")
     beside = forge.login_cookie(site, good, place="another-")

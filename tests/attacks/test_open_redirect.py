@@ -153,9 +153,9 @@ def cookie_of_somebody(site: Site) -> str:
 def test_or_01_an_honest_next_is_where_everything_ends(landing, value, expected):
     """OR-07: decoded once and emitted as it came, the same bytes at every place."""
     browser = landing.browser()
+    assert location(browser.post(action(browser.get(asked(LOGIN, value), FROM_ELSEWHERE))), 302)
     assert at_the_callback(browser, value) == expected
     assert at_the_logout(browser, value) == expected
-    assert location(browser.post(action(browser.get(asked(LOGIN, value), FROM_ELSEWHERE))), 302)
     browser.log_in()
     assert at_the_start(browser, value) == expected
 
