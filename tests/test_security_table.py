@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 # How many attacks there are in each group.
 GROUPS = {
     "LC": 17, "SF": 10, "RP": 12, "OR": 14, "RU": 8, "HP": 12, "CK": 18,
-    "SL": 17, "SE": 14, "UT": 18, "DS": 10, "OC": 18, "LP": 10, "LO": 10,
+    "SL": 17, "SE": 14, "UT": 18, "DS": 10, "OC": 18, "LP": 10, "LO": 10, "SM": 22,
 }  # fmt: skip
 IDS = [f"{group}-{number:02}" for group, count in GROUPS.items() for number in range(1, count + 1)]
 
@@ -29,7 +29,7 @@ def files_with(row: str) -> set[str]:
 
 
 def test_the_table_has_every_attack_once():
-    assert len(IDS) == 188
+    assert len(IDS) == 210
     assert [row for row, _, _ in ROWS] == IDS
 
 

@@ -196,3 +196,50 @@ def test_a_posted_callback_does_nothing(site, browser):
         assert answer.status_code == 405
     assert site.fx.calls("sign-token-verify") == 0
     assert browser.come_back(token).status_code == 303
+
+
+WORKERS = (
+    {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "empty"},
+    {"Sec-Fetch-Mode": "same-origin", "Sec-Fetch-Dest": "empty"},
+    {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"},
+)
+
+
+@pytest.mark.parametrize("headers", WORKERS)
+@pytest.mark.parametrize("origin", ["cross-site", "same-site", "same-origin"])
+@pytest.mark.parametrize("mode", ["same", "either", "fresh"])
+def test_what_another_site_sends_through_the_sites_own_service_worker_begins_no_session(
+    make_site, headers, origin, mode
+):
+    """SM-08: a frame or a script of another site, passed on by a worker; and a foreign token does not survive it."""
+    site = make_site("fresh" if mode == "fresh" else "same", callback_token=mode)
+    victim, attacker = site.browser(), site.browser()
+    victim.start()
+    laundered = {"Accept": "*/*", **headers, "Sec-Fetch-Site": origin}
+    assert victim.get(LOGIN, laundered).status_code in (400, 403)
+    token = site.fx.approve(attacker.start(), sub="attacker")
+    answer = victim.come_back(token, laundered)
+    assert answer.status_code in (400, 403)
+    assert answer.headers.get_list("set-cookie") == []
+    assert victim.who() is None
+    assert [call.json["token"] for call in site.fx.to("sign-token-verify")] == [token]
+    assert attacker.come_back(token).status_code == 401
+
+
+@pytest.mark.parametrize("mode", ["same", "either", "fresh"])
+@pytest.mark.parametrize("dest", ["iframe", "image", "script", "empty"])
+@pytest.mark.parametrize("busy", [True, False])
+def test_a_foreign_token_in_a_frame_is_spent_and_ones_own_is_kept(make_site, mode, dest, busy):
+    """SM-20, LC-06: one call at the callback, none at the start; one's own exact token waits for the person."""
+    site = make_site("fresh" if mode == "fresh" else "same", callback_token=mode)
+    victim, attacker = site.browser(), site.browser()
+    framed = {"Accept": "*/*", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": dest, "Sec-Fetch-Site": "cross-site"}
+    mine = site.fx.approve(victim.start(), sub="victim") if busy else None
+    token = site.fx.approve(attacker.start(), sub="victim")
+    assert victim.come_back(token, framed).status_code == 403
+    assert [call.json["token"] for call in site.fx.to("sign-token-verify")] == [token]
+    assert attacker.come_back(token).status_code == 401
+    assert attacker.who() is None
+    if mine is not None and mode != "fresh":
+        assert victim.come_back(mine, framed).status_code == 403
+        assert victim.come_back(mine).status_code == 303
