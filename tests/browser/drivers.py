@@ -35,7 +35,7 @@ WEBKIT_BROWSERS: Final = "*/webkit2gtk-4.*/MiniBrowser"
 
 
 class Driver(Protocol):
-    """A person's browser. All but `window` and `new_window` speak of the window in front, which is the one opened last."""
+    """A person's browser. What is not about windows as such is done in the one in front, at first the only one."""
 
     def open(self, url: str) -> None:
         """Type an address; returns when the page is there."""
@@ -54,13 +54,19 @@ class Driver(Protocol):
     def back(self) -> None: ...
 
     def windows(self) -> list[str]:
-        """Name the open windows, in the order in which they were opened."""
+        """Name the open windows, in no order."""
+
+    def front(self) -> str:
+        """The name of the window in front."""
 
     def window(self, name: str) -> None:
         """Bring this window to the front."""
 
     def new_window(self) -> None:
         """Open an empty window or tab, which is then in front."""
+
+    def forget(self) -> None:
+        """Forget every cookie, and leave one empty window."""
 
     def close(self) -> None:
         """Close the browser as a person does, so that it can bring its windows back."""
@@ -142,12 +148,22 @@ class Chromium:
         self._front.wait_for_timeout(1)  # Playwright hears of a new window only while it waits for something
         return [name for name, page in self._names.items() if not page.is_closed()]
 
+    def front(self) -> str:
+        return next(name for name, page in self._names.items() if page is self._front)
+
     def window(self, name: str) -> None:
         self._front = self._names[name]
         self._front.wait_for_load_state("domcontentloaded")
 
     def new_window(self) -> None:
         self._front = self.context.new_page()
+
+    def forget(self) -> None:
+        pages = self.context.pages
+        self.new_window()
+        for page in pages:
+            page.close()
+        self.context.clear_cookies()
 
     def close(self) -> None:
         self.context.close()
@@ -267,12 +283,22 @@ class Firefox:
     def windows(self) -> list[str]:
         return [tree["context"] for tree in self._ask("browsingContext.getTree")["contexts"]]
 
+    def front(self) -> str:
+        return self._front
+
     def window(self, name: str) -> None:
         self._front = name
         self._ask("browsingContext.activate", context=name)
 
     def new_window(self) -> None:
         self._front = self._ask("browsingContext.create", type="tab")["context"]
+
+    def forget(self) -> None:
+        windows = self.windows()
+        self.new_window()
+        for window in windows:
+            self._ask("browsingContext.close", context=window)
+        self._ask("storage.deleteCookies")
 
     def close(self) -> None:
         with self._stack:
@@ -301,18 +327,21 @@ class WebKit:
             )
             self._address = f"http://127.0.0.1:{port}"
             wait_for(self._is_ready, "WebKitWebDriver")
-            options = {"binary": binary, "args": ["--automation"]}
-            asked = {"capabilities": {"alwaysMatch": {"webkitgtk:browserOptions": options}}}
-            self._session = ""
-            self._session = f"/session/{self._call('POST', '/session', asked)['sessionId']}"
+            self._options = {"binary": binary, "args": ["--automation"]}
+            self._begin()
         except BaseException:
             self._stack.close()
             raise
 
+    def _begin(self) -> None:
+        asked = {"capabilities": {"alwaysMatch": {"webkitgtk:browserOptions": self._options}}}
+        self._session = ""
+        self._session = f"/session/{self._call('POST', '/session', asked)['sessionId']}"
+
     def _is_ready(self) -> bool:
         assert self._process.poll() is None, "WebKitWebDriver ended"
         try:
-            with urllib.request.urlopen(f"{self._address}/status", timeout=WAIT) as answer:
+            with urllib.request.urlopen(f"{self._address}/status", timeout=START) as answer:
                 return bool(json.load(answer)["value"]["ready"])
         except URLError:
             return False
@@ -323,7 +352,7 @@ class WebKit:
             f"{self._address}{self._session}{path}", data, {"Content-Type": "application/json"}, method=method
         )
         try:
-            with urllib.request.urlopen(request, timeout=WAIT) as answer:
+            with urllib.request.urlopen(request, timeout=START) as answer:
                 return json.load(answer)["value"]
         except HTTPError as error:
             told = json.load(error)["value"]
@@ -356,11 +385,20 @@ class WebKit:
         names: list[str] = self._call("GET", "/window/handles")
         return names
 
+    def front(self) -> str:
+        name: str = self._call("GET", "/window")
+        return name
+
     def window(self, name: str) -> None:
         self._call("POST", "/window", {"handle": name})
 
     def new_window(self) -> None:
         self.window(self._call("POST", "/window/new", {"type": "tab"})["handle"])
+
+    def forget(self) -> None:
+        # A window that is not the first takes no clicks here, so it is another browser.
+        self._call("DELETE", "")
+        self._begin()
 
     def close(self) -> None:
         with self._stack:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tests.browser.drivers import Chromium, Driver, Firefox, WebKit, chromium, wait_for_url
+from tests.browser.drivers import Chromium, Driver, Firefox, WebKit, chromium, wait_for_url, wait_for_window
 from tests.browser.servers import Asked, Journal, listener, port_of, recording_wsgi, serve_wsgi
 
 TARGET: Final = "/target"
@@ -150,16 +150,15 @@ def sent_back_by_elsewhere(driver: Driver, at: Place) -> None:
 
 def window_sent_back_by_elsewhere(driver: Driver, at: Place) -> None:
     """Another site opens ours in a window, leads the window to a page of its own, and has that go back."""
-    PAGES["/opener"] = (
-        f"<button id=\"open\" onclick=\"window.w = window.open('{at.origin}{TARGET}')\">open</button>"
-        f"<button id=\"on\" onclick=\"window.w.location = '{at.elsewhere}/going-back'\">on</button>"
-    )
+    PAGES["/opener"] = f'<button id="open" onclick="window.w = window.open(\'{at.origin}{TARGET}\')">open</button>'
     driver.open(f"{at.elsewhere}/opener")
+    windows = driver.windows()
+    front = driver.front()
     driver.click("#open")
-    _forget(at)
-    driver.window(own := driver.windows()[-1] if not isinstance(driver, WebKit) else driver.windows()[0])
+    wait_for_window(driver, windows)
     wait_for_url(driver, at.origin + TARGET)
-    driver.window(next(name for name in driver.windows() if name != own))
+    _forget(at)
+    driver.window(front)
     driver.run("void (window.w.location = '/going-back')")
 
 
@@ -261,9 +260,11 @@ WAYS: Final[dict[str, Callable[[Driver, Place], None]]] = {
         "<button onclick=\"window.open('TARGET', '_blank', 'noopener')\">go</button>"
     ),
     "another site's script in an empty window of its own": from_elsewhere(
-        "<button onclick=\"let w = window.open('about:blank'); setTimeout(() => w.location = 'TARGET', 50)\">go</button>"
+        "<button onclick=\"let w = window.open('about:blank'); setTimeout(() => w.location = 'TARGET', 9)\">go</button>"
     ),
-    "another site's form, POST by click": from_elsewhere('<form method="post" action="TARGET"><button>go</button></form>'),
+    "another site's form, POST by click": from_elsewhere(
+        '<form method="post" action="TARGET"><button>go</button></form>'
+    ),
     "typed address of another site, which redirects here": typed_and_redirected_from_elsewhere,
     "reload (F5) of a page come to from another site": reloaded_from_elsewhere,
     "`location.reload()` of a page come to from another site": reloaded_by_script_from_elsewhere,

@@ -2,6 +2,7 @@
 
 The app has these routes, all HTML, each with a log-out form while somebody is signed in:
   /          says who is there, or "nobody"        /private   the same, for people who are signed in; shows its query
+  /welcome   has the login button that we ship     and `pages`, as given: path to HTML
 Every server listens on a free port of 127.0.0.1 and writes down what it is asked (`Asked`).
 
 Knows: sockets, threads, TLS.
@@ -15,6 +16,7 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 from threading import Condition, Thread
@@ -196,7 +198,11 @@ def document(user: Any, query: str, logout: str) -> str:
     )
 
 
-def flask_app(config: XWMSConfig) -> Any:
+def welcome(button: str) -> str:
+    return f'<!doctype html><html lang="en"><title>Welcome</title><link rel="icon" href="data:,">{button}'
+
+
+def flask_app(config: XWMSConfig, pages: Mapping[str, str]) -> Any:
     app = flask.Flask(__name__)
 
     def show() -> str:
@@ -205,30 +211,45 @@ def flask_app(config: XWMSConfig) -> Any:
 
     app.add_url_rule("/", "home", show)
     app.add_url_rule("/private", "private", xwms_auth.flask.login_required(show))
+    app.add_url_rule("/welcome", "welcome", lambda: welcome(xwms_auth.flask.xwms_login_button(next="/private")))
+    for path, page in pages.items():
+        app.add_url_rule(path, path, partial(str, page))
     xwms_auth.flask.XWMSAuth(app, config)
     return app
 
 
-def starlette_app(config: XWMSConfig) -> Any:
+def starlette_app(config: XWMSConfig, pages: Mapping[str, str]) -> Any:
     form = f'<form method="post" action="{config.logout_path}"><button>Log out</button></form>'
 
     def show(request: Request) -> HTMLResponse:
         return HTMLResponse(document(request.user, request.url.query, form))
 
-    routes = [Route("/", show), Route("/private", xwms_auth.starlette.login_required(show))]
+    def greet(request: Request) -> HTMLResponse:
+        button = xwms_auth.starlette.template_context(request)["xwms_login_button"]
+        return HTMLResponse(welcome(button(next="/private")))
+
+    def show_page(request: Request) -> HTMLResponse:
+        return HTMLResponse(pages[request.url.path])
+
+    routes = [Route("/", show), Route("/private", xwms_auth.starlette.login_required(show)), Route("/welcome", greet)]
+    routes += [Route(path, show_page) for path in pages]
     return xwms_auth.starlette.XWMSAuthMiddleware(Starlette(routes=routes), config)
 
 
 @contextmanager
 def serve_app(
-    edge: Edge, config: XWMSConfig, sock: socket.socket, certificate: Certificate | None
+    edge: Edge,
+    config: XWMSConfig,
+    sock: socket.socket,
+    certificate: Certificate | None,
+    pages: Mapping[str, str] | None = None,
 ) -> Iterator[Journal]:
-    """The app behind its framework's own server; gives what it is asked."""
+    """The app behind its framework's own server; gives what it is asked. `pages` are more pages of it, for anybody."""
     journal = Journal()
     if edge == "flask":
-        serving = serve_wsgi(recording_wsgi(flask_app(config), journal), sock, certificate)
+        serving = serve_wsgi(recording_wsgi(flask_app(config, pages or {}), journal), sock, certificate)
     else:
-        serving = serve_asgi(recording_asgi(starlette_app(config), journal), sock, certificate)
+        serving = serve_asgi(recording_asgi(starlette_app(config, pages or {}), journal), sock, certificate)
     with serving:
         yield journal
 
