@@ -238,7 +238,13 @@ class Firefox:
                 return told["result"]
 
     def open(self, url: str) -> None:
-        self._ask("browsingContext.navigate", context=self._front, url=url, wait="complete")
+        try:
+            self._ask("browsingContext.navigate", context=self._front, url=url, wait="complete")
+        except RuntimeError as gone:
+            # What the page before was still loading was given up for this, and Firefox says so of this.
+            if "NS_BINDING_ABORTED" not in str(gone):
+                raise
+            self._ask("browsingContext.navigate", context=self._front, url=url, wait="complete")
 
     def _find(self, selector: str) -> dict[str, Any]:
         wait_for(lambda: self.run(f"document.querySelector({json.dumps(selector)}) !== null"), selector)
