@@ -35,7 +35,6 @@ MODES = {
 # The edge, how many processes, and whether they share a store.
 HOUSES: dict[str, tuple[Edge, int, bool]] = {
     "flask-one-process": ("flask", 1, False),
-    "starlette-one-process": ("starlette", 1, False),
     "starlette-four-processes": ("starlette", 4, False),
     "flask-four-processes-one-store": ("flask", 4, True),
 }
@@ -228,7 +227,7 @@ def test_the_cookies_of_many_logins_stay_small_and_the_newest_login_works(make_h
     tell(story)
 
 
-@pytest.mark.parametrize("size", ["starlette-one-process"], indirect=True)
+@pytest.mark.parametrize("size", ["starlette-four-processes"], indirect=True)
 @pytest.mark.parametrize("mode", ["same", "oauth2"], indirect=True)
 def test_logins_that_another_site_begins_push_out_none_of_ones_own(make_house, tell, elsewhere: Elsewhere):
     house = make_house()
