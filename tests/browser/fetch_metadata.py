@@ -148,6 +148,13 @@ def sent_back_by_elsewhere(driver: Driver, at: Place) -> None:
     driver.run("void history.back()")
 
 
+def sent_back_by_elsewhere_to_typed(driver: Driver, at: Place) -> None:
+    """Somebody types our address, then is on another site in the same window, whose script goes back."""
+    driver.open(at.origin + TARGET)
+    _forget(at)
+    driver.open(f"{at.elsewhere}/going-back")
+
+
 def window_sent_back_by_elsewhere(driver: Driver, at: Place) -> None:
     """Another site opens ours in a window, leads the window to a page of its own, and has that go back."""
     PAGES["/opener"] = f'<button id="open" onclick="window.w = window.open(\'{at.origin}{TARGET}\')">open</button>'
@@ -269,6 +276,7 @@ WAYS: Final[dict[str, Callable[[Driver, Place], None]]] = {
     "reload (F5) of a page come to from another site": reloaded_from_elsewhere,
     "`location.reload()` of a page come to from another site": reloaded_by_script_from_elsewhere,
     "another site goes back to our page": sent_back_by_elsewhere,
+    "another site's script goes back to our page, which was typed": sent_back_by_elsewhere_to_typed,
     "another site's window goes back to our page": window_sent_back_by_elsewhere,
     "reload (F5) of a typed address": reloaded,
     "reload (F5) of a page come to by a link": reloaded_after_link,
