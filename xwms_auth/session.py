@@ -7,7 +7,7 @@ Must not: know where a record is kept.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any, Self, cast
+from typing import Any, Final, Self, cast
 
 from .models import Ending, Session, User, parse_sub, plain_text
 from .options import MAX_LIFETIME
@@ -27,12 +27,39 @@ MIN_FRESH = 30
 REMEMBERED = 86_400
 """Seconds that a store and a browser keep a session which has ended by itself, so that its person can be told why."""
 
-_SHORT = {"id": "i", "started_at": "t", "seen_at": "a", "sub": "s", "email_verified": "v"}
-_LATER = {"checked_at": "c", "counts_from": "l"}
-_PROVED_AT = "p"
-_DEVICE = "d"
-_TOKENS = "k"
-_CLAIMS = {"name": "n", "given_name": "g", "family_name": "f", "email": "e", "picture": "p"}
+
+def distinct(keys: Mapping[str, str]) -> Mapping[str, str]:
+    """The keys of a record. Raises ValueError where two fields have one key, and would be read as each other."""
+    if len(set(keys.values())) != len(keys):
+        raise ValueError("two fields have the same key")
+    return keys
+
+
+KEYS: Final = distinct(
+    {
+        "id": "i",
+        "started_at": "t",
+        "seen_at": "a",
+        "checked_at": "c",
+        "counts_from": "l",
+        "proved_at": "o",
+        "device": "d",
+        "tokens": "k",
+        "sub": "s",
+        "name": "n",
+        "given_name": "g",
+        "family_name": "f",
+        "email": "e",
+        "email_verified": "v",
+        "picture": "u",
+        # 0.1.0 kept both under this one, where the picture won. Never written any more.
+        "proved_at or picture": "p",
+    }
+)
+"""The key of each field of a session and of its person. All of a record's are here, so that none can be used twice."""
+
+_LATER = ("checked_at", "counts_from")
+_CLAIMS = ("name", "given_name", "family_name", "email", "picture")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,25 +142,25 @@ def to_record(session: Session) -> dict[str, Any]:
     """The session as small JSON."""
     user = session.user
     record: dict[str, Any] = {
-        _SHORT["id"]: session.id,
-        _SHORT["started_at"]: session.started_at,
-        _SHORT["seen_at"]: session.seen_at,
-        _SHORT["sub"]: user.sub,
+        KEYS["id"]: session.id,
+        KEYS["started_at"]: session.started_at,
+        KEYS["seen_at"]: session.seen_at,
+        KEYS["sub"]: user.sub,
     }
-    for name, short in _LATER.items():
+    for name in _LATER:
         if (at := getattr(session, name)) > session.started_at:
-            record[short] = at
+            record[KEYS[name]] = at
     if session.proved_at is not None:
-        record[_PROVED_AT] = session.proved_at
+        record[KEYS["proved_at"]] = session.proved_at
     if session.device is not None:
-        record[_DEVICE] = session.device
+        record[KEYS["device"]] = session.device
     if session.tokens is not None:
-        record[_TOKENS] = _tokens_to_record(session.tokens)
+        record[KEYS["tokens"]] = _tokens_to_record(session.tokens)
     if user.verified_email:
-        record[_SHORT["email_verified"]] = True
-    for name, short in _CLAIMS.items():
+        record[KEYS["email_verified"]] = True
+    for name in _CLAIMS:
         if (value := getattr(user, name)) is not None:
-            record[short] = value
+            record[KEYS[name]] = value
     return record
 
 
@@ -142,27 +169,38 @@ def from_record(record: object, *, issuer: str) -> Session | None:
     if not isinstance(record, Mapping):
         return None
     fields = cast("Mapping[str, Any]", record)
-    started_at, seen_at, session_id = (fields.get(_SHORT[name]) for name in ("started_at", "seen_at", "id"))
+    started_at, seen_at, session_id = (fields.get(KEYS[name]) for name in ("started_at", "seen_at", "id"))
     if type(started_at) is not int or type(seen_at) is not int or not isinstance(session_id, str):
         return None
     try:
-        sub = parse_sub(fields.get(_SHORT["sub"]))
+        sub = parse_sub(fields.get(KEYS["sub"]))
     except ValueError:
         return None
-    claims = {name: fields.get(short) for name, short in _CLAIMS.items()}
-    verified = fields.get(_SHORT["email_verified"]) is True
-    user = User(issuer=issuer, sub=sub, email_verified=verified, **claims)
-    later = {name: at for name, short in _LATER.items() if type(at := fields.get(short)) is int}
+    claims = {name: _text(fields.get(KEYS[name])) for name in _CLAIMS}
+    proved_at = _whole(fields.get(KEYS["proved_at"]))
+    if (either := fields.get(KEYS["proved_at or picture"])) is not None:
+        # A picture may have taken the place of a proof: nobody knows when there was one, so no page takes it for fresh.
+        claims["picture"], proved_at = _text(either), _whole(either) or 0
+    verified = fields.get(KEYS["email_verified"]) is True
+    later = {name: at for name in _LATER if (at := _whole(fields.get(KEYS[name]))) is not None}
     return Session(
         id=session_id,
-        user=user,
+        user=User(issuer=issuer, sub=sub, email_verified=verified, **claims),
         started_at=started_at,
         seen_at=seen_at,
-        device=plain_text(fields.get(_DEVICE)),
-        tokens=_tokens_from_record(fields.get(_TOKENS)),
-        proved_at=proved_at if type(proved_at := fields.get(_PROVED_AT)) is int else None,
+        device=plain_text(fields.get(KEYS["device"])),
+        tokens=_tokens_from_record(fields.get(KEYS["tokens"])),
+        proved_at=proved_at,
         **later,
     )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _whole(value: object) -> int | None:
+    return value if type(value) is int else None
 
 
 def _tokens_to_record(tokens: TokenSet) -> list[Any]:

@@ -14,6 +14,7 @@ import xwms_auth.flask
 import xwms_auth.starlette
 from tests.edges import PROGRAM, TYPED, Site
 from tests.oauth.steps import asked, begin, come_back
+from tests.session_pages import given
 
 FRESH = timedelta(minutes=5)
 
@@ -103,3 +104,17 @@ def test_a_renewed_session_is_no_fresher(site, server):
     site.clock.advance(4000)
     assert browser.who() == "xwms-user-1234"
     assert not opens(browser)
+
+
+@pytest.mark.parametrize("kind", ["cookie", "sqlite", "redis"])
+@pytest.mark.parametrize("picture", [None, "https://xwms.example/ada.png"])
+def test_a_picture_makes_no_proof_fresher_and_a_proof_is_no_picture(make_site, server, where, kind, picture):
+    """At another process, which knows of the session only what its record says."""
+    options = where(kind)
+    browser = make_site(**options).browser()
+    now = browser.site.clock.now
+    server.claims = {"iat": now, "exp": now + 300, "auth_time": now - 86_400}
+    come_back(browser, server.consent(begin(browser), picture=picture))
+    there = given(with_danger(make_site(**options)), browser.cookies()[browser.site.session_cookie])
+    assert not opens(there)
+    assert there.get("/xwms/me").json()["user"]["picture"] == picture

@@ -1,0 +1,128 @@
+"""What a store keeps of a session is what it gives back: every field, alone and together with every other one."""
+
+import json
+from dataclasses import fields, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xwms_auth import Secret, User
+from xwms_auth.models import MAX_CLAIM, MAX_MOMENT, MAX_SUB, Session, parse_sub, plain_text
+from xwms_auth.session import distinct, from_record, to_record
+from xwms_auth.token_set import TokenSet
+
+ISSUER = "https://xwms.nl"
+STARTED = 1_800_000_000
+
+texts = st.text(min_size=1, max_size=MAX_CLAIM).filter(plain_text)
+moments = st.integers(0, MAX_MOMENT)
+later = st.integers(STARTED, MAX_MOMENT)
+secrets = st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), min_size=1, max_size=200).map(Secret)
+scopes = st.lists(st.text(st.sampled_from("abc:/._-"), min_size=1), max_size=4).map(tuple)
+
+
+def is_sub(text):
+    try:
+        return parse_sub(text) == text
+    except ValueError:
+        return False
+
+
+TOKENS = {
+    "access_token": secrets,
+    "refresh_token": st.none() | secrets,
+    "id_token": st.none(),  # it is read at the login and not kept
+    "scope": scopes,
+    "expires_at": st.none() | moments,
+    "sid": st.none() | texts,
+    "number": st.integers(0, 2**40),
+}
+tokens = st.builds(TokenSet, **TOKENS)
+
+PERSON = {
+    "issuer": st.just(ISSUER),  # the store's own: what is sealed for one client is read by no other
+    "sub": st.text(min_size=1, max_size=MAX_SUB).filter(is_sub),
+    "name": st.none() | texts,
+    "given_name": st.none() | texts,
+    "family_name": st.none() | texts,
+    "email": st.none() | texts,
+    "email_verified": st.booleans(),
+    "picture": st.none() | texts,
+}
+# No reader of XWMS's answers makes a person whose address is verified but unknown.
+people = st.builds(User, **PERSON).map(lambda user: user if user.email else replace(user, email_verified=False))
+
+SESSION = {
+    "id": texts,
+    "user": people,
+    "started_at": st.just(STARTED),
+    "seen_at": later,
+    "checked_at": later,
+    "counts_from": later,
+    "device": st.none() | texts,
+    "tokens": st.none() | tokens,
+    "proved_at": st.none() | moments,
+}
+sessions = st.builds(Session, **SESSION)
+
+BARE_TOKENS = TokenSet(access_token=Secret("a"), refresh_token=None, id_token=None, scope=(), expires_at=None)
+BARE_PERSON = User(issuer=ISSUER, sub="1")
+BARE_SESSION = Session(id="i", user=BARE_PERSON, started_at=STARTED, seen_at=STARTED)
+
+
+def read_again(session):
+    return from_record(json.loads(json.dumps(to_record(session))), issuer=ISSUER)
+
+
+@pytest.mark.parametrize(("kind", "known"), [(Session, SESSION), (User, PERSON), (TokenSet, TOKENS)])
+def test_every_field_that_there_is_has_its_values_here(kind, known):
+    assert {field.name for field in fields(kind)} == set(known)
+
+
+@given(sessions)
+def test_a_session_comes_out_of_its_record_as_it_went_in(session):
+    assert read_again(session) == session
+
+
+@pytest.mark.parametrize("name", SESSION)
+@given(data=st.data())
+def test_each_field_of_a_session_alone_comes_out_as_it_went_in(name, data):
+    session = replace(BARE_SESSION, **{name: data.draw(SESSION[name])})
+    assert read_again(session) == session
+
+
+@pytest.mark.parametrize("name", PERSON)
+@given(data=st.data())
+def test_each_field_of_a_person_alone_comes_out_as_it_went_in(name, data):
+    needed = {"email": "a@b"} if name == "email_verified" else {}
+    session = replace(BARE_SESSION, user=replace(BARE_PERSON, **needed, **{name: data.draw(PERSON[name])}))
+    assert read_again(session) == session
+
+
+@pytest.mark.parametrize("name", TOKENS)
+@given(data=st.data())
+def test_each_field_of_a_token_set_alone_comes_out_as_it_went_in(name, data):
+    session = replace(BARE_SESSION, tokens=replace(BARE_TOKENS, **{name: data.draw(TOKENS[name])}))
+    assert read_again(session) == session
+
+
+def test_no_two_fields_can_be_given_one_key():
+    with pytest.raises(ValueError, match="the same key"):
+        distinct({"proved_at": "p", "picture": "p"})
+
+
+@pytest.mark.parametrize(
+    ("kept", "picture", "proved_at"),
+    [("https://a.example/p.png", "https://a.example/p.png", 0), (STARTED, None, STARTED)],
+)
+def test_a_record_of_the_first_version_says_no_proof_that_it_may_have_lost(kept, picture, proved_at):
+    """There both were kept under "p". What is not known of a proof is 0, which no page takes for fresh."""
+    session = from_record({**to_record(BARE_SESSION), "p": kept}, issuer=ISSUER)
+    assert (session.user.picture, session.proved_at) == (picture, proved_at)
+
+
+@pytest.mark.parametrize("wrong", [7, True, [], {}, 1.5])
+@pytest.mark.parametrize("key", ["n", "g", "f", "e", "u", "d"])
+def test_what_is_no_text_is_left_out(key, wrong):
+    assert from_record({**to_record(BARE_SESSION), key: wrong}, issuer=ISSUER) == BARE_SESSION
