@@ -7,8 +7,10 @@ Must not: hold the token itself, which nobody needs any more.
 from dataclasses import dataclass
 
 from .models import Identity
+from .output_only import output_only, require_text
 
 
+@output_only
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessToken:
     """Who may do what.
@@ -23,6 +25,9 @@ class AccessToken:
     sub: str | None
     scopes: tuple[str, ...]
     expires_at: int | None
+
+    def __post_init__(self) -> None:
+        require_text(self, "issuer", "client_id")
 
     @property
     def identity(self) -> Identity | None:

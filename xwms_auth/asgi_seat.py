@@ -236,6 +236,7 @@ class LazyUser:
     """`scope["user"]`: behaves as the `User` or `Anonymous` of the request, and notes that somebody asked."""
 
     __slots__ = ("_seat",)
+    __dataclass_fields__ = User.__dataclass_fields__  # so that `asdict()`, and FastAPI by it, can write one
 
     def __init__(self, seat: Seat) -> None:
         self._seat = seat

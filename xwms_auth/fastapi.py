@@ -6,10 +6,10 @@ Must not: decide anything about a login or a token.
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 try:
-    from fastapi import Depends, HTTPException, Security, WebSocketException
+    from fastapi import HTTPException, WebSocketException, params
     from fastapi.openapi.models import APIKey, APIKeyIn, HTTPBearer
     from fastapi.security.base import SecurityBase
     from starlette.requests import HTTPConnection
@@ -28,6 +28,28 @@ from .models import User
 from .session import ANY_LOGIN, Demand
 
 __all__ = ["BearerToken", "CurrentUser", "OptionalUser", "XWMSAuthMiddleware", "bearer_token", "fresh_user"]
+
+
+class _InItsPlace:
+    """What a dependency is below a type: `CurrentUser | None` hides it from FastAPI, which then asks the body.
+
+    FastAPI itself does not ask pydantic about a dependency; that somebody does says that it stands where it has no
+    effect. Raised when the application starts.
+    """
+
+    def __get_pydantic_core_schema__(self, _source: object, _handler: object) -> NoReturn:
+        raise TypeError(
+            "a dependency of xwms_auth stands inside another type, where FastAPI cannot see it: "
+            "write `user: OptionalUser` instead of `user: CurrentUser | None`, and `user: CurrentUser` by itself"
+        )
+
+
+class _Depends(_InItsPlace, params.Depends):
+    pass
+
+
+class _Security(_InItsPlace, params.Security):
+    pass
 
 
 class _SessionCookie(SecurityBase):
@@ -70,7 +92,7 @@ class _PersonOptional(_SessionCookie):
         return user if isinstance(user, User) else None
 
 
-CurrentUser = Annotated[User, Depends(_PersonRequired())]
+CurrentUser = Annotated[User, _Depends(_PersonRequired())]
 """The person; without one the endpoint is not called: a browser is sent to log in, a program gets a 401."""
 
 
@@ -79,10 +101,10 @@ def fresh_user(fresh: timedelta | float) -> Any:
 
     `Annotated[User, fresh_user(timedelta(minutes=5))]`. An older login is asked for once more; the session goes on.
     """
-    return Depends(_PersonRequired(Demand.of(fresh=fresh)))
+    return _Depends(_PersonRequired(Demand.of(fresh=fresh)))
 
 
-OptionalUser = Annotated[User | None, Depends(_PersonOptional())]
+OptionalUser = Annotated[User | None, _Depends(_PersonOptional())]
 """The person, or None."""
 
 
@@ -107,7 +129,7 @@ class _TokenRequired(SecurityBase):
 
 setattr(_TokenRequired, MARK, True)
 
-BearerToken = Annotated[AccessToken, Depends(_TokenRequired())]
+BearerToken = Annotated[AccessToken, _Depends(_TokenRequired())]
 """The access token of the call; without a good one the endpoint is not called. Who is signed in does not count."""
 
 
@@ -117,4 +139,4 @@ def bearer_token(*, scopes: str | Sequence[str] = ()) -> Any:
     The token must have been granted all of them. Raises ValueError for what cannot be a scope.
     """
     names = parse_scopes(scopes)
-    return Security(_TokenRequired(names), scopes=names)
+    return _Security(_TokenRequired(names), scopes=names)

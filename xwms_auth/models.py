@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeGuard, cast
 
+from .output_only import output_only, require_text
 from .token_set import TokenSet
 
 MAX_SUB = 255
@@ -30,6 +31,7 @@ MAX_SCOPE = 8192
 _SCOPES = re.compile(r"[ !#-\[\]-~]*")
 
 
+@output_only
 class Identity(NamedTuple):
     """Who somebody is: the pair to key an account by. Never the e-mail address."""
 
@@ -37,6 +39,7 @@ class Identity(NamedTuple):
     sub: str
 
 
+@output_only
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
     """A person who is signed in.
@@ -44,6 +47,7 @@ class User:
     `sub` is XWMS's stable id for the person, always a string; `issuer` is the XWMS it came from.
     `email_verified` is True only if XWMS said exactly `true`. `email` alone proves nothing: see `verified_email`.
     Optional claims are None when XWMS did not give them, or when they had to be dropped to fit a cookie.
+    No web framework reads one from a request: as a parameter of an endpoint it is refused, or comes from the session.
     """
 
     issuer: str
@@ -57,6 +61,9 @@ class User:
 
     is_authenticated: ClassVar[Literal[True]] = True
     signed_out: ClassVar[None] = None
+
+    def __post_init__(self) -> None:
+        require_text(self, "issuer", "sub")
 
     @property
     def identity(self) -> Identity:
@@ -138,6 +145,7 @@ _ENDINGS = {
 }
 
 
+@output_only
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anonymous:
     """Nobody is signed in: `is_authenticated` is False, and the object itself is falsy.
@@ -173,6 +181,7 @@ def anonymous(why: Ending | None) -> Anonymous:
     return _NOBODY[why]
 
 
+@output_only
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """One login of one person in one browser. Times are seconds since 1970, UTC.
@@ -220,6 +229,7 @@ def latest(kept: Session, brought: Session) -> Session:
     )
 
 
+@output_only
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionInfo:
     """A session as an application may show it to its person. Times are in UTC.

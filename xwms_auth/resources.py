@@ -13,6 +13,7 @@ from datetime import date, datetime, time
 from typing import Any, Self
 
 from .models import USER_FIELDS, User, parse_id, parse_moment, parse_object, parse_objects, plain_text
+from .output_only import output_only
 
 MAX_DESCRIPTION = 16 * 1024
 """Longest description of a project in characters; a longer one is dropped."""
@@ -21,6 +22,7 @@ MAX_LISTED = 100
 """Most social profiles of a person and most categories of a project. More than that is nobody's."""
 
 
+@output_only
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Country:
     """A country. `short_name` is ISO 3166-1 alpha-2 in capitals, `iso_alpha3` alpha-3.
@@ -59,6 +61,7 @@ class Country:
         )
 
 
+@output_only
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectCategory:
     """What kind of project something is."""
@@ -72,6 +75,7 @@ class ProjectCategory:
         return cls(id=parse_id(data.get("id"), "id"), name=_required(data, "name"))
 
 
+@output_only
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
     """A project that XWMS shows. `published_at` is in UTC; `description` may have line breaks."""
@@ -102,6 +106,7 @@ class Project:
         )
 
 
+@output_only
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SocialProfile:
     """An account of a person's elsewhere. They typed it in themselves: it proves nothing."""
@@ -118,6 +123,7 @@ class SocialProfile:
         )
 
 
+@output_only
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserInfo(User):
     """What XWMS knows about a person now: a `User`, and what the scope `userinfo` adds, None or empty without it.
@@ -149,6 +155,7 @@ class UserInfo(User):
         )
 
 
+@output_only
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
     """An address as it is sent to XWMS. All fields are text; which of them XWMS demands is for XWMS to say.
@@ -185,6 +192,7 @@ ADDRESS_FIELDS = tuple(field.name for field in fields(Address))
 """What an address consists of when it is sent."""
 
 
+@output_only
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredAddress(Address):
     """An address as XWMS keeps it, under its `id`. `country_details` is what XWMS says about its country.

@@ -6,9 +6,11 @@ Must not: show one: each is a `Secret`.
 
 from dataclasses import dataclass
 
+from .output_only import output_only
 from .secret import Secret
 
 
+@output_only
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenSet:
     """One answer of a token endpoint.

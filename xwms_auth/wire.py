@@ -14,6 +14,7 @@ from .effects import ApiCall, Reply
 from .envelope import data_of, member, require_echo, success
 from .errors import BadAnswer, TokenRejected
 from .models import User, parse_moment
+from .output_only import output_only
 
 MIN_TOKEN, MAX_TOKEN = 8, 4096
 """Characters. Shorter could be guessed, longer is not a token in an address."""
@@ -21,6 +22,7 @@ MIN_TOKEN, MAX_TOKEN = 8, 4096
 _TOKEN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~+/=|:")
 
 
+@output_only
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginTicket:
     """XWMS's answer to `sign-token`: where to send the browser, and the token it will or will not come back with.
@@ -34,6 +36,7 @@ class LoginTicket:
     expires_at: int | None
 
 
+@output_only
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Info:
     """XWMS's answer to `info`. `time` is XWMS's clock as it wrote it; `endpoints` maps names to addresses."""
