@@ -15,7 +15,7 @@ PACKAGE = Path(xwms_auth.__file__).parent
 LAYERS = {
     "values": {
         "errors", "secret", "models", "resources", "messages", "effects", "token_set", "access_token",
-        "output_only",
+        "output_only", "template_attributes",
     },
     "policy": {
         "options", "judge", "config", "redirects", "tokens", "cookies", "session", "pending", "budget", "browser",

@@ -19,6 +19,7 @@ from .models import USER_FIELDS, Anonymous, Ending, Session, User, anonymous
 from .session import ANY_LOGIN, Demand
 from .sessions import AsyncXWMSSessions
 from .site import Site
+from .template_attributes import in_debug_mode
 
 T = TypeVar("T")
 
@@ -173,6 +174,11 @@ class Seat:
     def _asked(self) -> Request:
         return request_of(self.scope, app=self.served.app)
 
+    @property
+    def debug(self) -> bool:
+        """Whether the application is in debug mode now."""
+        return self._asked().debug
+
     def send(self, message: Message) -> Awaitable[None]:
         """The application's `send`: passes everything on, and marks the answer's head if somebody asked.
 
@@ -279,11 +285,19 @@ def _passed_on(name: str) -> property:
 
 
 # What is asked for most; the same as `__getattr__` would find, in half the time.
-for _name in (*USER_FIELDS, "is_authenticated", "display_name", "identity", "signed_out"):
+for _name in (*USER_FIELDS, "is_authenticated", "is_anonymous", "is_active", "display_name", "identity", "signed_out"):
     setattr(LazyUser, _name, _passed_on(_name))
 
 taken: ContextVar[Seat] = ContextVar("xwms_auth_seat")
 """The seat of the request being served."""
+
+
+def _in_debug_mode() -> bool:
+    seat = taken.get(None)
+    return seat is not None and not seat.over and seat.debug
+
+
+in_debug_mode.append(_in_debug_mode)
 
 
 def seat_of(scope: Scope) -> Seat:

@@ -37,6 +37,7 @@ from .session import Demand
 from .sessions import XWMSSessions
 from .site import Site
 from .stores import open_store
+from .template_attributes import in_debug_mode
 from .transport import HTTPTransport
 from .wsgi_messages import decoded, request_of, send
 from .wsgi_seat import SEAT, Seat
@@ -188,6 +189,13 @@ class _Served:
     def renew(self, visit: visits.Visit) -> str | None:
         """The Set-Cookie value that an answer during this visit should carry, or None."""
         return run(visits.renew(self.site, visit, now=self.now()), self._world)
+
+
+def _in_debug_mode() -> bool:
+    return has_app_context() and current_app.debug is True
+
+
+in_debug_mode.append(_in_debug_mode)
 
 
 def _seat() -> Seat:

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self, TypeGuard, cast
 
 from .output_only import output_only, require_text
+from .template_attributes import missing
 from .token_set import TokenSet
 
 MAX_SUB = 255
@@ -39,9 +40,18 @@ class Identity(NamedTuple):
     sub: str
 
 
+class _InTemplates:
+    __slots__ = ()
+
+    if not TYPE_CHECKING:  # which knows the attributes without it
+
+        def __getattr__(self, name: str) -> object:
+            return missing(self, name)
+
+
 @output_only
 @dataclass(frozen=True, slots=True, kw_only=True)
-class User:
+class User(_InTemplates):
     """A person who is signed in.
 
     `sub` is XWMS's stable id for the person, always a string; `issuer` is the XWMS it came from.
@@ -60,6 +70,8 @@ class User:
     picture: str | None = None
 
     is_authenticated: ClassVar[Literal[True]] = True
+    is_anonymous: ClassVar[Literal[False]] = False
+    is_active: ClassVar[Literal[True]] = True
     signed_out: ClassVar[None] = None
 
     def __post_init__(self) -> None:
@@ -69,6 +81,13 @@ class User:
     def identity(self) -> Identity:
         """The pair (issuer, sub): the only thing to recognise a person by."""
         return Identity(self.issuer, self.sub)
+
+    def get_id(self) -> str:
+        """The identity as one text: the issuer, a space, the sub. An issuer has no spaces, so no two people share one.
+
+        Named as in Flask-Login, for what calls it; its format is stable.
+        """
+        return f"{self.issuer} {self.sub}"
 
     @property
     def verified_email(self) -> str | None:
@@ -147,7 +166,7 @@ _ENDINGS = {
 
 @output_only
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Anonymous:
+class Anonymous(_InTemplates):
     """Nobody is signed in: `is_authenticated` is False, and the object itself is falsy.
 
     `signed_out` says why, where somebody was signed in before: `current_user.signed_out.detail` is a sentence for them.
@@ -165,9 +184,14 @@ class Anonymous:
     picture: None = None
 
     is_authenticated: ClassVar[Literal[False]] = False
+    is_anonymous: ClassVar[Literal[True]] = True
+    is_active: ClassVar[Literal[False]] = False
     identity: ClassVar[None] = None
     verified_email: ClassVar[None] = None
     display_name: ClassVar[str] = ""
+
+    def get_id(self) -> None:
+        """Nobody has no id."""
 
     def __bool__(self) -> Literal[False]:
         return False
