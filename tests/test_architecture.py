@@ -19,8 +19,8 @@ LAYERS = {
     },
     "policy": {
         "options", "judge", "config", "redirects", "tokens", "cookies", "session", "pending", "budget", "browser",
-        "device", "refusals", "envelope", "wire", "resource_wire", "pages", "advice", "answers", "audit", "marks",
-        "metadata", "oauth2_wire", "signed_jwt", "id_token", "site", "widgets",
+        "guards", "device", "refusals", "envelope", "wire", "resource_wire", "pages", "advice", "answers", "audit",
+        "marks", "metadata", "oauth2_wire", "signed_jwt", "id_token", "site", "widgets",
         "authorization", "token_claims", "known_tokens", "refreshed", "unrevoked",
     },
     "flow": {

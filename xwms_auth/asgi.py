@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from . import access, audit, flow, recheck, visits
-from .asgi_bearer import needs_tokens
+from .asgi_bearer import endpoints_of, needs_tokens
 from .asgi_messages import (
     ASGIApp,
     Receive,
@@ -32,6 +32,7 @@ from .config import XWMSConfig
 from .drive import arun
 from .effects import KeepsConnections, Steps, World
 from .errors import ConfigError, XWMSError
+from .guards import GuardCheck
 from .providers import provider_of
 from .redirects import RedirectURI
 from .sessions import AsyncXWMSSessions
@@ -80,6 +81,7 @@ class XWMSAuthMiddleware:
         """Lists and ends people's sessions from outside a request; inside of one it is `request.auth.sessions`."""
         self._own_paths = config.own_paths
         self._protects_all = config.protect == "all"
+        self._guards = GuardCheck()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -88,6 +90,7 @@ class XWMSAuthMiddleware:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
+        self._guards.check(lambda: endpoints_of(self.app), debug=lambda: request_of(scope, app=self.app).debug)
         outer = scope.get("xwms_auth")
         if isinstance(outer, Seat) and outer.served.site.audience == self.site.audience:
             # The same middleware stands outside already; two of them would each have sessions of their own.

@@ -4,7 +4,7 @@ Knows: seats.
 Must not: import a framework, look at a session, or decide whether a token is good.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
 from .access_token import AccessToken
@@ -33,8 +33,17 @@ def needs_tokens(app: object) -> bool:
     for _ in range(MAX_NESTED):
         if getattr(app, MARK, False) or any(map(_is_marked, _parts(app, "routes"))):
             return True
-        app = getattr(app, "app", None)
+        app = _inside(app)
     return False
+
+
+def endpoints_of(app: object) -> Iterator[object]:
+    """The endpoints of this application's routes, and of what is mounted in it."""
+    for _ in range(MAX_NESTED):
+        for route in _parts(app, "routes"):
+            endpoint: object = getattr(route, "endpoint", None)
+            yield from endpoints_of(route) if endpoint is None else (endpoint,)
+        app = _inside(app)
 
 
 def _is_marked(route: object) -> bool:
@@ -48,6 +57,11 @@ def _depends(dependant: object) -> bool:
     return getattr(getattr(dependant, "call", None), MARK, False) or any(
         map(_depends, _parts(dependant, "dependencies"))
     )
+
+
+def _inside(app: object) -> object:
+    """What is in there by itself: an application in a middleware, or a router that FastAPI includes by reference."""
+    return getattr(app, "app", None) or getattr(app, "original_router", None)
 
 
 def _parts(whole: object, name: str) -> Iterable[object]:

@@ -28,6 +28,7 @@ from .config import XWMSConfig
 from .drive import run
 from .effects import Steps, World
 from .errors import ConfigError, LoginRequired, StoreUnavailable
+from .guards import GuardCheck, note_guard
 from .messages import Answer
 from .models import Anonymous, User, anonymous
 from .pages import Html
@@ -142,8 +143,10 @@ class _Served:
         self._clock = clock
         self._own_paths = config.own_paths
         self._protects_all = config.protect == "all"
+        self._guards = GuardCheck()
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        self._guards.check(self._app.view_functions.values, debug=lambda: self.debug)
         # The whole path, as the browser sees it; and the application's part of it, which its routes are about.
         route = environ.get("PATH_INFO", "")
         path = environ.get("SCRIPT_NAME", "") + route
@@ -261,6 +264,7 @@ def _guard(view: Callable[P, R], *, demand: Demand) -> Callable[P, R]:
             return cast("R", _as_response(refused))
         return cast("R", (current_app.ensure_sync(view) if is_async else view)(*args, **kwargs))
 
+    note_guard(view, guarded, "login_required")
     return guarded
 
 

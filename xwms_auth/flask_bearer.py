@@ -16,6 +16,7 @@ from .access_token import AccessToken
 from .authorization import marks_of_token, parse_scopes
 from .bearer import MARK, Refusal, caller, require_tokens
 from .config import XWMSConfig
+from .guards import note_guard
 from .wsgi_messages import request_of
 from .wsgi_seat import SEAT, Seat
 
@@ -78,6 +79,7 @@ def _guard(view: Callable[P, R], *, scopes: Sequence[str]) -> Callable[P, R]:
         return cast("R", (current_app.ensure_sync(view) if is_async else view)(*args, **kwargs))
 
     setattr(guarded, MARK, True)
+    note_guard(view, guarded, "token_required")
     return guarded
 
 

@@ -26,6 +26,7 @@ from .asgi_messages import POLICY_VIOLATION, Scope, request_of
 from .asgi_seat import CurrentUserProxy, seat_of
 from .authorization import parse_scopes
 from .bearer import MARK, Refusal
+from .guards import note_guard
 from .messages import Answer
 from .pages import Html
 from .session import Demand
@@ -72,7 +73,8 @@ def login_required(
         refused = seat_of(scope).refusal(demand)
         return None if refused is None else Refusal("login_required", refused)
 
-    return _guard(endpoint, gate) if endpoint is not None else partial(_guard, gate=gate)
+    guard = partial(_guard, gate=gate, name="login_required")
+    return guard if endpoint is None else guard(endpoint)
 
 
 @overload
@@ -93,14 +95,14 @@ def token_required(endpoint: Any = None, /, *, scopes: str | Sequence[str] = ())
         return await check_token(seat_of(scope), scopes=names)
 
     def guard(unguarded: Any) -> Any:
-        guarded = _guard(unguarded, gate)
+        guarded = _guard(unguarded, gate, name="token_required")
         setattr(guarded, MARK, True)
         return guarded
 
     return guard(endpoint) if endpoint is not None else guard
 
 
-def _guard(endpoint: Any, gate: _Gate) -> Any:
+def _guard(endpoint: Any, gate: _Gate, *, name: str) -> Any:
     if inspect.isclass(endpoint):
         return _guard_class(endpoint, gate)
 
@@ -116,6 +118,7 @@ def _guard(endpoint: Any, gate: _Gate) -> Any:
             return await endpoint(*args, **kwargs)
         return await run_in_threadpool(endpoint, *args, **kwargs)
 
+    note_guard(endpoint, guarded, name)
     return guarded
 
 

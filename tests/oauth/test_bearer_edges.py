@@ -8,7 +8,7 @@ from typing import Annotated
 import flask
 import httpx2
 import pytest
-from fastapi import FastAPI, WebSocket
+from fastapi import APIRouter, FastAPI, WebSocket
 from flask.views import MethodView
 from starlette.applications import Starlette
 from starlette.endpoints import WebSocketEndpoint
@@ -310,3 +310,16 @@ def test_the_options_come_from_the_environment_and_are_no_fault_beside_sign_toke
     config = XWMSConfig.from_env({**environ, **oauth2, "XWMS_TOKEN_VALIDATION": "jwt"})
     assert (config.token_validation, config.audience) == ("jwt", "https://api.example")
     assert XWMSConfig.from_env({**environ, **oauth2}).token_validation == "introspection"
+
+
+def test_a_router_that_is_included_needs_tokens_too(make_fx):
+    """Told at the start: FastAPI keeps an included router as a router."""
+    router, app = APIRouter(), FastAPI()
+
+    @router.get("/api")
+    async def api(token: BearerToken) -> str:
+        return token.client_id
+
+    app.include_router(router)
+    with pytest.raises(ConfigError, match="oauth2"):
+        XWMSAuthMiddleware(app, XWMSConfig(**make_fx().options()))
