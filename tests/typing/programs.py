@@ -223,6 +223,18 @@ async def async_resources(sub: str) -> tuple[date | None, list[str | None]]:
         return info.birth_date, [user.verified_email, *(profile.url for profile in info.socials)]
 
 
+@flask_app.get("/as-in-flask-login")
+def as_in_flask_login() -> str:
+    key: str | None = current_user.get_id()
+    if isinstance(current_user, User):
+        key = one_key(current_user)
+    return f"{key} {current_user.is_anonymous and not current_user.is_active}"
+
+
+def one_key(user: User) -> str:
+    return user.get_id()
+
+
 @flask_app.get("/why")
 def why() -> str:
     ending: Ending | None = current_user.signed_out
