@@ -92,15 +92,16 @@ class XWMSAuthMiddleware:
             return
         self._guards.check(lambda: endpoints_of(self.app), debug=lambda: request_of(scope, app=self.app).debug)
         outer = scope.get("xwms_auth")
-        if isinstance(outer, Seat) and outer.served.site.audience == self.site.audience:
-            # The same middleware stands outside already; two of them would each have sessions of their own.
-            await self.app(scope, receive, send)
-            return
+        if not isinstance(outer, Seat) or outer.served.site.audience != self.site.audience:
+            outer = None
         path: str = scope["path"]
         is_http = scope["type"] == "http"
         if is_http and path in self._own_paths and self.site.is_own(path, header_of(scope, b"host", ", ")):
             request = request_of(scope, form=await form_of(scope, receive), app=self.app)
-            await reply(await arun(flow.serve(self.site, request, now=self.now()), self._world), send)
+            await reply(await arun(flow.serve(self.site, request, now=self.now()), self._world_in(outer)), send)
+            return
+        if outer is not None:
+            await self._serve_inside(outer, scope, receive, send)
             return
         uri = self.site.only or self.site.uri_for(header_of(scope, b"host", ", "))
         if not is_http and not _is_own_websocket(scope, uri):
@@ -112,11 +113,8 @@ class XWMSAuthMiddleware:
         seat = Seat(self, scope, visit or await self._look_up(cookie, uri, now), send)
         scope["xwms_auth"] = scope["auth"] = seat
         scope["user"] = LazyUser(seat)
-        if self._protects_all and not self.site.is_public(route_path(scope)):
-            refused = seat.refusal()
-            if refused is not None:
-                await (reply(refused, send) if is_http else refuse_websocket(receive, send, "login_required"))
-                return
+        if await self._refuse(seat, scope, receive, send):
+            return
         mark = taken.set(seat)
         try:
             await self.app(scope, receive, seat.send if is_http else send)
@@ -126,6 +124,37 @@ class XWMSAuthMiddleware:
         finally:
             seat.over = True
             taken.reset(mark)
+
+    async def _serve_inside(self, outer: Seat, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request that comes through another middleware of this client: on its seat, by the rules of both.
+
+        Two seats would be two sessions, of which one knows nothing of the other's end.
+        """
+        if isinstance(outer.visited, visits.Visit):
+            cookie, now = header_of(scope, b"cookie", "; "), self.now()
+            steps = recheck.visit_inside(self.site, self._provider, outer.visited, cookie, now=now)
+            try:
+                outer.visited = await arun(steps, self._world_in(outer))
+            except XWMSError as error:
+                outer.visited = error
+        if not await self._refuse(outer, scope, receive, send):
+            await self.app(scope, receive, send)
+
+    def _world_in(self, outer: Seat | None) -> World:
+        """Our world; inside of another middleware with its store, where the sessions are."""
+        served = None if outer is None else outer.served
+        return World(self._transport, served._world.store) if isinstance(served, XWMSAuthMiddleware) else self._world
+
+    async def _refuse(self, seat: Seat, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Answer for the application where it is not for everybody. False if it is to answer itself."""
+        if not self._protects_all or self.site.is_public(route_path(scope)):
+            return False
+        refused = seat.refusal()
+        if refused is None:
+            return False
+        is_http = scope["type"] == "http"
+        await (reply(refused, send) if is_http else refuse_websocket(receive, send, "login_required"))
+        return True
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Keep connections for as long as the application lives. Its own lifespan passes through untouched."""

@@ -74,13 +74,13 @@ class Seat:
         "_failure",
         "_held",
         "_send",
-        "_visit",
         "answer",
         "over",
         "scope",
         "served",
         "token",
         "touched",
+        "visited",
     )
 
     def __init__(self, served: Served, scope: Scope, visit: visits.Visit | XWMSError, send: Send) -> None:
@@ -94,17 +94,18 @@ class Seat:
         """Set by whoever refuses from inside the application; it then takes the place of the application's answer."""
         self.token: AccessToken | None = None
         """The access token that the request was let through with; `request.auth.token`. Nothing of the session."""
-        self._visit = visit
+        self.visited = visit
+        """What the session cookie tells, or why nobody could be asked. A middleware further in may make it less."""
         self._send = send
         self._held: Message | None = None
 
     def session(self) -> Session | None:
         """The session, which the answer now depends on. Raises `StoreUnavailable` if it could not be looked up."""
         self.touched = True
-        if isinstance(self._visit, XWMSError):
-            self._failure = self._visit
-            raise self._visit
-        return self._visit.session
+        if isinstance(self.visited, XWMSError):
+            self._failure = self.visited
+            raise self.visited
+        return self.visited.session
 
     def user(self) -> User | Anonymous:
         """The person, or the anonymous one."""
@@ -114,7 +115,7 @@ class Seat:
     def visit(self) -> tuple[Session | None, Ending | None]:
         """The session, or why there no longer is one."""
         session = self.session()
-        return session, None if isinstance(self._visit, XWMSError) else self._visit.ended
+        return session, None if isinstance(self.visited, XWMSError) else self.visited.ended
 
     @property
     def sessions(self) -> AsyncXWMSSessions:
@@ -130,8 +131,8 @@ class Seat:
         """
         self.session()
         try:
-            if isinstance(self._visit, visits.Visit):
-                self._visit, token = await self.served.access_token(self._visit, self.scope)
+            if isinstance(self.visited, visits.Visit):
+                self.visited, token = await self.served.access_token(self.visited, self.scope)
                 if token is not None:
                     return token
             raise LoginRequired("the access token could not be refreshed, and the session has ended")
@@ -167,7 +168,7 @@ class Seat:
         return self.answer is not None
 
     def _instead(self, error: XWMSError) -> Answer:
-        visit = visits.NOBODY if isinstance(self._visit, XWMSError) else self._visit
+        visit = visits.NOBODY if isinstance(self.visited, XWMSError) else self.visited
         config, now = self.served.site.config, self.served.now()
         return answers.for_failure(config, self._asked(), error, session=visit.session, ended=visit.ended, now=now)
 
@@ -212,7 +213,7 @@ class Seat:
         await self._send(message)
 
     def _send_marked(self, start: Message) -> Awaitable[None]:
-        visit, headers = self._visit, start.get("headers", ())
+        visit, headers = self.visited, start.get("headers", ())
         if isinstance(visit, XWMSError):
             return self._send({**start, "headers": [*headers, *encoded(answers.marks_of_doubt(decoded(headers)))]})
         if visit.handle is not None:

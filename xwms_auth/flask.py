@@ -150,16 +150,40 @@ class _Served:
         # The whole path, as the browser sees it; and the application's part of it, which its routes are about.
         route = environ.get("PATH_INFO", "")
         path = environ.get("SCRIPT_NAME", "") + route
+        outer = self._outer(environ)
         if path in self._own_paths and self.site.is_own(path, environ.get("HTTP_HOST", "")):
             steps = flow.serve(self.site, request_of(environ, debug=self.debug), now=self.now())
-            return send(run(steps, self._world), start_response)
-        seat = environ[SEAT] = Seat(self, environ, start_response)
+            return send(run(steps, self._world_in(outer)), start_response)
+        seat = outer or Seat(self, environ, start_response)
+        if outer is None:
+            environ[SEAT] = seat
+        else:
+            outer.come_inside(partial(self._visit_inside, outer, environ))
         # Not the whole path: SCRIPT_NAME may come from a header that a proxy lets through.
         if self._protects_all and not self.site.is_public(decoded(route)):
             refused = seat.refusal()
             if refused is not None:
                 return send(refused, start_response)
-        return seat.body(self._inner(environ, seat.start))
+        return seat.body(self._inner(environ, seat.start)) if outer is None else self._inner(environ, start_response)
+
+    def _outer(self, environ: "WSGIEnvironment") -> Seat | None:
+        """The seat of another application of this client around this one, which then serves both by the rules of both.
+
+        Two seats would be two sessions, of which one knows nothing of the other's end.
+        """
+        seat = environ.get(SEAT)
+        return seat if isinstance(seat, Seat) and seat.served.site.audience == self.site.audience else None
+
+    def _world_in(self, outer: Seat | None) -> World:
+        """Our world; inside of another application with its store, where the sessions are."""
+        served = None if outer is None else outer.served
+        return World(self._world.transport, served._world.store) if isinstance(served, _Served) else self._world
+
+    def _visit_inside(self, outer: Seat, environ: "WSGIEnvironment", visit: visits.Visit) -> visits.Visit:
+        """What the visit of the application around this one is in here."""
+        cookie = environ.get("HTTP_COOKIE", "")
+        steps = recheck.visit_inside(self.site, self._provider, visit, cookie, now=self.now())
+        return run(steps, self._world_in(outer))
 
     @property
     def debug(self) -> bool:

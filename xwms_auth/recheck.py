@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from . import audit
 from .access import access_token
+from .cookies import read_cookie
 from .effects import DropSession, Steps, Whole, ask
 from .errors import (
     APIError,
@@ -25,7 +26,7 @@ from .errors import (
 from .models import Ending, Session
 from .provider import Provider
 from .redirects import RedirectURI
-from .site import Site
+from .site import Site, names_for
 from .visits import Visit, check_is_due, who_visits
 
 PAUSE = 60
@@ -62,6 +63,26 @@ def visit_page(site: Site, provider: Provider, cookie: str, uri: RedirectURI | N
         # A wrong secret is among these: a slip of an operator must not sign everybody out.
         audit.warn("session_not_checked", person=audit.person(session.user.identity), cause=str(error))
         return visit
+
+
+def visit_inside(site: Site, provider: Provider, visit: Visit, cookie: str, *, now: int) -> Steps[Visit]:
+    """The visit of somebody who comes further in, to where `site` is set up once more for the same client.
+
+    The limits of both count: what is over in here is over, and what is due in here is done.
+    """
+    session = visit.session
+    if session is not None and site.lifetimes.alive(session, now) and check_is_due(site, session, now):
+        visit = yield from visit_page(site, provider, cookie, visit.uri, now=now)
+        session = visit.session
+    if session is None or visit.uri is None:
+        return visit
+    if not site.lifetimes.alive(session, now):
+        return visit._replace(session=None, ended=site.lifetimes.ending(session, now))
+    interval = site.lifetimes.renewal_interval
+    if site.lifetimes.due(session, now) and site.renewals.add(session.id, until=now + max(1, interval), now=now):
+        # The idle limit out there may be longer, and moved less often than the one in here runs out.
+        return visit._replace(handle=visit.handle or read_cookie(cookie, names_for(visit.uri).session), changed=True)
+    return visit
 
 
 def _recheck(site: Site, provider: Provider, visit: Visit, session: Session, *, now: int) -> Steps[Visit]:

@@ -62,7 +62,7 @@ class Served(Protocol):
 class Seat:
     """What is known about one request, in its WSGI environment: who sits there, and whether anybody asked."""
 
-    __slots__ = ("_environ", "_held", "_server_write", "_start_response", "_started", "_visit", "served")
+    __slots__ = ("_environ", "_held", "_inside", "_server_write", "_start_response", "_started", "_visit", "served")
 
     def __init__(self, served: Served, environ: "WSGIEnvironment", start_response: "StartResponse") -> None:
         self.served = served
@@ -71,6 +71,7 @@ class Seat:
         self._server_write: Callable[[bytes], object] | None = None
         self._started = False
         self._visit: visits.Visit | StoreUnavailable | None = None
+        self._inside: list[Callable[[visits.Visit], visits.Visit]] = []
         self._held: tuple[str, list[tuple[str, str]], Any] | None = None
 
     def session(self) -> Session | None:
@@ -80,9 +81,18 @@ class Seat:
                 self._visit = self.served.visit(self._environ)
             except StoreUnavailable as error:
                 self._visit = error  # asked once: half a page must not be made for somebody and half for nobody
+        while self._inside and not isinstance(self._visit, StoreUnavailable):
+            try:
+                self._visit = self._inside.pop(0)(self._visit)
+            except StoreUnavailable as error:
+                self._visit = error
         if isinstance(self._visit, StoreUnavailable):
             raise self._visit
         return self._visit.session
+
+    def come_inside(self, visit: Callable[[visits.Visit], visits.Visit]) -> None:
+        """The request comes to where the same client is set up once more: `visit` says what the visit is in there."""
+        self._inside.append(visit)
 
     def visit(self) -> tuple[Session | None, Ending | None]:
         """The session, or why there no longer is one."""
