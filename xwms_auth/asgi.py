@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from . import access, audit, flow, recheck, visits
+from . import access, access_log, audit, flow, recheck, visits
 from .asgi_bearer import endpoints_of, needs_tokens
 from .asgi_messages import (
     ASGIApp,
@@ -82,6 +82,8 @@ class XWMSAuthMiddleware:
         self._own_paths = config.own_paths
         self._protects_all = config.protect == "all"
         self._guards = GuardCheck()
+        self._is_new = True
+        access_log.redact(self.site)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -91,10 +93,13 @@ class XWMSAuthMiddleware:
             await self.app(scope, receive, send)
             return
         self._guards.check(lambda: endpoints_of(self.app), debug=lambda: request_of(scope, app=self.app).debug)
+        path: str = scope["path"]
+        if self._is_new or path in self._own_paths:
+            self._is_new = False
+            access_log.redact_coming(self.site)
         outer = scope.get("xwms_auth")
         if not isinstance(outer, Seat) or outer.served.site.audience != self.site.audience:
             outer = None
-        path: str = scope["path"]
         is_http = scope["type"] == "http"
         if is_http and path in self._own_paths and self.site.is_own(path, header_of(scope, b"host", ", ")):
             request = request_of(scope, form=await form_of(scope, receive), app=self.app)

@@ -175,6 +175,9 @@ class XWMSConfig(metaclass=_RaisesLast):
     """With `oauth2`: what this API is called in access tokens (`aud`). Required with `jwt`. Default: with
     `introspection`, only tokens of this client count."""
 
+    redact_access_logs: bool = True
+    """Whether the server's access log shows … in place of the token, the code and the state of a callback."""
+
     debug: bool = False
     """Tell on error pages, and in problem documents, what is wrong and what to change. For development only."""
 

@@ -23,7 +23,7 @@ try:
 except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.flask needs Flask: pip install 'xwms-auth[flask]'") from missing
 
-from . import access, flask_bearer, flow, recheck, visits, widgets
+from . import access, access_log, flask_bearer, flow, recheck, visits, widgets
 from .config import XWMSConfig
 from .drive import run
 from .effects import Steps, World
@@ -144,12 +144,17 @@ class _Served:
         self._own_paths = config.own_paths
         self._protects_all = config.protect == "all"
         self._guards = GuardCheck()
+        self._is_new = True
+        access_log.redact(self.site)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         self._guards.check(self._app.view_functions.values, debug=lambda: self.debug)
         # The whole path, as the browser sees it; and the application's part of it, which its routes are about.
         route = environ.get("PATH_INFO", "")
         path = environ.get("SCRIPT_NAME", "") + route
+        if self._is_new or path in self._own_paths:
+            self._is_new = False
+            access_log.redact_coming(self.site)
         outer = self._outer(environ)
         if path in self._own_paths and self.site.is_own(path, environ.get("HTTP_HOST", "")):
             steps = flow.serve(self.site, request_of(environ, debug=self.debug), now=self.now())

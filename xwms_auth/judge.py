@@ -231,7 +231,7 @@ class Judge:
         for name, choices in named.items():
             if getattr(config, name) not in get_args(choices):
                 self.fault(name, "must be one of: " + ", ".join(get_args(choices)))
-        for name in ("confirm_person", "debug", "provider_logout", "insecure_allow_http"):
+        for name in ("confirm_person", "debug", "provider_logout", "redact_access_logs", "insecure_allow_http"):
             if not isinstance(getattr(config, name), bool):
                 self.fault(name, "must be True or False")
 

@@ -71,6 +71,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "end_session_endpoint": ("XWMS_END_SESSION_ENDPOINT",),
     "token_validation": ("XWMS_TOKEN_VALIDATION",),
     "audience": ("XWMS_AUDIENCE",),
+    "redact_access_logs": ("XWMS_REDACT_ACCESS_LOGS",),
     "debug": ("XWMS_DEBUG",),
 }
 """Field to names in the environment, the current name first, older ones after it."""
@@ -79,7 +80,7 @@ REDIS = ("redis://", "rediss://", "unix://", "redis+cluster://", "rediss+cluster
 
 _LISTS = ("redirect_uris", "session_secret", "public", "login_origins", "scopes")
 _SECONDS = ("session_idle", "session_lifetime", "recheck", "timeout")
-_SWITCHES = ("confirm_person", "debug", "provider_logout")
+_SWITCHES = ("confirm_person", "debug", "provider_logout", "redact_access_logs")
 _ON, _OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 

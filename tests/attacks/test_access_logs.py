@@ -1,94 +1,193 @@
-"""LP-03, RP-05: the access logs of real servers, with the filter that the package has for them, hold no token."""
+"""LP-03, RP-05, SM-06: the access logs of real servers hold no token, and nothing else that a request brought.
 
+Setting the package up is enough. Every server is started as people start it, see logging_servers.py.
+"""
+
+import gc
 import logging
-import os
-import socket
-import subprocess
-import sys
-from pathlib import Path
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, NoReturn
 
-import httpx2
 import pytest
+from gunicorn.glogging import SafeAtoms
 
-from tests.edges import CALLBACK
-from xwms_auth.access_log import WithoutTokens
+from tests.attacks.logging_servers import CLIENT_SECRET, SERVERS, log_of
+from tests.attacks.real_servers import Line
+from tests.edges import CALLBACK, HTTPS_URI, Site
+from tests.fx import FakeXWMS
+from xwms_auth.access_log import LOGGERS, WithoutTokens
 
-APP = """
-import logging
-from xwms_auth.access_log import WithoutTokens
-logging.getLogger({logger!r}).addFilter(WithoutTokens())
-"""
-ASGI = """
-from starlette.applications import Starlette
-from xwms_auth.asgi import XWMSAuthMiddleware
-app = XWMSAuthMiddleware(Starlette())
-"""
-WSGI = """
-from flask import Flask
-from xwms_auth.flask import XWMSAuth
-app = Flask(__name__)
-XWMSAuth(app)
-"""
-WERKZEUG = """
-import sys
-from werkzeug.serving import make_server
-make_server("127.0.0.1", 0, app, fd=int(sys.argv[1])).serve_forever()
-"""
 TOKEN, CODE, STATE = "canary-token-0123456789", "canary-code-0123456789", "canary-state-0123456789"
-SERVERS = {
-    "uvicorn": ("uvicorn.access", ASGI, ["-m", "uvicorn", "mine:app", "--fd", "{fd}", "--lifespan", "off"]),
-    "gunicorn": (
-        "gunicorn.access",
-        WSGI,
-        ["-m", "gunicorn", "mine:app", "--bind", "fd://{fd}", "--access-logfile", "-"],
-    ),
-    "werkzeug": ("werkzeug", WSGI + WERKZEUG, ["mine.py", "{fd}"]),
-}
+COOKIE, BEARER = "canary-cookie-0123456789", "canary-bearer-0123456789"
+SECRETS = (TOKEN, CODE, STATE, COOKIE, BEARER, CLIENT_SECRET)
+HEADERS = (f"Cookie: xwms_session={COOKIE}".encode(), f"Authorization: Bearer {BEARER}".encode())
+SPELLINGS = (
+    CALLBACK,
+    CALLBACK.replace("T", "%54"),
+    f"/mounted{CALLBACK}",
+    f"http://app.example{CALLBACK}",
+    CALLBACK.removeprefix("/xwms"),
+    f"/{CALLBACK}/",
+)
+every_server = pytest.mark.parametrize("server", SERVERS.values(), ids=SERVERS)
 
 
-def log_of(folder: Path, server: str, filtered: bool) -> str:
-    """What a real server writes about two callbacks and a page."""
-    logger, app, command = SERVERS[server]
-    (folder / "mine.py").write_text((APP.format(logger=logger) if filtered else "") + app)
-    environ = {
-        **os.environ,
-        "PYTHONPATH": f"{folder}:{Path.cwd()}",
-        "XWMS_CLIENT_ID": "desk",
-        "XWMS_CLIENT_SECRET": "s3cret-of-the-desk",
-        "XWMS_REDIRECT_URI": f"https://app.example{CALLBACK}",
-        "XWMS_SESSION_SECRET": "K3y-for-tests-0123456789-abcdefghij",
-    }
-    with socket.create_server(("127.0.0.1", 0)) as bound:
-        started = [sys.executable, *(part.format(fd=bound.fileno()) for part in command)]
-        output = subprocess.PIPE, subprocess.STDOUT
-        with subprocess.Popen(
-            started, cwd=folder, env=environ, pass_fds=[bound.fileno()], stdout=output[0], stderr=output[1], text=True
-        ) as process:
-            with httpx2.Client(base_url=f"http://127.0.0.1:{bound.getsockname()[1]}", timeout=30) as client:
-                for query in (f"token={TOKEN}", f"code={CODE}&state={STATE}", "page=3&q=a+b"):
-                    client.get(f"{CALLBACK}?{query}")
-            process.terminate()
-            return process.communicate(timeout=30)[0]
+def visit(line: Line) -> None:
+    for path in SPELLINGS:
+        assert line.request(f"{path}?token={TOKEN}".encode(), *HEADERS).status
+    line.request(f"{CALLBACK}?c%6Fde={CODE}&state={STATE}".encode(), *HEADERS)
+    line.request(f"{CALLBACK}?page=3&q=a+b".encode(), *HEADERS)
+    line.request(b"/elsewhere?token=kept", *HEADERS)
+    line.request(b"/after", *HEADERS, f"Referer: {HTTPS_URI}?token={TOKEN}".encode())
 
 
-@pytest.mark.parametrize("server", SERVERS)
+@every_server
 def test_lp_03_the_access_log_has_the_callback_and_not_its_token(tmp_path, server):
-    """LP-03, RP-05"""
-    log = log_of(tmp_path, server, filtered=True)
-    assert [secret for secret in (TOKEN, CODE, STATE) if secret in log] == []
-    assert log.count(CALLBACK) >= 3
-    assert f"{CALLBACK}?token=…" in log
-    assert f"{CALLBACK}?code=…&state=…" in log
+    """LP-03, RP-05, SM-06: setting the package up is all that somebody did."""
+    log = log_of(tmp_path, server, visit)
+    assert [secret for secret in SECRETS if secret in log] == [], log
+    assert "Traceback" not in log
+    assert "--- Logging error ---" not in log
+    assert log.count(f"{CALLBACK}?token=…") >= 2
+    assert f"{CALLBACK}?c%6Fde=…&state=…" in log or f"{CALLBACK}?code=…&state=…" in log
     assert f"{CALLBACK}?page=3&q=a+b" in log, "whatever else is in a query stays"
+    assert "/elsewhere?token=kept" in log, "and the lines of other pages"
+    if server.atoms:
+        assert "q=[token=…]" in log
+        assert "absent=-" in log
 
 
-@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize(
+    "server", [SERVERS[name] for name in ("uvicorn", "gunicorn", "hypercorn", "granian", "werkzeug")]
+)
 def test_without_the_filter_it_would_be_there(tmp_path, server):
-    """So that the test above is about something."""
-    assert TOKEN in log_of(tmp_path, server, filtered=False)
+    """So that the test above is about something; and the option turns the filter off."""
+    log = log_of(tmp_path, server, visit, XWMS_REDACT_ACCESS_LOGS="0")
+    assert TOKEN in log
+    assert CODE in log
 
 
-@pytest.mark.parametrize("args", [(), (7, None), ({"r": 7},), None, ("?token",), ("%s",)])
-def test_a_record_that_it_does_not_know_passes_through(args):
-    record = logging.LogRecord("any", logging.INFO, __file__, 1, "message", args, None)
+class Uncopied(dict[str, Any]):
+    def __copy__(self) -> NoReturn:
+        raise TypeError("there is one of me")
+
+
+class Walked(Mapping[str, Any]):
+    """A mapping that is no dict, and that only answers."""
+
+    def __getitem__(self, name: str) -> str:
+        return f"GET {CALLBACK}?token={TOKEN} HTTP/1.1" if name == "r" else "-"
+
+    def __iter__(self) -> Iterator[str]:
+        raise ValueError("one name at a time")
+
+    def __len__(self) -> int:
+        return 1
+
+
+GIVEN = {"r": f"GET {CALLBACK}?token={TOKEN} HTTP/1.1", "q": f"token={TOKEN}", "s": 303, "o": None}
+MAPPINGS = [
+    GIVEN,
+    SafeAtoms(GIVEN),
+    defaultdict(lambda: "-", GIVEN),
+    OrderedDict(GIVEN),
+    Counter(GIVEN),
+    MappingProxyType(GIVEN),
+    Uncopied(GIVEN),
+    Walked(),
+]
+
+
+@pytest.mark.parametrize("given", MAPPINGS, ids=lambda given: type(given).__name__)
+def test_sm_06_a_mapping_stays_what_it_is_whatever_class_it_has(given):
+    """SM-06"""
+    record = record_of("%(r)s", given)
     assert WithoutTokens().filter(record) is True
+    assert record.getMessage() == f"GET {CALLBACK}?token=… HTTP/1.1"
+    if isinstance(given, dict) and not isinstance(given, Uncopied):
+        assert type(record.args) is type(given)
+    if not isinstance(given, Walked):
+        assert set(record.args) == set(GIVEN)
+        assert given["q"] == f"token={TOKEN}", "the server's own is left alone"
+    if isinstance(given, SafeAtoms | defaultdict):
+        assert record.args["{x-absent}i"] == "-"
+
+
+def record_of(message: object, *args: object) -> logging.LogRecord:
+    return logging.LogRecord("any", logging.INFO, __file__, 1, message, args, None)
+
+
+@pytest.mark.parametrize("args", [(), (7, None), ({"r": 7},), ({},), ("?token",), ("%s",), (b"token=", object())])
+def test_a_record_that_it_does_not_know_passes_through(args):
+    record = record_of("message", *args)
+    before = record.args
+    assert WithoutTokens().filter(record) is True
+    assert record.args == before
+    assert record_of(7).getMessage() == "7"
+
+
+@pytest.mark.parametrize("line", ["GET /a?token={} HTTP/1.1", '- "GET /a?b=1&code={}" 200 "https://h/a?state={}"'])
+def test_one_s_own_filter_takes_every_address_and_a_line_without_arguments(line):
+    """LP-03"""
+    record = record_of(line.replace("{}", TOKEN))
+    WithoutTokens().filter(record)
+    assert record.getMessage() == line.replace("{}", "…")
+
+
+def test_a_format_with_arguments_stays_a_format():
+    """LP-03"""
+    record = record_of("GET /a?token=%s %s", TOKEN, f"/b?token={TOKEN}")
+    WithoutTokens().filter(record)
+    assert record.getMessage() == f"GET /a?token={TOKEN} /b?token=…"
+
+
+def lines_of(caplog: pytest.LogCaptureFixture, *addresses: str) -> list[str]:
+    """What each logger makes of a request for each address."""
+    caplog.clear()
+    for name in LOGGERS:
+        for address in addresses:
+            logging.getLogger(name).warning('%s - "%s %s"', "127.0.0.1", "GET", address)
+    assert len(caplog.records) == len(LOGGERS) * len(addresses)
+    return sorted({record.getMessage().rpartition(" ")[2].strip('"') for record in caplog.records})
+
+
+@pytest.fixture
+def loggers(monkeypatch: pytest.MonkeyPatch) -> list[logging.Logger]:
+    """The servers' loggers as in a new process."""
+    found = [logging.getLogger(name) for name in LOGGERS]
+    for logger in found:
+        monkeypatch.setattr(logger, "filters", [])
+        monkeypatch.setattr(logger, "propagate", True)
+        monkeypatch.setattr(logger, "disabled", False)
+    return found
+
+
+def test_lp_03_several_applications_share_one_filter_which_forgets_one_that_is_gone(edge, loggers, caplog):
+    """LP-03, RP-05"""
+    with FakeXWMS() as fx:
+        first = Site(edge, fx, redirect_uris="https://app.example/first")
+        second = Site(edge, fx, redirect_uris="https://app.example/second")
+        off = Site(edge, fx, redirect_uris="https://app.example/third", redact_access_logs=False)
+        asked = [f"/{name}?token=abc" for name in ("first", "second", "third", "fourth")]
+        assert lines_of(caplog, *asked) == [
+            "/first?token=…",
+            "/fourth?token=abc",
+            "/second?token=…",
+            "/third?token=abc",
+        ]
+        assert {len(logger.filters) for logger in loggers} == {1}
+        del second
+        gc.collect()
+        assert lines_of(caplog, *asked[:2]) == ["/first?token=…", "/second?token=abc"]
+        del first, off
+
+
+def test_lp_03_the_filter_is_back_before_the_line_is_written(site, loggers, caplog):
+    """LP-03: whatever was done to the loggers after the package was set up."""
+    for logger in loggers:
+        logger.filters = []
+    site.browser().get(f"{CALLBACK}?token={TOKEN}")
+    assert lines_of(caplog, f"{CALLBACK}?token={TOKEN}") == [f"{CALLBACK}?token=…"]
+    assert {len(logger.filters) for logger in loggers} == {1}
