@@ -10,6 +10,10 @@ from .errors import APIError, ConfigError, RequestRefused, XWMSError
 from .models import Identity
 from .tokens import digest
 
+MAX_VALUE = 500
+"""Characters of one value as it is written; the rest becomes `...`. A path may be what somebody likes and a server
+lets in, often 64 kB, and each refused request writes a line."""
+
 log = logging.getLogger("xwms_auth")
 
 
@@ -44,8 +48,12 @@ def refused(error: XWMSError, *, path: str) -> None:
 
 
 def _written(fields: dict[str, str]) -> str:
-    # ascii() keeps line breaks, terminal escapes and lone surrogates from making a second line of their own.
-    return "".join(
-        f" {name}={value if value.isascii() and value.isidentifier() else ascii(value)}"
-        for name, value in fields.items()
-    )
+    return "".join(f" {name}={_shown(value)}" for name, value in fields.items())
+
+
+def _shown(value: str) -> str:
+    # ascii() keeps line breaks, terminal escapes and lone surrogates from making a second line of their own. It may
+    # make ten characters of one, so both are cut.
+    cut = value[:MAX_VALUE]
+    shown = cut if cut.isascii() and cut.isidentifier() else ascii(cut)
+    return shown if len(shown) <= MAX_VALUE and len(value) <= MAX_VALUE else f"{shown[:MAX_VALUE]}..."

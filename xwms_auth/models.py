@@ -56,7 +56,8 @@ class User(_InTemplates):
 
     `sub` is XWMS's stable id for the person, always a string; `issuer` is the XWMS it came from.
     `email_verified` is True only if XWMS said exactly `true`. `email` alone proves nothing: see `verified_email`.
-    Optional claims are None when XWMS did not give them, or when they had to be dropped to fit a cookie.
+    `picture` is an http or https address. Optional claims are None when XWMS did not give them, or when they had to be
+    dropped to fit a cookie.
     No web framework reads one from a request: as a parameter of an endpoint it is refused, or comes from the session.
     """
 
@@ -111,6 +112,7 @@ class User(_InTemplates):
         Claims other than `sub` are decoration: one of the wrong type is left out and does not stop the login.
         """
         person = {name: plain_text(data.get(name)) for name in OPTIONAL_CLAIMS}
+        person["picture"] = plain_link(data.get("picture"))
         # Strictly `true`: the string "false" is truthy, and an unverified address taken for a verified one
         # is somebody else's account.
         verified = data.get("email_verified") is True and person["email"] is not None
@@ -320,6 +322,12 @@ def plain_text(value: object, *, most: int = MAX_CLAIM, lines: bool = False) -> 
     ):
         return None
     return value
+
+
+def plain_link(value: object) -> str | None:
+    """An address of the web, or None. `javascript:` in somebody's profile must not become a link on somebody's page."""
+    text = plain_text(value)
+    return text if text is not None and text.lower().startswith(("https://", "http://")) else None
 
 
 def parse_moment(value: object) -> datetime | None:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import date, datetime, time
 from typing import Any, Self
 
-from .models import USER_FIELDS, User, parse_id, parse_moment, parse_object, parse_objects, plain_text
+from .models import USER_FIELDS, User, parse_id, parse_moment, parse_object, parse_objects, plain_link, plain_text
 from .output_only import output_only
 
 MAX_DESCRIPTION = 16 * 1024
@@ -97,8 +97,8 @@ class Project:
             id=parse_id(data.get("id"), "id"),
             title=_required(data, "title"),
             description=plain_text(data.get("description"), most=MAX_DESCRIPTION, lines=True),
-            image=_link(data.get("image")),
-            link=_link(data.get("link")),
+            image=plain_link(data.get("image")),
+            link=plain_link(data.get("link")),
             is_new=_flag(data.get("is_new")) or False,
             direct_redirect=_flag(data.get("direct_redirect")) or False,
             published_at=parse_moment(data.get("published_at")),
@@ -119,7 +119,9 @@ class SocialProfile:
     def parse(cls, data: Mapping[str, Any]) -> Self:
         """Read a profile. Raises ValueError without a platform."""
         return cls(
-            platform=_required(data, "platform"), username=plain_text(data.get("username")), url=_link(data.get("url"))
+            platform=_required(data, "platform"),
+            username=plain_text(data.get("username")),
+            url=plain_link(data.get("url")),
         )
 
 
@@ -234,12 +236,6 @@ def _written(value: object) -> str | None:
 def _flag(value: object) -> bool | None:
     # PHP sends what its database holds, which may be 0 or 1.
     return bool(value) if isinstance(value, int) and value in (0, 1) else None
-
-
-def _link(value: object) -> str | None:
-    """An address of the web. `javascript:` in somebody's profile must not become a link on somebody's page."""
-    text = plain_text(value)
-    return text if text is not None and text.lower().startswith(("https://", "http://")) else None
 
 
 def _day(value: object) -> date | None:

@@ -16,11 +16,11 @@ SUB = "person-with-a-name-4711"
 def story(request, edge, make_fx):
     """A site, and how somebody logs in there: `(site, log_in)`."""
     if request.param == "sign-token":
-        yield (site := Site(edge, make_fx())), lambda browser: browser.log_in(SUB)
+        yield (site := Site(edge, make_fx())), lambda browser, **claims: browser.log_in(SUB, **claims)
         return
     with FakeAS() as server:
         site = Site(edge, server)
-        yield site, lambda browser: come_back(browser, server.consent(begin(browser), sub=SUB))
+        yield site, lambda browser, **claims: come_back(browser, server.consent(begin(browser), sub=SUB, **claims))
 
 
 def test_lp_06_every_answer_of_our_routes_is_for_one_person_and_for_no_frame(story):
@@ -126,3 +126,38 @@ def test_se_12_headers_of_a_visitor_go_no_further(story):
     sent = [value for request in site.fx.requests for name in INBOUND for value in request.all(name)]
     assert sent, "our own are there"
     assert [value for value in sent if "evil" in value or value == INBOUND["Authorization"]] == []
+
+
+NO_PICTURES = ["javascript:alert(1)", "//evil.example/a", "data:text/html,<script>", "/a.png", " https://a.example/", 7]
+
+
+@pytest.mark.parametrize(
+    ("picture", "kept"),
+    [(picture, None) for picture in NO_PICTURES]
+    + [(url, url) for url in ("https://xwms.nl/a.png?b=1", "http://a.example/", "HTTPS://a.example/")],
+)
+def test_or_10_a_picture_is_an_address_of_the_web_or_none(story, picture, kept):
+    """OR-10: so that a page which links to it runs nothing of the person's."""
+    site, log_in = story
+    browser = site.browser()
+    assert log_in(browser, picture=picture).status_code == 303
+    assert browser.get(ME, PROGRAM).json()["user"]["picture"] == kept
+
+
+MOST = 600
+"""Characters of any line below."""
+
+
+@pytest.mark.parametrize("longest", ["a", "é", "\N{GRINNING FACE}", "%0a", "\\", "'"])
+def test_lp_09_no_line_of_the_log_is_as_long_as_somebody_likes(make_site, caplog, longest):
+    """LP-09"""
+    caplog.set_level("DEBUG", logger="xwms_auth")
+    site = make_site(protect="all", redirect_uris=["https://app.example/cb", "https://other.example/cb"])
+    site.raw("/" + longest * 20_000, headers=list(PROGRAM.items()))
+    site.raw(LOGIN, headers=list(FROM_HERE.items()), host="h" * 20_000)
+    site.fx.answer("sign-token", refusal(422, longest * 4_000))
+    site.browser().get(LOGIN)
+    written = lines(caplog)
+    assert len(written) >= 3
+    assert max(map(len, written)) < MOST
+    assert any("..." in line for line in written)
