@@ -713,7 +713,7 @@ def test_se_05_a_misspelt_option_shows_no_secret_in_a_crash_report() -> None:
     ],
 )
 def test_addresses_of_a_redis(url: str) -> None:
-    assert XWMSConfig(**REQUIRED, session_store=url).session_store == url
+    assert Secret(XWMSConfig(**REQUIRED, session_store=url).session_store) == Secret(url)
 
 
 def test_a_wrong_address_of_a_redis_is_not_quoted() -> None:

@@ -26,6 +26,7 @@ from .errors import (
 )
 from .messages import Request
 from .redirects import RedirectURI
+from .secret import Secret
 
 _CLIENT = "Dashboard > Clients > (your client)"
 _MAX_SHOWN = 400
@@ -78,13 +79,13 @@ def _what_to_change(error: XWMSError, config: XWMSConfig, request: Request) -> l
 
 def _store(config: XWMSConfig) -> list[str]:
     named = config.revocation_store or config.session_store
-    if not isinstance(named, str):
+    if not isinstance(named, str | Secret):
         return [f"The session store of your own, {_code(type(named).__name__)}, cannot be reached."]
     option = (
         "XWMS_REVOCATION_STORE (revocation_store)" if config.revocation_store else "XWMS_SESSION_STORE (session_store)"
     )
     # The kind alone: the rest of the address may hold a password.
-    return [f"{option} is of the kind {_code(named.partition(':')[0])}: is it running and reachable?"]
+    return [f"{option} is of the kind {_code(Secret(named).reveal().partition(':')[0])}: is it running and reachable?"]
 
 
 def _oauth2(error: XWMSError, config: XWMSConfig, request: Request) -> list[str]:

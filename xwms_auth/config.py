@@ -74,11 +74,12 @@ class XWMSConfig(metaclass=_RaisesLast):
     session_secret: str | Secret | Sequence[str | Secret] = field(default=(), repr=False)
     """One or several keys of at least 32 bytes for our cookies: the first signs, all verify."""
 
-    session_store: str | SessionStore = field(default="cookie", repr=False)
+    session_store: str | Secret | SessionStore = field(default="cookie", repr=False)
     """`cookie`: the sealed session is the cookie, no infrastructure. `sqlite:///path`: for processes on one machine.
-    `redis://…`, `rediss://…`, `unix://…`: for many machines. `memory://`: in this process, for tests. Or your own."""
+    `redis://…`, `rediss://…`, `unix://…`: for many machines. `memory://`: in this process, for tests. Or your own.
+    An address that may hold a password is kept as a `Secret`."""
 
-    revocation_store: str | RevocationStore = field(default="", repr=False)
+    revocation_store: str | Secret | RevocationStore = field(default="", repr=False)
     """With the cookie store: where revocations are kept, so that a session can be ended elsewhere. Default: nowhere."""
 
     session_idle: timedelta | float = timedelta(days=1)

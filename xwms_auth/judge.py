@@ -237,6 +237,11 @@ class Judge:
 
     def stores(self) -> None:
         config = self.config
+        for name in ("session_store", "revocation_store"):
+            given = getattr(config, name)
+            if isinstance(given, str | Secret):
+                address = Secret(given)
+                self.set(name, address if _may_hold_password(address) else address.reveal())
         if config.session_store != "cookie":
             self.store("session_store", config.session_store, SessionStore, "cookie, ")
             if config.revocation_store:
@@ -245,11 +250,15 @@ class Judge:
             self.store("revocation_store", config.revocation_store, RevocationStore, "")
 
     def store(self, name: str, given: object, protocol: type, more: str) -> None:
-        # The address is never quoted: it may hold a password.
-        if not isinstance(given, str):
-            if not isinstance(given, protocol):
-                self.fault(name, f"is neither an address nor a {protocol.__name__}")
-        elif given.startswith("sqlite:///"):
+        if isinstance(given, str | Secret):
+            self.store_address(name, Secret(given), more)
+        elif not isinstance(given, protocol):
+            self.fault(name, f"is neither an address nor a {protocol.__name__}")
+
+    def store_address(self, name: str, address: Secret, more: str) -> None:
+        # Never quoted: it may hold a password.
+        given = address.reveal()
+        if given.startswith("sqlite:///"):
             path = Path(given.removeprefix("sqlite:///"))
             if path.name == ":memory:" or str(path).startswith("file:"):
                 self.fault(name, "names no file; for sessions in this process use memory://")
@@ -332,6 +341,12 @@ class Judge:
             # A plain OAuth 2.0 server has no name of its own; people are told apart by where they were sent.
             self.set("issuer", parse_endpoint(config.authorization_endpoint, allow_http=True).origin)
         self.set("metadata", metadata_of(config.issuer, named))
+
+
+def _may_hold_password(address: Secret) -> bool:
+    """Whether this is more than a name or a path; in a wrong address a password may stand anywhere."""
+    plain = unquote(address.reveal())
+    return not plain.startswith("sqlite:") and ("@" in plain or "password" in plain.lower())
 
 
 def _is_redis_address(url: str) -> bool:

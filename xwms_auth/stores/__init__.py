@@ -9,6 +9,7 @@ from typing import cast
 from ..effects import RevocationStore, SessionStore
 from ..errors import ConfigError
 from ..options import is_redis
+from ..secret import Secret
 from ..site import Site
 from ..tokens import digest
 from .cookie import CookieStore
@@ -35,21 +36,23 @@ def open_store(site: Site, *, is_async: bool = False) -> SessionStore:
 
 
 def _open(named: object, site: Site, *, is_async: bool) -> object:
-    if not isinstance(named, str):
+    if not isinstance(named, str | Secret):
         return named
-    if named == "memory://":
+    # Masked in every frame from here on: a crash report records them, and the address may hold a password.
+    address = Secret(named)
+    if address.reveal() == "memory://":
         return MemoryStore()
     # Clients that share a store are kept apart by a short name of each.
     client, records = digest(site.audience)[:16], Records(site.records, issuer=site.config.issuer)
-    if is_redis(named):
-        return _open_redis(named, client, records, is_async=is_async)
+    if is_redis(address.reveal()):
+        return _open_redis(address, client, records, is_async=is_async)
     from .sqlite import AsyncSQLiteStore, SQLiteStore  # noqa: PLC0415  loaded only by who uses it
 
     kind = AsyncSQLiteStore if is_async else SQLiteStore
-    return kind(named.removeprefix("sqlite:///"), client=client, records=records)
+    return kind(address.reveal().removeprefix("sqlite:///"), client=client, records=records)
 
 
-def _open_redis(url: str, client: str, records: Records, *, is_async: bool) -> object:
+def _open_redis(url: Secret, client: str, records: Records, *, is_async: bool) -> object:
     from .redis import RedisStore  # noqa: PLC0415
 
     try:

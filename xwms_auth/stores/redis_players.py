@@ -18,10 +18,12 @@ import redis
 import redis.asyncio
 from redis.asyncio.cluster import RedisCluster as AsyncRedisCluster
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisClusterException
 from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
 from ..errors import StoreUnavailable
+from ..secret import Secret
 from .redis import Command, Commands, EveryKey
 
 T = TypeVar("T")
@@ -43,7 +45,8 @@ SCANNED_AT_ONCE = 1000
 CLUSTER = "+cluster://"
 """In a URL: what redis-py knows as RedisCluster, which it gives no scheme of its own."""
 
-_FAULTS = (redis.RedisError, OSError, TimeoutError)
+# What a cluster of which no node can be reached raises is no RedisError.
+_FAULTS = (redis.RedisError, RedisClusterException, OSError, TimeoutError)
 _TIMEOUTS = (redis.TimeoutError, TimeoutError)
 
 
@@ -83,7 +86,7 @@ class _Rest:
 class RedisPlayer:
     """Plays in plain code. One pool for the process; threads may share it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: Secret) -> None:
         self._url = url
         self._rest = _Rest()
         self._client: Any = None
@@ -110,10 +113,11 @@ class RedisPlayer:
 
     def _open(self) -> Any:
         if self._client is None:
-            if CLUSTER in self._url:
-                self._client = redis.RedisCluster.from_url(self._url.replace(CLUSTER, "://"), **_cluster_options())
+            if CLUSTER in self._url.reveal():
+                options = _cluster_options()
+                self._client = redis.RedisCluster.from_url(self._url.reveal().replace(CLUSTER, "://"), **options)
             else:
-                self._client = cast("Any", redis.Redis).from_url(self._url, **_options())
+                self._client = cast("Any", redis.Redis).from_url(self._url.reveal(), **_options())
         return self._client
 
     def keep_connections(self) -> None:
@@ -150,7 +154,7 @@ class AsyncRedisPlayer:
     A loop that ends without anybody closing them, as a test client's does after each request, would leave them open.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: Secret) -> None:
         self._url = url
         self._rest = _Rest()
         self._client: Any = None
@@ -192,11 +196,11 @@ class AsyncRedisPlayer:
         yield self._client
 
     def _new_client(self) -> Any:
-        if CLUSTER in self._url:
+        if CLUSTER in self._url.reveal():
             options = _cluster_options()
-            return AsyncRedisCluster.from_url(self._url.replace(CLUSTER, "://"), **options)
+            return AsyncRedisCluster.from_url(self._url.reveal().replace(CLUSTER, "://"), **options)
         pool = cast("Any", redis.asyncio.BlockingConnectionPool).from_url(
-            self._url, max_connections=MAX_CONNECTIONS, timeout=PATIENCE, **_options()
+            self._url.reveal(), max_connections=MAX_CONNECTIONS, timeout=PATIENCE, **_options()
         )
         return redis.asyncio.Redis.from_pool(pool)
 

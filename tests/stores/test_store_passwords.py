@@ -1,0 +1,120 @@
+"""SE-04, SE-08: the password in a store's address is for Redis, not for who looks at objects or crash reports."""
+
+import asyncio
+import logging
+import sys
+from typing import Any
+
+import pytest
+
+from tests.fx import CANARY as CLIENT_SECRET
+from tests.fx import REDIRECT_URI
+from tests.redis_server import redis_server
+from tests.test_secret_exposure import USES, attempt, shown
+from xwms_auth import ConfigError, Secret, XWMSConfig
+from xwms_auth.errors import StoreUnavailable
+from xwms_auth.site import Site
+from xwms_auth.stores import open_store
+
+PASSWORD = "canary-Passw0rd-0123456789"
+KEY = "canary-session-secret-0123456789-abcdef"
+ADDRESSES = [
+    f"redis://:{PASSWORD}@127.0.0.1:1/0",
+    f"rediss://somebody:{PASSWORD}@127.0.0.1:1",
+    f"redis+cluster://:{PASSWORD}@127.0.0.1:1",
+    f"unix:///no/such/socket?password={PASSWORD}",
+    f"redis://127.0.0.1:1/0?p%61ssword={PASSWORD}",
+]
+both_options = pytest.mark.parametrize("option", ["session_store", "revocation_store"])
+both_colours = pytest.mark.parametrize("is_async", [False, True], ids=["plain", "async"])
+every_address = pytest.mark.parametrize("address", ADDRESSES, ids=lambda address: address.partition(":")[0])
+
+
+def configured(**options: Any) -> XWMSConfig:
+    return XWMSConfig(
+        client_id="desk", client_secret=CLIENT_SECRET, session_secret=KEY, redirect_uris=REDIRECT_URI, **options
+    )
+
+
+def load(config: XWMSConfig, *, is_async: bool) -> object:
+    """What a request with a cookie asks of the store; of a cookie store, what a logout does."""
+    store = open_store(Site(config), is_async=is_async)
+    asked: Any = (
+        store.load("x" * 43, now=5) if config.session_store != "cookie" else store.revoke_client(now=5)  # type: ignore[attr-defined]
+    )
+
+    async def waited() -> object:
+        return await asked
+
+    return asyncio.run(waited()) if is_async else asked
+
+
+@pytest.mark.parametrize("use", USES)
+@both_options
+@every_address
+def test_se_08_nothing_one_can_do_with_a_config_shows_the_password_of_its_store(address, option, use):
+    """SE-08"""
+    assert PASSWORD not in attempt(USES[use], configured(**{option: address}))
+    assert PASSWORD not in attempt(USES[use], configured(**{option: Secret(address)}))
+
+
+@both_colours
+@both_options
+@every_address
+def test_se_04_a_store_that_is_down_shows_it_in_no_frame_and_no_line(address, option, is_async, caplog):
+    """SE-04"""
+    caplog.set_level(logging.DEBUG)
+    with pytest.raises(StoreUnavailable) as caught:
+        load(configured(**{option: address}), is_async=is_async)
+    assert PASSWORD not in shown(caught.value)
+    assert PASSWORD not in caplog.text
+
+
+@both_colours
+@both_options
+@every_address
+def test_se_04_a_store_without_its_library_shows_it_in_no_frame(address, option, is_async, monkeypatch):
+    """SE-04"""
+    config = configured(**{option: address})
+    for name in [name for name in sys.modules if name.startswith(("redis.", "xwms_auth.stores.redis_players"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(ConfigError) as caught:
+        open_store(Site(config), is_async=is_async)
+    assert "xwms-auth[redis]" in str(caught.value)
+    assert PASSWORD not in shown(caught.value)
+
+
+@both_options
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"postgres://somebody:{PASSWORD}@db.example/app",
+        f"redis://:{PASSWORD}@",
+        f"redis://:{PASSWORD}@host:port",
+        f"redis://host/0?password={PASSWORD}&foo=1",
+    ],
+)
+def test_se_04_a_wrong_address_is_refused_without_its_password(address, option):
+    """SE-04: from code and from the environment."""
+    with pytest.raises(ConfigError) as caught:
+        configured(**{option: address})
+    assert PASSWORD not in shown(caught.value)
+    variables = {"XWMS_CLIENT_ID": "desk", "XWMS_CLIENT_SECRET": CLIENT_SECRET, "XWMS_REDIRECT_URI": REDIRECT_URI}
+    with pytest.raises(ConfigError) as caught:
+        XWMSConfig.from_env({**variables, f"XWMS_{option.upper()}": address})
+    assert PASSWORD not in shown(caught.value)
+
+
+@both_colours
+@both_options
+def test_redis_itself_gets_it(tmp_path, option, is_async):
+    with redis_server(tmp_path, password=PASSWORD) as server:
+        for address in (server.url, f"redis://127.0.0.1:{server.port}/0?password={PASSWORD}"):
+            assert load(configured(**{option: address}), is_async=is_async) is None
+
+
+def test_an_address_without_a_password_stays_the_text_it_is():
+    for address in ("cookie", "memory://", "redis://localhost:6379/1", "sqlite:////tmp/me@home-password.sqlite3"):
+        assert configured(session_store=address).session_store == address
+        assert configured(session_store=Secret(address)).session_store == address
