@@ -8,8 +8,19 @@ Knows: the framing of HTTP/1.1 answers.
 Must not: be what reads the answer; it looks at the bytes beside the library that does, and when in doubt says no.
 """
 
+import re
+
 MAX_SEEN = 2 * 1024 * 1024
 """Bytes looked at. The longest answer that is read has half of it; a connection that brings more is not used again."""
+
+
+# Answers with a body, to the only kinds of questions that are asked: 1xx, 204 and 304 have none, whatever they say.
+_STATUS = re.compile(rb"HTTP/1\.1 (?:2(?!04)|3(?!04)|[45])[0-9]{2}(?: [^\r\n]*)?")
+# Every line of the head as RFC 9112 5 has it: what is folded, or ends in a lone CR or LF, two readers read differently.
+_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*)")
+# What int() would also take is no length: signs, spaces, underscores, 0x.
+_LENGTH = re.compile(rb"[0-9]{1,16}")
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;[^\r\n]*)?")
 
 
 class Tap:
@@ -33,13 +44,14 @@ class Tap:
         if len(self._seen) > MAX_SEEN:
             return False
         head, separator, body = bytes(self._seen).partition(b"\r\n\r\n")
-        fields = [line.partition(b":") for line in head.split(b"\r\n")[1:]]
-        lengths = [value.strip() for name, _, value in fields if name.lower() == b"content-length"]
-        codings = [value.strip().lower() for name, _, value in fields if name.lower() == b"transfer-encoding"]
-        if not separator:
+        status, *lines = head.split(b"\r\n")
+        fields = [found for line in lines if (found := _FIELD.fullmatch(line))]
+        if not separator or len(fields) != len(lines) or not _STATUS.fullmatch(status):
             return False
+        lengths = [found[2].rstrip(b" \t") for found in fields if found[1].lower() == b"content-length"]
+        codings = [found[2].rstrip(b" \t").lower() for found in fields if found[1].lower() == b"transfer-encoding"]
         if len(lengths) == 1 and not codings:
-            return lengths[0].isdigit() and len(body) == int(lengths[0])
+            return _LENGTH.fullmatch(lengths[0]) is not None and len(body) == int(lengths[0])
         return codings == [b"chunked"] and not lengths and _is_one_chunked_body(body)
 
 
@@ -47,11 +59,13 @@ def _is_one_chunked_body(body: bytes) -> bool:
     at = 0
     while True:
         end = body.find(b"\r\n", at)
-        try:
-            size = int(body[at:end].partition(b";")[0], 16) if end >= 0 else -1
-        except ValueError:
-            size = -1
-        if size <= 0:
+        line = _CHUNK_SIZE.fullmatch(body, at, end) if end >= 0 else None
+        if line is None:
+            return False
+        size = int(line[1], 16)
+        if size == 0:
             # The last chunk, and no trailer fields: nobody sends us any.
-            return size == 0 and body[end:] == b"\r\n\r\n"
+            return body[end:] == b"\r\n\r\n"
         at = end + 2 + size + 2
+        if body[at - 2 : at] != b"\r\n":
+            return False
