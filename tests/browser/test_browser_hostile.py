@@ -30,7 +30,7 @@ def confirm_by_click(visitor, page, place, *, back_at):
     assert page.get_by_role("heading", level=1).inner_text() == "Continue to log in with XWMS?"
     assert place.api_calls() == []
     assert visitor.cookies() == {}
-    page.get_by_role("button", name="Continue").click()
+    visitor.go_on(page)
     page.wait_for_url(f"{place.sandbox.url}/sign-in/*")
     assert place.api_calls() == ["sign-token 200"]
     visitor.pick(page)

@@ -157,7 +157,7 @@ def test_somebody_who_was_away_too_long_is_told_so_before_a_login_that_another_s
     page.get_by_role("link").click()
     page.wait_for_url(f"{place.origin}/xwms/auth?**")
     assert "You were signed out because you had not been here for a while." in page.get_by_role("main").inner_text()
-    page.get_by_role("button", name="Continue").click()
+    visitor.go_on(page)
     visitor.pick(page)
     assert (page.url, is_anna(page)) == (f"{place.origin}/tickets", True)
 
