@@ -30,6 +30,7 @@ from .options import (
     RecheckPolicy,
     TokenValidation,
     is_redis,
+    may_hold_password,
 )
 from .redirects import (
     RedirectURI,
@@ -241,7 +242,7 @@ class Judge:
             given = getattr(config, name)
             if isinstance(given, str | Secret):
                 address = Secret(given)
-                self.set(name, address if _may_hold_password(address) else address.reveal())
+                self.set(name, address if may_hold_password(address) else address.reveal())
         if config.session_store != "cookie":
             self.store("session_store", config.session_store, SessionStore, "cookie, ")
             if config.revocation_store:
@@ -341,12 +342,6 @@ class Judge:
             # A plain OAuth 2.0 server has no name of its own; people are told apart by where they were sent.
             self.set("issuer", parse_endpoint(config.authorization_endpoint, allow_http=True).origin)
         self.set("metadata", metadata_of(config.issuer, named))
-
-
-def _may_hold_password(address: Secret) -> bool:
-    """Whether this is more than a name or a path; in a wrong address a password may stand anywhere."""
-    plain = unquote(address.reveal())
-    return not plain.startswith("sqlite:") and ("@" in plain or "password" in plain.lower())
 
 
 def _is_redis_address(url: str) -> bool:

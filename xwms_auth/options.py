@@ -7,8 +7,9 @@ Must not: judge a value; that is `judge.py`.
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Literal
+from urllib.parse import unquote
 
-from .secret import SecretFromFile
+from .secret import Secret, SecretFromFile
 
 CallbackToken = Literal["either", "same", "fresh"]
 Protect = Literal["marked", "all"]
@@ -87,6 +88,12 @@ _ON, _OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 def is_redis(url: str) -> bool:
     """Whether this names a store in Redis."""
     return url.startswith(REDIS)
+
+
+def may_hold_password(address: Secret) -> bool:
+    """Whether a store's address is more than a name or a path; in a wrong one a password may stand anywhere."""
+    plain = unquote(address.reveal())
+    return not plain.startswith("sqlite:") and ("@" in plain or "password" in plain.lower())
 
 
 def missing_session_secret() -> str:

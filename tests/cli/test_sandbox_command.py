@@ -1,8 +1,10 @@
 """`xwms-auth sandbox`: what it prints can be pasted, and it ends when told to."""
 
+import os
 import shlex
 import signal
 import socket
+import stat
 
 import httpx2
 import pytest
@@ -31,6 +33,38 @@ def test_the_printed_lines_say_what_a_newcomer_stumbles_over(start):
         assert variables_of(sandbox.lines)["XWMS_DEBUG"] == "1"
         assert any("XWMS_FLOW=oauth2" in line for line in sandbox.lines)
         assert "# Open the app under http://localhost:8000/ and no other name of it" in sandbox.lines
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_sm_18_a_sandbox_that_others_can_reach_says_so_and_names_the_address(start, host):
+    """SM-18"""
+    with start("sandbox", "--host", host, "--port", "0", ready="listens") as sandbox:
+        port = sandbox.address.rpartition(":")[2]
+        status, said = sandbox.end(signal.SIGINT)
+    assert status == 0
+    assert f"{host} port {port}" in said
+    assert "everybody who reaches it may be anybody" in said
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.8.8.8"])
+def test_a_sandbox_for_this_machine_alone_warns_of_nothing(start, host):
+    with start("sandbox", "--host", host, "--port", "0", ready="listens") as sandbox:
+        assert sandbox.end(signal.SIGINT) == (0, "")
+
+
+@pytest.mark.parametrize("command", ["sandbox", "dev"])
+def test_sm_18_the_file_of_a_sandbox_is_for_its_owner_alone(start, folder, command):
+    """SM-18"""
+    before = os.umask(0)
+    try:
+        target = ["telling:app"] if command == "dev" else []
+        ports = ["--port", "0", *(["--sandbox-port", "0"] if target else [])]
+        ready = "Open http" if target else "listens"
+        with start(command, *target, *ports, "--db", "xwms.db", ready=ready):
+            modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in folder.glob("xwms.db*")}
+    finally:
+        os.umask(before)
+    assert modes == {"xwms.db": 0o600, "xwms.db-wal": 0o600, "xwms.db-shm": 0o600}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

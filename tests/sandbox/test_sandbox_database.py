@@ -3,6 +3,7 @@
 import base64
 import socket
 import sqlite3
+import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -323,3 +324,45 @@ def test_only_so_many_sign_ins_are_kept(xwms, monkeypatch):
     tokens = [xwms.sign_token()["token"] for _ in range(12)]
     assert [xwms.choose(token).status_code for token in tokens] == [404] * 7 + [303] * 5
     assert [xwms.verify(token).status_code for token in tokens] == [401] * 7 + [200] * 5
+
+
+# --- who may read it --------------------------------------------------------------------------------------------------
+
+
+def modes(path: Path) -> dict[str, int]:
+    return {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.glob("xwms.db*")}
+
+
+def test_sm_18_a_file_that_others_could_read_is_closed_to_them(make_xwms, path):
+    """SM-18"""
+    Database(path).close()
+    path.chmod(0o664)
+    with closing(sqlite3.connect(path)) as other:  # another program that has it open, so that its log stays
+        other.execute("BEGIN IMMEDIATE")
+        other.rollback()
+        for file in path.parent.glob("xwms.db*"):
+            file.chmod(0o644)
+        make_xwms(database=path)
+        assert len(modes(path)) == 3
+        assert set(modes(path).values()) == {0o600}
+
+
+def test_sm_18_where_that_cannot_be_done_a_warning_says_so(make_xwms, path, monkeypatch, caplog):
+    """SM-18"""
+    Database(path).close()
+    path.chmod(0o644)
+
+    def refused(self: Path, mode: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "chmod", refused)
+    make_xwms(database=path)
+    assert f"others may be able to read {path}" in caplog.text
+
+
+def test_a_file_of_something_else_keeps_its_mode(path):
+    path.write_text("a letter")
+    path.chmod(0o644)
+    with pytest.raises(DatabaseUnusable):
+        Database(path)
+    assert modes(path) == {"xwms.db": 0o644}

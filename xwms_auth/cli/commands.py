@@ -114,6 +114,7 @@ def sandbox(
     """Run the local XWMS alone, and print the variables that point an app at it."""
     with needs_extra("sandbox"):
         from xwms_auth.sandbox import SandboxServer, SandboxSettings  # noqa: PLC0415  an extra
+        from xwms_auth.sandbox.urls import is_loopback  # noqa: PLC0415  an extra
     with _until_told_to_end():
         try:
             settings = SandboxSettings(
@@ -133,6 +134,8 @@ def sandbox(
         with _listening(
             SandboxServer(settings, host=host, port=port), where=f"{host} port {port}", option="--port"
         ) as server:
+            if not is_loopback(host):
+                click.echo(_open_to_others(host, server), err=True)
             click.echo(export_lines(_variables(settings, server)))
             click.echo("export XWMS_DEBUG=1  # error pages say what to change")
             click.echo("# export XWMS_FLOW=oauth2 logs people in by OAuth 2.0 instead")
@@ -239,6 +242,16 @@ def _listening(server: "SandboxServer", *, where: str, option: str) -> Generator
         yield server
     finally:
         server.stop()
+
+
+def _open_to_others(host: str, server: "SandboxServer") -> str:
+    # Where a port was to be any, only the server knows which it took.
+    port = server.url.rpartition(":")[2]
+    where = "every address of this machine" if host in {"", "0.0.0.0", "::"} else "other machines may reach it there"  # noqa: S104  what is warned of
+    return (
+        f"Warning: the sandbox listens on {host} port {port}: {where}. "
+        "It has no passwords: everybody who reaches it may be anybody, in your app and in its dashboard."
+    )
 
 
 def _variables(settings: "SandboxSettings", server: "SandboxServer") -> dict[str, str]:

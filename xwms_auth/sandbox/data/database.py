@@ -4,9 +4,12 @@ Knows: how to open SQLite, which version of the tables it holds, and how to chan
 Must not: know what the tables mean.
 """
 
+import logging
+import os
 import sqlite3
+import stat
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
@@ -22,6 +25,12 @@ CLIENT_PLAN: Final = "client"
 
 _APPLICATION: Final = 0x78776D73  # "xwms": SQLite files carry the mark of the application that made them
 _BUSY_SECONDS: Final = 10.0  # how long to wait for another process that writes to the same file
+
+# Accounts, redirect URIs and the signing key in clear: nobody else on the machine is to read or change them.
+_OURS_ALONE: Final = 0o600
+_BESIDE: Final = ("", "-wal", "-shm", "-journal")  # the files that SQLite keeps, by what their names end with
+
+_log = logging.getLogger("xwms_auth.sandbox")
 
 
 class DatabaseUnusable(Exception):
@@ -53,11 +62,14 @@ STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_add_oauth,)
 class Database:
     """What a local XWMS remembers. `path` None keeps it in memory.
 
+    The file is for its owner alone; one that others could read is closed to them, or a warning says that it cannot be.
     Raises `DatabaseUnusable` for a file that is not a sandbox's, is of a newer version, or cannot be opened.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self._lock = Lock()
+        if path is not None and str(path) != ":memory:":
+            _make(path)
         self._engine = create_engine(
             URL.create("sqlite", database=None if path is None else str(path)),
             # One connection behind one lock: single use of tokens then needs no argument, and memory needs it anyway.
@@ -69,6 +81,9 @@ class Database:
         try:
             with self._engine.begin() as connection:
                 _bring_up_to_date(connection)
+            # Only now: a file of something else is left as it was found.
+            if path is not None:
+                _close_to_others(path)
             _log_ahead(self._engine)
         except (OperationalError, DatabaseError) as fault:
             self._engine.dispose()
@@ -95,6 +110,24 @@ class Database:
             self._engine.dispose()
 
 
+def _make(path: Path) -> None:
+    # Before SQLite does, whose files follow the umask; it gives the files beside it the same mode. What is wrong with a
+    # path it says better.
+    with suppress(OSError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, _OURS_ALONE))
+
+
+def _close_to_others(path: Path) -> None:
+    for file in (path.with_name(path.name + end) for end in _BESIDE):
+        try:
+            if stat.S_IMODE(file.stat().st_mode) & ~_OURS_ALONE:
+                file.chmod(_OURS_ALONE)
+        except FileNotFoundError:
+            continue
+        except OSError as fault:
+            _log.warning("others may be able to read %s, and it cannot be changed: %s", file, fault.strerror)
+
+
 def _prepare(connection: Any, _record: object) -> None:
     # SQLAlchemy's recipe: the driver begins no transaction by itself, `_begin` does.
     connection.isolation_level = None
@@ -103,7 +136,7 @@ def _prepare(connection: Any, _record: object) -> None:
 
 
 def _log_ahead(engine: Engine) -> None:
-    # Only now: it is written into the file, and a file of something else is left as it was found.
+    # Only now too: it is written into the file.
     connection = engine.raw_connection()
     try:
         connection.cursor().execute("PRAGMA journal_mode = WAL")
