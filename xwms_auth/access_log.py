@@ -16,6 +16,7 @@ import re
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote, unquote_plus
 
@@ -26,8 +27,9 @@ LOGGERS = ("werkzeug", "uvicorn.access", "gunicorn.access", "gunicorn.error", "h
 
 _SECRET = frozenset(("token", "code", "state"))
 
-# Cheap to ask of every value of every line: gunicorn's mappings have a hundred.
-_SUSPECT = re.compile(r"(?:token|code|state|%[0-9A-Fa-f]{2})[^\s&=]*=")
+# Cheap to ask of every line: gunicorn's mappings have a hundred values.
+_PLAIN = ("token=", "code=", "state=")
+_ESCAPED = re.compile(r"%[0-9A-Fa-f]{2}[^\s&=]*=")
 # A path with a query, alone or in an address: a request line's target, a Referer.
 _WITH_QUERY = re.compile(r"""([^\s"'?]*)\?([^\s"]*)""")
 _BARE_QUERY = re.compile(r"[^\s=&?/]+=[^\s\"]*")
@@ -66,7 +68,8 @@ class WithoutTokens(logging.Filter):
         return True
 
     def _is_concerned(self, values: Sequence[object]) -> bool:
-        suspect = any(isinstance(value, str) and _SUSPECT.search(value) for value in values)
+        text = "\n".join([value for value in values if isinstance(value, str)])
+        suspect = any(name in text for name in _PLAIN) or ("%" in text and _ESCAPED.search(text) is not None)
         return suspect and self.is_about_callback(values)
 
     def _mapping(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -143,7 +146,7 @@ class _OfSites(WithoutTokens):
     def is_callback(self, path: str) -> bool:
         segments = _segments(path)
         return any(
-            _are_one(segments, _segments(callback))
+            _are_one(segments, _segments_of(callback))
             for known in self._sites
             if (site := known()) is not None
             for callback in site.config.callback_paths
@@ -185,6 +188,10 @@ def _segments(path: str) -> list[str]:
     # As loosely as any server or proxy may read a path on its way to a callback.
     parts = (part.partition(";")[0] for part in unquote(path).split("/"))
     return [part for part in parts if part not in ("", ".")]
+
+
+_segments_of = lru_cache(maxsize=64)(_segments)
+"""For callbacks, of which there are few."""
 
 
 def _are_one(path: list[str], callback: list[str]) -> bool:
