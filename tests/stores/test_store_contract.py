@@ -99,6 +99,8 @@ class TestRevocationsInSQLite(OfAPlace, RevocationContract):
 
 
 class TestRevocationsInRedis(OfAPlace, RevocationContract):
+    follows_now = False
+
     @pytest.fixture(autouse=True)
     def _server(self, redis_url: str) -> None:
         self.options = {"session_store": redis_url}

@@ -17,6 +17,9 @@ from ..effects import KeepsConnections
 
 T = TypeVar("T")
 
+AT_ONCE = 24
+"""Callers of a race."""
+
 
 class Asking:
     """Runs plain and async methods alike, on one event loop per test."""

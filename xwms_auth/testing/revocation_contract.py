@@ -13,7 +13,7 @@ Must not: know any store.
 import pytest
 
 from ..effects import RevocationStore
-from .asking import Asking
+from .claim_contract import ClaimContract
 
 NOW = 4_000_000_000
 """Seconds since 1970. In the future, so that a store which measures time by itself forgets nothing during a test."""
@@ -21,7 +21,7 @@ NOW = 4_000_000_000
 DAY = 86_400
 
 
-class RevocationContract(Asking):
+class RevocationContract(ClaimContract):
     """Subclass it, and give `make_store`."""
 
     def make_store(self) -> RevocationStore:

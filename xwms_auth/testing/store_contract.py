@@ -21,18 +21,18 @@ from typing import Any
 
 import pytest
 
-from ..effects import MAX_CLAIM_NAME, KnowsClaims, SessionStore
+from ..effects import SessionStore
 from ..errors import ConfigError
 from ..models import Ending, Session, User
 from ..secret import Secret
 from ..token_set import TokenSet
-from .asking import Asking
+from .asking import AT_ONCE
+from .claim_contract import ClaimContract
 
 NOW = 4_000_000_000
 """Seconds since 1970. In the future, so that a store which measures time by itself forgets nothing during a test."""
 
 DAY = 86_400
-AT_ONCE = 24
 
 JUNK = (
     "",
@@ -80,7 +80,7 @@ def tokens(number: int) -> TokenSet:
     )
 
 
-class StoreContract(Asking):
+class StoreContract(ClaimContract):
     """Subclass it, and give `make_store`."""
 
     has_list = True
@@ -88,9 +88,6 @@ class StoreContract(Asking):
 
     reaches = True
     """False for a store that cannot end a session elsewhere; `revoke` and its like then raise `ConfigError`."""
-
-    follows_now = True
-    """False for a store that measures `until` by a clock of its own, or leaves the limits to the flow."""
 
     knows_ids = True
     """False for a store that takes any id to revoke, because it does not know which there are."""
@@ -369,63 +366,3 @@ class StoreContract(Asking):
             *renewed, _ = self.at_once(renew, renew, renew, lambda: store.revoke_all(person().identity, now=NOW + 9))
             for still in (handle, *filter(None, renewed)):
                 assert self.load(store, still, now=NOW + 30) is Ending.REVOKED
-
-    # Claims.
-
-    def claim(self, store: SessionStore, name: str, *, until: int = NOW + 600, now: int = NOW) -> object:
-        return self.ask(store.claim(name, until=until, now=now))
-
-    def test_a_name_is_claimed_once(self, store: SessionStore) -> None:
-        """LC-14, RP-02: a login that is used, a refresh that is under way, a logout token that was delivered."""
-        assert self.claim(store, "login/1") is True
-        assert self.claim(store, "login/1") is False
-        assert self.claim(store, "login/2") is True
-
-    def test_names_are_up_to_64_characters_of_the_alphabet_and_all_of_them_count(self, store: SessionStore) -> None:
-        longest = "A-Za-z0-9_/" + "x" * (MAX_CLAIM_NAME - 11)
-        names = [longest, f"{longest[:-1]}y", longest.lower(), "a", "A", "-", "_", "/", "0", "a/b", "a_b", "a-b", "ab"]
-        assert [self.claim(store, name) for name in names] == [True] * len(names)
-        assert [self.claim(store, name) for name in names] == [False] * len(names)
-
-    def test_a_claim_ends_by_itself(self, store: SessionStore) -> None:
-        if not self.follows_now:
-            return
-        assert self.claim(store, "login", until=NOW + 10) is True
-        assert self.claim(store, "login", until=NOW + 20, now=NOW + 9) is False
-        assert self.claim(store, "login", until=NOW + 20, now=NOW + 11) is True
-
-    def test_of_many_who_claim_a_name_at_once_one_gets_it(self, store: SessionStore) -> None:
-        """RP-02"""
-        other = self.opened(self.open_again(store))
-
-        def use(place: SessionStore) -> Callable[[], Any]:
-            return lambda: place.claim("login", until=NOW + 600, now=NOW)
-
-        answers = self.at_once(*map(use, [store, other] * (AT_ONCE // 2)))
-        assert sorted(answers) == [False] * (AT_ONCE - 1) + [True]
-
-    def test_a_name_that_was_released_can_be_claimed_once_more(self, store: SessionStore) -> None:
-        self.claim(store, "login")
-        assert self.ask(store.release("login")) is None
-        assert self.ask(store.release("never-used")) is None
-        assert self.claim(store, "login") is True
-        assert self.claim(store, "login") is False
-
-    def test_a_store_that_tells_which_names_are_claimed_tells_the_truth(self, store: SessionStore) -> None:
-        if not isinstance(store, KnowsClaims):
-            return
-
-        def told(*names: str, now: int = NOW) -> list[bool] | None:
-            found = self.ask(store.claimed(names, now=now))
-            return None if found is None else list(found)
-
-        if told("a") is None:
-            return  # in front of a revocation store that does not tell
-        self.claim(store, "b")
-        assert told("a", "b", "c") == [False, True, False]
-        assert told() == []
-        assert self.claim(store, "a") is True, "to ask claims nothing"
-        self.ask(store.release("b"))
-        assert told("a", "b") == [True, False]
-        if self.follows_now:
-            assert told("a", now=NOW + 601) == [False]
