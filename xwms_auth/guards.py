@@ -43,16 +43,23 @@ class GuardCheck:
         self._problems: list[str] | None = None
 
     def check(self, views: Callable[[], Iterable[object]], *, debug: Callable[[], bool]) -> None:
-        """Log, once, each function that is routed without its guard; raise `ConfigError` for them in debug mode."""
+        """Log, once, each function that is routed without its guard; raise `ConfigError` for them in debug mode.
+
+        One that is routed with its guard as well may be open at one address on purpose: of that only the log tells.
+        """
         if self._problems is None:
             with self._lock:
                 if self._problems is None:
-                    self._problems = [_warn(view) for view in without_guard(list(views()))]
+                    routed = list(views())
+                    guarded = _with_guard(routed)
+                    self._problems = [
+                        said for view in _without(routed) if (said := _warn(view)) and id(view) not in guarded
+                    ]
         if self._problems and debug():
             raise ConfigError(self._problems)
 
 
-def without_guard(views: list[object]) -> list[object]:
+def _without(views: list[object]) -> list[object]:
     """Which of these functions stand among them without a guard that was put around them."""
     inside = {id(part) for view in views for part in list(_chain(view))[1:]}
     lost = {
@@ -62,6 +69,18 @@ def without_guard(views: list[object]) -> list[object]:
         if _is_known(view) and not (id(view) in inside and any(part in _guarded for part in _chain(view)))
     }
     return list(lost.values())
+
+
+def _with_guard(views: list[object]) -> set[int]:
+    """Whatever has a guard around it in one of these functions, by identity."""
+    found: set[int] = set()
+    for view in views:
+        guarded = False
+        for part in _chain(view):
+            if guarded:
+                found.add(id(part))
+            guarded = guarded or part in _guarded
+    return found
 
 
 def _warn(view: object) -> str:

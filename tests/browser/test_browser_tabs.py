@@ -1,4 +1,4 @@
-"""Many tabs that log in at once: each comes home, in every mode and both flows, with one process and with four."""
+"""SM-09, many tabs that log in at once: each comes home, in every mode and both flows, with one process and four."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -49,6 +49,9 @@ class House:
     tells_tabs_apart: bool
     """Whether the callback says which of several logins it belongs to."""
 
+    is_one: bool
+    """Whether one process serves it, or several that share a store."""
+
 
 @pytest.fixture(params=MODES)
 def mode(request: pytest.FixtureRequest) -> str:
@@ -87,7 +90,7 @@ def make_house(mode: str, size: str, tmp_path: Path) -> Iterator[Callable[..., H
                 **flow,
             }
             stack.enter_context(serve_processes(edge, options, sock, count))
-            return House(origin, sandbox.url, brought == "same")
+            return House(origin, sandbox.url, brought == "same", is_one=count == 1 or shared)
 
         yield make
 
@@ -204,7 +207,8 @@ def test_eight_tabs_approved_at_once_come_home_and_so_does_a_ninth_that_is_late(
         await assert_home(house, tabs[:8], wanted[:8])
         await approve(tabs[8], house)
         await assert_home(house, tabs[8:], wanted[8:])
-        assert await login_cookies(context) == {}
+        # Where nothing tells, two processes that share nothing may take one login for two tabs; the other's expires.
+        assert await login_cookies(context) == {} or not (house.tells_tabs_apart or house.is_one)
 
     tell(story)
 
