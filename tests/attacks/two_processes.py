@@ -272,6 +272,16 @@ def both_have_logins_and_the_victims_tried(app: App) -> Ending:
     return Ending(attacker_tries(attacker, token), sent)
 
 
+def both_have_logins_and_the_token_is_unknown(app: App) -> Ending:
+    """SM-19: the same where the victim's process has not issued the token, so that it may be the victim's own."""
+    attacker, victim = app.visitor(), app.visitor()
+    token = attacker.begin(1)
+    victim.begin(0)
+    victim.come_back(0, token)
+    sent = arrives(app, victim, app.fx.approve(token, sub="victim"))
+    return Ending(attacker_tries(attacker, token), sent)
+
+
 def in_a_frame(app: App) -> Ending:
     """SM-20: the victim's callback comes in a frame."""
     attacker, victim = app.visitor(), app.visitor()
@@ -314,7 +324,8 @@ def held_refusal_in_the_victims_browser(app: App) -> Ending:
     attacker, victim = app.visitor(), app.visitor()
     token = attacker.begin(1)
     victim.begin(0)
-    with under_way(app, token, lambda: Visitor(victim.doors, dict(victim.jar)).come_back(0, token)):
+    twin = Visitor(victim.doors, dict(victim.jar))
+    with under_way(app, token, lambda: twin.come_back(0, token)):
         sent = arrives(app, victim, app.fx.approve(token, sub="victim"))
     return Ending(attacker_tries(attacker, token), sent)
 
@@ -370,6 +381,7 @@ TWO_PROCESSES: tuple[Story, ...] = (
     early_try_of_ones_own,
     both_have_logins,
     both_have_logins_and_the_victims_tried,
+    both_have_logins_and_the_token_is_unknown,
     in_a_frame,
     in_a_frame_after_an_early_try,
     held_refusal,
@@ -391,9 +403,6 @@ def happens(story: Story, mode: str, store: str) -> bool:
     if story is somebody_elses_session:
         # A fresh token tells nothing, and what nobody has shown yet is not known.
         return mode in ("same", "learned")
-    if story is held_refusal_in_the_victims_browser:
-        # An unknown token counts for the newest login that began here, and a process alone does not know this one.
-        return not (mode == "either" and store == "cookie")
     return True
 
 
