@@ -461,8 +461,10 @@ def main() -> None:
                     for case in CASES
                 )
                 tell(f"{story.__name__}, {how_many}: {said}", told)
-        apps = {edge: [here.app(edge, *case, numbers=(2, 3)) for case in CASES] for edge in EDGES}
-        endings = [list(early_try_before_a_restart(apps[edge])) for edge in EDGES]
+        endings = [
+            list(early_try_before_a_restart([here.app(edge, *case, numbers=(2, 3)) for case in CASES]))
+            for edge in EDGES
+        ]
         both = zip(CASES, zip(*endings, strict=True), (True for _ in CASES), strict=True)
         tell("early_try_before_a_restart, two processes: SM-19: what one process remembers is gone with it.", both)
 
