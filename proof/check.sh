@@ -2,7 +2,7 @@
 # Run the model once: check.sh NAME SWITCH=VALUE ...   The switches stand at the head of login.pml; what is not named is
 # as built, one process, nothing shared, and nothing that may happen but another site's start. T: seconds it may take.
 # Prints HOLDS, TRACE and the trace, or UNDECIDED. Needs spin and a C compiler (`CC=tcc` compiles in a blink), and up to
-# 7 GB of memory for the largest runs.
+# MEMORY megabytes for the largest runs.
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 name=$1
@@ -22,7 +22,7 @@ cd "$work" || exit 2
 cp "$here/login.pml" .
 spin "${flags[@]}" -a login.pml >spin.out 2>&1 || { echo "$name: SPIN: $(head -3 spin.out)" >&2; exit 2; }
 # Breadth first, so that a trace is a shortest one; unoptimised, because one function holds it all and gcc takes minutes.
-"${CC:-gcc}" -O0 -w -DMEMLIM=7000 -DVECTORSZ=2048 -DNOFAIR -DBFS -DSAFETY -DNOREDUCE -o pan pan.c || exit 2
+"${CC:-gcc}" -O0 -w "-DMEMLIM=${MEMORY:-7000}" -DVECTORSZ=2048 -DNOFAIR -DBFS -DSAFETY -DNOREDUCE -o pan pan.c || exit 2
 timeout "${T:-60}" ./pan -E -m100000 -w24 >pan.out 2>&1
 states=$(awk '/states, stored/ { print $1 }' pan.out)
 if [[ -f login.pml.trail ]]; then
