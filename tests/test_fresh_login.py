@@ -169,8 +169,12 @@ def test_another_person_at_the_re_login_takes_the_place_of_the_first(make_site, 
 # the address
 
 
-def test_the_confirmation_keeps_the_demand(old):
+def test_the_confirmation_keeps_the_demand(make_site):
     """Started from another site: the click on our page still asks for a fresh login."""
+    site = with_pages(make_site("fresh", callback_token="fresh"))
+    old = site.browser()
+    old.log_in()
+    site.clock.advance(TOO_OLD)
     page = old.get(LOGIN, FROM_ELSEWHERE, params={"next": "/fresh", "fresh": "60"})
     assert page.status_code == 200
     assert f"{LOGIN}?next=/fresh&amp;fresh=60" in page.text

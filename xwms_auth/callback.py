@@ -79,13 +79,13 @@ def _claim(callback: _Callback, owners: Owners) -> Steps[Answer]:
     for login in owners.logins:
         redeeming = Redeeming(login, callback.arrival.credential, now=callback.now)
         taken = yield from redeeming.begin()
-        if taken is Taken.PAIR:
+        if taken is Taken.PAIR and owners.own_copies:
             return (yield from _answer_copy(callback, login))
         # Of several tabs that come home at once each gets a login of its own, where nothing tells which is whose.
         if taken is Taken.LOGIN:
             continue
-        if taken is Taken.CREDENTIAL:
-            break
+        if taken is not None:
+            return (yield from _refuse_foreign(callback, owners, tried=True))
         if (yield from callback.provider.is_dead(callback.site, callback.arrival, now=callback.now)):
             yield from redeeming.give_login_back()
             break
@@ -106,7 +106,7 @@ def _answer_copy(callback: _Callback, login: PendingLogin) -> Steps[Answer]:
     return answers.refusal(site.config, request, error, url=answers.login_url(site.config, target))
 
 
-def _refuse_foreign(callback: _Callback, owners: Owners) -> Steps[Answer]:
+def _refuse_foreign(callback: _Callback, owners: Owners, *, tried: bool = False) -> Steps[Answer]:
     """A callback that came to a browser which did not start its login: its credential is spent before it is refused."""
     site, logins, now = callback.site, callback.logins, callback.now
     confirmed = yield from callback.provider.spend(site, callback.uri, callback.arrival, now=now)
@@ -120,6 +120,8 @@ def _refuse_foreign(callback: _Callback, owners: Owners) -> Steps[Answer]:
         if visit.session is not None:
             # Most likely a reload or the back button after a login that worked. Nothing changes.
             return answers.redirect(303, site.config.after_login, cookies=logins.changes())
+    if tried:
+        raise TokenRejected("the credential has been tried before")
     if logins.alive or owners.otherwise is not None:
         raise callback.provider.foreign(callback.arrival)
     if expired:

@@ -83,7 +83,7 @@ class OAuth2:
         state = arrival.state.encode("utf-8", "replace")
         of_state = (login for login in logins if hmac.compare_digest(wire.state_of(login.proof).encode(), state))
         # Nobody can guess a state, so one that fits nothing says nothing about the logins that are under way.
-        return Owners(logins=tuple(of_state), exact=True)
+        return Owners(logins=tuple(of_state), exact=True, own_copies=True)
 
     def require_sender(self, site: Site, request: Request, uri: RedirectURI) -> None:
         # State tells more than a Referer; a server may have its sign-in page on any host.

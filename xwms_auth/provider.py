@@ -81,12 +81,14 @@ class Departure:
 class Owners:
     """The pending logins of this browser that a callback may belong to, the likeliest first.
 
-    `exact` says that it certainly belongs to the one that is named. `otherwise` is the login that it would have been
-    taken for if its credential were not known to be another login's.
+    `exact` says that it certainly belongs to the one that is named. `own_copies` says that the same credential with the
+    same login is a copy of this browser's own callback, and not perhaps somebody else's. `otherwise` is the login that
+    it would have been taken for if its credential were not known to be another login's.
     """
 
     logins: tuple[PendingLogin, ...] = ()
     exact: bool = False
+    own_copies: bool = False
     otherwise: PendingLogin | None = None
 
 

@@ -55,7 +55,7 @@ class SignToken:
         token, mode = arrival.credential, site.config.callback_token
         exact = next((login for login in reversed(logins) if _is_of(login, token)), None)
         if exact is not None:
-            return Owners(logins=(exact,), exact=True)
+            return Owners(logins=(exact,), exact=True, own_copies=True)
         if mode == "same" or not logins:
             return Owners()
         # The token may be fresh and says nothing. What counts is that no other site can have caused the login; or,
@@ -65,7 +65,11 @@ class SignToken:
         likely = tuple(login for login in reversed(logins) if login.here or not begun_here)
         # What sign-token gave for another login is not a fresh token, whatever `callback_token` allows.
         (issued,) = yield from claims.are_marked(claims.of_token("issued", token), now=now)
-        return Owners(otherwise=next(iter(likely), None)) if issued else Owners(logins=likely)
+        if issued:
+            return Owners(otherwise=next(iter(likely), None))
+        # With `either` the token may be one that a process issued with which this one shares nothing: its owner is
+        # waiting for it, and somebody has brought it here before it was approved. Nobody knows a fresh one beforehand.
+        return Owners(logins=likely, own_copies=mode == "fresh")
 
     def require_sender(self, site: Site, request: Request, uri: RedirectURI) -> None:
         require_from_xwms(request, uri, api=site.config.api, login_origins=site.config.login_origins)

@@ -229,7 +229,7 @@ def _uvicorn(app) -> Iterator[int]:
 
 def test_a_token_read_from_a_real_access_log_is_dead_when_it_stands_there(make_site):
     """RP-05"""
-    site = make_site()
+    site = make_site(redact_access_logs=False)
     browser, thief = site.browser(), site.browser()
     token = site.fx.approve(browser.start())
     headers = {**FROM_ELSEWHERE, "Host": "app.example", "Cookie": browser.pending(), "Connection": "close"}
