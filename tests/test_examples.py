@@ -405,7 +405,7 @@ def test_the_sentence_about_a_session_that_ended_can_be_sent_away(desk: Desk, cl
     clock.advance(minutes=25 * 60)
     page = anna.get("/").text
     assert "You were signed out because you had not been here for a while." in page
-    assert '<a class="button plain" href="/xwms/auth?next=/" rel="nofollow">Log in again</a>' in page
+    assert 'action="/xwms/auth?next=/"><button class="button plain" type="submit">Log in again</button>' in page
     form = re.search(r'<form class="xwms-logout" method="post" action="([^"]+)">.*>Dismiss<', page)
     assert form is not None
     assert anna.post(form[1]).headers["Location"] == "/"

@@ -185,3 +185,47 @@ def test_a_store_that_is_down_gives_the_login_back(site, number):
     assert story.go_on() is None
     assert (story.done.status, story.done.cookies) == (503, ())
     assert callback(site, store, cookie).go_on() is not None
+
+
+class _Blinks(MemoryStore):
+    """A store that is down for a moment: from the question of that number, for so many of them."""
+
+    def __init__(self, begins, lasts=1):
+        super().__init__()
+        self.asked, self.down = 0, range(begins, begins + lasts)
+
+    def claimed(self, names, *, now):
+        self.asked += 1
+        if self.asked in self.down:
+            raise StoreUnavailable("the store is down")
+        return super().claimed(names, now=now)
+
+
+def test_a_store_that_blinks_between_the_claims_and_the_call_gives_all_of_them_back(site):
+    """RP-04"""
+    store = _Blinks(2)  # the first is the start's: has `either` learned?
+    cookie = started(site, store)
+    store.asked = 1
+    story = callback(site, store, cookie)
+    assert story.go_on() is None
+    assert (story.done.status, story.done.cookies) == (503, ())
+    assert callback(site, store, cookie).go_on() is not None
+
+
+def test_a_foreign_token_is_sent_to_xwms_while_the_store_is_down_and_is_dead_here(site):
+    """SM-19: although nobody can say that it was issued, and although the budget for junk is used up."""
+    store = _Blinks(0, lasts=0)
+    cookie = started(site, store)
+    for number in range(10):
+        junk = callback(site, store, token=f"junk-token-number-{number}")
+        if junk.go_on() is not None:
+            junk.answered(Reply(status=401, content_type="application/json", body=b"{}"))
+    store.asked, store.down = 0, range(1, 2)
+    victim = callback(site, store)
+    assert json.loads(victim.go_on().body)["token"] == TOKEN
+    assert victim.failed(Unreachable("refused", sent=False)) is None
+    assert victim.done.status == 503
+    attack = callback(site, store, cookie)
+    attack.go_on()
+    attack.answered(answer(sub="victim"))
+    assert attack.done.status == 401

@@ -97,7 +97,12 @@ def a_confirmation(**changes) -> Page:
 
 
 def a_person(**changes) -> Page:
-    arguments = {"name": "Ada Lovelace", "email": "ada@example.org", "action_url": "/xwms/auth?next=%2Ftickets"}
+    arguments = {
+        "name": "Ada Lovelace",
+        "email": "ada@example.org",
+        "sub": "1001",
+        "action_url": "/xwms/auth?next=%2Ftickets",
+    }
     return person_page(**{**arguments, "key": "ABCDabcd", "again_url": "/xwms/auth?next=%2Ftickets", **changes})
 
 
@@ -170,7 +175,7 @@ def test_an_error_page_sends_no_referrer_and_no_form():
 
 def test_a_confirmation_is_one_button_that_posts_to_the_login():
     outline = Outline(a_confirmation(home_url="/home").html)
-    assert outline.texts["h1"] == ["Continue to log in with XWMS?"]
+    assert outline.texts["h1"] == ["Log in with XWMS?"]
     [form] = outline.all("form")
     assert (form["method"], form["action"]) == ("post", "/xwms/auth?next=%2Ftickets")
     assert outline.all("button") == [{"class": "button", "type": "submit"}]
@@ -189,13 +194,16 @@ def test_the_page_about_the_person_is_one_button_that_posts_to_this_site_only():
     assert "ada@example.org" in page.html
     assert directives(page)["form-action"] == ["'self'"]
     assert "ada@example.org" not in a_person(email=None).html
+    assert "no confirmed e-mail address" in a_person(email=None).html
+    assert "1001" in page.html
+    assert "x" * 41 not in a_person(sub="x" * 255).html
 
 
 @pytest.mark.parametrize("value", HOSTILE)
 def test_a_hostile_name_stays_text_in_the_page_about_the_person(value: str):
     outline = Outline(a_person(name=value, email=value[::-1]).html)
     assert outline.tags().count("strong") == 1
-    assert outline.texts["strong"] == [value.encode("utf-8", "replace").decode()]
+    assert outline.texts["bdi"][0] == value.encode("utf-8", "replace").decode()
     assert not outline.all("script")
     assert not outline.all("img")
 

@@ -93,7 +93,10 @@ def is_own_post(request: Request, uri: RedirectURI) -> bool:
     site, origin = request.header("sec-fetch-site"), request.header("origin")
     if site is None:
         return origin == uri.origin
-    return site == "same-origin" and origin in (None, "null", uri.origin)
+    if site != "same-origin":
+        return False
+    # The site may have been opened under another name than the redirect URI's, and is its own origin there too.
+    return origin in (None, "null", uri.origin) or origin.partition("://")[2] == request.header("host")
 
 
 def require_from_xwms(request: Request, uri: RedirectURI, *, api: Address, login_origins: Collection[str]) -> None:

@@ -7,12 +7,21 @@ Must not: let a credential be redeemed that did not pass them all; `CheckedCallb
 from dataclasses import dataclass
 
 from . import answers, audit, pages
-from .browser import is_prefetch, require_navigation
+from .browser import require_navigation
 from .claims import Redeeming, Taken
 from .effects import Claim, Steps, ask
-from .errors import APIError, LoginExpired, LoginNotStarted, RequestRefused, TokenRejected, XWMSError
+from .errors import (
+    APIError,
+    LoginExpired,
+    LoginNotStarted,
+    RequestRefused,
+    StoreUnavailable,
+    TokenRejected,
+    TooManyLogins,
+    XWMSError,
+)
 from .messages import Answer, Request
-from .pending import LIFETIME, PendingLogin, PendingLogins
+from .pending import LIFETIME, WORD_LIFETIME, PendingLogin, PendingLogins
 from .provider import Arrival, CheckedCallback, Outcome, Owners, Provider
 from .redirects import RedirectURI, safe_next
 from .session import FUTURE_TOLERANCE
@@ -47,8 +56,6 @@ def finish_login(site: Site, provider: Provider, request: Request, *, now: int) 
         site=site, provider=provider, request=request, uri=uri, arrival=arrival, logins=logins, now=now
     )
     try:
-        if is_prefetch(request):
-            require_navigation(request)
         owners = yield from provider.owners(site, arrival, logins.alive, now=now)
         yield from _require_arrival(callback, owners)
         if fault := (yield from provider.check(site, arrival, owners, now=now)):
@@ -86,7 +93,12 @@ def _claim(callback: _Callback, owners: Owners) -> Steps[Answer]:
             continue
         if taken is not None:
             return (yield from _refuse_foreign(callback, owners, tried=True))
-        if (yield from callback.provider.is_dead(callback.site, callback.arrival, now=callback.now)):
+        try:
+            dead = yield from callback.provider.is_dead(callback.site, callback.arrival, now=callback.now)
+        except StoreUnavailable:
+            yield from redeeming.give_back()
+            raise
+        if dead:
             yield from redeeming.give_login_back()
             break
         return (yield from _redeem(callback, owners, login, redeeming))
@@ -152,7 +164,9 @@ def _redeem(callback: _Callback, owners: Owners, login: PendingLogin, redeeming:
         return answers.refusal(site.config, callback.request, error, cookies=logins.changes(), url=url)
     logins.tidy()
     if (yield from provider.needs_word(site, owners, now=now)):
-        logins.wait(login, outcome.user, now=now)
+        if not logins.wait(login, outcome.user, now=now):
+            full = TooManyLogins("there is no room for a login that waits for its person's word")
+            return answers.refusal(site.config, callback.request, full, cookies=logins.changes(), url=url)
         audit.happened("login_waits", login=login.id[:8], person=audit.person(outcome.user.identity))
         # To an address without a token. Nobody is signed in yet.
         return answers.redirect(303, f"{url}&confirm={login.key}", cookies=logins.changes())
@@ -206,7 +220,8 @@ def confirm_person(
         url = answers.login_url(site.config, target)
         made = pages.person_page(
             name=login.person.display_name,
-            email=login.person.email,
+            email=login.person.verified_email,
+            sub=login.person.sub,
             action_url=url,
             key=key,
             again_url=url,
@@ -215,5 +230,6 @@ def confirm_person(
         return answers.page(200, made)
     if not (yield from ask(Claim(f"word/{login.id}", login.expires_at + FUTURE_TOLERANCE, now))):
         raise LoginNotStarted("this login has been confirmed already")
-    outcome = Outcome(user=login.person, told={"callback": "fresh"})
+    # What XWMS said is as old as the question, whenever it is answered.
+    outcome = Outcome(user=login.person, proved_at=login.expires_at - WORD_LIFETIME, told={"callback": "fresh"})
     return (yield from _sign_in(site, request, uri, logins, login, outcome, now=now))

@@ -33,8 +33,8 @@ SAME_TOKEN = "learned/same"
 def of_token(kind: str, token: str) -> str:
     """The name of something that is known about a token.
 
-    `issued`: sign-token gave it for a login. `token`: somebody had the one try to redeem it. `foreign`, and `stray` for
-    one that was not issued: it came to a browser it does not belong to. `confirmed`: XWMS said whose it was.
+    `issued`: sign-token gave it for a login. `token`: somebody had the one try to redeem it. `foreign`: it was issued,
+    and came to a browser it does not belong to. `confirmed`: XWMS said whose it was.
     """
     return f"{kind}/{digest(token)}"
 

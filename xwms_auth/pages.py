@@ -28,6 +28,10 @@ _NAMED_ORIGIN: Final = re.compile(r"https?://(?:\*\.)?[a-z0-9](?:[a-z0-9.-]*[a-z
 _IPV6_ORIGIN: Final = re.compile(r"(https?:)//\[[0-9a-f:.]+\](?::(?:[0-9]{1,5}|\*))?")
 
 
+MAX_SHOWN_SUB: Final = 40
+"""Characters of an account's id that a page shows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """A whole document and the value of the ``Content-Security-Policy`` header it must be sent with."""
@@ -53,6 +57,8 @@ class _Words:
     confirm_not_you: str
     person_title: str
     person_reason: str
+    person_no_email: str
+    person_account: str
     person_continue: str
     person_not_you: str
     person_again: str
@@ -66,15 +72,17 @@ _ENGLISH: Final = _Words(
     error_code="Error code:",
     developer="For the developer",
     developer_reason="Shown because debug mode is on",
-    confirm_title="Continue to log in with XWMS?",
+    confirm_title="Log in with XWMS?",
     confirm_reason=(
         "You came here from another website, perhaps from XWMS itself. "
-        "We ask first, so that no other website can log you in without your knowing."
+        "We ask first, so that no other website can log you in without you knowing."
     ),
     confirm_continue="Continue",
-    confirm_not_you="Not you, or not what you wanted? Close this page and nothing happens.",
+    confirm_not_you="Not what you wanted? Close this page and nothing happens.",
     person_title="Is this you?",
     person_reason="You are about to be logged in as",
+    person_no_email="no confirmed e-mail address",
+    person_account="XWMS account",
     person_continue="Yes, continue",
     person_not_you="If this is not you, somebody may have sent you here with a login of their own.",
     person_again="Log in as yourself",
@@ -95,7 +103,7 @@ _NOTE: Final = Template('<p class="said">$text</p>')
 _ADVICE: Final = Template("<li>$text</li>")
 _TEXT: Final = Template("$text")
 _CODE: Final = Template("<code>$text</code>")
-_EMAIL: Final = Template('<br><span class="muted">$text</span>')
+_EMAIL: Final = Template('<bdi class="muted">$text</bdi>')
 _LOGIN_BUTTON: Final = Template(
     '<form class="xwms-login" method="post" action="$url"><button type="submit">$label</button></form>'
 )
@@ -164,18 +172,21 @@ def confirm_page(*, action_url: str, form_origins: Sequence[str], home_url: str 
 
 
 def person_page(
-    *, name: str, email: str | None, action_url: str, key: str, again_url: str, home_url: str = "/"
+    *, name: str, email: str | None, sub: str, action_url: str, key: str, again_url: str, home_url: str = "/"
 ) -> Page:
     """Ask before somebody goes on as the person whom XWMS named: a POST of ``confirm=key`` to ``action_url``.
 
-    The URLs are paths on this origin. ``again_url`` starts another login.
+    The URLs are paths on this origin. ``again_url`` starts another login. ``email`` is an address that XWMS has
+    verified: anybody can call themselves what they like, and claim any address.
     """
     words = _ENGLISH
     body = _fill(
         _template("person.html"),
         reason=words.person_reason,
         name=name,
-        email=_fill(_EMAIL, text=email) if email and email != name else "",
+        email=_fill(_EMAIL, text=email or words.person_no_email),
+        account=words.person_account,
+        sub=sub if len(sub) <= MAX_SHOWN_SUB else f"{sub[:MAX_SHOWN_SUB]}…",
         action_url=_own_path(action_url),
         key=key,
         continue_label=words.person_continue,

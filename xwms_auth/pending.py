@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from .cookies import CookieNames, fits, read_cookies, set_cookie
+from .cookies import CookieNames, read_cookies, set_cookie
 from .models import User, ever_smaller, parse_object
 from .redirects import RedirectURI
 from .session import FUTURE_TOLERANCE
@@ -28,7 +28,17 @@ MAX_COOKIES = 3000
 LIFETIME = 600
 """Seconds a person may take at XWMS."""
 
-COOKIE_LIFETIME = 3600
+MAX_COOKIE_FROM_ELSEWHERE = 600
+"""Bytes of one that another site began, whose logins may start at the same moment and then know nothing of each other;
+it keeps its way back only if there is room for that."""
+
+MAX_WAITING = 1000
+"""Bytes of one that waits for its person's word, and therefore holds the person."""
+
+WORD_LIFETIME = 180
+"""Seconds a person has for their word. Meanwhile somebody may end their sessions, and this is none yet."""
+
+COOKIE_LIFETIME = 900
 """Seconds the browser keeps the cookie: longer than a login may take, so that a late one is told so."""
 
 _ID = 16
@@ -122,10 +132,13 @@ class PendingLogins:
         None if there is no room. One that begins elsewhere itself never takes the room of one's own: any page can open
         as many as it likes.
         """
-        kept, gone = [*self.waiting, *self.alive], list[PendingLogin]()
+        if not login.here and login.person is None and self._size(login) > MAX_COOKIE_FROM_ELSEWHERE:
+            return None
+        kept, gone = [one for one in (*self.waiting, *self.alive) if one.id != login.id], list[PendingLogin]()
         while len(kept) >= MAX_LOGINS or sum(map(self._size, [*kept, login])) > MAX_COOKIES:
-            elsewhere = [one for one in kept if not one.here]
-            if not kept or not (elsewhere or login.here):
+            # One that waits for a word was brought here; the person has not said yet that it is theirs.
+            elsewhere = [one for one in kept if not one.here or one.person is not None]
+            if not kept or not (elsewhere or (login.here and login.person is None)):
                 return None
             gone.append((elsewhere or kept)[0])
             kept.remove(gone[-1])
@@ -135,17 +148,21 @@ class PendingLogins:
         """Give logins up: used, failed, or contradicted."""
         self._give_up(logins)
 
-    def wait(self, login: PendingLogin, person: User, *, now: int) -> None:
-        """Keep the login until its person says that this is who they are; as a new login it may take its time."""
+    def wait(self, login: PendingLogin, person: User, *, now: int) -> bool:
+        """Keep the login until its person says that this is who they are; False, and it is over, if there is no room.
+
+        What there is no room for of the person is left out, as in a session.
+        """
         self._give_up([login])
-        # What a cookie has no room for is left out, as in a session.
         for kept in ever_smaller(person):
-            waiting = replace(login, proof="", person=kept, expires_at=now + LIFETIME)
-            value = self._value(waiting)
-            if fits(self.names.login + login.key, value):
+            waiting = replace(login, proof="", person=kept, expires_at=now + WORD_LIFETIME)
+            gone = self._in_the_way(waiting) if self._size(waiting) <= MAX_WAITING else None
+            if gone is not None:
+                self._give_up(gone)
                 self.waiting.append(waiting)
-                self._set[login.key] = value
-                break
+                self._set[login.key] = self._value(waiting)
+                return True
+        return False
 
     def tidy(self) -> None:
         """Have the browser forget what is over."""

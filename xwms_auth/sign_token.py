@@ -81,31 +81,27 @@ class SignToken:
         token = arrival.credential
         fault: StoreUnavailable | None = None
         issued = confirmed = False
+        # In this process too, and where nothing else can be kept. What was not issued no login can have, as far as all
+        # know who share the store, so that junk needs no place in it.
+        site.strays.add(digest(token), until=now + claims.TOKEN_MEMORY, now=now)
         try:
             names = (claims.of_token("issued", token), claims.of_token("confirmed", token))
             issued, confirmed = yield from claims.are_marked(*names, now=now)
-            yield from self._mark_foreign(site, token, issued=issued, now=now)
+            if issued:
+                yield from claims.mark(claims.of_token("foreign", token), now=now)
         except StoreUnavailable as error:
             fault = error  # XWMS still can be told
         # One that was issued is spent in any case: there are no more of them than logins that were started. What else
         # comes may be junk, and must not become a flood at XWMS.
         if not confirmed:
-            if issued or site.spends.take(now):
+            budget = site.spends if fault is None else site.unsure
+            if issued or budget.take(now):
                 confirmed = yield from self._send(site, uri, token, now=now)
             else:
                 audit.happened("token_not_spent", cause="over budget")
         if fault is not None:
             raise fault
         return confirmed
-
-    def _mark_foreign(self, site: Site, token: str, *, issued: bool, now: int) -> Steps[None]:
-        if issued:
-            yield from claims.mark(claims.of_token("foreign", token), now=now)
-        elif (yield from _is_same(site, now=now)):
-            # No login can have it, as far as all know who share the store; only this process may have forgotten.
-            site.strays.add(digest(token), until=now + claims.TOKEN_MEMORY, now=now)
-        else:
-            yield from claims.mark(claims.of_token("stray", token), now=now)
 
     def _send(self, site: Site, uri: RedirectURI, token: str, *, now: int) -> Steps[bool]:
         try:
@@ -129,10 +125,8 @@ class SignToken:
 
     def is_dead(self, site: Site, arrival: Arrival, *, now: int) -> Steps[bool]:
         token = arrival.credential
-        marked = yield from claims.are_marked(
-            claims.of_token("foreign", token), claims.of_token("stray", token), now=now
-        )
-        return any(marked) or site.strays.holds(digest(token), now=now)
+        (foreign,) = yield from claims.are_marked(claims.of_token("foreign", token), now=now)
+        return foreign or site.strays.holds(digest(token), now=now)
 
     def needs_word(self, site: Site, owners: Owners, *, now: int) -> Steps[bool]:
         # Never a refusal, and nothing unlearns: an attacker could bring that about, and honest people would fail.

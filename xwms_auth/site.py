@@ -35,9 +35,9 @@ DEPARTURE_RATE, DEPARTURE_BURST = 2, 5
 
 
 _ALONE = (
-    "processes share nothing without XWMS_SESSION_STORE or XWMS_REVOCATION_STORE in SQLite or Redis: used logins and "
-    "tokens are known to the process that saw them, and with several processes a callback that a browser sends twice "
-    "may sign nobody in"
+    "fine with one process; several share nothing without XWMS_SESSION_STORE or XWMS_REVOCATION_STORE in SQLite or "
+    "Redis, so that each knows only the logins and tokens it has seen itself, and a callback that is sent twice may "
+    "sign nobody in"
 )
 
 
@@ -62,6 +62,7 @@ class Site:
         self.starts = Budget(rate=START_RATE, burst=START_BURST)
         self.spends = Budget(rate=SPEND_RATE, burst=SPEND_BURST)
         self.departures = Budget(rate=DEPARTURE_RATE, burst=DEPARTURE_BURST)
+        self.unsure = Budget(rate=START_RATE, burst=START_BURST)
         self.strays = Marks()
         self.learned = False
         self.renewals = Marks()

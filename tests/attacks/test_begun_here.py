@@ -58,6 +58,11 @@ def test_a_login_begins_by_a_hand_on_this_site_or_a_typed_address(make_site, mod
 
 
 POSTS = {
+    "the site under another of its names": (
+        {**CHROMIUM, **FROM_HERE, "Host": "www.app.example", "Origin": "https://www.app.example"},
+        302,
+    ),
+    "another site's origin beside it": ({**CHROMIUM, **FROM_HERE, "Origin": "https://evil.example"}, 403),
     "a click": ({**CHROMIUM, **FROM_HERE}, 302),
     "a click in Safari": ({**SAFARI, **BY_SCRIPT}, 302),
     "a click in Chrome on iOS, which is Safari's engine": ({**CHROME_ON_IOS, **BY_SCRIPT}, 302),

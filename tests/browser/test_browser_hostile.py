@@ -27,7 +27,7 @@ def link(address):
 
 def confirm_by_click(visitor, page, place, *, back_at):
     """On the confirmation page: nothing has happened yet, and the click goes on."""
-    assert page.get_by_role("heading", level=1).inner_text() == "Continue to log in with XWMS?"
+    assert page.get_by_role("heading", level=1).inner_text() == "Log in with XWMS?"
     assert place.api_calls() == []
     assert visitor.cookies() == {}
     visitor.go_on(page)

@@ -98,7 +98,7 @@ def tell_of_two_browsers(make_visitor: Callable[..., Visitor], place: Place, **o
     phone.goto(place.origin)
     assert not is_anna(phone)
     assert told(phone) == "You were signed out because this login was ended from somewhere else."
-    phone.get_by_role("link", name="Log in again").click()
+    phone.get_by_role("button", name="Log in again").click()
     phone.get_by_role("button", name="Anna de Vries").first.click()
     phone.wait_for_url(f"{place.origin}/")
     assert is_anna(phone)
