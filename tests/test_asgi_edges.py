@@ -131,7 +131,7 @@ def test_the_user_in_the_scope_behaves_as_a_user(fx, config):
 def test_templates_get_the_same_names_as_flasks(fx, config):
     who, button, form = visit(XWMSAuthMiddleware(starlette_app(), config)).get("/template").text.split("|")
     assert who == "False"
-    assert 'href="/xwms/auth?next=/template"' in button
+    assert 'action="/xwms/auth?next=/template"' in button
     assert "Mit XWMS anmelden" in button
     assert 'action="/xwms/logout"' in form
 

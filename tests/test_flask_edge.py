@@ -96,7 +96,7 @@ def test_templates_get_the_person_the_login_address_the_button_and_the_logout_fo
     assert who == "False"
     assert url == "/xwms/auth?next=/template%3Fx%3D1"
     assert named == "/xwms/auth?next=/a%3Fb%3Dc"
-    assert button.startswith('<a class="xwms-login" href="/xwms/auth?next=/template%3Fx%3D1"')
+    assert button.startswith('<form class="xwms-login" method="post" action="/xwms/auth?next=/template%3Fx%3D1"')
     assert "Inloggen met XWMS" in button
     assert 'method="post" action="/xwms/logout"' in form
     assert "&lt;Bye&gt;" in form

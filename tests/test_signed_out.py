@@ -61,8 +61,9 @@ CASES = [
 
 @pytest.mark.parametrize(("kind", "why", "end"), CASES, ids=[f"{kind}-{why}" for kind, why, _ in CASES])
 def test_every_reason_is_told_wherever_it_is_promised(make_site, where, caplog, kind, why, end):
-    options = where(kind)
-    site = with_pages(make_site(**LIMITS, **options))
+    # The page that tells it, too, comes wherever a login begins elsewhere.
+    options = {**where(kind), "callback_token": "fresh"}
+    site = with_pages(make_site("fresh", **LIMITS, **options))
     browser = site.browser()
     browser.log_in()
     site, browser = end(site, browser, options)

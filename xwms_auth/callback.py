@@ -7,7 +7,7 @@ Must not: let a credential be redeemed that did not pass them all; `CheckedCallb
 from dataclasses import dataclass
 
 from . import answers, audit, pages
-from .browser import require_navigation
+from .browser import is_prefetch, require_navigation
 from .claims import Redeeming, Taken
 from .effects import Claim, Steps, ask
 from .errors import (
@@ -56,6 +56,9 @@ def finish_login(site: Site, provider: Provider, request: Request, *, now: int) 
         site=site, provider=provider, request=request, uri=uri, arrival=arrival, logins=logins, now=now
     )
     try:
+        if is_prefetch(request):
+            # Brings no cookies, and may come before the person: nothing happens.
+            require_navigation(request)
         owners = yield from provider.owners(site, arrival, logins.alive, now=now)
         yield from _require_arrival(callback, owners)
         if fault := (yield from provider.check(site, arrival, owners, now=now)):

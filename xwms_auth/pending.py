@@ -38,7 +38,7 @@ MAX_WAITING = 1000
 WORD_LIFETIME = 180
 """Seconds a person has for their word. Meanwhile somebody may end their sessions, and this is none yet."""
 
-COOKIE_LIFETIME = 900
+COOKIE_LIFETIME = 3600
 """Seconds the browser keeps the cookie: longer than a login may take, so that a late one is told so."""
 
 _ID = 16

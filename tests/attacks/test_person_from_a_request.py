@@ -286,7 +286,7 @@ def litestar(annotation):
     with warnings.catch_warnings():
         # What people write today is what is tried here; the next Litestar wants it marked.
         warnings.simplefilter("ignore", LitestarDeprecationWarning)
-        return Litestar([post("/")(view)])
+        return Litestar([post("/")(view)], logging_config=None)
 
 
 @pytest.mark.parametrize("annotation", [User, User | None, UserInfo, AccessToken, Identity, list[User], Envelope])
@@ -309,8 +309,8 @@ def test_a_person_can_be_given_to_an_endpoint_of_litestars_and_be_its_answer():
     async def view(user: NamedDependency[User]) -> User:
         return user
 
-    with LitestarClient(Litestar([view])) as client:
-        assert client.get("/").json() == PERSON.claims()
+    with LitestarClient(Litestar([view], logging_config=None)) as client:
+        assert client.get("/").json().items() >= PERSON.claims().items()
         assert client.get("/schema/openapi.json").status_code == 200
 
 

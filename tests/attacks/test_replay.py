@@ -229,18 +229,20 @@ def _uvicorn(app) -> Iterator[int]:
 
 def test_a_token_read_from_a_real_access_log_is_dead_when_it_stands_there(make_site):
     """RP-05"""
-    site = make_site(redact_access_logs=False)
+    # A path of its own: the filter serves every application of this process that has asked for it.
+    path = "/back/from/elsewhere"
+    site = make_site(redirect_uris=f"https://app.example{path}", redact_access_logs=False)
     browser, thief = site.browser(), site.browser()
     token = site.fx.approve(browser.start())
     headers = {**FROM_ELSEWHERE, "Host": "app.example", "Cookie": browser.pending(), "Connection": "close"}
     with _logging_server(site) as (address, overheard), httpx2.Client(trust_env=False) as client:
-        answer = client.get(f"http://{address}{CALLBACK}", params={"token": token}, headers=headers)
+        answer = client.get(f"http://{address}{path}", params={"token": token}, headers=headers)
         assert answer.status_code == 303
     lines = [(match[1], asked) for line, asked in overheard.said if (match := re.search(r"token=([\w-]+)", line))]
     assert lines == [(token, 1)], "the server logs the token; by then XWMS has been asked"
-    assert thief.come_back(lines[0][0]).status_code == 400
+    assert thief.get(path, FROM_ELSEWHERE, params={"token": lines[0][0]}).status_code == 400
     thief.start()
-    assert thief.come_back(lines[0][0]).status_code == 401
+    assert thief.get(path, FROM_ELSEWHERE, params={"token": lines[0][0]}).status_code == 401
     assert thief.who() is None
 
 
