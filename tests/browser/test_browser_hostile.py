@@ -122,7 +122,9 @@ def test_images_frames_and_prefetches_of_login_and_callback_do_nothing(make_visi
         place.journal.wait_for(path, sec_fetch_dest="iframe")
         place.journal.wait_for(path, sec_purpose="prefetch")
     assert len(place.journal.entries) - asked >= 6
-    assert place.api_calls() == before
+    # Nothing begins; what is foreign is spent, at most once by each of the two that bring it.
+    spent = [call.split()[0] for call in place.api_calls()[len(before) :]]
+    assert spent in (["sign-token-verify"], ["sign-token-verify"] * 2)
     assert visitor.cookies() == cookies
     assert all("frame-ancestors" in said for said in visitor.violations)
     visitor.violations.clear()  # frames of our pages are meant to be refused; nothing else may be

@@ -115,7 +115,9 @@ def test_every_key_in_redis_has_an_end(redis_url, redis_of_the_run, make_site):
             sessions.revoke_client()
     ttls = place.ttls()
     assert len(ttls) > 10
-    assert {key: ttl for key, ttl in ttls.items() if not 0 < ttl <= KEPT_AT_MOST} == {}
+    # What is learned about XWMS is kept for longer, one key for each client.
+    assert {key: ttl for key, ttl in ttls.items() if not 0 < ttl <= KEPT_AT_MOST and "learned" not in key} == {}
+    assert all(ttl > 0 for ttl in ttls.values())
 
 
 def test_what_others_put_into_redis_keeps_nobody_from_ending_sessions(redis_url, redis_of_the_run, make_site):
@@ -159,9 +161,11 @@ def test_visitors_and_logins_that_are_never_finished_leave_nothing(place, site):
         browser = site.browser()
         browser.get(CALLBACK, FROM_ELSEWHERE, params={"token": f"{number:043}"})
         browser.log_out()
-    assert place.entries() == {}
+    # Of each start, for an hour, the hash of the token that was issued for it.
+    assert len(place.entries()) <= 40
+    assert [name for name in place.entries() if "issued/" not in name] == []
     site.browser().log_in()
-    assert place.entries() != {}
+    assert place.records() != {}
 
 
 def test_after_a_logout_there_is_nothing_left_of_the_person(place, site):
@@ -171,7 +175,7 @@ def test_after_a_logout_there_is_nothing_left_of_the_person(place, site):
     assert len(place.records()) == 1
     browser.log_out()
     assert place.records() == {}
-    assert [name for name in place.entries() if "used" not in name] == []
+    assert [name for name in place.entries() if "claim" not in name] == []
 
 
 def test_after_a_session_was_ended_from_elsewhere_only_the_reason_is_left(place, site):
