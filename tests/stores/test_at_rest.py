@@ -186,7 +186,7 @@ def test_after_a_session_was_ended_from_elsewhere_only_the_reason_is_left(place,
     with XWMSSessions(site.config) as sessions:
         sessions.revoke_all("xwms-user-1234")
     assert place.records() == {}
-    (left,) = [value for key, value in place.entries().items() if "used" not in key]
+    (left,) = [value for key, value in place.entries().items() if "claim" not in key]
     assert b"session_revoked" in left
     assert len(left) < 250
     assert browser.get("/who", PROGRAM).json()["reason"] == "session_revoked"
