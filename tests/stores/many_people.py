@@ -105,6 +105,7 @@ def request(target: str, cookies: dict[str, str], *, method: str = "GET", site: 
         lines += [
             "Accept: text/html",
             f"Sec-Fetch-Site: {site}",
+            "Sec-Fetch-User: ?1",
             "Sec-Fetch-Mode: navigate",
             "Sec-Fetch-Dest: document",
         ]

@@ -28,6 +28,7 @@ READS: dict[str, Callable[[Any], Any]] = {
     "load": lambda store: store.load(HANDLE, now=NOW),
     "list": lambda store: store.list(session().user.identity, now=NOW),
     "not_before": lambda store: store.not_before(["client", "somebody"], now=NOW),
+    "claimed": lambda store: store.claimed(["login"], now=NOW),
 }
 WRITES: dict[str, Callable[[Any], Any]] = {
     "create": lambda store: store.create(session(), until=NOW + DAY, now=NOW),

@@ -115,7 +115,7 @@ class TestARedisThatFails(Asking):
         handle = begin(self, store)
         server.client.config_set("maxmemory-policy", "noeviction")
         server.client.config_set("maxmemory", "1")
-        require_down(self, store, writes_about(handle, "create", "renew", "spend", "forbid"))
+        require_down(self, store, writes_about(handle, "create", "renew", "claim", "forbid"))
         assert sub_of(self, store, handle) == "1001"
         # Ending a session needs a little room for the reason; without one it needs none.
         self.ask(store.drop(handle, why=None, now=NOW))
@@ -128,7 +128,7 @@ class TestARedisThatFails(Asking):
         handle = begin(self, store)
         server.client.config_set("replica-serve-stale-data", "yes")
         server.client.execute_command("REPLICAOF", "127.0.0.1", free_port())
-        require_down(self, store, writes_about(handle, "create", "drop", "renew", "spend", "forbid"))
+        require_down(self, store, writes_about(handle, "create", "drop", "renew", "claim", "forbid"))
         assert sub_of(self, store, handle) == "1001"
         server.client.execute_command("REPLICAOF", "NO", "ONE")
         assert sub_of(self, store, begin(self, store)) == "1001"
