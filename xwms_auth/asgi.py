@@ -92,7 +92,8 @@ class XWMSAuthMiddleware:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        self._guards.check(lambda: endpoints_of(self.app), debug=lambda: request_of(scope, app=self.app).debug)
+        if not self._guards.settled:
+            self._guards.check(lambda: endpoints_of(self.app), debug=lambda: request_of(scope, app=self.app).debug)
         path: str = scope["path"]
         if self._is_new or path in self._own_paths:
             self._is_new = False
@@ -118,7 +119,7 @@ class XWMSAuthMiddleware:
         seat = Seat(self, scope, visit or await self._look_up(cookie, uri, now), send)
         scope["xwms_auth"] = scope["auth"] = seat
         scope["user"] = LazyUser(seat)
-        if await self._refuse(seat, scope, receive, send):
+        if self._protects_all and await self._refuse(seat, scope, receive, send):
             return
         mark = taken.set(seat)
         try:
@@ -142,7 +143,7 @@ class XWMSAuthMiddleware:
                 outer.visited = await arun(steps, self._world_in(outer))
             except XWMSError as error:
                 outer.visited = error
-        if not await self._refuse(outer, scope, receive, send):
+        if not (self._protects_all and await self._refuse(outer, scope, receive, send)):
             await self.app(scope, receive, send)
 
     def _world_in(self, outer: Seat | None) -> World:
@@ -151,8 +152,8 @@ class XWMSAuthMiddleware:
         return World(self._transport, served._world.store) if isinstance(served, XWMSAuthMiddleware) else self._world
 
     async def _refuse(self, seat: Seat, scope: Scope, receive: Receive, send: Send) -> bool:
-        """Answer for the application where it is not for everybody. False if it is to answer itself."""
-        if not self._protects_all or self.site.is_public(route_path(scope)):
+        """Answer for an application that is not for everybody. False if it is to answer itself."""
+        if self.site.is_public(route_path(scope)):
             return False
         refused = seat.refusal()
         if refused is None:

@@ -148,7 +148,8 @@ class _Served:
         access_log.redact(self.site)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        self._guards.check(self._app.view_functions.values, debug=lambda: self.debug)
+        if not self._guards.settled:
+            self._guards.check(self._app.view_functions.values, debug=lambda: self.debug)
         # The whole path, as the browser sees it; and the application's part of it, which its routes are about.
         route = environ.get("PATH_INFO", "")
         path = environ.get("SCRIPT_NAME", "") + route

@@ -41,6 +41,8 @@ class GuardCheck:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._problems: list[str] | None = None
+        self.settled = False
+        """Whether there is nothing left to check: every request asks this, and few need more."""
 
     def check(self, views: Callable[[], Iterable[object]], *, debug: Callable[[], bool]) -> None:
         """Log, once, each function that is routed without its guard; raise `ConfigError` for them in debug mode.
@@ -55,6 +57,7 @@ class GuardCheck:
                     self._problems = [
                         said for view in _without(routed) if (said := _warn(view)) and id(view) not in guarded
                     ]
+        self.settled = not self._problems
         if self._problems and debug():
             raise ConfigError(self._problems)
 

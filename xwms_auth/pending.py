@@ -135,13 +135,15 @@ class PendingLogins:
         if not login.here and login.person is None and self._size(login) > MAX_COOKIE_FROM_ELSEWHERE:
             return None
         kept, gone = [one for one in (*self.waiting, *self.alive) if one.id != login.id], list[PendingLogin]()
-        while len(kept) >= MAX_LOGINS or sum(map(self._size, [*kept, login])) > MAX_COOKIES:
+        sizes = {one.id: self._size(one) for one in (*kept, login)}
+        while len(kept) >= MAX_LOGINS or sum(sizes.values()) > MAX_COOKIES:
             # One that waits for a word was brought here; the person has not said yet that it is theirs.
             elsewhere = [one for one in kept if not one.here or one.person is not None]
             if not kept or not (elsewhere or (login.here and login.person is None)):
                 return None
             gone.append((elsewhere or kept)[0])
             kept.remove(gone[-1])
+            del sizes[gone[-1].id]
         return gone
 
     def discard(self, *logins: PendingLogin) -> None:
