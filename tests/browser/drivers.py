@@ -41,7 +41,7 @@ class Driver(Protocol):
         """Type an address; returns when the page is there."""
 
     def click(self, selector: str) -> None:
-        """Click the first such element."""
+        """Point at the first such element, and click it as soon as nothing lies over it."""
 
     def press(self, selector: str) -> None:
         """Press Enter on the first such element."""
@@ -80,6 +80,15 @@ def wait_for(happened: Callable[[], Any], what: str) -> Any:
             return shown
         time.sleep(0.02)
     raise AssertionError(f"not within {WAIT} s: {what}")
+
+
+def wait_until_bare(driver: Driver, selector: str) -> None:
+    """Wait until nothing lies over the middle of the first such element."""
+    script = """(element => {
+        const box = element.getBoundingClientRect();
+        return element.contains(document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2));
+    })(document.querySelector(%s))"""
+    wait_for(lambda: driver.run(script % json.dumps(selector)), f"a bare {selector}")
 
 
 def wait_for_url(driver: Driver, pattern: str) -> str:
@@ -124,7 +133,10 @@ class Chromium:
         self._front.goto(url)
 
     def click(self, selector: str) -> None:
-        self._front.locator(selector).first.click(no_wait_after=True)
+        element = self._front.locator(selector).first
+        # The click itself waits for what lies over the element, and moves the mouse only then.
+        element.hover(force=True)
+        element.click(no_wait_after=True)
 
     def press(self, selector: str) -> None:
         self._front.locator(selector).first.press("Enter", no_wait_after=True)
@@ -254,9 +266,11 @@ class Firefox:
         return {"sharedId": found["nodes"][0]["sharedId"]}
 
     def click(self, selector: str) -> None:
-        at = {"type": "pointerMove", "x": 0, "y": 0, "origin": {"type": "element", "element": self._find(selector)}}
-        moves = [at, {"type": "pointerDown", "button": 0}, {"type": "pointerUp", "button": 0}]
-        self._act({"type": "pointer", "id": "mouse", "actions": moves})
+        point = {"type": "pointerMove", "x": 0, "y": 0, "origin": {"type": "element", "element": self._find(selector)}}
+        self._act({"type": "pointer", "id": "mouse", "actions": [point]})
+        wait_until_bare(self, selector)
+        press = [{"type": "pointerDown", "button": 0}, {"type": "pointerUp", "button": 0}]
+        self._act({"type": "pointer", "id": "mouse", "actions": [point, *press]})
 
     def press(self, selector: str) -> None:
         self._find(selector)
@@ -373,7 +387,11 @@ class WebKit:
         return found
 
     def click(self, selector: str) -> None:
-        self._call("POST", f"/element/{self._find(selector)}/click")
+        element = self._find(selector)
+        point = {"type": "pointerMove", "x": 0, "y": 0, "origin": {ELEMENT: element}}
+        self._call("POST", "/actions", {"actions": [{"type": "pointer", "id": "mouse", "actions": [point]}]})
+        wait_until_bare(self, selector)
+        self._call("POST", f"/element/{element}/click")
 
     def press(self, selector: str) -> None:
         self._call("POST", f"/element/{self._find(selector)}/value", {"text": ENTER})
