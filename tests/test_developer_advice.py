@@ -143,10 +143,6 @@ REFUSALS = {
         ["the host `other.example:8443`", *(f"`{uri}`" for uri in TWO_URIS), "XWMS_REDIRECT_URI"],
     ),
 }
-EVERY_REFUSAL = pytest.mark.parametrize(
-    ("code", "options", "provoke", "told"), [(code, *how) for code, how in REFUSALS.items()], ids=REFUSALS
-)
-EVERY_READER = pytest.mark.parametrize("reader", ["page", "json"])
 
 
 class Box(HTMLParser):
@@ -208,32 +204,29 @@ def assert_nothing_for_developers(answer: httpx2.Response, config: XWMSConfig) -
 # --- what is told, and to whom --------------------------------------------------------------------------------------
 
 
-@EVERY_READER
-@EVERY_REFUSAL
-def test_debug_mode_tells_the_developer_what_to_change(make_site, reader, code, options, provoke, told):
-    site = make_site(debug=True, **options)
-    answer = provoke(site, reader)
-    assert code in answer.text
-    advice = "\n".join(advice_in(answer))
-    for words in told:
-        assert words.replace("{api_url}", site.config.api_url) in advice
-    assert "\nCause: " in advice
+@pytest.mark.parametrize("code", REFUSALS)
+def test_debug_mode_tells_the_developer_what_to_change_and_changes_nothing_else(make_site, code, subtests):
+    """Told to a page and to a program; without debug mode neither has a word for developers."""
+    options, provoke, told = REFUSALS[code]
+    for reader in ("page", "json"):
+        silent, site = make_site(**options), make_site(debug=True, **options)
+        plain, told_more = provoke(silent, reader), provoke(site, reader)
+        with subtests.test(f"what is told to a {reader}"):
+            assert code in told_more.text
+            advice = "\n".join(advice_in(told_more))
+            for words in told:
+                assert words.replace("{api_url}", site.config.api_url) in advice
+            assert "\nCause: " in advice
+            assert_no_secret_and_no_token(told_more)
+        with subtests.test(f"without debug mode, to a {reader}"):
+            assert code in plain.text
+            assert advice_in(plain) == []
+            assert_nothing_for_developers(plain, silent.config)
+        with subtests.test(f"nothing else in the answer to a {reader}"):
+            assert_same_but_for_the_advice(plain, told_more)
 
 
-@EVERY_READER
-@EVERY_REFUSAL
-def test_without_debug_mode_a_refusal_has_no_word_for_developers(make_site, reader, code, options, provoke, told):
-    site = make_site(**options)
-    answer = provoke(site, reader)
-    assert code in answer.text
-    assert advice_in(answer) == []
-    assert_nothing_for_developers(answer, site.config)
-
-
-@EVERY_READER
-@EVERY_REFUSAL
-def test_debug_mode_changes_nothing_else_about_the_answer(make_site, reader, code, options, provoke, told):
-    plain, told_more = (provoke(make_site(debug=debug, **options), reader) for debug in (False, True))
+def assert_same_but_for_the_advice(plain: httpx2.Response, told_more: httpx2.Response) -> None:
     assert told_more.status_code == plain.status_code
     policies = [answer.headers["content-security-policy"] for answer in (plain, told_more)]
     without_hash = [re.sub(r"'sha256-[^']+'", "", policy) for policy in policies]
@@ -254,24 +247,23 @@ def test_debug_mode_changes_nothing_else_about_the_answer(make_site, reader, cod
     assert bodies[0] == bodies[1]
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "headers"),
-    [
-        ("GET", "/who", PROGRAM),
-        ("GET", "/xwms/logout", FROM_HERE),
-        ("POST", "/xwms/logout", FROM_ELSEWHERE),
-        ("GET", CALLBACK, FROM_HERE),
-        ("GET", f"{CALLBACK}?token=x", FROM_HERE),
-        ("GET", LOGIN, {**PROGRAM, "Sec-Fetch-Mode": "cors", "Sec-Fetch-Site": "same-origin"}),
-    ],
-    ids=["login_required", "method_not_allowed", "cross_site", "token_missing", "token_malformed", "not_a_navigation"],
-)
-def test_what_no_setting_can_mend_is_told_to_nobody(make_site, method, path, headers):
+NO_FAULT_OF_A_SETTING = {
+    "login_required": ("GET", "/who", PROGRAM),
+    "method_not_allowed": ("GET", "/xwms/logout", FROM_HERE),
+    "cross_site": ("POST", "/xwms/logout", FROM_ELSEWHERE),
+    "token_missing": ("GET", CALLBACK, FROM_HERE),
+    "token_malformed": ("GET", f"{CALLBACK}?token=x", FROM_HERE),
+    "not_a_navigation": ("GET", LOGIN, {**PROGRAM, "Sec-Fetch-Mode": "cors", "Sec-Fetch-Site": "same-origin"}),
+}
+
+
+def test_what_no_setting_can_mend_is_told_to_nobody(make_site):
     site = make_site(debug=True)
-    answer = site.browser().client.request(method, path, headers=headers)
-    assert 400 <= answer.status_code < 500
-    assert advice_in(answer) == []
-    assert TITLE not in answer.text
+    for name, (method, path, headers) in NO_FAULT_OF_A_SETTING.items():
+        answer = site.browser().client.request(method, path, headers=headers)
+        assert 400 <= answer.status_code < 500, name
+        assert advice_in(answer) == [], name
+        assert TITLE not in answer.text, name
 
 
 def test_the_style_of_the_box_is_allowed_by_the_policy_and_the_page_links_to_its_own_origin_only(make_site):
@@ -372,32 +364,32 @@ HOSTILE_HOSTS = (
 )
 
 
-@pytest.mark.parametrize("host", HOSTILE_HOSTS)
-def test_a_hostile_host_header_stays_text_in_the_box(make_site, host):
+def test_a_hostile_host_header_stays_text_in_the_box(make_site):
     site = make_site(debug=True, redirect_uris=TWO_URIS)
-    usual, hostile = (site.raw(LOGIN, headers=[*FROM_HERE.items()], host=name) for name in ("plain.example", host))
-    assert usual.status_code == hostile.status_code == 400
-    assert Box(hostile.text).tags == Box(usual.text).tags
-    assert Box(hostile.text).links == Box(usual.text).links
-    assert len(hostile.text) < len(usual.text) + 5000
-    shown = advice_in(hostile)
-    assert len(shown) == len(advice_in(usual))
-    plain = host.replace("`", "'")[:400].replace("\x7f", "\\x7f").replace("\x85", "\\x85").replace("\xa0", "\\xa0")
-    assert f"the host `{plain}`." in shown[0]
+    usual = site.raw(LOGIN, headers=[*FROM_HERE.items()], host="plain.example")
+    for host in HOSTILE_HOSTS:
+        hostile = site.raw(LOGIN, headers=[*FROM_HERE.items()], host=host)
+        assert usual.status_code == hostile.status_code == 400, host
+        assert Box(hostile.text).tags == Box(usual.text).tags
+        assert Box(hostile.text).links == Box(usual.text).links
+        assert len(hostile.text) < len(usual.text) + 5000, host
+        shown = advice_in(hostile)
+        assert len(shown) == len(advice_in(usual)), host
+        plain = host.replace("`", "'")[:400]
+        plain = plain.replace("\x7f", "\\x7f").replace("\x85", "\\x85").replace("\xa0", "\\xa0")
+        assert f"the host `{plain}`." in shown[0]
 
 
-@pytest.mark.parametrize("host", HOSTILE_HOSTS)
-def test_a_hostile_host_header_stays_text_where_the_one_redirect_uri_is_used(make_site, host):
+def test_a_hostile_host_header_stays_text_where_the_one_redirect_uri_is_used(make_site):
     site = make_site(debug=True)
     query = "token=a-token-of-nobody"
-    usual, hostile = (
-        site.raw(CALLBACK, query=query, headers=[*FROM_ELSEWHERE.items()], host=name)
-        for name in ("plain.example", host)
-    )
-    assert Box(hostile.text).tags == Box(usual.text).tags
-    program = site.raw(CALLBACK, query=query, headers=[*PROGRAM.items()], host=host)
-    assert program.json()["code"] == "login_not_started"
-    assert advice_in(program)
+    usual = site.raw(CALLBACK, query=query, headers=[*FROM_ELSEWHERE.items()], host="plain.example")
+    for host in HOSTILE_HOSTS:
+        hostile = site.raw(CALLBACK, query=query, headers=[*FROM_ELSEWHERE.items()], host=host)
+        assert Box(hostile.text).tags == Box(usual.text).tags, host
+        program = site.raw(CALLBACK, query=query, headers=[*PROGRAM.items()], host=host)
+        assert program.json()["code"] == "login_not_started", host
+        assert advice_in(program), host
 
 
 def spellings(secret: str) -> list[str]:
@@ -406,24 +398,20 @@ def spellings(secret: str) -> list[str]:
     return [secret, secret[:half], secret[half:], secret[::-1], *encoded]
 
 
-@EVERY_READER
-@EVERY_REFUSAL
-def test_no_secret_and_no_token_is_ever_told(make_site, reader, code, options, provoke, told):
-    site = make_site(debug=True, **options)
-    answer = provoke(site, reader)
+def assert_no_secret_and_no_token(answer: httpx2.Response) -> None:
     everything = unescape(answer.text) + str(answer.headers.multi_items())
     for secret in (CANARY, "K3y-for-tests-0123456789-abcdefghij"):
         assert [form for form in spellings(secret) if form in everything] == []
     assert "a-token-of-nobody" not in everything
 
 
-@pytest.mark.parametrize("quoted", [CANARY, "a-person@example.org", "eyJhbGciOi.token.value"])
-def test_what_xwms_quotes_in_a_refusal_is_not_repeated(make_site, quoted):
+def test_what_xwms_quotes_in_a_refusal_is_not_repeated(make_site):
     site = make_site(debug=True)
-    for status, message in ((422, "redirect {}"), (401, "client secret {} is wrong"), (403, "disabled {}")):
-        answer = refused_by_xwms(status, message.replace("{}", quoted))(site, "page")
-        assert advice_in(answer)
-        assert quoted not in unescape(answer.text)
+    for quoted in (CANARY, "a-person@example.org", "eyJhbGciOi.token.value"):
+        for status, message in ((422, "redirect {}"), (401, "client secret {} is wrong"), (403, "disabled {}")):
+            answer = refused_by_xwms(status, message.replace("{}", quoted))(site, "page")
+            assert advice_in(answer)
+            assert quoted not in unescape(answer.text)
 
 
 # --- what turns it on -----------------------------------------------------------------------------------------------
@@ -469,15 +457,15 @@ def test_an_application_in_debug_mode_turns_it_on(make_fx, make):
 
 
 @EVERY_APP
-@pytest.mark.parametrize("debug", [False, None, "yes", "True", 1, ["x"]])
-def test_an_application_that_only_seems_to_be_in_debug_mode_does_not(make_fx, make, debug):
+def test_an_application_that_only_seems_to_be_in_debug_mode_does_not(make_fx, make):
     fx = make_fx()
     fx.answer("sign-token", refusal(422, "redirect"))
-    client = make(fx, debug)
-    for headers in (FROM_HERE, PROGRAM):
-        answer = client.get(LOGIN, headers=headers)
-        assert "redirect_not_registered" in answer.text
-        assert advice_in(answer) == []
+    for debug in (False, None, "yes", "True", 1, ["x"]):
+        client = make(fx, debug)
+        for headers in (FROM_HERE, PROGRAM):
+            answer = client.get(LOGIN, headers=headers)
+            assert "redirect_not_registered" in answer.text, debug
+            assert advice_in(answer) == [], debug
 
 
 def test_an_asgi_application_without_a_debug_mode_has_none(make_fx):
@@ -492,27 +480,24 @@ def test_an_asgi_application_without_a_debug_mode_has_none(make_fx):
         assert bool(advice_in(page)) is told
 
 
-@pytest.mark.parametrize("text", ["1", "true", "TRUE", "yes", "on", " On ", True, 1])
-def test_the_environment_turns_it_on(text):
-    assert XWMSConfig.from_mapping({**ENVIRON, "XWMS_DEBUG": text}).debug is True
+def test_the_environment_turns_it_on_and_off():
+    for text in ("1", "true", "TRUE", "yes", "on", " On ", True, 1):
+        assert XWMSConfig.from_mapping({**ENVIRON, "XWMS_DEBUG": text}).debug is True, text
+    for text in ("0", "false", "False", "no", "off", "", None, False, 0):
+        assert XWMSConfig.from_mapping({**ENVIRON, "XWMS_DEBUG": text}).debug is False, text
 
 
-@pytest.mark.parametrize("text", ["0", "false", "False", "no", "off", "", None, False, 0])
-def test_the_environment_turns_it_off(text):
-    assert XWMSConfig.from_mapping({**ENVIRON, "XWMS_DEBUG": text}).debug is False
+def test_anything_else_is_a_fault_and_not_a_guess():
+    for text in ("2", "ja", "y", "enabled", "-1", "1.0", "*", "tru e", " ", 2, 1.0, ["1"], object()):
+        with pytest.raises(ConfigError) as raised:
+            XWMSConfig.from_mapping({**ENVIRON, "XWMS_DEBUG": text})
+        assert [problem.startswith("XWMS_DEBUG (debug) ") for problem in raised.value.problems] == [True], text
 
 
-@pytest.mark.parametrize("text", ["2", "ja", "y", "enabled", "-1", "1.0", "*", "tru e", " ", 2, 1.0, ["1"], object()])
-def test_anything_else_is_a_fault_and_not_a_guess(text):
-    with pytest.raises(ConfigError) as raised:
-        XWMSConfig.from_mapping({**ENVIRON, "XWMS_DEBUG": text})
-    assert [problem.startswith("XWMS_DEBUG (debug) ") for problem in raised.value.problems] == [True]
-
-
-@pytest.mark.parametrize("given", ["yes", "1", 1, None])
-def test_in_code_it_is_a_real_bool(given):
-    with pytest.raises(ConfigError):
-        XWMSConfig(client_id="desk", client_secret=CANARY, redirect_uris=HTTPS_URI, debug=given)
+def test_in_code_it_is_a_real_bool():
+    for given in ("yes", "1", 1, None):
+        with pytest.raises(ConfigError):
+            XWMSConfig(client_id="desk", client_secret=CANARY, redirect_uris=HTTPS_URI, debug=given)
 
 
 ENVIRON = {"XWMS_CLIENT_ID": "desk", "XWMS_CLIENT_SECRET": CANARY, "XWMS_REDIRECT_URI": HTTPS_URI}
@@ -539,12 +524,12 @@ def test_the_text_of_the_box_has_the_contrast_of_wcag_aa(scheme, paper):
     assert (bright + 0.05) / (dim + 0.05) >= 4.5
 
 
-@pytest.mark.parametrize("text", [*HOSTILE_HOSTS, "`<b>`", "`", "``", "a`<i>`b`</i>`", "\ud800"])
-def test_hostile_advice_stays_text_on_the_page(text):
-    page = error_page(title="t", detail="d", code="c", action_url=None, action_label="", home_url="/", advice=[text])
-    box = Box(page.html)
-    assert [tag for tag in box.tags[box.tags.index("aside") :] if tag != "code"] == ["aside", "h2", "p", "ul", "li"]
-    assert box.items == [text.replace("\ud800", "?")]
+def test_hostile_advice_stays_text_on_the_page():
+    shown = {"title": "t", "detail": "d", "code": "c", "action_url": None, "action_label": "", "home_url": "/"}
+    for text in (*HOSTILE_HOSTS, "`<b>`", "`", "``", "a`<i>`b`</i>`", "\ud800"):
+        box = Box(error_page(**shown, advice=[text]).html)
+        assert [tag for tag in box.tags[box.tags.index("aside") :] if tag != "code"] == ["aside", "h2", "p", "ul", "li"]
+        assert box.items == [text.replace("\ud800", "?")]
 
 
 def test_a_login_that_begins_under_another_name_of_this_machine_is_in_the_log_at_once(edge, make_fx, caplog):
