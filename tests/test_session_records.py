@@ -4,7 +4,7 @@ import json
 from dataclasses import fields, replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xwms_auth import Secret, User
@@ -86,6 +86,7 @@ def test_a_session_comes_out_of_its_record_as_it_went_in(session):
 
 
 @pytest.mark.parametrize("name", SESSION)
+@settings(max_examples=50)
 @given(data=st.data())
 def test_each_field_of_a_session_alone_comes_out_as_it_went_in(name, data):
     session = replace(BARE_SESSION, **{name: data.draw(SESSION[name])})
@@ -93,6 +94,7 @@ def test_each_field_of_a_session_alone_comes_out_as_it_went_in(name, data):
 
 
 @pytest.mark.parametrize("name", PERSON)
+@settings(max_examples=50)
 @given(data=st.data())
 def test_each_field_of_a_person_alone_comes_out_as_it_went_in(name, data):
     needed = {"email": "a@b"} if name == "email_verified" else {}
@@ -101,6 +103,7 @@ def test_each_field_of_a_person_alone_comes_out_as_it_went_in(name, data):
 
 
 @pytest.mark.parametrize("name", TOKENS)
+@settings(max_examples=50)
 @given(data=st.data())
 def test_each_field_of_a_token_set_alone_comes_out_as_it_went_in(name, data):
     session = replace(BARE_SESSION, tokens=replace(BARE_TOKENS, **{name: data.draw(TOKENS[name])}))
@@ -122,7 +125,7 @@ def test_a_record_of_the_first_version_says_no_proof_that_it_may_have_lost(kept,
     assert (session.user.picture, session.proved_at) == (picture, proved_at)
 
 
-@pytest.mark.parametrize("wrong", [7, True, [], {}, 1.5])
-@pytest.mark.parametrize("key", ["n", "g", "f", "e", "u", "d"])
-def test_what_is_no_text_is_left_out(key, wrong):
-    assert from_record({**to_record(BARE_SESSION), key: wrong}, issuer=ISSUER) == BARE_SESSION
+def test_what_is_no_text_is_left_out():
+    for key in ("n", "g", "f", "e", "u", "d"):
+        for wrong in (7, True, [], {}, 1.5):
+            assert from_record({**to_record(BARE_SESSION), key: wrong}, issuer=ISSUER) == BARE_SESSION, (key, wrong)
