@@ -59,6 +59,12 @@ CASES = [
 ]
 
 
+# Each kind on one edge, and on the other those that answer at once and those that are waited for.
+every_kind = pytest.mark.parametrize(
+    ("edge", "kind"), [*(("flask", kind) for kind in KINDS), ("asgi", "cookie"), ("asgi", "sqlite")]
+)
+
+
 @pytest.mark.parametrize(("kind", "why", "end"), CASES, ids=[f"{kind}-{why}" for kind, why, _ in CASES])
 def test_every_reason_is_told_wherever_it_is_promised(make_site, where, caplog, kind, why, end):
     # The page that tells it, too, comes wherever a login begins elsewhere.
@@ -88,7 +94,7 @@ def test_every_reason_is_told_wherever_it_is_promised(make_site, where, caplog, 
     assert SUB not in caplog.text
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@every_kind
 def test_the_reason_is_gone_with_the_next_login(make_site, where, kind):
     site = with_pages(make_site(**LIMITS, **where(kind)))
     browser = site.browser()
@@ -108,7 +114,7 @@ def told_anything(browser) -> list[str]:
     return [why for why in Ending if why in codes or any(why in text or why.detail in text for text in said)]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@every_kind
 def test_a_logout_has_no_reason_not_even_for_a_copy_of_the_cookie(make_site, where, kind):
     options = where(kind)
     site = with_pages(make_site(**options))
@@ -122,7 +128,7 @@ def test_a_logout_has_no_reason_not_even_for_a_copy_of_the_cookie(make_site, whe
         assert told_anything(given(with_pages(site.restarted(**options)), cookie)) == []
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@every_kind
 def test_a_browser_that_was_never_signed_in_is_told_nothing(make_site, where, caplog, kind):
     caplog.set_level(logging.INFO, logger="xwms_auth")
     site = with_pages(make_site(**where(kind)))
@@ -131,17 +137,17 @@ def test_a_browser_that_was_never_signed_in_is_told_nothing(make_site, where, ca
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("junk", ["", "x", "a.b", "..", "é", "0" * 5000, "A" * 43, "session_revoked"])
-def test_junk_in_the_cookie_is_told_nothing(make_site, where, kind, junk):
+def test_junk_in_the_cookie_is_told_nothing(make_site, where, kind):
     site = with_pages(make_site(**where(kind)))
-    cookie = [("Cookie", f"{site.session_cookie}={junk}")]
-    answer = site.raw("/who", headers=[*PROGRAM.items(), *cookie])
-    assert answer.status_code == 401
-    assert "reason" not in answer.json()
-    assert site.raw("/signed-out", headers=cookie).text == "None"
+    for junk in ("", "x", "a.b", "..", "é", "0" * 5000, "A" * 43, "session_revoked"):
+        cookie = [("Cookie", f"{site.session_cookie}={junk}")]
+        answer = site.raw("/who", headers=[*PROGRAM.items(), *cookie])
+        assert answer.status_code == 401, junk
+        assert "reason" not in answer.json(), junk
+        assert site.raw("/signed-out", headers=cookie).text == "None", junk
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@every_kind
 def test_a_forged_cookie_learns_nothing_but_that_keys_may_have_changed(make_site, where, kind):
     site = with_pages(make_site(**LIMITS, **where(kind)))
     browser = site.browser()
@@ -154,7 +160,7 @@ def test_a_forged_cookie_learns_nothing_but_that_keys_may_have_changed(make_site
         assert told_anything(given(site, forged)) == allowed
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@every_kind
 def test_a_session_from_the_future_is_refused_without_a_reason(make_site, where, kind):
     """SL-13"""
     site = with_pages(make_site(**LIMITS, **where(kind)))
