@@ -6,9 +6,10 @@ Knows: what each story promises.
 Must not: let a process share anything that its settings do not name.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from threading import Barrier
 from urllib.parse import urlencode
 
@@ -43,17 +44,26 @@ def authorization_server() -> Iterator[FakeAS]:
         yield server
 
 
-def every_case(*told: Story, stores: Sequence[str] = STORES) -> pytest.MarkDecorator:
-    """Each of these stories on each door, in each mode and store in which something is promised."""
-    cases = [
-        pytest.param(story, edge, mode, store, id=f"{story.__name__}-{edge}-{mode}-{store}")
-        for story in told
-        for edge in EDGES
-        for mode in MODES
-        for store in stores
-        if happens(story, mode, store)
-    ]
-    return pytest.mark.parametrize(("story", "edge", "mode", "store"), cases)
+Case = tuple[str, str, str]
+"""Door, mode, store."""
+
+
+def cases(story: Story, *, each_door: bool = False) -> Iterator[Case]:
+    """Each mode in each store in which something is promised, at one door and the other in turn.
+
+    So each door meets each mode and each store; with `each_door`, also each mode in each store.
+    """
+    for (row, mode), (column, store) in product(enumerate(MODES), enumerate(STORES)):
+        if happens(story, mode, store):
+            for edge in EDGES if each_door else (EDGES[(row + column) % 2],):
+                yield edge, mode, store
+
+
+def assert_held(here: Town, story: Story, told: Iterable[Case], *, numbers: Sequence[int] = (0, 1)) -> None:
+    """The story ends well in each of these cases."""
+    endings = {case: story(here.app(*case, numbers=numbers)) for case in told}
+    assert endings
+    assert {case: ending for case, ending in endings.items() if ending != HELD} == {}
 
 
 HELD = Ending(attacker=None, sent=True)
@@ -62,54 +72,61 @@ HELD = Ending(attacker=None, sent=True)
 # --- the attacks -----------------------------------------------------------------------------------------------------
 
 
-@every_case(
-    stories.early_try,
-    stories.early_try_of_ones_own,
-    stories.both_have_logins,
-    stories.both_have_logins_and_the_victims_tried,
-    stories.both_have_logins_and_the_token_is_unknown,
+@pytest.mark.parametrize(
+    "story",
+    [
+        stories.early_try,
+        stories.early_try_of_ones_own,
+        stories.both_have_logins,
+        stories.both_have_logins_and_the_victims_tried,
+        stories.both_have_logins_and_the_token_is_unknown,
+    ],
 )
-def test_what_was_tried_early_is_spent_when_the_victim_brings_it(here, story, edge, mode, store):
+def test_what_was_tried_early_is_spent_when_the_victim_brings_it(here, story):
     """SM-19: "tried here" is not "spent": another process has not seen the try."""
-    assert story(here.app(edge, mode, store)) == HELD
+    assert_held(here, story, cases(story))
 
 
-@pytest.mark.parametrize("edge", EDGES)
-def test_a_restart_forgets_no_token_that_a_victim_brought(here, edge):
+def test_a_restart_forgets_no_token_that_a_victim_brought(here):
     """SM-19: a restarted process is another one."""
-    apps = [here.app(edge, *case, numbers=(2, 3)) for case in stories.CASES]
-    endings = dict(zip(stories.CASES, stories.early_try_before_a_restart(apps), strict=True))
-    assert endings == dict.fromkeys(stories.CASES, HELD)
+    told = list(cases(stories.early_try))
+    apps = [here.app(*case, numbers=(2, 3)) for case in told]
+    endings = dict(zip(told, stories.early_try_before_a_restart(apps), strict=True))
+    assert endings == dict.fromkeys(told, HELD)
 
 
-@every_case(stories.in_a_frame, stories.in_a_frame_after_an_early_try)
-def test_what_a_frame_brings_is_spent_as_well(here, story, edge, mode, store):
+@pytest.mark.parametrize("story", [stories.in_a_frame, stories.in_a_frame_after_an_early_try])
+def test_what_a_frame_brings_is_spent_as_well(here, story):
     """SM-20: the frame gets nothing, and neither does the attacker at the other process."""
-    assert story(here.app(edge, mode, store)) == HELD
+    assert_held(here, story, cases(story))
 
 
-@every_case(stories.held_refusal, stories.held_refusal_of_ones_own, stories.held_refusal_in_the_victims_browser)
-def test_a_refusal_under_way_keeps_no_token_from_being_spent(here, story, edge, mode, store):
+@pytest.mark.parametrize(
+    "story",
+    [stories.held_refusal, stories.held_refusal_of_ones_own, stories.held_refusal_in_the_victims_browser],
+)
+def test_a_refusal_under_way_keeps_no_token_from_being_spent(here, story):
     """SM-21: nothing that is under way stops a spending."""
-    assert story(here.app(edge, mode, store)) == HELD
+    assert_held(here, story, cases(story))
 
 
-@every_case(stories.polls, stories.polls_with_other_logins, stories.polls_at_the_other_process)
-def test_who_polls_before_the_approval_gets_nothing_after_it(here, story, edge, mode, store):
+@pytest.mark.parametrize("story", [stories.polls, stories.polls_with_other_logins, stories.polls_at_the_other_process])
+def test_who_polls_before_the_approval_gets_nothing_after_it(here, story):
     """SM-22: a token has one try at being redeemed, and XWMS's refusal does not give it back."""
-    assert story(here.app(edge, mode, store)) == HELD
+    assert_held(here, story, cases(story))
 
 
-@every_case(stories.somebody_elses_session)
-def test_nobody_is_brought_into_somebody_elses_session_without_having_said_yes(here, story, edge, mode, store):
+def test_nobody_is_brought_into_somebody_elses_session_without_having_said_yes(here):
     """The other direction: a victim whose login is under way opens the address of the attacker's finished login."""
-    assert story(here.app(edge, mode, store)) == HELD
+    story = stories.somebody_elses_session
+    assert_held(here, story, cases(story, each_door=True))
 
 
-@every_case(*stories.ONE_PROCESS, stories.held_refusal_in_the_victims_browser, stores=["cookie"])
-def test_the_same_holds_in_one_process(here, story, edge, mode, store):
+@pytest.mark.parametrize("story", [*stories.ONE_PROCESS, stories.held_refusal_in_the_victims_browser])
+def test_the_same_holds_in_one_process(here, story):
     """SM-19, SM-20, SM-21: the plausible mend, in which a try under way keeps the token, opened even this."""
-    assert story(here.app(edge, mode, store, numbers=(0, 0))) == HELD
+    told = (case for case in cases(story, each_door=True) if case[2] == "cookie")
+    assert_held(here, story, told, numbers=(0, 0))
 
 
 def test_a_used_token_stays_used_when_it_is_no_longer_known_as_issued(edge, make_fx):
@@ -176,47 +193,49 @@ def app_for(here: Town, server: FakeAS, edge: str, way: str, store: str, numbers
     return here.app(edge, way, store, numbers=numbers, fx=server if way == "oauth2" else None)
 
 
-@pytest.mark.parametrize(
-    ("numbers", "store"),
-    [((0,), "cookie"), ((0, 1, 2, 3), "cookie"), ((0, 1, 2, 3), "sqlite"), ((0, 1, 2, 3), "redis")],
-    ids=["one process", "four processes-cookie", "four processes-sqlite", "four processes-redis"],
-)
+PLACES = (((0,), "cookie"), ((0, 1, 2, 3), "cookie"), ((0, 1, 2, 3), "sqlite"), ((0, 1, 2, 3), "redis"))
+"""Numbers of processes, and the store that they share."""
+
+
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("edge", EDGES)
-def test_eight_tabs_that_start_at_once_all_come_home(here, authorization_server, edge, way, store, numbers):
+def test_eight_tabs_that_start_at_once_all_come_home(here, authorization_server, subtests, way):
     """SM-09: a browser is restarted, and every tab of it wants to log in."""
-    app = app_for(here, authorization_server, edge, way, store, numbers)
-    browser = app.visitor()
-    places = [f"/private?tab={number}" for number in range(TABS)]
-    started = at_once(browser, [f"{LOGIN}?{urlencode({'next': place})}" for place in places], site="none")
-    assert [answer.status for answer in started] == [302] * TABS
-    homeward = [callback_of(app, answer.all("location")[0]) for answer in started]
-    finished = at_once(browser, homeward, site="cross-site", shift=1)
-    assert [answer.status for answer in finished] == [303] * TABS
-    reached = [answer.all("location")[0] for answer in finished]
-    if way != "fresh":
-        assert reached == places
-    elif len(numbers) == 1 or store in SHARED:
-        # Nothing can tell the tabs apart, but each login is used once.
-        assert sorted(reached) == places
-    else:
-        assert set(reached) <= set(places)
-    assert browser.who() == PERSON
+    for at, (numbers, store) in enumerate(PLACES, start=WAYS.index(way)):
+        # At one door and the other in turn, and at the other first in the next way.
+        edge = EDGES[at % 2]
+        with subtests.test(edge=edge, processes=len(numbers), store=store):
+            app = app_for(here, authorization_server, edge, way, store, numbers)
+            browser = app.visitor()
+            places = [f"/private?tab={number}" for number in range(TABS)]
+            started = at_once(browser, [f"{LOGIN}?{urlencode({'next': place})}" for place in places], site="none")
+            assert [answer.status for answer in started] == [302] * TABS
+            homeward = [callback_of(app, answer.all("location")[0]) for answer in started]
+            finished = at_once(browser, homeward, site="cross-site", shift=1)
+            assert [answer.status for answer in finished] == [303] * TABS
+            reached = [answer.all("location")[0] for answer in finished]
+            if way != "fresh":
+                assert reached == places
+            elif len(numbers) == 1 or store in SHARED:
+                # Nothing can tell the tabs apart, but each login is used once.
+                assert sorted(reached) == places
+            else:
+                assert set(reached) <= set(places)
+            assert browser.who() == PERSON
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("edge", EDGES)
-def test_starts_that_other_sites_cause_evict_nobodys_own_login(here, authorization_server, edge, way):
+def test_starts_that_other_sites_cause_evict_nobodys_own_login(here, authorization_server, subtests):
     """SM-10: also the oldest of several own ones comes home, at another process."""
-    app = app_for(here, authorization_server, edge, way, "cookie", (0, 1))
-    browser = app.visitor()
-    location = browser.start(0, target="/private?tab=0")
-    for number in range(1, OWN_STARTS):
-        browser.start(0, target=f"/private?tab={number}")
-    for _ in range(CROSS_SITE_STARTS):
-        assert browser.open(0, LOGIN, site="cross-site", clicked=False).status in (200, 302)
-    finished = browser.open(1, callback_of(app, location), site="cross-site")
-    assert finished.status == 303
-    # A fresh token counts for the newest login that began here.
-    assert finished.all("location") == [f"/private?tab={OWN_STARTS - 1 if way == 'fresh' else 0}"]
-    assert browser.who() == PERSON
+    for edge, way in product(EDGES, WAYS):
+        with subtests.test(edge=edge, way=way):
+            app = app_for(here, authorization_server, edge, way, "cookie", (0, 1))
+            browser = app.visitor()
+            location = browser.start(0, target="/private?tab=0")
+            for number in range(1, OWN_STARTS):
+                browser.start(0, target=f"/private?tab={number}")
+            for _ in range(CROSS_SITE_STARTS):
+                assert browser.open(0, LOGIN, site="cross-site", clicked=False).status in (200, 302)
+            finished = browser.open(1, callback_of(app, location), site="cross-site")
+            assert finished.status == 303
+            # A fresh token counts for the newest login that began here.
+            assert finished.all("location") == [f"/private?tab={OWN_STARTS - 1 if way == 'fresh' else 0}"]
+            assert browser.who() == PERSON

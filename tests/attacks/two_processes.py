@@ -84,6 +84,11 @@ class Processes:
             self._running[number] = AppProcess(self.log)
         return self._running[number]
 
+    def start(self, numbers: Iterable[int]) -> None:
+        """Start these, so that nobody waits for one after another."""
+        for number in numbers:
+            self[number]
+
     def end(self, number: int) -> None:
         if number in self._running:
             self._running.pop(number).end()
@@ -144,6 +149,7 @@ class App:
     doors: list[Door] = field(default_factory=list)
 
     def connect(self) -> None:
+        self.processes.start(set(self.numbers))
         doors = {
             number: self.processes[number].serve(self.edge, self.name, self.options) for number in set(self.numbers)
         }
