@@ -59,11 +59,9 @@ def test_lp_03_the_access_log_has_the_callback_and_not_its_token(tmp_path, serve
         assert "absent=-" in log
 
 
-@pytest.mark.parametrize(
-    "server", [SERVERS[name] for name in ("uvicorn", "gunicorn", "hypercorn", "granian", "werkzeug")]
-)
+@pytest.mark.parametrize("server", [SERVERS["uvicorn"], SERVERS["werkzeug"]], ids=["uvicorn", "werkzeug"])
 def test_without_the_filter_it_would_be_there(tmp_path, server):
-    """So that the test above is about something; and the option turns the filter off."""
+    """The option turns the filter off; the line of another page shows that the test above is about something."""
     log = log_of(tmp_path, server, visit, XWMS_REDACT_ACCESS_LOGS="0")
     assert TOKEN in log
     assert CODE in log
@@ -100,40 +98,41 @@ MAPPINGS = [
 ]
 
 
-@pytest.mark.parametrize("given", MAPPINGS, ids=lambda given: type(given).__name__)
-def test_sm_06_a_mapping_stays_what_it_is_whatever_class_it_has(given):
+def test_sm_06_a_mapping_stays_what_it_is_whatever_class_it_has():
     """SM-06"""
-    record = record_of("%(r)s", given)
-    assert WithoutTokens().filter(record) is True
-    assert record.getMessage() == f"GET {CALLBACK}?token=… HTTP/1.1"
-    if isinstance(given, dict) and not isinstance(given, Uncopied):
-        assert type(record.args) is type(given)
-    if not isinstance(given, Walked):
-        assert set(record.args) == set(GIVEN)
-        assert given["q"] == f"token={TOKEN}", "the server's own is left alone"
-    if isinstance(given, SafeAtoms | defaultdict):
-        assert record.args["{x-absent}i"] == "-"
+    for given in MAPPINGS:
+        kind = type(given).__name__
+        record = record_of("%(r)s", given)
+        assert WithoutTokens().filter(record) is True, kind
+        assert record.getMessage() == f"GET {CALLBACK}?token=… HTTP/1.1", kind
+        if isinstance(given, dict) and not isinstance(given, Uncopied):
+            assert type(record.args) is type(given), kind
+        if not isinstance(given, Walked):
+            assert set(record.args) == set(GIVEN), kind
+            assert given["q"] == f"token={TOKEN}", f"{kind}: the server's own is left alone"
+        if isinstance(given, SafeAtoms | defaultdict):
+            assert record.args["{x-absent}i"] == "-", kind
 
 
 def record_of(message: object, *args: object) -> logging.LogRecord:
     return logging.LogRecord("any", logging.INFO, __file__, 1, message, args, None)
 
 
-@pytest.mark.parametrize("args", [(), (7, None), ({"r": 7},), ({},), ("?token",), ("%s",), (b"token=", object())])
-def test_a_record_that_it_does_not_know_passes_through(args):
-    record = record_of("message", *args)
-    before = record.args
-    assert WithoutTokens().filter(record) is True
-    assert record.args == before
+def test_a_record_that_it_does_not_know_passes_through():
+    for args in ((), (7, None), ({"r": 7},), ({},), ("?token",), ("%s",), (b"token=", object())):
+        record = record_of("message", *args)
+        before = record.args
+        assert WithoutTokens().filter(record) is True, args
+        assert record.args == before, args
     assert record_of(7).getMessage() == "7"
 
 
-@pytest.mark.parametrize("line", ["GET /a?token={} HTTP/1.1", '- "GET /a?b=1&code={}" 200 "https://h/a?state={}"'])
-def test_one_s_own_filter_takes_every_address_and_a_line_without_arguments(line):
+def test_one_s_own_filter_takes_every_address_and_a_line_without_arguments():
     """LP-03"""
-    record = record_of(line.replace("{}", TOKEN))
-    WithoutTokens().filter(record)
-    assert record.getMessage() == line.replace("{}", "…")
+    for line in ("GET /a?token={} HTTP/1.1", '- "GET /a?b=1&code={}" 200 "https://h/a?state={}"'):
+        record = record_of(line.replace("{}", TOKEN))
+        WithoutTokens().filter(record)
+        assert record.getMessage() == line.replace("{}", "…")
 
 
 def test_a_format_with_arguments_stays_a_format():
