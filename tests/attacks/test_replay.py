@@ -261,17 +261,17 @@ def test_the_callback_from_the_history_does_not_work_after_logout(make_site, mod
     assert browser.who() is None
 
 
-@pytest.mark.parametrize("number", range(len(ABSURD)))
-def test_an_absurd_token_is_refused_without_asking_xwms(site, browser, number):
-    """RP-07, RP-08"""
+def test_an_absurd_token_is_refused_without_asking_xwms(site, browser):
+    """RP-07, RP-08: and none of them costs the login that is under way."""
     token = browser.start()
     headers = [*PROGRAM.items(), ("Cookie", browser.pending())]
-    answer = site.raw(CALLBACK, query=ABSURD[number], headers=headers)
-    assert answer.status_code == 400
-    assert answer.json()["code"] in ("token_missing", "token_malformed")
-    assert answer.headers.get_list("set-cookie") == []
-    assert PLAUSIBLE not in answer.text
-    assert site.fx.calls("sign-token-verify") == 0
+    for query in ABSURD:
+        answer = site.raw(CALLBACK, query=query, headers=headers)
+        assert answer.status_code == 400, query[:100]
+        assert answer.json()["code"] in ("token_missing", "token_malformed"), query[:100]
+        assert answer.headers.get_list("set-cookie") == [], query[:100]
+        assert PLAUSIBLE not in answer.text, query[:100]
+        assert site.fx.calls("sign-token-verify") == 0, query[:100]
     assert browser.come_back(site.fx.approve(token)).status_code == 303
 
 
@@ -286,14 +286,15 @@ def test_two_good_tokens_are_none(site, browser):
     assert browser.come_back(mine).status_code == 303
 
 
-@pytest.mark.parametrize("token", GOOD)
-def test_an_honest_token_reaches_xwms_unchanged(make_site, token):
+def test_an_honest_token_reaches_xwms_unchanged(make_site):
     """RP-08: what must still work."""
     site = make_site("fresh", callback_token="fresh")
-    browser = site.browser()
-    browser.start()
-    browser.come_back(token)
-    assert [call.json["token"] for call in site.fx.to("sign-token-verify")] == [token]
+    for token in GOOD:
+        browser = site.browser()
+        browser.start()
+        browser.come_back(token)
+        assert site.fx.to("sign-token-verify")[-1].json["token"] == token
+    assert site.fx.calls("sign-token-verify") == len(GOOD)
 
 
 def test_a_token_anywhere_but_in_the_query_is_not_looked_for(site, browser):
