@@ -116,32 +116,36 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_sm_04_a_guard_above_its_route_is_told_in_the_log_once(door, fx, caplog, mistake):
+def test_sm_04_a_guard_above_its_route_is_told_in_the_log_once(door, fx, subtests, caplog):
     """SM-04: also where nothing keeps the guarded function alive, as in an application's factory."""
-    app, view = door.app(), door.view()
-    MISTAKES[mistake](door, app, view)
+    made = {mistake: (door.app(), door.view()) for mistake in MISTAKES}
+    for mistake, (app, view) in made.items():
+        MISTAKES[mistake](door, app, view)
     gc.collect()
-    browser = door.site(app, fx).browser()
-    assert warnings(caplog) == []
-    for _ in range(3):
-        browser.get("/page", PROGRAM)
-    (line,) = warnings(caplog)
-    assert view.__qualname__ in line
-    assert "guard=login_required" in line
-    assert {record.levelname for record in caplog.records if EVENT in record.getMessage()} == {"WARNING"}
+    for mistake, (app, view) in made.items():
+        with subtests.test(mistake):
+            caplog.clear()
+            browser = door.site(app, fx).browser()
+            assert warnings(caplog) == []
+            for _ in range(3):
+                browser.get("/page", PROGRAM)
+            (line,) = warnings(caplog)
+            assert view.__qualname__ in line
+            assert "guard=login_required" in line
+            assert {record.levelname for record in caplog.records if EVENT in record.getMessage()} == {"WARNING"}
 
 
-@pytest.mark.parametrize("mistake", [name for name in MISTAKES if name != "between two routes"])
-def test_sm_04_in_debug_mode_no_page_comes_but_the_name_of_the_function(door, fx, mistake):
+def test_sm_04_in_debug_mode_no_page_comes_but_the_name_of_the_function(door, fx, subtests):
     """SM-04"""
-    app, view = door.app(), door.view()
-    MISTAKES[mistake](door, app, view)
-    browser = door.site(app, fx, debug=True).browser()
-    for path in ("/page", "/other"):
-        with pytest.raises(ConfigError, match=r"@login_required is not in effect on .*page") as told:
-            browser.get(path, PROGRAM)
-        assert view.__qualname__ in str(told.value)
+    for mistake in (name for name in MISTAKES if name != "between two routes"):
+        app, view = door.app(), door.view()
+        MISTAKES[mistake](door, app, view)
+        browser = door.site(app, fx, debug=True).browser()
+        for path in ("/page", "/other"):
+            with subtests.test(mistake, path=path):
+                with pytest.raises(ConfigError, match=r"@login_required is not in effect on .*page") as told:
+                    browser.get(path, PROGRAM)
+                assert view.__qualname__ in str(told.value)
 
 
 def test_sm_04_the_guard_of_programs_too(door, caplog):
@@ -175,14 +179,14 @@ FINE = {
 }
 
 
-@pytest.mark.parametrize("case", FINE)
-def test_sm_04_no_false_alarm(door, fx, caplog, case):
+def test_sm_04_no_false_alarm(door, fx, caplog):
     """SM-04"""
-    app = door.app()
-    FINE[case](door, app, door.view())
-    status = door.site(app, fx, debug=True).browser().get("/page", PROGRAM).status_code
-    assert status == (200 if case == "no guard at all" else 401)
-    assert warnings(caplog) == []
+    for case, make in FINE.items():
+        app = door.app()
+        make(door, app, door.view())
+        status = door.site(app, fx, debug=True).browser().get("/page", PROGRAM).status_code
+        assert status == (200 if case == "no guard at all" else 401), case
+        assert warnings(caplog) == [], case
 
 
 def test_sm_04_a_page_open_at_one_address_and_guarded_at_another_is_told_of_and_works(door, fx, caplog):
