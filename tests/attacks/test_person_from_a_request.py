@@ -131,28 +131,31 @@ def test_sm_01_an_optional_one_without_its_dependency_is_nobody_at_best(app, ann
     assert {person for _, person in told(visit(app))} == {None}
 
 
-@pytest.mark.parametrize(
-    "annotation",
-    [
-        CurrentUser | None,
-        Optional[CurrentUser],  # noqa: UP045  as people write it
-        CurrentUser | Anonymous, list[CurrentUser], OptionalUser | Anonymous,
-        Annotated[User, fresh_user(timedelta(minutes=5))] | None,
-        BearerToken | None, Annotated[AccessToken, bearer_token(scopes=["read"])] | None,
-    ],
-)  # fmt: skip
-def test_sm_01_a_dependency_inside_another_type_fails_when_the_application_starts(app, annotation):
+INSIDE_ANOTHER_TYPE = [
+    CurrentUser | None,
+    Optional[CurrentUser],  # noqa: UP045  as people write it
+    CurrentUser | Anonymous, list[CurrentUser], OptionalUser | Anonymous,
+    Annotated[User, fresh_user(timedelta(minutes=5))] | None,
+    BearerToken | None, Annotated[AccessToken, bearer_token(scopes=["read"])] | None,
+]  # fmt: skip
+
+
+def test_sm_01_a_dependency_inside_another_type_fails_when_the_application_starts(app, subtests):
     """SM-01: FastAPI sees no dependency there, and would ask the body for a person."""
-    with pytest.raises(TypeError, match="user: OptionalUser"):
-        app.post("/")(endpoint(annotation, None))
+    for annotation in INSIDE_ANOTHER_TYPE:
+        with subtests.test(annotation=annotation), pytest.raises(TypeError, match="user: OptionalUser"):
+            app.post("/")(endpoint(annotation, None))
 
 
-@pytest.mark.parametrize("model", [User, UserInfo, AccessToken, Identity, SessionInfo, StoredAddress, Country])
-@pytest.mark.parametrize("dependency", [Depends(), "itself"])
-def test_sm_01_a_model_as_its_own_dependency_fails_when_the_application_starts(app, model, dependency):
+def test_sm_01_a_model_as_its_own_dependency_fails_when_the_application_starts(app, subtests):
     """SM-01: FastAPI would ask the query for everything that the class can be called with."""
-    with pytest.raises(TypeError, match="never read from a request"):
-        app.get("/")(endpoint(model, Depends(model) if dependency == "itself" else dependency))
+    for model in (User, UserInfo, AccessToken, Identity, SessionInfo, StoredAddress, Country):
+        for dependency in (Depends(), Depends(model)):
+            with (
+                subtests.test(model=model, dependency=dependency),
+                pytest.raises(TypeError, match="never read from a request"),
+            ):
+                app.get("/")(endpoint(model, dependency))
 
 
 def test_sm_01_only_the_session_says_who_it_is_whatever_else_the_request_says(app, fx):
@@ -219,30 +222,30 @@ def inputs(model):
     return [whole, {name: whole.get(name) for name in names}, FORGED, list(FORGED.values()), {}, None, "admin"]
 
 
-@pytest.mark.parametrize("model", [*MODELS, *UNEXPORTED])
-def test_sm_01_pydantic_makes_no_model_of_ours_of_anything(model):
+def test_sm_01_pydantic_makes_no_model_of_ours_of_anything(subtests):
     """SM-01: whatever is exported, an `Address` too; not in Python, not from JSON, not by attributes."""
-    reader = TypeAdapter(model)
-    for given in inputs(model):
-        for read in (
-            lambda: reader.validate_python(given),  # noqa: B023  called at once
-            lambda: reader.validate_python(given, strict=False, from_attributes=True),  # noqa: B023
-            lambda: reader.validate_json(json.dumps(given)),  # noqa: B023
-        ):
-            with pytest.raises(ValidationError):
-                read()
-    assert reader.json_schema(mode="validation") == reader.json_schema(mode="serialization")
+    for model in (*MODELS, *UNEXPORTED):
+        reader = TypeAdapter(model)
+        for given in inputs(model):
+            for read in (
+                lambda: reader.validate_python(given),  # noqa: B023  called at once
+                lambda: reader.validate_python(given, strict=False, from_attributes=True),  # noqa: B023
+                lambda: reader.validate_json(json.dumps(given)),  # noqa: B023
+            ):
+                with subtests.test(model=model, given=given), pytest.raises(ValidationError):
+                    read()
+        assert reader.json_schema(mode="validation") == reader.json_schema(mode="serialization"), model
 
 
 def test_sm_01_there_are_models_to_try():
     assert {User, UserInfo, Anonymous, AccessToken, Identity, SessionInfo, Address, StoredAddress} <= set(MODELS)
 
 
-@pytest.mark.parametrize("model", [Session, TokenSet])
-def test_sm_01_what_holds_secrets_is_nothing_for_pydantic_at_all(model):
+def test_sm_01_what_holds_secrets_is_nothing_for_pydantic_at_all(subtests):
     """SM-01"""
-    with pytest.raises(PydanticSchemaGenerationError):
-        TypeAdapter(model)
+    for model in (Session, TokenSet):
+        with subtests.test(model=model), pytest.raises(PydanticSchemaGenerationError):
+            TypeAdapter(model)
 
 
 def test_sm_01_a_class_of_the_applications_that_is_a_person_is_none_either():
@@ -289,16 +292,18 @@ def litestar(annotation):
         return Litestar([post("/")(view)], logging_config=None)
 
 
-@pytest.mark.parametrize("annotation", [User, User | None, UserInfo, AccessToken, Identity, list[User], Envelope])
-@pytest.mark.parametrize(
-    "given", [FORGED, TOKEN, [FORGED], {"user": FORGED}, ["https://xwms.nl", "admin"], {"issuer": None, "sub": None}]
-)
-def test_sm_01_litestar_reads_nobody_from_a_body(annotation, given):
+IN_A_BODY = [User, UserInfo, AccessToken, Identity, list[User], Envelope]
+BODIES = [FORGED, TOKEN, [FORGED], {"user": FORGED}, ["https://xwms.nl", "admin"], {"issuer": None, "sub": None}]
+
+
+@pytest.mark.parametrize("annotation", [*IN_A_BODY, User | None])
+def test_sm_01_litestar_reads_nobody_from_a_body(annotation):
     """SM-01"""
     with LitestarClient(litestar(annotation)) as client:
-        answer = client.post("/", json=given)
-        assert answer.status_code == 400, answer.text
-        assert "PERSON" not in answer.text
+        for given in BODIES:
+            answer = client.post("/", json=given)
+            assert answer.status_code == 400, (given, answer.text)
+            assert "PERSON" not in answer.text, given
 
 
 def test_a_person_can_be_given_to_an_endpoint_of_litestars_and_be_its_answer():
@@ -317,8 +322,8 @@ def test_a_person_can_be_given_to_an_endpoint_of_litestars_and_be_its_answer():
 # --- BlackSheep, which reads with code of its own --------------------------------------------------------------------
 
 
-def blacksheep(annotation, content, *default) -> tuple[int, str]:
-    """The status and the body of a POST to an endpoint with such a parameter."""
+def blacksheep(annotation, contents, *default) -> list[tuple[int, str]]:
+    """The status and the body of a POST of each of these to an endpoint with such a parameter."""
 
     async def view(user):
         found = getattr(user, "value", user)
@@ -327,28 +332,28 @@ def blacksheep(annotation, content, *default) -> tuple[int, str]:
     view.__annotations__ = {"user": annotation}
     view.__defaults__ = default or None
 
-    async def story() -> tuple[int, str]:
+    async def story() -> list[tuple[int, str]]:
         app = Application(router=Router())
         app.router.add_post("/", view)
         await app.start()
-        answer = await BlackSheepClient(app).post("/", content=content)
-        return answer.status, await answer.text()
+        client = BlackSheepClient(app)
+        answers = [await client.post("/", content=content) for content in contents]
+        return [(answer.status, await answer.text()) for answer in answers]
 
     return asyncio.run(story())
 
 
-@pytest.mark.parametrize("annotation", [User, UserInfo, AccessToken, Identity, FromJSON[User], list[User], Envelope])
-@pytest.mark.parametrize(
-    "given", [FORGED, TOKEN, [FORGED], {"user": FORGED}, ["https://xwms.nl", "admin"], {"issuer": None, "sub": None}]
-)
-def test_sm_01_blacksheep_reads_nobody_from_a_body(annotation, given):
+@pytest.mark.parametrize("annotation", [*IN_A_BODY, FromJSON[User]])
+def test_sm_01_blacksheep_reads_nobody_from_a_body(annotation):
     """SM-01"""
-    status, text = blacksheep(annotation, JSONContent(given))
-    assert "PERSON" not in text
-    assert status in (200, 400)  # it hands on what it cannot read, as it came
+    answers = blacksheep(annotation, [JSONContent(given) for given in BODIES])
+    for given, (status, text) in zip(BODIES, answers, strict=True):
+        assert "PERSON" not in text, given
+        assert status in (200, 400), given  # it hands on what it cannot read, as it came
 
 
 def test_sm_01_blacksheep_reads_nobody_from_a_form_or_where_one_may_be_missing():
     """SM-01"""
-    assert blacksheep(FromForm[User], FormContent(FORGED))[0] == 400
-    assert blacksheep(Optional[User], JSONContent(FORGED), None)[0] == 400  # noqa: UP045  as people write it
+    ((form, _),) = blacksheep(FromForm[User], [FormContent(FORGED)])
+    ((missing, _),) = blacksheep(Optional[User], [JSONContent(FORGED)], None)  # noqa: UP045  as people write it
+    assert (form, missing) == (400, 400)
