@@ -2,11 +2,9 @@
 
 import time
 
-import pytest
-
 from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, LOGIN, PROGRAM
 
-MANY = 400
+MANY = 200
 A_SECONDS_WORTH = 100  # logins that one process starts at once; fifty a second after that
 
 
@@ -55,12 +53,13 @@ COUNTERS = [
 ]
 
 
-@pytest.mark.parametrize("counter", COUNTERS)
-def test_ds_06_no_cookie_says_how_often_something_is_done(site, counter):
+def test_ds_06_no_cookie_says_how_often_something_is_done(site):
     """DS-06 (GHSA-hxr6-w4gc-7vvv): a session is one cookie, so there is nothing to count."""
-    cookie = counter.format(name=site.session_cookie)
-    began = time.process_time()
-    answer = site.raw("/who", headers=[*PROGRAM.items(), ("Cookie", cookie)])
-    assert answer.status_code == 401
-    assert site.raw(LOGIN, headers=[*FROM_HERE.items(), ("Cookie", cookie)]).status_code == 302
-    assert time.process_time() - began < 5, "a hundred million of anything would take longer"
+    for counter in COUNTERS:
+        cookie = counter.format(name=site.session_cookie)
+        began = time.process_time()
+        answer = site.raw("/who", headers=[*PROGRAM.items(), ("Cookie", cookie)])
+        assert answer.status_code == 401, counter
+        started = site.raw(LOGIN, headers=[*FROM_HERE.items(), ("Cookie", cookie)])
+        assert started.status_code == 302, counter
+        assert time.process_time() - began < 5, f"{counter}: a hundred million of anything would take longer"
