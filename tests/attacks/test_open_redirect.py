@@ -7,7 +7,7 @@ What XWMS says: test_login_page_address.py.
 import re
 from collections.abc import Iterator
 from html import unescape
-from itertools import chain, product
+from itertools import chain, islice, product
 from urllib.parse import quote
 
 import httpx2
@@ -89,10 +89,13 @@ def at_the_logout(browser: Browser, value: str) -> str:
 
 
 def test_or_01_a_hostile_next_at_the_start_ends_at_after_login(landing):
-    """OR-01, OR-03, OR-07, OR-13: the whole login, for every value of the corpus."""
+    """OR-01, OR-03, OR-07, OR-13: the whole login, for every value of the corpus, at one edge and the other in turn.
+
+    How each edge reads every one of them is what the tests below show, in fewer requests.
+    """
     browser = landing.browser()
     ends = {}
-    for value in hostile():
+    for value in islice(hostile(), int(landing.edge == "asgi"), None, 2):
         landing.clock.advance(1)
         ends[value] = at_the_callback(browser, value)
     assert {value: end for value, end in ends.items() if end != WELCOME} == {}
