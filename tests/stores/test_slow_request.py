@@ -42,6 +42,10 @@ class Gate:
         self.entered = threading.Event()
         self.open = threading.Event()
 
+    def close(self) -> None:
+        self.entered.clear()
+        self.open.clear()
+
     def wait(self) -> None:
         self.entered.set()
         assert self.open.wait(PATIENCE)
@@ -144,17 +148,33 @@ def access_withdrawn(site, session):
     assert (answer.status_code, answer.json()["reason"]) == (401, "access_withdrawn")
 
 
-ENDS = [
-    *[(kind, logged_out) for kind in KINDS],
-    *[(kind, all_revoked) for kind in REACHING],
-    *[(kind, access_withdrawn) for kind in KINDS],
-]
-both_pages = pytest.mark.parametrize("page", ["/slow", "/streamed"])
+PAGES = ("/slow", "/streamed")
+EDGES = ("flask", "asgi")
+TURNS = (logged_out, all_revoked, access_withdrawn)
+ENDS = [(kind, end) for end in TURNS for kind in KINDS if kind in REACHING or end is not all_revoked]
+
+
+def edge_of(kind, turn):
+    """The edge whose turn it is."""
+    return EDGES[(KINDS.index(kind) + turn) % 2]
+
+
+def in_turn(first, kinds=KINDS):
+    """Each kind on one edge, by turns: an edge has no part in what a kind does, and a kind none in what an edge does."""
+    return pytest.mark.parametrize(("edge", "kind"), [(edge_of(kind, first), kind) for kind in kinds])
+
+
+def ends_in_turn(first, ends):
+    """Each kind meets both edges, and so does each end; with the other `first`, every end of a kind does."""
+    return pytest.mark.parametrize(
+        ("edge", "kind", "end"), [(edge_of(kind, first + TURNS.index(end)), kind, end) for kind, end in ends]
+    )
 
 
 def end_while_a_page_is_under_way(site, gate, page, session, end):
     """The answer of the page, which has read who is there before `end()` and sends its last word after it."""
     site.clock.advance(RENEWAL + 20)
+    gate.close()
     with ThreadPoolExecutor(1) as thread:
         try:
             coming = thread.submit(given(site, session).get, page)
@@ -172,64 +192,66 @@ def checked_with(end):
     return {"recheck": RECHECK} if end is access_withdrawn else {}
 
 
-@both_pages
+def session_of(site):
+    """The session of somebody who has just logged in."""
+    site.clock.advance(1)
+    browser = site.browser()
+    browser.log_in(SUB)
+    return browser.cookies()[site.session_cookie]
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_same_page_renews_a_session_that_goes_on(make, page, kind):
+def test_the_same_page_renews_a_session_that_goes_on(make, kind):
     """So that the next tests are about something."""
     site, _, gate = make(kind)
-    browser = site.browser()
-    browser.log_in(SUB)
-    session = browser.cookies()[site.session_cookie]
-    (renewed,) = sessions_in(site, end_while_a_page_is_under_way(site, gate, page, session, lambda: None))
-    assert (renewed == session) == (kind in SERVERS)
-    assert sub_at(site, renewed) == SUB
+    for page in PAGES:
+        session = session_of(site)
+        (renewed,) = sessions_in(site, end_while_a_page_is_under_way(site, gate, page, session, lambda: None))
+        assert (renewed == session) == (kind in SERVERS), page
+        assert sub_at(site, renewed) == SUB, page
 
 
-@both_pages
-@pytest.mark.parametrize(("kind", "end"), ENDS)
-def test_a_session_that_ends_while_a_page_is_under_way_stays_dead(make, page, kind, end):
+@ends_in_turn(0, ENDS)
+def test_a_session_that_ends_while_a_page_is_under_way_stays_dead(make, edge, kind, end):
     """SL-05, SL-06"""
     site, _, gate = make(kind, **checked_with(end))
-    site.fx.answer("get/user/info", envelope({"user": person(SUB)}))
-    browser = site.browser()
-    browser.log_in(SUB)
-    session = browser.cookies()[site.session_cookie]
-    answer = end_while_a_page_is_under_way(site, gate, page, session, lambda: end(site, session))
-    renewed = sessions_in(site, answer)
-    # The head of a streamed answer left while the session was alive, and renewed it; that is over as well.
-    assert len(renewed) == (page == "/streamed")
-    for cookie in (session, *renewed):
-        assert sub_at(site, cookie) is None
-        assert ask(site, "/who", cookie).status_code == 401
-    if kind in SERVERS:
-        assert outside(site, lambda sessions: sessions.list(SUB)) == ()
+    for page in PAGES:
+        site.fx.answer("get/user/info", envelope({"user": person(SUB)}))
+        session = session_of(site)
+        answer = end_while_a_page_is_under_way(site, gate, page, session, lambda session=session: end(site, session))
+        renewed = sessions_in(site, answer)
+        # The head of a streamed answer left while the session was alive, and renewed it; that is over as well.
+        assert len(renewed) == (page == "/streamed"), page
+        for cookie in (session, *renewed):
+            assert sub_at(site, cookie) is None, page
+            assert ask(site, "/who", cookie).status_code == 401, page
+        if kind in SERVERS:
+            assert outside(site, lambda sessions: sessions.list(SUB)) == (), page
 
 
-@both_pages
-@pytest.mark.parametrize(("kind", "end"), [(kind, end) for kind, end in ENDS if kind != "cookie"])
-def test_a_session_that_ends_in_another_process_stays_dead_too(make, page, kind, end):
+@ends_in_turn(1, [(kind, end) for kind, end in ENDS if kind != "cookie"])
+def test_a_session_that_ends_in_another_process_stays_dead_too(make, edge, kind, end):
     """SL-05, SL-06, SL-15: the page is served by one process, and the session ends in another."""
     site, other, gate = make(kind, **checked_with(end))
-    site.fx.answer("get/user/info", envelope({"user": person(SUB)}))
-    browser = other.browser()
-    browser.log_in(SUB)
-    session = browser.cookies()[site.session_cookie]
+    for page in PAGES:
+        site.fx.answer("get/user/info", envelope({"user": person(SUB)}))
+        session = session_of(other)
 
-    def end_elsewhere():
-        end(other, session)
-        if kind not in SERVERS:
-            site.clock.advance(BELIEVED)
+        def end_elsewhere(session=session):
+            end(other, session)
+            if kind not in SERVERS:
+                site.clock.advance(BELIEVED)
 
-    answer = end_while_a_page_is_under_way(site, gate, page, session, end_elsewhere)
-    renewed = sessions_in(site, answer)
-    assert len(renewed) == (page == "/streamed")
-    for cookie in (session, *renewed):
-        assert (sub_at(site, cookie), sub_at(other, cookie)) == (None, None)
-    if kind in SERVERS:
-        assert outside(site, lambda sessions: sessions.list(SUB)) == ()
+        answer = end_while_a_page_is_under_way(site, gate, page, session, end_elsewhere)
+        renewed = sessions_in(site, answer)
+        assert len(renewed) == (page == "/streamed"), page
+        for cookie in (session, *renewed):
+            assert (sub_at(site, cookie), sub_at(other, cookie)) == (None, None), page
+        if kind in SERVERS:
+            assert outside(site, lambda sessions: sessions.list(SUB)) == (), page
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@in_turn(0)
 def test_a_slow_page_undoes_no_logout_of_the_browser_at_another_process(make, kind):
     """SL-06: what the page sends last must not take the place of what the logout left."""
     site, other, gate = make(kind)
@@ -245,7 +267,7 @@ def test_a_slow_page_undoes_no_logout_of_the_browser_at_another_process(make, ki
     assert sessions_in(site, end_while_a_page_is_under_way(site, gate, "/slow", session, end_elsewhere)) == []
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@in_turn(1)
 def test_after_a_slow_page_the_next_one_renews(make, kind):
     """Where the slow one could not bring its cookie."""
     site, _, gate = make(kind)
@@ -257,7 +279,7 @@ def test_after_a_slow_page_the_next_one_renews(make, kind):
     assert len(sessions_in(site, slow) + sessions_in(site, quick)) == 1
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@in_turn(0)
 def test_who_logs_in_again_meanwhile_is_not_thrown_back(make, kind):
     """SF-06: the page ends as the person of the session it was asked with, whose cookie is worth nothing by then."""
     site, _, gate = make(kind)
@@ -275,7 +297,7 @@ def test_who_logs_in_again_meanwhile_is_not_thrown_back(make, kind):
     assert browser.who() == "somebody-else"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@in_turn(1)
 def test_of_many_requests_at_once_one_renews_the_session(make, kind):
     """SL-06, SL-14: once in an interval, and all that come of it is the same person's one session."""
     site, _, _ = make(kind)
@@ -307,7 +329,7 @@ def test_of_many_requests_at_once_one_renews_the_session(make, kind):
     assert {sub_at(site, cookie) for cookie in alive} == {None}
 
 
-@pytest.mark.parametrize("kind", SERVERS)
+@in_turn(0, SERVERS)
 def test_each_process_renews_once_in_an_interval_at_the_most(make, kind):
     """The session stays one, and was seen when the last of them saw it."""
     site, other, _ = make(kind)

@@ -21,16 +21,11 @@ class TestCookie(StoreContract):
         return opened()
 
 
-@pytest.mark.parametrize("is_async", [False, True], ids=["plain", "async"])
 class OfAPlace:
-    """A store in a place that can be opened twice, in both colours."""
+    """A store in a place that can be opened twice."""
 
     options: dict[str, str]
     is_async: bool
-
-    @pytest.fixture(autouse=True)
-    def _place(self, is_async: bool) -> None:
-        self.is_async = is_async
 
     def make_store(self) -> SessionStore:
         return opened(is_async=self.is_async, **self.options)
@@ -39,13 +34,20 @@ class OfAPlace:
         return self.make_store()
 
 
-class TestSQLite(OfAPlace, StoreContract):
+@pytest.mark.parametrize("is_async", [False, True], ids=["plain", "async"])
+class InBothColours(OfAPlace):
+    @pytest.fixture(autouse=True)
+    def _colour(self, is_async: bool) -> None:
+        self.is_async = is_async
+
+
+class TestSQLite(InBothColours, StoreContract):
     @pytest.fixture(autouse=True)
     def _file(self, sqlite_url: str) -> None:
         self.options = {"session_store": sqlite_url}
 
 
-class TestRedis(OfAPlace, StoreContract):
+class TestRedis(InBothColours, StoreContract):
     follows_now = False
 
     @pytest.fixture(autouse=True)
@@ -60,7 +62,7 @@ def cluster(tmp_path_factory):
         yield server
 
 
-class TestRedisCluster(OfAPlace, StoreContract):
+class TestRedisCluster(InBothColours, StoreContract):
     follows_now = False
 
     @pytest.fixture(autouse=True)
@@ -72,7 +74,9 @@ class TestRedisCluster(OfAPlace, StoreContract):
 
 
 class TestCookieWithSQLite(OfAPlace, StoreContract):
-    has_list = follows_now = knows_ids = False
+    """Plain, and with Redis async: what the place does in the other colour is tested above."""
+
+    has_list = follows_now = knows_ids = is_async = False
 
     @pytest.fixture(autouse=True)
     def _file(self, sqlite_url: str) -> None:
@@ -81,6 +85,7 @@ class TestCookieWithSQLite(OfAPlace, StoreContract):
 
 class TestCookieWithRedis(OfAPlace, StoreContract):
     has_list = follows_now = knows_ids = False
+    is_async = True
 
     @pytest.fixture(autouse=True)
     def _server(self, redis_url: str) -> None:
@@ -92,13 +97,13 @@ class TestRevocationsInMemory(RevocationContract):
         return opened(session_store="memory://")  # type: ignore[return-value]  # it is both
 
 
-class TestRevocationsInSQLite(OfAPlace, RevocationContract):
+class TestRevocationsInSQLite(InBothColours, RevocationContract):
     @pytest.fixture(autouse=True)
     def _file(self, sqlite_url: str) -> None:
         self.options = {"session_store": sqlite_url}
 
 
-class TestRevocationsInRedis(OfAPlace, RevocationContract):
+class TestRevocationsInRedis(InBothColours, RevocationContract):
     follows_now = False
 
     @pytest.fixture(autouse=True)
