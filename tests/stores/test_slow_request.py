@@ -160,7 +160,7 @@ def edge_of(kind, turn):
 
 
 def in_turn(first, kinds=KINDS):
-    """Each kind on one edge, by turns: an edge has no part in what a kind does, and a kind none in what an edge does."""
+    """Each kind on one edge, by turns: neither has a part in what the other does."""
     return pytest.mark.parametrize(("edge", "kind"), [(edge_of(kind, first), kind) for kind in kinds])
 
 
