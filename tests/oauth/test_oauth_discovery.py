@@ -13,59 +13,65 @@ def start(browser):
     return browser.get(LOGIN, FROM_HERE)
 
 
-@pytest.mark.parametrize(
-    "issuer",
-    [
-        "https://evil.example",
-        "{url}/",
-        "{url}/tenant",
-        "{url}#",
-        "{url}?",
-        "HTTP://{host}",
-        "http://localhost",
-        "",
-        None,
-        5,
-    ],
-)
-def test_oc_05_a_document_of_another_issuer_is_refused(browser, server, issuer):
+ISSUERS = [
+    "https://evil.example",
+    "{url}/",
+    "{url}/tenant",
+    "{url}#",
+    "{url}?",
+    "HTTP://{host}",
+    "http://localhost",
+    "",
+    None,
+    5,
+]
+NO_ENDPOINTS = [
+    "http://evil.example/token",
+    "ftp://id.example.org/token",
+    "//id.example.org/token",
+    "/token",
+    "https://user@id.example.org/token",
+    "https://id.example.org/token#x",
+    "https://id.example.org\\@evil.example/",
+    "javascript:alert(1)",
+    "https://id.example.org/to ken",
+    "https://id.example.org/token?a=b\r\nX: y",
+    "https://127.1/token",
+    "",
+    5,
+    ["https://id.example.org/token"],
+]
+
+
+@pytest.mark.parametrize("edge", ["flask"])
+def test_oc_05_a_document_of_another_issuer_is_refused(browser, server):
     """OC-05: its endpoints would be the other issuer's, with our secret (RFC 8414 3.3)."""
-    said = issuer.format(url=server.url, host=server.host) if isinstance(issuer, str) else issuer
-    server.metadata["issuer"] = said
-    assert code_of(start(browser)) == (502, "xwms_bad_answer")
+    for issuer in ISSUERS:
+        said = issuer.format(url=server.url, host=server.host) if isinstance(issuer, str) else issuer
+        server.metadata["issuer"] = said
+        assert code_of(start(browser)) == (502, "xwms_bad_answer"), issuer
+    server.metadata["issuer"] = server.issuer
+    assert start(browser).status_code == 302
 
 
-@pytest.mark.parametrize(
-    "endpoint",
-    [
-        "http://evil.example/token",
-        "ftp://id.example.org/token",
-        "//id.example.org/token",
-        "/token",
-        "https://user@id.example.org/token",
-        "https://id.example.org/token#x",
-        "https://id.example.org\\@evil.example/",
-        "javascript:alert(1)",
-        "https://id.example.org/to ken",
-        "https://id.example.org/token?a=b\r\nX: y",
-        "https://127.1/token",
-        "",
-        5,
-        ["https://id.example.org/token"],
-    ],
-)
-@pytest.mark.parametrize("name", ["authorization_endpoint", "token_endpoint", "jwks_uri", "revocation_endpoint"])
-def test_oc_05_an_endpoint_that_is_not_an_https_address_is_refused(browser, server, name, endpoint):
+@pytest.mark.parametrize("edge", ["flask"])
+def test_oc_05_an_endpoint_that_is_not_an_https_address_is_refused(browser, server):
     """OC-05: also one that this login would not use."""
-    server.metadata[name] = endpoint
-    assert code_of(start(browser)) == (502, "xwms_bad_answer")
+    usual = dict(server.metadata)
+    for name in ("authorization_endpoint", "token_endpoint", "jwks_uri", "revocation_endpoint"):
+        for endpoint in NO_ENDPOINTS:
+            server.metadata = {**usual, name: endpoint}
+            assert code_of(start(browser)) == (502, "xwms_bad_answer"), (name, endpoint)
+    server.metadata = usual
+    assert start(browser).status_code == 302
 
 
-@pytest.mark.parametrize("name", ["authorization_endpoint", "token_endpoint"])
-def test_oc_05_a_document_without_an_endpoint_that_is_needed_is_refused(browser, server, name):
+def test_oc_05_a_document_without_an_endpoint_that_is_needed_is_refused(browser, server):
     """OC-05"""
-    del server.metadata[name]
-    assert code_of(start(browser)) == (502, "xwms_bad_answer")
+    usual = dict(server.metadata)
+    for name in ("authorization_endpoint", "token_endpoint"):
+        server.metadata = {other: value for other, value in usual.items() if other != name}
+        assert code_of(start(browser)) == (502, "xwms_bad_answer"), name
 
 
 def test_oc_05_an_https_issuer_has_no_endpoint_on_plain_http_on_this_machine():
@@ -88,11 +94,12 @@ def test_oc_05_an_https_issuer_has_no_endpoint_on_plain_http_on_this_machine():
                 read_metadata(reply, issuer="https://id.example.org", allow_http=True)
 
 
-@pytest.mark.parametrize("first", ["200 html", document({}, 404), document([]), "empty"])
-def test_the_document_of_rfc_8414_is_looked_for_where_openid_has_none(browser, server, first):
-    server.answer(DISCOVERY, first)
-    assert start(browser).status_code == 302
-    assert [request.target for request in server.requests] == [DISCOVERY, RFC8414]
+def test_the_document_of_rfc_8414_is_looked_for_where_openid_has_none(make_site, server):
+    for first in ("200 html", document({}, 404), document([]), "empty"):
+        before = len(server.requests)
+        server.answer(DISCOVERY, first)
+        assert start(make_site().browser()).status_code == 302, first
+        assert [request.target for request in server.requests[before:]] == [DISCOVERY, RFC8414], first
 
 
 def test_an_issuer_with_a_path_has_its_documents_in_two_places(make_as, edge):
@@ -110,11 +117,11 @@ def test_without_a_document_nobody_is_sent_anywhere(browser, server):
     assert code_of(start(browser)) == (502, "xwms_bad_answer")
 
 
-@pytest.mark.parametrize(("fault", "code"), [("close", "xwms_unreachable"), (document({}, 503), "xwms_unreachable")])
-def test_a_server_that_is_down_is_said_to_be_down_and_asked_again_next_time(browser, server, fault, code):
-    server.answer(DISCOVERY, fault)
-    assert code_of(start(browser)) == (503, code)
-    assert server.calls(RFC8414) == 0
+def test_a_server_that_is_down_is_said_to_be_down_and_asked_again_next_time(browser, server):
+    for fault in ("close", document({}, 503)):
+        server.answer(DISCOVERY, fault)
+        assert code_of(start(browser)) == (503, "xwms_unreachable"), fault
+        assert server.calls(RFC8414) == 0, fault
     server.answer(DISCOVERY)
     assert start(browser).status_code == 302
 
