@@ -41,6 +41,12 @@ def place(request: pytest.FixtureRequest) -> Place:
 
 
 @pytest.fixture
+def edge(place: Place) -> str:
+    """One for each place: what lies there is the store's doing alone."""
+    return "asgi" if isinstance(place, RedisPlace) else "flask"
+
+
+@pytest.fixture
 def site(make_site: Callable[..., Site], place: Place) -> Site:
     return make_site(session_store=place.url)
 
@@ -97,6 +103,7 @@ def test_nothing_that_lies_in_a_store_is_worth_anything_as_a_cookie(place, site)
     assert browser.who() == "xwms-user-1234"
 
 
+@pytest.mark.parametrize("edge", ["flask"])
 def test_every_key_in_redis_has_an_end(redis_url, redis_of_the_run, make_site):
     """SL-16, DS-05"""
     place = RedisPlace(redis_of_the_run)
@@ -120,6 +127,7 @@ def test_every_key_in_redis_has_an_end(redis_url, redis_of_the_run, make_site):
     assert all(ttl > 0 for ttl in ttls.values())
 
 
+@pytest.mark.parametrize("edge", ["flask"])
 def test_what_others_put_into_redis_keeps_nobody_from_ending_sessions(redis_url, redis_of_the_run, make_site):
     """SL-15: a name that is no text, in a list and among the keys; and a list that is none."""
     site = with_pages(make_site(session_store=redis_url))
@@ -139,6 +147,7 @@ def test_what_others_put_into_redis_keeps_nobody_from_ending_sessions(redis_url,
     assert browser.who() is None
 
 
+@pytest.mark.parametrize("edge", ["flask"])
 def test_a_list_in_redis_forgets_what_is_over(redis_url, redis_of_the_run, make_site):
     """SL-16: somebody who logs in every day, a monitor perhaps, has no list without end."""
     site = make_site(session_store=redis_url)
@@ -151,7 +160,7 @@ def test_a_list_in_redis_forgets_what_is_over(redis_url, redis_of_the_run, make_
 
 def test_visitors_and_logins_that_are_never_finished_leave_nothing(place, site):
     """SL-17, DS-05"""
-    for number in range(1000):
+    for number in range(120):
         path = ("/", "/hello", "/who", "/private", ME, "/nowhere")[number % 6]
         site.raw(path, headers=PROGRAM.items())
         site.raw(path, headers=[*PROGRAM.items(), ("Cookie", f"{site.session_cookie}={number:043}")])
@@ -220,18 +229,19 @@ FORGED = {
 }
 
 
-@pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED)
-def test_a_forged_record_opens_as_nobody(place, site, forged):
+def test_a_forged_record_opens_as_nobody(place, site):
     """SL-12"""
-    browser = site.browser()
-    browser.log_in()
-    (name,) = place.records()
-    place.write(name, forged)
-    assert browser.who() is None
-    assert browser.get("/hello").text == "hello nobody"
-    assert browser.log_out().status_code == 303
-    browser.log_in()
-    assert browser.who() == "xwms-user-1234"
+    for what, forged in FORGED.items():
+        browser = site.browser()
+        browser.log_in()
+        (name,) = place.records()
+        place.write(name, forged)
+        assert browser.who() is None, what
+        assert browser.get("/hello").text == "hello nobody", what
+        assert browser.log_out().status_code == 303, what
+        browser.log_in()
+        assert browser.who() == "xwms-user-1234", what
+        browser.log_out()
 
 
 def test_a_record_of_our_own_form_under_another_secret_opens_as_nobody(place, site):
@@ -314,7 +324,7 @@ class TestClientsThatShareAStore(Asking):
         assert status_with(ours, cookie_of(browser)) == 200
 
 
-def test_a_hundred_thousand_handles_are_all_different_after_a_fork_too():
+def test_twenty_thousand_handles_are_all_different_after_a_fork_too():
     """SL-01"""
     code = """
     import os
@@ -326,12 +336,12 @@ def test_a_hundred_thousand_handles_are_all_different_after_a_fork_too():
     def handles(count):
         return [store.create(one, until=NOW + DAY, now=NOW) for _ in range(count)]
 
-    all_of_them, pipes = handles(50_000), []
+    all_of_them, pipes = handles(10_000), []
     for _ in range(4):
         reader, writer = os.pipe()
         if os.fork() == 0:
             with os.fdopen(writer, "w") as out:
-                out.write(" ".join(handles(25_000)))
+                out.write(" ".join(handles(2_500)))
             os._exit(0)
         os.close(writer)
         pipes.append(reader)
@@ -340,4 +350,4 @@ def test_a_hundred_thousand_handles_are_all_different_after_a_fork_too():
             all_of_them += made.read().split()
     print(len(all_of_them), len(set(all_of_them)), min(map(len, all_of_them)))
     """
-    assert run_alone(code).split() == ["150000", "150000", "43"]
+    assert run_alone(code).split() == ["20000", "20000", "43"]

@@ -18,7 +18,7 @@ from tests.stores.people_app import CALLBACK, served
 from xwms_auth import XWMSConfig, XWMSSessions
 
 PEOPLE, WORKERS = 500, 4
-REQUESTS = int(os.environ.get("XWMS_AUTH_REQUESTS", "6000"))
+REQUESTS = int(os.environ.get("XWMS_AUTH_REQUESTS", "4000"))
 
 
 def settings_for(fx, url):
@@ -35,9 +35,7 @@ def settings_for(fx, url):
     }
 
 
-@pytest.mark.parametrize(
-    ("edge", "kind"), [("asgi", "redis"), ("flask", "sqlite"), ("flask", "redis"), ("asgi", "sqlite")]
-)
+@pytest.mark.parametrize(("edge", "kind"), [("asgi", "redis"), ("flask", "sqlite")])
 def test_nobody_is_ever_taken_for_somebody_else(edge, kind, place, make_fx, tmp_path):
     """SL-14, DS-10: also where visitors hang up in the middle of what their request has begun (CVE-2023-28858)."""
     fx, log = make_fx(), tmp_path / "server.log"
