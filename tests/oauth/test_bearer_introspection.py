@@ -25,6 +25,8 @@ def api(edge, server):
     return APISite(edge, server)
 
 
+one_edge = pytest.mark.parametrize("edge", ["flask"])
+
 NO = (401, "invalid_token")
 STRANGE = (502, "xwms_bad_answer")
 
@@ -65,9 +67,12 @@ ANSWERS = {
 }
 
 
-@pytest.mark.parametrize(("changes", "expected"), ANSWERS.values(), ids=ANSWERS)
-def test_what_the_server_says_of_a_token_must_be_a_clear_yes(api, server, changes, expected):
-    assert code_of(api.call(server.give(**changes))) == expected
+@one_edge
+def test_what_the_server_says_of_a_token_must_be_a_clear_yes(api, server):
+    for name, (changes, expected) in ANSWERS.items():
+        api.clock.advance(1)
+        assert code_of(api.call(server.give(**changes))) == expected, name
+    assert api.call(server.give()).status_code == 200
 
 
 GOOD = {
@@ -81,11 +86,13 @@ GOOD = {
 }
 
 
-@pytest.mark.parametrize("changes", GOOD.values(), ids=GOOD)
-def test_what_a_server_may_leave_open_is_no_fault(api, server, changes):
-    assert api.call(server.give(**changes)).status_code == 200
+@one_edge
+def test_what_a_server_may_leave_open_is_no_fault(api, server):
+    for name, changes in GOOD.items():
+        assert api.call(server.give(**changes)).status_code == 200, name
 
 
+@one_edge
 def test_with_an_audience_a_token_counts_only_if_it_is_for_it_whoever_brings_it(edge, server):
     api = APISite(edge, server, audience="https://api.example")
     for aud in ("https://api.example", ["https://api.example", "https://other.example"]):
@@ -109,37 +116,38 @@ FAILURES = {
 }
 
 
-@pytest.mark.parametrize(("fault", "expected"), FAILURES.items(), ids=FAILURES)
-def test_a_server_that_gives_no_answer_opens_nothing(edge, server, fault, expected):
+def test_a_server_that_gives_no_answer_opens_nothing(edge, server):
     api = APISite(edge, server, timeout=0.5)
-    token = server.give()
-    server.answer(INTROSPECT, fault)
-    answer = api.call(token)
-    assert code_of(answer) == expected
-    assert "www-authenticate" not in answer.headers
-    assert answer.headers["cache-control"] == "no-store"
-    assert ("retry-after" in answer.headers) == (expected[0] != 502)
-    # Nothing of it is remembered.
-    server.answer(INTROSPECT)
-    assert api.call(token).status_code == 200
+    for fault, expected in FAILURES.items():
+        token = server.give()
+        server.answer(INTROSPECT, fault)
+        answer = api.call(token)
+        assert code_of(answer) == expected, fault
+        assert "www-authenticate" not in answer.headers, fault
+        assert answer.headers["cache-control"] == "no-store", fault
+        assert ("retry-after" in answer.headers) == (expected[0] != 502), fault
+        # Nothing of it is remembered.
+        server.answer(INTROSPECT)
+        assert api.call(token).status_code == 200, fault
 
 
-@pytest.mark.parametrize(
-    ("reply", "expected"),
-    [
-        (document({"active": True}, 503), (503, "xwms_unreachable")),
-        (document({"active": True}, 429), (503, "xwms_unreachable")),
-        (document({"active": True}, 401), (500, "credentials_rejected")),
-        (document({"active": True}, 403), (500, "credentials_rejected")),
-        (document({"active": True}, 400), (502, "xwms_bad_answer")),
-        (document({"active": True}, 302, Location="http://127.0.0.1/"), (502, "xwms_bad_answer")),
-        (document([{"active": True}]), (502, "xwms_bad_answer")),
-        (document({"error": "unsupported_token_type"}, 400), NO),
-    ],
-)
-def test_only_a_200_can_say_yes(api, server, reply, expected):
-    server.answer(INTROSPECT, reply)
-    assert code_of(api.call(server.give())) == expected
+REPLIES = [
+    (document({"active": True}, 503), (503, "xwms_unreachable")),
+    (document({"active": True}, 429), (503, "xwms_unreachable")),
+    (document({"active": True}, 401), (500, "credentials_rejected")),
+    (document({"active": True}, 403), (500, "credentials_rejected")),
+    (document({"active": True}, 400), (502, "xwms_bad_answer")),
+    (document({"active": True}, 302, Location="http://127.0.0.1/"), (502, "xwms_bad_answer")),
+    (document([{"active": True}]), (502, "xwms_bad_answer")),
+    (document({"error": "unsupported_token_type"}, 400), NO),
+]
+
+
+@one_edge
+def test_only_a_200_can_say_yes(api, server):
+    for reply, expected in REPLIES:
+        server.answer(INTROSPECT, reply)
+        assert code_of(api.call(server.give())) == expected, reply
 
 
 def test_a_server_without_the_endpoint_opens_nothing_and_the_log_says_what_to_do(api, server, caught):
@@ -161,6 +169,7 @@ def test_an_endpoint_that_is_named_is_asked(edge, server):
 # --- how long an answer counts ---
 
 
+@one_edge
 def test_an_answer_counts_for_thirty_seconds_so_long_a_revoked_token_works(api, server):
     token = server.give()
     assert api.call(token).status_code == 200
@@ -173,6 +182,7 @@ def test_an_answer_counts_for_thirty_seconds_so_long_a_revoked_token_works(api, 
     assert server.calls(INTROSPECT) == 2
 
 
+@one_edge
 def test_an_answer_never_counts_beyond_the_tokens_own_end(api, server):
     token = server.give(exp=int(api.clock()) + 10)
     assert api.call(token).status_code == 200
@@ -182,6 +192,7 @@ def test_an_answer_never_counts_beyond_the_tokens_own_end(api, server):
     assert code_of(api.call(token)) == NO
 
 
+@one_edge
 def test_a_no_counts_for_a_moment(api, server):
     token = server.give(active=False)
     for _ in range(3):
@@ -192,6 +203,7 @@ def test_a_no_counts_for_a_moment(api, server):
     assert api.call(token).status_code == 200
 
 
+@one_edge
 def test_a_clock_that_was_set_back_makes_no_answer_count_longer(api, server):
     token = server.give()
     assert api.call(token).status_code == 200
@@ -301,6 +313,7 @@ def test_a_token_is_shown_by_nothing_that_carries_it():
     assert "the-token" not in repr(call)
 
 
+@one_edge
 def test_a_client_whose_sub_is_its_own_id_as_a_number_acts_for_itself(edge, server):
     api = APISite(edge, server, audience="https://api.example")
     for sub in (17, "17"):

@@ -32,6 +32,15 @@ NO_TEXTS = {
 }
 
 
+@pytest.fixture
+def edge() -> str:
+    """One edge, unless a test asks for both: what is decided of a token is the same on each."""
+    return "asgi"
+
+
+both_edges = pytest.mark.parametrize("edge", ["flask", "asgi"])
+
+
 def make_api(edge, server, **options):
     return APISite(edge, server, token_validation="jwt", audience=AUDIENCE, **options)
 
@@ -41,6 +50,7 @@ def api(edge, server):
     return make_api(edge, server)
 
 
+@both_edges
 def test_a_good_token_opens_the_api_without_a_call_for_it(api, server):
     ends = int(time.time()) + 300
     answer = api.call(server.access_jwt(scope="read write", exp=ends))
@@ -59,21 +69,21 @@ def test_a_good_token_opens_the_api_without_a_call_for_it(api, server):
     assert code_of(api.call(server.access_jwt(), "/api/write")) == (403, "insufficient_scope")
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_every_algorithm_that_is_allowed_works(edge, make_as, algorithm):
-    server = make_as(algorithm=algorithm)
-    assert make_api(edge, server).call(server.access_jwt()).status_code == 200
+def test_every_algorithm_that_is_allowed_works(edge, server):
+    for algorithm in ALGORITHMS:
+        server.rotate(make_key(algorithm))
+        assert make_api(edge, server).call(server.access_jwt()).status_code == 200, algorithm
 
 
-@pytest.mark.parametrize("kind", ["at+jwt", "AT+JWT", "application/at+jwt", "application/AT+jwt"])
-def test_its_type_may_be_written_as_a_media_type(api, server, kind):
-    assert api.call(server.access_jwt(header={"typ": kind})).status_code == 200
+def test_its_type_may_be_written_as_a_media_type(api, server):
+    for kind in ("at+jwt", "AT+JWT", "application/at+jwt", "application/AT+jwt"):
+        assert api.call(server.access_jwt(header={"typ": kind})).status_code == 200, kind
 
 
-@pytest.mark.parametrize("kind", [None, "", "JWT", "at", "jwt", "logout+jwt", "text/at+jwt", ["at+jwt"], 5])
-def test_a_jwt_of_another_type_is_no_access_token(api, server, kind):
+def test_a_jwt_of_another_type_is_no_access_token(api, server):
     """RFC 9068 4, RFC 8725 3.11: the same keys sign ID tokens and logout tokens."""
-    assert code_of(api.call(server.access_jwt(header={"typ": kind}))) == NO
+    for kind in (None, "", "JWT", "at", "jwt", "logout+jwt", "text/at+jwt", ["at+jwt"], 5):
+        assert code_of(api.call(server.access_jwt(header={"typ": kind}))) == NO, kind
 
 
 def test_an_id_token_is_no_access_token(edge, server):
@@ -117,11 +127,12 @@ CLAIMS = {
 }
 
 
-@pytest.mark.parametrize("changes", CLAIMS.values(), ids=CLAIMS)
-def test_a_token_with_a_wrong_claim_is_refused(api, server, changes):
-    said = {name: value.format(issuer=server.issuer) if name == "iss" and value else value
-            for name, value in changes.items()}  # fmt: skip
-    assert code_of(api.call(server.access_jwt(**said))) == NO
+def test_a_token_with_a_wrong_claim_is_refused(api, server):
+    for case, changes in CLAIMS.items():
+        said = {name: value.format(issuer=server.issuer) if name == "iss" and value else value
+                for name, value in changes.items()}  # fmt: skip
+        assert code_of(api.call(server.access_jwt(**said))) == NO, case
+    assert api.call(server.access_jwt()).status_code == 200
 
 
 def test_a_token_may_be_for_several_apis_and_a_client_may_act_for_itself(api, server):
@@ -163,16 +174,11 @@ def forged(server):
     }
 
 
-@pytest.mark.parametrize("name", [
-    "none", "none, signed", "HS256 with the public key", "HS256 with the public JWK", "HS256 with an empty key",
-    "another key of that id", "a key that it brings", "a key that it brings, of no id", "a key at an address",
-    "an unknown key id", "other claims under the signature", "no signature", "a part too few", "a part too many",
-    "an extension", "claims that are a list", "no JSON", "opaque",
-])  # fmt: skip
-def test_oc_09_a_token_that_the_server_has_not_signed_is_refused(edge, server, name):
+def test_oc_09_a_token_that_the_server_has_not_signed_is_refused(api, server):
     """OC-09: the same list as for ID tokens."""
-    api, tokens = make_api(edge, server), forged(server)
-    assert code_of(api.call(tokens[name])) == NO
+    for name, token in forged(server).items():
+        assert code_of(api.call(token)) == NO, name
+    assert api.call(server.access_jwt()).status_code == 200
 
 
 def test_oc_09_with_rsa_no_public_key_is_a_secret(edge, make_as):
@@ -192,6 +198,7 @@ def test_a_token_ends_when_it_says_so(api, server):
     assert code_of(api.call(token)) == NO
 
 
+@both_edges
 def test_a_new_key_is_fetched_and_an_invented_one_at_most_once_a_minute(api, server):
     assert api.call(server.access_jwt()).status_code == 200
     for number in range(5):
@@ -203,6 +210,7 @@ def test_a_new_key_is_fetched_and_an_invented_one_at_most_once_a_minute(api, ser
     assert server.calls(JWKS) == 2
 
 
+@both_edges
 @pytest.mark.parametrize(
     ("fault", "expected"),
     [
@@ -223,6 +231,7 @@ def test_without_keys_nothing_is_opened_and_a_flood_is_no_flood_at_the_server(ap
     assert api.call(server.access_jwt()).status_code == 200
 
 
+@both_edges
 def test_a_server_without_keys_opens_nothing(api, server):
     del server.metadata["jwks_uri"]
     assert code_of(api.call(server.access_jwt())) == (502, "xwms_bad_answer")

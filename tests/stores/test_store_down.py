@@ -1,4 +1,6 @@
-"""What visitors see while the session store is down, with a real Redis and a real SQLite file, on both edges.
+"""What visitors see while the session store is down: a real Redis on ASGI, and a real SQLite file on Flask.
+
+What each store does with each fault in either colour is in test_redis_faults.py and test_sqlite_faults.py.
 
 Knows: the routes of tests/edges.py, and what happens to stores.
 Must not: look inside the package.
@@ -72,6 +74,11 @@ def place(request, tmp_path) -> Place:
     if request.param == "sqlite":
         return SQLitePlace(tmp_path / "sessions")
     return RedisPlace(request.getfixturevalue("server"))
+
+
+@pytest.fixture
+def edge(place: Place) -> str:
+    return "asgi" if isinstance(place, RedisPlace) else "flask"
 
 
 @pytest.fixture
@@ -238,6 +245,7 @@ def test_another_site_cannot_use_a_store_that_is_down_to_sign_anybody_out(place,
     assert browser.who() == SUB
 
 
+@pytest.mark.parametrize("edge", ["flask", "asgi"])
 def test_a_stalled_store_holds_a_page_up_for_a_moment_only(server, make_site):
     """SL-11"""
     site = make_site(session_store=server.url)
@@ -375,7 +383,12 @@ def around(make: Callable[..., Any]) -> Callable[[XWMSConfig, Any], Any]:
     return lambda config, clock: xwms_auth.starlette.XWMSAuthMiddleware(make(), config, clock=clock)
 
 
-@pytest.mark.parametrize("make", [in_starlette, in_fastapi, around(lambda: bare)], ids=["starlette", "fastapi", "bare"])
+@pytest.mark.parametrize(
+    ("place", "make"),
+    [("redis", in_starlette), ("sqlite", in_fastapi), ("sqlite", around(lambda: bare))],
+    ids=["starlette", "fastapi", "bare"],
+    indirect=["place"],
+)
 def test_an_asgi_application_that_lets_the_exception_out_answers_503_and_not_500(place, make_fx, make):
     """SL-11"""
     site = Site("asgi", make_fx(), session_store=place.url)
