@@ -1,7 +1,5 @@
 """What else a callback may bring: iss, errors, tokens, other methods (OC-04, OC-06, OC-08, OC-17, LC-16)."""
 
-import pytest
-
 from tests.edges import CALLBACK, FROM_ELSEWHERE, PROGRAM
 from tests.oauth.fake_as import TOKEN, USERINFO
 from tests.oauth.steps import begin, code_of, come_back, nothing_happened
@@ -9,28 +7,30 @@ from tests.oauth.steps import begin, code_of, come_back, nothing_happened
 # --- iss ---
 
 
-@pytest.mark.parametrize("iss", ["https://evil.example", "", "{issuer}/", "{issuer}#", None])
-def test_oc_04_a_wrong_or_missing_iss_is_refused(browser, server, iss):
+def test_oc_04_a_wrong_or_missing_iss_is_refused(site, server):
     """OC-04: the server promises one in its metadata (RFC 9207); the login is over then, and no code is sent."""
-    query = server.consent(begin(browser))
-    del query["iss"]
-    if iss is not None:
-        query["iss"] = iss.format(issuer=server.issuer)
-    answer = come_back(browser, query)
-    assert code_of(answer) == (401, "token_rejected")
-    assert nothing_happened(browser, answer)
-    assert "Max-Age=0" in answer.headers["set-cookie"]
-    assert server.calls(TOKEN) == 0
+    for iss in ("https://evil.example", "", "{issuer}/", "{issuer}#", None):
+        browser = site.browser()
+        query = server.consent(begin(browser))
+        del query["iss"]
+        if iss is not None:
+            query["iss"] = iss.format(issuer=server.issuer)
+        answer = come_back(browser, query)
+        assert code_of(answer) == (401, "token_rejected"), iss
+        assert nothing_happened(browser, answer), iss
+        assert "Max-Age=0" in answer.headers["set-cookie"], iss
+        assert server.calls(TOKEN) == 0, iss
 
 
-@pytest.mark.parametrize("name", ["iss", "state", "code", "error"])
-def test_oc_04_a_parameter_that_comes_twice_is_refused(browser, server, name):
+def test_oc_04_a_parameter_that_comes_twice_is_refused(site, server):
     """OC-04: also with the same value twice."""
-    query = {"error": "access_denied", **server.consent(begin(browser))}
-    pairs = [*query.items(), (name, query[name])]
-    answer = come_back(browser, [pair for pair in pairs if name == "error" or pair[0] != "error"])
-    assert code_of(answer) == (400, "token_malformed")
-    assert server.calls(TOKEN) == 0
+    for name in ("iss", "state", "code", "error"):
+        browser = site.browser()
+        query = {"error": "access_denied", **server.consent(begin(browser))}
+        pairs = [*query.items(), (name, query[name])]
+        answer = come_back(browser, [pair for pair in pairs if name == "error" or pair[0] != "error"])
+        assert code_of(answer) == (400, "token_malformed"), name
+        assert server.calls(TOKEN) == 0, name
 
 
 def test_oc_04_an_iss_that_was_not_promised_is_checked_where_it_comes(make_site, server):
@@ -61,27 +61,28 @@ def test_lc_16_an_error_of_no_login_of_this_browser_changes_nothing(browser, ser
     assert come_back(browser, query).status_code == 303
 
 
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        ("access_denied", (400, "token_missing")),
-        ("login_required", (400, "token_missing")),
-        ("<svg>", (400, "token_missing")),
-        ("unauthorized_client", (503, "client_disabled")),
-        ("invalid_scope", (500, "request_rejected")),
-        ("server_error", (502, "xwms_bad_answer")),
-        ("temporarily_unavailable", (503, "xwms_unreachable")),
-    ],
-)
-def test_oc_06_an_error_of_this_login_ends_it_with_a_page_of_our_own(browser, server, caught, error, expected):
+ERRORS = {
+    "access_denied": (400, "token_missing"),
+    "login_required": (400, "token_missing"),
+    "<svg>": (400, "token_missing"),
+    "unauthorized_client": (503, "client_disabled"),
+    "invalid_scope": (500, "request_rejected"),
+    "server_error": (502, "xwms_bad_answer"),
+    "temporarily_unavailable": (503, "xwms_unreachable"),
+}
+
+
+def test_oc_06_an_error_of_this_login_ends_it_with_a_page_of_our_own(site, server, caught):
     """OC-06: its description is nowhere, its code only in the log and only if the protocol knows it."""
-    query = server.consent(begin(browser))
-    said = {"error": error, "state": query["state"], "iss": server.issuer}
-    answer = come_back(browser, {**said, **FOREIGN})
-    assert code_of(answer) == expected
-    assert "svg" not in answer.text + caught()
-    assert nothing_happened(browser, answer)
-    assert code_of(come_back(browser, query)) == (400, "login_not_started")
+    for error, expected in ERRORS.items():
+        browser = site.browser()
+        query = server.consent(begin(browser))
+        said = {"error": error, "state": query["state"], "iss": server.issuer}
+        answer = come_back(browser, {**said, **FOREIGN})
+        assert code_of(answer) == expected, error
+        assert "svg" not in answer.text + caught(), error
+        assert nothing_happened(browser, answer), error
+        assert code_of(come_back(browser, query)) == (400, "login_not_started"), error
 
 
 def test_oc_06_an_error_with_another_servers_name_is_no_error_of_this_login(browser, server):
@@ -98,24 +99,26 @@ def test_oc_06_code_and_error_together_are_refused(browser, server):
     assert server.calls(TOKEN) == 0
 
 
-@pytest.mark.parametrize("name", ["access_token", "id_token", "token"])
-def test_oc_08_a_token_in_the_callbacks_address_is_not_looked_at(browser, server, name):
+def test_oc_08_a_token_in_the_callbacks_address_is_not_looked_at(site, server):
     """OC-08"""
-    query = server.consent(begin(browser), sub="17")
-    stolen = {name: "somebodys-token-0123456789", "token_type": "Bearer", "expires_in": "3600"}
-    alone = come_back(browser, {**stolen, "state": query["state"]})
-    assert code_of(alone) == (400, "token_missing")
-    assert browser.who() is None
-    assert come_back(browser, {**query, **stolen}).status_code == 303
-    assert browser.who() == "17"
-    assert all("somebodys" not in str(request.headers) for request in server.to(USERINFO))
+    for name in ("access_token", "id_token", "token"):
+        browser = site.browser()
+        query = server.consent(begin(browser), sub="17")
+        stolen = {name: "somebodys-token-0123456789", "token_type": "Bearer", "expires_in": "3600"}
+        alone = come_back(browser, {**stolen, "state": query["state"]})
+        assert code_of(alone) == (400, "token_missing"), name
+        assert browser.who() is None, name
+        assert come_back(browser, {**query, **stolen}).status_code == 303, name
+        assert browser.who() == "17", name
+        assert all("somebodys" not in str(request.headers) for request in server.to(USERINFO)), name
 
 
-@pytest.mark.parametrize("code", ["", "x" * 4097, "a\nb", "caf\u00e9"])
-def test_a_code_of_an_impossible_form_is_refused_without_asking(browser, server, code):
-    query = server.consent(begin(browser))
-    assert code_of(come_back(browser, {**query, "code": code})) == (400, "token_malformed")
-    assert server.calls(TOKEN) == 0
+def test_a_code_of_an_impossible_form_is_refused_without_asking(site, server):
+    for code in ("", "x" * 4097, "a\nb", "caf\u00e9"):
+        browser = site.browser()
+        query = server.consent(begin(browser))
+        assert code_of(come_back(browser, {**query, "code": code})) == (400, "token_malformed"), code
+        assert server.calls(TOKEN) == 0, code
 
 
 def test_oc_17_a_callback_that_is_posted_is_not_taken(browser, server):

@@ -3,6 +3,7 @@
 import base64
 import json
 import traceback
+from itertools import product
 from pathlib import Path
 from urllib.parse import quote_plus
 
@@ -30,22 +31,22 @@ def assert_clean(text: str, *more: str) -> None:
 
 
 @pytest.mark.parametrize("client_auth", METHODS)
-@pytest.mark.parametrize("fault", ["echo in error", "500 html", "reset", "truncated", "not http"])
-@pytest.mark.parametrize("path", [TOKEN, USERINFO, JWKS])
-def test_se_03_no_fault_of_an_endpoint_brings_a_secret_to_a_browser_or_a_log(
-    make_site, server, caught, path, fault, client_auth
-):
+def test_se_03_no_fault_of_an_endpoint_brings_a_secret_to_a_browser_or_a_log(make_site, server, caught, client_auth):
     """SE-03, SE-04: not even a server that repeats our own request in its error, in debug mode."""
     server.tokens = {"access_token": "the-access-token", "refresh_token": "the-refresh-token"}
     server.claims = {"at_hash": None}
-    server.answer(path, fault)
-    browser = make_site(client_auth=client_auth, debug=True).browser()
-    query = server.consent(begin(browser))
-    answer = browser.get(CALLBACK, FROM_ELSEWHERE, params=query)
-    assert answer.status_code >= 400
-    verifier = server.forms()[0]["code_verifier"]
-    secrets = (verifier, query["code"], "the-access-token", "the-refresh-token")
-    assert_clean(answer.text + str(answer.headers) + str(browser.cookies()) + caught(), *secrets)
+    for path, fault in product(
+        (TOKEN, USERINFO, JWKS), ("echo in error", "500 html", "reset", "truncated", "not http")
+    ):
+        server.answer(path, fault)
+        browser = make_site(client_auth=client_auth, debug=True).browser()
+        query = server.consent(begin(browser))
+        answer = browser.get(CALLBACK, FROM_ELSEWHERE, params=query)
+        assert answer.status_code >= 400, (path, fault)
+        verifier = server.forms()[-1]["code_verifier"]
+        secrets = (verifier, query["code"], "the-access-token", "the-refresh-token")
+        assert_clean(answer.text + str(answer.headers) + str(browser.cookies()) + caught(), *secrets)
+        server.answer(path)
 
 
 def test_se_03_a_login_that_works_brings_no_token_to_the_browser(browser, server, caught):
@@ -66,20 +67,23 @@ def crash_report(error: BaseException) -> str:
     return "".join(frame for frame in frames if TESTS not in frame.partition("\n")[0])
 
 
-@pytest.mark.parametrize("client_auth", METHODS)
-@pytest.mark.parametrize("fault", [name for name in FAULTS if not name.startswith(("drip", "other"))])
-def test_se_05_a_crash_report_of_a_failed_call_shows_no_secret(server, fault, client_auth):
-    """SE-05"""
-    server.answer(TOKEN, fault)
-    transport = HTTPTransport(XWMSConfig(**server.options(client_auth=client_auth, timeout=0.5)))
-    call = OAuthCall(url=server.url + TOKEN, form="code=the-code&code_verifier=the-verifier", authenticated=True)
-    try:
-        transport.send(call)
-    except APIError as error:
-        assert_clean(crash_report(error), "the-code", "the-verifier")
-    finally:
-        transport.close()
-    assert "the-code" not in repr(call)
+def test_se_05_a_crash_report_of_a_failed_call_shows_no_secret(server):
+    """SE-05: whichever way the secret goes; it takes no part in what the fault is."""
+    failed = 0
+    for number, fault in enumerate(name for name in FAULTS if not name.startswith(("drip", "other"))):
+        server.answer(TOKEN, fault)
+        method = METHODS[number % 2]
+        transport = HTTPTransport(XWMSConfig(**server.options(client_auth=method, timeout=0.3)))
+        call = OAuthCall(url=server.url + TOKEN, form="code=the-code&code_verifier=the-verifier", authenticated=True)
+        try:
+            transport.send(call)
+        except APIError as error:
+            failed += 1
+            assert_clean(crash_report(error), "the-code", "the-verifier")
+        finally:
+            transport.close()
+        assert "the-code" not in repr(call), fault
+    assert failed > 15
 
 
 def test_se_05_a_crash_report_of_a_secret_that_cannot_be_fetched_shows_none(server):
@@ -101,18 +105,18 @@ def test_se_05_a_crash_report_of_a_secret_that_cannot_be_fetched_shows_none(serv
 UNWRITABLE = {"a lone surrogate": "\ud800", "no number": float("nan"), "no JSON": object()}
 
 
-@pytest.mark.parametrize("odd", UNWRITABLE.values(), ids=UNWRITABLE)
-@pytest.mark.parametrize("sealed", [True, False])
-def test_se_05_a_crash_report_of_a_value_that_cannot_be_written_shows_none_of_it(odd, sealed):
+def test_se_05_a_crash_report_of_a_value_that_cannot_be_written_shows_none_of_it():
     """SE-05: the record of a session holds the tokens in clear until it is sealed."""
     keys = [Secret("K3y-for-tests-0123456789-abcdefghij")]
-    signed = Signed(keys, purpose="session", audience="tests", sealed=sealed)
-    seal = Sealed(keys, purpose="session", audience="tests")
-    for write in (signed.dumps, seal.seal):
-        with pytest.raises(ValueError, match="cannot be written") as raised:
-            write({"k": ["the-access-token", "the-refresh-token", odd]})
-        assert raised.value.__cause__ is raised.value.__context__ is None
-        assert_clean(crash_report(raised.value), "the-access-token", "the-refresh-token", "K3y-for")
+    signed, sealed = (
+        Signed(keys, purpose="session", audience="tests", sealed=whether).dumps for whether in (False, True)
+    )
+    for write in (signed, sealed, Sealed(keys, purpose="session", audience="tests").seal):
+        for what, odd in UNWRITABLE.items():
+            with pytest.raises(ValueError, match="cannot be written") as raised:
+                write({"k": ["the-access-token", "the-refresh-token", odd]})
+            assert raised.value.__cause__ is raised.value.__context__ is None, what
+            assert_clean(crash_report(raised.value), "the-access-token", "the-refresh-token", "K3y-for")
 
 
 def test_se_05_a_crash_report_of_a_token_answer_that_is_none_shows_no_token():
