@@ -31,15 +31,11 @@ def uri(bound: socket.socket) -> str:
     return f"http://127.0.0.1:{bound.getsockname()[1]}{PATH}"
 
 
-@pytest.fixture(params=["memory", "sqlite", "cookie+revocations"])
-def kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 def why(browser: Browser) -> Any:
     return browser.get("/who", PROGRAM).json().get("reason")
 
 
+@pytest.mark.parametrize(("edge", "kind"), [("flask", "memory"), ("asgi", "sqlite"), ("flask", "cookie+revocations")])
 def test_a_certified_provider_tells_the_application_and_the_right_login_ends(edge, start, bound, uri, where, kind):  # noqa: F811
     """panva's oidc-provider signs and posts the logout token itself, and names the login by `sid`."""
     provider: Provider = start(backchannel_logout_uri=uri, backchannel_logout_session_required=True)

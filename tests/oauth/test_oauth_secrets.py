@@ -68,12 +68,12 @@ def crash_report(error: BaseException) -> str:
 
 
 def test_se_05_a_crash_report_of_a_failed_call_shows_no_secret(server):
-    """SE-05: whichever way the secret goes; it takes no part in what the fault is."""
+    """SE-05: whichever way the secret goes."""
     failed = 0
-    for number, fault in enumerate(name for name in FAULTS if not name.startswith(("drip", "other"))):
+    faults = [name for name in FAULTS if not name.startswith(("drip", "other"))]
+    for fault, client_auth in product(faults, METHODS):
         server.answer(TOKEN, fault)
-        method = METHODS[number % 2]
-        transport = HTTPTransport(XWMSConfig(**server.options(client_auth=method, timeout=0.3)))
+        transport = HTTPTransport(XWMSConfig(**server.options(client_auth=client_auth, timeout=0.3)))
         call = OAuthCall(url=server.url + TOKEN, form="code=the-code&code_verifier=the-verifier", authenticated=True)
         try:
             transport.send(call)
@@ -83,7 +83,7 @@ def test_se_05_a_crash_report_of_a_failed_call_shows_no_secret(server):
         finally:
             transport.close()
         assert "the-code" not in repr(call), fault
-    assert failed > 15
+    assert failed > 30
 
 
 def test_se_05_a_crash_report_of_a_secret_that_cannot_be_fetched_shows_none(server):

@@ -36,9 +36,9 @@ def server(local: LocalAS) -> LocalAS:
     return local
 
 
-@pytest.fixture(params=["redis", "sqlite"])
-def store(request: pytest.FixtureRequest, place: Callable[[str], str]) -> str:
-    return place(request.param)
+@pytest.fixture
+def store(kind: str, place: Callable[[str], str]) -> str:
+    return place(kind)
 
 
 @pytest.fixture
@@ -87,6 +87,7 @@ async def at_once(address: tuple[str, int], cookies: dict[str, str]) -> list[Ans
             line.leave()
 
 
+@pytest.mark.parametrize(("edge", "kind"), [("asgi", "redis"), ("flask", "sqlite")])
 def test_four_processes_with_an_expired_token_refresh_it_once(edge, server, cookies, settings, tmp_path):
     """A refresh token that is used twice would look like a thief's, and this XWMS would end everything."""
     log = tmp_path / "server.log"
@@ -112,6 +113,7 @@ async def dies_in_the_middle(address: tuple[str, int], cookies: dict[str, str], 
         one.leave()
 
 
+@pytest.mark.parametrize(("edge", "kind"), [("asgi", "sqlite"), ("flask", "redis")])
 def test_a_process_that_is_killed_between_refresh_and_saving_keeps_nobody_waiting(
     edge: str, server: LocalAS, cookies: dict[str, str], settings: dict[str, str], tmp_path: Path
 ) -> None:
