@@ -190,39 +190,38 @@ def data_of(body: bytes) -> Any:
 # --- how faults are written ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("text", "fault"),
-    [
-        ("timeout", Fault(name="timeout")),
-        (" html ", Fault(name="html")),
-        ("500:sign-token", Fault(name="500", endpoint="sign-token")),
-        ("html:sign-token-verify:2", Fault(name="html", endpoint="sign-token-verify", times=2)),
-        ("html:*:2", Fault(name="html", times=2)),
-        ("huge:get/user/info", Fault(name="huge", endpoint="get/user/info")),
-        ("slow=0.5:info", Fault(name="slow", endpoint="info", seconds=0.5)),
-        ("slow=10", Fault(name="slow", seconds=10)),
-    ],
-)
-def test_a_fault_is_written_in_one_word(text: str, fault: Fault):
-    assert parse_fault(text) == fault
-    assert parse_fault(str(fault)) == fault
+WRITTEN = {
+    "timeout": Fault(name="timeout"),
+    " html ": Fault(name="html"),
+    "500:sign-token": Fault(name="500", endpoint="sign-token"),
+    "html:sign-token-verify:2": Fault(name="html", endpoint="sign-token-verify", times=2),
+    "html:*:2": Fault(name="html", times=2),
+    "huge:get/user/info": Fault(name="huge", endpoint="get/user/info"),
+    "slow=0.5:info": Fault(name="slow", endpoint="info", seconds=0.5),
+    "slow=10": Fault(name="slow", seconds=10),
+}
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_every_fault_can_be_written_by_its_name_alone_and_says_what_it_does(name: str):
-    assert str(parse_fault(name)) == name
-    assert FAULTS[name].endswith(".")
+def test_a_fault_is_written_in_one_word():
+    for text, fault in WRITTEN.items():
+        assert parse_fault(text) == fault, text
+        assert parse_fault(str(fault)) == fault, text
 
 
-@pytest.mark.parametrize("text", ["", "hmtl", "slow sign-token", ":sign-token", "HTML", "=3"])
-def test_an_unknown_fault_is_told_the_names(text: str):
-    with pytest.raises(ValueError, match=r"slow, timeout, drip, 500, .*, wrong-clock"):
-        parse_fault(text)
+def test_every_fault_can_be_written_by_its_name_alone_and_says_what_it_does():
+    for name, said in FAULTS.items():
+        assert str(parse_fault(name)) == name
+        assert said.endswith("."), name
 
 
-@pytest.mark.parametrize(
-    ("text", "complaint"),
-    [
+def test_an_unknown_fault_is_told_the_names():
+    for text in ("", "hmtl", "slow sign-token", ":sign-token", "HTML", "=3"):
+        with pytest.raises(ValueError, match=r"slow, timeout, drip, 500, .*, wrong-clock"):
+            pytest.fail(f"{text!r} is {parse_fault(text)!r}")
+
+
+def test_what_can_never_happen_is_refused_with_a_sentence():
+    for text, complaint in (
         ("html:sign-tokn", "The endpoints are info, sign-token, "),
         ("html:", "The endpoints are"),
         ("html:*:0", "once or more"),
@@ -240,11 +239,9 @@ def test_an_unknown_fault_is_told_the_names(text: str):
         ("expired-token:sign-token", "only for sign-token-verify"),
         ("no-sub:info", "only for sign-token-verify, get/user/info"),
         ("disabled-client:info", "no meaning for info"),
-    ],
-)
-def test_what_can_never_happen_is_refused_with_a_sentence(text: str, complaint: str):
-    with pytest.raises(ValueError, match=complaint):
-        parse_fault(text)
+    ):
+        with pytest.raises(ValueError, match=complaint):
+            pytest.fail(f"{text!r} is {parse_fault(text)!r}")
 
 
 # --- which fault strikes ---------------------------------------------------------------------------------------------
@@ -516,34 +513,28 @@ def test_without_a_wrong_clock_the_date_is_right(server: Server):
     assert parsedate_to_datetime(date).timestamp() == pytest.approx(time.time(), abs=PATIENCE)
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_before_the_call_spares_the_token_and_one_after_it_does_not(server: Server, name: str):
-    server.faults.add(Fault(name=name, times=1, seconds=0.05 if name == "slow" else None))
-    with server.verify_raw() as connection:
-        if name in NOT_PERFORMED:
-            connection.recv(1)
-        else:
-            assert server.performed.wait(PATIENCE)
-    assert server.call("sign-token-verify")[0] == (200 if name in NOT_PERFORMED else 401)
+def test_a_fault_before_the_call_spares_the_token_and_one_after_it_does_not(server: Server):
+    for name in FAULTS:
+        server.spent.clear()
+        server.faults.add(Fault(name=name, times=1, seconds=0.05 if name == "slow" else None))
+        with server.verify_raw() as connection:
+            if name in NOT_PERFORMED:
+                connection.recv(1)
+            else:
+                assert server.performed.wait(PATIENCE), name
+        assert server.call("sign-token-verify")[0] == (200 if name in NOT_PERFORMED else 401), name
 
 
 # --- what is never spoiled -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "status"),
-    [
-        ("GET", "/dashboard/faults", 200),
-        ("GET", "/api/nothing", 404),
-        ("GET", "/api/sign-token", 405),
-    ],
-)
-def test_pages_unknown_paths_and_wrong_methods_are_not_spoiled(server: Server, method: str, path: str, status: int):
+def test_pages_unknown_paths_and_wrong_methods_are_not_spoiled(server: Server):
     server.faults.add(parse_fault("503:*:1"))
-    with closing(server.connect()) as connection:
-        connection.request(method, path)
-        assert connection.getresponse().status == status
-    assert [str(fault) for fault in server.faults.active()] == ["503:*:1"]
+    for path, status in (("/dashboard/faults", 200), ("/api/nothing", 404), ("/api/sign-token", 405)):
+        with closing(server.connect()) as connection:
+            connection.request("GET", path)
+            assert connection.getresponse().status == status, path
+        assert [str(fault) for fault in server.faults.active()] == ["503:*:1"], path
 
 
 def test_whoever_is_turned_away_at_the_door_uses_up_no_fault(server: Server):
@@ -591,14 +582,16 @@ both = pytest.mark.parametrize("client", [XWMSClient, AsyncXWMSClient])
 
 
 @both
-@pytest.mark.parametrize("name", FAULTS)
-def test_the_package_gives_each_fault_its_code(server: Server, client: type, name: str):
-    server.faults.add(Fault(name=name))
-    timeout = 0.5 if CODES[name] == "xwms_timeout" else PATIENCE
-    (outcome,) = outcomes(client, server.config(timeout=timeout), lambda c: c.verify_token(TOKEN, REDIRECT))
-    assert getattr(outcome, "code", None) == CODES[name]
-    if CODES[name] is None:
-        assert isinstance(outcome, User)
+def test_the_package_gives_each_fault_its_code(server: Server, client: type):
+    for name in FAULTS:
+        server.spent.clear()
+        server.faults.clear()
+        server.faults.add(Fault(name=name))
+        timeout = 0.5 if CODES[name] == "xwms_timeout" else PATIENCE
+        (outcome,) = outcomes(client, server.config(timeout=timeout), lambda c: c.verify_token(TOKEN, REDIRECT))
+        assert getattr(outcome, "code", None) == CODES[name], name
+        if CODES[name] is None:
+            assert isinstance(outcome, User), name
 
 
 @both
