@@ -26,24 +26,33 @@ def ended_soon(process_id: int) -> bool:
         os.close(descriptor)
 
 
-@pytest.mark.parametrize("target", ["flask_one:app", "flask_one:create_app", "asgi_one:app"])
-@pytest.mark.parametrize("callback_token", ["same", "fresh"])
+@pytest.mark.parametrize(
+    ("target", "callback_token"),
+    [("flask_one:app", "same"), ("flask_one:create_app", "fresh"), ("asgi_one:app", "fresh")],
+)
 def test_check_logs_a_person_in_and_says_who_it_is(run, target, callback_token):
+    """And the access log shows the callback without its token."""
     ended = run(
         "dev", target, *ANY_PORTS, "--check", "--auto-login", "xwms-user-1234", "--callback-token", callback_token
     )
     assert ended.stdout == "Signed in: Bram Bakker (sub xwms-user-1234)\n", ended.stderr
     assert ended.returncode == 0
+    assert "/xwms/validateToken" in ended.stderr
+    assert "?" not in ended.stderr
+    assert "token=" not in ended.stderr
 
 
-@pytest.mark.parametrize("target", ["flask_one:app", "asgi_one:app"])
-def test_one_variable_changes_the_flow(start, target):
-    """The same app, the same variables but for one: the browser is sent to where codes come from, not tokens."""
-    for flow, path in (("sign-token", "/sign-in/"), ("oauth2", "/oauth/authorize")):
-        with start("dev", target, *ANY_PORTS, ready="Open", XWMS_FLOW=flow) as dev:
-            answer = httpx2.get(f"{dev.address}/xwms/auth", headers={"Sec-Fetch-Site": "none"})
-            assert answer.status_code == 302
-            assert httpx2.URL(answer.headers["location"]).path.startswith(path)
+@pytest.mark.parametrize(
+    ("target", "flow", "path"),
+    [("asgi_one:app", "sign-token", "/sign-in/"), ("flask_one:app", "oauth2", "/oauth/authorize")],
+)
+def test_one_variable_changes_the_flow(start, target, flow, path):
+    """The browser is sent to where codes come from, not tokens; and what is printed names the way."""
+    with start("dev", target, *ANY_PORTS, ready="Open", XWMS_FLOW=flow) as dev:
+        assert f"(login by {flow};" in dev.lines[-1]
+        answer = httpx2.get(f"{dev.address}/xwms/auth", headers={"Sec-Fetch-Site": "none"})
+        assert answer.status_code == 302
+        assert httpx2.URL(answer.headers["location"]).path.startswith(path)
 
 
 @pytest.mark.parametrize("target", ["flask_one:app", "asgi_one:app"])
@@ -54,14 +63,6 @@ def test_check_logs_a_person_in_by_oauth_too(run, environ, target):
     assert "code=" not in ended.stderr
 
 
-@pytest.mark.parametrize("target", ["flask_one:app", "asgi_one:app"])
-def test_the_access_log_shows_the_callback_without_its_token(run, target):
-    ended = run("dev", target, *ANY_PORTS, "--check")
-    assert "/xwms/validateToken" in ended.stderr
-    assert "?" not in ended.stderr
-    assert "token=" not in ended.stderr
-
-
 def test_check_says_what_went_wrong(run):
     ended = run("dev", "telling:app", *ANY_PORTS, "--check")
     assert (ended.returncode, ended.stdout) == (1, "")
@@ -69,9 +70,15 @@ def test_check_says_what_went_wrong(run):
     assert "Traceback" not in ended.stderr
 
 
-def test_the_app_has_every_variable_and_none_that_competes(start):
+def test_se_14_the_app_has_every_variable_and_none_that_competes(start):
+    """SE-14: and no secret is where everybody on the machine may look: what a process was started with."""
     with start("dev", "telling:app", *ANY_PORTS, ready="Open", XWMS_API_URL="https://xwms.nl/api/") as dev:
         told = httpx2.get(f"{dev.address}/").json()
+        for pid in (told["pid"], dev.process.pid):
+            started_with = Path(f"/proc/{pid}/cmdline").read_text()
+            assert "telling:app" in started_with
+            assert told["variables"]["XWMS_CLIENT_SECRET"] not in started_with
+            assert told["variables"]["XWMS_SESSION_SECRET"] not in started_with
     variables = told["variables"]
     assert set(variables) == {
         "XWMS_CLIENT_ID",
@@ -91,31 +98,11 @@ def test_the_app_has_every_variable_and_none_that_competes(start):
 
 @pytest.mark.parametrize(("mine", "told"), [("0", "0"), ("off", "off"), ("", "1")])
 def test_a_developer_who_says_otherwise_has_no_debug_mode(start, mine, told):
-    with start("dev", "telling:app", *ANY_PORTS, ready="Open", XWMS_DEBUG=mine) as dev:
-        assert httpx2.get(f"{dev.address}/").json()["variables"]["XWMS_DEBUG"] == told
-
-
-def test_se_14_no_secret_is_where_everybody_on_the_machine_may_look(start):
-    """SE-14: what a process was started with can be listed by all users."""
-    with start("dev", "telling:app", *ANY_PORTS, ready="Open") as dev:
-        told = httpx2.get(f"{dev.address}/").json()
-        for pid in (told["pid"], dev.process.pid):
-            started_with = Path(f"/proc/{pid}/cmdline").read_text()
-            assert "telling:app" in started_with
-            assert told["variables"]["XWMS_CLIENT_SECRET"] not in started_with
-            assert told["variables"]["XWMS_SESSION_SECRET"] not in started_with
-
-
-def test_a_session_secret_of_ones_own_stays_so_that_a_restart_signs_nobody_out(start):
-    mine = "my-own-session-secret-0123456789-abcdef"
-    with start("dev", "telling:app", *ANY_PORTS, ready="Open", XWMS_SESSION_SECRET=mine) as dev:
-        assert httpx2.get(f"{dev.address}/").json()["variables"]["XWMS_SESSION_SECRET"] == mine
-
-
-@pytest.mark.parametrize("flow", ["sign-token", "oauth2"])
-def test_what_is_printed_names_the_way_of_the_login(start, flow):
-    with start("dev", "telling:app", *ANY_PORTS, ready="Open", XWMS_FLOW=flow) as dev:
-        assert f"(login by {flow};" in dev.lines[-1]
+    """And a session secret of one's own stays, so that a restart signs nobody out."""
+    own = "my-own-session-secret-0123456789-abcdef"
+    with start("dev", "telling:app", *ANY_PORTS, ready="Open", XWMS_DEBUG=mine, XWMS_SESSION_SECRET=own) as dev:
+        variables = httpx2.get(f"{dev.address}/").json()["variables"]
+        assert (variables["XWMS_DEBUG"], variables["XWMS_SESSION_SECRET"]) == (told, own)
 
 
 @pytest.mark.parametrize("target", ["flask_one:app", "asgi_one:app", "lazy:app"])
@@ -128,8 +115,10 @@ def test_settings_that_are_wrong_end_it_and_are_told_without_a_traceback(run, ta
     assert "Error: the app ended with exit status" in ended.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("target", ["telling:app", "asgi_one:app"])
+@pytest.mark.parametrize(
+    ("target", "number"),
+    [("telling:app", signal.SIGINT), ("asgi_one:app", signal.SIGINT), ("asgi_one:app", signal.SIGTERM)],
+)
 def test_the_app_and_xwms_end_with_the_command(start, target, number):
     with start("dev", target, *ANY_PORTS, ready="Open") as dev:
         app_port = httpx2.URL(dev.address).port
