@@ -81,9 +81,8 @@ def test_sending_the_form_again_makes_no_second_client_and_shows_no_secret(offic
     assert (count(office, Client), count(office, ClientSecret)) == (clients, secrets)
 
 
-@pytest.mark.parametrize(
-    ("field", "value", "fault"),
-    [
+def test_what_is_wrong_is_explained_beside_the_field_and_what_was_typed_stays(office, subtests):
+    for field, value, fault in [
         ("name", " ", "Please give the client a name."),
         ("name", "n" * 81, "Please give the client a name of at most 80 printable characters."),
         ("domain", "", "Please give a domain without scheme, port and path, such as app.example."),
@@ -98,18 +97,17 @@ def test_sending_the_form_again_makes_no_second_client_and_shows_no_secret(offic
         ("redirect_uri", "https://ada@shop.example/callback", "This is not an absolute http or https URL"),
         ("redirect_uri", "https://shop.example", "The path is missing"),
         ("redirect_uri", "javascript:alert(1)", "This is not an absolute http or https URL"),
-    ],
-)
-def test_what_is_wrong_is_explained_beside_the_field_and_what_was_typed_stays(office, field, value, fault):
-    before = count(office, Client)
-    typed = GOOD | {field: value}
-    answer = create(office, **typed)
-    assert answer.status_code == 422
-    assert fault in faults(answer)
-    assert f'aria-invalid="true" aria-describedby="{field}-fault"' in answer.text
-    for name, text in typed.items():
-        assert re.search(rf'<input id="{name}"[^>]* value="{re.escape(text)}"', answer.text)
-    assert count(office, Client) == before
+    ]:
+        with subtests.test(field=field, value=value, fault=fault):
+            before = count(office, Client)
+            typed = GOOD | {field: value}
+            answer = create(office, **typed)
+            assert answer.status_code == 422
+            assert fault in faults(answer)
+            assert f'aria-invalid="true" aria-describedby="{field}-fault"' in answer.text
+            for name, text in typed.items():
+                assert re.search(rf'<input id="{name}"[^>]* value="{re.escape(text)}"', answer.text)
+            assert count(office, Client) == before
 
 
 def test_two_accounts_may_have_clients_of_one_name_and_see_only_their_own(xwms, office):

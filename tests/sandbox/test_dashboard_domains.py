@@ -115,14 +115,15 @@ def test_the_list_is_shown_as_it_is_understood(office):
     assert shown == ["192.0.2.7\n198.51.100.0/24\n2001:db8::1"]
 
 
-@pytest.mark.parametrize("listed", ["app.example", "192.0.2.300", "192.0.2.0/33", "10.0.0.1-9", "*"])
-def test_what_is_no_address_is_explained_and_changes_nothing(xwms, office, listed):
-    answer = change(office, allowed_ips=listed, active=[], secret=[])
-    assert answer.status_code == 422
-    assert faults(answer) == f"This is not an IP address or network: {listed}"
-    assert f">\n{listed}</textarea>" in answer.text
-    assert len(re.findall(r'type="checkbox"[^>]* checked', answer.text)) == 2  # as it was sent
-    assert sign(xwms)[0] == 200
+def test_what_is_no_address_is_explained_and_changes_nothing(xwms, office, subtests):
+    for listed in ("app.example", "192.0.2.300", "192.0.2.0/33", "10.0.0.1-9", "*"):
+        with subtests.test(listed=listed):
+            answer = change(office, allowed_ips=listed, active=[], secret=[])
+            assert answer.status_code == 422
+            assert faults(answer) == f"This is not an IP address or network: {listed}"
+            assert f">\n{listed}</textarea>" in answer.text
+            assert len(re.findall(r'type="checkbox"[^>]* checked', answer.text)) == 2  # as it was sent
+            assert sign(xwms)[0] == 200
 
 
 def test_live_mode_refuses_a_redirect_uri_without_https_and_test_mode_does_not(xwms, office):
@@ -193,30 +194,29 @@ def test_people_who_cancel_go_to_the_fallback_uri(xwms, office):
         assert f'<a href="{target}">Cancel</a>' in xwms.http.get(xwms.sign_token()["url"]).text
 
 
-@pytest.mark.parametrize("uri", ["javascript:alert(1)", "/sorry", "https://app.example/#sorry"])
-def test_a_fallback_uri_that_is_none_is_explained(xwms, office, uri):
-    answer = change(office, fallback_uri=uri)
-    assert answer.status_code == 422
-    assert faults(answer).startswith("This is ")
-    assert uri in faults(answer)
-    assert uri not in xwms.http.get(xwms.sign_token()["url"]).text
+def test_a_fallback_uri_that_is_none_is_explained(xwms, office, subtests):
+    for uri in ("javascript:alert(1)", "/sorry", "https://app.example/#sorry"):
+        with subtests.test(uri=uri):
+            answer = change(office, fallback_uri=uri)
+            assert answer.status_code == 422
+            assert faults(answer).startswith("This is ")
+            assert uri in faults(answer)
+            assert uri not in xwms.http.get(xwms.sign_token()["url"]).text
 
 
-@pytest.mark.parametrize(
-    ("typed", "problem"),
-    [
+def test_a_domain_that_cannot_be_added_is_explained(office, subtests):
+    for typed, problem in [
         ("https://app.example/", "Please give a domain without scheme, port and path, such as app.example."),
         ("app.example:8443", "Please give a domain without scheme, port and path, such as app.example."),
         ("", "Please give a domain without scheme, port and path, such as app.example."),
         (" LOCALHOST ", "This client has this domain already."),
-    ],
-)
-def test_a_domain_that_cannot_be_added_is_explained(office, typed, problem):
-    answer = add(office, domain=typed, secret=[])
-    assert (answer.status_code, faults(answer)) == (422, problem)
-    assert f'value="{typed}"' in answer.text
-    assert secrets_at(answer) == {"1": False}  # as it was sent
-    assert len(rows(office.get(DOMAINS))) == 1
+    ]:
+        with subtests.test(typed=typed, problem=problem):
+            answer = add(office, domain=typed, secret=[])
+            assert (answer.status_code, faults(answer)) == (422, problem)
+            assert f'value="{typed}"' in answer.text
+            assert secrets_at(answer) == {"1": False}  # as it was sent
+            assert len(rows(office.get(DOMAINS))) == 1
 
 
 def test_the_list_shows_the_switches_at_a_glance(office):

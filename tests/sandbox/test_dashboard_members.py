@@ -73,23 +73,21 @@ def test_members_and_roles_are_shown_to_every_member_and_offered_for_change_to_t
         assert bool(office.forms("/roles")) is forms
 
 
-@pytest.mark.parametrize(
-    ("fields", "fault"),
-    [
+def test_what_is_wrong_with_a_new_member_is_said_and_what_was_typed_stays(owner, subtests):
+    for fields, fault in [
         ({"name": " "}, "Please give a name."),
         ({"name": "N" * 101}, "Please give a name of at most 100 printable characters."),
         ({"email": "nobody"}, "That is not an e-mail address."),
         ({"email": "Dewi@ACME.example"}, "Somebody with this e-mail address is a member already."),
-    ],
-)
-def test_what_is_wrong_with_a_new_member_is_said_and_what_was_typed_stays(owner, fields, fault):
-    viewer = str(role_ids(owner)["Developer"])
-    sent = {"name": "Nina", "email": "nina@acme.example", "role": viewer} | fields
-    answer = owner.submit("/members", "/members", **sent)
-    assert (answer.status_code, faults(answer)) == (422, fault)
-    assert f'value="{sent["email"]}"' in answer.text
-    assert f'<option value="{viewer}" selected>' in answer.text
-    assert "Nina" not in roles_of(owner)
+    ]:
+        with subtests.test(fields=fields, fault=fault):
+            viewer = str(role_ids(owner)["Developer"])
+            sent = {"name": "Nina", "email": "nina@acme.example", "role": viewer} | fields
+            answer = owner.submit("/members", "/members", **sent)
+            assert (answer.status_code, faults(answer)) == (422, fault)
+            assert f'value="{sent["email"]}"' in answer.text
+            assert f'<option value="{viewer}" selected>' in answer.text
+            assert "Nina" not in roles_of(owner)
 
 
 def test_a_member_gets_another_role_and_may_at_once_what_it_allows(owner, xwms):
@@ -255,13 +253,14 @@ def test_built_in_roles_are_shown_and_cannot_be_changed_or_removed(owner):
     assert all(description in owner.page_text("/roles") for description in PERMISSIONS.values())
 
 
-@pytest.mark.parametrize("role", [" ", "owner", "LEAD", "x" * 41])
-def test_a_role_needs_a_name_of_its_own_and_what_was_ticked_stays(owner, role):
-    before = role_ids(owner)
-    answer = owner.submit("/roles", "/roles", role=role, permission=["plan.manage"])
-    assert answer.status_code == 422
-    assert role_ids(owner) == before
-    assert answer.text.count('value="plan.manage" checked') == 1
+def test_a_role_needs_a_name_of_its_own_and_what_was_ticked_stays(owner, subtests):
+    for role in (" ", "owner", "LEAD", "x" * 41):
+        with subtests.test(role=role):
+            before = role_ids(owner)
+            answer = owner.submit("/roles", "/roles", role=role, permission=["plan.manage"])
+            assert answer.status_code == 422
+            assert role_ids(owner) == before
+            assert answer.text.count('value="plan.manage" checked') == 1
 
 
 def test_a_role_that_somebody_has_is_not_removed(owner):
@@ -346,8 +345,9 @@ def test_an_account_has_a_last_owner_while_it_has_one(db):
     assert accounts.is_last_owner(db, ada)
 
 
-@pytest.mark.parametrize("permission", Permission)
-def test_a_permission_is_named_at_the_end_of_a_sentence(permission):
-    said = accounts.in_a_sentence(permission)
-    assert said[0].islower()
-    assert said[1:] == PERMISSIONS[permission][1:]
+def test_a_permission_is_named_at_the_end_of_a_sentence(subtests):
+    for permission in Permission:
+        with subtests.test(permission=permission):
+            said = accounts.in_a_sentence(permission)
+            assert said[0].islower()
+            assert said[1:] == PERMISSIONS[permission][1:]

@@ -119,10 +119,11 @@ def test_reloading_the_answer_makes_no_second_secret(shop):
     assert shop.call(value_of(first, "client-secret")) == GRANTED
 
 
-@pytest.mark.parametrize("revision", ["", "x", "-1", "²", "9" * 40])
-def test_regenerating_without_a_revision_changes_nothing(shop, revision):
-    assert shop.office.post(shop.action("regenerate"), revision=revision).status_code == 404
-    assert shop.call(shop.secret) == GRANTED
+def test_regenerating_without_a_revision_changes_nothing(shop, subtests):
+    for revision in ("", "x", "-1", "²", "9" * 40):
+        with subtests.test(revision=revision):
+            assert shop.office.post(shop.action("regenerate"), revision=revision).status_code == 404
+            assert shop.call(shop.secret) == GRANTED
 
 
 def test_a_secret_that_is_switched_off_is_refused_until_it_is_switched_on(shop):
@@ -158,9 +159,8 @@ def test_today_is_a_last_day(shop):
     assert shop.call(shop.add(expires_at="2027-01-15")) == GRANTED
 
 
-@pytest.mark.parametrize(
-    ("typed", "said"),
-    [
+def test_an_expiry_that_cannot_be_is_explained_and_what_was_typed_stays(shop, subtests):
+    for typed, said in [
         ("2027-01-14", "That is in the past."),
         ("2027-01-15T08:00", "That is in the past."),
         ("0001-01-01", "That is in the past."),
@@ -168,18 +168,20 @@ def test_today_is_a_last_day(shop):
         ("2027-02-30", "Please give a date"),
         ("9999-12-31", "Please give a date"),
         ("2027-01-20T25:00", "Please give a date"),
-    ],
-)
-def test_an_expiry_that_cannot_be_is_explained_and_what_was_typed_stays(shop, typed, said):
-    localhost, other = shop.office.form(shop.page, "/secrets").fields["domain"][0], shop.add_domain("other.example")
-    answer = shop.office.post(shop.page, label="Production", expires_at=typed, domain=other)
-    assert answer.status_code == 422
-    assert said in faults(answer)
-    assert 'name="label" type="text" value="Production"' in answer.text
-    form = answer.text.rpartition("<form")[2]
-    assert re.search(rf'value="{other}" checked', form)
-    assert not re.search(rf'value="{localhost}" checked', form)
-    assert len(shop.cards()) == 1
+    ]:
+        with subtests.test(typed=typed, said=said):
+            localhost, other = (
+                shop.office.form(shop.page, "/secrets").fields["domain"][0],
+                shop.add_domain("other.example"),
+            )
+            answer = shop.office.post(shop.page, label="Production", expires_at=typed, domain=other)
+            assert answer.status_code == 422
+            assert said in faults(answer)
+            assert 'name="label" type="text" value="Production"' in answer.text
+            form = answer.text.rpartition("<form")[2]
+            assert re.search(rf'value="{other}" checked', form)
+            assert not re.search(rf'value="{localhost}" checked', form)
+            assert len(shop.cards()) == 1
 
 
 def test_an_expired_secret_is_not_regenerated_into_another_dead_one(shop):
@@ -192,12 +194,13 @@ def test_an_expired_secret_is_not_regenerated_into_another_dead_one(shop):
     assert not [known for known in shop.office.forms(shop.page) if known.action == form.action]
 
 
-@pytest.mark.parametrize("label", ["", "   ", "default", "x" * 41, "bell\a"])
-def test_a_label_that_cannot_be_is_explained(shop, label):
-    answer = shop.office.post(shop.page, label=label)
-    assert answer.status_code == 422
-    assert 'id="label-fault"' in answer.text
-    assert len(shop.cards()) == 1
+def test_a_label_that_cannot_be_is_explained(shop, subtests):
+    for label in ("", "   ", "default", "x" * 41, "bell\a"):
+        with subtests.test(label=label):
+            answer = shop.office.post(shop.page, label=label)
+            assert answer.status_code == 422
+            assert 'id="label-fault"' in answer.text
+            assert len(shop.cards()) == 1
 
 
 def test_a_secret_is_for_the_domains_that_were_ticked(shop):
@@ -342,11 +345,12 @@ def test_a_domain_of_another_client_cannot_be_linked(shop, domain):
     assert shop.call(shop.secret, "other.example") == (403, "The domain is not known for this client.")
 
 
-@pytest.mark.parametrize("number", ["0", "999999", "9" * 40])
-def test_ids_that_nothing_has_are_not_found(shop, number):
-    assert shop.office.get(f"/clients/{number}/secrets").status_code == 404
-    assert shop.office.post(f"/clients/{number}/secrets", label="Mine").status_code == 404
-    assert shop.office.post(f"{shop.page}/{number}/active", active="no").status_code == 404
+def test_ids_that_nothing_has_are_not_found(shop, subtests):
+    for number in ("0", "999999", "9" * 40):
+        with subtests.test(number=number):
+            assert shop.office.get(f"/clients/{number}/secrets").status_code == 404
+            assert shop.office.post(f"/clients/{number}/secrets", label="Mine").status_code == 404
+            assert shop.office.post(f"{shop.page}/{number}/active", active="no").status_code == 404
 
 
 def test_who_may_not_manage_secrets_sees_them_and_changes_nothing(shop):

@@ -61,21 +61,19 @@ def test_the_id_token_says_who_logged_in_when_and_to_whom(app):
     }
 
 
-@pytest.mark.parametrize(
-    ("scope", "known"),
-    [
+def test_an_app_learns_what_the_scope_allows_and_no_more(app, subtests):
+    for scope, known in [
         ("openid", {"sub"}),
         ("openid profile", {"sub", "name", "given_name", "picture"}),
         ("openid email", {"sub", "email", "email_verified"}),
-    ],
-)
-def test_an_app_learns_what_the_scope_allows_and_no_more(app, scope, known):
-    tokens = app.log_in(sub="1003", scope=scope)  # somebody without a family name: the claim is left out
-    assert tokens["scope"] == scope
-    assert "refresh_token" not in tokens
-    assert app.userinfo(tokens["access_token"]).json().keys() == known
-    about = {"iss", "aud", "azp", "iat", "exp", "auth_time", "nonce", "at_hash", "sid"}
-    assert app.verified(tokens["id_token"]).keys() - about == known
+    ]:
+        with subtests.test(scope=scope, known=known):
+            tokens = app.log_in(sub="1003", scope=scope)  # somebody without a family name: the claim is left out
+            assert tokens["scope"] == scope
+            assert "refresh_token" not in tokens
+            assert app.userinfo(tokens["access_token"]).json().keys() == known
+            about = {"iss", "aud", "azp", "iat", "exp", "auth_time", "nonce", "at_hash", "sid"}
+            assert app.verified(tokens["id_token"]).keys() - about == known
 
 
 def test_without_openid_there_is_no_id_token_and_no_userinfo(app):
@@ -97,21 +95,24 @@ def test_a_code_that_comes_back_is_refused_and_ends_what_came_of_it(app):
     assert refused(app.refresh(tokens["refresh_token"])) == "invalid_grant"
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{"code_verifier": "x" * 43}, {"redirect_uri": "https://app.example/callback"}, {"redirect_uri": REDIRECT + "/"}],
-)
-def test_oc_07_a_code_with_a_wrong_verifier_or_redirect_uri_is_refused_and_lost(app, changes):
-    login = Login()
-    code = app.code(login)
-    assert refused(app.redeem(code, login, **changes)) == "invalid_grant"
-    assert refused(app.redeem(code, login)) == "invalid_grant"
+def test_oc_07_a_code_with_a_wrong_verifier_or_redirect_uri_is_refused_and_lost(app, subtests):
+    for changes in (
+        {"code_verifier": "x" * 43},
+        {"redirect_uri": "https://app.example/callback"},
+        {"redirect_uri": REDIRECT + "/"},
+    ):
+        with subtests.test(changes=changes):
+            login = Login()
+            code = app.code(login)
+            assert refused(app.redeem(code, login, **changes)) == "invalid_grant"
+            assert refused(app.redeem(code, login)) == "invalid_grant"
 
 
-@pytest.mark.parametrize("changes", [{"code_verifier": None}, {"code_verifier": "short"}])
-def test_a_redemption_without_a_proper_verifier_is_an_invalid_request(app, changes):
-    login = Login()
-    assert refused(app.redeem(app.code(login), login, **changes)) == "invalid_request"
+def test_a_redemption_without_a_proper_verifier_is_an_invalid_request(app, subtests):
+    for changes in ({"code_verifier": None}, {"code_verifier": "short"}):
+        with subtests.test(changes=changes):
+            login = Login()
+            assert refused(app.redeem(app.code(login), login, **changes)) == "invalid_request"
 
 
 @pytest.mark.parametrize(("later", "status"), [(59, 200), (60, 400)])
@@ -133,9 +134,8 @@ def test_a_code_of_another_client_is_refused_and_not_spent(app):
 # --- the authorization request ---
 
 
-@pytest.mark.parametrize(
-    ("changes", "error"),
-    [
+def test_oc_01_what_is_wrong_with_a_request_is_told_to_the_app_with_state_and_iss(app, subtests):
+    for changes, error in [
         ({"code_challenge": None, "code_challenge_method": None}, "invalid_request"),
         ({"code_challenge": None}, "invalid_request"),
         ({"code_challenge_method": None}, "invalid_request"),
@@ -162,27 +162,28 @@ def test_a_code_of_another_client_is_refused_and_not_spent(app):
         ({"max_age": "-1"}, "invalid_request"),
         ({"max_age": "soon"}, "invalid_request"),
         ({"nonce": "n" * 2001}, "invalid_request"),
-    ],
-)
-def test_oc_01_what_is_wrong_with_a_request_is_told_to_the_app_with_state_and_iss(app, changes, error):
-    login = Login()
-    told = said(app.authorize(login.parameters(**changes)))
-    assert told.pop("error_description")
-    assert told == {"error": error, "state": login.state, "iss": app.server.url}
-    assert app.log()[0][:2] == ("oauth/authorize", 303)
-    assert app.log()[0][2]
+    ]:
+        with subtests.test(changes=changes, error=error):
+            login = Login()
+            logged = len(app.log())
+            told = said(app.authorize(login.parameters(**changes)))
+            assert told.pop("error_description")
+            assert told == {"error": error, "state": login.state, "iss": app.server.url}
+            assert app.log()[0][:2] == ("oauth/authorize", 303)
+            assert len(app.log()) == logged + 1
+            assert app.log()[0][2]
 
 
-@pytest.mark.parametrize("name", ["state", "scope", "nonce", "code_challenge", "prompt"])
-def test_a_parameter_that_is_there_twice_is_refused(app, name):
-    parameters = [*Login().parameters().items(), (name, "another")]
-    answer = app.authorize(parameters if name != "prompt" else [*parameters, ("prompt", "login")])
-    assert said(answer)["error"] == "invalid_request"
+def test_a_parameter_that_is_there_twice_is_refused(app, subtests):
+    for name in ("state", "scope", "nonce", "code_challenge", "prompt"):
+        with subtests.test(name=name):
+            parameters = [*Login().parameters().items(), (name, "another")]
+            answer = app.authorize(parameters if name != "prompt" else [*parameters, ("prompt", "login")])
+            assert said(answer)["error"] == "invalid_request"
 
 
-@pytest.mark.parametrize(
-    "uri",
-    [
+def test_an_address_that_is_not_registered_gets_a_page_and_nobody_is_sent_there(app, subtests):
+    for uri in [
         REDIRECT + "/",
         REDIRECT.upper(),
         REDIRECT.replace("localhost", "127.0.0.1"),
@@ -197,15 +198,16 @@ def test_a_parameter_that_is_there_twice_is_refused(app, name):
         "\x00",
         "",
         None,
-    ],
-)
-def test_an_address_that_is_not_registered_gets_a_page_and_nobody_is_sent_there(app, uri):
-    answer = app.authorize(Login().parameters(redirect_uri=uri))
-    assert answer.status_code == 400
-    assert "Location" not in answer.headers
-    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
-    assert "evil.example" not in answer.text
-    assert app.log()[0][:2] == ("oauth/authorize", 400)
+    ]:
+        with subtests.test(uri=uri):
+            logged = len(app.log())
+            answer = app.authorize(Login().parameters(redirect_uri=uri))
+            assert answer.status_code == 400
+            assert "Location" not in answer.headers
+            assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+            assert "evil.example" not in answer.text
+            assert app.log()[0][:2] == ("oauth/authorize", 400)
+            assert len(app.log()) == logged + 1
 
 
 def test_two_addresses_or_two_clients_get_a_page(app):

@@ -369,9 +369,8 @@ def test_what_the_sign_token_api_refuses_is_an_unauthorized_client(app):
         assert answer.json()["error_description"] == message
 
 
-@pytest.mark.parametrize(
-    ("form", "error"),
-    [
+def test_what_cannot_be_redeemed_is_refused(app, subtests):
+    for form, error in [
         ({"grant_type": "password", "username": "a", "password": "b"}, "unsupported_grant_type"),
         ({"grant_type": 'x"\\é'}, "unsupported_grant_type"),
         ({"grant_type": "client_credentials"}, "unsupported_grant_type"),
@@ -381,10 +380,9 @@ def test_what_the_sign_token_api_refuses_is_an_unauthorized_client(app):
         ({"grant_type": "refresh_token", "refresh_token": "unknown"}, "invalid_grant"),
         ({"grant_type": "authorization_code", "code": "unknown"}, "invalid_grant"),
         ({"grant_type": ["refresh_token", "refresh_token"], "refresh_token": "x"}, "invalid_request"),
-    ],
-)
-def test_what_cannot_be_redeemed_is_refused(app, form, error):
-    assert refused(app.call("/oauth/token", form)) == error
+    ]:
+        with subtests.test(form=form, error=error):
+            assert refused(app.call("/oauth/token", form)) == error
 
 
 def test_a_body_that_is_no_form_or_too_large_is_refused_as_json(app):

@@ -3,7 +3,6 @@
 import json
 from datetime import timedelta
 
-import pytest
 from local_xwms import REDIRECT
 
 INVALID_TOKEN = "The token is invalid, expired or already used."
@@ -107,25 +106,26 @@ def test_a_token_of_another_client_is_refused_and_not_spent(xwms):
     assert xwms.verify(token).status_code == 200
 
 
-@pytest.mark.parametrize("name", ["sign-token", "sign-token-verify"])
-@pytest.mark.parametrize(
-    ("headers", "said"),
-    [
+def test_wrong_credentials_are_refused(xwms, subtests):
+    for headers, said in [
         ({"X_Client_Id": None}, "the client ID is not known."),
         ({"X_Client_Id": "someone-else"}, "the client ID is not known."),
         ({"X_Client_Secret": None}, "the client secret is wrong."),
         ({"X_Client_Secret": ""}, "the client secret is wrong."),
         ({"X_Client_Secret": "wrong"}, "the client secret is wrong."),
         ({"X_Client_Secret": "gehe\u00edm"}, "the client secret is wrong."),
-    ],
-)
-def test_wrong_credentials_are_refused(xwms, name, headers, said):
-    refused(xwms.call(name, {}, **headers), 401, f"Invalid client credentials: {said}")
+    ]:
+        for name in ("sign-token", "sign-token-verify"):
+            with subtests.test(name=name, headers=headers, said=said):
+                refused(xwms.call(name, {}, **headers), 401, f"Invalid client credentials: {said}")
 
 
-@pytest.mark.parametrize("domain", [None, "", "example.com", "sub.localhost"])
-def test_a_foreign_domain_is_refused(xwms, domain):
-    refused(xwms.call("sign-token", {}, X_Client_Domain=domain), 403, "The domain is not known for this client.")
+def test_a_foreign_domain_is_refused(xwms, subtests):
+    for domain in (None, "", "example.com", "sub.localhost"):
+        with subtests.test(domain=domain):
+            refused(
+                xwms.call("sign-token", {}, X_Client_Domain=domain), 403, "The domain is not known for this client."
+            )
 
 
 def test_a_disabled_client_is_refused_everywhere_until_enabled_again(xwms):
@@ -147,9 +147,8 @@ def test_a_redirect_url_that_is_taken_away_gets_nobody_any_more(xwms):
     assert xwms.choose(token).status_code == 403
 
 
-@pytest.mark.parametrize(
-    "redirect_url",
-    [
+def test_redirect_urls_match_byte_for_byte(xwms, subtests):
+    for redirect_url in [
         f"{REDIRECT}/",
         f"{REDIRECT}?",
         REDIRECT.replace("localhost", "LOCALHOST"),
@@ -158,16 +157,14 @@ def test_a_redirect_url_that_is_taken_away_gets_nobody_any_more(xwms):
         "https://app.example:443/callback",
         "https://app.example/a/../callback",
         "https://evil.example/callback",
-    ],
-)
-def test_redirect_urls_match_byte_for_byte(xwms, redirect_url):
-    answer = xwms.call("sign-token", {"redirect_url": redirect_url})
-    refused(answer, 422, "The redirect URL is not registered for this client.")
+    ]:
+        with subtests.test(redirect_url=redirect_url):
+            answer = xwms.call("sign-token", {"redirect_url": redirect_url})
+            refused(answer, 422, "The redirect URL is not registered for this client.")
 
 
-@pytest.mark.parametrize(
-    ("name", "body", "status", "message"),
-    [
+def test_body_faults_are_named(xwms, subtests):
+    for name, body, status, message in [
         ("sign-token", {}, 422, "The redirect_url field is required."),
         ("sign-token", {"redirect_url": None}, 422, "The redirect_url field is required."),
         ("sign-token", {"redirect_url": [REDIRECT]}, 422, "The redirect_url field must be a string."),
@@ -178,16 +175,16 @@ def test_redirect_urls_match_byte_for_byte(xwms, redirect_url):
         ("sign-token", [], 422, "The request body must be a JSON object."),
         ("sign-token", "text", 422, "The request body must be a JSON object."),
         ("sign-token", 1, 422, "The request body must be a JSON object."),
-    ],
-)
-def test_body_faults_are_named(xwms, name, body, status, message):
-    refused(xwms.call(name, body), status, message)
+    ]:
+        with subtests.test(name=name, body=body, status=status, message=message):
+            refused(xwms.call(name, body), status, message)
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", b"\xff\xfe", b"[" * 60_000, b"9" * 60_000, b'{"a": "\x00"}'])
-def test_what_is_not_json_is_a_400(xwms, raw):
-    answer = xwms.http.post("/api/sign-token", data=raw, content_type="application/json", headers=xwms.headers)
-    refused(answer, 400, "The request body is not JSON.")
+def test_what_is_not_json_is_a_400(xwms, subtests):
+    for raw in (b"", b"{", b"\xff\xfe", b"[" * 60_000, b"9" * 60_000, b'{"a": "\x00"}'):
+        with subtests.test(raw=raw):
+            answer = xwms.http.post("/api/sign-token", data=raw, content_type="application/json", headers=xwms.headers)
+            refused(answer, 400, "The request body is not JSON.")
 
 
 def test_a_form_is_not_json(xwms):
@@ -201,9 +198,8 @@ def test_a_body_over_64_kib_is_refused(xwms):
     refused(answer, 413, "Request Entity Too Large.")
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "status", "message"),
-    [
+def test_every_other_path_and_method_is_refused_in_the_envelope(xwms, subtests):
+    for method, path, status, message in [
         ("GET", "/api", 404, "Not Found."),
         ("GET", "/api/", 404, "Not Found."),
         ("GET", "/api//info", 404, "Not Found."),
@@ -212,10 +208,9 @@ def test_a_body_over_64_kib_is_refused(xwms):
         ("GET", "/api/sign-token", 405, "Method Not Allowed."),
         ("OPTIONS", "/api/sign-token-verify", 405, "Method Not Allowed."),
         ("POST", "/api/info", 405, "Method Not Allowed."),
-    ],
-)
-def test_every_other_path_and_method_is_refused_in_the_envelope(xwms, method, path, status, message):
-    refused(xwms.http.open(path, method=method), status, message)
+    ]:
+        with subtests.test(method=method, path=path, status=status, message=message):
+            refused(xwms.http.open(path, method=method), status, message)
 
 
 def test_a_405_names_the_methods_that_are_allowed(xwms):

@@ -113,16 +113,22 @@ def test_only_a_scope_that_is_new_is_asked_for(make_xwms):
     assert may(xwms) == (True, True)
 
 
-@pytest.mark.parametrize(
-    "scope",
-    [[], ["userinfo"], ["useraddresses"], ["everything"], ["userinfo useraddresses"], ["userinfo,useraddresses"], [""]],
-)
-def test_a_form_without_every_scope_that_was_asked_for_agrees_to_none(xwms, scope):
-    token = xwms.sign_token()["token"]
-    answer = xwms.choose(token, person="1001", scope=scope)
-    assert (answer.status_code, asked(answer)) == (200, list(BOTH))
-    assert xwms.verify(token).status_code == 401
-    assert xwms.call("get/user/info", {"sub": "1001"}).status_code == 403
+def test_a_form_without_every_scope_that_was_asked_for_agrees_to_none(xwms, subtests):
+    for scope in (
+        [],
+        ["userinfo"],
+        ["useraddresses"],
+        ["everything"],
+        ["userinfo useraddresses"],
+        ["userinfo,useraddresses"],
+        [""],
+    ):
+        with subtests.test(scope=scope):
+            token = xwms.sign_token()["token"]
+            answer = xwms.choose(token, person="1001", scope=scope)
+            assert (answer.status_code, asked(answer)) == (200, list(BOTH))
+            assert xwms.verify(token).status_code == 401
+            assert xwms.call("get/user/info", {"sub": "1001"}).status_code == 403
 
 
 def test_a_form_cannot_agree_to_a_scope_that_was_not_on_its_page(make_xwms):

@@ -57,9 +57,8 @@ def test_a_redirect_url_with_a_query_keeps_it(make_xwms):
     assert xwms.choose(token).headers["Location"] == f"http://localhost:5000/cb?a=%C3%A9&token={token}"
 
 
-@pytest.mark.parametrize(
-    ("form", "expected"),
-    [
+def test_somebody_else_can_sign_in(xwms, subtests):
+    for form, expected in [
         (
             {"sub": " 42 ", "name": "Jo  van Dam", "email": "jo@example.com", "email_verified": "1"},
             {"name": "Jo van Dam", "given_name": "Jo", "family_name": "van Dam", "email_verified": True},
@@ -69,19 +68,17 @@ def test_a_redirect_url_with_a_query_keeps_it(make_xwms):
             {"name": "42", "given_name": "42", "family_name": None, "email": None, "email_verified": False},
         ),
         ({"sub": "42", "name": "<b>"}, {"name": "<b>"}),
-    ],
-)
-def test_somebody_else_can_sign_in(xwms, form, expected):
-    token = xwms.sign_token()["token"]
-    assert xwms.choose(token, **form).status_code == 303
-    data = xwms.verify(token).json["data"]
-    assert data["sub"] == "42"
-    assert {key: data[key] for key in expected} == expected
+    ]:
+        with subtests.test(form=form, expected=expected):
+            token = xwms.sign_token()["token"]
+            assert xwms.choose(token, **form).status_code == 303
+            data = xwms.verify(token).json["data"]
+            assert data["sub"] == "42"
+            assert {key: data[key] for key in expected} == expected
 
 
-@pytest.mark.parametrize(
-    ("form", "fault"),
-    [
+def test_a_faulty_form_is_shown_again_and_nobody_is_signed_in(xwms, subtests):
+    for form, fault in [
         ({"sub": ""}, "The sub needs 1 to 255 printable characters."),
         ({"unknown": "field"}, "The sub needs 1 to 255 printable characters."),
         ({"sub": "x" * 256}, "The sub needs 1 to 255 printable characters."),
@@ -90,15 +87,14 @@ def test_somebody_else_can_sign_in(xwms, form, expected):
         ({"sub": "1", "email": "nonsense"}, "That is not an e-mail address."),
         ({"sub": "1", "email_verified": "1"}, "Without an e-mail address there is nothing to verify."),
         ({"person": "nobody"}, "That person is not on the list."),
-    ],
-)
-def test_a_faulty_form_is_shown_again_and_nobody_is_signed_in(xwms, form, fault):
-    token = xwms.sign_token()["token"]
-    answer = xwms.choose(token, **form)
-    assert answer.status_code == 422
-    assert fault in answer.text
-    assert xwms.verify(token).status_code == 401
-    assert xwms.choose(token).status_code == 303
+    ]:
+        with subtests.test(form=form, fault=fault):
+            token = xwms.sign_token()["token"]
+            answer = xwms.choose(token, **form)
+            assert answer.status_code == 422
+            assert fault in answer.text
+            assert xwms.verify(token).status_code == 401
+            assert xwms.choose(token).status_code == 303
 
 
 def test_what_was_typed_comes_back_escaped(xwms):
@@ -134,22 +130,22 @@ def test_an_expired_sign_in_page_is_gone(xwms):
     assert xwms.choose(token).status_code == 410
 
 
-@pytest.mark.parametrize("token", ["nope", "%00", "%ff", "a" * 5000])
-def test_an_unknown_sign_in_page_is_a_friendly_404(xwms, token):
-    answer = xwms.http.get(f"/sign-in/{token}")
-    assert answer.status_code == 404
-    assert answer.mimetype == "text/html"
-    assert "Go back to the app" in answer.text
+def test_an_unknown_sign_in_page_is_a_friendly_404(xwms, subtests):
+    for token in ("nope", "%00", "%ff", "a" * 5000):
+        with subtests.test(token=token):
+            answer = xwms.http.get(f"/sign-in/{token}")
+            assert answer.status_code == 404
+            assert answer.mimetype == "text/html"
+            assert "Go back to the app" in answer.text
 
 
-@pytest.mark.parametrize(
-    ("site", "status"), [("cross-site", 403), ("same-site", 403), ("same-origin", 303), ("none", 303)]
-)
-def test_another_site_cannot_choose(xwms, site, status):
-    token = xwms.sign_token()["token"]
-    answer = xwms.http.post(f"/sign-in/{token}", data={"person": "1001"}, headers={"Sec-Fetch-Site": site})
-    assert answer.status_code == status
-    assert xwms.verify(token).status_code == (200 if status == 303 else 401)
+def test_another_site_cannot_choose(xwms, subtests):
+    for site, status in [("cross-site", 403), ("same-site", 403), ("same-origin", 303), ("none", 303)]:
+        with subtests.test(site=site, status=status):
+            token = xwms.sign_token()["token"]
+            answer = xwms.http.post(f"/sign-in/{token}", data={"person": "1001"}, headers={"Sec-Fetch-Site": site})
+            assert answer.status_code == status
+            assert xwms.verify(token).status_code == (200 if status == 303 else 401)
 
 
 @pytest.mark.parametrize("sub", ["1003", "somebody-not-on-the-list"])
@@ -163,15 +159,16 @@ def test_auto_login_approves_at_once(make_xwms, sub):
     assert xwms.http.get(f"/sign-in/{token}").status_code == 410
 
 
-@pytest.mark.parametrize("path", ["/", "/sign-in/nope", "/nowhere", "/static/sandbox.css", "/api/info", "/api/nowhere"])
-def test_every_answer_has_the_headers(xwms, path):
-    with xwms.http.get(path) as answer:
-        headers = answer.headers
-    assert headers["Cache-Control"] == "no-store"
-    assert headers["Referrer-Policy"] == "no-referrer"
-    assert headers["X-Content-Type-Options"] == "nosniff"
-    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
-    assert "Set-Cookie" not in headers
+def test_every_answer_has_the_headers(xwms, subtests):
+    for path in ("/", "/sign-in/nope", "/nowhere", "/static/sandbox.css", "/api/info", "/api/nowhere"):
+        with subtests.test(path=path):
+            with xwms.http.get(path) as answer:
+                headers = answer.headers
+            assert headers["Cache-Control"] == "no-store"
+            assert headers["Referrer-Policy"] == "no-referrer"
+            assert headers["X-Content-Type-Options"] == "nosniff"
+            assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+            assert "Set-Cookie" not in headers
 
 
 @pytest.mark.parametrize(
@@ -204,21 +201,19 @@ def test_a_huge_form_is_refused(xwms):
     assert xwms.choose(xwms.sign_token()["token"], sub="x" * 70_000).status_code == 413
 
 
-@pytest.mark.parametrize(
-    "host", ["evil.example", "127.0.0.1.evil.example", "localhost@evil.example", "a,localhost", ""]
-)
-def test_a_foreign_host_is_refused_for_pages_and_api(xwms, host):
-    page = xwms.http.get("/", headers={"Host": host})
-    assert (page.status_code, page.mimetype) == (421, "text/html")
-    api = xwms.http.get("/api/info", headers={"Host": host})
-    assert (api.status_code, api.json["status"]) == (421, "error")
+def test_a_foreign_host_is_refused_for_pages_and_api(xwms, subtests):
+    for host in ("evil.example", "127.0.0.1.evil.example", "localhost@evil.example", "a,localhost", ""):
+        with subtests.test(host=host):
+            page = xwms.http.get("/", headers={"Host": host})
+            assert (page.status_code, page.mimetype) == (421, "text/html")
+            api = xwms.http.get("/api/info", headers={"Host": host})
+            assert (api.status_code, api.json["status"]) == (421, "error")
 
 
-@pytest.mark.parametrize(
-    "host", ["localhost", "LocalHost:8800", "127.0.0.1:8800", "127.8.8.8", "[::1]:8800", "app.localhost"]
-)
-def test_loopback_names_are_answered(xwms, host):
-    assert xwms.http.get("/api/info", headers={"Host": host}).status_code == 200
+def test_loopback_names_are_answered(xwms, subtests):
+    for host in ("localhost", "LocalHost:8800", "127.0.0.1:8800", "127.8.8.8", "[::1]:8800", "app.localhost"):
+        with subtests.test(host=host):
+            assert xwms.http.get("/api/info", headers={"Host": host}).status_code == 200
 
 
 def test_its_own_public_host_is_answered(make_xwms):
