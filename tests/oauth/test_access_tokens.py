@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, nullcontext
 from typing import Any
@@ -19,7 +19,6 @@ import xwms_auth.flask
 import xwms_auth.starlette
 from tests.edges import FROM_HERE, LOGIN, LOGOUT, ME, PROGRAM, Browser, Site, alive
 from tests.oauth.local_as import LocalAS, log_in
-from tests.redis_server import RedisServer, redis_server
 from xwms_auth import APIError
 from xwms_auth.sandbox.faults import parse_fault
 from xwms_auth.stores.memory import MemoryStore
@@ -32,12 +31,6 @@ AT_ONCE = 50
 @pytest.fixture
 def server(local: LocalAS) -> LocalAS:
     return local
-
-
-@pytest.fixture(scope="module")
-def redis_here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with redis_server(tmp_path_factory.mktemp("redis")) as running:
-        yield running
 
 
 @pytest.fixture
@@ -58,9 +51,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Any, kind: str) -> Any:
     if kind == "sqlite":
         return f"sqlite:///{tmp_path / 'sessions.sqlite3'}"
     if kind == "redis":
-        running: RedisServer = request.getfixturevalue("redis_here")
-        running.client.flushall()
-        return running.url
+        return request.getfixturevalue("redis_url")
     return "cookie"
 
 
