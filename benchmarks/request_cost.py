@@ -42,10 +42,10 @@ from starlette.routing import Route
 import xwms_auth.flask
 import xwms_auth.starlette
 from xwms_auth import User, XWMSConfig
-from xwms_auth.models import Session
+from xwms_auth._core.base.models import Session
+from xwms_auth._core.base.signing import new_key
 from xwms_auth.site import Site
 from xwms_auth.stores import open_store
-from xwms_auth.tokens import new_key
 
 REQUESTS = 40
 """Requests in one measurement: a few milliseconds, shorter than most disturbances."""

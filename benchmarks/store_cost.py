@@ -54,10 +54,10 @@ from starlette.testclient import TestClient
 
 from tests.redis_server import redis_server
 from xwms_auth import User, XWMSConfig
-from xwms_auth.models import Session
+from xwms_auth._core.base.models import Session
+from xwms_auth._core.base.signing import new_key
 from xwms_auth.site import Site
 from xwms_auth.stores import open_store
-from xwms_auth.tokens import new_key
 
 VISITORS = ("warm", "first seen")
 LOOK_UPS = 2000

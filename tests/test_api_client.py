@@ -33,8 +33,8 @@ from xwms_auth import (
     XWMSClient,
     XWMSConfig,
     calls,
-    effects,
 )
+from xwms_auth._core.base import effects
 
 Client = Callable[..., Any]
 Question = Callable[[Any], Any]

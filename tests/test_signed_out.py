@@ -10,7 +10,7 @@ from tests.fx_faults import refusal
 from tests.places import KINDS, REACHING, SERVERS, SHARED
 from tests.session_pages import given, outside, with_pages
 from tests.stores.conftest import OTHER_KEY
-from xwms_auth.models import Ending
+from xwms_auth._core.base.models import Ending
 
 SUB = "xwms-user-1234"
 LIMITS = {"session_idle": 300, "session_lifetime": 500, "recheck": 120}

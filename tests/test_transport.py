@@ -20,7 +20,7 @@ import pytest
 from tests.fx import CANARY, CLIENT_ID, REDIRECT_URI, FakeXWMS, ask, outcomes, outcomes_at_once
 from tests.fx_faults import Exchange, Reply, delayed, envelope, redirect
 from xwms_auth import AsyncXWMSClient, XWMSClient, XWMSConfig
-from xwms_auth.errors import APIError
+from xwms_auth._core.base.errors import APIError
 
 Client = Callable[..., Any]
 

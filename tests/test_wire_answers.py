@@ -12,7 +12,7 @@ from tests.corpus import answers as corpus
 from tests.fx import CLIENT_ID, REDIRECT_URI, REJECTED, FakeXWMS, ask, outcomes
 from tests.fx_faults import Reply, changed, envelope, refusal
 from xwms_auth import AsyncXWMSClient, User, XWMSClient, XWMSConfig, XWMSError
-from xwms_auth.errors import APIError
+from xwms_auth._core.base.errors import APIError
 
 Client = Callable[..., Any]
 TOKEN = "a-token-0123456789"

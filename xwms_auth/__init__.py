@@ -5,9 +5,7 @@ Loads no framework and no HTTP library: the clients and the session managers are
 
 from typing import TYPE_CHECKING
 
-from .access_token import AccessToken
-from .config import XWMSConfig
-from .errors import (
+from ._core.base.errors import (
     APIError,
     BadAnswer,
     BearerRefused,
@@ -40,17 +38,10 @@ from .errors import (
     Unreachable,
     XWMSError,
 )
-from .models import Anonymous, Ending, Identity, SessionInfo, User
-from .resources import (
-    Address,
-    Country,
-    Project,
-    ProjectCategory,
-    SocialProfile,
-    StoredAddress,
-    UserInfo,
-)
-from .secret import Secret
+from ._core.base.models import AccessToken, Anonymous, Ending, Identity, SessionInfo, User
+from ._core.base.secrets import Secret
+from .config import XWMSConfig
+from .resources import Address, Country, Project, ProjectCategory, SocialProfile, StoredAddress, UserInfo
 
 if TYPE_CHECKING:
     from .client import AsyncXWMSClient, XWMSClient

@@ -4,6 +4,6 @@ Knows: nothing.
 Must not: do anything by itself.
 """
 
-from xwms_auth.cli import main
+from .cli import main
 
 main()

@@ -10,17 +10,16 @@ Must not: know how a refresh is asked for; that is the provider's.
 
 from dataclasses import KW_ONLY, dataclass, replace
 
-from . import audit
+from ._core.base import events
+from ._core.base.effects import Claim, DropSession, LoadSession, Pause, Release, RenewSession, Steps, Whole, ask
+from ._core.base.errors import APIError, LoginRequired, TokenRejected, Unreachable
+from ._core.base.models import Ending, Session, TokenSet
+from ._core.base.secrets import Secret
+from ._core.base.signing import digest
 from .bearer import require_tokens
 from .cookies import read_cookie
-from .effects import Claim, DropSession, LoadSession, Pause, Release, RenewSession, Steps, Whole, ask
-from .errors import APIError, LoginRequired, TokenRejected, Unreachable
-from .models import Ending, Session
 from .provider import Provider
-from .secret import Secret
 from .site import Site, names_for
-from .token_set import TokenSet
-from .tokens import digest
 from .visits import Visit
 
 AHEAD = 60
@@ -107,7 +106,7 @@ def _take(site: Site, provider: Provider, turn: _Turn) -> Steps[tuple[Visit, Sec
     """
     if turn.tokens.refresh_token is None:
         return None
-    person = audit.person(turn.session.user.identity)
+    person = events.person(turn.session.user.identity)
     try:
         # Beforehand, so that what the others wait for is one call.
         yield from provider.get_ready(site, now=turn.now)
@@ -128,10 +127,10 @@ def _take(site: Site, provider: Provider, turn: _Turn) -> Steps[tuple[Visit, Sec
     except TokenRejected as error:
         return (yield from _end(turn, person, error))
     except APIError as error:
-        audit.warn("token_not_refreshed", person=person, cause=str(error))
+        events.warn("token_not_refreshed", person=person, cause=str(error))
         raise
     site.refreshed.put(turn.tokens.refresh_token, new, now=turn.now)
-    audit.happened("token_refreshed", person=person)
+    events.happened("token_refreshed", person=person)
     return (yield from _keep(site, provider, turn, new))
 
 
@@ -140,7 +139,7 @@ def _end(turn: _Turn, person: str, error: TokenRejected) -> Steps[tuple[Visit, N
     visit = turn.visit
     if turn.is_outdated_by((yield from _kept(visit, turn.session, now=turn.now))):
         return None
-    audit.warn("session_ended", person=person, reason=Ending.WITHDRAWN, cause=error.cause)
+    events.warn("session_ended", person=person, reason=Ending.WITHDRAWN, cause=error.cause)
     if visit.handle is not None:
         yield from ask(DropSession(visit.handle, turn.now, Ending.WITHDRAWN))
     return visit._replace(session=None, ended=Ending.WITHDRAWN), None

@@ -6,8 +6,7 @@ Knows: which page of the XWMS dashboard, or which setting, mends which error.
 Must not: decide whether anybody may read it, or name a secret, a token, a cookie or a claim.
 """
 
-from .config import XWMSConfig
-from .errors import (
+from ._core.base.errors import (
     BadAnswer,
     ClientDisabled,
     ConfigError,
@@ -24,9 +23,10 @@ from .errors import (
     Unreachable,
     XWMSError,
 )
+from ._core.base.secrets import Secret
+from .config import XWMSConfig
 from .messages import Request
 from .redirects import RedirectURI
-from .secret import Secret
 
 _CLIENT = "Dashboard > Clients > (your client)"
 _MAX_SHOWN = 400

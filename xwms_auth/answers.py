@@ -9,14 +9,23 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from urllib.parse import quote
 
-from . import advice, audit, pages
+from . import advice, pages
+from ._core.base import events
+from ._core.base.errors import (
+    ClientDisabled,
+    LoginRequired,
+    LoginTooOld,
+    MethodNotAllowed,
+    NotANavigation,
+    NotApproved,
+    XWMSError,
+)
+from ._core.base.lifetimes import ANY_LOGIN, MIN_FRESH, Demand
+from ._core.base.models import Ending, Session
 from .browser import Kind, kind_of
 from .config import XWMSConfig
-from .errors import ClientDisabled, LoginRequired, LoginTooOld, MethodNotAllowed, NotANavigation, NotApproved, XWMSError
 from .messages import Answer, Request
-from .models import Ending, Session
 from .redirects import MAX_NEXT
-from .session import ANY_LOGIN, MIN_FRESH, Demand
 
 # Every answer of ours: never stored, never framed, and its address (which may hold a token) told to nobody.
 COMMON = (
@@ -151,7 +160,7 @@ def refusal(
 
     `ended` is why somebody who was signed in no longer is.
     """
-    audit.refused(error, path=request.path)
+    events.refused(error, path=request.path)
     answer = _told(config, request, error, cookies=cookies, url=url, ended=ended)
     return replace(answer, body="") if request.method == "HEAD" else answer
 

@@ -12,7 +12,11 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from . import access, access_log, audit, flow, recheck, visits
+from . import access, access_log, flow, recheck, visits
+from ._core.base import events
+from ._core.base.effects import Steps, World
+from ._core.base.errors import ConfigError, XWMSError
+from ._core.base.store_protocols import KeepsConnections
 from .asgi_bearer import endpoints_of, needs_tokens
 from .asgi_messages import (
     ASGIApp,
@@ -30,8 +34,6 @@ from .asgi_seat import LazyUser, Seat, taken
 from .bearer import require_tokens
 from .config import XWMSConfig
 from .drive import arun
-from .effects import KeepsConnections, Steps, World
-from .errors import ConfigError, XWMSError
 from .guards import GuardCheck
 from .providers import provider_of
 from .redirects import RedirectURI
@@ -54,7 +56,7 @@ def _config_from_env() -> XWMSConfig:
     except ConfigError as error:
         # A framework may make its middleware only when the server starts, and uvicorn then takes the error to mean
         # that there is no lifespan: without this line nobody would see it before the first page.
-        audit.broken(error)
+        events.broken(error)
         raise
 
 
@@ -231,7 +233,7 @@ def _require_tokens_for(app: object, config: XWMSConfig) -> None:
         try:
             require_tokens(config)
         except ConfigError as error:
-            audit.broken(error)  # as above: it may be raised where nobody sees it
+            events.broken(error)  # as above: it may be raised where nobody sees it
             raise
 
 

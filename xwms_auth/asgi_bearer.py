@@ -7,11 +7,10 @@ Must not: import a framework, look at a session, or decide whether a token is go
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
-from .access_token import AccessToken
+from ._core.base.models import AccessToken, Identity
 from .asgi_messages import request_of
 from .asgi_seat import Seat, seat_of, taken
 from .bearer import MARK, Refusal, caller
-from .models import Identity
 
 MAX_NESTED = 32
 """Applications inside one another that are looked at, outermost first."""

@@ -9,17 +9,16 @@ from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar, cast
 
 from . import answers, visits
-from .access_token import AccessToken
+from ._core.base.effects import Steps
+from ._core.base.errors import ConfigError, LoginRequired, StoreUnavailable, XWMSError
+from ._core.base.lifetimes import ANY_LOGIN, Demand
+from ._core.base.model_guards import in_debug_mode
+from ._core.base.models import USER_FIELDS, AccessToken, Anonymous, Ending, Session, User, anonymous
 from .asgi_messages import ASGIApp, Message, Scope, Send, decoded, encoded, reply, request_of
 from .authorization import marks_of_token
-from .effects import Steps
-from .errors import ConfigError, LoginRequired, StoreUnavailable, XWMSError
 from .messages import Answer, Request
-from .models import USER_FIELDS, Anonymous, Ending, Session, User, anonymous
-from .session import ANY_LOGIN, Demand
 from .sessions import AsyncXWMSSessions
 from .site import Site
-from .template_attributes import in_debug_mode
 
 T = TypeVar("T")
 

@@ -11,11 +11,12 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from . import advice, answers, audit
+from . import advice, answers
+from ._core.base import events
+from ._core.base.errors import BearerRefused, InvalidBearerRequest, TokenRequired, XWMSError
+from ._core.base.secrets import Secret
 from .config import XWMSConfig
-from .errors import BearerRefused, InvalidBearerRequest, TokenRequired, XWMSError
 from .messages import Answer, Request
-from .secret import Secret
 
 MAX_BEARER = 16 * 1024
 """Characters of a token; servers take no more than that in a header anyway."""
@@ -52,7 +53,7 @@ def refusal(config: XWMSConfig, request: Request, error: XWMSError, *, scopes: S
 
     Never a page and never an address to log in at: a person's login would not help the program.
     """
-    audit.refused(error, path=request.path)
+    events.refused(error, path=request.path)
     extra = [("Vary", "Authorization")]
     if isinstance(error, BearerRefused):
         extra.append(("WWW-Authenticate", _challenge(config, error, scopes)))

@@ -7,14 +7,15 @@ Knows: which sessions a logout token is about.
 Must not: believe one that is not signed by the server, for this client, lately, and for the first time.
 """
 
-from . import answers, audit
-from .effects import Claim, ListSessions, Release, RevokeAll, RevokeSession, Steps, ask
-from .errors import ConfigError, TokenRejected, XWMSError
+from . import answers
+from ._core.base import events
+from ._core.base.effects import Claim, ListSessions, Release, RevokeAll, RevokeSession, Steps, ask
+from ._core.base.errors import ConfigError, TokenRejected, XWMSError
+from ._core.base.models import Identity
+from ._core.base.signing import digest
 from .messages import Answer, Request
-from .models import Identity
 from .provider import Departure, Provider
 from .site import Site
-from .tokens import digest
 
 REMEMBERED = 600
 """Seconds that a token's id is remembered: longer than a token counts, so that it works once."""
@@ -28,7 +29,7 @@ def log_out(site: Site, provider: Provider, request: Request, *, now: int) -> St
         if not (yield from ask(Claim(used, now + REMEMBERED, now))):
             raise TokenRejected("the logout token has been used before")
     except TokenRejected as error:
-        audit.refused(error, path=request.path)
+        events.refused(error, path=request.path)
         return answers.document(400, {"error": "invalid_request"})
     identity = Identity(site.config.issuer, departure.sub)
     if departure.sid is not None:
@@ -40,7 +41,7 @@ def log_out(site: Site, provider: Provider, request: Request, *, now: int) -> St
         # Not done: the server may deliver it again.
         yield from ask(Release(used))
         raise
-    audit.happened("logged_out_at_xwms", person=audit.person(identity))
+    events.happened("logged_out_at_xwms", person=events.person(identity))
     return answers.document(200, {})
 
 

@@ -10,11 +10,11 @@ Must not: know a framework, or how a token is checked.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .access_token import AccessToken
+from ._core.base.effects import Steps
+from ._core.base.errors import ConfigError, InsufficientScope, XWMSError
+from ._core.base.models import AccessToken
 from .authorization import bearer_token, refusal
 from .config import XWMSConfig
-from .effects import Steps
-from .errors import ConfigError, InsufficientScope, XWMSError
 from .messages import Answer, Request
 from .site import Site
 

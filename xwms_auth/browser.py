@@ -12,7 +12,7 @@ Must not: know paths, cookies or sessions.
 from collections.abc import Collection
 from enum import Enum
 
-from .errors import CrossSite, NotANavigation
+from ._core.base.errors import CrossSite, NotANavigation
 from .messages import Request
 from .redirects import Address, RedirectURI, login_url_fault, origin_of
 

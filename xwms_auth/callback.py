@@ -6,11 +6,10 @@ Must not: let a credential be redeemed that did not pass them all; `CheckedCallb
 
 from dataclasses import dataclass
 
-from . import answers, audit, pages
-from .browser import is_prefetch, require_navigation
-from .claims import Redeeming, Taken
-from .effects import Claim, Steps, ask
-from .errors import (
+from . import answers, pages
+from ._core.base import events
+from ._core.base.effects import Claim, Steps, ask
+from ._core.base.errors import (
     APIError,
     LoginExpired,
     LoginNotStarted,
@@ -20,11 +19,13 @@ from .errors import (
     TooManyLogins,
     XWMSError,
 )
+from ._core.base.lifetimes import FUTURE_TOLERANCE
+from .browser import is_prefetch, require_navigation
+from .claims import Redeeming, Taken
 from .messages import Answer, Request
 from .pending import LIFETIME, WORD_LIFETIME, PendingLogin, PendingLogins
 from .provider import Arrival, CheckedCallback, Outcome, Owners, Provider
 from .redirects import RedirectURI, safe_next
-from .session import FUTURE_TOLERANCE
 from .site import Site, names_for
 from .visits import begin_session, who_visits
 
@@ -170,7 +171,7 @@ def _redeem(callback: _Callback, owners: Owners, login: PendingLogin, redeeming:
         if not logins.wait(login, outcome.user, now=now):
             full = TooManyLogins("there is no room for a login that waits for its person's word")
             return answers.refusal(site.config, callback.request, full, cookies=logins.changes(), url=url)
-        audit.happened("login_waits", login=login.id[:8], person=audit.person(outcome.user.identity))
+        events.happened("login_waits", login=login.id[:8], person=events.person(outcome.user.identity))
         # To an address without a token. Nobody is signed in yet.
         return answers.redirect(303, f"{url}&confirm={login.key}", cookies=logins.changes())
     return (yield from _sign_in(site, callback.request, callback.uri, logins, login, outcome, now=now))
@@ -189,8 +190,8 @@ def _sign_in(
     """Begin a session under a new key, and go on to where the login was for."""
     logins.discard(login)
     cookies = yield from begin_session(site, request, uri, outcome, now=now)
-    person = audit.person(outcome.user.identity)
-    audit.happened("login_finished", login=login.id[:8], person=person, **outcome.told)
+    person = events.person(outcome.user.identity)
+    events.happened("login_finished", login=login.id[:8], person=person, **outcome.told)
     return answers.redirect(303, _target(site, login), cookies=[*logins.changes(), *cookies])
 
 

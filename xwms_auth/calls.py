@@ -5,10 +5,10 @@ Must not: send anything.
 """
 
 from . import resource_wire, wire
+from ._core.base.effects import CallXWMS, Steps, ask
+from ._core.base.errors import BadAnswer
+from ._core.base.models import User
 from .config import XWMSConfig
-from .effects import CallXWMS, Steps, ask
-from .errors import BadAnswer
-from .models import User
 from .redirects import login_url_fault
 from .resources import Address, Country, Project, StoredAddress, UserInfo
 

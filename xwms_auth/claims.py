@@ -11,11 +11,11 @@ Must not: hold a token in clear.
 from collections.abc import Sequence
 from enum import Enum
 
-from .effects import Claim, Claimed, Release, Steps, ask
-from .errors import StoreUnavailable
+from ._core.base.effects import Claim, Claimed, Release, Steps, ask
+from ._core.base.errors import StoreUnavailable
+from ._core.base.lifetimes import FUTURE_TOLERANCE
+from ._core.base.signing import digest
 from .pending import PendingLogin
-from .session import FUTURE_TOLERANCE
-from .tokens import digest
 
 TOKEN_MEMORY = 3600
 """Seconds that is remembered what became of a token: longer than XWMS can be expected to let a person take."""

@@ -8,10 +8,11 @@ from types import TracebackType
 from typing import Self
 
 from . import calls
+from ._core.base.effects import World
+from ._core.base.models import User
+from ._core.base.strict_json import parse_sub
 from .config import XWMSConfig
 from .drive import arun, run
-from .effects import World
-from .models import User, parse_sub
 from .resources import Address, Country, Project, StoredAddress, UserInfo
 from .stores.memory import MemoryStore
 from .transport import AsyncHTTPTransport, HTTPTransport

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from .effects import RevocationStore, SessionStore
-from .errors import ConfigError
+from ._core.base.errors import ConfigError
+from ._core.base.secrets import Secret, SecretSource
+from ._core.base.store_protocols import RevocationStore, SessionStore
 from .judge import Judge
 from .metadata import Metadata
 from .options import (
@@ -25,7 +26,6 @@ from .options import (
     read_options,
 )
 from .redirects import Address, RedirectURI
-from .secret import Secret, SecretSource
 
 C = TypeVar("C", bound="XWMSConfig")
 

@@ -5,9 +5,9 @@ Must not: know what the endpoints are for.
 """
 
 from . import oauth2_wire as wire
-from .effects import CallXWMS, Steps, ask
-from .envelope import JSONObject
-from .errors import BadAnswer
+from ._core.base.effects import CallXWMS, Steps, ask
+from ._core.base.errors import BadAnswer
+from ._core.base.strict_json import JSONObject
 from .metadata import Metadata, discover, read_keys, read_metadata, well_known
 from .signed_jwt import SignedJWT
 from .site import Site

@@ -6,9 +6,9 @@ Must not: decide who may; that is the application's.
 
 from enum import Enum, auto
 
-from . import audit
-from .effects import ListSessions, RevokeAll, RevokeSession, Steps, ask
-from .models import Identity, SessionInfo
+from ._core.base import events
+from ._core.base.effects import ListSessions, RevokeAll, RevokeSession, Steps, ask
+from ._core.base.models import Identity, SessionInfo
 from .site import Site
 
 
@@ -39,7 +39,7 @@ def revoke(site: Site, session_id: object, *, sub: str | None | Anybody, now: in
             return False
     ended = yield from ask(RevokeSession(session_id, now))
     if ended:
-        audit.happened("session_revoked")
+        events.happened("session_revoked")
     return ended
 
 
@@ -47,13 +47,13 @@ def revoke_all(site: Site, sub: str, *, now: int) -> Steps[None]:
     """End every session of a person."""
     identity = _identity(site, sub)
     yield from ask(RevokeAll(identity, now))
-    audit.happened("sessions_revoked", person=audit.person(identity))
+    events.happened("sessions_revoked", person=events.person(identity))
 
 
 def revoke_client(site: Site, *, now: int) -> Steps[None]:
     """End every session of everybody."""
     yield from ask(RevokeAll(None, now))
-    audit.warn("all_sessions_revoked", client=site.config.client_id)
+    events.warn("all_sessions_revoked", client=site.config.client_id)
 
 
 def _identity(site: Site, sub: str) -> Identity:

@@ -6,21 +6,10 @@ Knows: what makes an answer a success, and how to take JSON apart strictly.
 Must not: know what a call is for.
 """
 
-import json
-import math
-from collections.abc import Collection
-from typing import Any, NoReturn
-
-from .effects import Reply
-from .errors import APIError, BadAnswer, Unreachable
+from ._core.base.effects import Reply, json_object
+from ._core.base.errors import APIError, BadAnswer, Unreachable
+from ._core.base.strict_json import JSONObject
 from .refusals import refusal
-
-
-class JSONObject(dict[str, Any]):
-    """A JSON object of XWMS's. A crash report that prints local variables must not print what may quote our headers."""
-
-    def __repr__(self) -> str:
-        return f"<{len(self)} fields>"
 
 
 def success(reply: Reply, *, refused: type[APIError]) -> JSONObject:
@@ -65,42 +54,3 @@ def _judge(reply: Reply, refused: type[APIError]) -> JSONObject | APIError:
     if reply.status != 200 or envelope.get("status") != "success":
         return BadAnswer("HTTP status and envelope contradict each other", upstream_status=reply.status)
     return envelope
-
-
-def json_object(reply: Reply, *, media_types: Collection[str] = ("application/json",)) -> JSONObject | BadAnswer:
-    """The JSON object that an answer consists of, or what is wrong with it; of an answer of any status."""
-    if reply.content_type.partition(";")[0].strip().lower() not in media_types:
-        return BadAnswer(f"the answer is not {' or '.join(media_types)}", upstream_status=reply.status)
-    parsed = parse_json_object(reply.body)
-    return BadAnswer("the answer is not a JSON object", upstream_status=reply.status) if parsed is None else parsed
-
-
-def parse_json_object(text: bytes) -> JSONObject | None:
-    """Read JSON strictly: UTF-8, an object, no key twice, no number that is none. None for anything else."""
-    try:
-        # Decoded here because json.loads would guess UTF-16 and UTF-32 from the bytes.
-        parsed: object = json.loads(
-            text.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
-        )
-    except (ValueError, RecursionError):
-        return None
-    return parsed if isinstance(parsed, JSONObject) else None
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> JSONObject:
-    # Python keeps the last of two equal keys, others the first: an answer read in two ways is refused.
-    made = JSONObject(pairs)
-    if len(made) != len(pairs):
-        raise ValueError("duplicate keys")
-    return made
-
-
-def _no_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is not JSON")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError("a number beyond what a float holds")
-    return number

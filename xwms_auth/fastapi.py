@@ -16,7 +16,8 @@ try:
 except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.fastapi needs FastAPI: pip install 'xwms-auth[fastapi]'") from missing
 
-from .access_token import AccessToken
+from ._core.base.lifetimes import ANY_LOGIN, Demand
+from ._core.base.models import AccessToken, User
 from .asgi import XWMSAuthMiddleware
 from .asgi_bearer import check_token, token_of
 from .asgi_messages import POLICY_VIOLATION
@@ -24,8 +25,6 @@ from .asgi_seat import seat_of
 from .authorization import parse_scopes
 from .bearer import MARK
 from .cookies import HTTPS
-from .models import User
-from .session import ANY_LOGIN, Demand
 
 __all__ = ["BearerToken", "CurrentUser", "OptionalUser", "XWMSAuthMiddleware", "bearer_token", "fresh_user"]
 

@@ -24,21 +24,21 @@ except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.flask needs Flask: pip install 'xwms-auth[flask]'") from missing
 
 from . import access, access_log, flask_bearer, flow, recheck, visits, widgets
+from ._core.base.effects import Steps, World
+from ._core.base.errors import ConfigError, LoginRequired, StoreUnavailable
+from ._core.base.lifetimes import Demand
+from ._core.base.model_guards import in_debug_mode
+from ._core.base.models import Anonymous, User, anonymous
+from ._core.base.secrets import Secret
 from .config import XWMSConfig
 from .drive import run
-from .effects import Steps, World
-from .errors import ConfigError, LoginRequired, StoreUnavailable
 from .guards import GuardCheck, note_guard
 from .messages import Answer
-from .models import Anonymous, User, anonymous
 from .pages import Html
 from .providers import provider_of
-from .secret import Secret
-from .session import Demand
 from .sessions import XWMSSessions
 from .site import Site
 from .stores import open_store
-from .template_attributes import in_debug_mode
 from .transport import HTTPTransport
 from .wsgi_messages import decoded, request_of, send
 from .wsgi_seat import SEAT, Seat

@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar, cast, overload
 from flask import Flask, Response, after_this_request, current_app, request
 from werkzeug.local import LocalProxy
 
-from .access_token import AccessToken
+from ._core.base.models import AccessToken
 from .authorization import marks_of_token, parse_scopes
 from .bearer import MARK, Refusal, caller, require_tokens
 from .config import XWMSConfig

@@ -8,27 +8,18 @@ Must not: touch a framework, a clock or a socket. `now` is whole seconds since 1
 
 from dataclasses import replace
 
-from . import answers, audit, backchannel, pages
+from . import answers, backchannel, pages
+from ._core.base import events
+from ._core.base.effects import DropSession, Steps, ask
+from ._core.base.errors import CrossSite, MethodNotAllowed, StoreUnavailable, TooManyLogins, XWMSError
+from ._core.base.lifetimes import MIN_FRESH, Demand
 from .browser import began_here, is_own_post, require_navigation
 from .callback import confirm_person, finish_login
 from .cookies import set_cookie
-from .effects import (
-    DropSession,
-    Steps,
-    ask,
-)
-from .errors import (
-    CrossSite,
-    MethodNotAllowed,
-    StoreUnavailable,
-    TooManyLogins,
-    XWMSError,
-)
 from .messages import Answer, Request
 from .pending import LIFETIME, NO_PROOF, PendingLogin, PendingLogins, forget_all, new_login_id, uri_digest
 from .provider import Provider
 from .providers import provider_of
-from .session import MIN_FRESH, Demand
 from .site import Site, names_for
 from .visits import Visit, who_visits
 
@@ -75,7 +66,7 @@ def start_login(site: Site, provider: Provider, request: Request, *, now: int) -
     if visit.session is not None and Demand(fresh=fresh).is_fresh(visit.session, now):
         return answers.redirect(303, target)
     if visit.ended is not None:
-        audit.happened("session_ended", reason=visit.ended)
+        events.happened("session_ended", reason=visit.ended)
     here = began_here(request, uri)
     leads_to = None if here else (yield from provider.confirmation_leads_to(site, now=now))
     if leads_to is not None:
@@ -107,12 +98,12 @@ def start_login(site: Site, provider: Provider, request: Request, *, now: int) -
     host = (request.header("host") or "").lower()
     if uri.loopback and host not in uri.host_names:
         # `flask run` prints an address that is another host to a browser: the login would end where no cookie of it is.
-        audit.warn("login_at_another_host", hint=f"open the site under {uri.origin}/")
+        events.warn("login_at_another_host", hint=f"open the site under {uri.origin}/")
     started = yield from provider.start(site, uri, fresh=fresh, now=now)
     logins.tidy()
     ends = login.expires_at if started.expires_at is None else min(login.expires_at, started.expires_at)
     logins.add(replace(login, proof=started.proof, expires_at=ends))
-    audit.happened("login_started", login=login.id[:8])
+    events.happened("login_started", login=login.id[:8])
     return answers.redirect(302, started.url, cookies=logins.changes())
 
 
@@ -153,7 +144,7 @@ def logout(site: Site, provider: Provider, request: Request, *, now: int) -> Ste
         return answers.refusal(config, request, error, cookies=cleared if ours else ())
     target = site.next_of(request) or config.after_logout
     if visit.session is not None:
-        audit.happened("logged_out", person=audit.person(visit.session.user.identity))
+        events.happened("logged_out", person=events.person(visit.session.user.identity))
         target = yield from provider.leave(site, visit.session, uri, target, now=now)
     return answers.redirect(303, target, cookies=cleared)
 

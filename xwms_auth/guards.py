@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import cast
 from weakref import WeakKeyDictionary, WeakSet
 
-from . import audit
-from .errors import ConfigError
+from ._core.base import events
+from ._core.base.errors import ConfigError
 
 MAX_WRAPPED = 32
 """Wrappers around one another that are looked through, outermost first."""
@@ -88,7 +88,7 @@ def _with_guard(views: list[object]) -> set[int]:
 
 def _warn(view: object) -> str:
     guard, name = _guard_of[view], f"{getattr(view, '__module__', '?')}.{getattr(view, '__qualname__', view)}"
-    audit.warn("guard_not_in_effect", view=name, guard=guard)
+    events.warn("guard_not_in_effect", view=name, guard=guard)
     return f"@{guard} is not in effect on {name}: it must stand below the route's decorator, next to the function"
 
 

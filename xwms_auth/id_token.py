@@ -9,10 +9,9 @@ import hashlib
 import hmac
 from typing import cast
 
-from .envelope import JSONObject
-from .errors import TokenRejected
-from .models import is_moment
-from .secret import Secret
+from ._core.base.errors import TokenRejected
+from ._core.base.secrets import Secret
+from ._core.base.strict_json import JSONObject, is_moment
 from .signed_jwt import VerifiedClaims
 
 SKEW = 60

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from .effects import RevocationStore, SessionStore
-from .errors import ConfigError
+from ._core.base.errors import ConfigError
+from ._core.base.lifetimes import MAX_LIFETIME
+from ._core.base.secrets import FixedSecret, Secret, SecretFromCallable, SecretFromFile, SecretSource, header_fault
+from ._core.base.store_protocols import RevocationStore, SessionStore
 from .metadata import ENDPOINTS, metadata_of
 from .options import (
     ENVIRONMENT,
     MAX_AUDIENCE,
-    MAX_LIFETIME,
     MAX_TIMEOUT,
     MIN_RECHECK,
     MIN_SESSION_SECRET,
@@ -41,7 +42,6 @@ from .redirects import (
     parse_redirect_uri,
     safe_next,
 )
-from .secret import FixedSecret, Secret, SecretFromCallable, SecretFromFile, SecretSource, header_fault
 
 if TYPE_CHECKING:
     from .config import XWMSConfig

@@ -6,9 +6,9 @@ Must not: look at claims of a token whose signature has not been verified.
 
 from typing import cast
 
-from .errors import TokenRejected
+from ._core.base.errors import TokenRejected
+from ._core.base.strict_json import is_moment
 from .id_token import SKEW, check_audience, sid_of
-from .models import is_moment
 from .provider import Departure
 from .signed_jwt import VerifiedClaims
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from .effects import OAuthCall, Reply
-from .envelope import JSONObject, json_object
-from .errors import BadAnswer, Unreachable
+from ._core.base.effects import OAuthCall, Reply, json_object
+from ._core.base.errors import BadAnswer, Unreachable
+from ._core.base.strict_json import JSONObject
 from .redirects import parse_endpoint
 
 MAX_AGE = 3600

@@ -13,12 +13,10 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import replace
 
-from . import audit
 from . import oauth2_wire as wire
-from .discovery import keys_for, metadata_for
-from .effects import CallXWMS, Steps, ask
-from .envelope import JSONObject
-from .errors import (
+from ._core.base import events
+from ._core.base.effects import CallXWMS, Steps, ask
+from ._core.base.errors import (
     APIError,
     BadAnswer,
     LoginNotStarted,
@@ -28,20 +26,21 @@ from .errors import (
     TooManyLogins,
     XWMSError,
 )
+from ._core.base.models import Session, TokenSet, newer
+from ._core.base.secrets import Secret
+from ._core.base.signing import new_key
+from ._core.base.strict_json import JSONObject
+from .discovery import keys_for, metadata_for
 from .id_token import check_id_token, check_refreshed_id_token, proved_at, sid_of
 from .logout_token import read_logout_token
 from .messages import Request
 from .metadata import Metadata
-from .models import Session, newer
 from .pending import PendingLogin
 from .provider import Arrival, CheckedCallback, Departure, Outcome, Owners, Started
 from .redirects import RedirectURI
 from .revocation import catch_up, give_back
-from .secret import Secret
 from .signed_jwt import SignedJWT, VerifiedClaims, parse_signed_jwt, verified_claims
 from .site import Site
-from .token_set import TokenSet
-from .tokens import new_key
 
 MAX_CODE = 4096
 """Characters. Longer is not a code in an address."""
@@ -165,7 +164,7 @@ class OAuth2:
         try:
             metadata = yield from metadata_for(site, now=now)
         except APIError as error:
-            audit.warn("not_logged_out_at_the_server", cause=str(error))
+            events.warn("not_logged_out_at_the_server", cause=str(error))
             if tokens is not None:
                 site.unrevoked.keep(tokens, since=now, now=now)
             return target
@@ -251,7 +250,7 @@ def _check_again(
     except APIError as error:
         # It came straight from the token endpoint and nothing is taken from it. A key that is not to be had at this
         # moment is no reason to lose what the used-up refresh token was given for.
-        audit.warn("id_token_not_verified", cause=str(error))
+        events.warn("id_token_not_verified", cause=str(error))
         return
     check_refreshed_id_token(
         claims,

@@ -28,10 +28,8 @@ try:
 except ImportError as missing:  # pragma: no cover
     raise ImportError("flow=oauth2 needs Authlib: pip install 'xwms-auth[oauth2]'") from missing
 
-from .config import XWMSConfig
-from .effects import OAuthCall, Reply
-from .envelope import JSONObject, json_object
-from .errors import (
+from ._core.base.effects import OAuthCall, Reply, json_object
+from ._core.base.errors import (
     APIError,
     BadAnswer,
     ClientDisabled,
@@ -44,11 +42,12 @@ from .errors import (
     Unreachable,
     XWMSError,
 )
+from ._core.base.models import TokenSet, User
+from ._core.base.secrets import Secret
+from ._core.base.signing import derived
+from ._core.base.strict_json import JSONObject, parse_granted
+from .config import XWMSConfig
 from .metadata import Metadata
-from .models import User, parse_granted
-from .secret import Secret
-from .token_set import TokenSet
-from .tokens import derived
 
 _grant_uri = cast("Callable[..., str]", prepare_grant_uri)
 _revocation = cast("Callable[..., tuple[str, object]]", prepare_revoke_token_request)

@@ -5,11 +5,10 @@ Must not: judge a value; that is `judge.py`.
 """
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any, Literal
 from urllib.parse import unquote
 
-from .secret import Secret, SecretFromFile
+from ._core.base.secrets import Secret, SecretFromFile
 
 CallbackToken = Literal["either", "same", "fresh"]
 Protect = Literal["marked", "all"]
@@ -21,8 +20,6 @@ TokenValidation = Literal["introspection", "jwt"]
 MIN_SESSION_SECRET = 32
 """Bytes. 256 bits of key material, so that the signature is not the weakest part."""
 
-MAX_LIFETIME = timedelta(days=400)
-"""Browsers keep no cookie longer (RFC 6265bis 5.5)."""
 
 MIN_RECHECK = 30
 """Seconds. Each re-check is a call to XWMS, and somebody waits for it."""

@@ -13,11 +13,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+from ._core.base.lifetimes import FUTURE_TOLERANCE
+from ._core.base.models import User, ever_smaller
+from ._core.base.signing import Sealed, digest, new_key
+from ._core.base.strict_json import parse_object
 from .cookies import CookieNames, read_cookies, set_cookie
-from .models import User, ever_smaller, parse_object
 from .redirects import RedirectURI
-from .session import FUTURE_TOLERANCE
-from .tokens import Sealed, digest, new_key
 
 MAX_LOGINS = 10
 """Tabs that may be logging in at once."""

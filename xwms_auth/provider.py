@@ -11,14 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from .effects import Steps
-from .errors import XWMSError
+from ._core.base.effects import Steps
+from ._core.base.errors import XWMSError
+from ._core.base.models import Session, TokenSet, User
 from .messages import Request
-from .models import Session, User
 from .pending import PendingLogin
 from .redirects import RedirectURI
 from .site import Site
-from .token_set import TokenSet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,11 +6,9 @@ Must not: sign anybody out because XWMS cannot be asked.
 
 from dataclasses import replace
 
-from . import audit
-from .access import access_token
-from .cookies import read_cookie
-from .effects import DropSession, Steps, Whole, ask
-from .errors import (
+from ._core.base import events
+from ._core.base.effects import DropSession, Steps, Whole, ask
+from ._core.base.errors import (
     APIError,
     ClientDisabled,
     ClientUnknown,
@@ -23,7 +21,9 @@ from .errors import (
     TokenRejected,
     Unreachable,
 )
-from .models import Ending, Session
+from ._core.base.models import Ending, Session
+from .access import access_token
+from .cookies import read_cookie
 from .provider import Provider
 from .redirects import RedirectURI
 from .site import Site, names_for
@@ -61,7 +61,7 @@ def visit_page(site: Site, provider: Provider, cookie: str, uri: RedirectURI | N
         if isinstance(error, Timeout | Unreachable):
             site.silences.add(_XWMS, until=now + PAUSE, now=now)
         # A wrong secret is among these: a slip of an operator must not sign everybody out.
-        audit.warn("session_not_checked", person=audit.person(session.user.identity), cause=str(error))
+        events.warn("session_not_checked", person=events.person(session.user.identity), cause=str(error))
         return visit
 
 
@@ -90,7 +90,7 @@ def _recheck(site: Site, provider: Provider, visit: Visit, session: Session, *, 
 
     Not to be cut short: whoever gives their requests up in time would never be asked about.
     """
-    person = audit.person(session.user.identity)
+    person = events.person(session.user.identity)
     try:
         confirmed = yield from provider.confirm(site, session, now=now)
         site.silences.remove(_XWMS)
@@ -99,9 +99,9 @@ def _recheck(site: Site, provider: Provider, visit: Visit, session: Session, *, 
         site.rechecks.add(session.id, until=now + site.config.recheck_seconds, now=now)
     except (NotApproved, NotFound, ClientDisabled, ClientUnknown, TokenRejected) as error:
         if site.config.recheck_policy == "keep" or visit.handle is None:
-            audit.warn("session_kept", person=person, cause=error.code)
+            events.warn("session_kept", person=person, cause=error.code)
             return visit._replace(session=replace(session, checked_at=now), changed=True)
-        audit.warn("session_ended", person=person, reason=Ending.WITHDRAWN, cause=error.code)
+        events.warn("session_ended", person=person, reason=Ending.WITHDRAWN, cause=error.code)
         yield from ask(DropSession(visit.handle, now, Ending.WITHDRAWN))
         return visit._replace(session=None, ended=Ending.WITHDRAWN)
     return visit._replace(session=confirmed, changed=True)

@@ -10,10 +10,10 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar
 
-from .effects import MAX_REPLY, ApiCall, Reply
-from .envelope import JSONObject, data_of, member, require_echo, success
-from .errors import APIError, BadAnswer, RequestRejected
-from .models import parse_id, parse_objects, parse_sub
+from ._core.base.effects import MAX_REPLY, ApiCall, Reply
+from ._core.base.errors import APIError, BadAnswer, RequestRejected
+from ._core.base.strict_json import JSONObject, parse_id, parse_objects, parse_sub
+from .envelope import data_of, member, require_echo, success
 from .resources import ADDRESS_FIELDS, Address, Country, Project, StoredAddress, UserInfo
 
 T = TypeVar("T")

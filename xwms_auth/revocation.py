@@ -7,13 +7,13 @@ Knows: when a token is revoked, and when that is tried again.
 Must not: raise for what the server answers.
 """
 
-from . import audit
 from . import oauth2_wire as wire
+from ._core.base import events
+from ._core.base.effects import CallXWMS, Steps, ask
+from ._core.base.errors import APIError
+from ._core.base.models import TokenSet
 from .discovery import metadata_for
-from .effects import CallXWMS, Steps, ask
-from .errors import APIError
 from .site import Site
-from .token_set import TokenSet
 
 
 def give_back(site: Site, tokens: TokenSet, *, now: int) -> Steps[None]:
@@ -26,7 +26,7 @@ def catch_up(site: Site, *, now: int) -> Steps[None]:
     """Try again one revocation that has failed, if it is time. Where nothing is at stake for whoever waits."""
     waiting = site.unrevoked.take(now=now)
     if waiting is not None and (yield from _revoke(site, waiting[1], since=waiting[0], now=now)):
-        audit.happened("token_revoked_late")
+        events.happened("token_revoked_late")
 
 
 def _revoke(site: Site, tokens: TokenSet, *, since: int, now: int) -> Steps[bool]:
@@ -39,7 +39,7 @@ def _revoke(site: Site, tokens: TokenSet, *, since: int, now: int) -> Steps[bool
         wire.read_revoked((yield from ask(CallXWMS(wire.revoke(metadata.revocation_endpoint, tokens)))))
         over = True
     except APIError as error:
-        audit.warn("token_not_revoked", cause=str(error), hint="it is tried again later, while this process lives")
+        events.warn("token_not_revoked", cause=str(error), hint="it is tried again later, while this process lives")
     finally:
         if over:
             site.unrevoked.answered()

@@ -10,12 +10,13 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from . import ending
+from ._core.base.effects import Steps, World
+from ._core.base.errors import ConfigError, StoreUnavailable, XWMSError
+from ._core.base.models import SessionInfo
+from ._core.base.store_protocols import KeepsConnections
 from .config import XWMSConfig
 from .drive import arun, run
-from .effects import KeepsConnections, Steps, World
 from .ending import ANYBODY, Anybody
-from .errors import ConfigError, StoreUnavailable, XWMSError
-from .models import SessionInfo
 from .site import Site
 from .stores import open_store
 from .transport import AsyncHTTPTransport, HTTPTransport

@@ -11,18 +11,18 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import replace
 
-from . import audit, calls, claims
+from . import calls, claims
+from ._core.base import events
+from ._core.base.effects import Steps
+from ._core.base.errors import APIError, StoreUnavailable, TokenMalformed, TokenMissing, TokenRejected, XWMSError
+from ._core.base.models import Session, TokenSet, newer
+from ._core.base.signing import digest
 from .browser import require_from_xwms
-from .effects import Steps
-from .errors import APIError, StoreUnavailable, TokenMalformed, TokenMissing, TokenRejected, XWMSError
 from .messages import Request
-from .models import Session, newer
 from .pending import PendingLogin
 from .provider import Arrival, CheckedCallback, Departure, Outcome, Owners, Started
 from .redirects import RedirectURI
 from .site import Site
-from .token_set import TokenSet
-from .tokens import digest
 from .wire import is_plausible_token
 
 
@@ -98,7 +98,7 @@ class SignToken:
             if issued or budget.take(now):
                 confirmed = yield from self._send(site, uri, token, now=now)
             else:
-                audit.happened("token_not_spent", cause="over budget")
+                events.happened("token_not_spent", cause="over budget")
         if fault is not None:
             raise fault
         return confirmed
@@ -107,9 +107,9 @@ class SignToken:
         try:
             yield from calls.verify_token(site.config, token, uri.uri)
         except APIError as error:
-            audit.happened("token_not_spent", cause=error.code)
+            events.happened("token_not_spent", cause=error.code)
             return False
-        audit.happened("token_spent")
+        events.happened("token_spent")
         yield from _note(claims.of_token("confirmed", token), now=now)
         return True
 
@@ -187,7 +187,7 @@ def _note(name: str, *, seconds: int = claims.TOKEN_MEMORY, now: int) -> Steps[N
     try:
         yield from claims.mark(name, seconds=seconds, now=now)
     except StoreUnavailable as error:
-        audit.happened("not_remembered", cause=error.cause)
+        events.happened("not_remembered", cause=error.cause)
 
 
 def _login_origins(site: Site) -> tuple[str, ...]:

@@ -6,21 +6,21 @@ Must not: hold anything of a single request.
 
 from collections.abc import Sequence
 
-from . import audit
-from .budget import Budget
+from ._core.base import events
+from ._core.base.errors import ConfigError, HostNotRegistered
+from ._core.base.expiring import Marks
+from ._core.base.lifetimes import Lifetimes
+from ._core.base.rate_limit import Budget
+from ._core.base.secrets import Secret
+from ._core.base.signing import Sealed, Signed
 from .config import XWMSConfig
 from .cookies import HTTP, HTTPS, CookieNames
-from .errors import ConfigError, HostNotRegistered
 from .known_tokens import KnownTokens
-from .marks import Marks
 from .messages import Request
 from .metadata import ServerFacts
 from .options import missing_session_secret
 from .redirects import RedirectURI, safe_next
 from .refreshed import RefreshedTokens
-from .secret import Secret
-from .session import Lifetimes
-from .tokens import Sealed, Signed
 from .unrevoked import UnrevokedTokens
 
 START_RATE, START_BURST = 50, 100
@@ -79,10 +79,10 @@ class Site:
         if any(uri.loopback for uri in config.registered) and any(not uri.loopback for uri in config.registered):
             # Somebody can start a login here for the loopback address, and a victim's approval then ends on the
             # victim's own machine, where nobody spends the token.
-            audit.warn("loopback_beside_public", hint="list only the redirect URIs that this deployment serves")
+            events.warn("loopback_beside_public", hint="list only the redirect URIs that this deployment serves")
         if config.session_store == "cookie" and not config.revocation_store:
             # On a developer's machine there is one process, and nothing to be warned of.
-            say = audit.happened if all(uri.loopback for uri in config.registered) else audit.warn
+            say = events.happened if all(uri.loopback for uri in config.registered) else events.warn
             say("each_process_by_itself", hint=_ALONE)
         self._public = frozenset(path for path in config.public if not path.endswith("/*"))
         self._public_below = tuple(path.removesuffix("*") for path in config.public if path.endswith("/*"))

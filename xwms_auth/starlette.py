@@ -20,6 +20,7 @@ except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.starlette needs Starlette: pip install 'xwms-auth[starlette]'") from missing
 
 from . import widgets
+from ._core.base.lifetimes import Demand
 from .asgi import XWMSAuthMiddleware
 from .asgi_bearer import CurrentTokenProxy, check_token
 from .asgi_messages import POLICY_VIOLATION, Scope, request_of
@@ -29,7 +30,6 @@ from .bearer import MARK, Refusal
 from .guards import note_guard
 from .messages import Answer
 from .pages import Html
-from .session import Demand
 
 __all__ = [
     "XWMSAuthMiddleware",

@@ -4,15 +4,15 @@ Knows: the order of the two ways.
 Must not: take a token for good because nobody could be asked.
 """
 
-from .access_token import AccessToken
+from ._core.base.effects import CallXWMS, Pause, Steps, ask
+from ._core.base.errors import BadAnswer, InvalidToken, TokenRejected, TooManyTokens, Unreachable
+from ._core.base.models import AccessToken
+from ._core.base.secrets import Secret
+from ._core.base.signing import digest
 from .discovery import keys_for, metadata_for
-from .effects import CallXWMS, Pause, Steps, ask
-from .errors import BadAnswer, InvalidToken, TokenRejected, TooManyTokens, Unreachable
-from .secret import Secret
 from .signed_jwt import parse_signed_jwt, verified_claims
 from .site import Site
 from .token_claims import introspect, read_introspection, read_jwt
-from .tokens import digest
 
 GLANCE = 0.02
 """Seconds between two looks whether another call has its answer."""

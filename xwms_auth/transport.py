@@ -22,9 +22,9 @@ import anyio
 import anyio.lowlevel
 import httpcore2
 
+from ._core.base.effects import ApiCall, OAuthCall, Reply
+from ._core.base.errors import APIError, BadAnswer, Timeout, Unreachable
 from .config import XWMSConfig
-from .effects import ApiCall, OAuthCall, Reply
-from .errors import APIError, BadAnswer, Timeout, Unreachable
 from .network import AsyncBackend, Backend, deadline, tls_context
 
 MAX_CONNECTIONS = 64

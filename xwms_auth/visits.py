@@ -7,17 +7,18 @@ Must not: know how anybody came to be signed in.
 from dataclasses import replace
 from typing import NamedTuple
 
-from . import audit
+from ._core.base import events
+from ._core.base.effects import CreateSession, DropSession, LoadSession, RenewSession, Steps, ask
+from ._core.base.errors import StoreUnavailable
+from ._core.base.models import Ending, Session
+from ._core.base.signing import new_key
+from ._core.base.store_protocols import SessionStore
 from .cookies import read_cookie, set_cookie
 from .device import device_of
-from .effects import CreateSession, DropSession, LoadSession, RenewSession, SessionStore, Steps, ask
-from .errors import StoreUnavailable
 from .messages import Request
-from .models import Ending, Session
 from .provider import Outcome
 from .redirects import RedirectURI
 from .site import Site, names_for
-from .tokens import new_key
 
 MAX_HANDLE = 4096
 """Characters. No session cookie of ours is longer, so a longer one is not looked up."""
@@ -99,7 +100,7 @@ def renew(site: Site, visit: Visit, *, now: int) -> Steps[str | None]:
         handle = yield from ask(RenewSession(visit.handle, renewed, site.lifetimes.keep_until(renewed), now))
     except StoreUnavailable as error:
         # The page is made already; renewing can wait for the next one.
-        audit.happened("session_not_renewed", cause=error.cause)
+        events.happened("session_not_renewed", cause=error.cause)
         return None
     if handle is None:
         return None

@@ -5,8 +5,8 @@ Must not: make HTML; that is `pages.py`.
 """
 
 from . import answers, pages
+from ._core.base.models import Session
 from .messages import Request
-from .models import Session
 from .site import Site
 
 

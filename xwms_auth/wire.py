@@ -10,11 +10,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .effects import ApiCall, Reply
+from ._core.base.effects import ApiCall, Reply
+from ._core.base.errors import BadAnswer, TokenRejected
+from ._core.base.model_guards import output_only
+from ._core.base.models import User
+from ._core.base.strict_json import parse_moment
 from .envelope import data_of, member, require_echo, success
-from .errors import BadAnswer, TokenRejected
-from .models import User, parse_moment
-from .output_only import output_only
 
 MIN_TOKEN, MAX_TOKEN = 8, 4096
 """Characters. Shorter could be guessed, longer is not a token in an address."""

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from werkzeug.wsgi import ClosingIterator
 
 from . import answers, visits
-from .effects import Steps
-from .errors import LoginRequired, StoreUnavailable, XWMSError
+from ._core.base.effects import Steps
+from ._core.base.errors import LoginRequired, StoreUnavailable, XWMSError
+from ._core.base.lifetimes import ANY_LOGIN, Demand
+from ._core.base.models import Ending, Session
 from .messages import Answer, Request
-from .models import Ending, Session
-from .session import ANY_LOGIN, Demand
 from .site import Site
 from .wsgi_messages import request_of
 

@@ -10,7 +10,7 @@ from flask.sessions import SecureCookieSessionInterface
 from itsdangerous import URLSafeSerializer, URLSafeTimedSerializer
 
 from tests.edges import CALLBACK, FROM_ELSEWHERE, LOGIN, LOGOUT, ME, PROGRAM
-from xwms_auth.tokens import Sealed, Signed
+from xwms_auth._core.base.signing import Sealed, Signed
 
 BOTH_STORES = pytest.mark.parametrize("store", ["cookie", "memory://"])
 EVERY_MODE = pytest.mark.parametrize("mode", ["either", "same", "fresh"])

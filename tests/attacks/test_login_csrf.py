@@ -13,7 +13,7 @@ import xwms_auth.asgi
 import xwms_auth.flask
 from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, FROM_SIBLING, LOGIN, NAVIGATION, PROGRAM, TYPED
 from xwms_auth import XWMSConfig
-from xwms_auth.tokens import Sealed, Signed
+from xwms_auth._core.base.signing import Sealed, Signed
 
 BOTH_STORES = pytest.mark.parametrize("store", ["cookie", "memory://"])
 EVERY_MODE = pytest.mark.parametrize("mode", ["either", "same", "fresh"])

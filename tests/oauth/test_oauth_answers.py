@@ -14,9 +14,9 @@ from tests.oauth.jwts import make_key
 from tests.oauth.local_as import token_page
 from tests.oauth.steps import begin, code_of, come_back, log_in
 from xwms_auth import XWMSConfig, flow
-from xwms_auth.effects import CallXWMS
-from xwms_auth.effects import Reply as Answered
-from xwms_auth.errors import BadAnswer
+from xwms_auth._core.base.effects import CallXWMS
+from xwms_auth._core.base.effects import Reply as Answered
+from xwms_auth._core.base.errors import BadAnswer
 from xwms_auth.oauth2_wire import read_tokens
 
 PLAIN = "profile"

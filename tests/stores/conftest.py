@@ -8,7 +8,7 @@ import pytest
 
 from tests.redis_server import RedisServer, redis_server
 from xwms_auth import XWMSConfig
-from xwms_auth.effects import SessionStore
+from xwms_auth._core.base.store_protocols import SessionStore
 from xwms_auth.site import Site
 from xwms_auth.stores import open_store
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from xwms_auth import StoreUnavailable
-from xwms_auth.models import Ending
+from xwms_auth._core.base.models import Ending
 from xwms_auth.testing.asking import Asking
 from xwms_auth.testing.store_contract import DAY, NOW, session
 

@@ -17,7 +17,7 @@ from tests.stores.conftest import OTHER_KEY, opened
 from tests.stores.dumps import Place, RedisPlace, SQLitePlace
 from tests.stores.questions import begin, sub_of
 from xwms_auth import XWMSSessions
-from xwms_auth.models import Ending
+from xwms_auth._core.base.models import Ending
 from xwms_auth.testing.asking import Asking
 from xwms_auth.testing.store_contract import DAY, NOW, session
 

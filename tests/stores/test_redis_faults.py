@@ -28,7 +28,7 @@ from tests.stores.questions import (
     sub_of,
 )
 from xwms_auth import StoreUnavailable
-from xwms_auth.models import Ending, Session
+from xwms_auth._core.base.models import Ending, Session
 from xwms_auth.testing.asking import Asking
 from xwms_auth.testing.store_contract import DAY, NOW, session
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.redis_server import redis_server
 from tests.stores.conftest import opened
-from xwms_auth.effects import RevocationStore, SessionStore
+from xwms_auth._core.base.store_protocols import RevocationStore, SessionStore
 from xwms_auth.testing.revocation_contract import RevocationContract
 from xwms_auth.testing.store_contract import StoreContract
 

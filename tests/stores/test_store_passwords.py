@@ -13,7 +13,7 @@ from tests.fx import REDIRECT_URI
 from tests.redis_server import redis_server
 from tests.test_secret_exposure import USES, attempt, shown
 from xwms_auth import ConfigError, Secret, XWMSConfig
-from xwms_auth.errors import StoreUnavailable
+from xwms_auth._core.base.errors import StoreUnavailable
 from xwms_auth.site import Site
 from xwms_auth.stores import open_store
 

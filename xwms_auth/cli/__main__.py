@@ -1,5 +1,5 @@
 """`python -m xwms_auth.cli`, for where the command is not on the path."""
 
-from . import main
+from xwms_auth.cli import main
 
 main()

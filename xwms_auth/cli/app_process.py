@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 from typing import Final
 
+from xwms_auth._core.base.errors import ConfigError
 from xwms_auth.cli.extras import needs_extra
 from xwms_auth.cli.loading import AppNotFound, interface_of, load_app
-from xwms_auth.errors import ConfigError
 
 # How long requests and the app's own shutdown may go on once this process has been told to end.
 GRACE_SECONDS: Final = 2

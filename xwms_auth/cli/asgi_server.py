@@ -9,7 +9,7 @@ from typing import Any
 
 import uvicorn
 
-from xwms_auth.errors import ConfigError
+from xwms_auth._core.base.errors import ConfigError
 
 
 def serve_asgi(app: Any, *, port: int, grace_seconds: int) -> None:

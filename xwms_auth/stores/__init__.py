@@ -6,12 +6,12 @@ Must not: know what a session means. A store's library is loaded only where an o
 
 from typing import cast
 
-from ..effects import RevocationStore, SessionStore
-from ..errors import ConfigError
+from .._core.base.errors import ConfigError
+from .._core.base.secrets import Secret
+from .._core.base.signing import digest
+from .._core.base.store_protocols import RevocationStore, SessionStore
 from ..options import is_redis
-from ..secret import Secret
 from ..site import Site
-from ..tokens import digest
 from .cookie import CookieStore
 from .memory import MemoryStore
 from .records import Records

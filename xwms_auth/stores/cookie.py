@@ -13,16 +13,16 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import replace
 
-from .. import audit
+from .._core.base import events
+from .._core.base.errors import ConfigError
+from .._core.base.expiring import Claims, Marks
+from .._core.base.lifetimes import FUTURE_TOLERANCE
+from .._core.base.models import Ending, Identity, Session, ever_smaller
+from .._core.base.signing import Signed, is_shaped
+from .._core.base.store_protocols import KeepsConnections, KnowsClaims, RevocationStore
 from ..cookies import HTTPS, fits
-from ..effects import KeepsConnections, KnowsClaims, RevocationStore
-from ..errors import ConfigError
-from ..marks import Claims, Marks
-from ..models import Ending, Identity, Session, ever_smaller
-from ..session import FUTURE_TOLERANCE, from_record, to_record
-from ..tokens import Signed, is_shaped
 from .colours import then
-from .records import is_key, person_name
+from .records import from_record, is_key, person_name, to_record
 
 MAX_CACHED = 4096
 """Verified cookies kept ready, about 8 MB. A cookie that failed is never kept, so junk cannot push out good ones."""
@@ -196,7 +196,7 @@ def _ever_smaller(session: Session) -> Iterator[Session]:
     for user in ever_smaller(session.user):
         yield replace(session, user=user)
     if session.tokens is not None:
-        audit.warn("tokens_not_kept", hint="they do not fit into a cookie; use another session_store")
+        events.warn("tokens_not_kept", hint="they do not fit into a cookie; use another session_store")
         yield from _ever_smaller(replace(session, tokens=None))
 
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from ..marks import Claims
-from ..models import Ending, Identity, Session, latest
-from ..tokens import digest, new_key
+from .._core.base.expiring import Claims
+from .._core.base.models import Ending, Identity, Session, latest
+from .._core.base.signing import digest, new_key
 
 V = TypeVar("V")
 

@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-from ..errors import StoreUnavailable
-from ..models import Ending, Identity, Session, latest
-from ..session import REMEMBERED
-from ..tokens import digest, new_key
+from .._core.base.errors import StoreUnavailable
+from .._core.base.lifetimes import REMEMBERED
+from .._core.base.models import Ending, Identity, Session, latest
+from .._core.base.signing import digest, new_key
 from .records import Records, ending_of, is_key, person_name
 
 T = TypeVar("T")

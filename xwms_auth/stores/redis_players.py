@@ -22,8 +22,8 @@ from redis.exceptions import RedisClusterException
 from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
-from ..errors import StoreUnavailable
-from ..secret import Secret
+from .._core.base.errors import StoreUnavailable
+from .._core.base.secrets import Secret
 from .redis import Command, Commands, EveryKey
 
 T = TypeVar("T")

@@ -17,9 +17,9 @@ import anyio
 import anyio.to_thread
 from anyio.lowlevel import RunVar
 
-from ..errors import StoreUnavailable
-from ..models import Ending, Identity, Session, latest
-from ..tokens import digest, new_key
+from .._core.base.errors import StoreUnavailable
+from .._core.base.models import Ending, Identity, Session, latest
+from .._core.base.signing import digest, new_key
 from .records import Records, ending_of, is_key, person_name
 from .sqlite_file import PATIENCE, Connections, Work
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from ..effects import KeepsConnections
+from .._core.base.store_protocols import KeepsConnections
 
 T = TypeVar("T")
 

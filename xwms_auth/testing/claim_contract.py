@@ -7,7 +7,7 @@ Must not: know any store.
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from ..effects import MAX_CLAIM_NAME, KnowsClaims, RevocationStore, SessionStore
+from .._core.base.store_protocols import MAX_CLAIM_NAME, KnowsClaims, RevocationStore, SessionStore
 from .asking import AT_ONCE, Asking
 
 NOW = 4_000_000_000

@@ -12,7 +12,7 @@ Must not: know any store.
 
 import pytest
 
-from ..effects import RevocationStore
+from .._core.base.store_protocols import RevocationStore
 from .claim_contract import ClaimContract
 
 NOW = 4_000_000_000

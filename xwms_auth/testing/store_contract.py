@@ -21,11 +21,10 @@ from typing import Any
 
 import pytest
 
-from ..effects import SessionStore
-from ..errors import ConfigError
-from ..models import Ending, Session, User
-from ..secret import Secret
-from ..token_set import TokenSet
+from .._core.base.errors import ConfigError
+from .._core.base.models import Ending, Session, TokenSet, User
+from .._core.base.secrets import Secret
+from .._core.base.store_protocols import SessionStore
 from .asking import AT_ONCE
 from .claim_contract import ClaimContract
 

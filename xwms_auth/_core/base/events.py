@@ -8,7 +8,7 @@ import logging
 
 from .errors import APIError, ConfigError, RequestRefused, XWMSError
 from .models import Identity
-from .tokens import digest
+from .signing import digest
 
 MAX_VALUE = 500
 """Characters of one value as it is written; the rest becomes `...`. A path may be what somebody likes and a server

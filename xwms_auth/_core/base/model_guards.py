@@ -11,7 +11,7 @@ Must not: import one of them before it asks.
 from collections.abc import Callable, Hashable
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
-from inspect import get_annotations
+from inspect import currentframe, get_annotations
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, cast, get_type_hints
 
 if TYPE_CHECKING:
@@ -110,3 +110,39 @@ def require_text(one: object, *names: str) -> None:
     for name in names:
         if not isinstance(getattr(one, name), str):
             raise TypeError(f"{name} must be a string")
+
+
+in_debug_mode: list[Callable[[], bool]] = []
+"""Each edge's answer to whether an application of its own is being served in debug mode now."""
+
+
+_PASSING_ON = (__name__, "xwms_auth._core.base.models", "xwms_auth._core.adapters.asgi_state", "werkzeug.local")
+"""The modules through which it comes here that somebody asks."""
+
+
+def missing(person: object, name: str) -> object:
+    """What somebody gets who asks for an attribute that a person does not have. Raises AttributeError for code.
+
+    A template in debug mode gets something of Jinja's that only `is defined` and `default` may look at.
+    """
+    if name.startswith(("_", "jinja_")) or not _is_template_asking() or not any(asked() for asked in in_debug_mode):
+        _raise(person, name)
+    from jinja2 import StrictUndefined  # noqa: PLC0415  it is Jinja that asks
+
+    known = ", ".join(known for known in dir(type(person)) if not known.startswith("_"))
+    return StrictUndefined(
+        f"a template asks the current user for {name!r}, which there is not, and Jinja would take it for false; "
+        f"there are: {known}",
+        name=name,
+    )
+
+
+def _raise(person: object, name: str) -> NoReturn:
+    raise AttributeError(f"{type(person).__name__!r} object has no attribute {name!r}", name=name, obj=person)
+
+
+def _is_template_asking() -> bool:
+    frame = currentframe()
+    while frame is not None and frame.f_globals.get("__name__") in _PASSING_ON:
+        frame = frame.f_back
+    return frame is not None and str(frame.f_globals.get("__name__")).startswith("jinja2.")

@@ -4,32 +4,15 @@ Knows: the shape of a person and of a session, and how to read them strictly fro
 Must not: know where the data came from or what it is used for.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
-from .output_only import output_only, require_text
-from .template_attributes import missing
-from .token_set import TokenSet
-
-MAX_SUB = 255
-"""Longest `sub` in characters: OpenID Connect Core 5.1 sets this bound, and a database column needs one."""
-
-MAX_CLAIM = 1024
-"""Longest optional claim in characters; a longer one is dropped, since the whole session must fit into a cookie."""
-
-MAX_MOMENT = 253_402_300_799
-"""Seconds since 1970: the end of the year 9999, beyond which no date can be made of a number."""
-
-MAX_SCOPE = 8192
-"""Characters of all scopes of a token together."""
-
-# RFC 6749 3.3, and any number of U+0020, as some servers have them. Splitting at any white space would make two scopes
-# of one that somebody else chose the name of.
-_SCOPES = re.compile(r"[ !#-\[\]-~]*")
+from .model_guards import missing, output_only, require_text
+from .secrets import Secret
+from .strict_json import parse_sub, plain_link, plain_text
 
 
 @output_only
@@ -209,6 +192,26 @@ def anonymous(why: Ending | None) -> Anonymous:
 
 @output_only
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TokenSet:
+    """One answer of a token endpoint.
+
+    `scope` is what was granted, which may be less or more than was asked for; `expires_at` is in seconds since 1970,
+    or None if the server gave no lifetime. `id_token` is as it came; it is read at the login and not kept.
+    `sid` is the server's name for the login that the tokens belong to, for a logout that begins there.
+    `number` counts the refreshes since the login: of two sets of one session, the higher is the newer.
+    """
+
+    access_token: Secret
+    refresh_token: Secret | None
+    id_token: Secret | None
+    scope: tuple[str, ...]
+    expires_at: int | None
+    sid: str | None = None
+    number: int = 0
+
+
+@output_only
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """One login of one person in one browser. Times are seconds since 1970, UTC.
 
@@ -277,90 +280,29 @@ class SessionInfo:
         return cls(id=session.id, started_at=started_at, seen_at=seen_at, device=session.device, is_current=is_current)
 
 
-def parse_sub(value: object) -> str:
-    """Return the canonical `sub`; two spellings of one number must not be two people. Raises ValueError."""
-    return parse_id(value, "sub")
-
-
-def parse_id(value: object, name: str) -> str:
-    """Return an id of XWMS's: 1 to 255 printable characters, or an integer as its decimal digits.
-
-    XWMS has been seen to send digits, words and numbers, so nothing is rounded, trimmed or folded: two must not become
-    one. `name` is the field's, for the reason. Raises ValueError.
-    """
-    if isinstance(value, int) and not isinstance(value, bool):
-        # Zero is what a careless cast makes of a word, so it is nobody.
-        # Python refuses to print an integer beyond 4300 digits; its bits are asked first (a digit is at most 4).
-        if value <= 0 or value.bit_length() > MAX_SUB * 4 or len(str(value)) > MAX_SUB:
-            raise ValueError(f"{name} is a number out of range")
-        return str(value)
-    if not isinstance(value, str):
-        raise ValueError(f"{name} is {type(value).__name__}, not a string")
-    if not 1 <= len(value) <= MAX_SUB or not value.isprintable() or not value.strip():
-        raise ValueError(f"{name} is empty, too long or not printable")
-    return value
-
-
-def parse_granted(value: object) -> tuple[str, ...]:
-    """The scopes that a server says it granted, with U+0020 between two. Raises ValueError."""
-    if not isinstance(value, str) or len(value) > MAX_SCOPE or _SCOPES.fullmatch(value) is None:
-        raise ValueError("scope is not text, too long, or has characters that no scope has")
-    return tuple(value.split())
-
-
-def plain_text(value: object, *, most: int = MAX_CLAIM, lines: bool = False) -> str | None:
-    """A claim as text, or None. Control characters and lone surrogates never leave this parser.
-
-    `most` is in characters; `lines` lets line breaks and tabs through.
-    """
-    if not isinstance(value, str) or not 1 <= len(value) <= most:
-        return None
-    allowed = "\t\n\r" if lines else ""
-    if any(
-        (ord(char) < 0x20 and char not in allowed) or 0x7F <= ord(char) < 0xA0 or 0xD800 <= ord(char) < 0xE000
-        for char in value
-    ):
-        return None
-    return value
-
-
-def plain_link(value: object) -> str | None:
-    """An address of the web, or None. `javascript:` in somebody's profile must not become a link on somebody's page."""
-    text = plain_text(value)
-    return text if text is not None and text.lower().startswith(("https://", "http://")) else None
-
-
-def parse_moment(value: object) -> datetime | None:
-    """An ISO 8601 time, in UTC; one without a zone is UTC. None for anything else."""
-    if not isinstance(value, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(value)
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
-def is_moment(value: object) -> TypeGuard[float]:
-    """Whether this is a time as tokens have it: a number of seconds since 1970 that a date can be made of."""
-    # Compared first of all: isfinite() and int() fail for what is huge, and a NaN is in no range.
-    return isinstance(value, int | float) and not isinstance(value, bool) and -MAX_MOMENT <= value <= MAX_MOMENT
-
-
-def parse_object(value: object) -> Mapping[str, Any] | None:
-    """A JSON object, or None."""
-    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else None
-
-
-def parse_objects(value: object, name: str, *, most: int) -> list[Mapping[str, Any]]:
-    """The JSON objects in a list of at most that many. `name` is the field's, for the reason. Raises ValueError."""
-    listed = cast("list[object]", value) if isinstance(value, list) else None
-    if listed is None or len(listed) > most:
-        raise ValueError(f"{name} is not a list, or longer than {most}")
-    found = [entry for entry in map(parse_object, listed) if entry is not None]
-    if len(found) != len(listed):
-        raise ValueError(f"{name} holds something else than objects")
-    return found
-
-
 USER_FIELDS = tuple(field.name for field in fields(User))
+
+
+@output_only
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessToken:
+    """Who may do what.
+
+    `client_id` is the client that brings the token, `sub` the person it acts for: None where it acts for itself
+    (RFC 6749 4.4). `scopes` is what was granted. `expires_at` is in seconds since 1970, or None if the server did
+    not say. `issuer` is the authorization server.
+    """
+
+    issuer: str
+    client_id: str
+    sub: str | None
+    scopes: tuple[str, ...]
+    expires_at: int | None
+
+    def __post_init__(self) -> None:
+        require_text(self, "issuer", "client_id")
+
+    @property
+    def identity(self) -> Identity | None:
+        """The pair (issuer, sub), as a signed-in person has it; None where the client acts for itself."""
+        return None if self.sub is None else Identity(self.issuer, self.sub)

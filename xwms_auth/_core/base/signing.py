@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from itsdangerous import BadData, Serializer
 from itsdangerous.encoding import base64_decode, base64_encode
 
-from .secret import Secret
+from .secrets import Secret
 
 MAX_TOKEN = 8192
 """Characters. Nothing we ever issued is longer, so nothing longer is worth a signature check."""
