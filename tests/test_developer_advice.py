@@ -18,9 +18,9 @@ from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, HTTPS_URI, LOGIN, P
 from tests.fx import CANARY, CLIENT_ID, FakeXWMS
 from tests.fx_faults import Reply, refusal
 from xwms_auth import ConfigError, StoreUnavailable, XWMSConfig, answers
+from xwms_auth._core.http.messages import Request
 from xwms_auth.asgi import XWMSAuthMiddleware
 from xwms_auth.fastapi import XWMSAuthMiddleware as FastAPIMiddleware
-from xwms_auth.messages import Request
 from xwms_auth.pages import error_page
 
 TITLE, REASON = "For the developer", "Shown because debug mode is on"

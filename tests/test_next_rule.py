@@ -9,7 +9,7 @@ from corpus.next_targets import C0_AND_DEL, DOUBTFUL, GOOD, HOSTILE, MAX_CHARACT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xwms_auth.redirects import safe_next
+from xwms_auth._core.http.next_url import safe_next
 
 ORIGIN = "https://app.example.com"
 LOCATION = re.compile(r"/(?![/\\])[\x21-\x7e]*")

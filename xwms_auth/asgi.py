@@ -17,6 +17,7 @@ from ._core.base import events
 from ._core.base.effects import Steps, World
 from ._core.base.errors import ConfigError, XWMSError
 from ._core.base.store_protocols import KeepsConnections
+from ._core.http.urls import RedirectURI
 from .asgi_bearer import endpoints_of, needs_tokens
 from .asgi_messages import (
     ASGIApp,
@@ -36,7 +37,6 @@ from .config import XWMSConfig
 from .drive import arun
 from .guards import GuardCheck
 from .providers import provider_of
-from .redirects import RedirectURI
 from .sessions import AsyncXWMSSessions
 from .site import Site
 from .stores import open_store

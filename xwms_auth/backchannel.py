@@ -13,7 +13,7 @@ from ._core.base.effects import Claim, ListSessions, Release, RevokeAll, RevokeS
 from ._core.base.errors import ConfigError, TokenRejected, XWMSError
 from ._core.base.models import Identity
 from ._core.base.signing import digest
-from .messages import Answer, Request
+from ._core.http.messages import Answer, Request
 from .provider import Departure, Provider
 from .site import Site
 

@@ -13,9 +13,9 @@ from typing import NamedTuple
 from ._core.base.effects import Steps
 from ._core.base.errors import ConfigError, InsufficientScope, XWMSError
 from ._core.base.models import AccessToken
+from ._core.http.messages import Answer, Request
 from .authorization import bearer_token, refusal
 from .config import XWMSConfig
-from .messages import Answer, Request
 from .site import Site
 
 MARK = "_xwms_needs_token"

@@ -20,12 +20,13 @@ from ._core.base.errors import (
     XWMSError,
 )
 from ._core.base.lifetimes import FUTURE_TOLERANCE
-from .browser import is_prefetch, require_navigation
+from ._core.http.fetch_metadata import is_prefetch, require_navigation
+from ._core.http.messages import Answer, Request
+from ._core.http.next_url import safe_next
+from ._core.http.urls import RedirectURI
 from .claims import Redeeming, Taken
-from .messages import Answer, Request
 from .pending import LIFETIME, WORD_LIFETIME, PendingLogin, PendingLogins
 from .provider import Arrival, CheckedCallback, Outcome, Owners, Provider
-from .redirects import RedirectURI, safe_next
 from .site import Site, names_for
 from .visits import begin_session, who_visits
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from ._core.base.errors import ConfigError
 from ._core.base.secrets import Secret, SecretSource
 from ._core.base.store_protocols import RevocationStore, SessionStore
+from ._core.http.urls import Address, RedirectURI
 from .judge import Judge
 from .metadata import Metadata
 from .options import (
@@ -25,7 +26,6 @@ from .options import (
     missing_session_secret,
     read_options,
 )
-from .redirects import Address, RedirectURI
 
 C = TypeVar("C", bound="XWMSConfig")
 

@@ -30,10 +30,10 @@ from ._core.base.lifetimes import Demand
 from ._core.base.model_guards import in_debug_mode
 from ._core.base.models import Anonymous, User, anonymous
 from ._core.base.secrets import Secret
+from ._core.http.messages import Answer
 from .config import XWMSConfig
 from .drive import run
 from .guards import GuardCheck, note_guard
-from .messages import Answer
 from .pages import Html
 from .providers import provider_of
 from .sessions import XWMSSessions

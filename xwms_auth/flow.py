@@ -13,10 +13,10 @@ from ._core.base import events
 from ._core.base.effects import DropSession, Steps, ask
 from ._core.base.errors import CrossSite, MethodNotAllowed, StoreUnavailable, TooManyLogins, XWMSError
 from ._core.base.lifetimes import MIN_FRESH, Demand
-from .browser import began_here, is_own_post, require_navigation
+from ._core.http.cookies import set_cookie
+from ._core.http.fetch_metadata import began_here, is_own_post, require_navigation
+from ._core.http.messages import Answer, Request
 from .callback import confirm_person, finish_login
-from .cookies import set_cookie
-from .messages import Answer, Request
 from .pending import LIFETIME, NO_PROOF, PendingLogin, PendingLogins, forget_all, new_login_id, uri_digest
 from .provider import Provider
 from .providers import provider_of

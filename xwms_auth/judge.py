@@ -16,6 +16,15 @@ from ._core.base.errors import ConfigError
 from ._core.base.lifetimes import MAX_LIFETIME
 from ._core.base.secrets import FixedSecret, Secret, SecretFromCallable, SecretFromFile, SecretSource, header_fault
 from ._core.base.store_protocols import RevocationStore, SessionStore
+from ._core.http.next_url import safe_next
+from ._core.http.urls import (
+    RedirectURI,
+    check_route_path,
+    parse_api_url,
+    parse_endpoint,
+    parse_origin,
+    parse_redirect_uri,
+)
 from .metadata import ENDPOINTS, metadata_of
 from .options import (
     ENVIRONMENT,
@@ -32,15 +41,6 @@ from .options import (
     TokenValidation,
     is_redis,
     may_hold_password,
-)
-from .redirects import (
-    RedirectURI,
-    check_route_path,
-    parse_api_url,
-    parse_endpoint,
-    parse_origin,
-    parse_redirect_uri,
-    safe_next,
 )
 
 if TYPE_CHECKING:

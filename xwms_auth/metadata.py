@@ -13,7 +13,7 @@ from typing import cast
 from ._core.base.effects import OAuthCall, Reply, json_object
 from ._core.base.errors import BadAnswer, Unreachable
 from ._core.base.strict_json import JSONObject
-from .redirects import parse_endpoint
+from ._core.http.urls import parse_endpoint
 
 MAX_AGE = 3600
 """Seconds that metadata and keys are used without asking again."""

@@ -17,8 +17,8 @@ from ._core.base.lifetimes import FUTURE_TOLERANCE
 from ._core.base.models import User, ever_smaller
 from ._core.base.signing import Sealed, digest, new_key
 from ._core.base.strict_json import parse_object
-from .cookies import CookieNames, read_cookies, set_cookie
-from .redirects import RedirectURI
+from ._core.http.cookies import CookieNames, read_cookies, set_cookie
+from ._core.http.urls import RedirectURI
 
 MAX_LOGINS = 10
 """Tabs that may be logging in at once."""

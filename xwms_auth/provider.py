@@ -14,9 +14,9 @@ from typing import Protocol
 from ._core.base.effects import Steps
 from ._core.base.errors import XWMSError
 from ._core.base.models import Session, TokenSet, User
-from .messages import Request
+from ._core.http.messages import Request
+from ._core.http.urls import RedirectURI
 from .pending import PendingLogin
-from .redirects import RedirectURI
 from .site import Site
 
 

@@ -13,13 +13,14 @@ from ._core.base.lifetimes import Lifetimes
 from ._core.base.rate_limit import Budget
 from ._core.base.secrets import Secret
 from ._core.base.signing import Sealed, Signed
+from ._core.http.cookies import HTTP, HTTPS, CookieNames
+from ._core.http.messages import Request
+from ._core.http.next_url import safe_next
+from ._core.http.urls import RedirectURI
 from .config import XWMSConfig
-from .cookies import HTTP, HTTPS, CookieNames
 from .known_tokens import KnownTokens
-from .messages import Request
 from .metadata import ServerFacts
 from .options import missing_session_secret
-from .redirects import RedirectURI, safe_next
 from .refreshed import RefreshedTokens
 from .unrevoked import UnrevokedTokens
 

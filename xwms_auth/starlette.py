@@ -21,6 +21,7 @@ except ImportError as missing:  # pragma: no cover
 
 from . import widgets
 from ._core.base.lifetimes import Demand
+from ._core.http.messages import Answer
 from .asgi import XWMSAuthMiddleware
 from .asgi_bearer import CurrentTokenProxy, check_token
 from .asgi_messages import POLICY_VIOLATION, Scope, request_of
@@ -28,7 +29,6 @@ from .asgi_seat import CurrentUserProxy, seat_of
 from .authorization import parse_scopes
 from .bearer import MARK, Refusal
 from .guards import note_guard
-from .messages import Answer
 from .pages import Html
 
 __all__ = [

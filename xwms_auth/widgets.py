@@ -6,7 +6,7 @@ Must not: make HTML; that is `pages.py`.
 
 from . import answers, pages
 from ._core.base.models import Session
-from .messages import Request
+from ._core.http.messages import Request
 from .site import Site
 
 

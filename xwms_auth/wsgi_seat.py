@@ -14,7 +14,7 @@ from ._core.base.effects import Steps
 from ._core.base.errors import LoginRequired, StoreUnavailable, XWMSError
 from ._core.base.lifetimes import ANY_LOGIN, Demand
 from ._core.base.models import Ending, Session
-from .messages import Answer, Request
+from ._core.http.messages import Answer, Request
 from .site import Site
 from .wsgi_messages import request_of
 

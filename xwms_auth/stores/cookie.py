@@ -20,7 +20,7 @@ from .._core.base.lifetimes import FUTURE_TOLERANCE
 from .._core.base.models import Ending, Identity, Session, ever_smaller
 from .._core.base.signing import Signed, is_shaped
 from .._core.base.store_protocols import KeepsConnections, KnowsClaims, RevocationStore
-from ..cookies import HTTPS, fits
+from .._core.http.cookies import HTTPS, fits
 from .colours import then
 from .records import from_record, is_key, person_name, to_record
 

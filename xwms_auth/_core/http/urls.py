@@ -11,19 +11,14 @@ Must not: look at a request.
 import ipaddress
 from collections.abc import Collection
 from dataclasses import dataclass
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import urlsplit
 
-MAX_NEXT = 2048
-"""Longest `next` in characters, as long as the oldest limit on an address that anyone still keeps."""
-
-MAX_DECODING_ROUNDS = 5
-"""No honest path is percent-encoded five times over."""
+from .next_url import MAX_NEXT
 
 DEFAULT_PORTS = {"https": 443, "http": 80}
 
 _LABEL = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 _PATH = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~!$&'()+,;=:@/")
-_LOCATION_SAFE = "/?#[]@!$&'()*+,;=:%-._~"
 _PRIVATE_SUFFIXES = (".local", ".internal", ".test", ".localhost")
 
 
@@ -238,47 +233,6 @@ def login_url_fault(url: str, *, origins: Collection[str], api: Address) -> str 
     if address.host != api.host and not address.host.endswith("." + api.host):
         return "its host is neither the API's nor a subdomain of it"
     return None if address.port == api.port else "its port is not the API's"
-
-
-def safe_next(value: str | None, *, own_paths: Collection[str]) -> str | None:
-    """Return the place on this site that `next` names, ready for a Location header, or None.
-
-    The rule is written out in docs/security.md. The result is ASCII, begins with exactly one slash, and is
-    a fixed point: giving it to this function again returns it unchanged.
-    """
-    if value is None or not 1 <= len(value) <= MAX_NEXT or value != value.strip():
-        return None
-    if any(_is_control(char) or char == "\\" or "\ud800" <= char <= "\udfff" for char in value):
-        return None
-    path = value.partition("#")[0].partition("?")[0]
-    for _ in range(MAX_DECODING_ROUNDS + 1):
-        if not _is_own_ground(path, own_paths):
-            return None
-        try:
-            decoded = unquote(path, errors="strict")
-        except UnicodeDecodeError:
-            return None
-        if decoded == path:
-            location = quote(value, safe=_LOCATION_SAFE)
-            # Judged once more as what it has become: the bytes that leave are what counts, not the bytes that came.
-            good = location.isascii() and location[0] == "/" and location[1:2] not in ("/", "\\")
-            return location if good and len(location) <= MAX_NEXT else None
-        path = decoded
-    return None
-
-
-def _is_control(char: str) -> bool:
-    return char < " " or "\x7f" <= char <= "\x9f"
-
-
-def _is_own_ground(path: str, own_paths: Collection[str]) -> bool:
-    if not path.startswith("/") or "//" in path or "\\" in path or any(map(_is_control, path)):
-        return False
-    # Some servers cut a segment at ";", so "..;x" climbs as ".." does.
-    if any(segment.partition(";")[0] in (".", "..") for segment in path.split("/")):
-        return False
-    plain = path.partition(";")[0].rstrip("/").casefold()
-    return all(plain != own.rstrip("/").casefold() for own in own_paths)
 
 
 def origin_of(url: str) -> str | None:

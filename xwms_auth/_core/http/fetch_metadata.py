@@ -12,9 +12,9 @@ Must not: know paths, cookies or sessions.
 from collections.abc import Collection
 from enum import Enum
 
-from ._core.base.errors import CrossSite, NotANavigation
+from ..base.errors import CrossSite, NotANavigation
 from .messages import Request
-from .redirects import Address, RedirectURI, login_url_fault, origin_of
+from .urls import Address, RedirectURI, login_url_fault, origin_of
 
 
 class Kind(Enum):

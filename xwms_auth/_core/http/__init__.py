@@ -1,0 +1,1 @@
+"""HTTP as a login sees it: requests, cookies, addresses, and what a browser says about itself."""
