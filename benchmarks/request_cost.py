@@ -44,7 +44,7 @@ import xwms_auth.starlette
 from xwms_auth import User, XWMSConfig
 from xwms_auth._core.base.models import Session
 from xwms_auth._core.base.signing import new_key
-from xwms_auth.site import Site
+from xwms_auth._core.config.context import Site
 from xwms_auth.stores import open_store
 
 REQUESTS = 40

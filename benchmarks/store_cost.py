@@ -56,7 +56,7 @@ from tests.redis_server import redis_server
 from xwms_auth import User, XWMSConfig
 from xwms_auth._core.base.models import Session
 from xwms_auth._core.base.signing import new_key
-from xwms_auth.site import Site
+from xwms_auth._core.config.context import Site
 from xwms_auth.stores import open_store
 
 VISITORS = ("warm", "first seen")

@@ -21,9 +21,9 @@ from starlette.testclient import TestClient
 
 from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, HTTPS_URI, LOGIN, ME, PROGRAM
 from xwms_auth import XWMSConfig, XWMSError
+from xwms_auth._core.config.env import ENVIRONMENT
 from xwms_auth.cli.commands import xwms_auth as command_line
 from xwms_auth.cli.loading import interface_of
-from xwms_auth.options import ENVIRONMENT
 from xwms_auth.sandbox.faults import FAULTS
 
 ROOT = Path(__file__).parents[1]

@@ -7,8 +7,8 @@ import pytest
 from tests.edges import FROM_ELSEWHERE, FROM_HERE
 from xwms_auth import StoreUnavailable, Timeout, Unreachable, XWMSConfig, flow
 from xwms_auth._core.base.effects import CallXWMS, Claim, CreateSession, Reply, World
+from xwms_auth._core.config.context import Site
 from xwms_auth._core.http.messages import Request
-from xwms_auth.site import Site
 from xwms_auth.stores.memory import MemoryStore
 
 NOW = 1_800_000_000

@@ -40,7 +40,7 @@ from ._core.base.errors import (
 )
 from ._core.base.models import AccessToken, Anonymous, Ending, Identity, SessionInfo, User
 from ._core.base.secrets import Secret
-from .config import XWMSConfig
+from ._core.config.config import XWMSConfig
 from .resources import Address, Country, Project, ProjectCategory, SocialProfile, StoredAddress, UserInfo
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from ._core.base.errors import APIError, LoginRequired, TokenRejected, Unreachab
 from ._core.base.models import Ending, Session, TokenSet
 from ._core.base.secrets import Secret
 from ._core.base.signing import digest
+from ._core.config.context import Site, names_for
 from ._core.http.cookies import read_cookie
 from .bearer import require_tokens
 from .provider import Provider
-from .site import Site, names_for
 from .visits import Visit
 
 AHEAD = 60

@@ -20,7 +20,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote, unquote_plus
 
-from .site import Site
+from ._core.config.context import Site
 
 LOGGERS = ("werkzeug", "uvicorn.access", "gunicorn.access", "gunicorn.error", "hypercorn.access", "granian.access")
 """Who writes a request's address down. `gunicorn.error` does where a worker fails in the middle of one."""

@@ -24,9 +24,9 @@ from ._core.base.errors import (
     XWMSError,
 )
 from ._core.base.secrets import Secret
+from ._core.config.config import XWMSConfig
 from ._core.http.messages import Request
 from ._core.http.urls import RedirectURI
-from .config import XWMSConfig
 
 _CLIENT = "Dashboard > Clients > (your client)"
 _MAX_SHOWN = 400

@@ -22,10 +22,10 @@ from ._core.base.errors import (
 )
 from ._core.base.lifetimes import ANY_LOGIN, MIN_FRESH, Demand
 from ._core.base.models import Ending, Session
+from ._core.config.config import XWMSConfig
 from ._core.http.fetch_metadata import Kind, kind_of
 from ._core.http.messages import Answer, Request
 from ._core.http.next_url import MAX_NEXT
-from .config import XWMSConfig
 
 # Every answer of ours: never stored, never framed, and its address (which may hold a token) told to nobody.
 COMMON = (

@@ -17,6 +17,8 @@ from ._core.base import events
 from ._core.base.effects import Steps, World
 from ._core.base.errors import ConfigError, XWMSError
 from ._core.base.store_protocols import KeepsConnections
+from ._core.config.config import XWMSConfig
+from ._core.config.context import Site
 from ._core.http.urls import RedirectURI
 from .asgi_bearer import endpoints_of, needs_tokens
 from .asgi_messages import (
@@ -33,12 +35,10 @@ from .asgi_messages import (
 )
 from .asgi_seat import LazyUser, Seat, taken
 from .bearer import require_tokens
-from .config import XWMSConfig
 from .drive import arun
 from .guards import GuardCheck
 from .providers import provider_of
 from .sessions import AsyncXWMSSessions
-from .site import Site
 from .stores import open_store
 from .transport import AsyncHTTPTransport
 

@@ -14,11 +14,11 @@ from ._core.base.errors import ConfigError, LoginRequired, StoreUnavailable, XWM
 from ._core.base.lifetimes import ANY_LOGIN, Demand
 from ._core.base.model_guards import in_debug_mode
 from ._core.base.models import USER_FIELDS, AccessToken, Anonymous, Ending, Session, User, anonymous
+from ._core.config.context import Site
 from ._core.http.messages import Answer, Request
 from .asgi_messages import ASGIApp, Message, Scope, Send, decoded, encoded, reply, request_of
 from .authorization import marks_of_token
 from .sessions import AsyncXWMSSessions
-from .site import Site
 
 T = TypeVar("T")
 

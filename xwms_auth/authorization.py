@@ -15,8 +15,8 @@ from . import advice, answers
 from ._core.base import events
 from ._core.base.errors import BearerRefused, InvalidBearerRequest, TokenRequired, XWMSError
 from ._core.base.secrets import Secret
+from ._core.config.config import XWMSConfig
 from ._core.http.messages import Answer, Request
-from .config import XWMSConfig
 
 MAX_BEARER = 16 * 1024
 """Characters of a token; servers take no more than that in a header anyway."""

@@ -13,9 +13,9 @@ from ._core.base.effects import Claim, ListSessions, Release, RevokeAll, RevokeS
 from ._core.base.errors import ConfigError, TokenRejected, XWMSError
 from ._core.base.models import Identity
 from ._core.base.signing import digest
+from ._core.config.context import Site
 from ._core.http.messages import Answer, Request
 from .provider import Departure, Provider
-from .site import Site
 
 REMEMBERED = 600
 """Seconds that a token's id is remembered: longer than a token counts, so that it works once."""

@@ -13,10 +13,10 @@ from typing import NamedTuple
 from ._core.base.effects import Steps
 from ._core.base.errors import ConfigError, InsufficientScope, XWMSError
 from ._core.base.models import AccessToken
+from ._core.config.config import XWMSConfig
+from ._core.config.context import Site
 from ._core.http.messages import Answer, Request
 from .authorization import bearer_token, refusal
-from .config import XWMSConfig
-from .site import Site
 
 MARK = "_xwms_needs_token"
 """The attribute of a view or an endpoint that says so."""

@@ -20,6 +20,7 @@ from ._core.base.errors import (
     XWMSError,
 )
 from ._core.base.lifetimes import FUTURE_TOLERANCE
+from ._core.config.context import Site, names_for
 from ._core.http.fetch_metadata import is_prefetch, require_navigation
 from ._core.http.messages import Answer, Request
 from ._core.http.next_url import safe_next
@@ -27,7 +28,6 @@ from ._core.http.urls import RedirectURI
 from .claims import Redeeming, Taken
 from .pending import LIFETIME, WORD_LIFETIME, PendingLogin, PendingLogins
 from .provider import Arrival, CheckedCallback, Outcome, Owners, Provider
-from .site import Site, names_for
 from .visits import begin_session, who_visits
 
 

@@ -8,8 +8,8 @@ from . import resource_wire, wire
 from ._core.base.effects import CallXWMS, Steps, ask
 from ._core.base.errors import BadAnswer
 from ._core.base.models import User
+from ._core.config.config import XWMSConfig
 from ._core.http.urls import login_url_fault
-from .config import XWMSConfig
 from .resources import Address, Country, Project, StoredAddress, UserInfo
 
 

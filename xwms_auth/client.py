@@ -11,7 +11,7 @@ from . import calls
 from ._core.base.effects import World
 from ._core.base.models import User
 from ._core.base.strict_json import parse_sub
-from .config import XWMSConfig
+from ._core.config.config import XWMSConfig
 from .drive import arun, run
 from .resources import Address, Country, Project, StoredAddress, UserInfo
 from .stores.memory import MemoryStore

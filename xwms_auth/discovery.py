@@ -8,9 +8,9 @@ from . import oauth2_wire as wire
 from ._core.base.effects import CallXWMS, Steps, ask
 from ._core.base.errors import BadAnswer
 from ._core.base.strict_json import JSONObject
-from .metadata import Metadata, discover, read_keys, read_metadata, well_known
+from ._core.config.context import Site
+from ._core.config.server_metadata import Metadata, discover, read_keys, read_metadata, well_known
 from .signed_jwt import SignedJWT
-from .site import Site
 
 
 def metadata_for(site: Site, *, now: int) -> Steps[Metadata]:

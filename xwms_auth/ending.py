@@ -9,7 +9,7 @@ from enum import Enum, auto
 from ._core.base import events
 from ._core.base.effects import ListSessions, RevokeAll, RevokeSession, Steps, ask
 from ._core.base.models import Identity, SessionInfo
-from .site import Site
+from ._core.config.context import Site
 
 
 def list_sessions(site: Site, sub: str, *, current: str | None, now: int) -> Steps[tuple[SessionInfo, ...]]:

@@ -30,14 +30,14 @@ from ._core.base.lifetimes import Demand
 from ._core.base.model_guards import in_debug_mode
 from ._core.base.models import Anonymous, User, anonymous
 from ._core.base.secrets import Secret
+from ._core.config.config import XWMSConfig
+from ._core.config.context import Site
 from ._core.http.messages import Answer
-from .config import XWMSConfig
 from .drive import run
 from .guards import GuardCheck, note_guard
 from .pages import Html
 from .providers import provider_of
 from .sessions import XWMSSessions
-from .site import Site
 from .stores import open_store
 from .transport import HTTPTransport
 from .wsgi_messages import decoded, request_of, send

@@ -13,9 +13,9 @@ from flask import Flask, Response, after_this_request, current_app, request
 from werkzeug.local import LocalProxy
 
 from ._core.base.models import AccessToken
+from ._core.config.config import XWMSConfig
 from .authorization import marks_of_token, parse_scopes
 from .bearer import MARK, Refusal, caller, require_tokens
-from .config import XWMSConfig
 from .guards import note_guard
 from .wsgi_messages import request_of
 from .wsgi_seat import SEAT, Seat

@@ -13,6 +13,7 @@ from ._core.base import events
 from ._core.base.effects import DropSession, Steps, ask
 from ._core.base.errors import CrossSite, MethodNotAllowed, StoreUnavailable, TooManyLogins, XWMSError
 from ._core.base.lifetimes import MIN_FRESH, Demand
+from ._core.config.context import Site, names_for
 from ._core.http.cookies import set_cookie
 from ._core.http.fetch_metadata import began_here, is_own_post, require_navigation
 from ._core.http.messages import Answer, Request
@@ -20,7 +21,6 @@ from .callback import confirm_person, finish_login
 from .pending import LIFETIME, NO_PROOF, PendingLogin, PendingLogins, forget_all, new_login_id, uri_digest
 from .provider import Provider
 from .providers import provider_of
-from .site import Site, names_for
 from .visits import Visit, who_visits
 
 

@@ -30,17 +30,17 @@ from ._core.base.models import Session, TokenSet, newer
 from ._core.base.secrets import Secret
 from ._core.base.signing import new_key
 from ._core.base.strict_json import JSONObject
+from ._core.config.context import Site
+from ._core.config.server_metadata import Metadata
 from ._core.http.messages import Request
 from ._core.http.urls import RedirectURI
 from .discovery import keys_for, metadata_for
 from .id_token import check_id_token, check_refreshed_id_token, proved_at, sid_of
 from .logout_token import read_logout_token
-from .metadata import Metadata
 from .pending import PendingLogin
 from .provider import Arrival, CheckedCallback, Departure, Outcome, Owners, Started
 from .revocation import catch_up, give_back
 from .signed_jwt import SignedJWT, VerifiedClaims, parse_signed_jwt, verified_claims
-from .site import Site
 
 MAX_CODE = 4096
 """Characters. Longer is not a code in an address."""

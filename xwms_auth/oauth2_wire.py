@@ -46,8 +46,8 @@ from ._core.base.models import TokenSet, User
 from ._core.base.secrets import Secret
 from ._core.base.signing import derived
 from ._core.base.strict_json import JSONObject, parse_granted
-from .config import XWMSConfig
-from .metadata import Metadata
+from ._core.config.config import XWMSConfig
+from ._core.config.server_metadata import Metadata
 
 _grant_uri = cast("Callable[..., str]", prepare_grant_uri)
 _revocation = cast("Callable[..., tuple[str, object]]", prepare_revoke_token_request)

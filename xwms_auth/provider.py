@@ -14,10 +14,10 @@ from typing import Protocol
 from ._core.base.effects import Steps
 from ._core.base.errors import XWMSError
 from ._core.base.models import Session, TokenSet, User
+from ._core.config.context import Site
 from ._core.http.messages import Request
 from ._core.http.urls import RedirectURI
 from .pending import PendingLogin
-from .site import Site
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

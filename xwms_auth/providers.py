@@ -4,9 +4,9 @@ Knows: the providers there are.
 Must not: load what the site's flow does not need.
 """
 
+from ._core.config.context import Site
 from .provider import Provider
 from .sign_token import SignToken
-from .site import Site
 
 
 def provider_of(site: Site) -> Provider:

@@ -22,11 +22,11 @@ from ._core.base.errors import (
     Unreachable,
 )
 from ._core.base.models import Ending, Session
+from ._core.config.context import Site, names_for
 from ._core.http.cookies import read_cookie
 from ._core.http.urls import RedirectURI
 from .access import access_token
 from .provider import Provider
-from .site import Site, names_for
 from .visits import Visit, check_is_due, who_visits
 
 PAUSE = 60

@@ -12,8 +12,8 @@ from ._core.base import events
 from ._core.base.effects import CallXWMS, Steps, ask
 from ._core.base.errors import APIError
 from ._core.base.models import TokenSet
+from ._core.config.context import Site
 from .discovery import metadata_for
-from .site import Site
 
 
 def give_back(site: Site, tokens: TokenSet, *, now: int) -> Steps[None]:

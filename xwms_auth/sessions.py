@@ -14,10 +14,10 @@ from ._core.base.effects import Steps, World
 from ._core.base.errors import ConfigError, StoreUnavailable, XWMSError
 from ._core.base.models import SessionInfo
 from ._core.base.store_protocols import KeepsConnections
-from .config import XWMSConfig
+from ._core.config.config import XWMSConfig
+from ._core.config.context import Site
 from .drive import arun, run
 from .ending import ANYBODY, Anybody
-from .site import Site
 from .stores import open_store
 from .transport import AsyncHTTPTransport, HTTPTransport
 

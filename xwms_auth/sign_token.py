@@ -17,12 +17,12 @@ from ._core.base.effects import Steps
 from ._core.base.errors import APIError, StoreUnavailable, TokenMalformed, TokenMissing, TokenRejected, XWMSError
 from ._core.base.models import Session, TokenSet, newer
 from ._core.base.signing import digest
+from ._core.config.context import Site
 from ._core.http.fetch_metadata import require_from_xwms
 from ._core.http.messages import Request
 from ._core.http.urls import RedirectURI
 from .pending import PendingLogin
 from .provider import Arrival, CheckedCallback, Departure, Outcome, Owners, Started
-from .site import Site
 from .wire import is_plausible_token
 
 

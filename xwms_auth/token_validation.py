@@ -9,9 +9,9 @@ from ._core.base.errors import BadAnswer, InvalidToken, TokenRejected, TooManyTo
 from ._core.base.models import AccessToken
 from ._core.base.secrets import Secret
 from ._core.base.signing import digest
+from ._core.config.context import Site
 from .discovery import keys_for, metadata_for
 from .signed_jwt import parse_signed_jwt, verified_claims
-from .site import Site
 from .token_claims import introspect, read_introspection, read_jwt
 
 GLANCE = 0.02

@@ -24,7 +24,7 @@ import httpcore2
 
 from ._core.base.effects import ApiCall, OAuthCall, Reply
 from ._core.base.errors import APIError, BadAnswer, Timeout, Unreachable
-from .config import XWMSConfig
+from ._core.config.config import XWMSConfig
 from .network import AsyncBackend, Backend, deadline, tls_context
 
 MAX_CONNECTIONS = 64

@@ -13,12 +13,12 @@ from ._core.base.errors import StoreUnavailable
 from ._core.base.models import Ending, Session
 from ._core.base.signing import new_key
 from ._core.base.store_protocols import SessionStore
+from ._core.config.context import Site, names_for
 from ._core.http.cookies import read_cookie, set_cookie
 from ._core.http.messages import Request
 from ._core.http.urls import RedirectURI
 from ._core.http.user_agent import device_of
 from .provider import Outcome
-from .site import Site, names_for
 
 MAX_HANDLE = 4096
 """Characters. No session cookie of ours is longer, so a longer one is not looked up."""

@@ -6,8 +6,8 @@ Must not: make HTML; that is `pages.py`.
 
 from . import answers, pages
 from ._core.base.models import Session
+from ._core.config.context import Site
 from ._core.http.messages import Request
-from .site import Site
 
 
 def login_url(site: Site, request: Request, *, to: str | None) -> str:

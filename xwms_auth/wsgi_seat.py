@@ -14,8 +14,8 @@ from ._core.base.effects import Steps
 from ._core.base.errors import LoginRequired, StoreUnavailable, XWMSError
 from ._core.base.lifetimes import ANY_LOGIN, Demand
 from ._core.base.models import Ending, Session
+from ._core.config.context import Site
 from ._core.http.messages import Answer, Request
-from .site import Site
 from .wsgi_messages import request_of
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from tests.oauth.test_bearer_jwts import NO_TEXTS
 from tests.oauth.test_id_tokens import NO_MOMENTS
 from xwms_auth import AccessToken, Secret
 from xwms_auth._core.base.effects import OAuthCall
-from xwms_auth.known_tokens import MAX_KNOWN, NEW_BURST, KnownTokens
+from xwms_auth._core.config.known_tokens import MAX_KNOWN, NEW_BURST, KnownTokens
 
 
 @pytest.fixture

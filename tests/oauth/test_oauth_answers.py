@@ -360,8 +360,8 @@ def test_an_answer_that_is_no_answer_is_named_without_its_words():
 
 def test_a_start_asks_for_the_document_and_then_for_nothing(server):
     from tests.edges import FROM_HERE  # noqa: PLC0415
+    from xwms_auth._core.config.context import Site  # noqa: PLC0415
     from xwms_auth._core.http.messages import Request  # noqa: PLC0415
-    from xwms_auth.site import Site  # noqa: PLC0415
 
     site = Site(XWMSConfig(**server.options()))
     headers = {name.lower(): value for name, value in FROM_HERE.items()}

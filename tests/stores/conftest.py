@@ -9,7 +9,7 @@ import pytest
 from tests.redis_server import RedisServer, redis_server
 from xwms_auth import XWMSConfig
 from xwms_auth._core.base.store_protocols import SessionStore
-from xwms_auth.site import Site
+from xwms_auth._core.config.context import Site
 from xwms_auth.stores import open_store
 
 KEY, OTHER_KEY = "K3y-for-tests-0123456789-abcdefghij", "0th3r-key-of-tests-0123456789-abcdefg"

@@ -14,7 +14,7 @@ from tests.redis_server import redis_server
 from tests.test_secret_exposure import USES, attempt, shown
 from xwms_auth import ConfigError, Secret, XWMSConfig
 from xwms_auth._core.base.errors import StoreUnavailable
-from xwms_auth.site import Site
+from xwms_auth._core.config.context import Site
 from xwms_auth.stores import open_store
 
 PASSWORD = "canary-Passw0rd-0123456789"

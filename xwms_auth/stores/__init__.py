@@ -10,8 +10,8 @@ from .._core.base.errors import ConfigError
 from .._core.base.secrets import Secret
 from .._core.base.signing import digest
 from .._core.base.store_protocols import RevocationStore, SessionStore
-from ..options import is_redis
-from ..site import Site
+from .._core.config.context import Site
+from .._core.config.env import is_redis
 from .cookie import CookieStore
 from .memory import MemoryStore
 from .records import Records

@@ -12,21 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from ._core.base.errors import ConfigError
-from ._core.base.lifetimes import MAX_LIFETIME
-from ._core.base.secrets import FixedSecret, Secret, SecretFromCallable, SecretFromFile, SecretSource, header_fault
-from ._core.base.store_protocols import RevocationStore, SessionStore
-from ._core.http.next_url import safe_next
-from ._core.http.urls import (
-    RedirectURI,
-    check_route_path,
-    parse_api_url,
-    parse_endpoint,
-    parse_origin,
-    parse_redirect_uri,
-)
-from .metadata import ENDPOINTS, metadata_of
-from .options import (
+from ..base.errors import ConfigError
+from ..base.lifetimes import MAX_LIFETIME
+from ..base.secrets import FixedSecret, Secret, SecretFromCallable, SecretFromFile, SecretSource, header_fault
+from ..base.store_protocols import RevocationStore, SessionStore
+from ..http.next_url import safe_next
+from ..http.urls import RedirectURI, check_route_path, parse_api_url, parse_endpoint, parse_origin, parse_redirect_uri
+from .env import (
     ENVIRONMENT,
     MAX_AUDIENCE,
     MAX_TIMEOUT,
@@ -42,6 +34,7 @@ from .options import (
     is_redis,
     may_hold_password,
 )
+from .server_metadata import ENDPOINTS, metadata_of
 
 if TYPE_CHECKING:
     from .config import XWMSConfig

@@ -6,22 +6,22 @@ Must not: hold anything of a single request.
 
 from collections.abc import Sequence
 
-from ._core.base import events
-from ._core.base.errors import ConfigError, HostNotRegistered
-from ._core.base.expiring import Marks
-from ._core.base.lifetimes import Lifetimes
-from ._core.base.rate_limit import Budget
-from ._core.base.secrets import Secret
-from ._core.base.signing import Sealed, Signed
-from ._core.http.cookies import HTTP, HTTPS, CookieNames
-from ._core.http.messages import Request
-from ._core.http.next_url import safe_next
-from ._core.http.urls import RedirectURI
+from ..base import events
+from ..base.errors import ConfigError, HostNotRegistered
+from ..base.expiring import Marks
+from ..base.lifetimes import Lifetimes
+from ..base.rate_limit import Budget
+from ..base.secrets import Secret
+from ..base.signing import Sealed, Signed
+from ..http.cookies import HTTP, HTTPS, CookieNames
+from ..http.messages import Request
+from ..http.next_url import safe_next
+from ..http.urls import RedirectURI
 from .config import XWMSConfig
+from .env import missing_session_secret
 from .known_tokens import KnownTokens
-from .metadata import ServerFacts
-from .options import missing_session_secret
 from .refreshed import RefreshedTokens
+from .server_metadata import ServerFacts
 from .unrevoked import UnrevokedTokens
 
 START_RATE, START_BURST = 50, 100

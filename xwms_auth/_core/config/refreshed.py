@@ -10,9 +10,9 @@ Must not: remember them for longer, or grow without bound.
 import threading
 from collections import OrderedDict
 
-from ._core.base.models import TokenSet
-from ._core.base.secrets import Secret
-from ._core.base.signing import digest
+from ..base.models import TokenSet
+from ..base.secrets import Secret
+from ..base.signing import digest
 
 KEPT = 3600
 """Seconds that a process remembers what it refreshed. A browser that got two answers at once may have kept the cookie

@@ -10,13 +10,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from ._core.base.errors import ConfigError
-from ._core.base.secrets import Secret, SecretSource
-from ._core.base.store_protocols import RevocationStore, SessionStore
-from ._core.http.urls import Address, RedirectURI
-from .judge import Judge
-from .metadata import Metadata
-from .options import (
+from ..base.errors import ConfigError
+from ..base.secrets import Secret, SecretSource
+from ..base.store_protocols import RevocationStore, SessionStore
+from ..http.urls import Address, RedirectURI
+from .env import (
     CallbackToken,
     ClientAuth,
     Flow,
@@ -26,6 +24,8 @@ from .options import (
     missing_session_secret,
     read_options,
 )
+from .server_metadata import Metadata
+from .validation import Judge
 
 C = TypeVar("C", bound="XWMSConfig")
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 from urllib.parse import unquote
 
-from ._core.base.secrets import Secret, SecretFromFile
+from ..base.secrets import Secret, SecretFromFile
 
 CallbackToken = Literal["either", "same", "fresh"]
 Protect = Literal["marked", "all"]

@@ -9,7 +9,7 @@ Must not: keep a token for longer than a day, or let people wait again and again
 import threading
 from collections import deque
 
-from ._core.base.models import TokenSet
+from ..base.models import TokenSet
 
 REST, LONGEST_REST = 60, 3600
 """Seconds without another try after one that failed; doubled each time, up to an hour."""

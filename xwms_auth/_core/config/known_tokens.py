@@ -11,8 +11,8 @@ Must not: keep a token in clear, grow without bound, or let an answer count beyo
 import threading
 from collections import OrderedDict
 
-from ._core.base.models import AccessToken
-from ._core.base.rate_limit import Budget
+from ..base.models import AccessToken
+from ..base.rate_limit import Budget
 
 MAX_AGE = 30
 """Seconds that an answer counts: so long a token may still work that was revoked."""

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from ._core.base.effects import OAuthCall, Reply, json_object
-from ._core.base.errors import BadAnswer, Unreachable
-from ._core.base.strict_json import JSONObject
-from ._core.http.urls import parse_endpoint
+from ..base.effects import OAuthCall, Reply, json_object
+from ..base.errors import BadAnswer, Unreachable
+from ..base.strict_json import JSONObject
+from ..http.urls import parse_endpoint
 
 MAX_AGE = 3600
 """Seconds that metadata and keys are used without asking again."""
