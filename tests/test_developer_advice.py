@@ -17,11 +17,12 @@ import xwms_auth.flask
 from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, HTTPS_URI, LOGIN, PROGRAM, Site
 from tests.fx import CANARY, CLIENT_ID, FakeXWMS
 from tests.fx_faults import Reply, refusal
-from xwms_auth import ConfigError, StoreUnavailable, XWMSConfig, answers
+from xwms_auth import ConfigError, StoreUnavailable, XWMSConfig
 from xwms_auth._core.http.messages import Request
+from xwms_auth._core.responses import responses
+from xwms_auth._core.responses.pages import error_page
 from xwms_auth.asgi import XWMSAuthMiddleware
 from xwms_auth.fastapi import XWMSAuthMiddleware as FastAPIMiddleware
-from xwms_auth.pages import error_page
 
 TITLE, REASON = "For the developer", "Shown because debug mode is on"
 TWO_URIS = (HTTPS_URI, "https://www.app.example/xwms/validateToken")
@@ -289,7 +290,7 @@ def test_the_dashboard_is_named_as_text_where_xwms_is_on_this_machine(make_site)
 def test_an_xwms_elsewhere_has_no_local_dashboard_and_no_sandbox_to_start():
     config = XWMSConfig(client_id="desk", client_secret=CANARY, redirect_uris=HTTPS_URI, debug=True)
     for error in (xwms_auth.Unreachable("no connection"), xwms_auth.RedirectNotRegistered("no")):
-        made = answers.refusal(config, Request(method="GET", path="/", headers=PROGRAM_HEADERS), error)
+        made = responses.refusal(config, Request(method="GET", path="/", headers=PROGRAM_HEADERS), error)
         assert '"developer"' in made.body
         assert "local XWMS" not in made.body
         assert "sandbox" not in made.body
@@ -304,7 +305,7 @@ def test_every_fault_of_the_settings_is_a_sentence_of_its_own(make_site, tmp_pat
     environ = {"XWMS_CLIENT_ID": CLIENT_ID, "XWMS_CLIENT_SECRET_FILE": str(file), "XWMS_REDIRECT_URI": HTTPS_URI}
     config = XWMSConfig.from_env({**environ, "XWMS_DEBUG": "1"})
     error = ConfigError(["the first is wrong", "the second is wrong"])
-    made = answers.refusal(config, Request(method="GET", path="/", headers=PROGRAM_HEADERS), error)
+    made = responses.refusal(config, Request(method="GET", path="/", headers=PROGRAM_HEADERS), error)
     assert httpx2.Response(200, content=made.body).json()["developer"] == ["the first is wrong", "the second is wrong"]
 
 
@@ -324,7 +325,7 @@ def test_the_store_that_is_down_is_named_by_its_kind():
     config = XWMSConfig(
         client_id="d", client_secret="s", redirect_uris=HTTPS_URI, session_store="memory://", debug=True
     )
-    made = answers.refusal(
+    made = responses.refusal(
         config, Request(method="GET", path="/", headers=PROGRAM_HEADERS), StoreUnavailable("no connection")
     )
     advice = httpx2.Response(200, content=made.body).json()["developer"]

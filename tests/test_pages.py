@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from xwms_auth.pages import Page, confirm_page, error_page, login_button, logout_form, person_page
+from xwms_auth._core.responses.pages import Page, confirm_page, error_page, login_button, logout_form, person_page
 
 VOID = {"meta", "input", "link", "img", "br", "hr"}
 DOCUMENT_ATTRIBUTES = {"lang", "dir", "charset", "name", "content"}

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar, cast
 
-from . import answers, visits
+from . import visits
 from ._core.base.effects import Steps
 from ._core.base.errors import ConfigError, LoginRequired, StoreUnavailable, XWMSError
 from ._core.base.lifetimes import ANY_LOGIN, Demand
@@ -16,8 +16,9 @@ from ._core.base.model_guards import in_debug_mode
 from ._core.base.models import USER_FIELDS, AccessToken, Anonymous, Ending, Session, User, anonymous
 from ._core.config.context import Site
 from ._core.http.messages import Answer, Request
+from ._core.responses import access_control, cache_headers
+from ._core.responses.cache_headers import marks_of_token
 from .asgi_messages import ASGIApp, Message, Scope, Send, decoded, encoded, reply, request_of
-from .authorization import marks_of_token
 from .sessions import AsyncXWMSSessions
 
 T = TypeVar("T")
@@ -54,12 +55,12 @@ class Served(Protocol):
 
 def _is_made_later(start: Message) -> bool:
     headers = start.get("headers", ())
-    return not any(name == b"content-length" for name, _ in headers) and answers.is_made_later(decoded(headers))
+    return not any(name == b"content-length" for name, _ in headers) and cache_headers.is_made_later(decoded(headers))
 
 
 # Nearly every answer has neither of these, and then gets the same marks.
 _JUDGED = frozenset((b"vary", b"cache-control"))
-_MARKS = {who: encoded(answers.marks_of_reading((), signed_in=who, cookie=None)) for who in (True, False)}
+_MARKS = {who: encoded(cache_headers.marks_of_reading((), signed_in=who, cookie=None)) for who in (True, False)}
 
 
 class Seat:
@@ -155,7 +156,7 @@ class Seat:
     def refusal(self, demand: Demand = ANY_LOGIN) -> Answer | None:
         """What to answer instead of something that needs a person: None if there is one, with a login as demanded."""
         config, now = self.served.site.config, self.served.now()
-        return answers.unless_signed_in(config, self.visit, self._asked, demand=demand, now=now)
+        return access_control.unless_signed_in(config, self.visit, self._asked, demand=demand, now=now)
 
     async def answer_instead(self, error: XWMSError) -> bool:
         """Answer for an application that did not catch our own error. False if it has its own answer."""
@@ -169,7 +170,9 @@ class Seat:
     def _instead(self, error: XWMSError) -> Answer:
         visit = visits.NOBODY if isinstance(self.visited, XWMSError) else self.visited
         config, now = self.served.site.config, self.served.now()
-        return answers.for_failure(config, self._asked(), error, session=visit.session, ended=visit.ended, now=now)
+        return access_control.for_failure(
+            config, self._asked(), error, session=visit.session, ended=visit.ended, now=now
+        )
 
     def _asked(self) -> Request:
         return request_of(self.scope, app=self.served.app)
@@ -214,7 +217,9 @@ class Seat:
     def _send_marked(self, start: Message) -> Awaitable[None]:
         visit, headers = self.visited, start.get("headers", ())
         if isinstance(visit, XWMSError):
-            return self._send({**start, "headers": [*headers, *encoded(answers.marks_of_doubt(decoded(headers)))]})
+            return self._send(
+                {**start, "headers": [*headers, *encoded(cache_headers.marks_of_doubt(decoded(headers)))]}
+            )
         if visit.handle is not None:
             return self._send_judged(start, visit)
         for name, _ in headers:
@@ -224,9 +229,9 @@ class Seat:
 
     async def _send_judged(self, start: Message, visit: visits.Visit) -> None:
         said = list(decoded(start.get("headers", ())))
-        may_renew = visit.handle is not None and answers.may_set_cookie(said)
+        may_renew = visit.handle is not None and cache_headers.may_set_cookie(said)
         cookie = await self.served.renew(visit) if may_renew else None
-        marks = answers.marks_of_reading(said, signed_in=visit.session is not None, cookie=cookie)
+        marks = cache_headers.marks_of_reading(said, signed_in=visit.session is not None, cookie=cookie)
         await self._send({**start, "headers": [*start.get("headers", ()), *encoded(marks)]})
 
 

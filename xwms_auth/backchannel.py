@@ -7,7 +7,6 @@ Knows: which sessions a logout token is about.
 Must not: believe one that is not signed by the server, for this client, lately, and for the first time.
 """
 
-from . import answers
 from ._core.base import events
 from ._core.base.effects import Claim, ListSessions, Release, RevokeAll, RevokeSession, Steps, ask
 from ._core.base.errors import ConfigError, TokenRejected, XWMSError
@@ -15,6 +14,7 @@ from ._core.base.models import Identity
 from ._core.base.signing import digest
 from ._core.config.context import Site
 from ._core.http.messages import Answer, Request
+from ._core.responses import responses
 from .provider import Departure, Provider
 
 REMEMBERED = 600
@@ -30,7 +30,7 @@ def log_out(site: Site, provider: Provider, request: Request, *, now: int) -> St
             raise TokenRejected("the logout token has been used before")
     except TokenRejected as error:
         events.refused(error, path=request.path)
-        return answers.document(400, {"error": "invalid_request"})
+        return responses.document(400, {"error": "invalid_request"})
     identity = Identity(site.config.issuer, departure.sub)
     if departure.sid is not None:
         # A callback of that login may be under way, and has no session yet that could end.
@@ -42,7 +42,7 @@ def log_out(site: Site, provider: Provider, request: Request, *, now: int) -> St
         yield from ask(Release(used))
         raise
     events.happened("logged_out_at_xwms", person=events.person(identity))
-    return answers.document(200, {})
+    return responses.document(200, {})
 
 
 def _end(identity: Identity, departure: Departure, *, now: int) -> Steps[None]:

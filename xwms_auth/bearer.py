@@ -16,7 +16,7 @@ from ._core.base.models import AccessToken
 from ._core.config.config import XWMSConfig
 from ._core.config.context import Site
 from ._core.http.messages import Answer, Request
-from .authorization import bearer_token, refusal
+from ._core.responses.bearer_challenge import bearer_token, refusal
 
 MARK = "_xwms_needs_token"
 """The attribute of a view or an endpoint that says so."""

@@ -6,7 +6,6 @@ Must not: let a credential be redeemed that did not pass them all; `CheckedCallb
 
 from dataclasses import dataclass
 
-from . import answers, pages
 from ._core.base import events
 from ._core.base.effects import Claim, Steps, ask
 from ._core.base.errors import (
@@ -25,6 +24,7 @@ from ._core.http.fetch_metadata import is_prefetch, require_navigation
 from ._core.http.messages import Answer, Request
 from ._core.http.next_url import safe_next
 from ._core.http.urls import RedirectURI
+from ._core.responses import pages, responses
 from .claims import Redeeming, Taken
 from .pending import LIFETIME, WORD_LIFETIME, PendingLogin, PendingLogins
 from .provider import Arrival, CheckedCallback, Outcome, Owners, Provider
@@ -68,7 +68,7 @@ def finish_login(site: Site, provider: Provider, request: Request, *, now: int) 
             raise fault
         return (yield from _claim(callback, owners))
     except XWMSError as error:
-        return answers.refusal(site.config, request, error, cookies=logins.changes(), url=site.config.login_path)
+        return responses.refusal(site.config, request, error, cookies=logins.changes(), url=site.config.login_path)
 
 
 def _require_arrival(callback: _Callback, owners: Owners) -> Steps[None]:
@@ -118,9 +118,9 @@ def _answer_copy(callback: _Callback, login: PendingLogin) -> Steps[Answer]:
     site, request, target = callback.site, callback.request, _target(callback.site, login)
     visit = yield from who_visits(site, request.cookie, callback.uri, now=callback.now)
     if visit.session is not None:
-        return answers.redirect(303, target)
+        return responses.redirect(303, target)
     error = callback.provider.foreign(callback.arrival)
-    return answers.refusal(site.config, request, error, url=answers.login_url(site.config, target))
+    return responses.refusal(site.config, request, error, url=responses.login_url(site.config, target))
 
 
 def _refuse_foreign(callback: _Callback, owners: Owners, *, tried: bool = False) -> Steps[Answer]:
@@ -136,7 +136,7 @@ def _refuse_foreign(callback: _Callback, owners: Owners, *, tried: bool = False)
         visit = yield from who_visits(site, callback.request.cookie, callback.uri, now=now)
         if visit.session is not None:
             # Most likely a reload or the back button after a login that worked. Nothing changes.
-            return answers.redirect(303, site.config.after_login, cookies=logins.changes())
+            return responses.redirect(303, site.config.after_login, cookies=logins.changes())
     if tried:
         raise TokenRejected("the credential has been tried before")
     if logins.alive or owners.otherwise is not None:
@@ -152,7 +152,7 @@ def _redeem(callback: _Callback, owners: Owners, login: PendingLogin, redeeming:
     """Ask XWMS who it is, begin a session, and go on to where the login was for."""
     site, provider, logins, now = callback.site, callback.provider, callback.logins, callback.now
     target = _target(callback.site, login)
-    url = answers.login_url(site.config, target)
+    url = responses.login_url(site.config, target)
     checked = CheckedCallback(credential=callback.arrival.credential, login=login, uri=callback.uri)
     try:
         outcome = yield from provider.finish(site, checked, now=now)
@@ -166,15 +166,15 @@ def _redeem(callback: _Callback, owners: Owners, login: PendingLogin, redeeming:
         else:
             logins.discard(login)
         logins.tidy()
-        return answers.refusal(site.config, callback.request, error, cookies=logins.changes(), url=url)
+        return responses.refusal(site.config, callback.request, error, cookies=logins.changes(), url=url)
     logins.tidy()
     if (yield from provider.needs_word(site, owners, now=now)):
         if not logins.wait(login, outcome.user, now=now):
             full = TooManyLogins("there is no room for a login that waits for its person's word")
-            return answers.refusal(site.config, callback.request, full, cookies=logins.changes(), url=url)
+            return responses.refusal(site.config, callback.request, full, cookies=logins.changes(), url=url)
         events.happened("login_waits", login=login.id[:8], person=events.person(outcome.user.identity))
         # To an address without a token. Nobody is signed in yet.
-        return answers.redirect(303, f"{url}&confirm={login.key}", cookies=logins.changes())
+        return responses.redirect(303, f"{url}&confirm={login.key}", cookies=logins.changes())
     return (yield from _sign_in(site, callback.request, callback.uri, logins, login, outcome, now=now))
 
 
@@ -193,7 +193,7 @@ def _sign_in(
     cookies = yield from begin_session(site, request, uri, outcome, now=now)
     person = events.person(outcome.user.identity)
     events.happened("login_finished", login=login.id[:8], person=person, **outcome.told)
-    return answers.redirect(303, _target(site, login), cookies=[*logins.changes(), *cookies])
+    return responses.redirect(303, _target(site, login), cookies=[*logins.changes(), *cookies])
 
 
 def _target(site: Site, login: PendingLogin) -> str:
@@ -220,9 +220,9 @@ def confirm_person(
     target = _target(site, login)
     if visit.session is not None and visit.session.user.identity == login.person.identity:
         logins.discard(login)
-        return answers.redirect(303, target, cookies=logins.changes())
+        return responses.redirect(303, target, cookies=logins.changes())
     if request.method != "POST":
-        url = answers.login_url(site.config, target)
+        url = responses.login_url(site.config, target)
         made = pages.person_page(
             name=login.person.display_name,
             email=login.person.verified_email,
@@ -232,7 +232,7 @@ def confirm_person(
             again_url=url,
             home_url=site.config.after_logout,
         )
-        return answers.page(200, made)
+        return responses.page(200, made)
     if not (yield from ask(Claim(f"word/{login.id}", login.expires_at + FUTURE_TOLERANCE, now))):
         raise LoginNotStarted("this login has been confirmed already")
     # What XWMS said is as old as the question, whenever it is answered.

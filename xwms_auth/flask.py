@@ -23,7 +23,7 @@ try:
 except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.flask needs Flask: pip install 'xwms-auth[flask]'") from missing
 
-from . import access, access_log, flask_bearer, flow, recheck, visits, widgets
+from . import access, access_log, flask_bearer, flow, recheck, visits
 from ._core.base.effects import Steps, World
 from ._core.base.errors import ConfigError, LoginRequired, StoreUnavailable
 from ._core.base.lifetimes import Demand
@@ -33,9 +33,10 @@ from ._core.base.secrets import Secret
 from ._core.config.config import XWMSConfig
 from ._core.config.context import Site
 from ._core.http.messages import Answer
+from ._core.responses import widgets
+from ._core.responses.pages import Html
 from .drive import run
 from .guards import GuardCheck, note_guard
-from .pages import Html
 from .providers import provider_of
 from .sessions import XWMSSessions
 from .stores import open_store

@@ -8,7 +8,7 @@ Must not: touch a framework, a clock or a socket. `now` is whole seconds since 1
 
 from dataclasses import replace
 
-from . import answers, backchannel, pages
+from . import backchannel
 from ._core.base import events
 from ._core.base.effects import DropSession, Steps, ask
 from ._core.base.errors import CrossSite, MethodNotAllowed, StoreUnavailable, TooManyLogins, XWMSError
@@ -17,6 +17,7 @@ from ._core.config.context import Site, names_for
 from ._core.http.cookies import set_cookie
 from ._core.http.fetch_metadata import began_here, is_own_post, require_navigation
 from ._core.http.messages import Answer, Request
+from ._core.responses import pages, responses
 from .callback import confirm_person, finish_login
 from .pending import LIFETIME, NO_PROOF, PendingLogin, PendingLogins, forget_all, new_login_id, uri_digest
 from .provider import Provider
@@ -42,7 +43,7 @@ def serve(site: Site, request: Request, *, now: int) -> Steps[Answer]:
             return (yield from who_am_i(site, request, now=now))
         return (yield from finish_login(site, provider_of(site), request, now=now))
     except XWMSError as error:
-        return answers.refusal(config, request, error, url=answers.login_url(config, site.next_of(request)))
+        return responses.refusal(config, request, error, url=responses.login_url(config, site.next_of(request)))
 
 
 def _require_method(request: Request, *allowed: str) -> None:
@@ -64,19 +65,19 @@ def start_login(site: Site, provider: Provider, request: Request, *, now: int) -
         return answer
     visit = yield from who_visits(site, request.cookie, uri, now=now)
     if visit.session is not None and Demand(fresh=fresh).is_fresh(visit.session, now):
-        return answers.redirect(303, target)
+        return responses.redirect(303, target)
     if visit.ended is not None:
         events.happened("session_ended", reason=visit.ended)
     here = began_here(request, uri)
     leads_to = None if here else (yield from provider.confirmation_leads_to(site, now=now))
     if leads_to is not None:
         made = pages.confirm_page(
-            action_url=answers.login_url(config, target, fresh=fresh),
+            action_url=responses.login_url(config, target, fresh=fresh),
             form_origins=(*leads_to, *site.origins),
             home_url=config.after_logout,
             note=visit.ended and visit.ended.detail,
         )
-        return answers.page(200, made)
+        return responses.page(200, made)
     login = PendingLogin(
         id=new_login_id(),
         proof=NO_PROOF,
@@ -104,7 +105,7 @@ def start_login(site: Site, provider: Provider, request: Request, *, now: int) -
     ends = login.expires_at if started.expires_at is None else min(login.expires_at, started.expires_at)
     logins.add(replace(login, proof=started.proof, expires_at=ends))
     events.happened("login_started", login=login.id[:8])
-    return answers.redirect(302, started.url, cookies=logins.changes())
+    return responses.redirect(302, started.url, cookies=logins.changes())
 
 
 def _fresh_of(request: Request) -> int | None:
@@ -123,7 +124,7 @@ def who_am_i(site: Site, request: Request, *, now: int) -> Steps[Answer]:
     body: dict[str, object] = {"user": user, "login_url": site.config.login_path}
     if visit.ended is not None:
         body["signed_out"] = visit.ended
-    return answers.document(200, body, extra=[("Vary", "Cookie")])
+    return responses.document(200, body, extra=[("Vary", "Cookie")])
 
 
 def logout(site: Site, provider: Provider, request: Request, *, now: int) -> Steps[Answer]:
@@ -141,12 +142,12 @@ def logout(site: Site, provider: Provider, request: Request, *, now: int) -> Ste
             yield from ask(DropSession(visit.handle, now))
     except StoreUnavailable as error:
         # The browser forgets its session either way, but "logged out" would not be true.
-        return answers.refusal(config, request, error, cookies=cleared if ours else ())
+        return responses.refusal(config, request, error, cookies=cleared if ours else ())
     target = site.next_of(request) or config.after_logout
     if visit.session is not None:
         events.happened("logged_out", person=events.person(visit.session.user.identity))
         target = yield from provider.leave(site, visit.session, uri, target, now=now)
-    return answers.redirect(303, target, cookies=cleared)
+    return responses.redirect(303, target, cookies=cleared)
 
 
 def _has_form_token(site: Site, request: Request, visit: Visit) -> bool:

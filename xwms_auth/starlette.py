@@ -19,17 +19,17 @@ try:
 except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.starlette needs Starlette: pip install 'xwms-auth[starlette]'") from missing
 
-from . import widgets
 from ._core.base.lifetimes import Demand
 from ._core.http.messages import Answer
+from ._core.responses import widgets
+from ._core.responses.bearer_challenge import parse_scopes
+from ._core.responses.pages import Html
 from .asgi import XWMSAuthMiddleware
 from .asgi_bearer import CurrentTokenProxy, check_token
 from .asgi_messages import POLICY_VIOLATION, Scope, request_of
 from .asgi_seat import CurrentUserProxy, seat_of
-from .authorization import parse_scopes
 from .bearer import MARK, Refusal
 from .guards import note_guard
-from .pages import Html
 
 __all__ = [
     "XWMSAuthMiddleware",

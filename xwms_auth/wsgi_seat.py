@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from werkzeug.wsgi import ClosingIterator
 
-from . import answers, visits
+from . import visits
 from ._core.base.effects import Steps
 from ._core.base.errors import LoginRequired, StoreUnavailable, XWMSError
 from ._core.base.lifetimes import ANY_LOGIN, Demand
 from ._core.base.models import Ending, Session
 from ._core.config.context import Site
 from ._core.http.messages import Answer, Request
+from ._core.responses import access_control, cache_headers
 from .wsgi_messages import request_of
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class Seat:
     def refusal(self, demand: Demand = ANY_LOGIN) -> Answer | None:
         """What to answer instead of a page that needs a person: None if there is one, with a login as demanded."""
         config, now = self.served.site.config, self.served.now()
-        return answers.unless_signed_in(config, self.visit, self._asked, demand=demand, now=now)
+        return access_control.unless_signed_in(config, self.visit, self._asked, demand=demand, now=now)
 
     def access_token(self) -> str:
         """The person's access token. Raises `LoginRequired`, `StoreUnavailable`, or an `APIError`."""
@@ -117,7 +118,9 @@ class Seat:
         """What to answer for an application that did not catch our own error."""
         visit = self._visit if isinstance(self._visit, visits.Visit) else visits.NOBODY
         config, now = self.served.site.config, self.served.now()
-        return answers.for_failure(config, self._asked(), error, session=visit.session, ended=visit.ended, now=now)
+        return access_control.for_failure(
+            config, self._asked(), error, session=visit.session, ended=visit.ended, now=now
+        )
 
     def _asked(self) -> Request:
         return request_of(self._environ, debug=self.served.debug)
@@ -125,7 +128,7 @@ class Seat:
     def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /) -> Callable[[bytes], object]:
         """The application's `start_response`: marks the answer's head if somebody asked who is there."""
         self._started, self._held = True, None
-        if self._visit is None and answers.is_made_later(headers):
+        if self._visit is None and cache_headers.is_made_later(headers):
             self._held = (status, headers, exc_info)  # until the first piece of the body shows whether making it asks
             return self._write
         return self._start(status, headers, exc_info)
@@ -133,11 +136,11 @@ class Seat:
     def _start(self, status: str, headers: list[tuple[str, str]], exc_info: Any) -> Callable[[bytes], object]:
         if isinstance(self._visit, StoreUnavailable):
             # The view caught it and made a page of its own, which is nobody's in particular and not for long.
-            headers = [*headers, *answers.marks_of_doubt(headers)]
+            headers = [*headers, *cache_headers.marks_of_doubt(headers)]
         elif self._visit is not None:
-            may_renew = self._visit.handle is not None and answers.may_set_cookie(headers)
+            may_renew = self._visit.handle is not None and cache_headers.may_set_cookie(headers)
             cookie = self.served.renew(self._visit) if may_renew else None
-            marks = answers.marks_of_reading(headers, signed_in=self._visit.session is not None, cookie=cookie)
+            marks = cache_headers.marks_of_reading(headers, signed_in=self._visit.session is not None, cookie=cookie)
             # A new list: the application's may be a constant that the next person's answer is made of.
             headers = [*headers, *marks]
         return self._start_response(status, headers, exc_info) if exc_info else self._start_response(status, headers)

@@ -6,7 +6,7 @@ Knows: which page of the XWMS dashboard, or which setting, mends which error.
 Must not: decide whether anybody may read it, or name a secret, a token, a cookie or a claim.
 """
 
-from ._core.base.errors import (
+from ..base.errors import (
     BadAnswer,
     ClientDisabled,
     ConfigError,
@@ -23,10 +23,10 @@ from ._core.base.errors import (
     Unreachable,
     XWMSError,
 )
-from ._core.base.secrets import Secret
-from ._core.config.config import XWMSConfig
-from ._core.http.messages import Request
-from ._core.http.urls import RedirectURI
+from ..base.secrets import Secret
+from ..config.config import XWMSConfig
+from ..http.messages import Request
+from ..http.urls import RedirectURI
 
 _CLIENT = "Dashboard > Clients > (your client)"
 _MAX_SHOWN = 400

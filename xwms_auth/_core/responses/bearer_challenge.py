@@ -8,15 +8,15 @@ Must not: know whether a token is good, or look anywhere but in the header.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from . import advice, answers
-from ._core.base import events
-from ._core.base.errors import BearerRefused, InvalidBearerRequest, TokenRequired, XWMSError
-from ._core.base.secrets import Secret
-from ._core.config.config import XWMSConfig
-from ._core.http.messages import Answer, Request
+from ..base import events
+from ..base.errors import BearerRefused, InvalidBearerRequest, TokenRequired, XWMSError
+from ..base.secrets import Secret
+from ..config.config import XWMSConfig
+from ..http.messages import Answer, Request
+from . import developer_hints, responses
 
 MAX_BEARER = 16 * 1024
 """Characters of a token; servers take no more than that in a header anyway."""
@@ -66,9 +66,9 @@ def refusal(config: XWMSConfig, request: Request, error: XWMSError, *, scopes: S
         "code": error.code,
         "detail": error.detail,
     }
-    if (config.debug or request.debug) and (advised := advice.for_developer(error, config, request)):
+    if (config.debug or request.debug) and (advised := developer_hints.for_developer(error, config, request)):
         body["developer"] = list(advised)
-    answer = answers.document(error.status, body, media_type="application/problem+json", extra=extra)
+    answer = responses.document(error.status, body, media_type="application/problem+json", extra=extra)
     return replace(answer, body="") if request.method == "HEAD" else answer
 
 
@@ -77,20 +77,3 @@ def _challenge(config: XWMSConfig, error: BearerRefused, scopes: Sequence[str]) 
     realm = config.domain.replace("\\", "\\\\").replace('"', '\\"')
     told = {"realm": realm, "error": error.error, "scope": " ".join(scopes)}
     return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in told.items() if value)
-
-
-def marks_of_token(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The headers to add to an application's answer that was made for a token.
-
-    A cache keeps it for nobody else, and where the application itself says nothing about caching, for nobody at all.
-    """
-    said: dict[str, str] = {}
-    for name, value in headers:
-        said[name.lower()] = f"{said.get(name.lower(), '')},{value}"
-    vary = {part.strip().lower() for part in said.get("vary", "").split(",")}
-    marks: list[tuple[str, str]] = []
-    if vary.isdisjoint({"*", "authorization"}):
-        marks.append(("Vary", "Authorization"))
-    if "cache-control" not in said:
-        marks.append(("Cache-Control", "private, no-store"))
-    return marks

@@ -4,17 +4,17 @@ Knows: which values they need.
 Must not: make HTML; that is `pages.py`.
 """
 
-from . import answers, pages
-from ._core.base.models import Session
-from ._core.config.context import Site
-from ._core.http.messages import Request
+from ..base.models import Session
+from ..config.context import Site
+from ..http.messages import Request
+from . import pages, responses
 
 
 def login_url(site: Site, request: Request, *, to: str | None) -> str:
     """The address that starts a login and comes back to `to`, by default to the page being shown."""
     if to is None and request.method in ("GET", "HEAD"):
         to = request.target
-    return answers.login_url(site.config, to)
+    return responses.login_url(site.config, to)
 
 
 def login_button(site: Site, request: Request, *, to: str | None, locale: str) -> pages.Html:

@@ -1,0 +1,1 @@
+"""What is sent back: redirects, pages, problem documents, and the headers of each."""
