@@ -32,8 +32,8 @@ from xwms_auth import (
     UserInfo,
     XWMSClient,
     XWMSConfig,
-    calls,
 )
+from xwms_auth._core.api import calls
 from xwms_auth._core.base import effects
 
 Client = Callable[..., Any]

@@ -5,6 +5,7 @@ Loads no framework and no HTTP library: the clients and the session managers are
 
 from typing import TYPE_CHECKING
 
+from ._core.api.resources import Address, Country, Project, ProjectCategory, SocialProfile, StoredAddress, UserInfo
 from ._core.base.errors import (
     APIError,
     BadAnswer,
@@ -41,7 +42,6 @@ from ._core.base.errors import (
 from ._core.base.models import AccessToken, Anonymous, Ending, Identity, SessionInfo, User
 from ._core.base.secrets import Secret
 from ._core.config.config import XWMSConfig
-from .resources import Address, Country, Project, ProjectCategory, SocialProfile, StoredAddress, UserInfo
 
 if TYPE_CHECKING:
     from .client import AsyncXWMSClient, XWMSClient

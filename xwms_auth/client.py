@@ -7,16 +7,16 @@ Must not: repeat anything between the colours but those.
 from types import TracebackType
 from typing import Self
 
-from . import calls
+from ._core.api import calls
+from ._core.api.login_messages import Info, LoginTicket
+from ._core.api.resources import Address, Country, Project, StoredAddress, UserInfo
 from ._core.base.effects import World
 from ._core.base.models import User
 from ._core.base.strict_json import parse_sub
 from ._core.config.config import XWMSConfig
 from .drive import arun, run
-from .resources import Address, Country, Project, StoredAddress, UserInfo
 from .stores.memory import MemoryStore
 from .transport import AsyncHTTPTransport, HTTPTransport
-from .wire import Info, LoginTicket
 
 
 class XWMSClient:

@@ -11,7 +11,9 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import replace
 
-from . import calls, claims
+from . import claims
+from ._core.api import calls
+from ._core.api.login_messages import is_plausible_token
 from ._core.base import events
 from ._core.base.effects import Steps
 from ._core.base.errors import APIError, StoreUnavailable, TokenMalformed, TokenMissing, TokenRejected, XWMSError
@@ -23,7 +25,6 @@ from ._core.http.messages import Request
 from ._core.http.urls import RedirectURI
 from .pending import PendingLogin
 from .provider import Arrival, CheckedCallback, Departure, Outcome, Owners, Started
-from .wire import is_plausible_token
 
 
 class SignToken:

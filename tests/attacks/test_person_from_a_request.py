@@ -26,9 +26,9 @@ from starlette.testclient import TestClient
 import xwms_auth
 from tests.edges import FROM_ELSEWHERE, FROM_HERE, LOGIN
 from xwms_auth import AccessToken, Address, Anonymous, Country, Identity, SessionInfo, StoredAddress, User, UserInfo
+from xwms_auth._core.api.login_messages import Info, LoginTicket
 from xwms_auth._core.base.models import Session, TokenSet
 from xwms_auth.fastapi import BearerToken, CurrentUser, OptionalUser, XWMSAuthMiddleware, bearer_token, fresh_user
-from xwms_auth.wire import Info, LoginTicket
 
 ORIGIN = "https://app.example"
 FORGED = {"issuer": "https://xwms.nl", "sub": "admin"}

@@ -10,9 +10,9 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar
 
-from ._core.base.effects import MAX_REPLY, ApiCall, Reply
-from ._core.base.errors import APIError, BadAnswer, RequestRejected
-from ._core.base.strict_json import JSONObject, parse_id, parse_objects, parse_sub
+from ..base.effects import MAX_REPLY, ApiCall, Reply
+from ..base.errors import APIError, BadAnswer, RequestRejected
+from ..base.strict_json import JSONObject, parse_id, parse_objects, parse_sub
 from .envelope import data_of, member, require_echo, success
 from .resources import ADDRESS_FIELDS, Address, Country, Project, StoredAddress, UserInfo
 

@@ -9,7 +9,7 @@ Must not: let them out except redacted, and must not make a fault of ours of a t
 
 import re
 
-from ._core.base.errors import (
+from ..base.errors import (
     APIError,
     BadAnswer,
     ClientDisabled,

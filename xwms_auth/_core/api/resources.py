@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import date, datetime, time
 from typing import Any, Self
 
-from ._core.base.model_guards import output_only
-from ._core.base.models import USER_FIELDS, User
-from ._core.base.strict_json import parse_id, parse_moment, parse_object, parse_objects, plain_link, plain_text
+from ..base.model_guards import output_only
+from ..base.models import USER_FIELDS, User
+from ..base.strict_json import parse_id, parse_moment, parse_object, parse_objects, plain_link, plain_text
 
 MAX_DESCRIPTION = 16 * 1024
 """Longest description of a project in characters; a longer one is dropped."""

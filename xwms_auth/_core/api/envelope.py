@@ -6,10 +6,10 @@ Knows: what makes an answer a success, and how to take JSON apart strictly.
 Must not: know what a call is for.
 """
 
-from ._core.base.effects import Reply, json_object
-from ._core.base.errors import APIError, BadAnswer, Unreachable
-from ._core.base.strict_json import JSONObject
-from .refusals import refusal
+from ..base.effects import Reply, json_object
+from ..base.errors import APIError, BadAnswer, Unreachable
+from ..base.strict_json import JSONObject
+from .error_responses import refusal
 
 
 def success(reply: Reply, *, refused: type[APIError]) -> JSONObject:

@@ -10,11 +10,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ._core.base.effects import ApiCall, Reply
-from ._core.base.errors import BadAnswer, TokenRejected
-from ._core.base.model_guards import output_only
-from ._core.base.models import User
-from ._core.base.strict_json import parse_moment
+from ..base.effects import ApiCall, Reply
+from ..base.errors import BadAnswer, TokenRejected
+from ..base.model_guards import output_only
+from ..base.models import User
+from ..base.strict_json import parse_moment
 from .envelope import data_of, member, require_echo, success
 
 MIN_TOKEN, MAX_TOKEN = 8, 4096
