@@ -14,8 +14,8 @@ from ._core.base.models import Identity
 from ._core.base.signing import digest
 from ._core.config.context import Site
 from ._core.http.messages import Answer, Request
+from ._core.providers.protocol import Departure, Provider
 from ._core.responses import responses
-from .provider import Departure, Provider
 
 REMEMBERED = 600
 """Seconds that a token's id is remembered: longer than a token counts, so that it works once."""

@@ -24,10 +24,10 @@ from ._core.http.fetch_metadata import is_prefetch, require_navigation
 from ._core.http.messages import Answer, Request
 from ._core.http.next_url import safe_next
 from ._core.http.urls import RedirectURI
+from ._core.providers.pending_login import LIFETIME, WORD_LIFETIME, PendingLogin, PendingLogins
+from ._core.providers.protocol import Arrival, CheckedCallback, Outcome, Owners, Provider
+from ._core.providers.single_use import Redeeming, Taken
 from ._core.responses import pages, responses
-from .claims import Redeeming, Taken
-from .pending import LIFETIME, WORD_LIFETIME, PendingLogin, PendingLogins
-from .provider import Arrival, CheckedCallback, Outcome, Owners, Provider
 from .visits import begin_session, who_visits
 
 

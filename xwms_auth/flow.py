@@ -17,10 +17,18 @@ from ._core.config.context import Site, names_for
 from ._core.http.cookies import set_cookie
 from ._core.http.fetch_metadata import began_here, is_own_post, require_navigation
 from ._core.http.messages import Answer, Request
+from ._core.providers.pending_login import (
+    LIFETIME,
+    NO_PROOF,
+    PendingLogin,
+    PendingLogins,
+    forget_all,
+    new_login_id,
+    uri_digest,
+)
+from ._core.providers.protocol import Provider
 from ._core.responses import pages, responses
 from .callback import confirm_person, finish_login
-from .pending import LIFETIME, NO_PROOF, PendingLogin, PendingLogins, forget_all, new_login_id, uri_digest
-from .provider import Provider
 from .providers import provider_of
 from .visits import Visit, who_visits
 

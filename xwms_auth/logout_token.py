@@ -8,8 +8,8 @@ from typing import cast
 
 from ._core.base.errors import TokenRejected
 from ._core.base.strict_json import is_moment
+from ._core.providers.protocol import Departure
 from .id_token import SKEW, check_audience, sid_of
-from .provider import Departure
 from .signed_jwt import VerifiedClaims
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"

@@ -34,11 +34,11 @@ from ._core.config.context import Site
 from ._core.config.server_metadata import Metadata
 from ._core.http.messages import Request
 from ._core.http.urls import RedirectURI
+from ._core.providers.pending_login import PendingLogin
+from ._core.providers.protocol import Arrival, CheckedCallback, Departure, Outcome, Owners, Started
 from .discovery import keys_for, metadata_for
 from .id_token import check_id_token, check_refreshed_id_token, proved_at, sid_of
 from .logout_token import read_logout_token
-from .pending import PendingLogin
-from .provider import Arrival, CheckedCallback, Departure, Outcome, Owners, Started
 from .revocation import catch_up, give_back
 from .signed_jwt import SignedJWT, VerifiedClaims, parse_signed_jwt, verified_claims
 

@@ -5,8 +5,8 @@ Must not: load what the site's flow does not need.
 """
 
 from ._core.config.context import Site
-from .provider import Provider
-from .sign_token import SignToken
+from ._core.providers.protocol import Provider
+from ._core.providers.sign_token import SignToken
 
 
 def provider_of(site: Site) -> Provider:

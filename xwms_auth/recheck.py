@@ -25,8 +25,8 @@ from ._core.base.models import Ending, Session
 from ._core.config.context import Site, names_for
 from ._core.http.cookies import read_cookie
 from ._core.http.urls import RedirectURI
+from ._core.providers.protocol import Provider
 from .access import access_token
-from .provider import Provider
 from .visits import Visit, check_is_due, who_visits
 
 PAUSE = 60

@@ -18,7 +18,7 @@ from ._core.http.cookies import read_cookie, set_cookie
 from ._core.http.messages import Request
 from ._core.http.urls import RedirectURI
 from ._core.http.user_agent import device_of
-from .provider import Outcome
+from ._core.providers.protocol import Outcome
 
 MAX_HANDLE = 4096
 """Characters. No session cookie of ours is longer, so a longer one is not looked up."""

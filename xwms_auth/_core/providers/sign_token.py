@@ -11,20 +11,20 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import replace
 
-from . import claims
-from ._core.api import calls
-from ._core.api.login_messages import is_plausible_token
-from ._core.base import events
-from ._core.base.effects import Steps
-from ._core.base.errors import APIError, StoreUnavailable, TokenMalformed, TokenMissing, TokenRejected, XWMSError
-from ._core.base.models import Session, TokenSet, newer
-from ._core.base.signing import digest
-from ._core.config.context import Site
-from ._core.http.fetch_metadata import require_from_xwms
-from ._core.http.messages import Request
-from ._core.http.urls import RedirectURI
-from .pending import PendingLogin
-from .provider import Arrival, CheckedCallback, Departure, Outcome, Owners, Started
+from ..api import calls
+from ..api.login_messages import is_plausible_token
+from ..base import events
+from ..base.effects import Steps
+from ..base.errors import APIError, StoreUnavailable, TokenMalformed, TokenMissing, TokenRejected, XWMSError
+from ..base.models import Session, TokenSet, newer
+from ..base.signing import digest
+from ..config.context import Site
+from ..http.fetch_metadata import require_from_xwms
+from ..http.messages import Request
+from ..http.urls import RedirectURI
+from . import single_use
+from .pending_login import PendingLogin
+from .protocol import Arrival, CheckedCallback, Departure, Outcome, Owners, Started
 
 
 class SignToken:
@@ -39,7 +39,7 @@ class SignToken:
     def start(self, site: Site, uri: RedirectURI, *, fresh: int | None, now: int) -> Steps[Started]:
         ticket = yield from calls.sign_token(site.config, uri.uri)
         # For everybody who shares the store: what was issued for one login is not a fresh token of another's.
-        yield from claims.mark(claims.of_token("issued", ticket.token), now=now)
+        yield from single_use.mark(single_use.of_token("issued", ticket.token), now=now)
         return Started(url=ticket.url, proof=digest(ticket.token), expires_at=ticket.expires_at)
 
     def read(self, request: Request) -> Arrival:
@@ -65,7 +65,7 @@ class SignToken:
         begun_here = mode == "fresh" or not (yield from _is_same(site, now=now))
         likely = tuple(login for login in reversed(logins) if login.here or not begun_here)
         # What sign-token gave for another login is not a fresh token, whatever `callback_token` allows.
-        (issued,) = yield from claims.are_marked(claims.of_token("issued", token), now=now)
+        (issued,) = yield from single_use.are_marked(single_use.of_token("issued", token), now=now)
         if issued:
             return Owners(otherwise=next(iter(likely), None))
         # With `either` the token may be one that a process issued with which this one shares nothing: its owner is
@@ -84,12 +84,12 @@ class SignToken:
         issued = confirmed = False
         # In this process too, and where nothing else can be kept. What was not issued no login can have, as far as all
         # know who share the store, so that junk needs no place in it.
-        site.strays.add(digest(token), until=now + claims.TOKEN_MEMORY, now=now)
+        site.strays.add(digest(token), until=now + single_use.TOKEN_MEMORY, now=now)
         try:
-            names = (claims.of_token("issued", token), claims.of_token("confirmed", token))
-            issued, confirmed = yield from claims.are_marked(*names, now=now)
+            names = (single_use.of_token("issued", token), single_use.of_token("confirmed", token))
+            issued, confirmed = yield from single_use.are_marked(*names, now=now)
             if issued:
-                yield from claims.mark(claims.of_token("foreign", token), now=now)
+                yield from single_use.mark(single_use.of_token("foreign", token), now=now)
         except StoreUnavailable as error:
             fault = error  # XWMS still can be told
         # One that was issued is spent in any case: there are no more of them than logins that were started. What else
@@ -111,7 +111,7 @@ class SignToken:
             events.happened("token_not_spent", cause=error.code)
             return False
         events.happened("token_spent")
-        yield from _note(claims.of_token("confirmed", token), now=now)
+        yield from _note(single_use.of_token("confirmed", token), now=now)
         return True
 
     def check(self, site: Site, arrival: Arrival, owners: Owners, *, now: int) -> Steps[XWMSError | None]:
@@ -126,7 +126,7 @@ class SignToken:
 
     def is_dead(self, site: Site, arrival: Arrival, *, now: int) -> Steps[bool]:
         token = arrival.credential
-        (foreign,) = yield from claims.are_marked(claims.of_token("foreign", token), now=now)
+        (foreign,) = yield from single_use.are_marked(single_use.of_token("foreign", token), now=now)
         return foreign or site.strays.holds(digest(token), now=now)
 
     def needs_word(self, site: Site, owners: Owners, *, now: int) -> Steps[bool]:
@@ -138,11 +138,11 @@ class SignToken:
     def finish(self, site: Site, callback: CheckedCallback, *, now: int) -> Steps[Outcome]:
         token = callback.credential
         user = yield from calls.verify_token(site.config, token, callback.uri.uri)
-        yield from _note(claims.of_token("confirmed", token), now=now)
+        yield from _note(single_use.of_token("confirmed", token), now=now)
         is_same = _is_of(callback.login, token)
         if is_same and not (yield from _is_same(site, now=now)):
             site.learned = True
-            yield from _note(claims.SAME_TOKEN, seconds=claims.FOR_GOOD, now=now)
+            yield from _note(single_use.SAME_TOKEN, seconds=single_use.FOR_GOOD, now=now)
         # Tells an operator which `callback_token` to set in place of `either`.
         return Outcome(user=user, told={"callback": "same" if is_same else "fresh"})
 
@@ -179,14 +179,14 @@ def _is_same(site: Site, *, now: int) -> Steps[bool]:
     if site.config.callback_token != "either":
         return site.config.callback_token == "same"
     if not site.learned:
-        site.learned = yield from claims.is_learned(claims.SAME_TOKEN, now=now)
+        site.learned = yield from single_use.is_learned(single_use.SAME_TOKEN, now=now)
     return site.learned
 
 
-def _note(name: str, *, seconds: int = claims.TOKEN_MEMORY, now: int) -> Steps[None]:
+def _note(name: str, *, seconds: int = single_use.TOKEN_MEMORY, now: int) -> Steps[None]:
     """Remember what XWMS has said. Where it cannot be kept, XWMS is asked once more."""
     try:
-        yield from claims.mark(name, seconds=seconds, now=now)
+        yield from single_use.mark(name, seconds=seconds, now=now)
     except StoreUnavailable as error:
         events.happened("not_remembered", cause=error.cause)
 

@@ -13,12 +13,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from ._core.base.lifetimes import FUTURE_TOLERANCE
-from ._core.base.models import User, ever_smaller
-from ._core.base.signing import Sealed, digest, new_key
-from ._core.base.strict_json import parse_object
-from ._core.http.cookies import CookieNames, read_cookies, set_cookie
-from ._core.http.urls import RedirectURI
+from ..base.lifetimes import FUTURE_TOLERANCE
+from ..base.models import User, ever_smaller
+from ..base.signing import Sealed, digest, new_key
+from ..base.strict_json import parse_object
+from ..http.cookies import CookieNames, read_cookies, set_cookie
+from ..http.urls import RedirectURI
 
 MAX_LOGINS = 10
 """Tabs that may be logging in at once."""

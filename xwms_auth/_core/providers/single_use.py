@@ -11,11 +11,11 @@ Must not: hold a token in clear.
 from collections.abc import Sequence
 from enum import Enum
 
-from ._core.base.effects import Claim, Claimed, Release, Steps, ask
-from ._core.base.errors import StoreUnavailable
-from ._core.base.lifetimes import FUTURE_TOLERANCE
-from ._core.base.signing import digest
-from .pending import PendingLogin
+from ..base.effects import Claim, Claimed, Release, Steps, ask
+from ..base.errors import StoreUnavailable
+from ..base.lifetimes import FUTURE_TOLERANCE
+from ..base.signing import digest
+from .pending_login import PendingLogin
 
 TOKEN_MEMORY = 3600
 """Seconds that is remembered what became of a token: longer than XWMS can be expected to let a person take."""

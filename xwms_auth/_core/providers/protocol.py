@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ._core.base.effects import Steps
-from ._core.base.errors import XWMSError
-from ._core.base.models import Session, TokenSet, User
-from ._core.config.context import Site
-from ._core.http.messages import Request
-from ._core.http.urls import RedirectURI
-from .pending import PendingLogin
+from ..base.effects import Steps
+from ..base.errors import XWMSError
+from ..base.models import Session, TokenSet, User
+from ..config.context import Site
+from ..http.messages import Request
+from ..http.urls import RedirectURI
+from .pending_login import PendingLogin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
