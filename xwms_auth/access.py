@@ -18,8 +18,8 @@ from ._core.base.secrets import Secret
 from ._core.base.signing import digest
 from ._core.config.context import Site, names_for
 from ._core.http.cookies import read_cookie
+from ._core.oauth2.bearer_guard import require_tokens
 from ._core.providers.protocol import Provider
-from .bearer import require_tokens
 from .visits import Visit
 
 AHEAD = 60

@@ -20,6 +20,7 @@ from ._core.base.store_protocols import KeepsConnections
 from ._core.config.config import XWMSConfig
 from ._core.config.context import Site
 from ._core.http.urls import RedirectURI
+from ._core.oauth2.bearer_guard import require_tokens
 from .asgi_bearer import endpoints_of, needs_tokens
 from .asgi_messages import (
     ASGIApp,
@@ -34,7 +35,6 @@ from .asgi_messages import (
     route_path,
 )
 from .asgi_seat import LazyUser, Seat, taken
-from .bearer import require_tokens
 from .drive import arun
 from .guards import GuardCheck
 from .providers import provider_of

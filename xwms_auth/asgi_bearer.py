@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
 from ._core.base.models import AccessToken, Identity
+from ._core.oauth2.bearer_guard import MARK, Refusal, caller
 from .asgi_messages import request_of
 from .asgi_seat import Seat, seat_of, taken
-from .bearer import MARK, Refusal, caller
 
 MAX_NESTED = 32
 """Applications inside one another that are looked at, outermost first."""

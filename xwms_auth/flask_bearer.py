@@ -14,9 +14,9 @@ from werkzeug.local import LocalProxy
 
 from ._core.base.models import AccessToken
 from ._core.config.config import XWMSConfig
+from ._core.oauth2.bearer_guard import MARK, Refusal, caller, require_tokens
 from ._core.responses.bearer_challenge import parse_scopes
 from ._core.responses.cache_headers import marks_of_token
-from .bearer import MARK, Refusal, caller, require_tokens
 from .guards import note_guard
 from .wsgi_messages import request_of
 from .wsgi_seat import SEAT, Seat

@@ -12,7 +12,7 @@ from ._core.providers.sign_token import SignToken
 def provider_of(site: Site) -> Provider:
     """The protocol that the site's `flow` names. Edges ask once at start, so that nobody waits while it is loaded."""
     if site.config.flow == "oauth2":
-        from .oauth2 import OAuth2  # noqa: PLC0415  Authlib is loaded only by who uses it
+        from ._core.oauth2.code_flow import OAuth2  # noqa: PLC0415  Authlib is loaded only by who uses it
 
         return OAuth2()
     return SignToken()

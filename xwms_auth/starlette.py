@@ -21,6 +21,7 @@ except ImportError as missing:  # pragma: no cover
 
 from ._core.base.lifetimes import Demand
 from ._core.http.messages import Answer
+from ._core.oauth2.bearer_guard import MARK, Refusal
 from ._core.responses import widgets
 from ._core.responses.bearer_challenge import parse_scopes
 from ._core.responses.pages import Html
@@ -28,7 +29,6 @@ from .asgi import XWMSAuthMiddleware
 from .asgi_bearer import CurrentTokenProxy, check_token
 from .asgi_messages import POLICY_VIOLATION, Scope, request_of
 from .asgi_seat import CurrentUserProxy, seat_of
-from .bearer import MARK, Refusal
 from .guards import note_guard
 
 __all__ = [

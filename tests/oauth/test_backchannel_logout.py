@@ -16,7 +16,7 @@ from tests.oauth.steps import begin, code_of, come_back, log_in
 from tests.oauth.test_id_tokens import NO_MOMENTS, OTHER_TYPES
 from xwms_auth import StoreUnavailable
 from xwms_auth._core.base.strict_json import JSONObject
-from xwms_auth.id_token import sid_of
+from xwms_auth._core.oauth2.id_token import sid_of
 from xwms_auth.stores.memory import MemoryStore
 
 PATH = "/xwms/backchannel-logout"

@@ -16,7 +16,7 @@ from tests.oauth.fake_as import JWKS
 from tests.oauth.jwts import ALGORITHMS, base64url, encode, hs256, make_key, signed
 from tests.oauth.steps import code_of, log_in
 from xwms_auth import TokenRejected
-from xwms_auth.signed_jwt import parse_signed_jwt
+from xwms_auth._core.oauth2.jwt import parse_signed_jwt
 
 HOUR = 3600
 

@@ -7,8 +7,8 @@ import pytest
 from tests.fx import CLIENT_ID
 from tests.oauth.jwts import at_hash, make_key, signed
 from xwms_auth import Secret, TokenRejected
-from xwms_auth.id_token import check_refreshed_id_token
-from xwms_auth.signed_jwt import parse_signed_jwt, verified_claims
+from xwms_auth._core.oauth2.id_token import check_refreshed_id_token
+from xwms_auth._core.oauth2.jwt import parse_signed_jwt, verified_claims
 
 ISSUER, SUB, ACCESS = "https://id.example", "xwms-user-1234", "the-new-access-token"
 NOW = int(time.time())

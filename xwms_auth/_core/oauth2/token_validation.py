@@ -4,14 +4,14 @@ Knows: the order of the two ways.
 Must not: take a token for good because nobody could be asked.
 """
 
-from ._core.base.effects import CallXWMS, Pause, Steps, ask
-from ._core.base.errors import BadAnswer, InvalidToken, TokenRejected, TooManyTokens, Unreachable
-from ._core.base.models import AccessToken
-from ._core.base.secrets import Secret
-from ._core.base.signing import digest
-from ._core.config.context import Site
+from ..base.effects import CallXWMS, Pause, Steps, ask
+from ..base.errors import BadAnswer, InvalidToken, TokenRejected, TooManyTokens, Unreachable
+from ..base.models import AccessToken
+from ..base.secrets import Secret
+from ..base.signing import digest
+from ..config.context import Site
 from .discovery import keys_for, metadata_for
-from .signed_jwt import parse_signed_jwt, verified_claims
+from .jwt import parse_signed_jwt, verified_claims
 from .token_claims import introspect, read_introspection, read_jwt
 
 GLANCE = 0.02

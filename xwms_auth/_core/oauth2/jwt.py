@@ -21,8 +21,8 @@ try:
 except ImportError as missing:  # pragma: no cover
     raise ImportError("flow=oauth2 needs Authlib: pip install 'xwms-auth[oauth2]'") from missing
 
-from ._core.base.errors import TokenRejected
-from ._core.base.strict_json import JSONObject, parse_json_object
+from ..base.errors import TokenRejected
+from ..base.strict_json import JSONObject, parse_json_object
 
 MAX_JWT = 16 * 1024
 """Characters. An honest ID token has one or two thousand."""

@@ -7,12 +7,12 @@ Knows: when a token is revoked, and when that is tried again.
 Must not: raise for what the server answers.
 """
 
-from . import oauth2_wire as wire
-from ._core.base import events
-from ._core.base.effects import CallXWMS, Steps, ask
-from ._core.base.errors import APIError
-from ._core.base.models import TokenSet
-from ._core.config.context import Site
+from ..base import events
+from ..base.effects import CallXWMS, Steps, ask
+from ..base.errors import APIError
+from ..base.models import TokenSet
+from ..config.context import Site
+from . import messages as wire
 from .discovery import metadata_for
 
 

@@ -28,8 +28,8 @@ try:
 except ImportError as missing:  # pragma: no cover
     raise ImportError("flow=oauth2 needs Authlib: pip install 'xwms-auth[oauth2]'") from missing
 
-from ._core.base.effects import OAuthCall, Reply, json_object
-from ._core.base.errors import (
+from ..base.effects import OAuthCall, Reply, json_object
+from ..base.errors import (
     APIError,
     BadAnswer,
     ClientDisabled,
@@ -42,12 +42,12 @@ from ._core.base.errors import (
     Unreachable,
     XWMSError,
 )
-from ._core.base.models import TokenSet, User
-from ._core.base.secrets import Secret
-from ._core.base.signing import derived
-from ._core.base.strict_json import JSONObject, parse_granted
-from ._core.config.config import XWMSConfig
-from ._core.config.server_metadata import Metadata
+from ..base.models import TokenSet, User
+from ..base.secrets import Secret
+from ..base.signing import derived
+from ..base.strict_json import JSONObject, parse_granted
+from ..config.config import XWMSConfig
+from ..config.server_metadata import Metadata
 
 _grant_uri = cast("Callable[..., str]", prepare_grant_uri)
 _revocation = cast("Callable[..., tuple[str, object]]", prepare_revoke_token_request)

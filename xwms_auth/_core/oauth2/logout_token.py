@@ -6,11 +6,11 @@ Must not: look at claims of a token whose signature has not been verified.
 
 from typing import cast
 
-from ._core.base.errors import TokenRejected
-from ._core.base.strict_json import is_moment
-from ._core.providers.protocol import Departure
+from ..base.errors import TokenRejected
+from ..base.strict_json import is_moment
+from ..providers.protocol import Departure
 from .id_token import SKEW, check_audience, sid_of
-from .signed_jwt import VerifiedClaims
+from .jwt import VerifiedClaims
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
 

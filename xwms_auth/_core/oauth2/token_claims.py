@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import urlencode
 
-from ._core.base.effects import OAuthCall, Reply, json_object
-from ._core.base.errors import BadAnswer, CredentialsRejected, InvalidToken, Unreachable
-from ._core.base.models import AccessToken
-from ._core.base.secrets import Secret
-from ._core.base.strict_json import is_moment, parse_granted, parse_id
+from ..base.effects import OAuthCall, Reply, json_object
+from ..base.errors import BadAnswer, CredentialsRejected, InvalidToken, Unreachable
+from ..base.models import AccessToken
+from ..base.secrets import Secret
+from ..base.strict_json import is_moment, parse_granted, parse_id
 
 SKEW = 60
 """Seconds that the server's clock and ours may differ where something begins. An end is an end, to the second."""

@@ -4,13 +4,13 @@ Knows: what is known already, and when to ask again.
 Must not: know what the endpoints are for.
 """
 
-from . import oauth2_wire as wire
-from ._core.base.effects import CallXWMS, Steps, ask
-from ._core.base.errors import BadAnswer
-from ._core.base.strict_json import JSONObject
-from ._core.config.context import Site
-from ._core.config.server_metadata import Metadata, discover, read_keys, read_metadata, well_known
-from .signed_jwt import SignedJWT
+from ..base.effects import CallXWMS, Steps, ask
+from ..base.errors import BadAnswer
+from ..base.strict_json import JSONObject
+from ..config.context import Site
+from ..config.server_metadata import Metadata, discover, read_keys, read_metadata, well_known
+from . import messages as wire
+from .jwt import SignedJWT
 
 
 def metadata_for(site: Site, *, now: int) -> Steps[Metadata]:

@@ -13,10 +13,9 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import replace
 
-from . import oauth2_wire as wire
-from ._core.base import events
-from ._core.base.effects import CallXWMS, Steps, ask
-from ._core.base.errors import (
+from ..base import events
+from ..base.effects import CallXWMS, Steps, ask
+from ..base.errors import (
     APIError,
     BadAnswer,
     LoginNotStarted,
@@ -26,21 +25,22 @@ from ._core.base.errors import (
     TooManyLogins,
     XWMSError,
 )
-from ._core.base.models import Session, TokenSet, newer
-from ._core.base.secrets import Secret
-from ._core.base.signing import new_key
-from ._core.base.strict_json import JSONObject
-from ._core.config.context import Site
-from ._core.config.server_metadata import Metadata
-from ._core.http.messages import Request
-from ._core.http.urls import RedirectURI
-from ._core.providers.pending_login import PendingLogin
-from ._core.providers.protocol import Arrival, CheckedCallback, Departure, Outcome, Owners, Started
+from ..base.models import Session, TokenSet, newer
+from ..base.secrets import Secret
+from ..base.signing import new_key
+from ..base.strict_json import JSONObject
+from ..config.context import Site
+from ..config.server_metadata import Metadata
+from ..http.messages import Request
+from ..http.urls import RedirectURI
+from ..providers.pending_login import PendingLogin
+from ..providers.protocol import Arrival, CheckedCallback, Departure, Outcome, Owners, Started
+from . import messages as wire
 from .discovery import keys_for, metadata_for
 from .id_token import check_id_token, check_refreshed_id_token, proved_at, sid_of
+from .jwt import SignedJWT, VerifiedClaims, parse_signed_jwt, verified_claims
 from .logout_token import read_logout_token
-from .revocation import catch_up, give_back
-from .signed_jwt import SignedJWT, VerifiedClaims, parse_signed_jwt, verified_claims
+from .token_revocation import catch_up, give_back
 
 MAX_CODE = 4096
 """Characters. Longer is not a code in an address."""

@@ -9,10 +9,10 @@ import hashlib
 import hmac
 from typing import cast
 
-from ._core.base.errors import TokenRejected
-from ._core.base.secrets import Secret
-from ._core.base.strict_json import JSONObject, is_moment
-from .signed_jwt import VerifiedClaims
+from ..base.errors import TokenRejected
+from ..base.secrets import Secret
+from ..base.strict_json import JSONObject, is_moment
+from .jwt import VerifiedClaims
 
 SKEW = 60
 """Seconds that the server's clock and ours may differ."""

@@ -10,13 +10,13 @@ Must not: know a framework, or how a token is checked.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ._core.base.effects import Steps
-from ._core.base.errors import ConfigError, InsufficientScope, XWMSError
-from ._core.base.models import AccessToken
-from ._core.config.config import XWMSConfig
-from ._core.config.context import Site
-from ._core.http.messages import Answer, Request
-from ._core.responses.bearer_challenge import bearer_token, refusal
+from ..base.effects import Steps
+from ..base.errors import ConfigError, InsufficientScope, XWMSError
+from ..base.models import AccessToken
+from ..config.config import XWMSConfig
+from ..config.context import Site
+from ..http.messages import Answer, Request
+from ..responses.bearer_challenge import bearer_token, refusal
 
 MARK = "_xwms_needs_token"
 """The attribute of a view or an endpoint that says so."""
