@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from . import access, access_log, flow, recheck, visits
+from . import access_log, flow
 from ._core.base import events
 from ._core.base.effects import Steps, World
 from ._core.base.errors import ConfigError, XWMSError
@@ -21,6 +21,7 @@ from ._core.config.config import XWMSConfig
 from ._core.config.context import Site
 from ._core.http.urls import RedirectURI
 from ._core.oauth2.bearer_guard import require_tokens
+from ._core.sessions import lookup, revalidation, token_refresh
 from .asgi_bearer import endpoints_of, needs_tokens
 from .asgi_messages import (
     ASGIApp,
@@ -117,7 +118,7 @@ class XWMSAuthMiddleware:
             return
 
         cookie, now = header_of(scope, b"cookie", "; "), self.now()
-        visit = visits.recognise(self.site, self._world.store, cookie, uri, now=now)
+        visit = lookup.recognise(self.site, self._world.store, cookie, uri, now=now)
         seat = Seat(self, scope, visit or await self._look_up(cookie, uri, now), send)
         scope["xwms_auth"] = scope["auth"] = seat
         scope["user"] = LazyUser(seat)
@@ -138,9 +139,9 @@ class XWMSAuthMiddleware:
 
         Two seats would be two sessions, of which one knows nothing of the other's end.
         """
-        if isinstance(outer.visited, visits.Visit):
+        if isinstance(outer.visited, lookup.Visit):
             cookie, now = header_of(scope, b"cookie", "; "), self.now()
-            steps = recheck.visit_inside(self.site, self._provider, outer.visited, cookie, now=now)
+            steps = revalidation.visit_inside(self.site, self._provider, outer.visited, cookie, now=now)
             try:
                 outer.visited = await arun(steps, self._world_in(outer))
             except XWMSError as error:
@@ -192,10 +193,10 @@ class XWMSAuthMiddleware:
         made = AsyncXWMSSessions.of(self.site, self._world, clock=self._clock, current=current)
         return made if failed is None else made.telling(failed)
 
-    async def access_token(self, visit: visits.Visit, scope: Scope) -> tuple[visits.Visit, str | None]:
+    async def access_token(self, visit: lookup.Visit, scope: Scope) -> tuple[lookup.Visit, str | None]:
         """The access token of a visit, and the visit as it is from then on."""
         cookie = header_of(scope, b"cookie", "; ")
-        steps = access.access_token(self.site, self._provider, visit, cookie, now=self.now())
+        steps = token_refresh.access_token(self.site, self._provider, visit, cookie, now=self.now())
         visit, token = await arun(steps, self._world)
         return visit, None if token is None else token.reveal()
 
@@ -203,13 +204,13 @@ class XWMSAuthMiddleware:
         """Play a story that an endpoint asks for."""
         return await arun(steps, self._world)
 
-    async def renew(self, visit: visits.Visit) -> str | None:
+    async def renew(self, visit: lookup.Visit) -> str | None:
         """The Set-Cookie value that an answer during this visit should carry, or None."""
-        return await arun(visits.renew(self.site, visit, now=self.now()), self._world)
+        return await arun(lookup.renew(self.site, visit, now=self.now()), self._world)
 
-    async def _look_up(self, cookie: str, uri: RedirectURI | None, now: int) -> visits.Visit | XWMSError:
+    async def _look_up(self, cookie: str, uri: RedirectURI | None, now: int) -> lookup.Visit | XWMSError:
         try:
-            return await arun(recheck.visit_page(self.site, self._provider, cookie, uri, now=now), self._world)
+            return await arun(revalidation.visit_page(self.site, self._provider, cookie, uri, now=now), self._world)
         except XWMSError as error:
             return error  # raised to whoever asks; a page that does not ask need not fail
 

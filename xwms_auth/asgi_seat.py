@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar, cast
 
-from . import visits
 from ._core.base.effects import Steps
 from ._core.base.errors import ConfigError, LoginRequired, StoreUnavailable, XWMSError
 from ._core.base.lifetimes import ANY_LOGIN, Demand
@@ -18,6 +17,7 @@ from ._core.config.context import Site
 from ._core.http.messages import Answer, Request
 from ._core.responses import access_control, cache_headers
 from ._core.responses.cache_headers import marks_of_token
+from ._core.sessions import lookup
 from .asgi_messages import ASGIApp, Message, Scope, Send, decoded, encoded, reply, request_of
 from .sessions import AsyncXWMSSessions
 
@@ -38,11 +38,11 @@ class Served(Protocol):
         """Play a story that an endpoint asks for."""
         ...
 
-    async def renew(self, visit: visits.Visit) -> str | None:
+    async def renew(self, visit: lookup.Visit) -> str | None:
         """The Set-Cookie value that an answer during this visit should carry, or None."""
         ...
 
-    async def access_token(self, visit: visits.Visit, scope: Scope) -> tuple[visits.Visit, str | None]:
+    async def access_token(self, visit: lookup.Visit, scope: Scope) -> tuple[lookup.Visit, str | None]:
         """The access token of a visit, and the visit as it is from then on."""
         ...
 
@@ -83,7 +83,7 @@ class Seat:
         "visited",
     )
 
-    def __init__(self, served: Served, scope: Scope, visit: visits.Visit | XWMSError, send: Send) -> None:
+    def __init__(self, served: Served, scope: Scope, visit: lookup.Visit | XWMSError, send: Send) -> None:
         self.served = served
         self.scope = scope
         self.touched = False
@@ -131,7 +131,7 @@ class Seat:
         """
         self.session()
         try:
-            if isinstance(self.visited, visits.Visit):
+            if isinstance(self.visited, lookup.Visit):
                 self.visited, token = await self.served.access_token(self.visited, self.scope)
                 if token is not None:
                     return token
@@ -168,7 +168,7 @@ class Seat:
         return self.answer is not None
 
     def _instead(self, error: XWMSError) -> Answer:
-        visit = visits.NOBODY if isinstance(self.visited, XWMSError) else self.visited
+        visit = lookup.NOBODY if isinstance(self.visited, XWMSError) else self.visited
         config, now = self.served.site.config, self.served.now()
         return access_control.for_failure(
             config, self._asked(), error, session=visit.session, ended=visit.ended, now=now
@@ -227,7 +227,7 @@ class Seat:
                 return self._send_judged(start, visit)
         return self._send({**start, "headers": [*headers, *_MARKS[visit.session is not None]]})
 
-    async def _send_judged(self, start: Message, visit: visits.Visit) -> None:
+    async def _send_judged(self, start: Message, visit: lookup.Visit) -> None:
         said = list(decoded(start.get("headers", ())))
         may_renew = visit.handle is not None and cache_headers.may_set_cookie(said)
         cookie = await self.served.renew(visit) if may_renew else None

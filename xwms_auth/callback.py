@@ -28,7 +28,7 @@ from ._core.providers.pending_login import LIFETIME, WORD_LIFETIME, PendingLogin
 from ._core.providers.protocol import Arrival, CheckedCallback, Outcome, Owners, Provider
 from ._core.providers.single_use import Redeeming, Taken
 from ._core.responses import pages, responses
-from .visits import begin_session, who_visits
+from ._core.sessions.lookup import begin_session, who_visits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

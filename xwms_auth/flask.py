@@ -23,7 +23,7 @@ try:
 except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.flask needs Flask: pip install 'xwms-auth[flask]'") from missing
 
-from . import access, access_log, flask_bearer, flow, recheck, visits
+from . import access_log, flask_bearer, flow
 from ._core.base.effects import Steps, World
 from ._core.base.errors import ConfigError, LoginRequired, StoreUnavailable
 from ._core.base.lifetimes import Demand
@@ -35,6 +35,7 @@ from ._core.config.context import Site
 from ._core.http.messages import Answer
 from ._core.responses import widgets
 from ._core.responses.pages import Html
+from ._core.sessions import lookup, revalidation, token_refresh
 from .drive import run
 from .guards import GuardCheck, note_guard
 from .providers import provider_of
@@ -186,10 +187,10 @@ class _Served:
         served = None if outer is None else outer.served
         return World(self._world.transport, served._world.store) if isinstance(served, _Served) else self._world
 
-    def _visit_inside(self, outer: Seat, environ: "WSGIEnvironment", visit: visits.Visit) -> visits.Visit:
+    def _visit_inside(self, outer: Seat, environ: "WSGIEnvironment", visit: lookup.Visit) -> lookup.Visit:
         """What the visit of the application around this one is in here."""
         cookie = environ.get("HTTP_COOKIE", "")
-        steps = recheck.visit_inside(self.site, self._provider, visit, cookie, now=self.now())
+        steps = revalidation.visit_inside(self.site, self._provider, visit, cookie, now=self.now())
         return run(steps, self._world_in(outer))
 
     @property
@@ -206,23 +207,23 @@ class _Served:
         """Play a story that a view asks for."""
         return run(steps, self._world)
 
-    def visit(self, environ: "WSGIEnvironment") -> visits.Visit:
+    def visit(self, environ: "WSGIEnvironment") -> lookup.Visit:
         """Read the session of a request."""
         uri = self.site.only or self.site.uri_for(environ.get("HTTP_HOST", ""))
         cookie, now = environ.get("HTTP_COOKIE", ""), self.now()
-        visit = visits.recognise(self.site, self._world.store, cookie, uri, now=now)
-        return visit or run(recheck.visit_page(self.site, self._provider, cookie, uri, now=now), self._world)
+        visit = lookup.recognise(self.site, self._world.store, cookie, uri, now=now)
+        return visit or run(revalidation.visit_page(self.site, self._provider, cookie, uri, now=now), self._world)
 
-    def access_token(self, visit: visits.Visit, environ: "WSGIEnvironment") -> tuple[visits.Visit, str | None]:
+    def access_token(self, visit: lookup.Visit, environ: "WSGIEnvironment") -> tuple[lookup.Visit, str | None]:
         """The access token of a visit, and the visit as it is from then on."""
         cookie = environ.get("HTTP_COOKIE", "")
-        steps = access.access_token(self.site, self._provider, visit, cookie, now=self.now())
+        steps = token_refresh.access_token(self.site, self._provider, visit, cookie, now=self.now())
         visit, token = run(steps, self._world)
         return visit, None if token is None else token.reveal()
 
-    def renew(self, visit: visits.Visit) -> str | None:
+    def renew(self, visit: lookup.Visit) -> str | None:
         """The Set-Cookie value that an answer during this visit should carry, or None."""
-        return run(visits.renew(self.site, visit, now=self.now()), self._world)
+        return run(lookup.renew(self.site, visit, now=self.now()), self._world)
 
 
 def _in_debug_mode() -> bool:

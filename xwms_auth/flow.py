@@ -28,9 +28,9 @@ from ._core.providers.pending_login import (
 )
 from ._core.providers.protocol import Provider
 from ._core.responses import pages, responses
+from ._core.sessions.lookup import Visit, who_visits
 from .callback import confirm_person, finish_login
 from .providers import provider_of
-from .visits import Visit, who_visits
 
 
 def serve(site: Site, request: Request, *, now: int) -> Steps[Answer]:

@@ -9,15 +9,15 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self, TypeVar
 
-from . import ending
 from ._core.base.effects import Steps, World
 from ._core.base.errors import ConfigError, StoreUnavailable, XWMSError
 from ._core.base.models import SessionInfo
 from ._core.base.store_protocols import KeepsConnections
 from ._core.config.config import XWMSConfig
 from ._core.config.context import Site
+from ._core.sessions import revocation
+from ._core.sessions.revocation import ANYBODY, Anybody
 from .drive import arun, run
-from .ending import ANYBODY, Anybody
 from .stores import open_store
 from .transport import AsyncHTTPTransport, HTTPTransport
 
@@ -47,16 +47,16 @@ class _Sessions:
         return self._world.store.close() if isinstance(self._world.store, KeepsConnections) else None
 
     def _list(self, sub: str) -> Steps[tuple[SessionInfo, ...]]:
-        return ending.list_sessions(self._site, sub, current=self._current(), now=self._now())
+        return revocation.list_sessions(self._site, sub, current=self._current(), now=self._now())
 
     def _revoke(self, session_id: str, sub: str | None | Anybody) -> Steps[bool]:
-        return ending.revoke(self._site, session_id, sub=sub, now=self._now())
+        return revocation.revoke(self._site, session_id, sub=sub, now=self._now())
 
     def _revoke_all(self, sub: str) -> Steps[None]:
-        return ending.revoke_all(self._site, sub, now=self._now())
+        return revocation.revoke_all(self._site, sub, now=self._now())
 
     def _revoke_client(self) -> Steps[None]:
-        return ending.revoke_client(self._site, now=self._now())
+        return revocation.revoke_client(self._site, now=self._now())
 
 
 def _nobody() -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from werkzeug.wsgi import ClosingIterator
 
-from . import visits
 from ._core.base.effects import Steps
 from ._core.base.errors import LoginRequired, StoreUnavailable, XWMSError
 from ._core.base.lifetimes import ANY_LOGIN, Demand
@@ -17,6 +16,7 @@ from ._core.base.models import Ending, Session
 from ._core.config.context import Site
 from ._core.http.messages import Answer, Request
 from ._core.responses import access_control, cache_headers
+from ._core.sessions import lookup
 from .wsgi_messages import request_of
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Served(Protocol):
         """Whole seconds since 1970."""
         ...
 
-    def visit(self, environ: "WSGIEnvironment") -> visits.Visit:
+    def visit(self, environ: "WSGIEnvironment") -> lookup.Visit:
         """Read the session of a request."""
         ...
 
@@ -51,11 +51,11 @@ class Served(Protocol):
         """Play a story that a view asks for."""
         ...
 
-    def renew(self, visit: visits.Visit) -> str | None:
+    def renew(self, visit: lookup.Visit) -> str | None:
         """The Set-Cookie value that an answer during this visit should carry, or None."""
         ...
 
-    def access_token(self, visit: visits.Visit, environ: "WSGIEnvironment") -> tuple[visits.Visit, str | None]:
+    def access_token(self, visit: lookup.Visit, environ: "WSGIEnvironment") -> tuple[lookup.Visit, str | None]:
         """The access token of a visit, and the visit as it is from then on."""
         ...
 
@@ -71,8 +71,8 @@ class Seat:
         self._start_response = start_response
         self._server_write: Callable[[bytes], object] | None = None
         self._started = False
-        self._visit: visits.Visit | StoreUnavailable | None = None
-        self._inside: list[Callable[[visits.Visit], visits.Visit]] = []
+        self._visit: lookup.Visit | StoreUnavailable | None = None
+        self._inside: list[Callable[[lookup.Visit], lookup.Visit]] = []
         self._held: tuple[str, list[tuple[str, str]], Any] | None = None
 
     def session(self) -> Session | None:
@@ -91,14 +91,14 @@ class Seat:
             raise self._visit
         return self._visit.session
 
-    def come_inside(self, visit: Callable[[visits.Visit], visits.Visit]) -> None:
+    def come_inside(self, visit: Callable[[lookup.Visit], lookup.Visit]) -> None:
         """The request comes to where the same client is set up once more: `visit` says what the visit is in there."""
         self._inside.append(visit)
 
     def visit(self) -> tuple[Session | None, Ending | None]:
         """The session, or why there no longer is one."""
         session = self.session()
-        return session, self._visit.ended if isinstance(self._visit, visits.Visit) else None
+        return session, self._visit.ended if isinstance(self._visit, lookup.Visit) else None
 
     def refusal(self, demand: Demand = ANY_LOGIN) -> Answer | None:
         """What to answer instead of a page that needs a person: None if there is one, with a login as demanded."""
@@ -108,7 +108,7 @@ class Seat:
     def access_token(self) -> str:
         """The person's access token. Raises `LoginRequired`, `StoreUnavailable`, or an `APIError`."""
         self.session()
-        if isinstance(self._visit, visits.Visit):
+        if isinstance(self._visit, lookup.Visit):
             self._visit, token = self.served.access_token(self._visit, self._environ)
             if token is not None:
                 return token
@@ -116,7 +116,7 @@ class Seat:
 
     def instead(self, error: XWMSError) -> Answer:
         """What to answer for an application that did not catch our own error."""
-        visit = self._visit if isinstance(self._visit, visits.Visit) else visits.NOBODY
+        visit = self._visit if isinstance(self._visit, lookup.Visit) else lookup.NOBODY
         config, now = self.served.site.config, self.served.now()
         return access_control.for_failure(
             config, self._asked(), error, session=visit.session, ended=visit.ended, now=now

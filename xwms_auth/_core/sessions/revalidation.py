@@ -6,9 +6,9 @@ Must not: sign anybody out because XWMS cannot be asked.
 
 from dataclasses import replace
 
-from ._core.base import events
-from ._core.base.effects import DropSession, Steps, Whole, ask
-from ._core.base.errors import (
+from ..base import events
+from ..base.effects import DropSession, Steps, Whole, ask
+from ..base.errors import (
     APIError,
     ClientDisabled,
     ClientUnknown,
@@ -21,13 +21,13 @@ from ._core.base.errors import (
     TokenRejected,
     Unreachable,
 )
-from ._core.base.models import Ending, Session
-from ._core.config.context import Site, names_for
-from ._core.http.cookies import read_cookie
-from ._core.http.urls import RedirectURI
-from ._core.providers.protocol import Provider
-from .access import access_token
-from .visits import Visit, check_is_due, who_visits
+from ..base.models import Ending, Session
+from ..config.context import Site, names_for
+from ..http.cookies import read_cookie
+from ..http.urls import RedirectURI
+from ..providers.protocol import Provider
+from .lookup import Visit, check_is_due, who_visits
+from .token_refresh import access_token
 
 PAUSE = 60
 """Seconds before a process asks XWMS about the same session again, whatever became of the last time."""

@@ -6,10 +6,10 @@ Must not: decide who may; that is the application's.
 
 from enum import Enum, auto
 
-from ._core.base import events
-from ._core.base.effects import ListSessions, RevokeAll, RevokeSession, Steps, ask
-from ._core.base.models import Identity, SessionInfo
-from ._core.config.context import Site
+from ..base import events
+from ..base.effects import ListSessions, RevokeAll, RevokeSession, Steps, ask
+from ..base.models import Identity, SessionInfo
+from ..config.context import Site
 
 
 def list_sessions(site: Site, sub: str, *, current: str | None, now: int) -> Steps[tuple[SessionInfo, ...]]:

@@ -7,18 +7,18 @@ Must not: know how anybody came to be signed in.
 from dataclasses import replace
 from typing import NamedTuple
 
-from ._core.base import events
-from ._core.base.effects import CreateSession, DropSession, LoadSession, RenewSession, Steps, ask
-from ._core.base.errors import StoreUnavailable
-from ._core.base.models import Ending, Session
-from ._core.base.signing import new_key
-from ._core.base.store_protocols import SessionStore
-from ._core.config.context import Site, names_for
-from ._core.http.cookies import read_cookie, set_cookie
-from ._core.http.messages import Request
-from ._core.http.urls import RedirectURI
-from ._core.http.user_agent import device_of
-from ._core.providers.protocol import Outcome
+from ..base import events
+from ..base.effects import CreateSession, DropSession, LoadSession, RenewSession, Steps, ask
+from ..base.errors import StoreUnavailable
+from ..base.models import Ending, Session
+from ..base.signing import new_key
+from ..base.store_protocols import SessionStore
+from ..config.context import Site, names_for
+from ..http.cookies import read_cookie, set_cookie
+from ..http.messages import Request
+from ..http.urls import RedirectURI
+from ..http.user_agent import device_of
+from ..providers.protocol import Outcome
 
 MAX_HANDLE = 4096
 """Characters. No session cookie of ours is longer, so a longer one is not looked up."""

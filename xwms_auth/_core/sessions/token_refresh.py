@@ -10,17 +10,17 @@ Must not: know how a refresh is asked for; that is the provider's.
 
 from dataclasses import KW_ONLY, dataclass, replace
 
-from ._core.base import events
-from ._core.base.effects import Claim, DropSession, LoadSession, Pause, Release, RenewSession, Steps, Whole, ask
-from ._core.base.errors import APIError, LoginRequired, TokenRejected, Unreachable
-from ._core.base.models import Ending, Session, TokenSet
-from ._core.base.secrets import Secret
-from ._core.base.signing import digest
-from ._core.config.context import Site, names_for
-from ._core.http.cookies import read_cookie
-from ._core.oauth2.bearer_guard import require_tokens
-from ._core.providers.protocol import Provider
-from .visits import Visit
+from ..base import events
+from ..base.effects import Claim, DropSession, LoadSession, Pause, Release, RenewSession, Steps, Whole, ask
+from ..base.errors import APIError, LoginRequired, TokenRejected, Unreachable
+from ..base.models import Ending, Session, TokenSet
+from ..base.secrets import Secret
+from ..base.signing import digest
+from ..config.context import Site, names_for
+from ..http.cookies import read_cookie
+from ..oauth2.bearer_guard import require_tokens
+from ..providers.protocol import Provider
+from .lookup import Visit
 
 AHEAD = 60
 """Seconds before its end that an access token is renewed: it has to live for as long as somebody's call takes."""
