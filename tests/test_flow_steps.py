@@ -5,10 +5,11 @@ import json
 import pytest
 
 from tests.edges import FROM_ELSEWHERE, FROM_HERE
-from xwms_auth import StoreUnavailable, Timeout, Unreachable, XWMSConfig, flow
+from xwms_auth import StoreUnavailable, Timeout, Unreachable, XWMSConfig
 from xwms_auth._core.base.effects import CallXWMS, Claim, CreateSession, Reply, World
 from xwms_auth._core.config.context import Site
 from xwms_auth._core.http.messages import Request
+from xwms_auth._core.login import routes
 from xwms_auth.stores.memory import MemoryStore
 
 NOW = 1_800_000_000
@@ -73,7 +74,7 @@ def headers(sent):
 def started(site, store, token=TOKEN):
     """The pending-login cookie of a browser that has started a login."""
     request = Request(method="GET", path="/xwms/auth", headers=headers(FROM_HERE))
-    story = Story(flow.serve(site, request, now=NOW), store)
+    story = Story(routes.serve(site, request, now=NOW), store)
     call = story.go_on()
     assert call.path == "sign-token"
     assert json.loads(call.body) == {"redirect_url": URI}
@@ -90,7 +91,7 @@ def callback(site, store, cookie="", token=TOKEN):
         headers=headers(FROM_ELSEWHERE),
         cookie=cookie,
     )
-    return Story(flow.serve(site, request, now=NOW + 5), store)
+    return Story(routes.serve(site, request, now=NOW + 5), store)
 
 
 def test_a_callback_claims_the_login_then_asks_xwms_then_creates_a_session(site, store):

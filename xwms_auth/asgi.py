@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from . import access_log, flow
+from . import access_log
 from ._core.base import events
 from ._core.base.effects import Steps, World
 from ._core.base.errors import ConfigError, XWMSError
@@ -20,6 +20,8 @@ from ._core.base.store_protocols import KeepsConnections
 from ._core.config.config import XWMSConfig
 from ._core.config.context import Site
 from ._core.http.urls import RedirectURI
+from ._core.login import routes
+from ._core.login.select import provider_of
 from ._core.oauth2.bearer_guard import require_tokens
 from ._core.sessions import lookup, revalidation, token_refresh
 from .asgi_bearer import endpoints_of, needs_tokens
@@ -38,7 +40,6 @@ from .asgi_messages import (
 from .asgi_seat import LazyUser, Seat, taken
 from .drive import arun
 from .guards import GuardCheck
-from .providers import provider_of
 from .sessions import AsyncXWMSSessions
 from .stores import open_store
 from .transport import AsyncHTTPTransport
@@ -107,7 +108,7 @@ class XWMSAuthMiddleware:
         is_http = scope["type"] == "http"
         if is_http and path in self._own_paths and self.site.is_own(path, header_of(scope, b"host", ", ")):
             request = request_of(scope, form=await form_of(scope, receive), app=self.app)
-            await reply(await arun(flow.serve(self.site, request, now=self.now()), self._world_in(outer)), send)
+            await reply(await arun(routes.serve(self.site, request, now=self.now()), self._world_in(outer)), send)
             return
         if outer is not None:
             await self._serve_inside(outer, scope, receive, send)

@@ -23,7 +23,7 @@ try:
 except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.flask needs Flask: pip install 'xwms-auth[flask]'") from missing
 
-from . import access_log, flask_bearer, flow
+from . import access_log, flask_bearer
 from ._core.base.effects import Steps, World
 from ._core.base.errors import ConfigError, LoginRequired, StoreUnavailable
 from ._core.base.lifetimes import Demand
@@ -33,12 +33,13 @@ from ._core.base.secrets import Secret
 from ._core.config.config import XWMSConfig
 from ._core.config.context import Site
 from ._core.http.messages import Answer
+from ._core.login import routes
+from ._core.login.select import provider_of
 from ._core.responses import widgets
 from ._core.responses.pages import Html
 from ._core.sessions import lookup, revalidation, token_refresh
 from .drive import run
 from .guards import GuardCheck, note_guard
-from .providers import provider_of
 from .sessions import XWMSSessions
 from .stores import open_store
 from .transport import HTTPTransport
@@ -160,7 +161,7 @@ class _Served:
             access_log.redact_coming(self.site)
         outer = self._outer(environ)
         if path in self._own_paths and self.site.is_own(path, environ.get("HTTP_HOST", "")):
-            steps = flow.serve(self.site, request_of(environ, debug=self.debug), now=self.now())
+            steps = routes.serve(self.site, request_of(environ, debug=self.debug), now=self.now())
             return send(run(steps, self._world_in(outer)), start_response)
         seat = outer or Seat(self, environ, start_response)
         if outer is None:

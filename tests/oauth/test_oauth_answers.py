@@ -13,10 +13,11 @@ from tests.oauth.fake_as import DISCOVERY, JWKS, TOKEN, USERINFO, document
 from tests.oauth.jwts import make_key
 from tests.oauth.local_as import token_page
 from tests.oauth.steps import begin, code_of, come_back, log_in
-from xwms_auth import XWMSConfig, flow
+from xwms_auth import XWMSConfig
 from xwms_auth._core.base.effects import CallXWMS
 from xwms_auth._core.base.effects import Reply as Answered
 from xwms_auth._core.base.errors import BadAnswer
+from xwms_auth._core.login import routes
 from xwms_auth._core.oauth2.messages import read_tokens
 
 PLAIN = "profile"
@@ -365,7 +366,7 @@ def test_a_start_asks_for_the_document_and_then_for_nothing(server):
 
     site = Site(XWMSConfig(**server.options()))
     headers = {name.lower(): value for name, value in FROM_HERE.items()}
-    steps = flow.serve(site, Request(method="GET", path="/xwms/auth", headers=headers), now=1)
+    steps = routes.serve(site, Request(method="GET", path="/xwms/auth", headers=headers), now=1)
     effect = next(steps)
     assert isinstance(effect, CallXWMS)
     assert effect.call.url == server.url + DISCOVERY

@@ -6,9 +6,9 @@ Must not: let a credential be redeemed that did not pass them all; `CheckedCallb
 
 from dataclasses import dataclass
 
-from ._core.base import events
-from ._core.base.effects import Claim, Steps, ask
-from ._core.base.errors import (
+from ..base import events
+from ..base.effects import Claim, Steps, ask
+from ..base.errors import (
     APIError,
     LoginExpired,
     LoginNotStarted,
@@ -18,17 +18,17 @@ from ._core.base.errors import (
     TooManyLogins,
     XWMSError,
 )
-from ._core.base.lifetimes import FUTURE_TOLERANCE
-from ._core.config.context import Site, names_for
-from ._core.http.fetch_metadata import is_prefetch, require_navigation
-from ._core.http.messages import Answer, Request
-from ._core.http.next_url import safe_next
-from ._core.http.urls import RedirectURI
-from ._core.providers.pending_login import LIFETIME, WORD_LIFETIME, PendingLogin, PendingLogins
-from ._core.providers.protocol import Arrival, CheckedCallback, Outcome, Owners, Provider
-from ._core.providers.single_use import Redeeming, Taken
-from ._core.responses import pages, responses
-from ._core.sessions.lookup import begin_session, who_visits
+from ..base.lifetimes import FUTURE_TOLERANCE
+from ..config.context import Site, names_for
+from ..http.fetch_metadata import is_prefetch, require_navigation
+from ..http.messages import Answer, Request
+from ..http.next_url import safe_next
+from ..http.urls import RedirectURI
+from ..providers.pending_login import LIFETIME, WORD_LIFETIME, PendingLogin, PendingLogins
+from ..providers.protocol import Arrival, CheckedCallback, Outcome, Owners, Provider
+from ..providers.single_use import Redeeming, Taken
+from ..responses import pages, responses
+from ..sessions.lookup import begin_session, who_visits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

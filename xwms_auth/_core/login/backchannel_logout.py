@@ -7,15 +7,15 @@ Knows: which sessions a logout token is about.
 Must not: believe one that is not signed by the server, for this client, lately, and for the first time.
 """
 
-from ._core.base import events
-from ._core.base.effects import Claim, ListSessions, Release, RevokeAll, RevokeSession, Steps, ask
-from ._core.base.errors import ConfigError, TokenRejected, XWMSError
-from ._core.base.models import Identity
-from ._core.base.signing import digest
-from ._core.config.context import Site
-from ._core.http.messages import Answer, Request
-from ._core.providers.protocol import Departure, Provider
-from ._core.responses import responses
+from ..base import events
+from ..base.effects import Claim, ListSessions, Release, RevokeAll, RevokeSession, Steps, ask
+from ..base.errors import ConfigError, TokenRejected, XWMSError
+from ..base.models import Identity
+from ..base.signing import digest
+from ..config.context import Site
+from ..http.messages import Answer, Request
+from ..providers.protocol import Departure, Provider
+from ..responses import responses
 
 REMEMBERED = 600
 """Seconds that a token's id is remembered: longer than a token counts, so that it works once."""

@@ -8,16 +8,15 @@ Must not: touch a framework, a clock or a socket. `now` is whole seconds since 1
 
 from dataclasses import replace
 
-from . import backchannel
-from ._core.base import events
-from ._core.base.effects import DropSession, Steps, ask
-from ._core.base.errors import CrossSite, MethodNotAllowed, StoreUnavailable, TooManyLogins, XWMSError
-from ._core.base.lifetimes import MIN_FRESH, Demand
-from ._core.config.context import Site, names_for
-from ._core.http.cookies import set_cookie
-from ._core.http.fetch_metadata import began_here, is_own_post, require_navigation
-from ._core.http.messages import Answer, Request
-from ._core.providers.pending_login import (
+from ..base import events
+from ..base.effects import DropSession, Steps, ask
+from ..base.errors import CrossSite, MethodNotAllowed, StoreUnavailable, TooManyLogins, XWMSError
+from ..base.lifetimes import MIN_FRESH, Demand
+from ..config.context import Site, names_for
+from ..http.cookies import set_cookie
+from ..http.fetch_metadata import began_here, is_own_post, require_navigation
+from ..http.messages import Answer, Request
+from ..providers.pending_login import (
     LIFETIME,
     NO_PROOF,
     PendingLogin,
@@ -26,11 +25,12 @@ from ._core.providers.pending_login import (
     new_login_id,
     uri_digest,
 )
-from ._core.providers.protocol import Provider
-from ._core.responses import pages, responses
-from ._core.sessions.lookup import Visit, who_visits
+from ..providers.protocol import Provider
+from ..responses import pages, responses
+from ..sessions.lookup import Visit, who_visits
+from . import backchannel_logout
 from .callback import confirm_person, finish_login
-from .providers import provider_of
+from .select import provider_of
 
 
 def serve(site: Site, request: Request, *, now: int) -> Steps[Answer]:
@@ -45,7 +45,7 @@ def serve(site: Site, request: Request, *, now: int) -> Steps[Answer]:
             return (yield from logout(site, provider_of(site), request, now=now))
         if request.path == config.backchannel_path:
             _require_method(request, "POST")
-            return (yield from backchannel.log_out(site, provider_of(site), request, now=now))
+            return (yield from backchannel_logout.log_out(site, provider_of(site), request, now=now))
         _require_method(request, "GET")
         if request.path == config.me_path:
             return (yield from who_am_i(site, request, now=now))

@@ -4,15 +4,15 @@ Knows: the providers there are.
 Must not: load what the site's flow does not need.
 """
 
-from ._core.config.context import Site
-from ._core.providers.protocol import Provider
-from ._core.providers.sign_token import SignToken
+from ..config.context import Site
+from ..providers.protocol import Provider
+from ..providers.sign_token import SignToken
 
 
 def provider_of(site: Site) -> Provider:
     """The protocol that the site's `flow` names. Edges ask once at start, so that nobody waits while it is loaded."""
     if site.config.flow == "oauth2":
-        from ._core.oauth2.code_flow import OAuth2  # noqa: PLC0415  Authlib is loaded only by who uses it
+        from ..oauth2.code_flow import OAuth2  # noqa: PLC0415  Authlib is loaded only by who uses it
 
         return OAuth2()
     return SignToken()

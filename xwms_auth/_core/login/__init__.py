@@ -1,0 +1,1 @@
+"""The login itself: our routes, the callback, and logouts that begin at the server."""
