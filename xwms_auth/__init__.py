@@ -44,8 +44,8 @@ from ._core.base.secrets import Secret
 from ._core.config.config import XWMSConfig
 
 if TYPE_CHECKING:
-    from .client import AsyncXWMSClient, XWMSClient
-    from .sessions import AsyncXWMSSessions, XWMSSessions
+    from ._core.io.client import AsyncXWMSClient, XWMSClient
+    from ._core.io.session_manager import AsyncXWMSSessions, XWMSSessions
 
 __version__ = "0.1.0"
 
@@ -105,11 +105,11 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     if name in ("XWMSClient", "AsyncXWMSClient"):
-        from . import client  # noqa: PLC0415  the HTTP library is loaded only by who uses it
+        from ._core.io import client  # noqa: PLC0415  the HTTP library is loaded only by who uses it
 
         return getattr(client, name)
     if name in ("XWMSSessions", "AsyncXWMSSessions"):
-        from . import sessions  # noqa: PLC0415  and so is what sessions are kept in
+        from ._core.io import session_manager  # noqa: PLC0415  and so is what sessions are kept in
 
-        return getattr(sessions, name)
+        return getattr(session_manager, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -20,6 +20,9 @@ from ._core.base.store_protocols import KeepsConnections
 from ._core.config.config import XWMSConfig
 from ._core.config.context import Site
 from ._core.http.urls import RedirectURI
+from ._core.io.runner import arun
+from ._core.io.session_manager import AsyncXWMSSessions
+from ._core.io.transport import AsyncHTTPTransport
 from ._core.login import routes
 from ._core.login.select import provider_of
 from ._core.oauth2.bearer_guard import require_tokens
@@ -38,11 +41,8 @@ from .asgi_messages import (
     route_path,
 )
 from .asgi_seat import LazyUser, Seat, taken
-from .drive import arun
 from .guards import GuardCheck
-from .sessions import AsyncXWMSSessions
 from .stores import open_store
-from .transport import AsyncHTTPTransport
 
 __all__ = ["XWMSAuthMiddleware"]
 

@@ -15,11 +15,11 @@ from ._core.base.model_guards import in_debug_mode
 from ._core.base.models import USER_FIELDS, AccessToken, Anonymous, Ending, Session, User, anonymous
 from ._core.config.context import Site
 from ._core.http.messages import Answer, Request
+from ._core.io.session_manager import AsyncXWMSSessions
 from ._core.responses import access_control, cache_headers
 from ._core.responses.cache_headers import marks_of_token
 from ._core.sessions import lookup
 from .asgi_messages import ASGIApp, Message, Scope, Send, decoded, encoded, reply, request_of
-from .sessions import AsyncXWMSSessions
 
 T = TypeVar("T")
 

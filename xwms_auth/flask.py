@@ -33,16 +33,16 @@ from ._core.base.secrets import Secret
 from ._core.config.config import XWMSConfig
 from ._core.config.context import Site
 from ._core.http.messages import Answer
+from ._core.io.runner import run
+from ._core.io.session_manager import XWMSSessions
+from ._core.io.transport import HTTPTransport
 from ._core.login import routes
 from ._core.login.select import provider_of
 from ._core.responses import widgets
 from ._core.responses.pages import Html
 from ._core.sessions import lookup, revalidation, token_refresh
-from .drive import run
 from .guards import GuardCheck, note_guard
-from .sessions import XWMSSessions
 from .stores import open_store
-from .transport import HTTPTransport
 from .wsgi_messages import decoded, request_of, send
 from .wsgi_seat import SEAT, Seat
 

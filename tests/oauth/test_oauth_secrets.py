@@ -17,8 +17,8 @@ from tests.oauth.steps import begin, log_in
 from xwms_auth import APIError, ConfigError, Secret, XWMSConfig
 from xwms_auth._core.base.effects import OAuthCall, Reply
 from xwms_auth._core.base.signing import Sealed, Signed
+from xwms_auth._core.io.transport import HTTPTransport
 from xwms_auth._core.oauth2.messages import read_tokens
-from xwms_auth.transport import HTTPTransport
 
 TESTS = str(Path(__file__).parents[1])
 BASIC = base64.b64encode(f"{CLIENT_ID}:{quote_plus(CANARY)}".encode()).decode()

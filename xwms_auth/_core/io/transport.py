@@ -22,10 +22,10 @@ import anyio
 import anyio.lowlevel
 import httpcore2
 
-from ._core.base.effects import ApiCall, OAuthCall, Reply
-from ._core.base.errors import APIError, BadAnswer, Timeout, Unreachable
-from ._core.config.config import XWMSConfig
-from .network import AsyncBackend, Backend, deadline, tls_context
+from ..base.effects import ApiCall, OAuthCall, Reply
+from ..base.errors import APIError, BadAnswer, Timeout, Unreachable
+from ..config.config import XWMSConfig
+from .connections import AsyncBackend, Backend, deadline, tls_context
 
 MAX_CONNECTIONS = 64
 """Open connections to XWMS at the most; further logins wait their turn within their deadline."""

@@ -9,16 +9,16 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self, TypeVar
 
-from ._core.base.effects import Steps, World
-from ._core.base.errors import ConfigError, StoreUnavailable, XWMSError
-from ._core.base.models import SessionInfo
-from ._core.base.store_protocols import KeepsConnections
-from ._core.config.config import XWMSConfig
-from ._core.config.context import Site
-from ._core.sessions import revocation
-from ._core.sessions.revocation import ANYBODY, Anybody
-from .drive import arun, run
-from .stores import open_store
+from ...stores import open_store
+from ..base.effects import Steps, World
+from ..base.errors import ConfigError, StoreUnavailable, XWMSError
+from ..base.models import SessionInfo
+from ..base.store_protocols import KeepsConnections
+from ..config.config import XWMSConfig
+from ..config.context import Site
+from ..sessions import revocation
+from ..sessions.revocation import ANYBODY, Anybody
+from .runner import arun, run
 from .transport import AsyncHTTPTransport, HTTPTransport
 
 T = TypeVar("T")

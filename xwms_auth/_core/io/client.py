@@ -7,15 +7,15 @@ Must not: repeat anything between the colours but those.
 from types import TracebackType
 from typing import Self
 
-from ._core.api import calls
-from ._core.api.login_messages import Info, LoginTicket
-from ._core.api.resources import Address, Country, Project, StoredAddress, UserInfo
-from ._core.base.effects import World
-from ._core.base.models import User
-from ._core.base.strict_json import parse_sub
-from ._core.config.config import XWMSConfig
-from .drive import arun, run
-from .stores.memory import MemoryStore
+from ...stores.memory import MemoryStore
+from ..api import calls
+from ..api.login_messages import Info, LoginTicket
+from ..api.resources import Address, Country, Project, StoredAddress, UserInfo
+from ..base.effects import World
+from ..base.models import User
+from ..base.strict_json import parse_sub
+from ..config.config import XWMSConfig
+from .runner import arun, run
 from .transport import AsyncHTTPTransport, HTTPTransport
 
 

@@ -11,8 +11,8 @@ from typing import Any, TypeVar, cast
 
 import anyio
 
-from ._core.base.effects import Steps, Whole, World
-from ._core.base.errors import XWMSError
+from ..base.effects import Steps, Whole, World
+from ..base.errors import XWMSError
 
 T = TypeVar("T")
 
