@@ -13,6 +13,21 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from . import access_log
+from ._core.adapters.asgi import (
+    ASGIApp,
+    Receive,
+    Scope,
+    Send,
+    form_of,
+    header_of,
+    refuse_websocket,
+    reply,
+    request_of,
+    route_path,
+)
+from ._core.adapters.asgi_bearer import endpoints_of, needs_tokens
+from ._core.adapters.asgi_state import LazyUser, Seat, taken
+from ._core.adapters.guards import GuardCheck
 from ._core.base import events
 from ._core.base.effects import Steps, World
 from ._core.base.errors import ConfigError, XWMSError
@@ -27,21 +42,6 @@ from ._core.login import routes
 from ._core.login.select import provider_of
 from ._core.oauth2.bearer_guard import require_tokens
 from ._core.sessions import lookup, revalidation, token_refresh
-from .asgi_bearer import endpoints_of, needs_tokens
-from .asgi_messages import (
-    ASGIApp,
-    Receive,
-    Scope,
-    Send,
-    form_of,
-    header_of,
-    refuse_websocket,
-    reply,
-    request_of,
-    route_path,
-)
-from .asgi_seat import LazyUser, Seat, taken
-from .guards import GuardCheck
 from .stores import open_store
 
 __all__ = ["XWMSAuthMiddleware"]

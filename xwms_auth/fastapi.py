@@ -16,15 +16,15 @@ try:
 except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.fastapi needs FastAPI: pip install 'xwms-auth[fastapi]'") from missing
 
+from ._core.adapters.asgi import POLICY_VIOLATION
+from ._core.adapters.asgi_bearer import check_token, token_of
+from ._core.adapters.asgi_state import seat_of
 from ._core.base.lifetimes import ANY_LOGIN, Demand
 from ._core.base.models import AccessToken, User
 from ._core.http.cookies import HTTPS
 from ._core.oauth2.bearer_guard import MARK
 from ._core.responses.bearer_challenge import parse_scopes
 from .asgi import XWMSAuthMiddleware
-from .asgi_bearer import check_token, token_of
-from .asgi_messages import POLICY_VIOLATION
-from .asgi_seat import seat_of
 
 __all__ = ["BearerToken", "CurrentUser", "OptionalUser", "XWMSAuthMiddleware", "bearer_token", "fresh_user"]
 

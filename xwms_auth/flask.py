@@ -23,7 +23,11 @@ try:
 except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.flask needs Flask: pip install 'xwms-auth[flask]'") from missing
 
-from . import access_log, flask_bearer
+from . import access_log
+from ._core.adapters import flask_bearer
+from ._core.adapters.guards import GuardCheck, note_guard
+from ._core.adapters.wsgi import decoded, request_of, send
+from ._core.adapters.wsgi_state import SEAT, Seat
 from ._core.base.effects import Steps, World
 from ._core.base.errors import ConfigError, LoginRequired, StoreUnavailable
 from ._core.base.lifetimes import Demand
@@ -41,10 +45,7 @@ from ._core.login.select import provider_of
 from ._core.responses import widgets
 from ._core.responses.pages import Html
 from ._core.sessions import lookup, revalidation, token_refresh
-from .guards import GuardCheck, note_guard
 from .stores import open_store
-from .wsgi_messages import decoded, request_of, send
-from .wsgi_seat import SEAT, Seat
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -19,6 +19,10 @@ try:
 except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.starlette needs Starlette: pip install 'xwms-auth[starlette]'") from missing
 
+from ._core.adapters.asgi import POLICY_VIOLATION, Scope, request_of
+from ._core.adapters.asgi_bearer import CurrentTokenProxy, check_token
+from ._core.adapters.asgi_state import CurrentUserProxy, seat_of
+from ._core.adapters.guards import note_guard
 from ._core.base.lifetimes import Demand
 from ._core.http.messages import Answer
 from ._core.oauth2.bearer_guard import MARK, Refusal
@@ -26,10 +30,6 @@ from ._core.responses import widgets
 from ._core.responses.bearer_challenge import parse_scopes
 from ._core.responses.pages import Html
 from .asgi import XWMSAuthMiddleware
-from .asgi_bearer import CurrentTokenProxy, check_token
-from .asgi_messages import POLICY_VIOLATION, Scope, request_of
-from .asgi_seat import CurrentUserProxy, seat_of
-from .guards import note_guard
 
 __all__ = [
     "XWMSAuthMiddleware",

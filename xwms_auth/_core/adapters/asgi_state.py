@@ -8,18 +8,18 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar, cast
 
-from ._core.base.effects import Steps
-from ._core.base.errors import ConfigError, LoginRequired, StoreUnavailable, XWMSError
-from ._core.base.lifetimes import ANY_LOGIN, Demand
-from ._core.base.model_guards import in_debug_mode
-from ._core.base.models import USER_FIELDS, AccessToken, Anonymous, Ending, Session, User, anonymous
-from ._core.config.context import Site
-from ._core.http.messages import Answer, Request
-from ._core.io.session_manager import AsyncXWMSSessions
-from ._core.responses import access_control, cache_headers
-from ._core.responses.cache_headers import marks_of_token
-from ._core.sessions import lookup
-from .asgi_messages import ASGIApp, Message, Scope, Send, decoded, encoded, reply, request_of
+from ..base.effects import Steps
+from ..base.errors import ConfigError, LoginRequired, StoreUnavailable, XWMSError
+from ..base.lifetimes import ANY_LOGIN, Demand
+from ..base.model_guards import in_debug_mode
+from ..base.models import USER_FIELDS, AccessToken, Anonymous, Ending, Session, User, anonymous
+from ..config.context import Site
+from ..http.messages import Answer, Request
+from ..io.session_manager import AsyncXWMSSessions
+from ..responses import access_control, cache_headers
+from ..responses.cache_headers import marks_of_token
+from ..sessions import lookup
+from .asgi import ASGIApp, Message, Scope, Send, decoded, encoded, reply, request_of
 
 T = TypeVar("T")
 

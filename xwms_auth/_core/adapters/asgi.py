@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapp
 from typing import Any
 from urllib.parse import quote
 
-from ._core.http.messages import Answer, Request, parse_form
+from ..http.messages import Answer, Request, parse_form
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

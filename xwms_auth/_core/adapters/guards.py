@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import cast
 from weakref import WeakKeyDictionary, WeakSet
 
-from ._core.base import events
-from ._core.base.errors import ConfigError
+from ..base import events
+from ..base.errors import ConfigError
 
 MAX_WRAPPED = 32
 """Wrappers around one another that are looked through, outermost first."""

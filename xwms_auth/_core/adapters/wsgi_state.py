@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from werkzeug.wsgi import ClosingIterator
 
-from ._core.base.effects import Steps
-from ._core.base.errors import LoginRequired, StoreUnavailable, XWMSError
-from ._core.base.lifetimes import ANY_LOGIN, Demand
-from ._core.base.models import Ending, Session
-from ._core.config.context import Site
-from ._core.http.messages import Answer, Request
-from ._core.responses import access_control, cache_headers
-from ._core.sessions import lookup
-from .wsgi_messages import request_of
+from ..base.effects import Steps
+from ..base.errors import LoginRequired, StoreUnavailable, XWMSError
+from ..base.lifetimes import ANY_LOGIN, Demand
+from ..base.models import Ending, Session
+from ..config.context import Site
+from ..http.messages import Answer, Request
+from ..responses import access_control, cache_headers
+from ..sessions import lookup
+from .wsgi import request_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

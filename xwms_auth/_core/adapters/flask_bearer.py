@@ -12,14 +12,14 @@ from typing import Any, ParamSpec, TypeVar, cast, overload
 from flask import Flask, Response, after_this_request, current_app, request
 from werkzeug.local import LocalProxy
 
-from ._core.base.models import AccessToken
-from ._core.config.config import XWMSConfig
-from ._core.oauth2.bearer_guard import MARK, Refusal, caller, require_tokens
-from ._core.responses.bearer_challenge import parse_scopes
-from ._core.responses.cache_headers import marks_of_token
+from ..base.models import AccessToken
+from ..config.config import XWMSConfig
+from ..oauth2.bearer_guard import MARK, Refusal, caller, require_tokens
+from ..responses.bearer_challenge import parse_scopes
+from ..responses.cache_headers import marks_of_token
 from .guards import note_guard
-from .wsgi_messages import request_of
-from .wsgi_seat import SEAT, Seat
+from .wsgi import request_of
+from .wsgi_state import SEAT, Seat
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -7,10 +7,10 @@ Must not: import a framework, look at a session, or decide whether a token is go
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
-from ._core.base.models import AccessToken, Identity
-from ._core.oauth2.bearer_guard import MARK, Refusal, caller
-from .asgi_messages import request_of
-from .asgi_seat import Seat, seat_of, taken
+from ..base.models import AccessToken, Identity
+from ..oauth2.bearer_guard import MARK, Refusal, caller
+from .asgi import request_of
+from .asgi_state import Seat, seat_of, taken
 
 MAX_NESTED = 32
 """Applications inside one another that are looked at, outermost first."""

@@ -1,0 +1,1 @@
+"""WSGI and ASGI: their messages, and what is known about one request."""
