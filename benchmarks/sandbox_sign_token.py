@@ -37,9 +37,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs from a chec
 from sqlalchemy import insert
 
 from xwms_auth.sandbox import SandboxServer, SandboxSettings, create_app
-from xwms_auth.sandbox.clients import sha256_of
-from xwms_auth.sandbox.data import Database
-from xwms_auth.sandbox.data.schema import (
+from xwms_auth.sandbox.db import Database
+from xwms_auth.sandbox.db.schema import (
     Account,
     Approval,
     Client,
@@ -50,7 +49,8 @@ from xwms_auth.sandbox.data.schema import (
     RedirectURI,
     SecretDomain,
 )
-from xwms_auth.sandbox.people import PEOPLE
+from xwms_auth.sandbox.domain.client_secrets import sha256_of
+from xwms_auth.sandbox.domain.people import PEOPLE
 
 NOW = 1_790_000_000.0
 SEED = 20261124

@@ -24,7 +24,7 @@ from xwms_auth import XWMSConfig, XWMSError
 from xwms_auth._core.config.env import ENVIRONMENT
 from xwms_auth.cli.commands import xwms_auth as command_line
 from xwms_auth.cli.loading import interface_of
-from xwms_auth.sandbox.faults import FAULTS
+from xwms_auth.sandbox.faults.catalogue import FAULTS
 
 ROOT = Path(__file__).parents[1]
 SANDBOX = ROOT / "xwms_auth" / "sandbox"

@@ -18,7 +18,8 @@ import xwms_auth.flask
 import xwms_auth.starlette
 from tests.edges import HTTPS_URI, Browser, Site
 from tests.oauth.steps import begin, come_back
-from xwms_auth.sandbox import SandboxServer, SandboxSettings, api_log, approvals, clients, directory
+from xwms_auth.sandbox import SandboxServer, SandboxSettings
+from xwms_auth.sandbox.domain import api_log, approvals, clients, directory
 
 SCOPES = "openid profile email offline_access"
 

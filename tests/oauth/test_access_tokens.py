@@ -20,7 +20,7 @@ import xwms_auth.starlette
 from tests.edges import FROM_HERE, LOGIN, LOGOUT, ME, PROGRAM, Browser, Site, alive
 from tests.oauth.local_as import LocalAS, log_in
 from xwms_auth import APIError
-from xwms_auth.sandbox.faults import parse_fault
+from xwms_auth.sandbox.faults.catalogue import parse_fault
 from xwms_auth.stores.memory import MemoryStore
 
 TOKEN = "oauth/token"

@@ -13,7 +13,7 @@ from tests.edges import PROGRAM, Browser, Clock, Site
 from tests.oauth.local_as import LocalAS, log_in
 from tests.oauth.steps import begin, come_back
 from tests.oauth.test_oidc_provider import Provider, start  # noqa: F401  a fixture
-from xwms_auth.sandbox import api_log, clients
+from xwms_auth.sandbox.domain import api_log, clients
 from xwms_auth.sandbox.oauth.backchannel import ENDPOINT
 
 PATH = "/xwms/backchannel-logout"

@@ -11,7 +11,7 @@ from tests.edges import FROM_HERE, LOGIN, LOGOUT, PROGRAM, Browser, Clock, Site
 from tests.oauth.fake_as import DISCOVERY, document
 from tests.oauth.local_as import LocalAS, log_in, token_page
 from tests.oauth.steps import begin, come_back
-from xwms_auth.sandbox.faults import parse_fault
+from xwms_auth.sandbox.faults.catalogue import parse_fault
 from xwms_auth.stores.memory import MemoryStore
 
 REVOKE, REFRESH = "oauth/revoke", "oauth/token"

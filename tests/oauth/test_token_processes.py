@@ -17,7 +17,7 @@ from tests.oauth.local_as import SCOPES, LocalAS, log_in
 from tests.stores.conftest import KEY
 from tests.stores.many_people import Answer, Gone, Line, request
 from tests.stores.people_app import CALLBACK, served
-from xwms_auth.sandbox.faults import parse_fault
+from xwms_auth.sandbox.faults.catalogue import parse_fault
 
 TOKEN = "oauth/token"
 AT_ONCE, WORKERS = 50, 4

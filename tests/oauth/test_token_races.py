@@ -13,7 +13,7 @@ from starlette.routing import Route
 import xwms_auth.flask
 from tests.edges import PROGRAM, Browser, Clock, Site, alive
 from tests.oauth.local_as import LocalAS, log_in, token_page
-from xwms_auth.sandbox.faults import parse_fault
+from xwms_auth.sandbox.faults.catalogue import parse_fault
 
 TOKEN = "oauth/token"
 

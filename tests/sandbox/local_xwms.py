@@ -11,8 +11,9 @@ from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
-from xwms_auth.sandbox import SandboxSettings, approvals, clients, directory
-from xwms_auth.sandbox.data.schema import Account, Client
+from xwms_auth.sandbox import SandboxSettings
+from xwms_auth.sandbox.db.schema import Account, Client
+from xwms_auth.sandbox.domain import approvals, clients, directory
 
 REDIRECT = "http://localhost:5000/xwms/validateToken"
 SECRET = "an-only-slightly-secret-secret"

@@ -23,8 +23,9 @@ from joserfc.jwk import KeySet
 from local_xwms import NOON, REDIRECT, SECRET, another_client
 from sqlalchemy.orm import Session
 
-from xwms_auth.sandbox import SandboxServer, api_log, approvals, clients, directory
-from xwms_auth.sandbox.data.schema import Client
+from xwms_auth.sandbox import SandboxServer
+from xwms_auth.sandbox.db.schema import Client
+from xwms_auth.sandbox.domain import api_log, approvals, clients, directory
 
 CLIENT_ID = "sandbox-client"
 EVERYTHING = "openid profile email offline_access"

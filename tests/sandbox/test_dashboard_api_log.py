@@ -8,7 +8,7 @@ from local_xwms import REDIRECT, SECRET
 from office import Office, value_of, words
 from staff import CLIENT, colleague, log, owner, rows, stranger
 
-from xwms_auth.sandbox.faults import FAULTS, NOT_PERFORMED, parse_fault
+from xwms_auth.sandbox.faults.catalogue import FAULTS, NOT_PERFORMED, parse_fault
 
 HOST = "a domain that this client has not got."
 

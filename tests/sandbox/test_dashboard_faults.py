@@ -4,7 +4,7 @@ import pytest
 from office import Office, faults, notice, words
 
 from xwms_auth.sandbox import parse_fault
-from xwms_auth.sandbox.faults import ENDPOINTS, FAULTS
+from xwms_auth.sandbox.faults.catalogue import ENDPOINTS, FAULTS
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 from office import Office, faults, notice, words
 
-from xwms_auth.sandbox import accounts
-from xwms_auth.sandbox.accounts import PERMISSIONS, Permission
-from xwms_auth.sandbox.data.schema import Member, Role
+from xwms_auth.sandbox.db.schema import Member, Role
+from xwms_auth.sandbox.domain import accounts
+from xwms_auth.sandbox.domain.accounts import PERMISSIONS, Permission
 
 ALL = [permission.value for permission in Permission]
 

@@ -8,7 +8,7 @@ import pytest
 from local_xwms import NOON, REDIRECT
 from oauth_app import LOGOUT_EVENT, App, Login, backchannel, unsigned
 
-from xwms_auth.sandbox import clients, signing
+from xwms_auth.sandbox.domain import clients, signing
 
 PATIENCE = 10  # seconds to wait for what should come at once
 

@@ -15,9 +15,10 @@ from joserfc.jwk import KeySet
 from local_xwms import REDIRECT, SECRET, settings, written
 from oauth_app import App, Login, backchannel, refused, said, unsigned
 
-from xwms_auth.sandbox import SandboxServer, clients, parse_fault
-from xwms_auth.sandbox.data import Database
-from xwms_auth.sandbox.faults import FAULTS
+from xwms_auth.sandbox import SandboxServer, parse_fault
+from xwms_auth.sandbox.db import Database
+from xwms_auth.sandbox.domain import clients
+from xwms_auth.sandbox.faults.catalogue import FAULTS
 
 DISCOVERY = ("/.well-known/oauth-authorization-server", "/.well-known/openid-configuration")
 
@@ -126,8 +127,8 @@ def test_a_file_from_before_oauth_is_brought_up_to_date(tmp_path, clock):
 
 
 def test_only_so_many_logins_and_open_pages_are_kept(app, monkeypatch):
-    monkeypatch.setattr("xwms_auth.sandbox.authorizations.MAX_REQUESTS", 3)
-    monkeypatch.setattr("xwms_auth.sandbox.grants.MAX_GRANTS", 3)
+    monkeypatch.setattr("xwms_auth.sandbox.domain.authorizations.MAX_REQUESTS", 3)
+    monkeypatch.setattr("xwms_auth.sandbox.domain.grants.MAX_GRANTS", 3)
     pages = [app.begin(Login()) for _ in range(5)]
     assert [app.http.get(page).status_code for page in pages] == [404] * 2 + [200] * 3
     logins = [app.log_in() for _ in range(5)]

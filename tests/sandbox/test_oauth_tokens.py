@@ -9,7 +9,8 @@ import pytest
 from local_xwms import NOON, SECRET, settings
 from oauth_app import EVERYTHING, App, Login, half_hash, refused
 
-from xwms_auth.sandbox import SandboxServer, approvals, clients
+from xwms_auth.sandbox import SandboxServer
+from xwms_auth.sandbox.domain import approvals, clients
 
 DAY = 86_400
 

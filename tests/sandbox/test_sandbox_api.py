@@ -218,7 +218,7 @@ def test_a_405_names_the_methods_that_are_allowed(xwms):
 
 
 def test_a_flood_of_sign_ins_forgets_the_oldest_and_time_forgets_the_rest(xwms, monkeypatch):
-    monkeypatch.setattr("xwms_auth.sandbox.sign_ins.MAX_SIGN_INS", 3)
+    monkeypatch.setattr("xwms_auth.sandbox.domain.sign_ins.MAX_SIGN_INS", 3)
     urls = [xwms.sign_token()["url"] for _ in range(5)]
     assert [xwms.http.get(url).status_code for url in urls] == [404, 404, 200, 200, 200]
     xwms.clock.now += 600

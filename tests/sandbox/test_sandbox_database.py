@@ -13,9 +13,10 @@ from threading import Barrier
 import pytest
 from local_xwms import NOON, REDIRECT, SECRET, LocalXWMS, settings, written
 
-from xwms_auth.sandbox import SandboxServer, api_log, clients, create_app
-from xwms_auth.sandbox.data import Database, DatabaseUnusable
-from xwms_auth.sandbox.data.schema import VERSION
+from xwms_auth.sandbox import SandboxServer, create_app
+from xwms_auth.sandbox.db import Database, DatabaseUnusable
+from xwms_auth.sandbox.db.schema import VERSION
+from xwms_auth.sandbox.domain import api_log, client_secrets, clients
 
 SCOPES = ("userinfo", "useraddresses")
 HOME = {"street": "Dorpsstraat", "city": "Utrecht", "country": "NL"}
@@ -72,7 +73,7 @@ def test_a_file_survives_a_restart(make_xwms, path):
 def test_a_restart_replaces_the_secret_of_the_command_line_and_no_other(make_xwms, path):
     first = make_xwms(database=path)
     with first.client() as client:
-        further = clients.add_secret(client, label_text="CI", domains=client.domains, expires_at=None, now=NOON)
+        further = client_secrets.add_secret(client, label_text="CI", domains=client.domains, expires_at=None, now=NOON)
     first.close()
     second = make_xwms(database=path, client_secret="the-secret-of-the-second-start")
     assert status(second) == 401
@@ -252,8 +253,8 @@ def test_no_secret_and_no_token_is_in_the_file_or_in_its_log(make_xwms, path, ca
     xwms = make_xwms(database=path, callback_token=callback_token, scopes=SCOPES, seed=True)
     _, other_secret = xwms.another_client()
     with xwms.client() as client:
-        further = clients.add_secret(client, label_text="CI", domains=client.domains, expires_at=None, now=NOON)
-        regenerated = clients.regenerate(client.secrets[1], revision=1, now=NOON)
+        further = client_secrets.add_secret(client, label_text="CI", domains=client.domains, expires_at=None, now=NOON)
+        regenerated = client_secrets.regenerate(client.secrets[1], revision=1, now=NOON)
     begun, chosen, spent = (xwms.sign_token()["token"] for _ in range(3))
     callback = {
         token: xwms.choose(token, person="1001", scope=list(SCOPES)).headers["Location"].rpartition("=")[2]
@@ -320,7 +321,7 @@ def test_two_processes_may_share_a_file(make_xwms, path):
 
 
 def test_only_so_many_sign_ins_are_kept(xwms, monkeypatch):
-    monkeypatch.setattr("xwms_auth.sandbox.sign_ins.MAX_SIGN_INS", 5)
+    monkeypatch.setattr("xwms_auth.sandbox.domain.sign_ins.MAX_SIGN_INS", 5)
     tokens = [xwms.sign_token()["token"] for _ in range(12)]
     assert [xwms.choose(token).status_code for token in tokens] == [404] * 7 + [303] * 5
     assert [xwms.verify(token).status_code for token in tokens] == [401] * 7 + [200] * 5

@@ -20,9 +20,9 @@ from werkzeug.serving import make_server
 
 from tests.fx import ask, outcomes
 from xwms_auth import AsyncXWMSClient, User, XWMSClient, XWMSConfig
-from xwms_auth.sandbox import spoiled
-from xwms_auth.sandbox.faults import ENDPOINTS, FAULTS, MAX_HOLD, NOT_PERFORMED, Fault, Faults, parse_fault
-from xwms_auth.sandbox.spoiled import BIG, HandlerWithFaults, install_faults
+from xwms_auth.sandbox.faults import injection
+from xwms_auth.sandbox.faults.catalogue import ENDPOINTS, FAULTS, MAX_HOLD, NOT_PERFORMED, Fault, Faults, parse_fault
+from xwms_auth.sandbox.faults.injection import BIG, HandlerWithFaults, install_faults
 
 PATIENCE = 20.0  # seconds to wait for what should come at once
 REDIRECT = "http://localhost:5000/xwms/validateToken"
@@ -350,7 +350,7 @@ def test_timeout_gives_no_byte_until_the_server_stops(server: Server):
 
 
 def test_timeout_closes_the_connection_in_the_end(server: Server, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(spoiled, "MAX_HOLD", 0.1)
+    monkeypatch.setattr(injection, "MAX_HOLD", 0.1)
     server.faults.add(parse_fault("timeout"))
     with server.verify_raw() as connection:
         assert connection.recv(1) == b""
@@ -383,7 +383,7 @@ def test_drip_is_cut_when_the_server_stops(server: Server):
 
 
 def test_drip_ends_some_time(server: Server, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(spoiled, "MAX_HOLD", 0.1)
+    monkeypatch.setattr(injection, "MAX_HOLD", 0.1)
     server.faults.add(parse_fault("drip"))
     connection, answer = server.open("info")
     with closing(connection), pytest.raises(http.client.IncompleteRead):

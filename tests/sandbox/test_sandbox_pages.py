@@ -7,7 +7,7 @@ import re
 import pytest
 from local_xwms import REDIRECT
 
-from xwms_auth.sandbox.people import PEOPLE
+from xwms_auth.sandbox.domain.people import PEOPLE
 
 
 def policy(answer) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from local_xwms import LocalXWMS
 
-from xwms_auth.sandbox.address_book import FIELDS, MAX_ADDRESSES
+from xwms_auth.sandbox.domain.address_book import FIELDS, MAX_ADDRESSES
 
 NOT_APPROVED = "The user has not approved this client."
 UNKNOWN_COUNTRY = "The country is not known: send its ISO 3166-1 code of two or three letters."

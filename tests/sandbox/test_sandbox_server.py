@@ -12,7 +12,8 @@ import httpx2
 import pytest
 from local_xwms import REDIRECT, SECRET, settings
 
-from xwms_auth.sandbox import SandboxServer, clients, parse_fault
+from xwms_auth.sandbox import SandboxServer, parse_fault
+from xwms_auth.sandbox.domain import clients
 
 CREDENTIALS = {
     "X-Client-Id": "sandbox-client",

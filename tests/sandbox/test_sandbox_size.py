@@ -9,7 +9,7 @@ from office import Office, words
 from sqlalchemy import insert
 from staff import owner, rows, stranger
 
-from xwms_auth.sandbox.data.schema import Approval, Client, Domain, Member, Person
+from xwms_auth.sandbox.db.schema import Approval, Client, Domain, Member, Person
 
 CLIENTS = 3000  # beside the one that the sandbox was started with
 PER_PAGE = 100

@@ -114,7 +114,7 @@ def sandbox(
     """Run the local XWMS alone, and print the variables that point an app at it."""
     with needs_extra("sandbox"):
         from xwms_auth.sandbox import SandboxServer, SandboxSettings  # noqa: PLC0415  an extra
-        from xwms_auth.sandbox.urls import is_loopback  # noqa: PLC0415  an extra
+        from xwms_auth.sandbox.domain.urls import is_loopback  # noqa: PLC0415  an extra
     with _until_told_to_end():
         try:
             settings = SandboxSettings(
@@ -179,7 +179,7 @@ def dev(
     """
     with needs_extra("sandbox"):
         from xwms_auth.sandbox import SandboxServer, SandboxSettings  # noqa: PLC0415  an extra
-        from xwms_auth.sandbox.people import PEOPLE  # noqa: PLC0415  an extra
+        from xwms_auth.sandbox.domain.people import PEOPLE  # noqa: PLC0415  an extra
     app_port = _choose(port, preferred=_APP_PORT, option="--port")
     xwms_port = _choose(sandbox_port, preferred=_SANDBOX_PORT, option="--sandbox-port")
     app_url = f"http://localhost:{app_port}"
@@ -228,7 +228,7 @@ def _until_told_to_end() -> Generator[None]:
 
 @contextmanager
 def _listening(server: "SandboxServer", *, where: str, option: str) -> Generator["SandboxServer"]:
-    from xwms_auth.sandbox.data import DatabaseUnusable  # noqa: PLC0415  an extra
+    from xwms_auth.sandbox.db import DatabaseUnusable  # noqa: PLC0415  an extra
 
     try:
         server.start()

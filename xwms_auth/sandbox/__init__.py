@@ -15,7 +15,7 @@ if missing := [
     raise ImportError(f"The local XWMS needs {', '.join(missing)}: pip install 'xwms-auth[sandbox]'")
 
 from xwms_auth.sandbox.app import create_app
-from xwms_auth.sandbox.faults import parse_fault
+from xwms_auth.sandbox.faults.catalogue import parse_fault
 from xwms_auth.sandbox.server import SandboxServer
 from xwms_auth.sandbox.settings import SandboxSettings
 

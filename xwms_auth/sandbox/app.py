@@ -15,18 +15,18 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from xwms_auth.sandbox.answers import Refusal, add_headers, on_error
-from xwms_auth.sandbox.api import Api
 from xwms_auth.sandbox.dashboard import DASHBOARD_PREFIX, Desk, dashboard
-from xwms_auth.sandbox.data import Database
-from xwms_auth.sandbox.demo import seed_demo
-from xwms_auth.sandbox.faults import Faults, parse_fault
-from xwms_auth.sandbox.founding import found
+from xwms_auth.sandbox.db import Database
+from xwms_auth.sandbox.domain.urls import host_name, is_address, is_loopback, parse_http_url
+from xwms_auth.sandbox.faults.catalogue import Faults, parse_fault
+from xwms_auth.sandbox.faults.injection import install_faults
 from xwms_auth.sandbox.oauth import Deliveries, OAuth, Provider
-from xwms_auth.sandbox.pages import Pages
+from xwms_auth.sandbox.seed.demo import seed_demo
+from xwms_auth.sandbox.seed.founding import found
 from xwms_auth.sandbox.settings import SandboxSettings
-from xwms_auth.sandbox.spoiled import install_faults
-from xwms_auth.sandbox.urls import host_name, is_address, is_loopback, parse_http_url
+from xwms_auth.sandbox.web.api import Api
+from xwms_auth.sandbox.web.pages import Pages
+from xwms_auth.sandbox.web.responses import Refusal, add_headers, on_error
 
 MAX_BODY: Final = 64 * 1024  # bytes; the largest honest request is a few hundred
 

@@ -13,9 +13,9 @@ from typing import ClassVar, Self
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from xwms_auth.sandbox.app import Inside, create_app
+from xwms_auth.sandbox.domain.urls import is_loopback
+from xwms_auth.sandbox.faults.injection import HandlerWithFaults
 from xwms_auth.sandbox.settings import SandboxSettings
-from xwms_auth.sandbox.spoiled import HandlerWithFaults
-from xwms_auth.sandbox.urls import is_loopback
 
 
 class _QuietHandler(HandlerWithFaults):

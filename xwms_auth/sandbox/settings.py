@@ -9,10 +9,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
-from xwms_auth.sandbox.approvals import SCOPES
-from xwms_auth.sandbox.faults import parse_fault
-from xwms_auth.sandbox.people import is_sub
-from xwms_auth.sandbox.urls import parse_http_url
+from xwms_auth.sandbox.domain.approvals import SCOPES
+from xwms_auth.sandbox.domain.people import is_sub
+from xwms_auth.sandbox.domain.urls import parse_http_url
+from xwms_auth.sandbox.faults.catalogue import parse_fault
 
 
 def _fresh_secret() -> str:

@@ -22,7 +22,7 @@ from xwms_auth.sandbox.dashboard import (
 )
 from xwms_auth.sandbox.dashboard.desk import DASHBOARD_PREFIX, Desk
 from xwms_auth.sandbox.dashboard.words import iso_time, plain_time
-from xwms_auth.sandbox.directory import initials
+from xwms_auth.sandbox.domain.directory import initials
 
 __all__ = ["DASHBOARD_PREFIX", "Desk", "dashboard"]
 

@@ -8,9 +8,9 @@ from typing import Final
 
 from flask import Response, request
 
-from xwms_auth.sandbox import api_log
 from xwms_auth.sandbox.dashboard.desk import Rule, Visit
 from xwms_auth.sandbox.dashboard.words import exact_time
+from xwms_auth.sandbox.domain import api_log
 
 _MOST: Final = 200
 

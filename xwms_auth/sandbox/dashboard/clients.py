@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 from flask import Response, request
 from sqlalchemy import func, select
 
-from xwms_auth.sandbox import clients
-from xwms_auth.sandbox.accounts import Permission
 from xwms_auth.sandbox.dashboard.desk import Rule, Visit
-from xwms_auth.sandbox.data.schema import Approval, Client, ClientSecret, SignIn
-from xwms_auth.sandbox.problems import Invalid
+from xwms_auth.sandbox.db.schema import Approval, Client, ClientSecret, SignIn
+from xwms_auth.sandbox.domain import clients
+from xwms_auth.sandbox.domain.accounts import Permission
+from xwms_auth.sandbox.domain.problems import Invalid
 
 _PER_PAGE: Final = 100
 _LONGEST_SEARCH: Final = 200  # characters; SQLite refuses very long patterns

@@ -14,14 +14,14 @@ from typing import Any, Final, Literal
 from flask import Blueprint, Response, flash, request, session, url_for
 from sqlalchemy.orm import Session
 
-from xwms_auth.sandbox.accounts import Permission, in_a_sentence, may
-from xwms_auth.sandbox.answers import Refusal, page, see_other
-from xwms_auth.sandbox.clients import client_of
 from xwms_auth.sandbox.dashboard.csrf import csrf_token, is_ours
-from xwms_auth.sandbox.data import Database
-from xwms_auth.sandbox.data.schema import Account, Client, Grant, Member
-from xwms_auth.sandbox.faults import Faults
-from xwms_auth.sandbox.problems import Invalid, Missing
+from xwms_auth.sandbox.db import Database
+from xwms_auth.sandbox.db.schema import Account, Client, Grant, Member
+from xwms_auth.sandbox.domain.accounts import Permission, in_a_sentence, may
+from xwms_auth.sandbox.domain.clients import client_of
+from xwms_auth.sandbox.domain.problems import Invalid, Missing
+from xwms_auth.sandbox.faults.catalogue import Faults
+from xwms_auth.sandbox.web.responses import Refusal, page, see_other
 
 DASHBOARD_PREFIX: Final = "/dashboard"
 _MEMBER: Final = "member"

@@ -10,10 +10,10 @@ from typing import Final
 
 from flask import Response
 
-from xwms_auth.sandbox import clients
-from xwms_auth.sandbox.accounts import Permission
 from xwms_auth.sandbox.dashboard.desk import Rule, Visit
-from xwms_auth.sandbox.data.schema import Client, ClientSecret, Domain
+from xwms_auth.sandbox.db.schema import Client, ClientSecret, Domain
+from xwms_auth.sandbox.domain import client_secrets, clients, domains
+from xwms_auth.sandbox.domain.accounts import Permission
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +28,11 @@ class Choice:
 def list_all(visit: Visit, client: int) -> Response:
     """All of them, their switches at a glance, and the form for another one."""
     found = visit.client(client)
-    first = next((secret for secret in found.secrets if clients.is_usable(secret, visit.now)), None)
+    first = next((secret for secret in found.secrets if client_secrets.is_usable(secret, visit.now)), None)
     return visit.show(
         "domains.html",
         client=found,
-        secrets_of={domain.id: clients.secrets_for(domain) for domain in found.domains},
+        secrets_of={domain.id: client_secrets.secrets_for(domain) for domain in found.domains},
         choices=_choices(visit, found, [] if first is None else [first], again=bool(visit.typed)),
     )
 
@@ -40,23 +40,27 @@ def list_all(visit: Visit, client: int) -> Response:
 def add(visit: Visit, client: int) -> Response:
     """Add one, for the ticked secrets."""
     found = visit.client(client)
-    domain = clients.add_domain(found, visit.form.get("domain", ""))
+    domain = domains.add_domain(found, visit.form.get("domain", ""))
     visit.db.flush()
     _link(visit, domain)
-    said = "" if clients.secrets_for(domain) else " It is linked to no secret: until it is, calls from it are refused."
+    said = (
+        ""
+        if client_secrets.secrets_for(domain)
+        else " It is linked to no secret: until it is, calls from it are refused."
+    )
     return visit.done(f"{domain.root_domain} was added.{said}", "domains.show", client=client, domain=domain.id)
 
 
 def show(visit: Visit, client: int, domain: int) -> Response:
     """One domain: its switches, its servers and its secrets."""
     found = visit.client(client)
-    chosen = clients.domain_of(found, domain)
+    chosen = domains.domain_of(found, domain)
     return visit.show(
         "domain.html",
         client=found,
         domain=chosen,
         # The form that removes a domain says nothing about secrets.
-        choices=_choices(visit, found, clients.secrets_for(chosen), again="allowed_ips" in visit.typed),
+        choices=_choices(visit, found, client_secrets.secrets_for(chosen), again="allowed_ips" in visit.typed),
         not_https=clients.redirect_uris_without_https(found),
     )
 
@@ -64,8 +68,8 @@ def show(visit: Visit, client: int, domain: int) -> Response:
 def change(visit: Visit, client: int, domain: int) -> Response:
     """Set the switches, the server addresses and the fallback URI, and link the ticked secrets."""
     form = visit.form
-    chosen = clients.domain_of(visit.client(client), domain)
-    clients.change_domain(
+    chosen = domains.domain_of(visit.client(client), domain)
+    domains.change_domain(
         chosen,
         active=form.get("active") == "yes",
         allow_login=form.get("allow_login") == "yes",
@@ -81,8 +85,8 @@ def change(visit: Visit, client: int, domain: int) -> Response:
 def remove(visit: Visit, client: int, domain: int) -> Response:
     """Take one away, with the logins that are under way for it."""
     found = visit.client(client)
-    gone = clients.domain_of(found, domain)
-    clients.remove_domain(found, gone)
+    gone = domains.domain_of(found, domain)
+    domains.remove_domain(found, gone)
     return visit.done(f"{gone.root_domain} was removed. Calls from it are refused.", "domains.list", client=client)
 
 
@@ -93,7 +97,7 @@ def _choices(visit: Visit, client: Client, linked: Sequence[ClientSecret], *, ag
         state = ""
         if not secret.active:
             state = "switched off"
-        elif clients.is_expired(secret, visit.now):
+        elif client_secrets.is_expired(secret, visit.now):
             state = "expired"
         ticked = str(secret.id) in visit.all("secret") if again else secret in linked
         return Choice(secret=secret, ticked=ticked, state=state)
@@ -106,7 +110,7 @@ def _link(visit: Visit, domain: Domain) -> None:
     if not visit.all("offered") and not visit.all("secret"):
         return
     visit.require(Permission.MANAGE_SECRETS)
-    clients.link_secrets(domain, seen=visit.numbers("offered"), ticked=visit.numbers("secret"))
+    client_secrets.link_secrets(domain, seen=visit.numbers("offered"), ticked=visit.numbers("secret"))
 
 
 _PATH: Final = "/clients/<int:client>/domains"

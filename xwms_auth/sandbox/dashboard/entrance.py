@@ -10,10 +10,10 @@ from flask import Response
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
-from xwms_auth.sandbox import accounts
 from xwms_auth.sandbox.dashboard.desk import Rule, Visit, to
-from xwms_auth.sandbox.data.schema import Member
-from xwms_auth.sandbox.problems import Missing
+from xwms_auth.sandbox.db.schema import Member
+from xwms_auth.sandbox.domain import accounts
+from xwms_auth.sandbox.domain.problems import Missing
 
 _MOST: Final = 100  # members to choose from
 

@@ -8,9 +8,9 @@ from typing import Final
 
 from flask import Response
 
-from xwms_auth.sandbox import accounts
-from xwms_auth.sandbox.accounts import Permission
 from xwms_auth.sandbox.dashboard.desk import Rule, Visit, to
+from xwms_auth.sandbox.domain import accounts
+from xwms_auth.sandbox.domain.accounts import Permission
 
 
 def list_all(visit: Visit, **_member: int) -> Response:

@@ -9,10 +9,10 @@ from typing import Final
 from flask import Response
 from sqlalchemy import select
 
-from xwms_auth.sandbox import accounts
-from xwms_auth.sandbox.accounts import Permission
 from xwms_auth.sandbox.dashboard.desk import Rule, Visit
-from xwms_auth.sandbox.data.schema import Plan
+from xwms_auth.sandbox.db.schema import Plan
+from xwms_auth.sandbox.domain import accounts
+from xwms_auth.sandbox.domain.accounts import Permission
 
 
 def show(visit: Visit) -> Response:

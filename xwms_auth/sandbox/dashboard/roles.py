@@ -9,9 +9,9 @@ from typing import Final
 
 from flask import Response
 
-from xwms_auth.sandbox import accounts
-from xwms_auth.sandbox.accounts import PERMISSIONS, Permission
 from xwms_auth.sandbox.dashboard.desk import Rule, Visit
+from xwms_auth.sandbox.domain import accounts
+from xwms_auth.sandbox.domain.accounts import PERMISSIONS, Permission
 
 
 def list_all(visit: Visit, role: int | None = None) -> Response:

@@ -10,13 +10,13 @@ from typing import Final, Literal
 
 from flask import Response
 
-from xwms_auth.sandbox import clients
-from xwms_auth.sandbox.accounts import Permission
 from xwms_auth.sandbox.dashboard.clients import show_secret
 from xwms_auth.sandbox.dashboard.desk import Rule, Visit
 from xwms_auth.sandbox.dashboard.words import plain_time
-from xwms_auth.sandbox.data.schema import ClientSecret
-from xwms_auth.sandbox.problems import Invalid
+from xwms_auth.sandbox.db.schema import ClientSecret
+from xwms_auth.sandbox.domain import client_secrets, domains
+from xwms_auth.sandbox.domain.accounts import Permission
+from xwms_auth.sandbox.domain.problems import Invalid
 
 _DAY: Final = timedelta(days=1)
 _MOMENTS: Final = ("%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S")  # as a datetime-local field sends them
@@ -47,10 +47,10 @@ def show(visit: Visit, client: int, **_secret: int) -> Response:
 def add(visit: Visit, client: int) -> Response:
     """Make another one, and tell it."""
     found = visit.client(client)
-    value = clients.add_secret(
+    value = client_secrets.add_secret(
         found,
         label_text=visit.form.get("label", ""),
-        domains=[clients.domain_of(found, domain) for domain in visit.numbers("domain")],
+        domains=[domains.domain_of(found, domain) for domain in visit.numbers("domain")],
         expires_at=_expiry(visit.form.get("expires_at", "")),
         now=visit.now,
     )
@@ -60,14 +60,14 @@ def add(visit: Visit, client: int) -> Response:
 def regenerate(visit: Visit, client: int, secret: int) -> Response:
     """Replace one's value, and tell the new one."""
     found = visit.client(client)
-    chosen = clients.secret_of(found, secret)
-    value = clients.regenerate(chosen, revision=visit.number("revision"), now=visit.now)
+    chosen = client_secrets.secret_of(found, secret)
+    value = client_secrets.regenerate(chosen, revision=visit.number("revision"), now=visit.now)
     return show_secret(visit, found, chosen, value)
 
 
 def switch(visit: Visit, client: int, secret: int) -> Response:
     """Switch one off, or on again."""
-    chosen = clients.secret_of(visit.client(client), secret)
+    chosen = client_secrets.secret_of(visit.client(client), secret)
     chosen.active = visit.form.get("active") == "yes"
     said = "switched on" if chosen.active else "switched off: calls with it are refused"
     return visit.done(f"“{chosen.label}” is {said}.", "secrets.show", client=client)
@@ -75,8 +75,8 @@ def switch(visit: Visit, client: int, secret: int) -> Response:
 
 def link(visit: Visit, client: int, secret: int) -> Response:
     """Say for which domains one is."""
-    chosen = clients.secret_of(visit.client(client), secret)
-    clients.link_domains(chosen, seen=visit.numbers("offered"), ticked=visit.numbers("domain"))
+    chosen = client_secrets.secret_of(visit.client(client), secret)
+    client_secrets.link_domains(chosen, seen=visit.numbers("offered"), ticked=visit.numbers("domain"))
     said = "" if chosen.domains else " It is for none now, and calls with it are refused."
     return visit.done(f"The domains of “{chosen.label}” were changed.{said}", "secrets.show", client=client)
 
@@ -84,15 +84,15 @@ def link(visit: Visit, client: int, secret: int) -> Response:
 def remove(visit: Visit, client: int, secret: int) -> Response:
     """Take one away for good."""
     found = visit.client(client)
-    chosen = clients.secret_of(found, secret)
-    clients.remove_secret(found, chosen)
+    chosen = client_secrets.secret_of(found, secret)
+    client_secrets.remove_secret(found, chosen)
     said = f"“{chosen.label}” was removed. Calls with it are refused."
     return visit.done(said, "secrets.show", client=client)
 
 
 def _card(secret: ClientSecret, now: float) -> Card:
     state: Literal["active", "off", "expired"] = "active" if secret.active else "off"
-    if clients.is_expired(secret, now):
+    if client_secrets.is_expired(secret, now):
         state = "expired"
     return Card(secret=secret, state=state, until=_until(secret.expires_at))
 

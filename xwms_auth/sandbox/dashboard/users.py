@@ -8,9 +8,9 @@ from typing import Final
 
 from flask import Response
 
-from xwms_auth.sandbox import approvals, grants
-from xwms_auth.sandbox.accounts import Permission
 from xwms_auth.sandbox.dashboard.desk import Rule, Visit
+from xwms_auth.sandbox.domain import approvals, grants
+from xwms_auth.sandbox.domain.accounts import Permission
 
 _MOST: Final = 200
 

@@ -14,9 +14,9 @@ import httpx2
 from flask import Response, after_this_request
 from sqlalchemy.orm import Session
 
-from xwms_auth.sandbox import api_log, signing
-from xwms_auth.sandbox.data import Database
-from xwms_auth.sandbox.data.schema import Client, Grant
+from xwms_auth.sandbox.db import Database
+from xwms_auth.sandbox.db.schema import Client, Grant
+from xwms_auth.sandbox.domain import api_log, signing
 
 ENDPOINT: Final = "backchannel-logout"
 """What a delivery is called in the API log; it is a call that the sandbox makes."""

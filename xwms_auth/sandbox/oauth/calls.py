@@ -9,14 +9,14 @@ from typing import Final
 
 from flask import Blueprint, Response, jsonify, request
 
-from xwms_auth.sandbox import signing
+from xwms_auth.sandbox.domain import signing
+from xwms_auth.sandbox.faults.injection import instead_of_the_call, with_fault
 from xwms_auth.sandbox.oauth import authorize, metadata
 from xwms_auth.sandbox.oauth.endpoints import userinfo
 from xwms_auth.sandbox.oauth.grant_types import invalid
 from xwms_auth.sandbox.oauth.logout import log_out
 from xwms_auth.sandbox.oauth.provider import Provider, note
 from xwms_auth.sandbox.oauth.server import Request, Server, once
-from xwms_auth.sandbox.spoiled import instead_of_the_call, with_fault
 
 _Perform = Callable[[Server, Request], Response]
 

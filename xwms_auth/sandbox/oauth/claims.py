@@ -7,7 +7,7 @@ Must not: know tokens.
 from collections.abc import Mapping
 from typing import Final
 
-from xwms_auth.sandbox.data.schema import Person
+from xwms_auth.sandbox.db.schema import Person
 
 _EXTRA: Final = ("birth_date", "gender", "second_email", "country", "socials")
 

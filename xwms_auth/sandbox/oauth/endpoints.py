@@ -23,8 +23,8 @@ from authlib.oauth2.rfc7009 import RevocationEndpoint
 from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 from flask import Response
 
-from xwms_auth.sandbox import grants
-from xwms_auth.sandbox.judgement import Refused, check_address, check_switches
+from xwms_auth.sandbox.domain import grants
+from xwms_auth.sandbox.domain.request_checks import Refused, check_address, check_switches
 from xwms_auth.sandbox.oauth.claims import claims, extra_fields
 from xwms_auth.sandbox.oauth.grant_types import invalid
 from xwms_auth.sandbox.oauth.parties import HeldToken

@@ -19,8 +19,8 @@ from authlib.oauth2.rfc7636 import CodeChallenge
 from authlib.oidc.core.grants import OpenIDToken
 from authlib.oidc.core.util import create_half_hash
 
-from xwms_auth.sandbox import grants, signing
-from xwms_auth.sandbox.data.schema import Person
+from xwms_auth.sandbox.db.schema import Person
+from xwms_auth.sandbox.domain import grants, signing
 from xwms_auth.sandbox.oauth.claims import claims
 from xwms_auth.sandbox.oauth.parties import HeldToken, SpentCode, grant_of
 from xwms_auth.sandbox.oauth.server import AUTH_METHODS, Request, Server

@@ -12,13 +12,13 @@ from typing import Final
 
 from flask import Response, request
 
-from xwms_auth.sandbox import clients, grants, signing
-from xwms_auth.sandbox.answers import page, see_other
-from xwms_auth.sandbox.data.schema import Client
+from xwms_auth.sandbox.db.schema import Client
+from xwms_auth.sandbox.domain import clients, grants, signing
+from xwms_auth.sandbox.domain.urls import origin_of, parse_http_url, with_query
 from xwms_auth.sandbox.oauth.metadata import LOGOUT
 from xwms_auth.sandbox.oauth.provider import Provider, note
 from xwms_auth.sandbox.oauth.server import Server, once
-from xwms_auth.sandbox.urls import origin_of, parse_http_url, with_query
+from xwms_auth.sandbox.web.responses import page, see_other
 
 _ENDPOINT: Final = LOGOUT.removeprefix("/")
 

@@ -7,7 +7,7 @@ Must not: promise what no endpoint keeps.
 from collections.abc import Mapping
 from typing import Final
 
-from xwms_auth.sandbox import approvals, signing
+from xwms_auth.sandbox.domain import approvals, signing
 from xwms_auth.sandbox.oauth.parties import GRANT_TYPES, RESPONSE_TYPES
 from xwms_auth.sandbox.oauth.server import AUTH_METHODS
 

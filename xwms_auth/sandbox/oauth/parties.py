@@ -12,9 +12,9 @@ from authlib.oauth2 import OAuth2Request
 from authlib.oauth2.rfc6749 import AuthorizationCodeMixin, ClientMixin, TokenMixin
 from sqlalchemy.orm import Session
 
-from xwms_auth.sandbox import approvals, grants
-from xwms_auth.sandbox.data.schema import Client, Grant, Token
-from xwms_auth.sandbox.judgement import Caller, Refused, check_redirect_url
+from xwms_auth.sandbox.db.schema import Client, Grant, Token
+from xwms_auth.sandbox.domain import approvals, grants
+from xwms_auth.sandbox.domain.request_checks import Caller, Refused, check_redirect_url
 
 GRANT_TYPES: Final = ("authorization_code", "refresh_token")
 RESPONSE_TYPES: Final = ("code",)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from flask import request
 from sqlalchemy.orm import Session
 
-from xwms_auth.sandbox import api_log
-from xwms_auth.sandbox.data import Database
+from xwms_auth.sandbox.db import Database
+from xwms_auth.sandbox.domain import api_log
 from xwms_auth.sandbox.oauth import endpoints, grant_types
 from xwms_auth.sandbox.oauth.backchannel import Deliveries
 from xwms_auth.sandbox.oauth.server import Server

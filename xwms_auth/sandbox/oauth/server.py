@@ -24,9 +24,9 @@ from flask import Response
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import Authorization, Headers, MultiDict
 
-from xwms_auth.sandbox import clients, grants
-from xwms_auth.sandbox.data.schema import Client, ClientSecret, Domain, Grant
-from xwms_auth.sandbox.judgement import Caller, Refused, check_domain, enabled, usable_secret
+from xwms_auth.sandbox.db.schema import Client, ClientSecret, Domain, Grant
+from xwms_auth.sandbox.domain import clients, grants
+from xwms_auth.sandbox.domain.request_checks import Caller, Refused, check_domain, enabled, usable_secret
 from xwms_auth.sandbox.oauth.parties import HeldToken, KnownClient, grant_of
 
 AUTH_METHODS: Final = ("client_secret_basic", "client_secret_post")

@@ -11,8 +11,8 @@ from typing import Final
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from xwms_auth.sandbox.clients import sha256_of
-from xwms_auth.sandbox.data.schema import AuthorizationRequest, Client, Domain
+from xwms_auth.sandbox.db.schema import AuthorizationRequest, Client, Domain
+from xwms_auth.sandbox.domain.client_secrets import sha256_of
 
 LIFETIME: Final = 600.0  # seconds that a sign-in page is open
 MAX_REQUESTS: Final = 10_000  # the oldest give way, so that a runaway script cannot fill the disk

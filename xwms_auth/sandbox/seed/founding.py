@@ -10,9 +10,9 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from xwms_auth.sandbox import accounts, approvals, clients, directory
-from xwms_auth.sandbox.data.database import CLIENT_PLAN
-from xwms_auth.sandbox.data.schema import Account, Client, ClientSecret, Domain, RedirectURI
+from xwms_auth.sandbox.db.database import CLIENT_PLAN
+from xwms_auth.sandbox.db.schema import Account, Client, ClientSecret, Domain, RedirectURI
+from xwms_auth.sandbox.domain import accounts, approvals, client_secrets, clients, directory, domains
 from xwms_auth.sandbox.settings import SandboxSettings
 
 LOCAL_ACCOUNT: Final = "Local account"
@@ -37,7 +37,7 @@ def found(session: Session, settings: SandboxSettings, *, now: float) -> None:
     domain = next((known for known in client.domains if known.root_domain == settings.domain), None)
     if domain is None:
         # Whatever fits a header may be a domain here, as it is written: an app's tests may name one that is none.
-        domain = clients.new_domain(client, settings.domain)
+        domain = domains.new_domain(client, settings.domain)
     registered = {known.uri for known in client.redirect_uris}
     client.redirect_uris.extend(
         RedirectURI(uri=uri, active=True) for uri in dict.fromkeys(settings.redirect_uris) if uri not in registered
@@ -53,7 +53,7 @@ def _put_secret(client: Client, value: str, domain: Domain, *, now: float) -> No
         client.secrets.append(secret)
     elif domain not in secret.domains:
         secret.domains.append(domain)
-    secret.digest = clients.sha256_of(value)
+    secret.digest = client_secrets.sha256_of(value)
 
 
 def _local_account(session: Session, *, now: float) -> Account:

@@ -13,12 +13,12 @@ from flask import Blueprint, Response, request
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from xwms_auth.sandbox import approvals, directory, sign_ins
-from xwms_auth.sandbox.answers import API_PREFIX, Refusal, page, see_other
-from xwms_auth.sandbox.asking import START_AGAIN, Asking, ask_consent, ask_who, chosen, refuse_other_sites
-from xwms_auth.sandbox.data import Database
-from xwms_auth.sandbox.data.schema import Client, Person, SignIn
-from xwms_auth.sandbox.urls import origin_of, with_query
+from xwms_auth.sandbox.db import Database
+from xwms_auth.sandbox.db.schema import Client, Person, SignIn
+from xwms_auth.sandbox.domain import approvals, directory, sign_ins
+from xwms_auth.sandbox.domain.urls import origin_of, with_query
+from xwms_auth.sandbox.web.asking import START_AGAIN, Asking, ask_consent, ask_who, chosen, refuse_other_sites
+from xwms_auth.sandbox.web.responses import API_PREFIX, Refusal, page, see_other
 
 _ALWAYS: Final = "Name, e-mail address and picture"
 _MOST_CLIENTS: Final = 20  # on the front page

@@ -15,7 +15,7 @@ from joserfc.jwk import KeySet, RSAKey
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from xwms_auth.sandbox.data.schema import SigningKey
+from xwms_auth.sandbox.db.schema import SigningKey
 
 ALGORITHM: Final = "RS256"
 """The one that every OpenID provider has to know (OpenID Connect Discovery, section 3)."""

@@ -14,8 +14,8 @@ from typing import Final, Literal
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from xwms_auth.sandbox.clients import sha256_of
-from xwms_auth.sandbox.data.schema import Approval, Client, Domain, Grant, Person, Token
+from xwms_auth.sandbox.db.schema import Approval, Client, Domain, Grant, Person, Token
+from xwms_auth.sandbox.domain.client_secrets import sha256_of
 
 CODE_LIFETIME: Final = 60.0  # seconds; a client redeems it at once
 REFRESH_LIFETIME: Final = 7 * 86_400.0  # seconds from one use to the next

@@ -10,8 +10,8 @@ from typing import Final
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from xwms_auth.sandbox import clients
-from xwms_auth.sandbox.data.schema import ApiCall, Client
+from xwms_auth.sandbox.db.schema import ApiCall, Client
+from xwms_auth.sandbox.domain import client_secrets
 
 MAX_CALLS: Final = 10_000  # in all; the oldest give way
 NOT_A_DOMAIN: Final = "(not a domain)"
@@ -61,7 +61,7 @@ def _is_domain(said: str, client: Client | None) -> bool:
     # Environment variables get mixed up: a secret or a token in this header is as secret as in its own.
     if not said.isascii() or not set(said) <= _HOST_CHARACTERS or max(map(len, said.split("."))) > _LONGEST_LABEL:
         return False
-    return client is not None and clients.matching_secret(client, said) is None
+    return client is not None and client_secrets.matching_secret(client, said) is None
 
 
 _HOST_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_")

@@ -11,10 +11,10 @@ from typing import Final
 from flask import Response, request
 from sqlalchemy.orm import Session
 
-from xwms_auth.sandbox import directory, people
-from xwms_auth.sandbox.answers import Refusal, page
-from xwms_auth.sandbox.data.schema import Client, Domain, Person
-from xwms_auth.sandbox.urls import csp_source
+from xwms_auth.sandbox.db.schema import Client, Domain, Person
+from xwms_auth.sandbox.domain import directory, people
+from xwms_auth.sandbox.domain.urls import csp_source
+from xwms_auth.sandbox.web.responses import Refusal, page
 
 START_AGAIN: Final = "Go back to the app and start again there."
 

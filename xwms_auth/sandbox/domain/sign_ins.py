@@ -10,8 +10,8 @@ from typing import Final
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from xwms_auth.sandbox.clients import sha256_of
-from xwms_auth.sandbox.data.schema import Client, Domain, Person, SignIn
+from xwms_auth.sandbox.db.schema import Client, Domain, Person, SignIn
+from xwms_auth.sandbox.domain.client_secrets import sha256_of
 
 MAX_SIGN_INS: Final = 10_000  # the oldest give way, so that a runaway script cannot fill the disk
 _KEPT: Final = 3600.0  # seconds after its end; until then its page says what became of it

@@ -10,9 +10,9 @@ from typing import Final
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session, joinedload
 
-from xwms_auth.sandbox import grants
-from xwms_auth.sandbox.data.schema import Approval, Client, ClientScope, Grant, Person, SignIn
-from xwms_auth.sandbox.problems import Invalid, Missing
+from xwms_auth.sandbox.db.schema import Approval, Client, ClientScope, Grant, Person, SignIn
+from xwms_auth.sandbox.domain import grants
+from xwms_auth.sandbox.domain.problems import Invalid, Missing
 
 SCOPES: Final = {
     "userinfo": "Birth date, gender, second e-mail address, country and social profiles",

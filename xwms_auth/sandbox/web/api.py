@@ -16,12 +16,12 @@ from flask import Blueprint, Response, request
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 
-from xwms_auth.sandbox import address_book, api_log, clients, directory, sign_ins
-from xwms_auth.sandbox.answers import API_PREFIX, Refusal, success
-from xwms_auth.sandbox.countries import countries
-from xwms_auth.sandbox.data import Database
-from xwms_auth.sandbox.data.schema import Client, Person
-from xwms_auth.sandbox.judgement import (
+from xwms_auth.sandbox.db import Database
+from xwms_auth.sandbox.db.schema import Client, Person
+from xwms_auth.sandbox.domain import address_book, api_log, clients, directory, sign_ins
+from xwms_auth.sandbox.domain.countries import countries
+from xwms_auth.sandbox.domain.problems import Invalid, Missing
+from xwms_auth.sandbox.domain.request_checks import (
     Caller,
     Credentials,
     Purpose,
@@ -32,8 +32,8 @@ from xwms_auth.sandbox.judgement import (
     require_scope,
     user,
 )
-from xwms_auth.sandbox.problems import Invalid, Missing
-from xwms_auth.sandbox.spoiled import instead_of_the_call, with_fault
+from xwms_auth.sandbox.faults.injection import instead_of_the_call, with_fault
+from xwms_auth.sandbox.web.responses import API_PREFIX, Refusal, success
 
 _Call = Callable[[Session, Caller, dict[str, object]], Response]
 

@@ -12,9 +12,9 @@ from typing import Literal
 
 from sqlalchemy.orm import Session
 
-from xwms_auth.sandbox import approvals, clients, directory
-from xwms_auth.sandbox.data.schema import Client, ClientSecret, Domain, Person
-from xwms_auth.sandbox.urls import parse_http_url
+from xwms_auth.sandbox.db.schema import Client, ClientSecret, Domain, Person
+from xwms_auth.sandbox.domain import approvals, client_secrets, directory
+from xwms_auth.sandbox.domain.urls import parse_http_url
 
 Purpose = Literal["login", "api"]
 
@@ -70,12 +70,12 @@ def enabled(client: Client | None) -> Client:
 
 def usable_secret(client: Client, said: str, *, now: float) -> ClientSecret:
     """The client's secret with this value, if it may be used. Raises `Refused`."""
-    secret = clients.matching_secret(client, said)
+    secret = client_secrets.matching_secret(client, said)
     if secret is None:
         raise Refused(401, "Invalid client credentials: the client secret is wrong.", _no_such_secret(client, said))
     if not secret.active:
         raise Refused(401, "The client secret is not active.", f"The secret “{secret.label}” is switched off.")
-    if clients.is_expired(secret, now):
+    if client_secrets.is_expired(secret, now):
         raise Refused(401, "The client secret has expired.", f"The time of the secret “{secret.label}” is over.")
     return secret
 
@@ -194,7 +194,7 @@ def _no_such_secret(client: Client, said: str) -> str:
     """Why a secret is wrong, where a common slip explains it. Says nothing of its value."""
     if not said:
         return "The call has no X-Client-Secret."
-    if clients.matching_secret(client, said.strip("\"' ")) is not None:
+    if client_secrets.matching_secret(client, said.strip("\"' ")) is not None:
         return "The secret is right but for quotation marks around it."
     reason = "The secret is none of this client's secrets."
     if any(secret.revision > 1 for secret in client.secrets):

@@ -14,8 +14,8 @@ from typing import Final
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from xwms_auth.sandbox.data.schema import Account, Member, Plan, Role, RolePermission
-from xwms_auth.sandbox.problems import Invalid, Missing, email, label
+from xwms_auth.sandbox.db.schema import Account, Member, Plan, Role, RolePermission
+from xwms_auth.sandbox.domain.problems import Invalid, Missing, email, label
 
 
 class Permission(StrEnum):

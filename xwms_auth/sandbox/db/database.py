@@ -19,7 +19,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
-from xwms_auth.sandbox.data.schema import VERSION, AuthorizationRequest, Grant, Plan, SigningKey, Table, Token
+from xwms_auth.sandbox.db.schema import VERSION, AuthorizationRequest, Grant, Plan, SigningKey, Table, Token
 
 CLIENT_PLAN: Final = "client"
 

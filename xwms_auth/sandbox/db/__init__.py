@@ -4,6 +4,6 @@ Knows: SQLite, through SQLAlchemy.
 Must not: know HTTP, pages, or what any of it is for.
 """
 
-from xwms_auth.sandbox.data.database import Database, DatabaseUnusable
+from xwms_auth.sandbox.db.database import Database, DatabaseUnusable
 
 __all__ = ["Database", "DatabaseUnusable"]

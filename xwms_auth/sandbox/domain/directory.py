@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from xwms_auth.sandbox import people
-from xwms_auth.sandbox.data.schema import Person
+from xwms_auth.sandbox.db.schema import Person
+from xwms_auth.sandbox.domain import people
 
 
 def seed(session: Session) -> None:

@@ -9,10 +9,10 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from xwms_auth.sandbox import accounts, api_log, approvals, clients, directory
-from xwms_auth.sandbox.accounts import Permission
-from xwms_auth.sandbox.data.database import CLIENT_PLAN
-from xwms_auth.sandbox.data.schema import Account
+from xwms_auth.sandbox.db.database import CLIENT_PLAN
+from xwms_auth.sandbox.db.schema import Account
+from xwms_auth.sandbox.domain import accounts, api_log, approvals, client_secrets, clients, directory, domains
+from xwms_auth.sandbox.domain.accounts import Permission
 
 DEMO_ACCOUNT: Final = "Bloom flower shop"
 _DAY: Final = 86_400.0
@@ -48,8 +48,8 @@ def seed_demo(session: Session, *, now: float) -> None:
     clients.add_redirect_uri(shop, "http://localhost:5000/xwms/validateToken").active = False
     live = shop.domains[0]
     live.live = True
-    staging = clients.add_domain(shop, "staging.bloom.example")
-    clients.add_secret(shop, label_text="Staging", domains=[staging], expires_at=now + 30 * _DAY, now=now)
+    staging = domains.add_domain(shop, "staging.bloom.example")
+    client_secrets.add_secret(shop, label_text="Staging", domains=[staging], expires_at=now + 30 * _DAY, now=now)
     approvals.enable_scopes(shop, ["userinfo", "useraddresses"])
 
     back_office, _ = clients.create(

@@ -10,9 +10,9 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from xwms_auth.sandbox import countries
-from xwms_auth.sandbox.data.schema import Address, Person
-from xwms_auth.sandbox.problems import Invalid, Missing
+from xwms_auth.sandbox.db.schema import Address, Person
+from xwms_auth.sandbox.domain import countries
+from xwms_auth.sandbox.domain.problems import Invalid, Missing
 
 FIELDS: Final = (
     *("type", "name", "company_name", "firstname", "lastname", "phone", "email", "tax_nr", "registration_nr"),

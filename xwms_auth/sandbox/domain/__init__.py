@@ -1,0 +1,1 @@
+"""What the local XWMS is about: accounts, clients, people, approvals, grants."""

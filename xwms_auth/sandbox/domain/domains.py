@@ -1,0 +1,93 @@
+"""The domains of a client: their switches, and who may call from where."""
+
+import re
+import secrets
+from collections.abc import Iterable
+from ipaddress import ip_network
+from typing import Final, TypeVar
+
+from xwms_auth.sandbox.db.schema import Client, ClientSecret, Domain, RedirectURI
+from xwms_auth.sandbox.domain.problems import Invalid, Missing
+from xwms_auth.sandbox.domain.urls import parse_http_url
+
+Part = TypeVar("Part", ClientSecret, RedirectURI, Domain)
+
+
+_HOST: Final = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*"
+)
+
+
+def add_domain(client: Client, root_domain: str) -> Domain:
+    """Add a domain with all its switches on, in test mode. Raises `Invalid`."""
+    root = root_domain.strip().lower()
+    if _HOST.fullmatch(root) is None:
+        raise Invalid(domain="Please give a domain without scheme, port and path, such as app.example.")
+    if any(known.root_domain == root for known in client.domains):
+        raise Invalid(domain="This client has this domain already.")
+    return new_domain(client, root)
+
+
+def new_domain(client: Client, root_domain: str) -> Domain:
+    """The same for what is known to be a domain, or is meant to be one as it is written."""
+    domain = Domain(
+        root_domain=root_domain,
+        domain_id=f"dom_{secrets.token_hex(8)}",
+        active=True,
+        allow_login=True,
+        allow_api=True,
+        live=False,
+        allowed_ips=[],
+    )
+    client.domains.append(domain)
+    return domain
+
+
+def domain_for(client: Client, redirect_uri: str) -> Domain:
+    """The domain that a login over OAuth counts for; its calls name none.
+
+    It is the one of the redirect URI's host, else the nearest domain above that host, else the client's first.
+    """
+    host = (parse_http_url(redirect_uri).hostname or "").rstrip(".")
+    near = [known for known in client.domains if f".{host}".endswith(f".{known.root_domain.lower()}")]
+    return max(near, key=lambda known: len(known.root_domain), default=client.domains[0])
+
+
+def domain_of(client: Client, domain_id: int) -> Domain:
+    """The client's domain with this id. Raises `Missing`."""
+    return part_of(client.domains, domain_id)
+
+
+def remove_domain(client: Client, domain: Domain) -> None:
+    """Remove a domain, and with it every secret's link to it. Raises `Invalid` for the last one."""
+    if len(client.domains) == 1:
+        raise Invalid(domain="A client keeps one domain at least: switch it off instead.")
+    client.domains.remove(domain)
+
+
+def change_domain(
+    domain: Domain, *, active: bool, allow_login: bool, allow_api: bool, live: bool, allowed_ips: str, fallback_uri: str
+) -> None:
+    """Set a domain's switches; `allowed_ips` are addresses or networks, separated by white space. Raises `Invalid`."""
+    networks: list[str] = []
+    for written in allowed_ips.replace(",", " ").split():
+        try:
+            network = ip_network(written, strict=False)
+        except ValueError:
+            raise Invalid(allowed_ips=f"This is not an IP address or network: {written[:60]}") from None
+        networks.append(str(network.network_address if network.num_addresses == 1 else network))
+    fallback = fallback_uri.strip()
+    if fallback:
+        try:
+            parse_http_url(fallback)
+        except ValueError as reason:
+            raise Invalid(fallback_uri=f"This is {reason}.") from None
+    domain.active, domain.allow_login, domain.allow_api, domain.live = active, allow_login, allow_api, live
+    domain.allowed_ips, domain.fallback_uri = list(dict.fromkeys(networks)), fallback or None
+
+
+def part_of(parts: Iterable[Part], part_id: int) -> Part:
+    for part in parts:
+        if part.id == part_id:
+            return part
+    raise Missing(f"id {part_id}")

@@ -1,0 +1,1 @@
+"""Faults on demand: which there are, and how an answer is spoiled."""

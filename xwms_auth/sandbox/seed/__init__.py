@@ -1,0 +1,1 @@
+"""What a new local XWMS begins with."""
