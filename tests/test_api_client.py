@@ -578,7 +578,7 @@ def answer_to(steps: Generator[Any, Any, Any], data: object) -> Any:
     """What a call that waits for its answer makes of this `data`, with no XWMS in between."""
     body = json.dumps({"status": "success", "message": "OK", "data": data}).encode()
     try:
-        steps.send(effects.Reply(status=200, content_type="application/json", body=body))
+        steps.send(effects.UpstreamResponse(status=200, content_type="application/json", body=body))
     except StopIteration as end:
         return end.value
     except BadAnswer as error:

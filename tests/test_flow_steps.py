@@ -6,7 +6,7 @@ import pytest
 
 from tests.edges import FROM_ELSEWHERE, FROM_HERE
 from xwms_auth import StoreUnavailable, Timeout, Unreachable, XWMSConfig
-from xwms_auth._core.base.effects import CallXWMS, Claim, CreateSession, Reply, World
+from xwms_auth._core.base.effects import CallXWMS, Claim, CreateSession, Runtime, UpstreamResponse
 from xwms_auth._core.config.context import Site
 from xwms_auth._core.http.messages import Request
 from xwms_auth._core.login import routes
@@ -35,7 +35,7 @@ class Story:
     """Steps that are played up to each call to XWMS. `done` is what they came to."""
 
     def __init__(self, steps, store):
-        self.steps, self.world = steps, World(None, store)
+        self.steps, self.world = steps, Runtime(None, store)
         self.asked, self.done = [], None
 
     def go_on(self, go=next, *given):
@@ -64,7 +64,7 @@ class Story:
 
 def answer(**data):
     body = json.dumps({"status": "success", "message": "OK", "data": data}).encode()
-    return Reply(status=200, content_type="application/json", body=body)
+    return UpstreamResponse(status=200, content_type="application/json", body=body)
 
 
 def headers(sent):
@@ -220,7 +220,7 @@ def test_a_foreign_token_is_sent_to_xwms_while_the_store_is_down_and_is_dead_her
     for number in range(10):
         junk = callback(site, store, token=f"junk-token-number-{number}")
         if junk.go_on() is not None:
-            junk.answered(Reply(status=401, content_type="application/json", body=b"{}"))
+            junk.answered(UpstreamResponse(status=401, content_type="application/json", body=b"{}"))
     store.asked, store.down = 0, range(1, 2)
     victim = callback(site, store)
     assert json.loads(victim.go_on().body)["token"] == TOKEN

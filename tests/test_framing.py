@@ -6,7 +6,7 @@ import h11
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from xwms_auth._core.io.framing import Tap
+from xwms_auth._core.io.framing import ResponseTap
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 COUNTED = HEAD + b"Content-Length: 2\r\n\r\n"
@@ -26,7 +26,7 @@ WHOLE = [
 def test_one_whole_answer_is_exact_however_it_is_cut():
     for answer in WHOLE:
         for cut in range(len(answer)):
-            tap = Tap()
+            tap = ResponseTap()
             tap.asked()
             tap.came(answer[:cut])
             assert not tap.exact, (answer, cut)
@@ -86,13 +86,13 @@ ANYTHING_ELSE = [
 
 def test_anything_else_is_not():
     for answer in ANYTHING_ELSE:
-        tap = Tap()
+        tap = ResponseTap()
         tap.came(answer)
         assert not tap.exact, answer
 
 
 def test_a_new_question_begins_anew():
-    tap = Tap()
+    tap = ResponseTap()
     tap.came(COUNTED + b"{}")
     tap.asked()
     assert not tap.exact
@@ -153,7 +153,7 @@ def answers(draw: st.DrawFn) -> bytes:
 @example(CHUNKED + b"+2\r\n{}\r\n0\r\n\r\n")
 def test_whatever_is_exact_is_one_answer_to_the_library_too(data):
     """UT-17"""
-    tap = Tap()
+    tap = ResponseTap()
     tap.came(data)
     assert not tap.exact or is_one_answer(data)
 
@@ -166,7 +166,7 @@ def test_a_right_answer_is_exact_to_both(data):
     chunks = [body[at : at + size] for at in range(0, len(body), size)]
     chunked = b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
     for answer in (HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body, CHUNKED + chunked):
-        tap = Tap()
+        tap = ResponseTap()
         tap.came(answer)
         assert tap.exact
         assert is_one_answer(answer)

@@ -10,7 +10,7 @@ from tests.fx_faults import refusal
 from tests.places import KINDS, REACHING, SERVERS, SHARED
 from tests.session_pages import given, outside, with_pages
 from tests.stores.conftest import OTHER_KEY
-from xwms_auth._core.base.models import Ending
+from xwms_auth._core.base.models import EndReason
 
 SUB = "xwms-user-1234"
 LIMITS = {"session_idle": 300, "session_lifetime": 500, "recheck": 120}
@@ -51,11 +51,11 @@ def withdrawn(site, browser, options):
 
 # The memory of a process is gone with the key it had.
 CASES = [
-    *((kind, Ending.IDLE, idle) for kind in KINDS),
-    *((kind, Ending.LIFETIME, lifetime) for kind in KINDS),
-    *((kind, Ending.REVOKED, revoked) for kind in REACHING),
-    *((kind, Ending.KEY_ROTATED, rotated) for kind in KINDS if kind != "memory"),
-    *((kind, Ending.WITHDRAWN, withdrawn) for kind in KINDS),
+    *((kind, EndReason.IDLE, idle) for kind in KINDS),
+    *((kind, EndReason.LIFETIME, lifetime) for kind in KINDS),
+    *((kind, EndReason.REVOKED, revoked) for kind in REACHING),
+    *((kind, EndReason.KEY_ROTATED, rotated) for kind in KINDS if kind != "memory"),
+    *((kind, EndReason.WITHDRAWN, withdrawn) for kind in KINDS),
 ]
 
 
@@ -111,7 +111,7 @@ def told_anything(browser) -> list[str]:
     problem = browser.get("/who", PROGRAM).json()
     said = [problem["detail"], browser.get("/signed-out").text, browser.get(LOGIN, FROM_ELSEWHERE).text]
     codes = [str(problem.get("reason")), str(browser.get(ME, PROGRAM).json().get("signed_out"))]
-    return [why for why in Ending if why in codes or any(why in text or why.detail in text for text in said)]
+    return [why for why in EndReason if why in codes or any(why in text or why.detail in text for text in said)]
 
 
 @every_kind
@@ -154,7 +154,7 @@ def test_a_forged_cookie_learns_nothing_but_that_keys_may_have_changed(make_site
     browser.log_in()
     site.clock.advance(301)  # the real one has a reason
     cookie = browser.cookies()[site.session_cookie]
-    allowed = [] if kind in SERVERS else [Ending.KEY_ROTATED]
+    allowed = [] if kind in SERVERS else [EndReason.KEY_ROTATED]
     for number in range(0, len(cookie), max(1, len(cookie) // 6)):
         forged = cookie[:number] + ("A" if cookie[number] != "A" else "B") + cookie[number + 1 :]
         assert told_anything(given(site, forged)) == allowed

@@ -39,7 +39,7 @@ from ._core.base.errors import (
     Unreachable,
     XWMSError,
 )
-from ._core.base.models import AccessToken, Anonymous, Ending, Identity, SessionInfo, User
+from ._core.base.models import AccessToken, Anonymous, EndReason, Identity, SessionInfo, User
 from ._core.base.secrets import Secret
 from ._core.config.config import XWMSConfig
 
@@ -64,7 +64,7 @@ __all__ = [
     "Country",
     "CredentialsRejected",
     "CrossSite",
-    "Ending",
+    "EndReason",
     "HostNotRegistered",
     "Identity",
     "InsufficientScope",

@@ -21,15 +21,15 @@ from ._core.adapters.asgi import (
     form_of,
     header_of,
     refuse_websocket,
-    reply,
     request_of,
     route_path,
+    send_response,
 )
 from ._core.adapters.asgi_bearer import endpoints_of, needs_tokens
-from ._core.adapters.asgi_state import LazyUser, Seat, taken
+from ._core.adapters.asgi_state import LazyUser, RequestState, current_request_state
 from ._core.adapters.guards import GuardCheck
 from ._core.base import events
-from ._core.base.effects import Steps, World
+from ._core.base.effects import Runtime, Steps
 from ._core.base.errors import ConfigError, XWMSError
 from ._core.base.store_protocols import KeepsConnections
 from ._core.config.config import XWMSConfig
@@ -58,7 +58,7 @@ def _config_from_env() -> XWMSConfig:
     except ConfigError as error:
         # A framework may make its middleware only when the server starts, and uvicorn then takes the error to mean
         # that there is no lifespan: without this line nobody would see it before the first page.
-        events.broken(error)
+        events.config_error(error)
         raise
 
 
@@ -79,7 +79,7 @@ class XWMSAuthMiddleware:
         _require_tokens_for(app, config)
         self._provider = provider_of(self.site)
         self._transport = AsyncHTTPTransport(config)
-        self._world = World(self._transport, open_store(self.site, is_async=True))
+        self._runtime = Runtime(self._transport, open_store(self.site, is_async=True))
         self._clock = clock
         self.sessions = self.sessions_for(lambda: None)
         """Lists and ends people's sessions from outside a request; inside of one it is `request.auth.sessions`."""
@@ -103,12 +103,14 @@ class XWMSAuthMiddleware:
             self._is_new = False
             access_log.redact_coming(self.site)
         outer = scope.get("xwms_auth")
-        if not isinstance(outer, Seat) or outer.served.site.audience != self.site.audience:
+        if not isinstance(outer, RequestState) or outer.served.site.audience != self.site.audience:
             outer = None
         is_http = scope["type"] == "http"
         if is_http and path in self._own_paths and self.site.is_own(path, header_of(scope, b"host", ", ")):
             request = request_of(scope, form=await form_of(scope, receive), app=self.app)
-            await reply(await arun(routes.serve(self.site, request, now=self.now()), self._world_in(outer)), send)
+            await send_response(
+                await arun(routes.serve(self.site, request, now=self.now()), self._runtime_in(outer)), send
+            )
             return
         if outer is not None:
             await self._serve_inside(outer, scope, receive, send)
@@ -119,56 +121,58 @@ class XWMSAuthMiddleware:
             return
 
         cookie, now = header_of(scope, b"cookie", "; "), self.now()
-        visit = lookup.recognise(self.site, self._world.store, cookie, uri, now=now)
-        seat = Seat(self, scope, visit or await self._look_up(cookie, uri, now), send)
-        scope["xwms_auth"] = scope["auth"] = seat
-        scope["user"] = LazyUser(seat)
-        if self._protects_all and await self._refuse(seat, scope, receive, send):
+        visit = lookup.cached_lookup(self.site, self._runtime.store, cookie, uri, now=now)
+        request_state = RequestState(self, scope, visit or await self._look_up(cookie, uri, now), send)
+        scope["xwms_auth"] = scope["auth"] = request_state
+        scope["user"] = LazyUser(request_state)
+        if self._protects_all and await self._refuse(request_state, scope, receive, send):
             return
-        mark = taken.set(seat)
+        mark = current_request_state.set(request_state)
         try:
-            await self.app(scope, receive, seat.send if is_http else send)
+            await self.app(scope, receive, request_state.send if is_http else send)
         except XWMSError as error:
-            if not (is_http and await seat.answer_instead(error)):
+            if not (is_http and await request_state.answer_instead(error)):
                 raise
         finally:
-            seat.over = True
-            taken.reset(mark)
+            request_state.over = True
+            current_request_state.reset(mark)
 
-    async def _serve_inside(self, outer: Seat, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve_inside(self, outer: RequestState, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request that comes through another middleware of this client: on its seat, by the rules of both.
 
         Two seats would be two sessions, of which one knows nothing of the other's end.
         """
-        if isinstance(outer.visited, lookup.Visit):
+        if isinstance(outer.visited, lookup.SessionLookup):
             cookie, now = header_of(scope, b"cookie", "; "), self.now()
-            steps = revalidation.visit_inside(self.site, self._provider, outer.visited, cookie, now=now)
+            steps = revalidation.look_up_nested(self.site, self._provider, outer.visited, cookie, now=now)
             try:
-                outer.visited = await arun(steps, self._world_in(outer))
+                outer.visited = await arun(steps, self._runtime_in(outer))
             except XWMSError as error:
                 outer.visited = error
         if not (self._protects_all and await self._refuse(outer, scope, receive, send)):
             await self.app(scope, receive, send)
 
-    def _world_in(self, outer: Seat | None) -> World:
+    def _runtime_in(self, outer: RequestState | None) -> Runtime:
         """Our world; inside of another middleware with its store, where the sessions are."""
         served = None if outer is None else outer.served
-        return World(self._transport, served._world.store) if isinstance(served, XWMSAuthMiddleware) else self._world
+        return (
+            Runtime(self._transport, served._runtime.store) if isinstance(served, XWMSAuthMiddleware) else self._runtime
+        )
 
-    async def _refuse(self, seat: Seat, scope: Scope, receive: Receive, send: Send) -> bool:
+    async def _refuse(self, request_state: RequestState, scope: Scope, receive: Receive, send: Send) -> bool:
         """Answer for an application that is not for everybody. False if it is to answer itself."""
         if self.site.is_public(route_path(scope)):
             return False
-        refused = seat.refusal()
+        refused = request_state.refusal()
         if refused is None:
             return False
         is_http = scope["type"] == "http"
-        await (reply(refused, send) if is_http else refuse_websocket(receive, send, "login_required"))
+        await (send_response(refused, send) if is_http else refuse_websocket(receive, send, "login_required"))
         return True
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Keep connections for as long as the application lives. Its own lifespan passes through untouched."""
-        store = self._world.store if isinstance(self._world.store, KeepsConnections) else None
+        store = self._runtime.store if isinstance(self._runtime.store, KeepsConnections) else None
         self._transport.keep_connections()
         if store is not None:
             store.keep_connections()
@@ -191,27 +195,29 @@ class XWMSAuthMiddleware:
 
         `failed` is told of a store that is down.
         """
-        made = AsyncXWMSSessions.of(self.site, self._world, clock=self._clock, current=current)
+        made = AsyncXWMSSessions.of(self.site, self._runtime, clock=self._clock, current=current)
         return made if failed is None else made.telling(failed)
 
-    async def access_token(self, visit: lookup.Visit, scope: Scope) -> tuple[lookup.Visit, str | None]:
+    async def access_token(self, visit: lookup.SessionLookup, scope: Scope) -> tuple[lookup.SessionLookup, str | None]:
         """The access token of a visit, and the visit as it is from then on."""
         cookie = header_of(scope, b"cookie", "; ")
         steps = token_refresh.access_token(self.site, self._provider, visit, cookie, now=self.now())
-        visit, token = await arun(steps, self._world)
+        visit, token = await arun(steps, self._runtime)
         return visit, None if token is None else token.reveal()
 
-    async def play(self, steps: Steps[T]) -> T:
+    async def run_steps(self, steps: Steps[T]) -> T:
         """Play a story that an endpoint asks for."""
-        return await arun(steps, self._world)
+        return await arun(steps, self._runtime)
 
-    async def renew(self, visit: lookup.Visit) -> str | None:
+    async def renew(self, visit: lookup.SessionLookup) -> str | None:
         """The Set-Cookie value that an answer during this visit should carry, or None."""
-        return await arun(lookup.renew(self.site, visit, now=self.now()), self._world)
+        return await arun(lookup.renew(self.site, visit, now=self.now()), self._runtime)
 
-    async def _look_up(self, cookie: str, uri: RedirectURI | None, now: int) -> lookup.Visit | XWMSError:
+    async def _look_up(self, cookie: str, uri: RedirectURI | None, now: int) -> lookup.SessionLookup | XWMSError:
         try:
-            return await arun(revalidation.visit_page(self.site, self._provider, cookie, uri, now=now), self._world)
+            return await arun(
+                revalidation.look_up_for_page(self.site, self._provider, cookie, uri, now=now), self._runtime
+            )
         except XWMSError as error:
             return error  # raised to whoever asks; a page that does not ask need not fail
 
@@ -235,7 +241,7 @@ def _require_tokens_for(app: object, config: XWMSConfig) -> None:
         try:
             require_tokens(config)
         except ConfigError as error:
-            events.broken(error)  # as above: it may be raised where nobody sees it
+            events.config_error(error)  # as above: it may be raised where nobody sees it
             raise
 
 

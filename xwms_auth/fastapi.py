@@ -18,11 +18,11 @@ except ImportError as missing:  # pragma: no cover
 
 from ._core.adapters.asgi import POLICY_VIOLATION
 from ._core.adapters.asgi_bearer import check_token, token_of
-from ._core.adapters.asgi_state import seat_of
-from ._core.base.lifetimes import ANY_LOGIN, Demand
+from ._core.adapters.asgi_state import request_state_of
+from ._core.base.lifetimes import ANY_LOGIN, LoginRequirement
 from ._core.base.models import AccessToken, User
 from ._core.http.cookies import HTTPS
-from ._core.oauth2.bearer_guard import MARK
+from ._core.oauth2.bearer_guard import NEEDS_TOKEN
 from ._core.responses.bearer_challenge import parse_scopes
 from .asgi import XWMSAuthMiddleware
 
@@ -66,28 +66,28 @@ class _SessionCookie(SecurityBase):
 
 
 class _PersonRequired(_SessionCookie):
-    def __init__(self, demand: Demand = ANY_LOGIN) -> None:
+    def __init__(self, requirement: LoginRequirement = ANY_LOGIN) -> None:
         super().__init__()
-        self._demand = demand
+        self._demand = requirement
 
     async def __call__(self, connection: HTTPConnection) -> User:
-        seat = seat_of(connection.scope)
-        refused = seat.refusal(self._demand)
+        request_state = request_state_of(connection.scope)
+        refused = request_state.refusal(self._demand)
         if refused is None:
-            user = seat.user()
+            user = request_state.user()
             if isinstance(user, User):
                 return user
         if connection.scope["type"] == "websocket":
             raise WebSocketException(POLICY_VIOLATION, "login_required")
         # The middleware gives its own answer in place of what FastAPI makes of the exception, so that a browser is
         # sent to log in and a program gets the documented problem, whatever handlers the application has.
-        seat.answer = refused
+        request_state.answer = refused
         raise HTTPException(401)
 
 
 class _PersonOptional(_SessionCookie):
     async def __call__(self, connection: HTTPConnection) -> User | None:
-        user = seat_of(connection.scope).user()
+        user = request_state_of(connection.scope).user()
         return user if isinstance(user, User) else None
 
 
@@ -100,7 +100,7 @@ def fresh_user(fresh: timedelta | float) -> Any:
 
     `Annotated[User, fresh_user(timedelta(minutes=5))]`. An older login is asked for once more; the session goes on.
     """
-    return _Depends(_PersonRequired(Demand.of(fresh=fresh)))
+    return _Depends(_PersonRequired(LoginRequirement.of(fresh=fresh)))
 
 
 OptionalUser = Annotated[User | None, _Depends(_PersonOptional())]
@@ -116,17 +116,19 @@ class _TokenRequired(SecurityBase):
         self._scopes = tuple(scopes)
 
     async def __call__(self, connection: HTTPConnection) -> AccessToken:
-        seat = seat_of(connection.scope)
-        refused = await check_token(seat, scopes=self._scopes)
+        request_state = request_state_of(connection.scope)
+        refused = await check_token(request_state, scopes=self._scopes)
         if refused is None:
-            return token_of(seat)
+            return token_of(request_state)
         if connection.scope["type"] == "websocket":
             raise WebSocketException(POLICY_VIOLATION, refused.code)
-        seat.answer = refused.answer  # as for people: the documented answer, whatever handlers the application has
+        request_state.answer = (
+            refused.answer
+        )  # as for people: the documented answer, whatever handlers the application has
         raise HTTPException(refused.answer.status)
 
 
-setattr(_TokenRequired, MARK, True)
+setattr(_TokenRequired, NEEDS_TOKEN, True)
 
 BearerToken = Annotated[AccessToken, _Depends(_TokenRequired())]
 """The access token of the call; without a good one the endpoint is not called. Who is signed in does not count."""

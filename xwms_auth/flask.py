@@ -27,16 +27,16 @@ from . import access_log
 from ._core.adapters import flask_bearer
 from ._core.adapters.guards import GuardCheck, note_guard
 from ._core.adapters.wsgi import decoded, request_of, send
-from ._core.adapters.wsgi_state import SEAT, Seat
-from ._core.base.effects import Steps, World
+from ._core.adapters.wsgi_state import STATE_KEY, RequestState
+from ._core.base.effects import Runtime, Steps
 from ._core.base.errors import ConfigError, LoginRequired, StoreUnavailable
-from ._core.base.lifetimes import Demand
+from ._core.base.lifetimes import LoginRequirement
 from ._core.base.model_guards import in_debug_mode
 from ._core.base.models import Anonymous, User, anonymous
 from ._core.base.secrets import Secret
 from ._core.config.config import XWMSConfig
 from ._core.config.context import Site
-from ._core.http.messages import Answer
+from ._core.http.messages import Response as XWMSResponse
 from ._core.io.runner import run
 from ._core.io.session_manager import XWMSSessions
 from ._core.io.transport import HTTPTransport
@@ -92,7 +92,7 @@ class XWMSAuth:
         no longer gives one, and an `APIError` where XWMS cannot be asked; a view that does not catch them answers with
         a login, or with the page of that error.
         """
-        return _seat().access_token()
+        return _request_state().access_token()
 
     def init_app(self, app: Flask, config: XWMSConfig | None = None) -> None:
         """Set the application up. Once per application."""
@@ -140,8 +140,8 @@ class _Served:
     def __init__(self, config: XWMSConfig, app: Flask, *, clock: Callable[[], float]) -> None:
         self.site = Site(config)
         self._provider = provider_of(self.site)
-        self._world = World(HTTPTransport(config), open_store(self.site))
-        self.sessions = XWMSSessions.of(self.site, self._world, clock=clock, current=_current_id)
+        self._runtime = Runtime(HTTPTransport(config), open_store(self.site))
+        self.sessions = XWMSSessions.of(self.site, self._runtime, clock=clock, current=_current_id)
         self._app = app
         self._inner: WSGIApplication = app.wsgi_app
         self._clock = clock
@@ -160,40 +160,50 @@ class _Served:
         if self._is_new or path in self._own_paths:
             self._is_new = False
             access_log.redact_coming(self.site)
-        outer = self._outer(environ)
+        outer = self._outer_state(environ)
         if path in self._own_paths and self.site.is_own(path, environ.get("HTTP_HOST", "")):
             steps = routes.serve(self.site, request_of(environ, debug=self.debug), now=self.now())
-            return send(run(steps, self._world_in(outer)), start_response)
-        seat = outer or Seat(self, environ, start_response)
+            return send(run(steps, self._runtime_in(outer)), start_response)
+        request_state = outer or RequestState(self, environ, start_response)
         if outer is None:
-            environ[SEAT] = seat
+            environ[STATE_KEY] = request_state
         else:
-            outer.come_inside(partial(self._visit_inside, outer, environ))
+            outer.enter_nested(partial(self._look_up_nested, outer, environ))
         # Not the whole path: SCRIPT_NAME may come from a header that a proxy lets through.
         if self._protects_all and not self.site.is_public(decoded(route)):
-            refused = seat.refusal()
+            refused = request_state.refusal()
             if refused is not None:
                 return send(refused, start_response)
-        return seat.body(self._inner(environ, seat.start)) if outer is None else self._inner(environ, start_response)
+        return (
+            request_state.body(self._inner(environ, request_state.start))
+            if outer is None
+            else self._inner(environ, start_response)
+        )
 
-    def _outer(self, environ: "WSGIEnvironment") -> Seat | None:
+    def _outer_state(self, environ: "WSGIEnvironment") -> RequestState | None:
         """The seat of another application of this client around this one, which then serves both by the rules of both.
 
         Two seats would be two sessions, of which one knows nothing of the other's end.
         """
-        seat = environ.get(SEAT)
-        return seat if isinstance(seat, Seat) and seat.served.site.audience == self.site.audience else None
+        request_state = environ.get(STATE_KEY)
+        return (
+            request_state
+            if isinstance(request_state, RequestState) and request_state.served.site.audience == self.site.audience
+            else None
+        )
 
-    def _world_in(self, outer: Seat | None) -> World:
+    def _runtime_in(self, outer: RequestState | None) -> Runtime:
         """Our world; inside of another application with its store, where the sessions are."""
         served = None if outer is None else outer.served
-        return World(self._world.transport, served._world.store) if isinstance(served, _Served) else self._world
+        return Runtime(self._runtime.transport, served._runtime.store) if isinstance(served, _Served) else self._runtime
 
-    def _visit_inside(self, outer: Seat, environ: "WSGIEnvironment", visit: lookup.Visit) -> lookup.Visit:
+    def _look_up_nested(
+        self, outer: RequestState, environ: "WSGIEnvironment", visit: lookup.SessionLookup
+    ) -> lookup.SessionLookup:
         """What the visit of the application around this one is in here."""
         cookie = environ.get("HTTP_COOKIE", "")
-        steps = revalidation.visit_inside(self.site, self._provider, visit, cookie, now=self.now())
-        return run(steps, self._world_in(outer))
+        steps = revalidation.look_up_nested(self.site, self._provider, visit, cookie, now=self.now())
+        return run(steps, self._runtime_in(outer))
 
     @property
     def debug(self) -> bool:
@@ -205,27 +215,31 @@ class _Served:
         """Whole seconds since 1970."""
         return int(self._clock())
 
-    def play(self, steps: Steps[R]) -> R:
+    def run_steps(self, steps: Steps[R]) -> R:
         """Play a story that a view asks for."""
-        return run(steps, self._world)
+        return run(steps, self._runtime)
 
-    def visit(self, environ: "WSGIEnvironment") -> lookup.Visit:
+    def visit(self, environ: "WSGIEnvironment") -> lookup.SessionLookup:
         """Read the session of a request."""
         uri = self.site.only or self.site.uri_for(environ.get("HTTP_HOST", ""))
         cookie, now = environ.get("HTTP_COOKIE", ""), self.now()
-        visit = lookup.recognise(self.site, self._world.store, cookie, uri, now=now)
-        return visit or run(revalidation.visit_page(self.site, self._provider, cookie, uri, now=now), self._world)
+        visit = lookup.cached_lookup(self.site, self._runtime.store, cookie, uri, now=now)
+        return visit or run(
+            revalidation.look_up_for_page(self.site, self._provider, cookie, uri, now=now), self._runtime
+        )
 
-    def access_token(self, visit: lookup.Visit, environ: "WSGIEnvironment") -> tuple[lookup.Visit, str | None]:
+    def access_token(
+        self, visit: lookup.SessionLookup, environ: "WSGIEnvironment"
+    ) -> tuple[lookup.SessionLookup, str | None]:
         """The access token of a visit, and the visit as it is from then on."""
         cookie = environ.get("HTTP_COOKIE", "")
         steps = token_refresh.access_token(self.site, self._provider, visit, cookie, now=self.now())
-        visit, token = run(steps, self._world)
+        visit, token = run(steps, self._runtime)
         return visit, None if token is None else token.reveal()
 
-    def renew(self, visit: lookup.Visit) -> str | None:
+    def renew(self, visit: lookup.SessionLookup) -> str | None:
         """The Set-Cookie value that an answer during this visit should carry, or None."""
-        return run(lookup.renew(self.site, visit, now=self.now()), self._world)
+        return run(lookup.renew(self.site, visit, now=self.now()), self._runtime)
 
 
 def _in_debug_mode() -> bool:
@@ -235,32 +249,32 @@ def _in_debug_mode() -> bool:
 in_debug_mode.append(_in_debug_mode)
 
 
-def _seat() -> Seat:
+def _request_state() -> RequestState:
     # Not `request.environ`: looking an attribute up through Flask's proxy costs ten times as much.
-    seat = request._get_current_object().environ.get(SEAT)  # type: ignore[attr-defined]  # werkzeug's LocalProxy
-    if seat is None:
+    request_state = request._get_current_object().environ.get(STATE_KEY)  # type: ignore[attr-defined]  # werkzeug's LocalProxy
+    if request_state is None:
         raise RuntimeError("this Flask application has no XWMSAuth: call XWMSAuth(app) or auth.init_app(app)")
-    return cast("Seat", seat)
+    return cast("RequestState", request_state)
 
 
 def _who() -> User | Anonymous:
-    session, ended = _seat().visit()
+    session, ended = _request_state().visit()
     return session.user if session else anonymous(ended)
 
 
 def _current_id() -> str | None:
     """The id of the session of the request being served, if there is one."""
-    seat = request.environ.get(SEAT) if has_request_context() else None
-    session = seat.session() if isinstance(seat, Seat) else None
+    request_state = request.environ.get(STATE_KEY) if has_request_context() else None
+    session = request_state.session() if isinstance(request_state, RequestState) else None
     return session.id if session else None
 
 
 def _on_error(error: StoreUnavailable | LoginRequired) -> Response:
     """A view that asked who is there, or for their token, and could not be told, is no fault of the application's."""
-    return _as_response(_seat().instead(error))
+    return _as_response(_request_state().response_to(error))
 
 
-def _as_response(answer: Answer) -> Response:
+def _as_response(answer: XWMSResponse) -> Response:
     return Response(answer.body, answer.status, answer.header_list())
 
 
@@ -284,16 +298,16 @@ def login_required(
     With `scopes`, a login at which XWMS was not asked for them, or the person did not grant them, is a 403
     `not_approved`; only `flow="oauth2"` has scopes.
     """
-    demand = Demand.of(fresh=fresh, scopes=scopes)
-    return partial(_guard, demand=demand) if view is None else _guard(view, demand=demand)
+    requirement = LoginRequirement.of(fresh=fresh, scopes=scopes)
+    return partial(_guard, requirement=requirement) if view is None else _guard(view, requirement=requirement)
 
 
-def _guard(view: Callable[P, R], *, demand: Demand) -> Callable[P, R]:
+def _guard(view: Callable[P, R], *, requirement: LoginRequirement) -> Callable[P, R]:
     is_async = iscoroutinefunction(view)
 
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        refused = _seat().refusal(demand)
+        refused = _request_state().refusal(requirement)
         if refused is not None:
             return cast("R", _as_response(refused))
         return cast("R", (current_app.ensure_sync(view) if is_async else view)(*args, **kwargs))
@@ -304,18 +318,18 @@ def _guard(view: Callable[P, R], *, demand: Demand) -> Callable[P, R]:
 
 def xwms_login_url(*, next: str | None = None) -> str:  # noqa: A002  the parameter's name in the address
     """The address that starts a login and comes back to `next`, by default to the page being shown."""
-    return widgets.login_url(_seat().served.site, request_of(request.environ), to=next)
+    return widgets.login_url(_request_state().served.site, request_of(request.environ), to=next)
 
 
 def xwms_login_button(*, locale: str = "en", next: str | None = None) -> Html:  # noqa: A002
     """A login link as HTML, in one of XWMS's ten languages."""
-    return widgets.login_button(_seat().served.site, request_of(request.environ), to=next, locale=locale)
+    return widgets.login_button(_request_state().served.site, request_of(request.environ), to=next, locale=locale)
 
 
 def xwms_logout_form(*, label: str = "Log out") -> Html:
     """A logout button as HTML: a form, because logging out changes something."""
-    seat = _seat()
-    return widgets.logout_form(seat.served.site, seat.session(), label=label)
+    request_state = _request_state()
+    return widgets.logout_form(request_state.served.site, request_state.session(), label=label)
 
 
 def _template_names() -> dict[str, Any]:

@@ -21,11 +21,11 @@ except ImportError as missing:  # pragma: no cover
 
 from ._core.adapters.asgi import POLICY_VIOLATION, Scope, request_of
 from ._core.adapters.asgi_bearer import CurrentTokenProxy, check_token
-from ._core.adapters.asgi_state import CurrentUserProxy, seat_of
+from ._core.adapters.asgi_state import CurrentUserProxy, request_state_of
 from ._core.adapters.guards import note_guard
-from ._core.base.lifetimes import Demand
-from ._core.http.messages import Answer
-from ._core.oauth2.bearer_guard import MARK, Refusal
+from ._core.base.lifetimes import LoginRequirement
+from ._core.http.messages import Response as XWMSResponse
+from ._core.oauth2.bearer_guard import NEEDS_TOKEN, Refusal
 from ._core.responses import widgets
 from ._core.responses.bearer_challenge import parse_scopes
 from ._core.responses.pages import Html
@@ -67,10 +67,10 @@ def login_required(
     With `scopes`, a login at which XWMS was not asked for them, or the person did not grant them, is a 403
     `not_approved`; only `flow="oauth2"` has scopes.
     """
-    demand = Demand.of(fresh=fresh, scopes=scopes)
+    requirement = LoginRequirement.of(fresh=fresh, scopes=scopes)
 
     async def gate(scope: Scope) -> Refusal | None:
-        refused = seat_of(scope).refusal(demand)
+        refused = request_state_of(scope).refusal(requirement)
         return None if refused is None else Refusal("login_required", refused)
 
     guard = partial(_guard, gate=gate, name="login_required")
@@ -92,11 +92,11 @@ def token_required(endpoint: Any = None, /, *, scopes: str | Sequence[str] = ())
     names = parse_scopes(scopes)
 
     async def gate(scope: Scope) -> Refusal | None:
-        return await check_token(seat_of(scope), scopes=names)
+        return await check_token(request_state_of(scope), scopes=names)
 
     def guard(unguarded: Any) -> Any:
         guarded = _guard(unguarded, gate, name="token_required")
-        setattr(guarded, MARK, True)
+        setattr(guarded, NEEDS_TOKEN, True)
         return guarded
 
     return guard(endpoint) if endpoint is not None else guard
@@ -153,8 +153,8 @@ def template_context(request: Request) -> dict[str, Any]:
 
     `current_user`, `xwms_login_url(next=…)`, `xwms_login_button(locale=…, next=…)`, `xwms_logout_form(label=…)`.
     """
-    seat = seat_of(request.scope)
-    site, asked = seat.served.site, request_of(request.scope)
+    request_state = request_state_of(request.scope)
+    site, asked = request_state.served.site, request_of(request.scope)
 
     def xwms_login_url(*, next: str | None = None) -> str:  # noqa: A002  the parameter's name in the address
         return widgets.login_url(site, asked, to=next)
@@ -163,7 +163,7 @@ def template_context(request: Request) -> dict[str, Any]:
         return widgets.login_button(site, asked, to=next, locale=locale)
 
     def xwms_logout_form(*, label: str = "Log out") -> Html:
-        return widgets.logout_form(site, seat.session(), label=label)
+        return widgets.logout_form(site, request_state.session(), label=label)
 
     return {
         "current_user": request.user,
@@ -180,7 +180,7 @@ async def _refuse(connection: HTTPConnection[Any], refused: Refusal) -> Response
     return _response(refused.answer)
 
 
-def _response(answer: Answer) -> Response:
+def _response(answer: XWMSResponse) -> Response:
     response = Response(answer.body, answer.status)
     response.raw_headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in answer.header_list()]
     return response

@@ -17,7 +17,7 @@ from tests.oauth.test_bearer_jwts import NO_TEXTS
 from tests.oauth.test_id_tokens import NO_MOMENTS
 from xwms_auth import AccessToken, Secret
 from xwms_auth._core.base.effects import OAuthCall
-from xwms_auth._core.config.known_tokens import MAX_KNOWN, NEW_BURST, KnownTokens
+from xwms_auth._core.config.validated_tokens import MAX_KNOWN, NEW_BURST, ValidatedTokens
 
 
 @pytest.fixture
@@ -213,7 +213,7 @@ def test_a_clock_that_was_set_back_makes_no_answer_count_longer(api, server):
 
 
 def test_what_is_remembered_has_a_bound_and_junk_pushes_no_good_token_out():
-    known = KnownTokens()
+    known = ValidatedTokens()
     token = AccessToken(issuer="i", client_id="c", sub=None, scopes=(), expires_at=None)
     for number in range(MAX_KNOWN):
         known.learn(f"good {number}", token, now=100)

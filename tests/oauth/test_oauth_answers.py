@@ -15,7 +15,7 @@ from tests.oauth.local_as import token_page
 from tests.oauth.steps import begin, code_of, come_back, log_in
 from xwms_auth import XWMSConfig
 from xwms_auth._core.base.effects import CallXWMS
-from xwms_auth._core.base.effects import Reply as Answered
+from xwms_auth._core.base.effects import UpstreamResponse as Answered
 from xwms_auth._core.base.errors import BadAnswer
 from xwms_auth._core.login import routes
 from xwms_auth._core.oauth2.messages import read_tokens

@@ -76,13 +76,13 @@ def test_oc_05_a_document_without_an_endpoint_that_is_needed_is_refused(browser,
 
 def test_oc_05_an_https_issuer_has_no_endpoint_on_plain_http_on_this_machine():
     """OC-05: loopback is for a server that is itself on loopback."""
-    from xwms_auth._core.base.effects import Reply  # noqa: PLC0415
+    from xwms_auth._core.base.effects import UpstreamResponse  # noqa: PLC0415
     from xwms_auth._core.base.errors import BadAnswer  # noqa: PLC0415
     from xwms_auth._core.config.server_metadata import read_metadata  # noqa: PLC0415
 
     body = {"issuer": "https://id.example.org", "authorization_endpoint": "https://id.example.org/a"}
     for endpoint, good in (("https://tokens.example.net/t", True), ("http://127.0.0.1/t", False)):
-        reply = Reply(
+        reply = UpstreamResponse(
             status=200,
             content_type="application/json",
             body=json.dumps({**body, "token_endpoint": endpoint}).encode(),

@@ -15,7 +15,7 @@ from tests.fx_faults import FAULTS
 from tests.oauth.fake_as import JWKS, TOKEN, USERINFO
 from tests.oauth.steps import begin, log_in
 from xwms_auth import APIError, ConfigError, Secret, XWMSConfig
-from xwms_auth._core.base.effects import OAuthCall, Reply
+from xwms_auth._core.base.effects import OAuthCall, UpstreamResponse
 from xwms_auth._core.base.signing import Sealed, Signed
 from xwms_auth._core.io.transport import HTTPTransport
 from xwms_auth._core.oauth2.messages import read_tokens
@@ -123,7 +123,7 @@ def test_se_05_a_crash_report_of_a_token_answer_that_is_none_shows_no_token():
     """SE-05: a token that cannot be one, for instance because a proxy has put a line break into it."""
     for changes in ({"scope": "\ud800"}, {"refresh_token": "the-refresh-token\n"}, {"id_token": "the-refresh-token "}):
         body = {"access_token": "the-access-token", "token_type": "Bearer", **changes}
-        reply = Reply(status=200, content_type="application/json", body=json.dumps(body).encode())
+        reply = UpstreamResponse(status=200, content_type="application/json", body=json.dumps(body).encode())
         with pytest.raises(APIError) as raised:
             read_tokens(reply, asked=(), now=0)
         assert_clean(crash_report(raised.value), "the-access-token", "the-refresh-token")

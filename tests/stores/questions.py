@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from xwms_auth import StoreUnavailable
-from xwms_auth._core.base.models import Ending
-from xwms_auth.testing.asking import Asking
+from xwms_auth._core.base.models import EndReason
+from xwms_auth.testing.harness import StoreHarness
 from xwms_auth.testing.store_contract import DAY, NOW, session
 
 HANDLE = "h" * 43
@@ -34,7 +34,7 @@ WRITES: dict[str, Callable[[Any], Any]] = {
     "create": lambda store: store.create(session(), until=NOW + DAY, now=NOW),
     "renew": lambda store: store.renew(HANDLE, session(), until=NOW + DAY, now=NOW),
     "drop": lambda store: store.drop(HANDLE, why=None, now=NOW),
-    "drop with a reason": lambda store: store.drop(HANDLE, why=Ending.WITHDRAWN, now=NOW),
+    "drop with a reason": lambda store: store.drop(HANDLE, why=EndReason.WITHDRAWN, now=NOW),
     "revoke": lambda store: store.revoke("i" * 43, now=NOW),
     "revoke_all": lambda store: store.revoke_all(session().user.identity, now=NOW),
     "revoke_client": lambda store: store.revoke_client(now=NOW),
@@ -45,19 +45,19 @@ WRITES: dict[str, Callable[[Any], Any]] = {
 QUESTIONS = {**READS, **WRITES}
 
 
-def begin(asking: Asking, store: Any, sub: str = "1001") -> str:
+def begin(asking: StoreHarness, store: Any, sub: str = "1001") -> str:
     """A handle of a session that has begun."""
     handle: str = asking.ask(store.create(session(sub), until=NOW + DAY, now=NOW))
     return handle
 
 
-def sub_of(asking: Asking, store: Any, handle: str) -> object:
+def sub_of(asking: StoreHarness, store: Any, handle: str) -> object:
     """Whose session it is; None or an `Ending` where it is nobody's."""
     found = asking.ask(store.load(handle, now=NOW))
     return found.user.sub if hasattr(found, "user") else found
 
 
-def require_down(asking: Asking, store: Any, questions: dict[str, Callable[[Any], Any]] = QUESTIONS) -> None:
+def require_down(asking: StoreHarness, store: Any, questions: dict[str, Callable[[Any], Any]] = QUESTIONS) -> None:
     """Each of these questions is refused with `StoreUnavailable`, within the bound."""
     for name, question in questions.items():
         began = time.monotonic()
@@ -67,7 +67,7 @@ def require_down(asking: Asking, store: Any, questions: dict[str, Callable[[Any]
         assert (refused.value.status, refused.value.code) == (503, "store_unavailable")
 
 
-def await_answer(asking: Asking, store: Any) -> None:
+def await_answer(asking: StoreHarness, store: Any) -> None:
     """Until the store answers again. A client may leave one that stalled alone for a moment."""
     deadline = time.monotonic() + DEADLINE
     while time.monotonic() < deadline:

@@ -17,8 +17,8 @@ from tests.stores.conftest import OTHER_KEY, opened
 from tests.stores.dumps import Place, RedisPlace, SQLitePlace
 from tests.stores.questions import begin, sub_of
 from xwms_auth import XWMSSessions
-from xwms_auth._core.base.models import Ending
-from xwms_auth.testing.asking import Asking
+from xwms_auth._core.base.models import EndReason
+from xwms_auth.testing.harness import StoreHarness
 from xwms_auth.testing.store_contract import DAY, NOW, session
 
 FOUND_IN_PEOPLE = {
@@ -278,7 +278,7 @@ def test_a_secret_that_was_added_lets_everybody_stay_and_one_that_was_removed_te
     assert both.raw("/who", headers=headers).text == "xwms-user-1234"
 
 
-class TestClientsThatShareAStore(Asking):
+class TestClientsThatShareAStore(StoreHarness):
     """Two applications, or one at two XWMS, over one Redis or one file, with one secret."""
 
     OTHERS = [{"client_id": "other"}, {"api_url": "https://elsewhere.example/api/"}]
@@ -296,7 +296,7 @@ class TestClientsThatShareAStore(Asking):
         assert theirs.revoke(listed.id, now=NOW) is False
         theirs.revoke_all(session().user.identity, now=NOW)
         theirs.revoke_client(now=NOW)
-        theirs.drop(handle, why=Ending.WITHDRAWN, now=NOW)
+        theirs.drop(handle, why=EndReason.WITHDRAWN, now=NOW)
         theirs.drop(handle, why=None, now=NOW)
         assert sub_of(self, ours, handle) == "1001"
 

@@ -18,7 +18,7 @@ from tests.redis_server import RedisServer, redis_server
 from tests.stores.conftest import opened
 from tests.stores.questions import DEADLINE, begin, sub_of
 from xwms_auth import StoreUnavailable
-from xwms_auth.testing.asking import Asking
+from xwms_auth.testing.harness import StoreHarness
 from xwms_auth.testing.store_contract import DAY, NOW, session
 
 
@@ -28,7 +28,7 @@ def server(tmp_path) -> Iterator[RedisServer]:
         yield made
 
 
-class TestCancelledRequests(Asking):
+class TestCancelledRequests(StoreHarness):
     """In March 2023 a chat showed people the titles of other people's conversations: a cancelled command had left its
     answer in a connection, and the next to use that got it (CVE-2023-28858)."""
 
@@ -132,7 +132,7 @@ class TestCancelledRequests(Asking):
         assert len(server.client.client_list()) <= 64 + 1
 
 
-class TestLoopsThatShareAStore(Asking):
+class TestLoopsThatShareAStore(StoreHarness):
     def test_another_event_loop_takes_no_connection_away_from_the_one_that_keeps_them(self, server):
         """A script, or a thread of plain code, may ask beside the server's own loop."""
         store = self.opened(opened(session_store=server.url, is_async=True))

@@ -28,8 +28,8 @@ from tests.stores.questions import (
     sub_of,
 )
 from xwms_auth import StoreUnavailable
-from xwms_auth._core.base.models import Ending, Session
-from xwms_auth.testing.asking import Asking
+from xwms_auth._core.base.models import EndReason, Session
+from xwms_auth.testing.harness import StoreHarness
 from xwms_auth.testing.store_contract import DAY, NOW, session
 
 
@@ -40,7 +40,7 @@ def server(tmp_path) -> Iterator[RedisServer]:
 
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["plain", "async"])
-class TestARedisThatFails(Asking):
+class TestARedisThatFails(StoreHarness):
     def store(self, url: str, *, is_async: bool) -> Any:
         return self.opened(opened(session_store=url, is_async=is_async))
 
@@ -174,7 +174,7 @@ class TestARedisThatFails(Asking):
             for handle in person.alive:
                 assert sub_of(self, store, handle) == person.sub
             for handle in person.ended:
-                assert sub_of(self, store, handle) in (None, Ending.WITHDRAWN)
+                assert sub_of(self, store, handle) in (None, EndReason.WITHDRAWN)
             listed = self.ask(store.list(session(person.sub).user.identity, now=NOW))
             assert len(person.alive) <= len(listed) <= len(person.alive) + person.unknown
 
@@ -267,7 +267,7 @@ class _Person:
                 self.faults.append("lost at its renewal")
         for handle in self._random.sample(self.ended, min(1, len(self.ended))):
             found = await _answer(self._store.load(handle, now=NOW))
-            if found not in (None, Ending.WITHDRAWN):
+            if found not in (None, EndReason.WITHDRAWN):
                 self.faults.append(f"wrongly alive: {found}")
 
     async def _log_out(self) -> None:
@@ -275,7 +275,7 @@ class _Person:
             return  # an end whose answer is lost says nothing, and some must be left to say it of
         handle = self.alive.pop()
         self.unknown += 1
-        why = self._random.choice([None, Ending.WITHDRAWN])
+        why = self._random.choice([None, EndReason.WITHDRAWN])
         await _answer(self._store.drop(handle, why=why, now=NOW))
         self.unknown -= 1
         self.ended.append(handle)

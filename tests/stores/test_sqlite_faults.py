@@ -22,7 +22,7 @@ from tests.stores.alone import WITH_A_FILE, run_alone
 from tests.stores.conftest import opened
 from tests.stores.questions import HANDLE, READS, WRITES, begin, require_down, sub_of
 from xwms_auth import StoreUnavailable
-from xwms_auth.testing.asking import Asking
+from xwms_auth.testing.harness import StoreHarness
 from xwms_auth.testing.store_contract import DAY, NOW, session
 
 
@@ -56,7 +56,7 @@ def rows(path: Path, table: str) -> int:
 
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["plain", "async"])
-class TestAFileThatFails(Asking):
+class TestAFileThatFails(StoreHarness):
     def store(self, path: Path, *, is_async: bool) -> Any:
         return self.opened(opened(session_store=f"sqlite:///{path}", is_async=is_async))
 
@@ -189,7 +189,7 @@ class TestAFileThatFails(Asking):
         assert rows(path, "marks") == 1
 
 
-class TestAsyncCodeOverALockedFile(Asking):
+class TestAsyncCodeOverALockedFile(StoreHarness):
     def test_a_write_that_waits_holds_up_nobody_who_reads(self, path):
         store = self.opened(opened(session_store=f"sqlite:///{path}", is_async=True))
         handle = begin(self, store)

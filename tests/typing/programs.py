@@ -22,7 +22,7 @@ from xwms_auth import (
     AsyncXWMSClient,
     AsyncXWMSSessions,
     Country,
-    Ending,
+    EndReason,
     Identity,
     NotApproved,
     Secret,
@@ -230,7 +230,7 @@ def one_key(user: User) -> str:
 
 @flask_app.get("/why")
 def why() -> str:
-    ending: Ending | None = current_user.signed_out
+    ending: EndReason | None = current_user.signed_out
     return ending.detail if ending is not None else "logged in, or never here"
 
 
@@ -280,8 +280,8 @@ class PlainStore:
     def create(self, session: Session, *, until: int, now: int) -> str:
         return session.id
 
-    def load(self, handle: str, *, now: int) -> Session | Ending | None:
-        return Ending.REVOKED if handle else None
+    def load(self, handle: str, *, now: int) -> Session | EndReason | None:
+        return EndReason.REVOKED if handle else None
 
     def recall(self, handle: str, *, now: int) -> Session | None:
         return None
@@ -289,7 +289,7 @@ class PlainStore:
     def renew(self, handle: str, session: Session, *, until: int, now: int) -> str | None:
         return handle
 
-    def drop(self, handle: str, *, why: Ending | None, now: int) -> None:
+    def drop(self, handle: str, *, why: EndReason | None, now: int) -> None:
         pass
 
     def list(self, identity: Identity, *, now: int) -> Sequence[Session]:
@@ -314,7 +314,7 @@ class PlainStore:
 class AsyncStore(PlainStore):
     """The same where looking up is awaited; its other methods may stay plain."""
 
-    async def load(self, handle: str, *, now: int) -> Session | Ending | None:  # type: ignore[override]  # another colour
+    async def load(self, handle: str, *, now: int) -> Session | EndReason | None:  # type: ignore[override]  # another colour
         return None
 
 

@@ -56,9 +56,9 @@ def _open_redis(url: Secret, client: str, records: Records, *, is_async: bool) -
     from .redis import RedisStore  # noqa: PLC0415
 
     try:
-        from .redis_players import AsyncRedisPlayer, RedisPlayer  # noqa: PLC0415
+        from .redis_executors import AsyncRedisExecutor, RedisExecutor  # noqa: PLC0415
     except ImportError:
         pass
     else:
-        return RedisStore(AsyncRedisPlayer(url) if is_async else RedisPlayer(url), client=client, records=records)
+        return RedisStore(AsyncRedisExecutor(url) if is_async else RedisExecutor(url), client=client, records=records)
     raise ConfigError(["a store in Redis needs redis-py: pip install 'xwms-auth[redis]'"])

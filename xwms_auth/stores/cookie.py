@@ -15,14 +15,14 @@ from dataclasses import replace
 
 from .._core.base import events
 from .._core.base.errors import ConfigError
-from .._core.base.expiring import Claims, Marks
+from .._core.base.expiring import ExpiringMap, LocalClaims
 from .._core.base.lifetimes import FUTURE_TOLERANCE
-from .._core.base.models import Ending, Identity, Session, ever_smaller
+from .._core.base.models import EndReason, Identity, Session, ever_smaller
 from .._core.base.signing import Signed, is_shaped
 from .._core.base.store_protocols import KeepsConnections, KnowsClaims, RevocationStore
 from .._core.http.cookies import HTTPS, fits
-from .colours import then
 from .records import from_record, is_key, person_name, to_record
+from .sync_async import then
 
 MAX_CACHED = 4096
 """Verified cookies kept ready, about 8 MB. A cookie that failed is never kept, so junk cannot push out good ones."""
@@ -51,9 +51,9 @@ class CookieStore:
         self._cache: OrderedDict[str, Session] = OrderedDict()
         self._heard: OrderedDict[str, int] = OrderedDict()
         self._lock = threading.Lock()
-        self._claims = Claims()
-        self._ended = Marks()
-        self._withdrawn = Marks()
+        self._claims = LocalClaims()
+        self._ended = ExpiringMap()
+        self._withdrawn = ExpiringMap()
 
     def keep_connections(self) -> None:
         if isinstance(self._revocations, KeepsConnections):
@@ -86,20 +86,20 @@ class CookieStore:
     def _is_heard(self, session: Session, now: int) -> bool:
         return self._revocations is None or abs(now - self._heard.get(session.id, -BELIEVED)) < BELIEVED
 
-    def load(self, handle: str, *, now: int) -> Session | Ending | None | Awaitable[Session | Ending | None]:
+    def load(self, handle: str, *, now: int) -> Session | EndReason | None | Awaitable[Session | EndReason | None]:
         session = self._cache.get(handle) or from_record(self._seal.loads(handle), issuer=self._issuer)
         if session is None:
             # Nobody can tell a cookie of a removed key from a forged one, and a forger may read this sentence too.
-            return Ending.KEY_ROTATED if is_shaped(handle) else None
+            return EndReason.KEY_ROTATED if is_shaped(handle) else None
         if not self._remember(handle, session):
-            return Ending.WITHDRAWN if session.id in self._withdrawn else None
+            return EndReason.WITHDRAWN if session.id in self._withdrawn else None
         if self._revocations is None or self._is_heard(session, now):
             return session
         names = (CLIENT, _person(session.user.identity), _session(session.id))
 
-        def judge(not_before: Sequence[int]) -> Session | Ending:
+        def judge(not_before: Sequence[int]) -> Session | EndReason:
             if session.counts_from <= max(not_before):
-                return Ending.REVOKED
+                return EndReason.REVOKED
             with self._lock:
                 if len(self._heard) >= MAX_CACHED:
                     self._heard.popitem(last=False)
@@ -119,7 +119,7 @@ class CookieStore:
             return True
 
     def renew(self, handle: str, session: Session, *, until: int, now: int) -> str | None | Awaitable[str | None]:
-        def write(found: Session | Ending | None) -> str | None:
+        def write(found: Session | EndReason | None) -> str | None:
             return self._write(session) if isinstance(found, Session) else None
 
         # Not by what was heard a moment ago: this answer may come after a logout at another process.
@@ -127,14 +127,14 @@ class CookieStore:
             self._heard.pop(session.id, None)
         return then(self.load(handle, now=now), write)
 
-    def drop(self, handle: str, *, why: Ending | None, now: int) -> None | Awaitable[None]:
+    def drop(self, handle: str, *, why: EndReason | None, now: int) -> None | Awaitable[None]:
         session = self._cache.get(handle) or from_record(self._seal.loads(handle), issuer=self._issuer)
         if session is None:
             return None
         until = session.started_at + self._lifetime
         with self._lock:
             self._ended.add(session.id, until=until, now=now)
-            if why is Ending.WITHDRAWN:
+            if why is EndReason.WITHDRAWN:
                 self._withdrawn.add(session.id, until=until, now=now)
             # A renewed session has had several cookies; all of them end.
             for other in [other for other, kept in self._cache.items() if kept.id == session.id]:
@@ -196,7 +196,7 @@ def _ever_smaller(session: Session) -> Iterator[Session]:
     for user in ever_smaller(session.user):
         yield replace(session, user=user)
     if session.tokens is not None:
-        events.warn("tokens_not_kept", hint="they do not fit into a cookie; use another session_store")
+        events.warning("tokens_not_kept", hint="they do not fit into a cookie; use another session_store")
         yield from _ever_smaller(replace(session, tokens=None))
 
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from .._core.base.expiring import Claims
-from .._core.base.models import Ending, Identity, Session, latest
+from .._core.base.expiring import LocalClaims
+from .._core.base.models import EndReason, Identity, Session, latest
 from .._core.base.signing import digest, new_key
 
 V = TypeVar("V")
@@ -22,7 +22,7 @@ MAX_SESSIONS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    kept: Session | Ending
+    kept: Session | EndReason
     until: int
 
 
@@ -32,7 +32,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._rows: OrderedDict[str, _Row] = OrderedDict()
         self._lock = threading.Lock()
-        self._claims = Claims()
+        self._claims = LocalClaims()
         self._not_before: OrderedDict[str, tuple[int, int]] = OrderedDict()
 
     def create(self, session: Session, *, until: int, now: int) -> str:
@@ -43,7 +43,7 @@ class MemoryStore:
             self._rows[key] = _Row(replace(session, id=key), until)
         return handle
 
-    def load(self, handle: str, *, now: int) -> Session | Ending | None:
+    def load(self, handle: str, *, now: int) -> Session | EndReason | None:
         row = self._rows.get(digest(handle))
         return row.kept if row and now < row.until else None
 
@@ -54,21 +54,21 @@ class MemoryStore:
         key = digest(handle)
         with self._lock:
             row = self._rows.get(key)
-            if row is None or isinstance(row.kept, Ending):
+            if row is None or isinstance(row.kept, EndReason):
                 return None
             self._rows[key] = _Row(replace(latest(row.kept, session), id=key), until)
         return handle
 
-    def drop(self, handle: str, *, why: Ending | None, now: int) -> None:
+    def drop(self, handle: str, *, why: EndReason | None, now: int) -> None:
         with self._lock:
             if why is None:
                 self._rows.pop(digest(handle), None)
             else:
                 self._end(digest(handle), why)
 
-    def _end(self, key: str, why: Ending) -> bool:
+    def _end(self, key: str, why: EndReason) -> bool:
         row = self._rows.get(key)
-        if row is None or isinstance(row.kept, Ending):
+        if row is None or isinstance(row.kept, EndReason):
             return False
         self._rows[key] = _Row(why, row.until)
         return True
@@ -80,7 +80,7 @@ class MemoryStore:
 
     def revoke(self, session_id: str, *, now: int) -> bool:
         with self._lock:
-            return self._end(session_id, Ending.REVOKED)
+            return self._end(session_id, EndReason.REVOKED)
 
     def revoke_all(self, identity: Identity, *, now: int) -> None:
         for session in self.list(identity, now=now):
@@ -89,7 +89,7 @@ class MemoryStore:
     def revoke_client(self, *, now: int) -> None:
         with self._lock:
             for key in self._rows:
-                self._end(key, Ending.REVOKED)
+                self._end(key, EndReason.REVOKED)
 
     def claim(self, name: str, *, until: int, now: int) -> bool:
         return self._claims.add(name, until=until, now=now)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final, cast
 
-from .._core.base.models import Ending, Identity, Session, TokenSet, User
+from .._core.base.models import EndReason, Identity, Session, TokenSet, User
 from .._core.base.secrets import Secret
 from .._core.base.signing import Sealed, digest
 from .._core.base.strict_json import parse_sub, plain_text
@@ -79,22 +79,22 @@ class Records:
         """The session sealed for this key."""
         return self._seal.seal(to_record(session), place=key)
 
-    def read(self, sealed: object, *, key: str) -> Session | Ending:
+    def read(self, sealed: object, *, key: str) -> Session | EndReason:
         """The session; one that no key of ours opens was sealed with a key that has since been removed.
 
         Whoever else writes to the store may put anything here: what is no bytes is no record either.
         """
         opened = self._seal.open(sealed, place=key) if isinstance(sealed, bytes) else None
         session = from_record(opened, issuer=self._issuer)
-        return Ending.KEY_ROTATED if session is None else replace(session, id=key)
+        return EndReason.KEY_ROTATED if session is None else replace(session, id=key)
 
 
-def ending_of(code: str) -> Ending:
+def ending_of(code: str) -> EndReason:
     """The reason behind a code in a store; one of a newer version's is still an end."""
     try:
-        return Ending(code)
+        return EndReason(code)
     except ValueError:
-        return Ending.REVOKED
+        return EndReason.REVOKED
 
 
 def to_record(session: Session) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 from .._core.base.errors import StoreUnavailable
 from .._core.base.lifetimes import REMEMBERED
-from .._core.base.models import Ending, Identity, Session, latest
+from .._core.base.models import EndReason, Identity, Session, latest
 from .._core.base.signing import digest, new_key
 from .records import Records, ending_of, is_key, person_name
 
@@ -112,14 +112,14 @@ class RedisStore:
             ("EXPIRE", name, max(1, seconds), "GT"),
         ]
 
-    def load(self, handle: str, *, now: int) -> Session | Ending | None | Awaitable[Session | Ending | None]:
+    def load(self, handle: str, *, now: int) -> Session | EndReason | None | Awaitable[Session | EndReason | None]:
         return self._player.play(self._load(digest(handle)))
 
-    def _load(self, key: str) -> Commands[Session | Ending | None]:
+    def _load(self, key: str) -> Commands[Session | EndReason | None]:
         (found,) = yield [("MGET", self._session(key), self._ended(key))]
         return self._read(key, found)
 
-    def _read(self, key: str, found: Sequence[bytes | None]) -> Session | Ending | None:
+    def _read(self, key: str, found: Sequence[bytes | None]) -> Session | EndReason | None:
         record, ended = found
         if ended is not None:
             return ending_of(ended.decode(errors="replace"))
@@ -146,10 +146,10 @@ class RedisStore:
                 return handle
         raise StoreUnavailable("Redis: the session is changed all the time")
 
-    def drop(self, handle: str, *, why: Ending | None, now: int) -> None | Awaitable[None]:
+    def drop(self, handle: str, *, why: EndReason | None, now: int) -> None | Awaitable[None]:
         return self._player.play(self._drop(digest(handle), why))
 
-    def _drop(self, key: str, why: Ending | None) -> Commands[None]:
+    def _drop(self, key: str, why: EndReason | None) -> Commands[None]:
         if why is not None:
             yield from self._end([key], why)
             return
@@ -186,7 +186,7 @@ class RedisStore:
         session = self._read(key, found)
         if not isinstance(session, Session):
             return False
-        yield from self._end([key], Ending.REVOKED)
+        yield from self._end([key], EndReason.REVOKED)
         yield [("ZREM", self._sessions_of(session.user.identity), key)]
         return True
 
@@ -196,7 +196,7 @@ class RedisStore:
     def _revoke_all(self, identity: Identity) -> Commands[None]:
         keys = yield from self._keys_of(identity)
         for some in _pieces(keys):
-            yield from self._end(some, Ending.REVOKED)
+            yield from self._end(some, EndReason.REVOKED)
             # Not the whole list: a login that is being made beside us has just put itself there.
             yield [("ZREM", self._sessions_of(identity), *some)]
 
@@ -207,9 +207,9 @@ class RedisStore:
         names = yield EveryKey(f"{self._prefix}{{*}}")
         keys = _keys(name[len(self._prefix) + 1 : -1] for name in names)
         for some in _pieces(keys):
-            yield from self._end(some, Ending.REVOKED)
+            yield from self._end(some, EndReason.REVOKED)
 
-    def _end(self, keys: Sequence[str], why: Ending) -> Commands[None]:
+    def _end(self, keys: Sequence[str], why: EndReason) -> Commands[None]:
         """Put the reason there first, for as long as the session would have been kept, and then take the session."""
         seconds = yield [("TTL", self._session(key)) for key in keys]
         kept = [(key, left if left > 0 else REMEMBERED) for key, left in zip(keys, seconds, strict=True) if left != -2]

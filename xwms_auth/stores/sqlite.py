@@ -18,7 +18,7 @@ import anyio.to_thread
 from anyio.lowlevel import RunVar
 
 from .._core.base.errors import StoreUnavailable
-from .._core.base.models import Ending, Identity, Session, latest
+from .._core.base.models import EndReason, Identity, Session, latest
 from .._core.base.signing import digest, new_key
 from .records import Records, ending_of, is_key, person_name
 from .sqlite_file import PATIENCE, Connections, Work
@@ -77,10 +77,10 @@ class SQLiteStore:
 
         return self._write(work)
 
-    def load(self, handle: str, *, now: int) -> Session | Ending | None | Awaitable[Session | Ending | None]:
+    def load(self, handle: str, *, now: int) -> Session | EndReason | None | Awaitable[Session | EndReason | None]:
         key = digest(handle)
 
-        def work(db: sqlite3.Connection) -> Session | Ending | None:
+        def work(db: sqlite3.Connection) -> Session | EndReason | None:
             found = db.execute(
                 "SELECT record, ended FROM sessions WHERE client = ? AND key = ? AND until > ?",
                 (self._client, key, now),
@@ -111,7 +111,7 @@ class SQLiteStore:
 
         return self._write(work)
 
-    def drop(self, handle: str, *, why: Ending | None, now: int) -> None | Awaitable[None]:
+    def drop(self, handle: str, *, why: EndReason | None, now: int) -> None | Awaitable[None]:
         key = digest(handle)
 
         def work(db: sqlite3.Connection) -> None:
@@ -136,21 +136,21 @@ class SQLiteStore:
     def revoke(self, session_id: str, *, now: int) -> bool | Awaitable[bool]:
         if not is_key(session_id):
             return False
-        return self._write(lambda db: self._end(db, Ending.REVOKED, "key = ? AND until > ?", session_id, now))
+        return self._write(lambda db: self._end(db, EndReason.REVOKED, "key = ? AND until > ?", session_id, now))
 
     def revoke_all(self, identity: Identity, *, now: int) -> None | Awaitable[None]:
         def work(db: sqlite3.Connection) -> None:
-            self._end(db, Ending.REVOKED, "person = ?", person_name(identity))
+            self._end(db, EndReason.REVOKED, "person = ?", person_name(identity))
 
         return self._write(work)
 
     def revoke_client(self, *, now: int) -> None | Awaitable[None]:
         def work(db: sqlite3.Connection) -> None:
-            self._end(db, Ending.REVOKED, "TRUE")
+            self._end(db, EndReason.REVOKED, "TRUE")
 
         return self._write(work)
 
-    def _end(self, db: sqlite3.Connection, why: Ending, which: str, *values: object) -> bool:
+    def _end(self, db: sqlite3.Connection, why: EndReason, which: str, *values: object) -> bool:
         sql = f"UPDATE sessions SET ended = ?, record = NULL WHERE client = ? AND ended IS NULL AND {which}"  # noqa: S608  `which` is one of ours
         return db.execute(sql, (why.value, self._client, *values)).rowcount > 0
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from .._core.base.store_protocols import MAX_CLAIM_NAME, KnowsClaims, RevocationStore, SessionStore
-from .asking import AT_ONCE, Asking
+from .harness import AT_ONCE, StoreHarness
 
 NOW = 4_000_000_000
 """Seconds since 1970. In the future, so that a store which measures time by itself forgets nothing during a test."""
@@ -16,7 +16,7 @@ NOW = 4_000_000_000
 Store: TypeAlias = SessionStore | RevocationStore
 
 
-class ClaimContract(Asking):
+class ClaimContract(StoreHarness):
     """The fixture `store` is the subclass's."""
 
     follows_now = True

@@ -22,11 +22,11 @@ from typing import Any
 import pytest
 
 from .._core.base.errors import ConfigError
-from .._core.base.models import Ending, Session, TokenSet, User
+from .._core.base.models import EndReason, Session, TokenSet, User
 from .._core.base.secrets import Secret
 from .._core.base.store_protocols import SessionStore
-from .asking import AT_ONCE
 from .claim_contract import ClaimContract
+from .harness import AT_ONCE
 
 NOW = 4_000_000_000
 """Seconds since 1970. In the future, so that a store which measures time by itself forgets nothing during a test."""
@@ -124,7 +124,7 @@ class StoreContract(ClaimContract):
     def renew(self, store: SessionStore, handle: str, one: Session, *, now: int = NOW) -> Any:
         return self.ask(store.renew(handle, one, until=now + DAY, now=now))
 
-    def drop(self, store: SessionStore, handle: str, *, why: Ending | None = None) -> None:
+    def drop(self, store: SessionStore, handle: str, *, why: EndReason | None = None) -> None:
         assert self.ask(store.drop(handle, why=why, now=NOW)) is None
 
     def ids(self, store: SessionStore, sub: str = "1001") -> list[str]:
@@ -138,7 +138,7 @@ class StoreContract(ClaimContract):
             assert self.load(store, handle) is None
             assert self.renew(store, handle, session()) is None
             self.drop(store, handle)
-            self.drop(store, handle, why=Ending.WITHDRAWN)
+            self.drop(store, handle, why=EndReason.WITHDRAWN)
             assert self.load(store, handle) is None
         if self.has_list:
             assert self.ids(store) == []
@@ -230,7 +230,7 @@ class StoreContract(ClaimContract):
 
     def test_a_session_that_has_ended_cannot_be_renewed(self, store: SessionStore) -> None:
         """SL-05, SL-06: a request that was under way when the person logged out."""
-        for why in (None, Ending.WITHDRAWN):
+        for why in (None, EndReason.WITHDRAWN):
             handle = self.create(store, replace(session(), id=f"ended-{why}"))
             in_flight = self.load(store, handle)
             self.drop(store, handle, why=why)
@@ -265,10 +265,10 @@ class StoreContract(ClaimContract):
 
     def test_a_session_that_ended_for_a_reason_tells_the_reason(self, store: SessionStore) -> None:
         handle = self.create(store, session())
-        self.drop(store, handle, why=Ending.WITHDRAWN)
-        assert self.load(store, handle) is Ending.WITHDRAWN
-        self.drop(store, handle, why=Ending.REVOKED)
-        assert self.load(store, handle) is Ending.WITHDRAWN, "the first reason is the true one"
+        self.drop(store, handle, why=EndReason.WITHDRAWN)
+        assert self.load(store, handle) is EndReason.WITHDRAWN
+        self.drop(store, handle, why=EndReason.REVOKED)
+        assert self.load(store, handle) is EndReason.WITHDRAWN, "the first reason is the true one"
 
     # Lists.
 
@@ -286,7 +286,7 @@ class StoreContract(ClaimContract):
         assert self.ids(store, "nobody") == []
         self.drop(store, handles[0])
         assert self.ids(store) == [found[1]]
-        self.drop(store, handles[1], why=Ending.WITHDRAWN)
+        self.drop(store, handles[1], why=EndReason.WITHDRAWN)
         assert self.ids(store) == []
 
     def test_a_list_has_the_newest_of_a_session(self, store: SessionStore) -> None:
@@ -307,7 +307,7 @@ class StoreContract(ClaimContract):
                 self.ask(store.revoke(id_, now=NOW))
             return
         assert self.ask(store.revoke(id_, now=NOW)) is True
-        assert self.load(store, one) is Ending.REVOKED
+        assert self.load(store, one) is EndReason.REVOKED
         assert self.renew(store, one, session()) is None
         assert self.load(store, other).user == person()
         if self.knows_ids:
@@ -334,7 +334,7 @@ class StoreContract(ClaimContract):
             return
         for turn in range(3):
             assert self.ask(store.revoke_all(person().identity, now=NOW)) is None
-            assert {self.load(store, handle) for handle in mine} == {Ending.REVOKED}
+            assert {self.load(store, handle) for handle in mine} == {EndReason.REVOKED}
             assert self.load(store, other).user.sub == "1002"
             mine.append(self.create(store, replace(session(), id=f"next-{turn}")))
             assert self.load(store, mine[-1]).user == person()
@@ -348,7 +348,7 @@ class StoreContract(ClaimContract):
             return
         everybody = [self.create(store, replace(session(sub), id=f"old-{sub}")) for sub in ("1", "2", "3")]
         assert self.ask(store.revoke_client(now=NOW)) is None
-        assert {self.load(store, handle) for handle in everybody} == {Ending.REVOKED}
+        assert {self.load(store, handle) for handle in everybody} == {EndReason.REVOKED}
         handle = self.create(store, replace(session("1"), id="new"))
         assert self.load(store, handle).user.sub == "1"
 
@@ -364,4 +364,4 @@ class StoreContract(ClaimContract):
 
             *renewed, _ = self.at_once(renew, renew, renew, lambda: store.revoke_all(person().identity, now=NOW + 9))
             for still in (handle, *filter(None, renewed)):
-                assert self.load(store, still, now=NOW + 30) is Ending.REVOKED
+                assert self.load(store, still, now=NOW + 30) is EndReason.REVOKED

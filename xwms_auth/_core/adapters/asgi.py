@@ -1,4 +1,4 @@
-"""ASGI's scopes and messages as `Request` and `Answer`, and back.
+"""ASGI's scopes and messages as `Request` and `Response`, and back.
 
 Knows: the shapes servers deliver, odd ones included.
 Must not: know what a request means.
@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapp
 from typing import Any
 from urllib.parse import quote
 
-from ..http.messages import Answer, Request, parse_form
+from ..http.messages import Request, Response, parse_form
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -85,7 +85,7 @@ async def form_of(scope: Scope, receive: Receive) -> dict[str, str]:
             return dict(parse_form(body.decode("latin-1")))
 
 
-async def reply(answer: Answer, send: Send) -> None:
+async def send_response(answer: Response, send: Send) -> None:
     headers = encoded(answer.header_list())
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body.encode()})

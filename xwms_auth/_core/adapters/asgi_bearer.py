@@ -8,31 +8,31 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
 from ..base.models import AccessToken, Identity
-from ..oauth2.bearer_guard import MARK, Refusal, caller
+from ..oauth2.bearer_guard import NEEDS_TOKEN, Refusal, authenticate
 from .asgi import request_of
-from .asgi_state import Seat, seat_of, taken
+from .asgi_state import RequestState, current_request_state, request_state_of
 
 MAX_NESTED = 32
 """Applications inside one another that are looked at, outermost first."""
 
 
-async def check_token(seat: Seat, *, scopes: Sequence[str]) -> Refusal | None:
+async def check_token(request_state: RequestState, *, scopes: Sequence[str]) -> Refusal | None:
     """See to it that the request has a good token, and put it on the seat; what to answer if it has none."""
-    served = seat.served
-    asked = request_of(seat.scope, app=served.app)
-    found = await served.play(caller(served.site, asked, scopes=scopes, now=served.now()))
+    served = request_state.served
+    asked = request_of(request_state.scope, app=served.app)
+    found = await served.run_steps(authenticate(served.site, asked, scopes=scopes, now=served.now()))
     if isinstance(found, Refusal):
         return found
-    seat.token = found
+    request_state.token = found
     return None
 
 
 def needs_tokens(app: object) -> bool:
     """Whether an endpoint of this application is known to need access tokens."""
     for _ in range(MAX_NESTED):
-        if getattr(app, MARK, False) or any(map(_is_marked, _parts(app, "routes"))):
+        if getattr(app, NEEDS_TOKEN, False) or any(map(_is_marked, _parts(app, "routes"))):
             return True
-        app = _inside(app)
+        app = _nested(app)
     return False
 
 
@@ -42,23 +42,23 @@ def endpoints_of(app: object) -> Iterator[object]:
         for route in _parts(app, "routes"):
             endpoint: object = getattr(route, "endpoint", None)
             yield from endpoints_of(route) if endpoint is None else (endpoint,)
-        app = _inside(app)
+        app = _nested(app)
 
 
 def _is_marked(route: object) -> bool:
-    if getattr(getattr(route, "endpoint", None), MARK, False) or _depends(getattr(route, "dependant", None)):
+    if getattr(getattr(route, "endpoint", None), NEEDS_TOKEN, False) or _depends(getattr(route, "dependant", None)):
         return True
     return needs_tokens(route)  # a mounted application
 
 
 def _depends(dependant: object) -> bool:
     """FastAPI's dependencies, which have dependencies."""
-    return getattr(getattr(dependant, "call", None), MARK, False) or any(
+    return getattr(getattr(dependant, "call", None), NEEDS_TOKEN, False) or any(
         map(_depends, _parts(dependant, "dependencies"))
     )
 
 
-def _inside(app: object) -> object:
+def _nested(app: object) -> object:
     """What is in there by itself: an application in a middleware, or a router that FastAPI includes by reference."""
     return getattr(app, "app", None) or getattr(app, "original_router", None)
 
@@ -68,11 +68,11 @@ def _parts(whole: object, name: str) -> Iterable[object]:
     return cast("list[object]", found) if isinstance(found, list) else ()
 
 
-def token_of(seat: Seat) -> AccessToken:
+def token_of(request_state: RequestState) -> AccessToken:
     """The token on the seat."""
-    if seat.token is None:
+    if request_state.token is None:
         raise RuntimeError("there is no token: the endpoint is without token_required")
-    return seat.token
+    return request_state.token
 
 
 class CurrentTokenProxy:
@@ -82,11 +82,11 @@ class CurrentTokenProxy:
 
     @property
     def _token(self) -> AccessToken:
-        seat = taken.get(None)
+        request_state = current_request_state.get(None)
         # A task that outlives the request it was started in must not go on with that request's token.
-        if seat is None or seat.over:
+        if request_state is None or request_state.over:
             raise RuntimeError("current_token is used outside a request, or without XWMSAuthMiddleware")
-        return token_of(seat)
+        return token_of(request_state)
 
     @property
     def issuer(self) -> str:
@@ -114,4 +114,4 @@ class CurrentTokenProxy:
 
     def __call__(self, connection: Any) -> AccessToken:
         """The token of this request or websocket: a plain object that may be kept."""
-        return token_of(seat_of(connection.scope))
+        return token_of(request_state_of(connection.scope))

@@ -10,16 +10,16 @@ from typing import Any, Protocol, TypeVar, cast
 
 from ..base.effects import Steps
 from ..base.errors import ConfigError, LoginRequired, StoreUnavailable, XWMSError
-from ..base.lifetimes import ANY_LOGIN, Demand
+from ..base.lifetimes import ANY_LOGIN, LoginRequirement
 from ..base.model_guards import in_debug_mode
-from ..base.models import USER_FIELDS, AccessToken, Anonymous, Ending, Session, User, anonymous
+from ..base.models import USER_FIELDS, AccessToken, Anonymous, EndReason, Session, User, anonymous
 from ..config.context import Site
-from ..http.messages import Answer, Request
+from ..http.messages import Request, Response
 from ..io.session_manager import AsyncXWMSSessions
 from ..responses import access_control, cache_headers
-from ..responses.cache_headers import marks_of_token
+from ..responses.cache_headers import headers_for_token
 from ..sessions import lookup
-from .asgi import ASGIApp, Message, Scope, Send, decoded, encoded, reply, request_of
+from .asgi import ASGIApp, Message, Scope, Send, decoded, encoded, request_of, send_response
 
 T = TypeVar("T")
 
@@ -34,15 +34,15 @@ class Served(Protocol):
         """Whole seconds since 1970."""
         ...
 
-    async def play(self, steps: Steps[T]) -> T:
+    async def run_steps(self, steps: Steps[T]) -> T:
         """Play a story that an endpoint asks for."""
         ...
 
-    async def renew(self, visit: lookup.Visit) -> str | None:
+    async def renew(self, visit: lookup.SessionLookup) -> str | None:
         """The Set-Cookie value that an answer during this visit should carry, or None."""
         ...
 
-    async def access_token(self, visit: lookup.Visit, scope: Scope) -> tuple[lookup.Visit, str | None]:
+    async def access_token(self, visit: lookup.SessionLookup, scope: Scope) -> tuple[lookup.SessionLookup, str | None]:
         """The access token of a visit, and the visit as it is from then on."""
         ...
 
@@ -55,15 +55,15 @@ class Served(Protocol):
 
 def _is_made_later(start: Message) -> bool:
     headers = start.get("headers", ())
-    return not any(name == b"content-length" for name, _ in headers) and cache_headers.is_made_later(decoded(headers))
+    return not any(name == b"content-length" for name, _ in headers) and cache_headers.is_streamed(decoded(headers))
 
 
 # Nearly every answer has neither of these, and then gets the same marks.
 _JUDGED = frozenset((b"vary", b"cache-control"))
-_MARKS = {who: encoded(cache_headers.marks_of_reading((), signed_in=who, cookie=None)) for who in (True, False)}
+_MARKS = {who: encoded(cache_headers.headers_for_session((), signed_in=who, cookie=None)) for who in (True, False)}
 
 
-class Seat:
+class RequestState:
     """What the middleware knows about one request: who sits there, whether anybody asked, what to answer instead.
 
     It is `scope["auth"]` too, and stands between the application's `send` and the server's.
@@ -83,14 +83,14 @@ class Seat:
         "visited",
     )
 
-    def __init__(self, served: Served, scope: Scope, visit: lookup.Visit | XWMSError, send: Send) -> None:
+    def __init__(self, served: Served, scope: Scope, visit: lookup.SessionLookup | XWMSError, send: Send) -> None:
         self.served = served
         self.scope = scope
         self.touched = False
         self.over = False
         self._begun = False
         self._failure: XWMSError | None = None
-        self.answer: Answer | None = None
+        self.answer: Response | None = None
         """Set by whoever refuses from inside the application; it then takes the place of the application's answer."""
         self.token: AccessToken | None = None
         """The access token that the request was let through with; `request.auth.token`. Nothing of the session."""
@@ -112,7 +112,7 @@ class Seat:
         session, ended = self.visit()
         return session.user if session else anonymous(ended)
 
-    def visit(self) -> tuple[Session | None, Ending | None]:
+    def visit(self) -> tuple[Session | None, EndReason | None]:
         """The session, or why there no longer is one."""
         session = self.session()
         return session, None if isinstance(self.visited, XWMSError) else self.visited.ended
@@ -131,7 +131,7 @@ class Seat:
         """
         self.session()
         try:
-            if isinstance(self.visited, lookup.Visit):
+            if isinstance(self.visited, lookup.SessionLookup):
                 self.visited, token = await self.served.access_token(self.visited, self.scope)
                 if token is not None:
                     return token
@@ -153,10 +153,10 @@ class Seat:
         """What Starlette's `@requires` looks at: `["authenticated"]` for a person, nothing for nobody."""
         return ["authenticated"] if self.session() else []
 
-    def refusal(self, demand: Demand = ANY_LOGIN) -> Answer | None:
+    def refusal(self, requirement: LoginRequirement = ANY_LOGIN) -> Response | None:
         """What to answer instead of something that needs a person: None if there is one, with a login as demanded."""
         config, now = self.served.site.config, self.served.now()
-        return access_control.unless_signed_in(config, self.visit, self._asked, demand=demand, now=now)
+        return access_control.unless_signed_in(config, self.visit, self._asked, requirement=requirement, now=now)
 
     async def answer_instead(self, error: XWMSError) -> bool:
         """Answer for an application that did not catch our own error. False if it has its own answer."""
@@ -167,8 +167,8 @@ class Seat:
             await self.send({"type": "http.response.start", "status": 500, "headers": []})
         return self.answer is not None
 
-    def _instead(self, error: XWMSError) -> Answer:
-        visit = lookup.NOBODY if isinstance(self.visited, XWMSError) else self.visited
+    def _response_to(self, error: XWMSError) -> Response:
+        visit = lookup.NO_SESSION if isinstance(self.visited, XWMSError) else self.visited
         config, now = self.served.site.config, self.served.now()
         return access_control.for_failure(
             config, self._asked(), error, session=visit.session, ended=visit.ended, now=now
@@ -192,13 +192,13 @@ class Seat:
         self._begun = True
         if self._failure is not None and message["status"] >= 500:
             # What a framework makes of our error when the application does not catch it.
-            self.answer = self._instead(self._failure)
+            self.answer = self._response_to(self._failure)
         if self.answer is not None:
             send, self._send = self._send, _nowhere
-            return reply(self.answer, send)
+            return send_response(self.answer, send)
         if self.token is not None:
             said = message.get("headers", ())
-            message = {**message, "headers": [*said, *encoded(marks_of_token(decoded(said)))]}
+            message = {**message, "headers": [*said, *encoded(headers_for_token(decoded(said)))]}
         if self.touched:
             return self._send_marked(message)
         if _is_made_later(message):
@@ -218,7 +218,7 @@ class Seat:
         visit, headers = self.visited, start.get("headers", ())
         if isinstance(visit, XWMSError):
             return self._send(
-                {**start, "headers": [*headers, *encoded(cache_headers.marks_of_doubt(decoded(headers)))]}
+                {**start, "headers": [*headers, *encoded(cache_headers.headers_for_unknown_session(decoded(headers)))]}
             )
         if visit.handle is not None:
             return self._send_judged(start, visit)
@@ -227,11 +227,11 @@ class Seat:
                 return self._send_judged(start, visit)
         return self._send({**start, "headers": [*headers, *_MARKS[visit.session is not None]]})
 
-    async def _send_judged(self, start: Message, visit: lookup.Visit) -> None:
+    async def _send_judged(self, start: Message, visit: lookup.SessionLookup) -> None:
         said = list(decoded(start.get("headers", ())))
         may_renew = visit.handle is not None and cache_headers.may_set_cookie(said)
         cookie = await self.served.renew(visit) if may_renew else None
-        marks = cache_headers.marks_of_reading(said, signed_in=visit.session is not None, cookie=cookie)
+        marks = cache_headers.headers_for_session(said, signed_in=visit.session is not None, cookie=cookie)
         await self._send({**start, "headers": [*start.get("headers", ()), *encoded(marks)]})
 
 
@@ -246,18 +246,18 @@ def _same(user: User | Anonymous) -> User | Anonymous:
 class LazyUser:
     """`scope["user"]`: behaves as the `User` or `Anonymous` of the request, and notes that somebody asked."""
 
-    __slots__ = ("_seat",)
+    __slots__ = ("_request_state",)
     __dataclass_fields__ = User.__dataclass_fields__  # so that `asdict()`, and FastAPI by it, can write one
 
-    def __init__(self, seat: Seat) -> None:
-        self._seat = seat
+    def __init__(self, request_state: RequestState) -> None:
+        self._request_state = request_state
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._seat.user(), name)
+        return getattr(self._request_state.user(), name)
 
     @property
     def __class__(self) -> type:  # so that isinstance() tells a User from an Anonymous
-        return type(self._seat.user())
+        return type(self._request_state.user())
 
     @__class__.setter
     def __class__(self, value: type) -> None:
@@ -265,26 +265,26 @@ class LazyUser:
 
     def __eq__(self, other: object) -> bool:
         # `type` and not `isinstance`, which would be told the class of the person.
-        theirs = cast("LazyUser", other)._seat.user() if issubclass(type(other), LazyUser) else other
-        return self._seat.user() == theirs
+        theirs = cast("LazyUser", other)._request_state.user() if issubclass(type(other), LazyUser) else other
+        return self._request_state.user() == theirs
 
     def __bool__(self) -> bool:
-        return bool(self._seat.user())
+        return bool(self._request_state.user())
 
     def __hash__(self) -> int:
-        return hash(self._seat.user())
+        return hash(self._request_state.user())
 
     def __repr__(self) -> str:
-        return repr(self._seat.user())
+        return repr(self._request_state.user())
 
     def __reduce_ex__(self, protocol: object) -> Any:
         # A copy is a copy of the person, which may be kept when the request is over.
-        return (_same, (self._seat.user(),))
+        return (_same, (self._request_state.user(),))
 
 
 def _passed_on(name: str) -> property:
     def read(lazy: LazyUser) -> Any:
-        return getattr(lazy._seat.user(), name)  # pyright: ignore[reportPrivateUsage]  a part of the class above
+        return getattr(lazy._request_state.user(), name)  # pyright: ignore[reportPrivateUsage]  a part of the class above
 
     return property(read)
 
@@ -293,24 +293,24 @@ def _passed_on(name: str) -> property:
 for _name in (*USER_FIELDS, "is_authenticated", "is_anonymous", "is_active", "display_name", "identity", "signed_out"):
     setattr(LazyUser, _name, _passed_on(_name))
 
-taken: ContextVar[Seat] = ContextVar("xwms_auth_seat")
+current_request_state: ContextVar[RequestState] = ContextVar("xwms_auth_seat")
 """The seat of the request being served."""
 
 
 def _in_debug_mode() -> bool:
-    seat = taken.get(None)
-    return seat is not None and not seat.over and seat.debug
+    request_state = current_request_state.get(None)
+    return request_state is not None and not request_state.over and request_state.debug
 
 
 in_debug_mode.append(_in_debug_mode)
 
 
-def seat_of(scope: Scope) -> Seat:
+def request_state_of(scope: Scope) -> RequestState:
     """The seat of a request, from its scope."""
-    seat = scope.get("xwms_auth")
-    if not isinstance(seat, Seat):
+    request_state = scope.get("xwms_auth")
+    if not isinstance(request_state, RequestState):
         raise RuntimeError("XWMSAuthMiddleware is not around this application")
-    return seat
+    return request_state
 
 
 class CurrentUserProxy(LazyUser):
@@ -322,13 +322,13 @@ class CurrentUserProxy(LazyUser):
         pass
 
     @property
-    def _seat(self) -> Seat:  # type: ignore[override]  # looked up anew each time, where LazyUser keeps one
-        seat = taken.get(None)
+    def _request_state(self) -> RequestState:  # type: ignore[override]  # looked up anew each time, where LazyUser keeps one
+        request_state = current_request_state.get(None)
         # A task that outlives the request it was started in must not go on as that request's person.
-        if seat is None or seat.over:
+        if request_state is None or request_state.over:
             raise RuntimeError("current_user is used outside a request, or without XWMSAuthMiddleware")
-        return seat
+        return request_state
 
     def __call__(self, connection: Any) -> User | Anonymous:
         """The person of this request or websocket: a plain object that may be kept."""
-        return seat_of(connection.scope).user()
+        return request_state_of(connection.scope).user()

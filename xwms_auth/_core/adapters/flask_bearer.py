@@ -14,12 +14,12 @@ from werkzeug.local import LocalProxy
 
 from ..base.models import AccessToken
 from ..config.config import XWMSConfig
-from ..oauth2.bearer_guard import MARK, Refusal, caller, require_tokens
+from ..oauth2.bearer_guard import NEEDS_TOKEN, Refusal, authenticate, require_tokens
 from ..responses.bearer_challenge import parse_scopes
-from ..responses.cache_headers import marks_of_token
+from ..responses.cache_headers import headers_for_token
 from .guards import note_guard
 from .wsgi import request_of
-from .wsgi_state import SEAT, Seat
+from .wsgi_state import STATE_KEY, RequestState
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -66,12 +66,12 @@ def _guard(view: Callable[P, R], *, scopes: Sequence[str]) -> Callable[P, R]:
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
         environ = _environ()
-        seat = environ.get(SEAT)
-        if not isinstance(seat, Seat):
+        request_state = environ.get(STATE_KEY)
+        if not isinstance(request_state, RequestState):
             raise RuntimeError("this Flask application has no XWMSAuth: call XWMSAuth(app) or auth.init_app(app)")
-        served = seat.served
+        served = request_state.served
         asked = request_of(environ, debug=served.debug, body=False)
-        found = served.play(caller(served.site, asked, scopes=scopes, now=served.now()))
+        found = served.run_steps(authenticate(served.site, asked, scopes=scopes, now=served.now()))
         if isinstance(found, Refusal):
             answer = found.answer
             return cast("R", Response(answer.body, answer.status, answer.header_list()))
@@ -79,18 +79,18 @@ def _guard(view: Callable[P, R], *, scopes: Sequence[str]) -> Callable[P, R]:
         after_this_request(_marked)
         return cast("R", (current_app.ensure_sync(view) if is_async else view)(*args, **kwargs))
 
-    setattr(guarded, MARK, True)
+    setattr(guarded, NEEDS_TOKEN, True)
     note_guard(view, guarded, "token_required")
     return guarded
 
 
 def _marked(response: Response) -> Response:
-    for name, value in marks_of_token(response.headers):
+    for name, value in headers_for_token(response.headers):
         response.headers.add(name, value)
     return response
 
 
 def require_tokens_for(app: Flask, config: XWMSConfig) -> None:
     """Raise `ConfigError` at start, not at the first call, if a view needs tokens and there can be none."""
-    if any(getattr(view, MARK, False) for view in app.view_functions.values()):
+    if any(getattr(view, NEEDS_TOKEN, False) for view in app.view_functions.values()):
         require_tokens(config)

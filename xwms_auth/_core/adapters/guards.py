@@ -88,7 +88,7 @@ def _with_guard(views: list[object]) -> set[int]:
 
 def _warn(view: object) -> str:
     guard, name = _guard_of[view], f"{getattr(view, '__module__', '?')}.{getattr(view, '__qualname__', view)}"
-    events.warn("guard_not_in_effect", view=name, guard=guard)
+    events.warning("guard_not_in_effect", view=name, guard=guard)
     return f"@{guard} is not in effect on {name}: it must stand below the route's decorator, next to the function"
 
 

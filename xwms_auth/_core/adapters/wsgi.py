@@ -1,4 +1,4 @@
-"""WSGI's environments as `Request`, and `Answer` back (PEP 3333).
+"""WSGI's environments as `Request`, and `Response` back (PEP 3333).
 
 Knows: the shapes servers deliver.
 Must not: know what a request means.
@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from ..http.messages import Answer, Request, parse_form
+from ..http.messages import Request, Response, parse_form
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -67,7 +67,7 @@ def decoded(path: str) -> str:
     return path.encode("latin-1").decode("utf-8", "surrogateescape")
 
 
-def send(answer: Answer, start_response: "StartResponse") -> Iterable[bytes]:
+def send(answer: Response, start_response: "StartResponse") -> Iterable[bytes]:
     start_response(_status_line(answer.status), answer.header_list())
     return [answer.body.encode()]
 

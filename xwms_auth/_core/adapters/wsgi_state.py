@@ -11,10 +11,10 @@ from werkzeug.wsgi import ClosingIterator
 
 from ..base.effects import Steps
 from ..base.errors import LoginRequired, StoreUnavailable, XWMSError
-from ..base.lifetimes import ANY_LOGIN, Demand
-from ..base.models import Ending, Session
+from ..base.lifetimes import ANY_LOGIN, LoginRequirement
+from ..base.models import EndReason, Session
 from ..config.context import Site
-from ..http.messages import Answer, Request
+from ..http.messages import Request, Response
 from ..responses import access_control, cache_headers
 from ..sessions import lookup
 from .wsgi import request_of
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SEAT = "xwms_auth.seat"
+STATE_KEY = "xwms_auth.seat"
 """Where a WSGI environment has the seat of its request."""
 
 
@@ -43,27 +43,29 @@ class Served(Protocol):
         """Whole seconds since 1970."""
         ...
 
-    def visit(self, environ: "WSGIEnvironment") -> lookup.Visit:
+    def visit(self, environ: "WSGIEnvironment") -> lookup.SessionLookup:
         """Read the session of a request."""
         ...
 
-    def play(self, steps: Steps[T]) -> T:
+    def run_steps(self, steps: Steps[T]) -> T:
         """Play a story that a view asks for."""
         ...
 
-    def renew(self, visit: lookup.Visit) -> str | None:
+    def renew(self, visit: lookup.SessionLookup) -> str | None:
         """The Set-Cookie value that an answer during this visit should carry, or None."""
         ...
 
-    def access_token(self, visit: lookup.Visit, environ: "WSGIEnvironment") -> tuple[lookup.Visit, str | None]:
+    def access_token(
+        self, visit: lookup.SessionLookup, environ: "WSGIEnvironment"
+    ) -> tuple[lookup.SessionLookup, str | None]:
         """The access token of a visit, and the visit as it is from then on."""
         ...
 
 
-class Seat:
+class RequestState:
     """What is known about one request, in its WSGI environment: who sits there, and whether anybody asked."""
 
-    __slots__ = ("_environ", "_held", "_inside", "_server_write", "_start_response", "_started", "_visit", "served")
+    __slots__ = ("_environ", "_held", "_nested", "_server_write", "_start_response", "_started", "_visit", "served")
 
     def __init__(self, served: Served, environ: "WSGIEnvironment", start_response: "StartResponse") -> None:
         self.served = served
@@ -71,8 +73,8 @@ class Seat:
         self._start_response = start_response
         self._server_write: Callable[[bytes], object] | None = None
         self._started = False
-        self._visit: lookup.Visit | StoreUnavailable | None = None
-        self._inside: list[Callable[[lookup.Visit], lookup.Visit]] = []
+        self._visit: lookup.SessionLookup | StoreUnavailable | None = None
+        self._nested: list[Callable[[lookup.SessionLookup], lookup.SessionLookup]] = []
         self._held: tuple[str, list[tuple[str, str]], Any] | None = None
 
     def session(self) -> Session | None:
@@ -82,41 +84,41 @@ class Seat:
                 self._visit = self.served.visit(self._environ)
             except StoreUnavailable as error:
                 self._visit = error  # asked once: half a page must not be made for somebody and half for nobody
-        while self._inside and not isinstance(self._visit, StoreUnavailable):
+        while self._nested and not isinstance(self._visit, StoreUnavailable):
             try:
-                self._visit = self._inside.pop(0)(self._visit)
+                self._visit = self._nested.pop(0)(self._visit)
             except StoreUnavailable as error:
                 self._visit = error
         if isinstance(self._visit, StoreUnavailable):
             raise self._visit
         return self._visit.session
 
-    def come_inside(self, visit: Callable[[lookup.Visit], lookup.Visit]) -> None:
+    def enter_nested(self, visit: Callable[[lookup.SessionLookup], lookup.SessionLookup]) -> None:
         """The request comes to where the same client is set up once more: `visit` says what the visit is in there."""
-        self._inside.append(visit)
+        self._nested.append(visit)
 
-    def visit(self) -> tuple[Session | None, Ending | None]:
+    def visit(self) -> tuple[Session | None, EndReason | None]:
         """The session, or why there no longer is one."""
         session = self.session()
-        return session, self._visit.ended if isinstance(self._visit, lookup.Visit) else None
+        return session, self._visit.ended if isinstance(self._visit, lookup.SessionLookup) else None
 
-    def refusal(self, demand: Demand = ANY_LOGIN) -> Answer | None:
+    def refusal(self, requirement: LoginRequirement = ANY_LOGIN) -> Response | None:
         """What to answer instead of a page that needs a person: None if there is one, with a login as demanded."""
         config, now = self.served.site.config, self.served.now()
-        return access_control.unless_signed_in(config, self.visit, self._asked, demand=demand, now=now)
+        return access_control.unless_signed_in(config, self.visit, self._asked, requirement=requirement, now=now)
 
     def access_token(self) -> str:
         """The person's access token. Raises `LoginRequired`, `StoreUnavailable`, or an `APIError`."""
         self.session()
-        if isinstance(self._visit, lookup.Visit):
+        if isinstance(self._visit, lookup.SessionLookup):
             self._visit, token = self.served.access_token(self._visit, self._environ)
             if token is not None:
                 return token
         raise LoginRequired("the access token could not be refreshed, and the session has ended")
 
-    def instead(self, error: XWMSError) -> Answer:
+    def response_to(self, error: XWMSError) -> Response:
         """What to answer for an application that did not catch our own error."""
-        visit = self._visit if isinstance(self._visit, lookup.Visit) else lookup.NOBODY
+        visit = self._visit if isinstance(self._visit, lookup.SessionLookup) else lookup.NO_SESSION
         config, now = self.served.site.config, self.served.now()
         return access_control.for_failure(
             config, self._asked(), error, session=visit.session, ended=visit.ended, now=now
@@ -128,7 +130,7 @@ class Seat:
     def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /) -> Callable[[bytes], object]:
         """The application's `start_response`: marks the answer's head if somebody asked who is there."""
         self._started, self._held = True, None
-        if self._visit is None and cache_headers.is_made_later(headers):
+        if self._visit is None and cache_headers.is_streamed(headers):
             self._held = (status, headers, exc_info)  # until the first piece of the body shows whether making it asks
             return self._write
         return self._start(status, headers, exc_info)
@@ -136,11 +138,11 @@ class Seat:
     def _start(self, status: str, headers: list[tuple[str, str]], exc_info: Any) -> Callable[[bytes], object]:
         if isinstance(self._visit, StoreUnavailable):
             # The view caught it and made a page of its own, which is nobody's in particular and not for long.
-            headers = [*headers, *cache_headers.marks_of_doubt(headers)]
+            headers = [*headers, *cache_headers.headers_for_unknown_session(headers)]
         elif self._visit is not None:
             may_renew = self._visit.handle is not None and cache_headers.may_set_cookie(headers)
             cookie = self.served.renew(self._visit) if may_renew else None
-            marks = cache_headers.marks_of_reading(headers, signed_in=self._visit.session is not None, cookie=cookie)
+            marks = cache_headers.headers_for_session(headers, signed_in=self._visit.session is not None, cookie=cookie)
             # A new list: the application's may be a constant that the next person's answer is made of.
             headers = [*headers, *marks]
         return self._start_response(status, headers, exc_info) if exc_info else self._start_response(status, headers)

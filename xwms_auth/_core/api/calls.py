@@ -13,7 +13,7 @@ from . import login_messages, resource_messages
 from .resources import Address, Country, Project, StoredAddress, UserInfo
 
 
-def info() -> Steps[login_messages.Info]:
+def info() -> Steps[login_messages.ApiInfo]:
     """Ask XWMS whether it is there."""
     return login_messages.read_info((yield from ask(CallXWMS(login_messages.info()))))
 

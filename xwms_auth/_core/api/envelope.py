@@ -6,13 +6,13 @@ Knows: what makes an answer a success, and how to take JSON apart strictly.
 Must not: know what a call is for.
 """
 
-from ..base.effects import Reply, json_object
+from ..base.effects import UpstreamResponse, json_object
 from ..base.errors import APIError, BadAnswer, Unreachable
 from ..base.strict_json import JSONObject
 from .error_responses import refusal
 
 
-def success(reply: Reply, *, refused: type[APIError]) -> JSONObject:
+def success(reply: UpstreamResponse, *, refused: type[APIError]) -> JSONObject:
     """The envelope of a success. `refused` is what an error means that says no more than no."""
     outcome = _judge(reply, refused)
     if isinstance(outcome, APIError):
@@ -40,7 +40,7 @@ def require_echo(data: JSONObject, name: str, expected: str) -> None:
         raise BadAnswer(f"the answer is for another {name}")
 
 
-def _judge(reply: Reply, refused: type[APIError]) -> JSONObject | APIError:
+def _judge(reply: UpstreamResponse, refused: type[APIError]) -> JSONObject | APIError:
     if reply.status in (429, 502, 503, 504):
         return Unreachable(f"XWMS answered {reply.status}", upstream_status=reply.status)
     if reply.status != 200 and not 400 <= reply.status < 500:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..base.effects import ApiCall, Reply
+from ..base.effects import ApiCall, UpstreamResponse
 from ..base.errors import BadAnswer, TokenRejected
 from ..base.model_guards import output_only
 from ..base.models import User
@@ -39,7 +39,7 @@ class LoginTicket:
 
 @output_only
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Info:
+class ApiInfo:
     """XWMS's answer to `info`. `time` is XWMS's clock as it wrote it; `endpoints` maps names to addresses."""
 
     name: str | None
@@ -74,12 +74,12 @@ def _post(path: str, body: Mapping[str, str]) -> ApiCall:
     return ApiCall("POST", path, json.dumps(body).encode(), authenticated=True)
 
 
-def read_info(reply: Reply) -> Info:
+def read_info(reply: UpstreamResponse) -> ApiInfo:
     """Read the answer to `info`."""
     data = data_of(success(reply, refused=BadAnswer))
     application, api = member(data, "application"), member(data, "api")
     endpoints = {key: value for key, value in member(api, "endpoints").items() if isinstance(value, str)}
-    return Info(
+    return ApiInfo(
         name=_string(application.get("name")),
         version=_string(application.get("version")),
         time=_string(application.get("time")),
@@ -89,7 +89,7 @@ def read_info(reply: Reply) -> Info:
     )
 
 
-def read_ticket(reply: Reply, *, client_id: str) -> LoginTicket:
+def read_ticket(reply: UpstreamResponse, *, client_id: str) -> LoginTicket:
     """Read the answer to `sign-token`."""
     envelope = success(reply, refused=BadAnswer)
     data = data_of(envelope)
@@ -104,7 +104,7 @@ def read_ticket(reply: Reply, *, client_id: str) -> LoginTicket:
     return LoginTicket(token=token, url=url, expires_at=_seconds(data.get("expires_at")))
 
 
-def read_user(reply: Reply, *, token: str, client_id: str, issuer: str) -> User:
+def read_user(reply: UpstreamResponse, *, token: str, client_id: str, issuer: str) -> User:
     """Read the answer to `sign-token-verify`."""
     data = data_of(success(reply, refused=TokenRejected))
     require_echo(data, "token", token)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar
 
-from ..base.effects import MAX_REPLY, ApiCall, Reply
+from ..base.effects import MAX_REPLY, ApiCall, UpstreamResponse
 from ..base.errors import APIError, BadAnswer, RequestRejected
 from ..base.strict_json import JSONObject, parse_id, parse_objects, parse_sub
 from .envelope import data_of, member, require_echo, success
@@ -89,17 +89,17 @@ def _post(path: str, body: Mapping[str, object], *, max_reply: int = MAX_REPLY) 
     return ApiCall("POST", path, json.dumps(body).encode(), authenticated=True, max_reply=max_reply)
 
 
-def read_countries(reply: Reply) -> tuple[Country, ...]:
+def read_countries(reply: UpstreamResponse) -> tuple[Country, ...]:
     """Read the answer to `global/countries`."""
     return _read_list(reply, "countries", Country.parse, refused=BadAnswer, most=MAX_COUNTRIES)
 
 
-def read_projects(reply: Reply) -> tuple[Project, ...]:
+def read_projects(reply: UpstreamResponse) -> tuple[Project, ...]:
     """Read the answer to `global/projects`."""
     return _read_list(reply, "projects", Project.parse, refused=BadAnswer, most=MAX_PROJECTS)
 
 
-def read_user_info(reply: Reply, *, sub: str, issuer: str) -> UserInfo:
+def read_user_info(reply: UpstreamResponse, *, sub: str, issuer: str) -> UserInfo:
     """Read the answer to `get/user/info`."""
     data = data_of(success(reply, refused=RequestRejected))
     found = _read("user", lambda one: UserInfo.parse(one, issuer=issuer), member(data, "user") or data)
@@ -108,14 +108,14 @@ def read_user_info(reply: Reply, *, sub: str, issuer: str) -> UserInfo:
     return found
 
 
-def read_addresses(reply: Reply, *, sub: str) -> tuple[StoredAddress, ...]:
+def read_addresses(reply: UpstreamResponse, *, sub: str) -> tuple[StoredAddress, ...]:
     """Read the answer to `get/user/address`."""
     return _read_list(
         reply, "addresses", StoredAddress.parse, refused=RequestRejected, most=MAX_ADDRESSES, sub=parse_sub(sub)
     )
 
 
-def read_address(reply: Reply, *, sub: str, address_id: str | None = None) -> StoredAddress:
+def read_address(reply: UpstreamResponse, *, sub: str, address_id: str | None = None) -> StoredAddress:
     """Read the answer to a new or a changed address. The one with `address_id` must be the one that was asked for."""
     data = data_of(success(reply, refused=RequestRejected))
     require_echo(data, "sub", parse_sub(sub))
@@ -125,13 +125,13 @@ def read_address(reply: Reply, *, sub: str, address_id: str | None = None) -> St
     return found
 
 
-def read_deleted(reply: Reply) -> None:
+def read_deleted(reply: UpstreamResponse) -> None:
     """Read the answer to a deleted address. Nothing is documented but success: PHP makes `[]` of empty data."""
     success(reply, refused=RequestRejected)
 
 
 def _read_list(
-    reply: Reply,
+    reply: UpstreamResponse,
     name: str,
     parse: Callable[[Mapping[str, Any]], T],
     *,

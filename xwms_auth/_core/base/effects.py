@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
 from .errors import BadAnswer
-from .models import Ending, Identity, Session
+from .models import EndReason, Identity, Session
 from .secrets import Secret
 from .store_protocols import KnowsClaims, SessionStore
 from .strict_json import JSONObject, parse_json_object
@@ -55,7 +55,7 @@ class OAuthCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class UpstreamResponse:
     """What came back. `body` is complete, decoded and within the size cap."""
 
     status: int
@@ -70,13 +70,13 @@ class Transport(Protocol):
         """Let this time go by, for somebody who waits for what another request is doing."""
         ...
 
-    def send(self, call: ApiCall | OAuthCall) -> Reply | Awaitable[Reply]:
+    def send(self, call: ApiCall | OAuthCall) -> UpstreamResponse | Awaitable[UpstreamResponse]:
         """Send one call, once, within the deadline."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Runtime:
     """The outside: who performs what a story asks for."""
 
     transport: Transport
@@ -88,9 +88,9 @@ class Effect(Generic[R]):
 
     __slots__ = ()
 
-    def perform(self, world: World) -> R | Awaitable[R]:
+    def perform(self, runtime: Runtime) -> R | Awaitable[R]:
         """Ask the world. Only the two drivers in `drive.py` call this."""
-        raise TypeError(f"{type(self).__name__} cannot be performed by {world}")
+        raise TypeError(f"{type(self).__name__} cannot be performed by {runtime}")
 
 
 Steps: TypeAlias = Generator[Effect[Any], Any, T]
@@ -102,13 +102,13 @@ def ask(effect: Effect[R]) -> Steps[R]:
 
 
 @dataclass(frozen=True, slots=True)
-class CallXWMS(Effect[Reply]):
+class CallXWMS(Effect[UpstreamResponse]):
     """Send one call to XWMS."""
 
     call: ApiCall | OAuthCall
 
-    def perform(self, world: World) -> Reply | Awaitable[Reply]:
-        return world.transport.send(self.call)
+    def perform(self, runtime: Runtime) -> UpstreamResponse | Awaitable[UpstreamResponse]:
+        return runtime.transport.send(self.call)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +117,12 @@ class Pause(Effect[None]):
 
     seconds: float
 
-    def perform(self, world: World) -> None | Awaitable[None]:
-        return world.transport.pause(self.seconds)
+    def perform(self, runtime: Runtime) -> None | Awaitable[None]:
+        return runtime.transport.pause(self.seconds)
 
 
 @dataclass(frozen=True, slots=True)
-class Whole(Effect[T]):
+class Shielded(Effect[T]):
     """Steps that come to their end once they have begun, also where the request is given up meanwhile.
 
     Async code can be cancelled wherever it waits. The drivers play these in a task of their own.
@@ -139,19 +139,19 @@ class CreateSession(Effect[str]):
     until: int
     now: int
 
-    def perform(self, world: World) -> str | Awaitable[str]:
-        return world.store.create(self.session, until=self.until, now=self.now)
+    def perform(self, runtime: Runtime) -> str | Awaitable[str]:
+        return runtime.store.create(self.session, until=self.until, now=self.now)
 
 
 @dataclass(frozen=True, slots=True)
-class LoadSession(Effect[Session | Ending | None]):
+class LoadSession(Effect[Session | EndReason | None]):
     """Look a session up."""
 
     handle: str
     now: int
 
-    def perform(self, world: World) -> Session | Ending | None | Awaitable[Session | Ending | None]:
-        return world.store.load(self.handle, now=self.now)
+    def perform(self, runtime: Runtime) -> Session | EndReason | None | Awaitable[Session | EndReason | None]:
+        return runtime.store.load(self.handle, now=self.now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +163,8 @@ class RenewSession(Effect[str | None]):
     until: int
     now: int
 
-    def perform(self, world: World) -> str | None | Awaitable[str | None]:
-        return world.store.renew(self.handle, self.session, until=self.until, now=self.now)
+    def perform(self, runtime: Runtime) -> str | None | Awaitable[str | None]:
+        return runtime.store.renew(self.handle, self.session, until=self.until, now=self.now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +173,10 @@ class DropSession(Effect[None]):
 
     handle: str
     now: int
-    why: Ending | None = None
+    why: EndReason | None = None
 
-    def perform(self, world: World) -> None | Awaitable[None]:
-        return world.store.drop(self.handle, why=self.why, now=self.now)
+    def perform(self, runtime: Runtime) -> None | Awaitable[None]:
+        return runtime.store.drop(self.handle, why=self.why, now=self.now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +186,8 @@ class ListSessions(Effect[Sequence[Session]]):
     identity: Identity
     now: int
 
-    def perform(self, world: World) -> Sequence[Session] | Awaitable[Sequence[Session]]:
-        return world.store.list(self.identity, now=self.now)
+    def perform(self, runtime: Runtime) -> Sequence[Session] | Awaitable[Sequence[Session]]:
+        return runtime.store.list(self.identity, now=self.now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +197,8 @@ class RevokeSession(Effect[bool]):
     session_id: str
     now: int
 
-    def perform(self, world: World) -> bool | Awaitable[bool]:
-        return world.store.revoke(self.session_id, now=self.now)
+    def perform(self, runtime: Runtime) -> bool | Awaitable[bool]:
+        return runtime.store.revoke(self.session_id, now=self.now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,10 +208,10 @@ class RevokeAll(Effect[None]):
     identity: Identity | None
     now: int
 
-    def perform(self, world: World) -> None | Awaitable[None]:
+    def perform(self, runtime: Runtime) -> None | Awaitable[None]:
         if self.identity is None:
-            return world.store.revoke_client(now=self.now)
-        return world.store.revoke_all(self.identity, now=self.now)
+            return runtime.store.revoke_client(now=self.now)
+        return runtime.store.revoke_all(self.identity, now=self.now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,8 +222,8 @@ class Claim(Effect[bool]):
     until: int
     now: int
 
-    def perform(self, world: World) -> bool | Awaitable[bool]:
-        return world.store.claim(self.name, until=self.until, now=self.now)
+    def perform(self, runtime: Runtime) -> bool | Awaitable[bool]:
+        return runtime.store.claim(self.name, until=self.until, now=self.now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,8 +232,8 @@ class Release(Effect[None]):
 
     name: str
 
-    def perform(self, world: World) -> None | Awaitable[None]:
-        return world.store.release(self.name)
+    def perform(self, runtime: Runtime) -> None | Awaitable[None]:
+        return runtime.store.release(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,11 +243,13 @@ class Claimed(Effect[Sequence[bool] | None]):
     names: tuple[str, ...]
     now: int
 
-    def perform(self, world: World) -> Sequence[bool] | None | Awaitable[Sequence[bool] | None]:
-        return world.store.claimed(self.names, now=self.now) if isinstance(world.store, KnowsClaims) else None
+    def perform(self, runtime: Runtime) -> Sequence[bool] | None | Awaitable[Sequence[bool] | None]:
+        return runtime.store.claimed(self.names, now=self.now) if isinstance(runtime.store, KnowsClaims) else None
 
 
-def json_object(reply: Reply, *, media_types: Collection[str] = ("application/json",)) -> JSONObject | BadAnswer:
+def json_object(
+    reply: UpstreamResponse, *, media_types: Collection[str] = ("application/json",)
+) -> JSONObject | BadAnswer:
     """The JSON object that an answer consists of, or what is wrong with it; of an answer of any status."""
     if reply.content_type.partition(";")[0].strip().lower() not in media_types:
         return BadAnswer(f"the answer is not {' or '.join(media_types)}", upstream_status=reply.status)

@@ -17,22 +17,22 @@ lets in, often 64 kB, and each refused request writes a line."""
 log = logging.getLogger("xwms_auth")
 
 
-def person(identity: Identity) -> str:
+def person_hash(identity: Identity) -> str:
     """A person for the log: tells two people apart, tells nobody who they are."""
     return digest(f"{identity.issuer}\n{identity.sub}")[:12]
 
 
-def happened(event: str, **fields: str) -> None:
+def info(event: str, **fields: str) -> None:
     """Log something that went as it should."""
     log.info("%s%s", event, _written(fields))
 
 
-def warn(event: str, **fields: str) -> None:
+def warning(event: str, **fields: str) -> None:
     """Log something that an operator should look at."""
     log.warning("%s%s", event, _written(fields))
 
 
-def broken(error: ConfigError) -> None:
+def config_error(error: ConfigError) -> None:
     """Log that the settings are wrong, with all faults."""
     log.error("the settings are wrong:%s", error)
 

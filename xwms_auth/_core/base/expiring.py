@@ -11,7 +11,7 @@ MAX_MARKS = 100_000
 """About 20 MB. Beyond it the oldest marks go first; XWMS's own single use of tokens still holds then."""
 
 
-class Marks:
+class ExpiringMap:
     """A bounded set of names, each with a time (seconds) after which it may be forgotten."""
 
     def __init__(self) -> None:
@@ -50,26 +50,26 @@ class Marks:
         return bool(self._until)
 
 
-class Claims:
+class LocalClaims:
     """Marks of several kinds, by what their names begin with (`login/…`, `token/…`), each kind bounded by itself.
 
     Of some kinds anybody can make as many as they like: they push out none of those that cost a login to make.
     """
 
     def __init__(self) -> None:
-        self._kinds: dict[str, Marks] = {}
+        self._kinds: dict[str, ExpiringMap] = {}
 
     def add(self, name: str, *, until: int, now: int) -> bool:
-        """As `Marks.add`."""
-        return self._kinds.setdefault(_kind(name), Marks()).add(name, until=until, now=now)
+        """As `ExpiringMap.add`."""
+        return self._kinds.setdefault(_kind(name), ExpiringMap()).add(name, until=until, now=now)
 
     def remove(self, name: str) -> None:
-        """As `Marks.remove`."""
+        """As `ExpiringMap.remove`."""
         if (marks := self._kinds.get(_kind(name))) is not None:
             marks.remove(name)
 
     def holds(self, name: str, *, now: int) -> bool:
-        """As `Marks.holds`."""
+        """As `ExpiringMap.holds`."""
         marks = self._kinds.get(_kind(name))
         return marks is not None and marks.holds(name, now=now)
 

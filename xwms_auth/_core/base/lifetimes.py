@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Self
 
-from .models import Ending, Session
+from .models import EndReason, Session
 
 MAX_LIFETIME = timedelta(days=400)
 """Browsers keep no cookie longer (RFC 6265bis 5.5)."""
@@ -54,11 +54,11 @@ class Lifetimes:
             and session.started_at <= session.seen_at
         )
 
-    def ending(self, session: Session, now: int) -> Ending | None:
+    def ending(self, session: Session, now: int) -> EndReason | None:
         """Which limit ended a session that is not alive; None for one from the future, which is told nothing."""
         if now >= session.started_at + self.absolute:
-            return Ending.LIFETIME
-        return Ending.IDLE if now >= session.seen_at + self.idle else None
+            return EndReason.LIFETIME
+        return EndReason.IDLE if now >= session.seen_at + self.idle else None
 
     def due(self, session: Session, now: int) -> bool:
         """Whether the idle limit should be moved."""
@@ -74,7 +74,7 @@ class Lifetimes:
 
 
 @dataclass(frozen=True, slots=True)
-class Demand:
+class LoginRequirement:
     """What a page asks of a login beyond that there is one: how long ago, in seconds, and which scopes were granted."""
 
     fresh: int | None = None
@@ -101,4 +101,4 @@ class Demand:
         return not self.scopes or (session.tokens is not None and self.scopes.issubset(session.tokens.scope))
 
 
-ANY_LOGIN = Demand()
+ANY_LOGIN = LoginRequirement()

@@ -122,7 +122,7 @@ def newer(known: User, told: User) -> User:
     return User(issuer=known.issuer, sub=known.sub, email_verified=verified, **claims)
 
 
-class Ending(StrEnum):
+class EndReason(StrEnum):
     """Why a session has ended that this browser still has the cookie of. The values are stable codes.
 
     A logout is none of them: whoever logs out knows why.
@@ -141,11 +141,11 @@ class Ending(StrEnum):
 
 
 _ENDINGS = {
-    Ending.IDLE: "You were signed out because you had not been here for a while.",
-    Ending.LIFETIME: "You were signed out because your login was too long ago.",
-    Ending.REVOKED: "You were signed out because this login was ended from somewhere else.",
-    Ending.KEY_ROTATED: "You were signed out because this site changed its keys.",
-    Ending.WITHDRAWN: "You were signed out because XWMS no longer lets this site know who you are.",
+    EndReason.IDLE: "You were signed out because you had not been here for a while.",
+    EndReason.LIFETIME: "You were signed out because your login was too long ago.",
+    EndReason.REVOKED: "You were signed out because this login was ended from somewhere else.",
+    EndReason.KEY_ROTATED: "You were signed out because this site changed its keys.",
+    EndReason.WITHDRAWN: "You were signed out because XWMS no longer lets this site know who you are.",
 }
 
 
@@ -157,7 +157,7 @@ class Anonymous(_InTemplates):
     `signed_out` says why, where somebody was signed in before: `current_user.signed_out.detail` is a sentence for them.
     """
 
-    signed_out: Ending | None = None
+    signed_out: EndReason | None = None
 
     issuer: None = None
     sub: None = None
@@ -182,10 +182,10 @@ class Anonymous(_InTemplates):
         return False
 
 
-_NOBODY = {why: Anonymous(signed_out=why) for why in (None, *Ending)}
+_NOBODY = {why: Anonymous(signed_out=why) for why in (None, *EndReason)}
 
 
-def anonymous(why: Ending | None) -> Anonymous:
+def anonymous(why: EndReason | None) -> Anonymous:
     """Nobody; `why` is the reason where somebody was signed in before."""
     return _NOBODY[why]
 

@@ -10,7 +10,7 @@ CLOCK_STEP = 60
 """Seconds. A clock that goes back further than this has been set."""
 
 
-class Budget:
+class TokenBucket:
     """Lets `burst` things through at once and `rate` a second after that. Safe to share between threads."""
 
     def __init__(self, *, rate: float, burst: int) -> None:

@@ -8,7 +8,7 @@ Must not: know any store."""
 from collections.abc import Awaitable, Sequence
 from typing import Protocol, runtime_checkable
 
-from .models import Ending, Identity, Session
+from .models import EndReason, Identity, Session
 
 MAX_CLAIM_NAME = 64
 """Characters of a name that a store can be asked to claim."""
@@ -39,7 +39,7 @@ class SessionStore(Protocol):
         """
         ...
 
-    def load(self, handle: str, *, now: int) -> Session | Ending | None | Awaitable[Session | Ending | None]:
+    def load(self, handle: str, *, now: int) -> Session | EndReason | None | Awaitable[Session | EndReason | None]:
         """Return the session behind the handle, or why it ended, or None."""
         ...
 
@@ -59,7 +59,7 @@ class SessionStore(Protocol):
         """
         ...
 
-    def drop(self, handle: str, *, why: Ending | None, now: int) -> None | Awaitable[None]:
+    def drop(self, handle: str, *, why: EndReason | None, now: int) -> None | Awaitable[None]:
         """End the session; without a reason nothing of it stays. Unknown handles are fine."""
         ...
 
@@ -68,7 +68,7 @@ class SessionStore(Protocol):
         ...
 
     def revoke(self, session_id: str, *, now: int) -> bool | Awaitable[bool]:
-        """End the session of this id with `Ending.REVOKED`. True if there may have been one.
+        """End the session of this id with `EndReason.REVOKED`. True if there may have been one.
 
         This and the two below raise `ConfigError` where the store cannot end a session elsewhere.
         """

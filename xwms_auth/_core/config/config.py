@@ -25,7 +25,7 @@ from .env import (
     read_options,
 )
 from .server_metadata import Metadata
-from .validation import Judge
+from .validation import Validator
 
 C = TypeVar("C", bound="XWMSConfig")
 
@@ -201,7 +201,7 @@ class XWMSConfig(metaclass=_RaisesLast):
     callback_paths: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        Judge(self).judge()
+        Validator(self).judge()
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, *, session_secret_required: bool = False) -> Self:

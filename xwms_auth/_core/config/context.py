@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from ..base import events
 from ..base.errors import ConfigError, HostNotRegistered
-from ..base.expiring import Marks
+from ..base.expiring import ExpiringMap
 from ..base.lifetimes import Lifetimes
-from ..base.rate_limit import Budget
+from ..base.rate_limit import TokenBucket
 from ..base.secrets import Secret
 from ..base.signing import Sealed, Signed
 from ..http.cookies import HTTP, HTTPS, CookieNames
@@ -19,10 +19,10 @@ from ..http.next_url import safe_next
 from ..http.urls import RedirectURI
 from .config import XWMSConfig
 from .env import missing_session_secret
-from .known_tokens import KnownTokens
-from .refreshed import RefreshedTokens
-from .server_metadata import ServerFacts
-from .unrevoked import UnrevokedTokens
+from .pending_revocations import PendingRevocations
+from .refreshed_tokens import RefreshedTokens
+from .server_metadata import ServerCache
+from .validated_tokens import ValidatedTokens
 
 START_RATE, START_BURST = 50, 100
 """Logins a process starts a second: each is a call to XWMS, so a flood here would be a flood there."""
@@ -60,30 +60,30 @@ class Site:
         self.pending = Sealed(keys, purpose=f"login/{config.flow}", audience=audience)
         self.forms = Signed(keys, purpose="logout-form", audience=audience)
         self.lifetimes = Lifetimes(idle=config.idle_seconds, absolute=config.lifetime_seconds)
-        self.starts = Budget(rate=START_RATE, burst=START_BURST)
-        self.spends = Budget(rate=SPEND_RATE, burst=SPEND_BURST)
-        self.departures = Budget(rate=DEPARTURE_RATE, burst=DEPARTURE_BURST)
-        self.unsure = Budget(rate=START_RATE, burst=START_BURST)
-        self.strays = Marks()
+        self.starts = TokenBucket(rate=START_RATE, burst=START_BURST)
+        self.spends = TokenBucket(rate=SPEND_RATE, burst=SPEND_BURST)
+        self.departures = TokenBucket(rate=DEPARTURE_RATE, burst=DEPARTURE_BURST)
+        self.unsure = TokenBucket(rate=START_RATE, burst=START_BURST)
+        self.strays = ExpiringMap()
         self.learned = False
-        self.renewals = Marks()
-        self.rechecks = Marks()
-        self.server = ServerFacts()
-        self.known_tokens = KnownTokens()
+        self.renewals = ExpiringMap()
+        self.rechecks = ExpiringMap()
+        self.server = ServerCache()
+        self.known_tokens = ValidatedTokens()
         self.refreshed = RefreshedTokens()
-        self.unrevoked = UnrevokedTokens()
-        self.silences = Marks()
-        self.departed = Marks()
+        self.unrevoked = PendingRevocations()
+        self.silences = ExpiringMap()
+        self.departed = ExpiringMap()
         self.origins = frozenset(uri.origin for uri in config.registered)
         self.only = config.registered[0] if len(config.registered) == 1 else None
         self._by_host = {name: uri for uri in config.registered for name in uri.host_names}
         if any(uri.loopback for uri in config.registered) and any(not uri.loopback for uri in config.registered):
             # Somebody can start a login here for the loopback address, and a victim's approval then ends on the
             # victim's own machine, where nobody spends the token.
-            events.warn("loopback_beside_public", hint="list only the redirect URIs that this deployment serves")
+            events.warning("loopback_beside_public", hint="list only the redirect URIs that this deployment serves")
         if config.session_store == "cookie" and not config.revocation_store:
             # On a developer's machine there is one process, and nothing to be warned of.
-            say = events.happened if all(uri.loopback for uri in config.registered) else events.warn
+            say = events.info if all(uri.loopback for uri in config.registered) else events.warning
             say("each_process_by_itself", hint=_ALONE)
         self._public = frozenset(path for path in config.public if not path.endswith("/*"))
         self._public_below = tuple(path.removesuffix("*") for path in config.public if path.endswith("/*"))

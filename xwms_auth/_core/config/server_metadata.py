@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from ..base.effects import OAuthCall, Reply, json_object
+from ..base.effects import OAuthCall, UpstreamResponse, json_object
 from ..base.errors import BadAnswer, Unreachable
 from ..base.strict_json import JSONObject
 from ..http.urls import parse_endpoint
@@ -58,7 +58,7 @@ def discover(url: str) -> OAuthCall:
     return OAuthCall(url=url)
 
 
-def read_metadata(reply: Reply, *, issuer: str, allow_http: bool) -> Metadata | None:
+def read_metadata(reply: UpstreamResponse, *, issuer: str, allow_http: bool) -> Metadata | None:
     """Read the document; None where the server has none at this address."""
     # A server that has the document elsewhere may answer here with its 404, its sign-in page, or its start page.
     document = _document(reply, ("application/json",))
@@ -91,7 +91,7 @@ def metadata_of(issuer: str, endpoints: Mapping[str, str], *, names_itself: bool
     )
 
 
-def read_keys(reply: Reply) -> tuple[JSONObject, ...]:
+def read_keys(reply: UpstreamResponse) -> tuple[JSONObject, ...]:
     """Read a JWK Set (RFC 7517 5). What is not an object in it is left out, as are keys beyond `MAX_KEYS`."""
     document = _document(reply, ("application/json", "application/jwk-set+json"))
     keys: object = None if document is None else document.get("keys")
@@ -100,7 +100,7 @@ def read_keys(reply: Reply) -> tuple[JSONObject, ...]:
     return tuple(key for key in cast("list[object]", keys[:MAX_KEYS]) if isinstance(key, JSONObject))
 
 
-def _document(reply: Reply, media_types: Sequence[str]) -> JSONObject | None:
+def _document(reply: UpstreamResponse, media_types: Sequence[str]) -> JSONObject | None:
     if reply.status in (429, 502, 503, 504):
         raise Unreachable(f"the authorization server answered {reply.status}", upstream_status=reply.status)
     document = json_object(reply, media_types=media_types)
@@ -108,7 +108,7 @@ def _document(reply: Reply, media_types: Sequence[str]) -> JSONObject | None:
 
 
 @dataclass(slots=True)
-class ServerFacts:
+class ServerCache:
     """What this process has learned about its authorization server. Times are seconds since 1970."""
 
     _metadata: tuple[int, Metadata] | None = field(default=None, init=False)

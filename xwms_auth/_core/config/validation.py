@@ -47,7 +47,7 @@ _SCOPE = frozenset(map(chr, range(0x21, 0x7F))) - {'"', "\\"}
 _REDIS_OPTIONS = frozenset(("db", "username", "password", "ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"))
 
 
-class Judge:
+class Validator:
     """Judges a config field by field and fills in what the fields mean. Collects faults instead of raising."""
 
     def __init__(self, config: "XWMSConfig") -> None:

@@ -17,7 +17,7 @@ from .messages import Request
 from .urls import Address, RedirectURI, login_url_fault, origin_of
 
 
-class Kind(Enum):
+class ClientKind(Enum):
     """Who reads the answer."""
 
     PERSON = "a browser that shows a page"
@@ -25,17 +25,17 @@ class Kind(Enum):
     HTMX = "HTMX, which swaps a part of a page"
 
 
-def kind_of(request: Request) -> Kind:
+def client_kind(request: Request) -> ClientKind:
     """Tell who reads the answer. A client that shows no sign of being a browser is a program."""
     if request.header("hx-request") == "true":
-        return Kind.HTMX
+        return ClientKind.HTMX
     mode = request.header("sec-fetch-mode")
     if mode is not None:
-        return Kind.PERSON if mode == "navigate" else Kind.PROGRAM
+        return ClientKind.PERSON if mode == "navigate" else ClientKind.PROGRAM
     # After Sec-Fetch-Mode, because Android's web view puts the app's name here when it navigates.
     if (request.header("x-requested-with") or "").lower() == "xmlhttprequest":
-        return Kind.PROGRAM
-    return Kind.PERSON if "text/html" in (request.header("accept") or "") else Kind.PROGRAM
+        return ClientKind.PROGRAM
+    return ClientKind.PERSON if "text/html" in (request.header("accept") or "") else ClientKind.PROGRAM
 
 
 def is_prefetch(request: Request) -> bool:
@@ -99,7 +99,7 @@ def is_own_post(request: Request, uri: RedirectURI) -> bool:
     return origin in (None, "null", uri.origin) or origin.partition("://")[2] == request.header("host")
 
 
-def require_from_xwms(request: Request, uri: RedirectURI, *, api: Address, login_origins: Collection[str]) -> None:
+def require_sent_by_xwms(request: Request, uri: RedirectURI, *, api: Address, login_origins: Collection[str]) -> None:
     """Refuse a callback that some page other than XWMS sent here, as far as headers tell.
 
     A sibling subdomain shows as same-site, a page of our own as same-origin; XWMS is neither, unless it lives there.

@@ -1,4 +1,4 @@
-"""What the edges and the flow say to each other: a `Request` in, an `Answer` out.
+"""What the edges and the flow say to each other: a `Request` in, an `Response` out.
 
 Knows: the parts of a request that the login looks at, as text, and the parts of an answer.
 Must not: know a framework, or judge anything.
@@ -51,7 +51,7 @@ def parse_form(text: str) -> list[tuple[str, str]]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Response:
     """An HTTP answer. `cookies` are whole Set-Cookie values; `body` is text in UTF-8."""
 
     status: int

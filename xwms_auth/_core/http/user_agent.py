@@ -33,7 +33,7 @@ _SYSTEMS = (
 )
 
 
-def device_of(request: Request) -> str | None:
+def device_name(request: Request) -> str | None:
     """The browser and the system a request seems to come from, or None where nothing is recognised."""
     said = request.header("user-agent") or ""
     browser, system = (next((name for mark, name in known if mark in said), None) for known in (_BROWSERS, _SYSTEMS))

@@ -9,9 +9,9 @@ from typing import Self
 
 from ...stores.memory import MemoryStore
 from ..api import calls
-from ..api.login_messages import Info, LoginTicket
+from ..api.login_messages import ApiInfo, LoginTicket
 from ..api.resources import Address, Country, Project, StoredAddress, UserInfo
-from ..base.effects import World
+from ..base.effects import Runtime
 from ..base.models import User
 from ..base.strict_json import parse_sub
 from ..config.config import XWMSConfig
@@ -30,35 +30,35 @@ class XWMSClient:
     def __init__(self, config: XWMSConfig) -> None:
         self._config = config
         self._transport = HTTPTransport(config)
-        self._world = World(self._transport, MemoryStore())
+        self._runtime = Runtime(self._transport, MemoryStore())
 
-    def info(self) -> Info:
+    def info(self) -> ApiInfo:
         """Ask XWMS whether it is there; needs no credentials."""
-        return run(calls.info(), self._world)
+        return run(calls.info(), self._runtime)
 
     def sign_token(self, redirect_uri: str) -> LoginTicket:
         """Begin a login that will end at this registered redirect URI."""
-        return run(calls.sign_token(self._config, redirect_uri), self._world)
+        return run(calls.sign_token(self._config, redirect_uri), self._runtime)
 
     def verify_token(self, token: str, redirect_uri: str) -> User:
         """Spend a callback's token, which works once, and learn who logged in."""
-        return run(calls.verify_token(self._config, token, redirect_uri), self._world)
+        return run(calls.verify_token(self._config, token, redirect_uri), self._runtime)
 
     def countries(self) -> tuple[Country, ...]:
         """All countries, with what an address form or a tax rule asks of them."""
-        return run(calls.countries(self._config), self._world)
+        return run(calls.countries(self._config), self._runtime)
 
     def projects(self) -> tuple[Project, ...]:
         """The projects that XWMS shows to everybody; needs no credentials."""
-        return run(calls.projects(), self._world)
+        return run(calls.projects(), self._runtime)
 
     def user_info(self, sub: str, *, socials: bool = True) -> UserInfo:
         """What XWMS knows about a person now. All beyond a `User` is there only with the scope `userinfo`."""
-        return run(calls.user_info(self._config, sub, socials=socials), self._world)
+        return run(calls.user_info(self._config, sub, socials=socials), self._runtime)
 
     def addresses(self, sub: str) -> "Addresses":
         """The addresses of a person; needs the scope `useraddresses`. Asks XWMS nothing yet."""
-        return Addresses(self._config, self._world, sub)
+        return Addresses(self._config, self._runtime, sub)
 
     def close(self) -> None:
         """Close idle connections."""
@@ -76,24 +76,24 @@ class XWMSClient:
 class Addresses:
     """One person's addresses, as `XWMSClient.addresses(sub)` gives them."""
 
-    def __init__(self, config: XWMSConfig, world: World, sub: str) -> None:
-        self._config, self._world, self._sub = config, world, parse_sub(sub)
+    def __init__(self, config: XWMSConfig, runtime: Runtime, sub: str) -> None:
+        self._config, self._runtime, self._sub = config, runtime, parse_sub(sub)
 
     def list(self) -> tuple[StoredAddress, ...]:
         """All of them; perhaps none."""
-        return run(calls.list_addresses(self._config, self._sub), self._world)
+        return run(calls.list_addresses(self._config, self._sub), self._runtime)
 
     def create(self, address: Address) -> StoredAddress:
         """Add one. Not repeated by itself: after a `Timeout` it may exist."""
-        return run(calls.create_address(self._config, self._sub, address), self._world)
+        return run(calls.create_address(self._config, self._sub, address), self._runtime)
 
     def update(self, address_id: str, address: Address) -> StoredAddress:
         """Change one. Fields that are None stay as they are at XWMS."""
-        return run(calls.update_address(self._config, self._sub, address_id, address), self._world)
+        return run(calls.update_address(self._config, self._sub, address_id, address), self._runtime)
 
     def delete(self, address_id: str) -> None:
         """Delete one."""
-        run(calls.delete_address(self._config, self._sub, address_id), self._world)
+        run(calls.delete_address(self._config, self._sub, address_id), self._runtime)
 
 
 class AsyncXWMSClient:
@@ -103,35 +103,35 @@ class AsyncXWMSClient:
         self._config = config
         self._transport = AsyncHTTPTransport(config)
         self._transport.keep_connections()
-        self._world = World(self._transport, MemoryStore())
+        self._runtime = Runtime(self._transport, MemoryStore())
 
-    async def info(self) -> Info:
+    async def info(self) -> ApiInfo:
         """Ask XWMS whether it is there; needs no credentials."""
-        return await arun(calls.info(), self._world)
+        return await arun(calls.info(), self._runtime)
 
     async def sign_token(self, redirect_uri: str) -> LoginTicket:
         """Begin a login that will end at this registered redirect URI."""
-        return await arun(calls.sign_token(self._config, redirect_uri), self._world)
+        return await arun(calls.sign_token(self._config, redirect_uri), self._runtime)
 
     async def verify_token(self, token: str, redirect_uri: str) -> User:
         """Spend a callback's token, which works once, and learn who logged in."""
-        return await arun(calls.verify_token(self._config, token, redirect_uri), self._world)
+        return await arun(calls.verify_token(self._config, token, redirect_uri), self._runtime)
 
     async def countries(self) -> tuple[Country, ...]:
         """All countries, with what an address form or a tax rule asks of them."""
-        return await arun(calls.countries(self._config), self._world)
+        return await arun(calls.countries(self._config), self._runtime)
 
     async def projects(self) -> tuple[Project, ...]:
         """The projects that XWMS shows to everybody; needs no credentials."""
-        return await arun(calls.projects(), self._world)
+        return await arun(calls.projects(), self._runtime)
 
     async def user_info(self, sub: str, *, socials: bool = True) -> UserInfo:
         """What XWMS knows about a person now. All beyond a `User` is there only with the scope `userinfo`."""
-        return await arun(calls.user_info(self._config, sub, socials=socials), self._world)
+        return await arun(calls.user_info(self._config, sub, socials=socials), self._runtime)
 
     def addresses(self, sub: str) -> "AsyncAddresses":
         """The addresses of a person; needs the scope `useraddresses`. Asks XWMS nothing yet."""
-        return AsyncAddresses(self._config, self._world, sub)
+        return AsyncAddresses(self._config, self._runtime, sub)
 
     async def aclose(self) -> None:
         """Close idle connections."""
@@ -149,21 +149,21 @@ class AsyncXWMSClient:
 class AsyncAddresses:
     """The same for async code."""
 
-    def __init__(self, config: XWMSConfig, world: World, sub: str) -> None:
-        self._config, self._world, self._sub = config, world, parse_sub(sub)
+    def __init__(self, config: XWMSConfig, runtime: Runtime, sub: str) -> None:
+        self._config, self._runtime, self._sub = config, runtime, parse_sub(sub)
 
     async def list(self) -> tuple[StoredAddress, ...]:
         """All of them; perhaps none."""
-        return await arun(calls.list_addresses(self._config, self._sub), self._world)
+        return await arun(calls.list_addresses(self._config, self._sub), self._runtime)
 
     async def create(self, address: Address) -> StoredAddress:
         """Add one. Not repeated by itself: after a `Timeout` it may exist."""
-        return await arun(calls.create_address(self._config, self._sub, address), self._world)
+        return await arun(calls.create_address(self._config, self._sub, address), self._runtime)
 
     async def update(self, address_id: str, address: Address) -> StoredAddress:
         """Change one. Fields that are None stay as they are at XWMS."""
-        return await arun(calls.update_address(self._config, self._sub, address_id, address), self._world)
+        return await arun(calls.update_address(self._config, self._sub, address_id, address), self._runtime)
 
     async def delete(self, address_id: str) -> None:
         """Delete one."""
-        await arun(calls.delete_address(self._config, self._sub, address_id), self._world)
+        await arun(calls.delete_address(self._config, self._sub, address_id), self._runtime)

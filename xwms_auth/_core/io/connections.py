@@ -18,7 +18,7 @@ import anyio
 import httpcore2
 import truststore
 
-from .framing import Tap
+from .framing import ResponseTap
 
 
 def tls_context() -> ssl.SSLContext:
@@ -48,7 +48,7 @@ class _Stream(httpcore2.NetworkStream):
 
     def __init__(self, stream: httpcore2.NetworkStream) -> None:
         self._stream = stream
-        self._tap = Tap()
+        self._tap = ResponseTap()
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         data = self._stream.read(max_bytes, _remaining())
@@ -113,7 +113,7 @@ class _AsyncStream(httpcore2.AsyncNetworkStream):
 
     def __init__(self, stream: httpcore2.AsyncNetworkStream) -> None:
         self._stream = stream
-        self._tap = Tap()
+        self._tap = ResponseTap()
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         data = await self._stream.read(max_bytes, timeout)

@@ -23,7 +23,7 @@ _LENGTH = re.compile(rb"[0-9]{1,16}")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;[^\r\n]*)?")
 
 
-class Tap:
+class ResponseTap:
     """The bytes of one answer as they came. `exact` tells whether they are one whole answer and nothing else."""
 
     def __init__(self) -> None:

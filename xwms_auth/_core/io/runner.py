@@ -1,7 +1,7 @@
 """The only two loops: they perform what a story asks for and send the answer back in.
 
 Knows: generators, and that async code may be cancelled where it waits.
-Must not: know what any effect means but `Whole`. The two differ in what async code needs and must stay so.
+Must not: know what any effect means but `Shielded`. The two differ in what async code needs and must stay so.
 """
 
 import asyncio
@@ -11,19 +11,19 @@ from typing import Any, TypeVar, cast
 
 import anyio
 
-from ..base.effects import Steps, Whole, World
+from ..base.effects import Runtime, Shielded, Steps
 from ..base.errors import XWMSError
 
 T = TypeVar("T")
 
 
-def run(steps: Steps[T], world: World) -> T:
-    """Play a story to its end in plain code. `world` must not hold anything async."""
+def run(steps: Steps[T], runtime: Runtime) -> T:
+    """Play a story to its end in plain code. `runtime` must not hold anything async."""
     try:
         effect = next(steps)
         while True:
             try:
-                answer = run(effect.steps, world) if isinstance(effect, Whole) else effect.perform(world)
+                answer = run(effect.steps, runtime) if isinstance(effect, Shielded) else effect.perform(runtime)
             except XWMSError as error:
                 effect = steps.throw(error)
             else:
@@ -34,13 +34,13 @@ def run(steps: Steps[T], world: World) -> T:
         return cast("T", end.value)
 
 
-async def arun(steps: Steps[T], world: World) -> T:
+async def arun(steps: Steps[T], runtime: Runtime) -> T:
     """Play a story to its end in async code. What is plain is not awaited: a store in memory costs no task switch."""
     try:
         effect = next(steps)
         while True:
             try:
-                answer = _whole(effect.steps, world) if isinstance(effect, Whole) else effect.perform(world)
+                answer = _whole(effect.steps, runtime) if isinstance(effect, Shielded) else effect.perform(runtime)
                 if isinstance(answer, Awaitable):
                     answer = await cast("Awaitable[object]", answer)
             except XWMSError as error:
@@ -51,12 +51,12 @@ async def arun(steps: Steps[T], world: World) -> T:
         return cast("T", end.value)
 
 
-async def _whole(steps: Steps[T], world: World) -> T:
+async def _whole(steps: Steps[T], runtime: Runtime) -> T:
     """Play steps that nothing may cut short. Each call in them has a deadline of its own."""
     if _is_trio():
         with anyio.CancelScope(shield=True):
-            return await arun(steps, world)
-    task = asyncio.create_task(arun(steps, world))
+            return await arun(steps, runtime)
+    task = asyncio.create_task(arun(steps, runtime))
     _under_way.add(task)
     task.add_done_callback(_done)
     return await asyncio.shield(task)

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from ...stores import open_store
-from ..base.effects import Steps, World
+from ..base.effects import Runtime, Steps
 from ..base.errors import ConfigError, StoreUnavailable, XWMSError
 from ..base.models import SessionInfo
 from ..base.store_protocols import KeepsConnections
@@ -28,23 +28,23 @@ class _Sessions:
     """What both colours share: where the sessions are, what time it is, and who is asking."""
 
     _site: Site
-    _world: World
+    _runtime: Runtime
     _clock: Callable[[], float]
     _current: Callable[[], str | None]
     _failed: Callable[[XWMSError], object] | None = None
 
     @classmethod
-    def of(cls, site: Site, world: World, *, clock: Callable[[], float], current: Callable[[], str | None]) -> Self:
+    def of(cls, site: Site, runtime: Runtime, *, clock: Callable[[], float], current: Callable[[], str | None]) -> Self:
         """For an edge: over its own store. `current` gives the id of the session that is asking, if there is one."""
         made = cls.__new__(cls)
-        made._site, made._world, made._clock, made._current = site, world, clock, current
+        made._site, made._runtime, made._clock, made._current = site, runtime, clock, current
         return made
 
     def _now(self) -> int:
         return int(self._clock())
 
     def _close_store(self) -> None | Awaitable[None]:
-        return self._world.store.close() if isinstance(self._world.store, KeepsConnections) else None
+        return self._runtime.store.close() if isinstance(self._runtime.store, KeepsConnections) else None
 
     def _list(self, sub: str) -> Steps[tuple[SessionInfo, ...]]:
         return revocation.list_sessions(self._site, sub, current=self._current(), now=self._now())
@@ -73,26 +73,26 @@ class XWMSSessions(_Sessions):
 
     def __init__(self, config: XWMSConfig) -> None:
         self._site, self._clock, self._current = Site(config), time.time, _nobody
-        self._world = World(HTTPTransport(config), open_store(self._site))
+        self._runtime = Runtime(HTTPTransport(config), open_store(self._site))
 
     def list(self, sub: str) -> tuple[SessionInfo, ...]:
         """The person's sessions, this one first, then the one used last."""
-        return run(self._list(sub), self._world)
+        return run(self._list(sub), self._runtime)
 
     def revoke(self, session_id: str, *, sub: str | None | Anybody = ANYBODY) -> bool:
         """End one session. With `sub` only if it is that person's: give it where the id comes from a browser.
 
         False for no such session, and where `sub` is None, as nobody's is. The cookie store cannot tell, and says True.
         """
-        return run(self._revoke(session_id, sub), self._world)
+        return run(self._revoke(session_id, sub), self._runtime)
 
     def revoke_all(self, sub: str) -> None:
         """End all sessions of the person, this one too."""
-        run(self._revoke_all(sub), self._world)
+        run(self._revoke_all(sub), self._runtime)
 
     def revoke_client(self) -> None:
         """End all sessions of everybody, for instance after a leak."""
-        run(self._revoke_client(), self._world)
+        run(self._revoke_client(), self._runtime)
 
     def close(self) -> None:
         """Close connections to the store."""
@@ -112,7 +112,7 @@ class AsyncXWMSSessions(_Sessions):
 
     def __init__(self, config: XWMSConfig) -> None:
         self._site, self._clock, self._current = Site(config), time.time, _nobody
-        self._world = World(AsyncHTTPTransport(config), open_store(self._site, is_async=True))
+        self._runtime = Runtime(AsyncHTTPTransport(config), open_store(self._site, is_async=True))
 
     def telling(self, failed: Callable[[XWMSError], object]) -> Self:
         """The same, and somebody who is told of a store that is down, beside whoever called."""
@@ -121,7 +121,7 @@ class AsyncXWMSSessions(_Sessions):
 
     async def _play(self, steps: Steps[T]) -> T:
         try:
-            return await arun(steps, self._world)
+            return await arun(steps, self._runtime)
         except (StoreUnavailable, ConfigError) as error:
             if self._failed is not None:
                 self._failed(error)
@@ -153,8 +153,8 @@ class AsyncXWMSSessions(_Sessions):
             await closing
 
     async def __aenter__(self) -> Self:
-        if isinstance(self._world.store, KeepsConnections):
-            self._world.store.keep_connections()
+        if isinstance(self._runtime.store, KeepsConnections):
+            self._runtime.store.keep_connections()
         return self
 
     async def __aexit__(

@@ -22,7 +22,7 @@ import anyio
 import anyio.lowlevel
 import httpcore2
 
-from ..base.effects import ApiCall, OAuthCall, Reply
+from ..base.effects import ApiCall, OAuthCall, UpstreamResponse
 from ..base.errors import APIError, BadAnswer, Timeout, Unreachable
 from ..config.config import XWMSConfig
 from .connections import AsyncBackend, Backend, deadline, tls_context
@@ -120,7 +120,7 @@ def _too_large(call: _Call) -> APIError:
     return BadAnswer(f"{_name(call)}: the answer is larger than {call.max_reply} bytes")
 
 
-def _reply(response: httpcore2.Response, body: bytes) -> Reply | APIError:
+def _reply(response: httpcore2.Response, body: bytes) -> UpstreamResponse | APIError:
     content_type = encoding = ""
     for name, value in response.headers:
         if name.lower() == b"content-type":
@@ -129,7 +129,7 @@ def _reply(response: httpcore2.Response, body: bytes) -> Reply | APIError:
             encoding = value.decode("latin-1").strip().lower()
     if encoding not in ("", "identity"):
         return BadAnswer("the answer is compressed, which was not asked for", upstream_status=response.status)
-    return Reply(status=response.status, content_type=content_type, body=body)
+    return UpstreamResponse(status=response.status, content_type=content_type, body=body)
 
 
 class HTTPTransport(_Calls):
@@ -141,7 +141,7 @@ class HTTPTransport(_Calls):
         self._pid = 0
         self._lock = threading.Lock()
 
-    def send(self, call: _Call) -> Reply:
+    def send(self, call: _Call) -> UpstreamResponse:
         """Send one call, once. Raises `Unreachable`, `Timeout` or `BadAnswer`."""
         try:
             outcome = self._attempt(call)
@@ -152,7 +152,7 @@ class HTTPTransport(_Calls):
             raise outcome
         return outcome
 
-    def _attempt(self, call: _Call) -> Reply | APIError:
+    def _attempt(self, call: _Call) -> UpstreamResponse | APIError:
         timeout = self._config.timeout_seconds
         mark = deadline.set(time.monotonic() + timeout)
         try:
@@ -216,7 +216,7 @@ class AsyncHTTPTransport(_Calls):
         self._pool: httpcore2.AsyncConnectionPool | None = None
         self._loop: object = None
 
-    async def send(self, call: _Call) -> Reply:
+    async def send(self, call: _Call) -> UpstreamResponse:
         """Send one call, once. Raises `Unreachable`, `Timeout` or `BadAnswer`."""
         try:
             outcome = await self._attempt(call)
@@ -226,7 +226,7 @@ class AsyncHTTPTransport(_Calls):
             raise outcome
         return outcome
 
-    async def _attempt(self, call: _Call) -> Reply | APIError:
+    async def _attempt(self, call: _Call) -> UpstreamResponse | APIError:
         timeout = self._config.timeout_seconds
         try:
             method, url, headers, content = self._request(call)

@@ -13,40 +13,40 @@ from ..base.errors import ConfigError, TokenRejected, XWMSError
 from ..base.models import Identity
 from ..base.signing import digest
 from ..config.context import Site
-from ..http.messages import Answer, Request
-from ..providers.protocol import Departure, Provider
+from ..http.messages import Request, Response
+from ..providers.protocol import LogoutTokenClaims, Provider
 from ..responses import responses
 
 REMEMBERED = 600
 """Seconds that a token's id is remembered: longer than a token counts, so that it works once."""
 
 
-def log_out(site: Site, provider: Provider, request: Request, *, now: int) -> Steps[Answer]:
+def log_out(site: Site, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
     """End the sessions that a logout token is about: 200, or 400 for a token that is none (2.8)."""
     try:
-        departure = yield from provider.departure(site, request.form.get("logout_token", ""), now=now)
-        used = f"logout/{digest(departure.token_id)}"
+        logout_claims = yield from provider.verify_logout_token(site, request.form.get("logout_token", ""), now=now)
+        used = f"logout/{digest(logout_claims.token_id)}"
         if not (yield from ask(Claim(used, now + REMEMBERED, now))):
             raise TokenRejected("the logout token has been used before")
     except TokenRejected as error:
         events.refused(error, path=request.path)
         return responses.document(400, {"error": "invalid_request"})
-    identity = Identity(site.config.issuer, departure.sub)
-    if departure.sid is not None:
+    identity = Identity(site.config.issuer, logout_claims.sub)
+    if logout_claims.sid is not None:
         # A callback of that login may be under way, and has no session yet that could end.
-        site.departed.add(departure.sid, until=now + REMEMBERED, now=now)
+        site.departed.add(logout_claims.sid, until=now + REMEMBERED, now=now)
     try:
-        yield from _end(identity, departure, now=now)
+        yield from _end(identity, logout_claims, now=now)
     except XWMSError:
         # Not done: the server may deliver it again.
         yield from ask(Release(used))
         raise
-    events.happened("logged_out_at_xwms", person=events.person(identity))
+    events.info("logged_out_at_xwms", person=events.person_hash(identity))
     return responses.document(200, {})
 
 
-def _end(identity: Identity, departure: Departure, *, now: int) -> Steps[None]:
-    if departure.sid is not None:
+def _end(identity: Identity, logout_claims: LogoutTokenClaims, *, now: int) -> Steps[None]:
+    if logout_claims.sid is not None:
         try:
             sessions = yield from ask(ListSessions(identity, now))
         except ConfigError:
@@ -54,7 +54,7 @@ def _end(identity: Identity, departure: Departure, *, now: int) -> Steps[None]:
         else:
             for session in sessions:
                 # Of a login that the server gave no name, nobody can say that it was another one.
-                if session.tokens is None or session.tokens.sid in (None, departure.sid):
+                if session.tokens is None or session.tokens.sid in (None, logout_claims.sid):
                     yield from ask(RevokeSession(session.id, now))
             return
     yield from ask(RevokeAll(identity, now))

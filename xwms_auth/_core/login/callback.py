@@ -21,14 +21,14 @@ from ..base.errors import (
 from ..base.lifetimes import FUTURE_TOLERANCE
 from ..config.context import Site, names_for
 from ..http.fetch_metadata import is_prefetch, require_navigation
-from ..http.messages import Answer, Request
+from ..http.messages import Request, Response
 from ..http.next_url import safe_next
 from ..http.urls import RedirectURI
-from ..providers.pending_login import LIFETIME, WORD_LIFETIME, PendingLogin, PendingLogins
-from ..providers.protocol import Arrival, CheckedCallback, Outcome, Owners, Provider
-from ..providers.single_use import Redeeming, Taken
+from ..providers.pending_login import CONFIRMATION_LIFETIME, LIFETIME, PendingLogin, PendingLogins
+from ..providers.protocol import CallbackParams, CheckedCallback, LoginResult, MatchingLogins, Provider
+from ..providers.single_use import RedeemAttempt, Taken
 from ..responses import pages, responses
-from ..sessions.lookup import begin_session, who_visits
+from ..sessions.lookup import begin_session, look_up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +39,12 @@ class _Callback:
     provider: Provider
     request: Request
     uri: RedirectURI
-    arrival: Arrival
+    params: CallbackParams
     logins: PendingLogins
     now: int
 
 
-def finish_login(site: Site, provider: Provider, request: Request, *, now: int) -> Steps[Answer]:
+def finish_login(site: Site, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
     """Decide what a callback is worth, and if it is this browser's own login, begin a session.
 
     1. the form of the request, without I/O      4. the pending login and the credential are claimed
@@ -53,25 +53,23 @@ def finish_login(site: Site, provider: Provider, request: Request, *, now: int) 
     """
     uri = site.require_uri(request)
     logins = PendingLogins.of(request.cookie, names=names_for(uri), sealed=site.pending, uri=uri, now=now)
-    arrival = provider.read(request)
-    callback = _Callback(
-        site=site, provider=provider, request=request, uri=uri, arrival=arrival, logins=logins, now=now
-    )
+    params = provider.parse_callback(request)
+    callback = _Callback(site=site, provider=provider, request=request, uri=uri, params=params, logins=logins, now=now)
     try:
         if is_prefetch(request):
             # Brings no cookies, and may come before the person: nothing happens.
             require_navigation(request)
-        owners = yield from provider.owners(site, arrival, logins.alive, now=now)
-        yield from _require_arrival(callback, owners)
-        if fault := (yield from provider.check(site, arrival, owners, now=now)):
-            logins.discard(*owners.logins)
+        matching = yield from provider.matching_logins(site, params, logins.alive, now=now)
+        yield from _require_arrival(callback, matching)
+        if fault := (yield from provider.check_callback(site, params, matching, now=now)):
+            logins.discard(*matching.logins)
             raise fault
-        return (yield from _claim(callback, owners))
+        return (yield from _claim(callback, matching))
     except XWMSError as error:
         return responses.refusal(site.config, request, error, cookies=logins.changes(), url=site.config.login_path)
 
 
-def _require_arrival(callback: _Callback, owners: Owners) -> Steps[None]:
+def _require_arrival(callback: _Callback, matching: MatchingLogins) -> Steps[None]:
     """Refuse a callback that is no person's navigation from XWMS.
 
     A credential that is not exactly this browser's own does not survive that either: an attacker who has the victim
@@ -79,68 +77,68 @@ def _require_arrival(callback: _Callback, owners: Owners) -> Steps[None]:
     """
     try:
         require_navigation(callback.request)
-        callback.provider.require_sender(callback.site, callback.request, callback.uri)
+        callback.provider.check_sender(callback.site, callback.request, callback.uri)
     except RequestRefused:
-        if not (owners.exact and owners.logins):
-            yield from callback.provider.spend(callback.site, callback.uri, callback.arrival, now=callback.now)
+        if not (matching.exact and matching.logins):
+            yield from callback.provider.invalidate(callback.site, callback.uri, callback.params, now=callback.now)
         raise
 
 
-def _claim(callback: _Callback, owners: Owners) -> Steps[Answer]:
+def _claim(callback: _Callback, matching: MatchingLogins) -> Steps[Response]:
     """Claim the login that the callback belongs to, together with its credential; then redeem it."""
-    for login in owners.logins:
-        redeeming = Redeeming(login, callback.arrival.credential, now=callback.now)
+    for login in matching.logins:
+        redeeming = RedeemAttempt(login, callback.params.credential, now=callback.now)
         taken = yield from redeeming.begin()
-        if taken is Taken.PAIR and owners.own_copies:
+        if taken is Taken.PAIR and matching.own_copies:
             return (yield from _answer_copy(callback, login))
         # Of several tabs that come home at once each gets a login of its own, where nothing tells which is whose.
         if taken is Taken.LOGIN:
             continue
         if taken is not None:
-            return (yield from _refuse_foreign(callback, owners, tried=True))
+            return (yield from _refuse_foreign(callback, matching, tried=True))
         try:
-            dead = yield from callback.provider.is_dead(callback.site, callback.arrival, now=callback.now)
+            dead = yield from callback.provider.is_invalidated(callback.site, callback.params, now=callback.now)
         except StoreUnavailable:
             yield from redeeming.give_back()
             raise
         if dead:
             yield from redeeming.give_login_back()
             break
-        return (yield from _redeem(callback, owners, login, redeeming))
-    return (yield from _refuse_foreign(callback, owners))
+        return (yield from _redeem(callback, matching, login, redeeming))
+    return (yield from _refuse_foreign(callback, matching))
 
 
-def _answer_copy(callback: _Callback, login: PendingLogin) -> Steps[Answer]:
+def _answer_copy(callback: _Callback, login: PendingLogin) -> Steps[Response]:
     """The same callback came before: a browser or a proxy sent it twice, or somebody reloads the page. Nothing happens.
 
     What the first one began may be under way, so nothing is spent and nothing changes in the browser.
     """
     site, request, target = callback.site, callback.request, _target(callback.site, login)
-    visit = yield from who_visits(site, request.cookie, callback.uri, now=callback.now)
+    visit = yield from look_up(site, request.cookie, callback.uri, now=callback.now)
     if visit.session is not None:
         return responses.redirect(303, target)
-    error = callback.provider.foreign(callback.arrival)
+    error = callback.provider.mismatch_error(callback.params)
     return responses.refusal(site.config, request, error, url=responses.login_url(site.config, target))
 
 
-def _refuse_foreign(callback: _Callback, owners: Owners, *, tried: bool = False) -> Steps[Answer]:
+def _refuse_foreign(callback: _Callback, matching: MatchingLogins, *, tried: bool = False) -> Steps[Response]:
     """A callback that came to a browser which did not start its login: its credential is spent before it is refused."""
     site, logins, now = callback.site, callback.logins, callback.now
-    confirmed = yield from callback.provider.spend(site, callback.uri, callback.arrival, now=now)
-    if confirmed and owners.otherwise is not None:
+    confirmed = yield from callback.provider.invalidate(site, callback.uri, callback.params, now=now)
+    if confirmed and matching.otherwise is not None:
         # Somebody else's login was brought here while this one was under way.
-        logins.discard(owners.otherwise)
+        logins.discard(matching.otherwise)
     expired = bool(logins.expired)
     logins.tidy()
     if confirmed or not logins.alive:
-        visit = yield from who_visits(site, callback.request.cookie, callback.uri, now=now)
+        visit = yield from look_up(site, callback.request.cookie, callback.uri, now=now)
         if visit.session is not None:
             # Most likely a reload or the back button after a login that worked. Nothing changes.
             return responses.redirect(303, site.config.after_login, cookies=logins.changes())
     if tried:
         raise TokenRejected("the credential has been tried before")
-    if logins.alive or owners.otherwise is not None:
-        raise callback.provider.foreign(callback.arrival)
+    if logins.alive or matching.otherwise is not None:
+        raise callback.provider.mismatch_error(callback.params)
     if expired:
         raise LoginExpired(f"the pending login is older than {LIFETIME} s or than its token")
     raise LoginNotStarted(
@@ -148,19 +146,21 @@ def _refuse_foreign(callback: _Callback, owners: Owners, *, tried: bool = False)
     )
 
 
-def _redeem(callback: _Callback, owners: Owners, login: PendingLogin, redeeming: Redeeming) -> Steps[Answer]:
+def _redeem(
+    callback: _Callback, matching: MatchingLogins, login: PendingLogin, redeeming: RedeemAttempt
+) -> Steps[Response]:
     """Ask XWMS who it is, begin a session, and go on to where the login was for."""
     site, provider, logins, now = callback.site, callback.provider, callback.logins, callback.now
     target = _target(callback.site, login)
     url = responses.login_url(site.config, target)
-    checked = CheckedCallback(credential=callback.arrival.credential, login=login, uri=callback.uri)
+    checked = CheckedCallback(credential=callback.params.credential, login=login, uri=callback.uri)
     try:
-        outcome = yield from provider.finish(site, checked, now=now)
+        result = yield from provider.redeem(site, checked, now=now)
     except APIError as error:
         if not error.sent:
             # The credential has not left, so it is as good as before: reloading the page may work in a moment.
             yield from redeeming.give_back()
-        elif isinstance(error, TokenRejected) and not owners.exact and (yield from redeeming.survives()):
+        elif isinstance(error, TokenRejected) and not matching.exact and (yield from redeeming.survives()):
             # Anybody can bring a token that XWMS refuses; that must not cost this person their login.
             yield from redeeming.give_login_back()
         else:
@@ -168,14 +168,14 @@ def _redeem(callback: _Callback, owners: Owners, login: PendingLogin, redeeming:
         logins.tidy()
         return responses.refusal(site.config, callback.request, error, cookies=logins.changes(), url=url)
     logins.tidy()
-    if (yield from provider.needs_word(site, owners, now=now)):
-        if not logins.wait(login, outcome.user, now=now):
+    if (yield from provider.needs_confirmation(site, matching, now=now)):
+        if not logins.wait(login, result.user, now=now):
             full = TooManyLogins("there is no room for a login that waits for its person's word")
             return responses.refusal(site.config, callback.request, full, cookies=logins.changes(), url=url)
-        events.happened("login_waits", login=login.id[:8], person=events.person(outcome.user.identity))
+        events.info("login_waits", login=login.id[:8], person=events.person_hash(result.user.identity))
         # To an address without a token. Nobody is signed in yet.
         return responses.redirect(303, f"{url}&confirm={login.key}", cookies=logins.changes())
-    return (yield from _sign_in(site, callback.request, callback.uri, logins, login, outcome, now=now))
+    return (yield from _sign_in(site, callback.request, callback.uri, logins, login, result, now=now))
 
 
 def _sign_in(
@@ -184,15 +184,15 @@ def _sign_in(
     uri: RedirectURI,
     logins: PendingLogins,
     login: PendingLogin,
-    outcome: Outcome,
+    result: LoginResult,
     *,
     now: int,
-) -> Steps[Answer]:
+) -> Steps[Response]:
     """Begin a session under a new key, and go on to where the login was for."""
     logins.discard(login)
-    cookies = yield from begin_session(site, request, uri, outcome, now=now)
-    person = events.person(outcome.user.identity)
-    events.happened("login_finished", login=login.id[:8], person=person, **outcome.told)
+    cookies = yield from begin_session(site, request, uri, result, now=now)
+    person = events.person_hash(result.user.identity)
+    events.info("login_finished", login=login.id[:8], person=person, **result.log_fields)
     return responses.redirect(303, _target(site, login), cookies=[*logins.changes(), *cookies])
 
 
@@ -206,7 +206,7 @@ def _target(site: Site, login: PendingLogin) -> str:
 
 def confirm_person(
     site: Site, request: Request, uri: RedirectURI, logins: PendingLogins, key: str, *, now: int
-) -> Steps[Answer | None]:
+) -> Steps[Response | None]:
     """Show whom somebody is about to be, and take their word for it. None where no login waits for that.
 
     Login CSRF: where XWMS is known to send `sign-token`'s own token, another one comes from somebody else's login. The
@@ -216,7 +216,7 @@ def confirm_person(
     login = next((one for one in logins.waiting if one.key == key), None)
     if login is None or login.person is None:
         return None
-    visit = yield from who_visits(site, request.cookie, uri, now=now)
+    visit = yield from look_up(site, request.cookie, uri, now=now)
     target = _target(site, login)
     if visit.session is not None and visit.session.user.identity == login.person.identity:
         logins.discard(login)
@@ -236,5 +236,7 @@ def confirm_person(
     if not (yield from ask(Claim(f"word/{login.id}", login.expires_at + FUTURE_TOLERANCE, now))):
         raise LoginNotStarted("this login has been confirmed already")
     # What XWMS said is as old as the question, whenever it is answered.
-    outcome = Outcome(user=login.person, proved_at=login.expires_at - WORD_LIFETIME, told={"callback": "fresh"})
-    return (yield from _sign_in(site, request, uri, logins, login, outcome, now=now))
+    result = LoginResult(
+        user=login.person, proved_at=login.expires_at - CONFIRMATION_LIFETIME, log_fields={"callback": "fresh"}
+    )
+    return (yield from _sign_in(site, request, uri, logins, login, result, now=now))

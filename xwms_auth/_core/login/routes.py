@@ -11,11 +11,11 @@ from dataclasses import replace
 from ..base import events
 from ..base.effects import DropSession, Steps, ask
 from ..base.errors import CrossSite, MethodNotAllowed, StoreUnavailable, TooManyLogins, XWMSError
-from ..base.lifetimes import MIN_FRESH, Demand
+from ..base.lifetimes import MIN_FRESH, LoginRequirement
 from ..config.context import Site, names_for
 from ..http.cookies import set_cookie
 from ..http.fetch_metadata import began_here, is_own_post, require_navigation
-from ..http.messages import Answer, Request
+from ..http.messages import Request, Response
 from ..providers.pending_login import (
     LIFETIME,
     NO_PROOF,
@@ -27,13 +27,13 @@ from ..providers.pending_login import (
 )
 from ..providers.protocol import Provider
 from ..responses import pages, responses
-from ..sessions.lookup import Visit, who_visits
+from ..sessions.lookup import SessionLookup, look_up
 from . import backchannel_logout
 from .callback import confirm_person, finish_login
 from .select import provider_of
 
 
-def serve(site: Site, request: Request, *, now: int) -> Steps[Answer]:
+def serve(site: Site, request: Request, *, now: int) -> Steps[Response]:
     """Answer a request for one of our routes."""
     config = site.config
     try:
@@ -59,7 +59,7 @@ def _require_method(request: Request, *allowed: str) -> None:
         raise MethodNotAllowed(", ".join(allowed))
 
 
-def start_login(site: Site, provider: Provider, request: Request, *, now: int) -> Steps[Answer]:
+def start_login(site: Site, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
     """Send the browser to XWMS, and give it a pending login to come back with."""
     config, uri = site.config, site.require_uri(request)
     target, fresh = site.next_of(request) or config.after_login, _fresh_of(request)
@@ -71,13 +71,13 @@ def start_login(site: Site, provider: Provider, request: Request, *, now: int) -
     asked = [request.form.get("confirm", "")] if posted else request.parameters("confirm")
     if asked and (answer := (yield from confirm_person(site, request, uri, logins, asked[0], now=now))) is not None:
         return answer
-    visit = yield from who_visits(site, request.cookie, uri, now=now)
-    if visit.session is not None and Demand(fresh=fresh).is_fresh(visit.session, now):
+    visit = yield from look_up(site, request.cookie, uri, now=now)
+    if visit.session is not None and LoginRequirement(fresh=fresh).is_fresh(visit.session, now):
         return responses.redirect(303, target)
     if visit.ended is not None:
-        events.happened("session_ended", reason=visit.ended)
+        events.info("session_ended", reason=visit.ended)
     here = began_here(request, uri)
-    leads_to = None if here else (yield from provider.confirmation_leads_to(site, now=now))
+    leads_to = None if here else (yield from provider.confirmation_origins(site, now=now))
     if leads_to is not None:
         made = pages.confirm_page(
             action_url=responses.login_url(config, target, fresh=fresh),
@@ -107,12 +107,12 @@ def start_login(site: Site, provider: Provider, request: Request, *, now: int) -
     host = (request.header("host") or "").lower()
     if uri.loopback and host not in uri.host_names:
         # `flask run` prints an address that is another host to a browser: the login would end where no cookie of it is.
-        events.warn("login_at_another_host", hint=f"open the site under {uri.origin}/")
+        events.warning("login_at_another_host", hint=f"open the site under {uri.origin}/")
     started = yield from provider.start(site, uri, fresh=fresh, now=now)
     logins.tidy()
     ends = login.expires_at if started.expires_at is None else min(login.expires_at, started.expires_at)
     logins.add(replace(login, proof=started.proof, expires_at=ends))
-    events.happened("login_started", login=login.id[:8])
+    events.info("login_started", login=login.id[:8])
     return responses.redirect(302, started.url, cookies=logins.changes())
 
 
@@ -124,10 +124,10 @@ def _fresh_of(request: Request) -> int | None:
     return max(int(asked[0]), MIN_FRESH)
 
 
-def who_am_i(site: Site, request: Request, *, now: int) -> Steps[Answer]:
+def who_am_i(site: Site, request: Request, *, now: int) -> Steps[Response]:
     """Tell a script who is signed in. Being asked does not keep a session alive: a page that polls is not a person."""
     uri = site.uri_for(request.header("host") or "")
-    visit = yield from who_visits(site, request.cookie, uri, now=now)
+    visit = yield from look_up(site, request.cookie, uri, now=now)
     user = visit.session.user.claims() if visit.session else None
     body: dict[str, object] = {"user": user, "login_url": site.config.login_path}
     if visit.ended is not None:
@@ -135,14 +135,14 @@ def who_am_i(site: Site, request: Request, *, now: int) -> Steps[Answer]:
     return responses.document(200, body, extra=[("Vary", "Cookie")])
 
 
-def logout(site: Site, provider: Provider, request: Request, *, now: int) -> Steps[Answer]:
+def logout(site: Site, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
     """End the session. Only a form of our own may ask for it (`csrf_token` where the browser says nothing)."""
     config, uri = site.config, site.require_uri(request)
     names, ours = names_for(uri), is_own_post(request, uri)
     session_over = set_cookie(names.session, "", secure=names.secure, max_age=0)
     cleared = [session_over, *forget_all(request.cookie, names)]
     try:
-        visit = yield from who_visits(site, request.cookie, uri, now=now)
+        visit = yield from look_up(site, request.cookie, uri, now=now)
         if not ours and not _has_form_token(site, request, visit):
             raise CrossSite("the logout was posted by another site, or by a browser that does not say by which")
         ours = True
@@ -153,12 +153,12 @@ def logout(site: Site, provider: Provider, request: Request, *, now: int) -> Ste
         return responses.refusal(config, request, error, cookies=cleared if ours else ())
     target = site.next_of(request) or config.after_logout
     if visit.session is not None:
-        events.happened("logged_out", person=events.person(visit.session.user.identity))
-        target = yield from provider.leave(site, visit.session, uri, target, now=now)
+        events.info("logged_out", person=events.person_hash(visit.session.user.identity))
+        target = yield from provider.end_session(site, visit.session, uri, target, now=now)
     return responses.redirect(303, target, cookies=cleared)
 
 
-def _has_form_token(site: Site, request: Request, visit: Visit) -> bool:
+def _has_form_token(site: Site, request: Request, visit: SessionLookup) -> bool:
     origin = request.header("origin")
     if request.header("sec-fetch-site") in ("cross-site", "same-site") or origin not in (None, "null", *site.origins):
         return False

@@ -6,13 +6,13 @@ Must not: load what the site's flow does not need.
 
 from ..config.context import Site
 from ..providers.protocol import Provider
-from ..providers.sign_token import SignToken
+from ..providers.sign_token import SignTokenProvider
 
 
 def provider_of(site: Site) -> Provider:
     """The protocol that the site's `flow` names. Edges ask once at start, so that nobody waits while it is loaded."""
     if site.config.flow == "oauth2":
-        from ..oauth2.code_flow import OAuth2  # noqa: PLC0415  Authlib is loaded only by who uses it
+        from ..oauth2.code_flow import OAuth2Provider  # noqa: PLC0415  Authlib is loaded only by who uses it
 
-        return OAuth2()
-    return SignToken()
+        return OAuth2Provider()
+    return SignTokenProvider()

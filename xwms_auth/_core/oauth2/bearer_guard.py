@@ -15,10 +15,10 @@ from ..base.errors import ConfigError, InsufficientScope, XWMSError
 from ..base.models import AccessToken
 from ..config.config import XWMSConfig
 from ..config.context import Site
-from ..http.messages import Answer, Request
+from ..http.messages import Request, Response
 from ..responses.bearer_challenge import bearer_token, refusal
 
-MARK = "_xwms_needs_token"
+NEEDS_TOKEN = "_xwms_needs_token"
 """The attribute of a view or an endpoint that says so."""
 
 
@@ -26,10 +26,10 @@ class Refusal(NamedTuple):
     """What to answer instead: `code` is for a websocket, which has no answer."""
 
     code: str
-    answer: Answer
+    answer: Response
 
 
-def caller(site: Site, request: Request, *, scopes: Sequence[str], now: int) -> Steps[AccessToken | Refusal]:
+def authenticate(site: Site, request: Request, *, scopes: Sequence[str], now: int) -> Steps[AccessToken | Refusal]:
     """The token of this request, good and with all these scopes, or why there is none."""
     try:
         return (yield from _access_token(site, request, scopes, now=now))

@@ -34,36 +34,43 @@ from ..config.server_metadata import Metadata
 from ..http.messages import Request
 from ..http.urls import RedirectURI
 from ..providers.pending_login import PendingLogin
-from ..providers.protocol import Arrival, CheckedCallback, Departure, Outcome, Owners, Started
+from ..providers.protocol import (
+    CallbackParams,
+    CheckedCallback,
+    LoginResult,
+    LoginStart,
+    LogoutTokenClaims,
+    MatchingLogins,
+)
 from . import messages as wire
 from .discovery import keys_for, metadata_for
 from .id_token import check_id_token, check_refreshed_id_token, proved_at, sid_of
 from .jwt import SignedJWT, VerifiedClaims, parse_signed_jwt, verified_claims
 from .logout_token import read_logout_token
-from .token_revocation import catch_up, give_back
+from .token_revocation import retry_pending, revoke_tokens
 
 MAX_CODE = 4096
 """Characters. Longer is not a code in an address."""
 
 
-class OAuth2:
+class OAuth2Provider:
     """Follows `Provider`. The proof of a pending login is the seed of its state, verifier and nonce."""
 
-    def confirmation_leads_to(self, site: Site, *, now: int) -> Steps[Sequence[str] | None]:
+    def confirmation_origins(self, site: Site, *, now: int) -> Steps[Sequence[str] | None]:
         # A page that opens the login in a person's browser learns nothing of the state that goes to the server, so
         # it has no callback address that this browser would take.
         yield from ()
         return None
 
-    def start(self, site: Site, uri: RedirectURI, *, fresh: int | None, now: int) -> Steps[Started]:
+    def start(self, site: Site, uri: RedirectURI, *, fresh: int | None, now: int) -> Steps[LoginStart]:
         metadata = yield from metadata_for(site, now=now)
         # Here and nowhere later: nothing is under way yet that could be lost if the server is slow.
-        yield from catch_up(site, now=now)
+        yield from retry_pending(site, now=now)
         seed = new_key()
         url = wire.authorization_url(site.config, metadata, uri.uri, seed=seed, max_age=fresh)
-        return Started(url=url, proof=seed)
+        return LoginStart(url=url, proof=seed)
 
-    def read(self, request: Request) -> Arrival:
+    def parse_callback(self, request: Request) -> CallbackParams:
         # An access_token or id_token in the query is not looked for: only the token endpoint gives tokens.
         found = {name: request.parameters(name) for name in ("code", "state", "iss", "error")}
         if any(len(values) > 1 for values in found.values()):
@@ -75,62 +82,66 @@ class OAuth2:
             raise TokenMalformed("the callback has both code and error")
         if code is not None and (state is None or not _is_plausible(code)):
             raise TokenMalformed("the callback has no state" if state is None else "the code has an impossible form")
-        return Arrival(credential=code or "", state=state or "", issuer=issuer, error=error)
+        return CallbackParams(credential=code or "", state=state or "", issuer=issuer, error=error)
 
-    def owners(self, site: Site, arrival: Arrival, logins: Sequence[PendingLogin], *, now: int) -> Steps[Owners]:
+    def matching_logins(
+        self, site: Site, params: CallbackParams, logins: Sequence[PendingLogin], *, now: int
+    ) -> Steps[MatchingLogins]:
         yield from ()
-        state = arrival.state.encode("utf-8", "replace")
+        state = params.state.encode("utf-8", "replace")
         of_state = (login for login in logins if hmac.compare_digest(wire.state_of(login.proof).encode(), state))
         # Nobody can guess a state, so one that fits nothing says nothing about the logins that are under way.
-        return Owners(logins=tuple(of_state), exact=True, own_copies=True)
+        return MatchingLogins(logins=tuple(of_state), exact=True, own_copies=True)
 
-    def require_sender(self, site: Site, request: Request, uri: RedirectURI) -> None:
+    def check_sender(self, site: Site, request: Request, uri: RedirectURI) -> None:
         # State tells more than a Referer; a server may have its sign-in page on any host.
         pass
 
-    def spend(self, site: Site, uri: RedirectURI, arrival: Arrival, *, now: int) -> Steps[bool]:
+    def invalidate(self, site: Site, uri: RedirectURI, params: CallbackParams, *, now: int) -> Steps[bool]:
         # A code is bound to the verifier of its login: whoever began that login does not have the code, and this
         # browser, which has the code, does not have the verifier.
         yield from ()
         return False
 
-    def check(self, site: Site, arrival: Arrival, owners: Owners, *, now: int) -> Steps[XWMSError | None]:
-        if not owners.logins:
+    def check_callback(
+        self, site: Site, params: CallbackParams, matching: MatchingLogins, *, now: int
+    ) -> Steps[XWMSError | None]:
+        if not matching.logins:
             return None
         metadata = yield from metadata_for(site, now=now)
-        if fault := _issuer_fault(metadata, arrival):
+        if fault := _issuer_fault(metadata, params):
             return TokenRejected(fault)
-        return None if arrival.error is None else wire.error_in_callback(arrival.error)
+        return None if params.error is None else wire.error_in_callback(params.error)
 
-    def foreign(self, arrival: Arrival) -> XWMSError:
-        if arrival.error is not None:
+    def mismatch_error(self, params: CallbackParams) -> XWMSError:
+        if params.error is not None:
             return TokenMissing("an error came to no login of this browser")
         return LoginNotStarted("the state is of no login that this browser has under way, or it has been used already")
 
-    def is_dead(self, site: Site, arrival: Arrival, *, now: int) -> Steps[bool]:
+    def is_invalidated(self, site: Site, params: CallbackParams, *, now: int) -> Steps[bool]:
         yield from ()
         return False
 
-    def needs_word(self, site: Site, owners: Owners, *, now: int) -> Steps[bool]:
+    def needs_confirmation(self, site: Site, matching: MatchingLogins, *, now: int) -> Steps[bool]:
         yield from ()
         return False
 
-    def finish(self, site: Site, callback: CheckedCallback, *, now: int) -> Steps[Outcome]:
+    def redeem(self, site: Site, callback: CheckedCallback, *, now: int) -> Steps[LoginResult]:
         config, seed = site.config, callback.login.proof
         metadata = yield from metadata_for(site, now=now)
         reply = yield from ask(CallXWMS(wire.exchange_code(metadata, callback.credential, callback.uri.uri, seed=seed)))
         try:
             tokens = wire.read_tokens(reply, asked=config.scopes, now=now)
             nonce, max_age = wire.nonce_of(seed), callback.login.fresh
-            outcome = yield from _person(site, metadata, tokens, nonce=nonce, max_age=max_age, now=now)
-            if outcome.tokens is not None and outcome.tokens.sid is not None and outcome.tokens.sid in site.departed:
+            result = yield from _person(site, metadata, tokens, nonce=nonce, max_age=max_age, now=now)
+            if result.tokens is not None and result.tokens.sid is not None and result.tokens.sid in site.departed:
                 raise TokenRejected("the person has logged out at the server meanwhile")
-            return outcome
+            return result
         except APIError as error:
             error.sent = True  # the code was, whatever failed after it
             raise
 
-    def confirm(self, site: Site, session: Session, *, now: int) -> Steps[Session]:
+    def revalidate(self, site: Site, session: Session, *, now: int) -> Steps[Session]:
         metadata = yield from metadata_for(site, now=now)
         if session.tokens is None or metadata.userinfo_endpoint is None:
             # Nothing to ask with, or nobody to ask: that is no answer about the person.
@@ -141,7 +152,7 @@ class OAuth2:
             raise BadAnswer("userinfo is about another person than the session")
         return replace(session, user=newer(session.user, person), checked_at=now)
 
-    def get_ready(self, site: Site, *, now: int) -> Steps[None]:
+    def prepare_refresh(self, site: Site, *, now: int) -> Steps[None]:
         yield from metadata_for(site, now=now)
 
     def refresh(self, site: Site, tokens: TokenSet, *, sub: str, now: int) -> Steps[TokenSet]:
@@ -156,27 +167,27 @@ class OAuth2:
         refresh_token = new.refresh_token or tokens.refresh_token
         return replace(new, refresh_token=refresh_token, id_token=None, sid=tokens.sid, number=tokens.number + 1)
 
-    def give_back(self, site: Site, tokens: TokenSet, *, now: int) -> Steps[None]:
-        return give_back(site, tokens, now=now)
+    def revoke_tokens(self, site: Site, tokens: TokenSet, *, now: int) -> Steps[None]:
+        return revoke_tokens(site, tokens, now=now)
 
-    def leave(self, site: Site, session: Session, uri: RedirectURI, target: str, *, now: int) -> Steps[str]:
+    def end_session(self, site: Site, session: Session, uri: RedirectURI, target: str, *, now: int) -> Steps[str]:
         tokens = None if session.tokens is None else site.refreshed.newest(session.tokens, now=now)
         try:
             metadata = yield from metadata_for(site, now=now)
         except APIError as error:
-            events.warn("not_logged_out_at_the_server", cause=str(error))
+            events.warning("not_logged_out_at_the_server", cause=str(error))
             if tokens is not None:
                 site.unrevoked.keep(tokens, since=now, now=now)
             return target
         if tokens is not None:
-            yield from give_back(site, tokens, now=now)
+            yield from revoke_tokens(site, tokens, now=now)
         if metadata.end_session_endpoint is None or not site.config.provider_logout:
             return target
         # Not to where this logout asked to go: servers compare the address with the ones that are registered.
         back_to = uri.origin + site.config.after_logout
         return wire.logout_url(metadata.end_session_endpoint, site.config, back_to=back_to)
 
-    def departure(self, site: Site, logout_token: str, *, now: int) -> Steps[Departure]:
+    def verify_logout_token(self, site: Site, logout_token: str, *, now: int) -> Steps[LogoutTokenClaims]:
         token = parse_signed_jwt(logout_token)
         # Anybody may post here, so junk must not become calls to the server.
         if not site.knows_server(now) and not site.departures.take(now):
@@ -190,11 +201,11 @@ def _is_plausible(code: str) -> bool:
     return 1 <= len(code) <= MAX_CODE and all(" " <= char <= "~" for char in code)
 
 
-def _issuer_fault(metadata: Metadata, arrival: Arrival) -> str | None:
+def _issuer_fault(metadata: Metadata, params: CallbackParams) -> str | None:
     """RFC 9207 2.4. A code of another server, sent to this one, would give the other one's attacker our tokens."""
-    if arrival.issuer is None:
+    if params.issuer is None:
         return "the callback has no iss, which the server promises" if metadata.names_itself else None
-    return None if arrival.issuer == metadata.issuer else "the callback's iss is another server"
+    return None if params.issuer == metadata.issuer else "the callback's iss is another server"
 
 
 def _ask_for_person(endpoint: str, tokens: TokenSet) -> Steps[JSONObject]:
@@ -203,7 +214,7 @@ def _ask_for_person(endpoint: str, tokens: TokenSet) -> Steps[JSONObject]:
 
 def _person(
     site: Site, metadata: Metadata, tokens: TokenSet, *, nonce: str, max_age: int | None, now: int
-) -> Steps[Outcome]:
+) -> Steps[LoginResult]:
     """Whose tokens these are. With `openid` the ID token says it, and userinfo may only add to it."""
     told = JSONObject()
     if site.config.openid:
@@ -218,7 +229,7 @@ def _person(
         raise BadAnswer("without openid a userinfo endpoint is needed, and the server has none")
     user = wire.user_of(told, asked, issuer=metadata.issuer)
     kept = replace(tokens, id_token=None, sid=sid_of(told))
-    return Outcome(user=user, tokens=kept, proved_at=proved_at(told, now=now) if told else None)
+    return LoginResult(user=user, tokens=kept, proved_at=proved_at(told, now=now) if told else None)
 
 
 def _id_claims(
@@ -250,7 +261,7 @@ def _check_again(
     except APIError as error:
         # It came straight from the token endpoint and nothing is taken from it. A key that is not to be had at this
         # moment is no reason to lose what the used-up refresh token was given for.
-        events.warn("id_token_not_verified", cause=str(error))
+        events.warning("id_token_not_verified", cause=str(error))
         return
     check_refreshed_id_token(
         claims,

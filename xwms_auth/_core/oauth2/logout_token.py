@@ -8,7 +8,7 @@ from typing import cast
 
 from ..base.errors import TokenRejected
 from ..base.strict_json import is_moment
-from ..providers.protocol import Departure
+from ..providers.protocol import LogoutTokenClaims
 from .id_token import SKEW, check_audience, sid_of
 from .jwt import VerifiedClaims
 
@@ -18,7 +18,7 @@ MAX_AGE = 300
 """Seconds since a logout token was made. The server posts it at once, and again a few times where nobody answers."""
 
 
-def read_logout_token(claims: VerifiedClaims, *, issuer: str, client_id: str, now: int) -> Departure:
+def read_logout_token(claims: VerifiedClaims, *, issuer: str, client_id: str, now: int) -> LogoutTokenClaims:
     """Whose logout it is. Raises `TokenRejected` with the reason, which quotes nothing of the token."""
     claims.require_type("jwt", "logout+jwt", what="the logout token")
     if claims.get("iss") != issuer:
@@ -40,4 +40,4 @@ def read_logout_token(claims: VerifiedClaims, *, issuer: str, client_id: str, no
         raise TokenRejected("the logout token: it has no jti")
     if not isinstance(sub, str) or not sub:
         raise TokenRejected("the logout token: it names no person, and sessions are found by their person only")
-    return Departure(sub=sub, sid=sid_of(claims), token_id=token_id)
+    return LogoutTokenClaims(sub=sub, sid=sid_of(claims), token_id=token_id)

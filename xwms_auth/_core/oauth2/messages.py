@@ -28,7 +28,7 @@ try:
 except ImportError as missing:  # pragma: no cover
     raise ImportError("flow=oauth2 needs Authlib: pip install 'xwms-auth[oauth2]'") from missing
 
-from ..base.effects import OAuthCall, Reply, json_object
+from ..base.effects import OAuthCall, UpstreamResponse, json_object
 from ..base.errors import (
     APIError,
     BadAnswer,
@@ -173,7 +173,7 @@ def error_in_callback(code: str) -> XWMSError:
     return error(f"the authorization server ended the login: {said}")
 
 
-def read_tokens(reply: Reply, *, asked: Sequence[str], now: int) -> TokenSet:
+def read_tokens(reply: UpstreamResponse, *, asked: Sequence[str], now: int) -> TokenSet:
     """Read the answer of a token endpoint. `asked` is the scope that counts where the answer names none."""
     answer = _success(reply, "the token endpoint", refused=TokenRejected)
     if str(answer.get("token_type")).lower() != "bearer":
@@ -191,7 +191,7 @@ def read_tokens(reply: Reply, *, asked: Sequence[str], now: int) -> TokenSet:
     )
 
 
-def read_revoked(reply: Reply) -> None:
+def read_revoked(reply: UpstreamResponse) -> None:
     """Read the answer of the revocation endpoint: 200 for a token that has ended, or never was (RFC 7009 2.2)."""
     if reply.status != 200:
         raise (
@@ -201,7 +201,7 @@ def read_revoked(reply: Reply) -> None:
         )
 
 
-def read_person(reply: Reply) -> JSONObject:
+def read_person(reply: UpstreamResponse) -> JSONObject:
     """Read the claims that userinfo gives."""
     return _success(reply, "userinfo", refused=TokenRejected)
 
@@ -257,7 +257,7 @@ def _is_token(value: object) -> bool:
     return isinstance(value, str) and 1 <= len(value) <= MAX_TOKEN and all("!" <= char <= "~" for char in value)
 
 
-def _success(reply: Reply, where: str, *, refused: type[APIError]) -> JSONObject:
+def _success(reply: UpstreamResponse, where: str, *, refused: type[APIError]) -> JSONObject:
     if reply.status in (429, 502, 503, 504):
         raise Unreachable(f"{where} answered {reply.status}", upstream_status=reply.status)
     if reply.status != 200 and not 400 <= reply.status < 500:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import urlencode
 
-from ..base.effects import OAuthCall, Reply, json_object
+from ..base.effects import OAuthCall, UpstreamResponse, json_object
 from ..base.errors import BadAnswer, CredentialsRejected, InvalidToken, Unreachable
 from ..base.models import AccessToken
 from ..base.secrets import Secret
@@ -26,7 +26,7 @@ def introspect(url: str, token: Secret) -> OAuthCall:
     return OAuthCall(url=url, form=form, authenticated=True)
 
 
-def read_introspection(reply: Reply, *, issuer: str, client_id: str, audience: str, now: int) -> AccessToken:
+def read_introspection(reply: UpstreamResponse, *, issuer: str, client_id: str, audience: str, now: int) -> AccessToken:
     """Read the answer. `client_id` is this application's own; `audience` what the API is called, or empty.
 
     Raises `InvalidToken` for a clear no, and an `APIError` where the server gives no clear answer.
@@ -68,7 +68,7 @@ def read_jwt(claims: Mapping[str, Any], *, issuer: str, audience: str, now: int)
     raise InvalidToken(cause)
 
 
-def _introspected(reply: Reply) -> Mapping[str, Any]:
+def _introspected(reply: UpstreamResponse) -> Mapping[str, Any]:
     where = "the introspection endpoint"
     if reply.status == 429 or reply.status >= 500:
         raise Unreachable(f"{where} answered {reply.status}", upstream_status=reply.status)

@@ -16,17 +16,17 @@ from . import messages as wire
 from .discovery import metadata_for
 
 
-def give_back(site: Site, tokens: TokenSet, *, now: int) -> Steps[None]:
+def revoke_tokens(site: Site, tokens: TokenSet, *, now: int) -> Steps[None]:
     """Have the server end these tokens, and one that it could not be told of before."""
     if (yield from _revoke(site, tokens, since=now, now=now)):
-        yield from catch_up(site, now=now)
+        yield from retry_pending(site, now=now)
 
 
-def catch_up(site: Site, *, now: int) -> Steps[None]:
+def retry_pending(site: Site, *, now: int) -> Steps[None]:
     """Try again one revocation that has failed, if it is time. Where nothing is at stake for whoever waits."""
     waiting = site.unrevoked.take(now=now)
     if waiting is not None and (yield from _revoke(site, waiting[1], since=waiting[0], now=now)):
-        events.happened("token_revoked_late")
+        events.info("token_revoked_late")
 
 
 def _revoke(site: Site, tokens: TokenSet, *, since: int, now: int) -> Steps[bool]:
@@ -39,7 +39,7 @@ def _revoke(site: Site, tokens: TokenSet, *, since: int, now: int) -> Steps[bool
         wire.read_revoked((yield from ask(CallXWMS(wire.revoke(metadata.revocation_endpoint, tokens)))))
         over = True
     except APIError as error:
-        events.warn("token_not_revoked", cause=str(error), hint="it is tried again later, while this process lives")
+        events.warning("token_not_revoked", cause=str(error), hint="it is tried again later, while this process lives")
     finally:
         if over:
             site.unrevoked.answered()

@@ -14,7 +14,7 @@ from .discovery import keys_for, metadata_for
 from .jwt import parse_signed_jwt, verified_claims
 from .token_claims import introspect, read_introspection, read_jwt
 
-GLANCE = 0.02
+POLL_INTERVAL = 0.02
 """Seconds between two looks whether another call has its answer."""
 
 
@@ -40,8 +40,8 @@ def _introspected(site: Site, token: Secret, *, now: int) -> Steps[AccessToken]:
             break
         if waited > limit:
             raise Unreachable("another call asks about this token, and has not come to an end", sent=False)
-        yield from ask(Pause(GLANCE))
-        waited += GLANCE
+        yield from ask(Pause(POLL_INTERVAL))
+        waited += POLL_INTERVAL
     try:
         if not known.may_ask(name, now=now):
             raise TooManyTokens("the budget for asking about access tokens is used up")

@@ -36,7 +36,7 @@ it keeps its way back only if there is room for that."""
 MAX_WAITING = 1000
 """Bytes of one that waits for its person's word, and therefore holds the person."""
 
-WORD_LIFETIME = 180
+CONFIRMATION_LIFETIME = 180
 """Seconds a person has for their word. Meanwhile somebody may end their sessions, and this is none yet."""
 
 COOKIE_LIFETIME = 3600
@@ -158,7 +158,7 @@ class PendingLogins:
         """
         self._give_up([login])
         for kept in ever_smaller(person):
-            waiting = replace(login, proof="", person=kept, expires_at=now + WORD_LIFETIME)
+            waiting = replace(login, proof="", person=kept, expires_at=now + CONFIRMATION_LIFETIME)
             gone = self._in_the_way(waiting) if self._size(waiting) <= MAX_WAITING else None
             if gone is not None:
                 self._give_up(gone)
@@ -244,5 +244,5 @@ def _unpack(value: object) -> PendingLogin | None:
 
 
 def _person(claims: object) -> User | None:
-    told = parse_object(claims)
-    return None if told is None else User.parse(told, issuer=str(told.get("issuer")))
+    found = parse_object(claims)
+    return None if found is None else User.parse(found, issuer=str(found.get("issuer")))

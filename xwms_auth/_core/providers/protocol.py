@@ -21,7 +21,7 @@ from .pending_login import PendingLogin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Started:
+class LoginStart:
     """Where to send the browser, and what the pending login has to remember.
 
     `expires_at` is in seconds since 1970, or None if the protocol sets no limit of its own.
@@ -33,7 +33,7 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
+class CallbackParams:
     """What the query of a callback brought, in a possible form. Only the query counts.
 
     `credential` is the token or the code; `state`, `issuer` and `error` are what OAuth 2.0 sends beside it.
@@ -55,8 +55,8 @@ class CheckedCallback:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """Who logged in, with what tokens if the protocol has any. `told` is for the log: name to value.
+class LoginResult:
+    """Who logged in, with what tokens if the protocol has any. `log_fields` is for the log: name to value.
 
     `proved_at` is as in `Session`.
     """
@@ -64,11 +64,11 @@ class Outcome:
     user: User
     tokens: TokenSet | None = None
     proved_at: int | None = None
-    told: Mapping[str, str] = field(default_factory=dict[str, str])
+    log_fields: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Departure:
+class LogoutTokenClaims:
     """Somebody has logged out at XWMS: who, of which login (None for all of theirs), and the telling token's id."""
 
     sub: str
@@ -77,7 +77,7 @@ class Departure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Owners:
+class MatchingLogins:
     """The pending logins of this browser that a callback may belong to, the likeliest first.
 
     `exact` says that it certainly belongs to the one that is named. `own_copies` says that the same credential with the
@@ -94,70 +94,74 @@ class Owners:
 class Provider(Protocol):
     """One protocol of login. What it remembers between requests is in the `Site`."""
 
-    def confirmation_leads_to(self, site: Site, *, now: int) -> Steps[Sequence[str] | None]:
+    def confirmation_origins(self, site: Site, *, now: int) -> Steps[Sequence[str] | None]:
         """Origins that the page may lead to which asks for a click where the login did not begin on this site.
 
         None if no click is needed, because the protocol itself ties a callback to its login.
         """
         ...
 
-    def start(self, site: Site, uri: RedirectURI, *, fresh: int | None, now: int) -> Steps[Started]:
+    def start(self, site: Site, uri: RedirectURI, *, fresh: int | None, now: int) -> Steps[LoginStart]:
         """Begin a login that ends at this redirect URI.
 
         `fresh` demands, where the protocol can, that the person has logged in at XWMS in the last so many seconds.
         """
         ...
 
-    def read(self, request: Request) -> Arrival:
+    def parse_callback(self, request: Request) -> CallbackParams:
         """Take the callback's query apart. Raises `TokenMissing` or `TokenMalformed`."""
         ...
 
-    def owners(self, site: Site, arrival: Arrival, logins: Sequence[PendingLogin], *, now: int) -> Steps[Owners]:
+    def matching_logins(
+        self, site: Site, params: CallbackParams, logins: Sequence[PendingLogin], *, now: int
+    ) -> Steps[MatchingLogins]:
         """The pending logins of this browser that the callback may belong to."""
         ...
 
-    def require_sender(self, site: Site, request: Request, uri: RedirectURI) -> None:
+    def check_sender(self, site: Site, request: Request, uri: RedirectURI) -> None:
         """Refuse, with `CrossSite`, a navigation that the protocol's own pages cannot have caused."""
         ...
 
-    def spend(self, site: Site, uri: RedirectURI, arrival: Arrival, *, now: int) -> Steps[bool]:
+    def invalidate(self, site: Site, uri: RedirectURI, params: CallbackParams, *, now: int) -> Steps[bool]:
         """The credential came to a browser it does not belong to: see to it that nobody can redeem it.
 
         True if XWMS has confirmed it, now or before.
         """
         ...
 
-    def check(self, site: Site, arrival: Arrival, owners: Owners, *, now: int) -> Steps[XWMSError | None]:
+    def check_callback(
+        self, site: Site, params: CallbackParams, matching: MatchingLogins, *, now: int
+    ) -> Steps[XWMSError | None]:
         """The protocol's own checks before the credential is redeemed: what is wrong, which then ends an exact login.
 
         What it raises ends nothing.
         """
         ...
 
-    def foreign(self, arrival: Arrival) -> XWMSError:
+    def mismatch_error(self, params: CallbackParams) -> XWMSError:
         """What to say of a callback that belongs to none of the logins which this browser has under way."""
         ...
 
-    def is_dead(self, site: Site, arrival: Arrival, *, now: int) -> Steps[bool]:
+    def is_invalidated(self, site: Site, params: CallbackParams, *, now: int) -> Steps[bool]:
         """Whether the credential is not to be redeemed by anybody any more."""
         ...
 
-    def needs_word(self, site: Site, owners: Owners, *, now: int) -> Steps[bool]:
+    def needs_confirmation(self, site: Site, matching: MatchingLogins, *, now: int) -> Steps[bool]:
         """Whether the person has to be shown whom they are about to be before a session begins."""
         ...
 
-    def finish(self, site: Site, callback: CheckedCallback, *, now: int) -> Steps[Outcome]:
+    def redeem(self, site: Site, callback: CheckedCallback, *, now: int) -> Steps[LoginResult]:
         """Redeem the credential. An `APIError` that was not `sent` means that it is as good as before."""
         ...
 
-    def confirm(self, site: Site, session: Session, *, now: int) -> Steps[Session]:
+    def revalidate(self, site: Site, session: Session, *, now: int) -> Steps[Session]:
         """Ask about a person who is signed in: the session with what is new. Raises what tells a no from a not now.
 
         A clear no is `NotApproved`, `NotFound`, `ClientDisabled`, `ClientUnknown` or `TokenRejected`.
         """
         ...
 
-    def get_ready(self, site: Site, *, now: int) -> Steps[None]:
+    def prepare_refresh(self, site: Site, *, now: int) -> Steps[None]:
         """Learn what `refresh` needs to know, so that it is one call."""
         ...
 
@@ -168,14 +172,14 @@ class Provider(Protocol):
         """
         ...
 
-    def give_back(self, site: Site, tokens: TokenSet, *, now: int) -> Steps[None]:
+    def revoke_tokens(self, site: Site, tokens: TokenSet, *, now: int) -> Steps[None]:
         """Have the server end tokens that nobody here will use. Never raises for what it answers."""
         ...
 
-    def leave(self, site: Site, session: Session, uri: RedirectURI, target: str, *, now: int) -> Steps[str]:
+    def end_session(self, site: Site, session: Session, uri: RedirectURI, target: str, *, now: int) -> Steps[str]:
         """The person has logged out here: give back what the login was given. Returns where to send the browser."""
         ...
 
-    def departure(self, site: Site, logout_token: str, *, now: int) -> Steps[Departure]:
+    def verify_logout_token(self, site: Site, logout_token: str, *, now: int) -> Steps[LogoutTokenClaims]:
         """Who has logged out, by a token that XWMS posted. Raises `TokenRejected` for one that is not XWMS's."""
         ...

@@ -19,30 +19,30 @@ from ..base.errors import APIError, StoreUnavailable, TokenMalformed, TokenMissi
 from ..base.models import Session, TokenSet, newer
 from ..base.signing import digest
 from ..config.context import Site
-from ..http.fetch_metadata import require_from_xwms
+from ..http.fetch_metadata import require_sent_by_xwms
 from ..http.messages import Request
 from ..http.urls import RedirectURI
 from . import single_use
 from .pending_login import PendingLogin
-from .protocol import Arrival, CheckedCallback, Departure, Outcome, Owners, Started
+from .protocol import CallbackParams, CheckedCallback, LoginResult, LoginStart, LogoutTokenClaims, MatchingLogins
 
 
-class SignToken:
+class SignTokenProvider:
     """Follows `Provider`. The proof of a pending login is the SHA-256 of `sign-token`'s token."""
 
-    def confirmation_leads_to(self, site: Site, *, now: int) -> Steps[Sequence[str] | None]:
+    def confirmation_origins(self, site: Site, *, now: int) -> Steps[Sequence[str] | None]:
         # Another page can open the login in a person's browser, wait for the cookie, and then send that browser to
         # a callback URL of its own login: the person would go on in somebody else's account. Where the token does not
         # tell, a click on our own page has to.
         return None if (yield from _is_same(site, now=now)) else _login_origins(site)
 
-    def start(self, site: Site, uri: RedirectURI, *, fresh: int | None, now: int) -> Steps[Started]:
+    def start(self, site: Site, uri: RedirectURI, *, fresh: int | None, now: int) -> Steps[LoginStart]:
         ticket = yield from calls.sign_token(site.config, uri.uri)
         # For everybody who shares the store: what was issued for one login is not a fresh token of another's.
-        yield from single_use.mark(single_use.of_token("issued", ticket.token), now=now)
-        return Started(url=ticket.url, proof=digest(ticket.token), expires_at=ticket.expires_at)
+        yield from single_use.remember(single_use.token_claim("issued", ticket.token), now=now)
+        return LoginStart(url=ticket.url, proof=digest(ticket.token), expires_at=ticket.expires_at)
 
-    def read(self, request: Request) -> Arrival:
+    def parse_callback(self, request: Request) -> CallbackParams:
         found = request.parameters("token")
         if not found:
             raise TokenMissing("the callback has no token")
@@ -50,46 +50,48 @@ class SignToken:
             raise TokenMalformed(
                 "the callback has several tokens" if len(found) > 1 else "the token has an impossible form"
             )
-        return Arrival(credential=found[0])
+        return CallbackParams(credential=found[0])
 
-    def owners(self, site: Site, arrival: Arrival, logins: Sequence[PendingLogin], *, now: int) -> Steps[Owners]:
-        token, mode = arrival.credential, site.config.callback_token
+    def matching_logins(
+        self, site: Site, params: CallbackParams, logins: Sequence[PendingLogin], *, now: int
+    ) -> Steps[MatchingLogins]:
+        token, mode = params.credential, site.config.callback_token
         exact = next((login for login in reversed(logins) if _is_of(login, token)), None)
         if exact is not None:
-            return Owners(logins=(exact,), exact=True, own_copies=True)
+            return MatchingLogins(logins=(exact,), exact=True, own_copies=True)
         if mode == "same" or not logins:
-            return Owners()
+            return MatchingLogins()
         # The token may be fresh and says nothing. What counts is that no other site can have caused the login; or,
-        # where that is not asked for any more, the person's own word (`needs_word`). The newest comes first: the
-        # protocol has nothing that could tell two tabs apart.
+        # where that is not asked for any more, the person's own confirmation (`needs_confirmation`). The newest comes
+        # first: the protocol has nothing that could tell two tabs apart.
         begun_here = mode == "fresh" or not (yield from _is_same(site, now=now))
         likely = tuple(login for login in reversed(logins) if login.here or not begun_here)
         # What sign-token gave for another login is not a fresh token, whatever `callback_token` allows.
-        (issued,) = yield from single_use.are_marked(single_use.of_token("issued", token), now=now)
+        (issued,) = yield from single_use.are_claimed(single_use.token_claim("issued", token), now=now)
         if issued:
-            return Owners(otherwise=next(iter(likely), None))
+            return MatchingLogins(otherwise=next(iter(likely), None))
         # With `either` the token may be one that a process issued with which this one shares nothing: its owner is
         # waiting for it, and somebody has brought it here before it was approved. Nobody knows a fresh one beforehand.
-        return Owners(logins=likely, own_copies=mode == "fresh")
+        return MatchingLogins(logins=likely, own_copies=mode == "fresh")
 
-    def require_sender(self, site: Site, request: Request, uri: RedirectURI) -> None:
-        require_from_xwms(request, uri, api=site.config.api, login_origins=site.config.login_origins)
+    def check_sender(self, site: Site, request: Request, uri: RedirectURI) -> None:
+        require_sent_by_xwms(request, uri, api=site.config.api, login_origins=site.config.login_origins)
 
-    def spend(self, site: Site, uri: RedirectURI, arrival: Arrival, *, now: int) -> Steps[bool]:
+    def invalidate(self, site: Site, uri: RedirectURI, params: CallbackParams, *, now: int) -> Steps[bool]:
         # Token fixation (OAuth Security Advisory 2009.1): somebody may have started a login, sent XWMS's address to a
         # victim, and be waiting to redeem the token that the victim's approval has just made good. So it is redeemed
         # for nobody: every time it comes, since nobody knows whether the last time was before the approval.
-        token = arrival.credential
+        token = params.credential
         fault: StoreUnavailable | None = None
         issued = confirmed = False
         # In this process too, and where nothing else can be kept. What was not issued no login can have, as far as all
         # know who share the store, so that junk needs no place in it.
         site.strays.add(digest(token), until=now + single_use.TOKEN_MEMORY, now=now)
         try:
-            names = (single_use.of_token("issued", token), single_use.of_token("confirmed", token))
-            issued, confirmed = yield from single_use.are_marked(*names, now=now)
+            names = (single_use.token_claim("issued", token), single_use.token_claim("confirmed", token))
+            issued, confirmed = yield from single_use.are_claimed(*names, now=now)
             if issued:
-                yield from single_use.mark(single_use.of_token("foreign", token), now=now)
+                yield from single_use.remember(single_use.token_claim("foreign", token), now=now)
         except StoreUnavailable as error:
             fault = error  # XWMS still can be told
         # One that was issued is spent in any case: there are no more of them than logins that were started. What else
@@ -99,7 +101,7 @@ class SignToken:
             if issued or budget.take(now):
                 confirmed = yield from self._send(site, uri, token, now=now)
             else:
-                events.happened("token_not_spent", cause="over budget")
+                events.info("token_not_spent", cause="over budget")
         if fault is not None:
             raise fault
         return confirmed
@@ -108,63 +110,65 @@ class SignToken:
         try:
             yield from calls.verify_token(site.config, token, uri.uri)
         except APIError as error:
-            events.happened("token_not_spent", cause=error.code)
+            events.info("token_not_spent", cause=error.code)
             return False
-        events.happened("token_spent")
-        yield from _note(single_use.of_token("confirmed", token), now=now)
+        events.info("token_spent")
+        yield from _note(single_use.token_claim("confirmed", token), now=now)
         return True
 
-    def check(self, site: Site, arrival: Arrival, owners: Owners, *, now: int) -> Steps[XWMSError | None]:
+    def check_callback(
+        self, site: Site, params: CallbackParams, matching: MatchingLogins, *, now: int
+    ) -> Steps[XWMSError | None]:
         yield from ()
-        if owners.exact and site.config.callback_token == "fresh":
+        if matching.exact and site.config.callback_token == "fresh":
             # Whoever started the login has known this token from the start; the real callback has another.
             return TokenRejected("this is sign-token's own token, which is never the callback's (callback_token=fresh)")
         return None
 
-    def foreign(self, arrival: Arrival) -> XWMSError:
+    def mismatch_error(self, params: CallbackParams) -> XWMSError:
         return TokenRejected("the token belongs to no login that this browser started, or has been tried before")
 
-    def is_dead(self, site: Site, arrival: Arrival, *, now: int) -> Steps[bool]:
-        token = arrival.credential
-        (foreign,) = yield from single_use.are_marked(single_use.of_token("foreign", token), now=now)
+    def is_invalidated(self, site: Site, params: CallbackParams, *, now: int) -> Steps[bool]:
+        token = params.credential
+        (foreign,) = yield from single_use.are_claimed(single_use.token_claim("foreign", token), now=now)
         return foreign or site.strays.holds(digest(token), now=now)
 
-    def needs_word(self, site: Site, owners: Owners, *, now: int) -> Steps[bool]:
+    def needs_confirmation(self, site: Site, matching: MatchingLogins, *, now: int) -> Steps[bool]:
         # Never a refusal, and nothing unlearns: an attacker could bring that about, and honest people would fail.
-        if owners.exact:
+        if matching.exact:
             return False
         return site.config.confirm_person or (yield from _is_same(site, now=now))
 
-    def finish(self, site: Site, callback: CheckedCallback, *, now: int) -> Steps[Outcome]:
+    def redeem(self, site: Site, callback: CheckedCallback, *, now: int) -> Steps[LoginResult]:
         token = callback.credential
         user = yield from calls.verify_token(site.config, token, callback.uri.uri)
-        yield from _note(single_use.of_token("confirmed", token), now=now)
+        yield from _note(single_use.token_claim("confirmed", token), now=now)
         is_same = _is_of(callback.login, token)
         if is_same and not (yield from _is_same(site, now=now)):
             site.learned = True
             yield from _note(single_use.SAME_TOKEN, seconds=single_use.FOR_GOOD, now=now)
         # Tells an operator which `callback_token` to set in place of `either`.
-        return Outcome(user=user, told={"callback": "same" if is_same else "fresh"})
+        return LoginResult(user=user, log_fields={"callback": "same" if is_same else "fresh"})
 
-    def confirm(self, site: Site, session: Session, *, now: int) -> Steps[Session]:
+    def revalidate(self, site: Site, session: Session, *, now: int) -> Steps[Session]:
         info = yield from calls.user_info(site.config, session.user.sub, socials=False)
         return replace(session, user=newer(session.user, info), checked_at=now)
 
-    def get_ready(self, site: Site, *, now: int) -> Steps[None]:
+    def prepare_refresh(self, site: Site, *, now: int) -> Steps[None]:
         yield from ()
 
     def refresh(self, site: Site, tokens: TokenSet, *, sub: str, now: int) -> Steps[TokenSet]:
         yield from ()
         raise TokenRejected("XWMS's own login has no tokens to refresh")
 
-    def give_back(self, site: Site, tokens: TokenSet, *, now: int) -> Steps[None]:
+    def revoke_tokens(self, site: Site, tokens: TokenSet, *, now: int) -> Steps[None]:
         yield from ()
 
-    def leave(self, site: Site, session: Session, uri: RedirectURI, target: str, *, now: int) -> Steps[str]:
+    def end_session(self, site: Site, session: Session, uri: RedirectURI, target: str, *, now: int) -> Steps[str]:
         yield from ()
         return target
 
-    def departure(self, site: Site, logout_token: str, *, now: int) -> Steps[Departure]:
+    def verify_logout_token(self, site: Site, logout_token: str, *, now: int) -> Steps[LogoutTokenClaims]:
         yield from ()
         raise TokenRejected("XWMS's own login has no logout tokens")
 
@@ -186,9 +190,9 @@ def _is_same(site: Site, *, now: int) -> Steps[bool]:
 def _note(name: str, *, seconds: int = single_use.TOKEN_MEMORY, now: int) -> Steps[None]:
     """Remember what XWMS has said. Where it cannot be kept, XWMS is asked once more."""
     try:
-        yield from single_use.mark(name, seconds=seconds, now=now)
+        yield from single_use.remember(name, seconds=seconds, now=now)
     except StoreUnavailable as error:
-        events.happened("not_remembered", cause=error.cause)
+        events.info("not_remembered", cause=error.cause)
 
 
 def _login_origins(site: Site) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ SAME_TOKEN = "learned/same"
 """Claimed once XWMS has confirmed a callback's token that was exactly `sign-token`'s."""
 
 
-def of_token(kind: str, token: str) -> str:
+def token_claim(kind: str, token: str) -> str:
     """The name of something that is known about a token.
 
     `issued`: sign-token gave it for a login. `token`: somebody had the one try to redeem it. `foreign`: it was issued,
@@ -39,12 +39,12 @@ def of_token(kind: str, token: str) -> str:
     return f"{kind}/{digest(token)}"
 
 
-def mark(name: str, *, seconds: int = TOKEN_MEMORY, now: int) -> Steps[bool]:
+def remember(name: str, *, seconds: int = TOKEN_MEMORY, now: int) -> Steps[bool]:
     """Claim a name that says something; True if nobody had said it before."""
     return ask(Claim(name, now + seconds, now))
 
 
-def are_marked(*names: str, now: int) -> Steps[Sequence[bool]]:
+def are_claimed(*names: str, now: int) -> Steps[Sequence[bool]]:
     """Whether each name has been claimed."""
     found = yield from ask(Claimed(names, now))
     if found is not None:
@@ -72,7 +72,7 @@ class Taken(Enum):
     CREDENTIAL = "the credential, with another login or in another browser"
 
 
-class Redeeming:
+class RedeemAttempt:
     """One try to redeem a credential with a pending login: the names that it takes, and when it gives them back."""
 
     def __init__(self, login: PendingLogin, credential: str, *, now: int) -> None:
@@ -80,7 +80,7 @@ class Redeeming:
         # Another machine's clock may be behind: there the login still counts for a moment.
         self._until = login.expires_at + FUTURE_TOLERANCE
         self._now = now
-        self._credential = of_token("token", credential)
+        self._credential = token_claim("token", credential)
         # First the two together, which tells a copy from somebody else's try; then in the order of their scarcity.
         self._wanted = (
             (Taken.PAIR, f"pair/{digest(f'{login.id} {credential}')}", self._until),

@@ -15,7 +15,7 @@ from ..base import events
 from ..base.errors import BearerRefused, InvalidBearerRequest, TokenRequired, XWMSError
 from ..base.secrets import Secret
 from ..config.config import XWMSConfig
-from ..http.messages import Answer, Request
+from ..http.messages import Request, Response
 from . import developer_hints, responses
 
 MAX_BEARER = 16 * 1024
@@ -48,7 +48,7 @@ def parse_scopes(scopes: str | Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-def refusal(config: XWMSConfig, request: Request, error: XWMSError, *, scopes: Sequence[str]) -> Answer:
+def refusal(config: XWMSConfig, request: Request, error: XWMSError, *, scopes: Sequence[str]) -> Response:
     """Tell a program no: RFC 9457, and where it is about the token the challenge of RFC 6750 3.
 
     Never a page and never an address to log in at: a person's login would not help the program.
@@ -66,7 +66,7 @@ def refusal(config: XWMSConfig, request: Request, error: XWMSError, *, scopes: S
         "code": error.code,
         "detail": error.detail,
     }
-    if (config.debug or request.debug) and (advised := developer_hints.for_developer(error, config, request)):
+    if (config.debug or request.debug) and (advised := developer_hints.hints_for(error, config, request)):
         body["developer"] = list(advised)
     answer = responses.document(error.status, body, media_type="application/problem+json", extra=extra)
     return replace(answer, body="") if request.method == "HEAD" else answer

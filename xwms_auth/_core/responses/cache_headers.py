@@ -21,7 +21,7 @@ def may_set_cookie(headers: Iterable[tuple[str, str]]) -> bool:
     return all("private" in value or "no-store" in value for value in said.values())
 
 
-def is_made_later(headers: Iterable[tuple[str, str]]) -> bool:
+def is_streamed(headers: Iterable[tuple[str, str]]) -> bool:
     """Whether an answer's body may still be made after its head was given, so that the session may yet be read.
 
     A stream of events is not waited for: its first event may come in an hour.
@@ -30,7 +30,7 @@ def is_made_later(headers: Iterable[tuple[str, str]]) -> bool:
     return "content-length" not in said and not said.get("content-type", "").startswith("text/event-stream")
 
 
-def marks_of_doubt(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+def headers_for_unknown_session(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """The headers to add to an application's own answer where nobody could be looked up: it is for now, and for here.
 
     Also where the application lets it be cached: what it shows was made for nobody who is known.
@@ -40,7 +40,7 @@ def marks_of_doubt(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     return [(name, value) for name, value in marks if (name.lower(), value.lower()) not in said]
 
 
-def marks_of_reading(
+def headers_for_session(
     headers: Iterable[tuple[str, str]], *, signed_in: bool, cookie: str | None
 ) -> list[tuple[str, str]]:
     """The headers to add to an application's answer during which the session was read.
@@ -65,7 +65,7 @@ def marks_of_reading(
     return marks
 
 
-def marks_of_token(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+def headers_for_token(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """The headers to add to an application's answer that was made for a token.
 
     A cache keeps it for nobody else, and where the application itself says nothing about caching, for nobody at all.

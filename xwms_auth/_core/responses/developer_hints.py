@@ -33,7 +33,7 @@ _MAX_SHOWN = 400
 """Characters of a text that somebody else may have had a hand in, such as a Host header."""
 
 
-def for_developer(error: XWMSError, config: XWMSConfig, request: Request) -> tuple[str, ...]:
+def hints_for(error: XWMSError, config: XWMSConfig, request: Request) -> tuple[str, ...]:
     """Sentences for the developer of the site, the most useful first; none where there is nothing to change.
 
     For debug mode only: they name the client id, the domain, the redirect URIs and the API's address.

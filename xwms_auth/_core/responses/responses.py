@@ -11,10 +11,10 @@ from urllib.parse import quote
 
 from ..base import events
 from ..base.errors import ClientDisabled, LoginRequired, MethodNotAllowed, NotANavigation, XWMSError
-from ..base.models import Ending
+from ..base.models import EndReason
 from ..config.config import XWMSConfig
-from ..http.fetch_metadata import Kind, kind_of
-from ..http.messages import Answer, Request
+from ..http.fetch_metadata import ClientKind, client_kind
+from ..http.messages import Request, Response
 from . import developer_hints, pages
 
 # Every answer of ours: never stored, never framed, and its address (which may hold a token) told to nobody.
@@ -26,15 +26,15 @@ COMMON = (
 NOTHING_LOADS = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
-def redirect(status: int, location: str, *, cookies: Sequence[str] = ()) -> Answer:
+def redirect(status: int, location: str, *, cookies: Sequence[str] = ()) -> Response:
     """Send the browser somewhere; the body is empty, so that nothing is reflected in it."""
     headers = (("Location", location), *COMMON, ("Content-Security-Policy", NOTHING_LOADS))
-    return Answer(status=status, headers=headers, cookies=tuple(cookies))
+    return Response(status=status, headers=headers, cookies=tuple(cookies))
 
 
 def page(
     status: int, made: pages.Page, *, cookies: Sequence[str] = (), extra: Sequence[tuple[str, str]] = ()
-) -> Answer:
+) -> Response:
     """Show a page of ours."""
     headers = (
         ("Content-Type", "text/html; charset=utf-8"),
@@ -42,7 +42,7 @@ def page(
         ("Content-Security-Policy", made.content_security_policy),
         *extra,
     )
-    return Answer(status=status, headers=headers, cookies=tuple(cookies), body=made.html)
+    return Response(status=status, headers=headers, cookies=tuple(cookies), body=made.html)
 
 
 def document(
@@ -52,10 +52,10 @@ def document(
     media_type: str = "application/json",
     cookies: Sequence[str] = (),
     extra: Sequence[tuple[str, str]] = (),
-) -> Answer:
+) -> Response:
     """Give a program JSON."""
     headers = (("Content-Type", media_type), *COMMON, ("Content-Security-Policy", NOTHING_LOADS), *extra)
-    return Answer(status=status, headers=headers, cookies=tuple(cookies), body=json.dumps(body))
+    return Response(status=status, headers=headers, cookies=tuple(cookies), body=json.dumps(body))
 
 
 def login_url(config: XWMSConfig, target: str | None, *, fresh: int | None = None) -> str:
@@ -76,8 +76,8 @@ def refusal(
     *,
     cookies: Sequence[str] = (),
     url: str | None = None,
-    ended: Ending | None = None,
-) -> Answer:
+    ended: EndReason | None = None,
+) -> Response:
     """Tell somebody no: a page for a person, RFC 9457 for a program. `url` is where to start again.
 
     `ended` is why somebody who was signed in no longer is.
@@ -94,17 +94,17 @@ def _told(
     *,
     cookies: Sequence[str],
     url: str | None,
-    ended: Ending | None,
-) -> Answer:
+    ended: EndReason | None,
+) -> Response:
     url = url or config.login_path
     extra: list[tuple[str, str]] = []
     if error.retry_after is not None:
         extra.append(("Retry-After", str(error.retry_after)))
     if isinstance(error, MethodNotAllowed):
         extra.append(("Allow", error.allow))
-    kind = kind_of(request)
-    advised = developer_hints.for_developer(error, config, request) if config.debug or request.debug else ()
-    if kind is Kind.PERSON:
+    kind = client_kind(request)
+    advised = developer_hints.hints_for(error, config, request) if config.debug or request.debug else ()
+    if kind is ClientKind.PERSON:
         # Starting again cannot help while the settings are wrong.
         hopeless = isinstance(error, MethodNotAllowed | ClientDisabled) or (error.status == 500)
         made = pages.error_page(
@@ -130,6 +130,6 @@ def _told(
         body["login_url"] = url
     if advised:
         body["developer"] = list(advised)
-    if kind is Kind.HTMX and isinstance(error, LoginRequired | NotANavigation):
+    if kind is ClientKind.HTMX and isinstance(error, LoginRequired | NotANavigation):
         extra.append(("HX-Redirect", url))
     return document(error.status, body, media_type="application/problem+json", cookies=cookies, extra=extra)

@@ -10,26 +10,26 @@ from typing import NamedTuple
 from ..base import events
 from ..base.effects import CreateSession, DropSession, LoadSession, RenewSession, Steps, ask
 from ..base.errors import StoreUnavailable
-from ..base.models import Ending, Session
+from ..base.models import EndReason, Session
 from ..base.signing import new_key
 from ..base.store_protocols import SessionStore
 from ..config.context import Site, names_for
 from ..http.cookies import read_cookie, set_cookie
 from ..http.messages import Request
 from ..http.urls import RedirectURI
-from ..http.user_agent import device_of
-from ..providers.protocol import Outcome
+from ..http.user_agent import device_name
+from ..providers.protocol import LoginResult
 
 MAX_HANDLE = 4096
 """Characters. No session cookie of ours is longer, so a longer one is not looked up."""
 
 
-PROMPT = 5
+MAX_RENEWAL_DELAY = 5
 """Seconds within which an answer brings a session that lives in its cookie. Meanwhile somebody may have logged out in
 this browser, or in as somebody else, at a process that this one does not hear of; the next prompt answer renews."""
 
 
-class Visit(NamedTuple):
+class SessionLookup(NamedTuple):
     """Who this browser is, as far as its session cookie tells. `session` is None for nobody.
 
     `handle` is what the cookie held, or None where there was none or where nothing is due for renewal.
@@ -40,40 +40,42 @@ class Visit(NamedTuple):
     uri: RedirectURI | None
     handle: str | None
     session: Session | None
-    ended: Ending | None = None
+    ended: EndReason | None = None
     changed: bool = False
     at: int = 0
 
 
-NOBODY = Visit(uri=None, handle=None, session=None)
+NO_SESSION = SessionLookup(uri=None, handle=None, session=None)
 """A browser that sent no cookie of ours."""
 
 
-def recognise(site: Site, store: SessionStore, cookie: str, uri: RedirectURI | None, *, now: int) -> Visit | None:
+def cached_lookup(
+    site: Site, store: SessionStore, cookie: str, uri: RedirectURI | None, *, now: int
+) -> SessionLookup | None:
     """The visit of a browser that needs no step: its session is at hand, alive, and neither check nor renewal is due.
 
-    None says nothing; `recheck.visit_page` does. This only spares most requests of a busy person the asking.
+    None says nothing; `recheck.look_up_for_page` does. This only spares most requests of a busy person the asking.
     """
     handle = read_cookie(cookie, names_for(uri).session) if uri is not None else None
     if handle is None:
-        return NOBODY
+        return NO_SESSION
     session = store.recall(handle, now=now)
     if session is None or not site.lifetimes.alive(session, now) or site.lifetimes.due(session, now):
         return None
-    return None if check_is_due(site, session, now) else Visit(uri, None, session, at=now)
+    return None if check_is_due(site, session, now) else SessionLookup(uri, None, session, at=now)
 
 
-def who_visits(site: Site, cookie: str, uri: RedirectURI | None, *, now: int) -> Steps[Visit]:
+def look_up(site: Site, cookie: str, uri: RedirectURI | None, *, now: int) -> Steps[SessionLookup]:
     """Read the session cookie from the raw Cookie header and judge the session. Writes nothing."""
     handle = read_cookie(cookie, names_for(uri).session) if uri is not None else None
     if not handle or len(handle) > MAX_HANDLE:
-        return Visit(uri=uri, handle=None, session=None, at=now)
+        return SessionLookup(uri=uri, handle=None, session=None, at=now)
     found = yield from ask(LoadSession(handle, now))
-    if isinstance(found, Ending):
-        return Visit(uri=uri, handle=handle, session=None, ended=found, at=now)
+    if isinstance(found, EndReason):
+        return SessionLookup(uri=uri, handle=handle, session=None, ended=found, at=now)
     if found is not None and not site.lifetimes.alive(found, now):
-        return Visit(uri=uri, handle=handle, session=None, ended=site.lifetimes.ending(found, now), at=now)
-    return Visit(uri=uri, handle=handle, session=found, at=now)
+        return SessionLookup(uri=uri, handle=handle, session=None, ended=site.lifetimes.ending(found, now), at=now)
+    return SessionLookup(uri=uri, handle=handle, session=found, at=now)
 
 
 def check_is_due(site: Site, session: Session, now: int) -> bool:
@@ -82,7 +84,7 @@ def check_is_due(site: Site, session: Session, now: int) -> bool:
     return every > 0 and now - session.checked_at >= every
 
 
-def renew(site: Site, visit: Visit, *, now: int) -> Steps[str | None]:
+def renew(site: Site, visit: SessionLookup, *, now: int) -> Steps[str | None]:
     """Move the idle limit if it is time; the Set-Cookie value for it, or None. Never brings an ended session back."""
     session, interval = visit.session, site.lifetimes.renewal_interval
     if session is None or visit.handle is None or visit.uri is None:
@@ -100,29 +102,29 @@ def renew(site: Site, visit: Visit, *, now: int) -> Steps[str | None]:
         handle = yield from ask(RenewSession(visit.handle, renewed, site.lifetimes.keep_until(renewed), now))
     except StoreUnavailable as error:
         # The page is made already; renewing can wait for the next one.
-        events.happened("session_not_renewed", cause=error.cause)
+        events.info("session_not_renewed", cause=error.cause)
         return None
     if handle is None:
         return None
-    if handle != visit.handle and now - visit.at > PROMPT:
+    if handle != visit.handle and now - visit.at > MAX_RENEWAL_DELAY:
         site.renewals.remove(session.id)
         return None
     return _session_cookie(site, visit.uri, handle, renewed, now)
 
 
-def begin_session(site: Site, request: Request, uri: RedirectURI, outcome: Outcome, *, now: int) -> Steps[list[str]]:
+def begin_session(site: Site, request: Request, uri: RedirectURI, result: LoginResult, *, now: int) -> Steps[list[str]]:
     """End the session this browser had, begin a new one under a new key; the Set-Cookie values for it."""
     old = read_cookie(request.cookie, names_for(uri).session)
     if old is not None and len(old) <= MAX_HANDLE:
         yield from ask(DropSession(old, now))
     session = Session(
         id=new_key(),
-        user=outcome.user,
+        user=result.user,
         started_at=now,
         seen_at=now,
-        device=device_of(request),
-        tokens=outcome.tokens,
-        proved_at=outcome.proved_at,
+        device=device_name(request),
+        tokens=result.tokens,
+        proved_at=result.proved_at,
     )
     handle = yield from ask(CreateSession(session, site.lifetimes.keep_until(session), now))
     return [_session_cookie(site, uri, handle, session, now)]

@@ -7,7 +7,7 @@ Must not: sign anybody out because XWMS cannot be asked.
 from dataclasses import replace
 
 from ..base import events
-from ..base.effects import DropSession, Steps, Whole, ask
+from ..base.effects import DropSession, Shielded, Steps, ask
 from ..base.errors import (
     APIError,
     ClientDisabled,
@@ -21,12 +21,12 @@ from ..base.errors import (
     TokenRejected,
     Unreachable,
 )
-from ..base.models import Ending, Session
+from ..base.models import EndReason, Session
 from ..config.context import Site, names_for
 from ..http.cookies import read_cookie
 from ..http.urls import RedirectURI
 from ..providers.protocol import Provider
-from .lookup import Visit, check_is_due, who_visits
+from .lookup import SessionLookup, check_is_due, look_up
 from .token_refresh import access_token
 
 PAUSE = 60
@@ -35,9 +35,11 @@ PAUSE = 60
 _XWMS = "xwms"
 
 
-def visit_page(site: Site, provider: Provider, cookie: str, uri: RedirectURI | None, *, now: int) -> Steps[Visit]:
+def look_up_for_page(
+    site: Site, provider: Provider, cookie: str, uri: RedirectURI | None, *, now: int
+) -> Steps[SessionLookup]:
     """Who visits a page of the application; where it is time, XWMS is asked whether they still may."""
-    visit = yield from who_visits(site, cookie, uri, now=now)
+    visit = yield from look_up(site, cookie, uri, now=now)
     session = visit.session
     if session is None or not check_is_due(site, session, now):
         return visit
@@ -52,7 +54,7 @@ def visit_page(site: Site, provider: Provider, cookie: str, uri: RedirectURI | N
             visit, _ = yield from access_token(site, provider, visit, cookie, now=now)
         if visit.session is None:
             return visit
-        return (yield from ask(Whole(_recheck(site, provider, visit, visit.session, now=now))))
+        return (yield from ask(Shielded(_recheck(site, provider, visit, visit.session, now=now))))
     except StoreUnavailable:
         # A no may be known now, and could not be kept: the next page asks again, and not in a minute.
         site.rechecks.remove(session.id)
@@ -61,18 +63,20 @@ def visit_page(site: Site, provider: Provider, cookie: str, uri: RedirectURI | N
         if isinstance(error, Timeout | Unreachable):
             site.silences.add(_XWMS, until=now + PAUSE, now=now)
         # A wrong secret is among these: a slip of an operator must not sign everybody out.
-        events.warn("session_not_checked", person=events.person(session.user.identity), cause=str(error))
+        events.warning("session_not_checked", person=events.person_hash(session.user.identity), cause=str(error))
         return visit
 
 
-def visit_inside(site: Site, provider: Provider, visit: Visit, cookie: str, *, now: int) -> Steps[Visit]:
+def look_up_nested(
+    site: Site, provider: Provider, visit: SessionLookup, cookie: str, *, now: int
+) -> Steps[SessionLookup]:
     """The visit of somebody who comes further in, to where `site` is set up once more for the same client.
 
     The limits of both count: what is over in here is over, and what is due in here is done.
     """
     session = visit.session
     if session is not None and site.lifetimes.alive(session, now) and check_is_due(site, session, now):
-        visit = yield from visit_page(site, provider, cookie, visit.uri, now=now)
+        visit = yield from look_up_for_page(site, provider, cookie, visit.uri, now=now)
         session = visit.session
     if session is None or visit.uri is None:
         return visit
@@ -85,23 +89,25 @@ def visit_inside(site: Site, provider: Provider, visit: Visit, cookie: str, *, n
     return visit
 
 
-def _recheck(site: Site, provider: Provider, visit: Visit, session: Session, *, now: int) -> Steps[Visit]:
+def _recheck(
+    site: Site, provider: Provider, visit: SessionLookup, session: Session, *, now: int
+) -> Steps[SessionLookup]:
     """Ask XWMS about the person. Only a clear no ends the session.
 
     Not to be cut short: whoever gives their requests up in time would never be asked about.
     """
-    person = events.person(session.user.identity)
+    person = events.person_hash(session.user.identity)
     try:
-        confirmed = yield from provider.confirm(site, session, now=now)
+        confirmed = yield from provider.revalidate(site, session, now=now)
         site.silences.remove(_XWMS)
         # This process need not ask again where the answer does not get to the browser: a file, a page for everybody.
         site.rechecks.remove(session.id)
         site.rechecks.add(session.id, until=now + site.config.recheck_seconds, now=now)
     except (NotApproved, NotFound, ClientDisabled, ClientUnknown, TokenRejected) as error:
         if site.config.recheck_policy == "keep" or visit.handle is None:
-            events.warn("session_kept", person=person, cause=error.code)
+            events.warning("session_kept", person=person, cause=error.code)
             return visit._replace(session=replace(session, checked_at=now), changed=True)
-        events.warn("session_ended", person=person, reason=Ending.WITHDRAWN, cause=error.code)
-        yield from ask(DropSession(visit.handle, now, Ending.WITHDRAWN))
-        return visit._replace(session=None, ended=Ending.WITHDRAWN)
+        events.warning("session_ended", person=person, reason=EndReason.WITHDRAWN, cause=error.code)
+        yield from ask(DropSession(visit.handle, now, EndReason.WITHDRAWN))
+        return visit._replace(session=None, ended=EndReason.WITHDRAWN)
     return visit._replace(session=confirmed, changed=True)

@@ -39,7 +39,7 @@ def revoke(site: Site, session_id: object, *, sub: str | None | Anybody, now: in
             return False
     ended = yield from ask(RevokeSession(session_id, now))
     if ended:
-        events.happened("session_revoked")
+        events.info("session_revoked")
     return ended
 
 
@@ -47,13 +47,13 @@ def revoke_all(site: Site, sub: str, *, now: int) -> Steps[None]:
     """End every session of a person."""
     identity = _identity(site, sub)
     yield from ask(RevokeAll(identity, now))
-    events.happened("sessions_revoked", person=events.person(identity))
+    events.info("sessions_revoked", person=events.person_hash(identity))
 
 
 def revoke_client(site: Site, *, now: int) -> Steps[None]:
     """End every session of everybody."""
     yield from ask(RevokeAll(None, now))
-    events.warn("all_sessions_revoked", client=site.config.client_id)
+    events.warning("all_sessions_revoked", client=site.config.client_id)
 
 
 def _identity(site: Site, sub: str) -> Identity:

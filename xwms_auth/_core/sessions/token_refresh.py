@@ -11,27 +11,27 @@ Must not: know how a refresh is asked for; that is the provider's.
 from dataclasses import KW_ONLY, dataclass, replace
 
 from ..base import events
-from ..base.effects import Claim, DropSession, LoadSession, Pause, Release, RenewSession, Steps, Whole, ask
+from ..base.effects import Claim, DropSession, LoadSession, Pause, Release, RenewSession, Shielded, Steps, ask
 from ..base.errors import APIError, LoginRequired, TokenRejected, Unreachable
-from ..base.models import Ending, Session, TokenSet
+from ..base.models import EndReason, Session, TokenSet
 from ..base.secrets import Secret
 from ..base.signing import digest
 from ..config.context import Site, names_for
 from ..http.cookies import read_cookie
 from ..oauth2.bearer_guard import require_tokens
 from ..providers.protocol import Provider
-from .lookup import Visit
+from .lookup import SessionLookup
 
-AHEAD = 60
+EXPIRY_MARGIN = 60
 """Seconds before its end that an access token is renewed: it has to live for as long as somebody's call takes."""
 
-GLANCE = 0.05
+POLL_INTERVAL = 0.05
 """Seconds between two looks whether another request has refreshed."""
 
 
 def access_token(
-    site: Site, provider: Provider, visit: Visit, cookie: str, *, now: int
-) -> Steps[tuple[Visit, Secret | None]]:
+    site: Site, provider: Provider, visit: SessionLookup, cookie: str, *, now: int
+) -> Steps[tuple[SessionLookup, Secret | None]]:
     """The access token of this visit's person, refreshed where it is time, and the visit as it is from then on.
 
     `cookie` is the raw Cookie header of the visit.
@@ -58,27 +58,27 @@ def access_token(
         # The mark ends by itself: a process that dies between asking and saving keeps nobody waiting.
         later = now + int(waited)
         turn = _Turn(visit, session, tokens, until=later + int(limit), now=later)
-        done = yield from ask(Whole(_take(site, provider, turn)))
+        done = yield from ask(Shielded(_take(site, provider, turn)))
         if done is not None:
             return done
         if waited >= limit + 1:
             raise Unreachable("another request is refreshing the access token, and has not come to an end", sent=False)
-        yield from ask(Pause(GLANCE))
-        waited += GLANCE
+        yield from ask(Pause(POLL_INTERVAL))
+        waited += POLL_INTERVAL
         found = yield from _kept(visit, session, now=now)
         session = found if isinstance(found, Session) else None
         if session is None:
-            visit = visit._replace(session=None, ended=found if isinstance(found, Ending) else None)
+            visit = visit._replace(session=None, ended=found if isinstance(found, EndReason) else None)
     return visit, None
 
 
 def _is_good(tokens: TokenSet, now: int) -> bool:
     """Whether the token can be used; one that cannot be refreshed is used to its very end."""
-    ahead = AHEAD if tokens.refresh_token is not None else 0
+    ahead = EXPIRY_MARGIN if tokens.refresh_token is not None else 0
     return tokens.expires_at is None or now < tokens.expires_at - ahead
 
 
-def _kept(visit: Visit, session: Session, *, now: int) -> Steps[Session | Ending | None]:
+def _kept(visit: SessionLookup, session: Session, *, now: int) -> Steps[Session | EndReason | None]:
     """The session as it is kept now."""
     return session if visit.handle is None else (yield from ask(LoadSession(visit.handle, now)))
 
@@ -87,29 +87,29 @@ def _kept(visit: Visit, session: Session, *, now: int) -> Steps[Session | Ending
 class _Turn:
     """One request that would refresh: with what, and until when the others would wait for it."""
 
-    visit: Visit
+    visit: SessionLookup
     session: Session
     tokens: TokenSet
     _: KW_ONLY
     until: int
     now: int
 
-    def is_outdated_by(self, kept: Session | Ending | None) -> bool:
+    def is_outdated_by(self, kept: Session | EndReason | None) -> bool:
         """Whether there is something newer than the tokens of this turn, or no session any more."""
         return not isinstance(kept, Session) or kept.tokens is None or kept.tokens.number > self.tokens.number
 
 
-def _take(site: Site, provider: Provider, turn: _Turn) -> Steps[tuple[Visit, Secret | None] | None]:
+def _take(site: Site, provider: Provider, turn: _Turn) -> Steps[tuple[SessionLookup, Secret | None] | None]:
     """Refresh, unless somebody does or has done so: None, for those who have to look again.
 
     Not to be cut short: what the server has given must be kept, since the token that it was given for is used up.
     """
     if turn.tokens.refresh_token is None:
         return None
-    person = events.person(turn.session.user.identity)
+    person = events.person_hash(turn.session.user.identity)
     try:
         # Beforehand, so that what the others wait for is one call.
-        yield from provider.get_ready(site, now=turn.now)
+        yield from provider.prepare_refresh(site, now=turn.now)
         mark = f"refresh/{digest(turn.tokens.refresh_token.reveal())}"
         if not (yield from ask(Claim(mark, turn.until, turn.now))):
             return None
@@ -127,32 +127,32 @@ def _take(site: Site, provider: Provider, turn: _Turn) -> Steps[tuple[Visit, Sec
     except TokenRejected as error:
         return (yield from _end(turn, person, error))
     except APIError as error:
-        events.warn("token_not_refreshed", person=person, cause=str(error))
+        events.warning("token_not_refreshed", person=person, cause=str(error))
         raise
     site.refreshed.put(turn.tokens.refresh_token, new, now=turn.now)
-    events.happened("token_refreshed", person=person)
+    events.info("token_refreshed", person=person)
     return (yield from _keep(site, provider, turn, new))
 
 
-def _end(turn: _Turn, person: str, error: TokenRejected) -> Steps[tuple[Visit, None] | None]:
+def _end(turn: _Turn, person: str, error: TokenRejected) -> Steps[tuple[SessionLookup, None] | None]:
     """The server refuses to refresh: the session is over, unless it has been refreshed beside us."""
     visit = turn.visit
     if turn.is_outdated_by((yield from _kept(visit, turn.session, now=turn.now))):
         return None
-    events.warn("session_ended", person=person, reason=Ending.WITHDRAWN, cause=error.cause)
+    events.warning("session_ended", person=person, reason=EndReason.WITHDRAWN, cause=error.cause)
     if visit.handle is not None:
-        yield from ask(DropSession(visit.handle, turn.now, Ending.WITHDRAWN))
-    return visit._replace(session=None, ended=Ending.WITHDRAWN), None
+        yield from ask(DropSession(visit.handle, turn.now, EndReason.WITHDRAWN))
+    return visit._replace(session=None, ended=EndReason.WITHDRAWN), None
 
 
-def _keep(site: Site, provider: Provider, turn: _Turn, new: TokenSet) -> Steps[tuple[Visit, Secret | None]]:
+def _keep(site: Site, provider: Provider, turn: _Turn, new: TokenSet) -> Steps[tuple[SessionLookup, Secret | None]]:
     visit, renewed = turn.visit, replace(turn.session, tokens=new)
     if visit.handle is None:
         return visit._replace(session=renewed), new.access_token
     handle = yield from ask(RenewSession(visit.handle, renewed, site.lifetimes.keep_until(renewed), turn.now))
     if handle is None:
         # Logged out meanwhile, which gave the older tokens back.
-        yield from provider.give_back(site, new, now=turn.now)
+        yield from provider.revoke_tokens(site, new, now=turn.now)
         return visit._replace(session=None), None
     # A handle that has changed holds the session itself, so the browser has to get it.
     return visit._replace(handle=handle, session=renewed, changed=handle != visit.handle), new.access_token

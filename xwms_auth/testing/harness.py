@@ -21,7 +21,7 @@ AT_ONCE = 24
 """Callers of a race."""
 
 
-class Asking:
+class StoreHarness:
     """Runs plain and async methods alike, on one event loop per test."""
 
     _loop: asyncio.Runner

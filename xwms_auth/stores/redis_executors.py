@@ -83,7 +83,7 @@ class _Rest:
         return StoreUnavailable(f"Redis: {type(fault).__name__}")
 
 
-class RedisPlayer:
+class RedisExecutor:
     """Plays in plain code. One pool for the process; threads may share it."""
 
     def __init__(self, url: Secret) -> None:
@@ -148,7 +148,7 @@ def _send(client: Any, asked: Sequence[Command] | EveryKey) -> list[Any]:
         return cast("list[Any]", pipe.execute())
 
 
-class AsyncRedisPlayer:
+class AsyncRedisExecutor:
     """Plays on asyncio. Connections belong to an event loop and are kept only once `keep_connections` was called.
 
     A loop that ends without anybody closing them, as a test client's does after each request, would leave them open.

@@ -12,7 +12,7 @@ import threading
 from collections import OrderedDict
 
 from ..base.models import AccessToken
-from ..base.rate_limit import Budget
+from ..base.rate_limit import TokenBucket
 
 MAX_AGE = 30
 """Seconds that an answer counts: so long a token may still work that was revoked."""
@@ -33,15 +33,15 @@ AGAIN_RATE, AGAIN_BURST = 200, 400
 """The same for tokens that were good the last time."""
 
 
-class KnownTokens:
+class ValidatedTokens:
     """By `name`, the hash of a token. Safe to share between threads; times are seconds since 1970."""
 
     def __init__(self) -> None:
         self._good: OrderedDict[str, tuple[int, AccessToken]] = OrderedDict()
         self._bad: OrderedDict[str, int] = OrderedDict()
         self._asked: dict[str, int] = {}
-        self._new = Budget(rate=NEW_RATE, burst=NEW_BURST)
-        self._again = Budget(rate=AGAIN_RATE, burst=AGAIN_BURST)
+        self._new = TokenBucket(rate=NEW_RATE, burst=NEW_BURST)
+        self._again = TokenBucket(rate=AGAIN_RATE, burst=AGAIN_BURST)
         self._lock = threading.Lock()
 
     def get(self, name: str, *, now: int) -> AccessToken | None:

@@ -11,7 +11,7 @@ from collections import deque
 
 from ..base.models import TokenSet
 
-REST, LONGEST_REST = 60, 3600
+BACKOFF, MAX_BACKOFF = 60, 3600
 """Seconds without another try after one that failed; doubled each time, up to an hour."""
 
 KEPT = 24 * 3600
@@ -21,12 +21,12 @@ MAX_WAITING = 1000
 """Logins whose tokens wait; about 1 MB. The oldest are given up first."""
 
 
-class UnrevokedTokens:
+class PendingRevocations:
     """In this process, in memory. Safe to share between threads; times are seconds since 1970."""
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[int, TokenSet]] = deque(maxlen=MAX_WAITING)
-        self._rest, self._not_before = REST, 0
+        self._rest, self._not_before = BACKOFF, 0
         self._lock = threading.Lock()
 
     def keep(self, tokens: TokenSet, *, since: int, now: int) -> None:
@@ -34,13 +34,13 @@ class UnrevokedTokens:
         with self._lock:
             self._waiting.append((since, tokens))
             if now >= self._not_before:
-                self._not_before, self._rest = now + self._rest, min(2 * self._rest, LONGEST_REST)
+                self._not_before, self._rest = now + self._rest, min(2 * self._rest, MAX_BACKOFF)
 
     def take(self, *, now: int) -> tuple[int, TokenSet] | None:
         """Tokens to try now, and since when they wait. Whoever takes them revokes them or keeps them again."""
         with self._lock:
             # A clock that was set back must not make a rest of hours.
-            if now < self._not_before <= now + LONGEST_REST:
+            if now < self._not_before <= now + MAX_BACKOFF:
                 return None
             while self._waiting:
                 since, tokens = self._waiting.popleft()
@@ -51,4 +51,4 @@ class UnrevokedTokens:
     def answered(self) -> None:
         """The server has revoked a token: it can be asked again."""
         with self._lock:
-            self._rest, self._not_before = REST, 0
+            self._rest, self._not_before = BACKOFF, 0
