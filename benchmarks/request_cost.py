@@ -44,7 +44,7 @@ import xwms_auth.starlette
 from xwms_auth import User, XWMSConfig
 from xwms_auth._core.base.models import Session
 from xwms_auth._core.base.signing import new_key
-from xwms_auth._core.config.context import Site
+from xwms_auth._core.config.context import Context
 from xwms_auth.stores import open_store
 
 REQUESTS = 40
@@ -109,7 +109,7 @@ PERSON = User(
     picture="https://xwms.nl/pictures/1234.png",
 )
 CLAIMS = PERSON.claims()  # what the other sessions hold: the same person
-ELSEWHERE = open_store(Site(CONFIG))  # the process that signed the person in
+ELSEWHERE = open_store(Context.of(CONFIG))  # the process that signed the person in
 
 
 def our_cookie() -> str:

@@ -56,7 +56,7 @@ from tests.redis_server import redis_server
 from xwms_auth import User, XWMSConfig
 from xwms_auth._core.base.models import Session
 from xwms_auth._core.base.signing import new_key
-from xwms_auth._core.config.context import Site
+from xwms_auth._core.config.context import Context
 from xwms_auth.stores import open_store
 
 VISITORS = ("warm", "first seen")
@@ -98,7 +98,7 @@ def subjects_of(place: Place) -> Iterator[Subject]:
     config = place.config
     for name, value in place.options.items():
         if value == "memory://":
-            store = open_store(Site(replace(CONFIG, session_store="memory://")))
+            store = open_store(Context.of(replace(CONFIG, session_store="memory://")))
             config = replace(CONFIG, **{name: store})
     mint = Mint(config)
     is_cookie = config.session_store == "cookie"
@@ -111,7 +111,7 @@ class Mint:
     """Signs the person in, in another process of the same site."""
 
     def __init__(self, config: XWMSConfig) -> None:
-        self._store: Any = open_store(Site(config))
+        self._store: Any = open_store(Context.of(config))
 
     def __call__(self) -> str:
         now = int(time.time())
@@ -134,7 +134,7 @@ def asgi_over(config: XWMSConfig) -> Any:
     """Our application as a server runs it: connections are kept, as after the start of its lifespan."""
     if config.session_store == "cookie" and not config.revocation_store:
         return our_asgi(by_request_user, config)
-    store: Any = open_store(Site(config), is_async=True)
+    store: Any = open_store(Context.of(config), is_async=True)
     if hasattr(store, "keep_connections"):
         store.keep_connections()
         OPENED.append(store)
@@ -212,7 +212,7 @@ class LookUp:
 
 
 async def look_ups(place: Place, *, is_async: bool) -> LookUp:
-    site, now = Site(place.config), int(time.time())
+    site, now = Context.of(place.config), int(time.time())
     store: Any = open_store(site, is_async=is_async)
     if hasattr(store, "keep_connections"):
         store.keep_connections()
@@ -255,7 +255,7 @@ class Size:
 
 def size_of(place: Place, sessions: int, redis_url: str | None) -> Size:
     """In a process of its own, so that nothing else is in its memory."""
-    now, store = int(time.time()), open_store(Site(place.config))
+    now, store = int(time.time()), open_store(Context.of(place.config))
     path = Path(str(place.options.get("session_store", "")).removeprefix("sqlite:///"))
     if place.name == "cookie":
         handles = [

@@ -41,7 +41,7 @@ from tests.redis_server import RedisServer, redis_server
 from xwms_auth import StoreUnavailable, User, XWMSConfig
 from xwms_auth._core.base.models import Session
 from xwms_auth._core.base.store_protocols import KeepsConnections
-from xwms_auth._core.config.context import Site
+from xwms_auth._core.config.context import Context
 from xwms_auth.stores import open_store
 
 SIGNED_IN, LOGGED_OUT, BUSY = 40, 20, 12
@@ -92,7 +92,7 @@ class Asker:
             session_store=url,
         )
         self.issuer = config.issuer
-        self.store: Any = open_store(Site(config), is_async=is_async)
+        self.store: Any = open_store(Context.of(config), is_async=is_async)
         self.now = int(time.time())
         self._loop = asyncio.Runner()
         if isinstance(self.store, KeepsConnections):

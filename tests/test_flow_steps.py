@@ -7,7 +7,7 @@ import pytest
 from tests.edges import FROM_ELSEWHERE, FROM_HERE
 from xwms_auth import StoreUnavailable, Timeout, Unreachable, XWMSConfig
 from xwms_auth._core.base.effects import CallXWMS, Claim, CreateSession, Runtime, UpstreamResponse
-from xwms_auth._core.config.context import Site
+from xwms_auth._core.config.context import Context
 from xwms_auth._core.http.messages import Request
 from xwms_auth._core.login import routes
 from xwms_auth.stores.memory import MemoryStore
@@ -19,7 +19,7 @@ TOKEN = "sign-token-gave-this"
 
 @pytest.fixture
 def site():
-    return Site(
+    return Context.of(
         XWMSConfig(
             client_id="id", client_secret="secret", redirect_uris=URI, session_secret="0123456789abcdefghijklmnopqrstuv"
         )

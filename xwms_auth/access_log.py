@@ -20,7 +20,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote, unquote_plus
 
-from ._core.config.context import Site
+from ._core.config.context import Context
 
 LOGGERS = ("werkzeug", "uvicorn.access", "gunicorn.access", "gunicorn.error", "hypercorn.access", "granian.access")
 """Who writes a request's address down. `gunicorn.error` does where a worker fails in the middle of one."""
@@ -126,12 +126,12 @@ class _OfSites(WithoutTokens):
     def __init__(self) -> None:
         super().__init__()
         self._lock = threading.Lock()
-        self._sites: tuple[weakref.ref[Site], ...] = ()
+        self._sites: tuple[weakref.ref[Context], ...] = ()
 
-    def serve(self, site: Site) -> None:
+    def serve(self, context: Context) -> None:
         """Leave out this site's values too, for as long as somebody else keeps it."""
         with self._lock:
-            self._sites = (*(known for known in self._sites if known() is not None), weakref.ref(site))
+            self._sites = (*(known for known in self._sites if known() is not None), weakref.ref(context))
 
     def put_on(self, names: Iterable[str]) -> None:
         """Filter these loggers, once each."""
@@ -148,30 +148,30 @@ class _OfSites(WithoutTokens):
         return any(
             _are_one(segments, _segments_of(callback))
             for known in self._sites
-            if (site := known()) is not None
-            for callback in site.config.callback_paths
+            if (context := known()) is not None
+            for callback in context.config.callback_paths
         )
 
 
 _FILTER = _OfSites()
 
 
-def redact(site: Site) -> None:
+def redact(context: Context) -> None:
     """Keep the values of this site's callbacks out of the access log, where the site is set up.
 
     Only loggers that are there get the filter now: one that is made here would be switched off by the application's
     own `dictConfig`, which comes later and disables what exists.
     """
-    if site.config.redact_access_logs:
-        _FILTER.serve(site)
+    if context.config.redact_access_logs:
+        _FILTER.serve(context)
         _FILTER.put_on(
             name for name in LOGGERS if isinstance(logging.root.manager.loggerDict.get(name), logging.Logger)
         )
 
 
-def redact_coming(site: Site) -> None:
+def redact_coming(context: Context) -> None:
     """The same when a request has come: its line is written after it, whatever was done to the loggers meanwhile."""
-    if site.config.redact_access_logs:
+    if context.config.redact_access_logs:
         _FILTER.put_on(LOGGERS)
 
 

@@ -33,7 +33,7 @@ from ._core.base.effects import Runtime, Steps
 from ._core.base.errors import ConfigError, XWMSError
 from ._core.base.store_protocols import KeepsConnections
 from ._core.config.config import XWMSConfig
-from ._core.config.context import Site
+from ._core.config.context import Context
 from ._core.http.urls import RedirectURI
 from ._core.io.runner import arun
 from ._core.io.session_manager import AsyncXWMSSessions
@@ -74,12 +74,12 @@ class XWMSAuthMiddleware:
     ) -> None:
         config = config or _config_from_env()
         self.app = app
-        self.site = Site(config)
-        _require_own_uris(app, self.site)
+        self.context = Context.of(config)
+        _require_own_uris(app, self.context)
         _require_tokens_for(app, config)
-        self._provider = provider_of(self.site)
+        self._provider = provider_of(self.context)
         self._transport = AsyncHTTPTransport(config)
-        self._runtime = Runtime(self._transport, open_store(self.site, is_async=True))
+        self._runtime = Runtime(self._transport, open_store(self.context, is_async=True))
         self._clock = clock
         self.sessions = self.sessions_for(lambda: None)
         """Lists and ends people's sessions from outside a request; inside of one it is `request.auth.sessions`."""
@@ -87,7 +87,7 @@ class XWMSAuthMiddleware:
         self._protects_all = config.protect == "all"
         self._guards = GuardCheck()
         self._is_new = True
-        access_log.redact(self.site)
+        access_log.redact(self.context)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -101,27 +101,27 @@ class XWMSAuthMiddleware:
         path: str = scope["path"]
         if self._is_new or path in self._own_paths:
             self._is_new = False
-            access_log.redact_coming(self.site)
+            access_log.redact_coming(self.context)
         outer = scope.get("xwms_auth")
-        if not isinstance(outer, RequestState) or outer.served.site.audience != self.site.audience:
+        if not isinstance(outer, RequestState) or outer.served.context.audience != self.context.audience:
             outer = None
         is_http = scope["type"] == "http"
-        if is_http and path in self._own_paths and self.site.is_own(path, header_of(scope, b"host", ", ")):
+        if is_http and path in self._own_paths and self.context.is_own_route(path, header_of(scope, b"host", ", ")):
             request = request_of(scope, form=await form_of(scope, receive), app=self.app)
             await send_response(
-                await arun(routes.serve(self.site, request, now=self.now()), self._runtime_in(outer)), send
+                await arun(routes.serve(self.context, request, now=self.now()), self._runtime_in(outer)), send
             )
             return
         if outer is not None:
             await self._serve_inside(outer, scope, receive, send)
             return
-        uri = self.site.only or self.site.uri_for(header_of(scope, b"host", ", "))
+        uri = self.context.only_uri or self.context.redirect_uri_for(header_of(scope, b"host", ", "))
         if not is_http and not _is_own_websocket(scope, uri):
             await refuse_websocket(receive, send, "cross_site")
             return
 
         cookie, now = header_of(scope, b"cookie", "; "), self.now()
-        visit = lookup.cached_lookup(self.site, self._runtime.store, cookie, uri, now=now)
+        visit = lookup.cached_lookup(self.context, self._runtime.store, cookie, uri, now=now)
         request_state = RequestState(self, scope, visit or await self._look_up(cookie, uri, now), send)
         scope["xwms_auth"] = scope["auth"] = request_state
         scope["user"] = LazyUser(request_state)
@@ -144,7 +144,7 @@ class XWMSAuthMiddleware:
         """
         if isinstance(outer.visited, lookup.SessionLookup):
             cookie, now = header_of(scope, b"cookie", "; "), self.now()
-            steps = revalidation.look_up_nested(self.site, self._provider, outer.visited, cookie, now=now)
+            steps = revalidation.look_up_nested(self.context, self._provider, outer.visited, cookie, now=now)
             try:
                 outer.visited = await arun(steps, self._runtime_in(outer))
             except XWMSError as error:
@@ -161,7 +161,7 @@ class XWMSAuthMiddleware:
 
     async def _refuse(self, request_state: RequestState, scope: Scope, receive: Receive, send: Send) -> bool:
         """Answer for an application that is not for everybody. False if it is to answer itself."""
-        if self.site.is_public(route_path(scope)):
+        if self.context.is_public(route_path(scope)):
             return False
         refused = request_state.refusal()
         if refused is None:
@@ -195,13 +195,13 @@ class XWMSAuthMiddleware:
 
         `failed` is told of a store that is down.
         """
-        made = AsyncXWMSSessions.of(self.site, self._runtime, clock=self._clock, current=current)
+        made = AsyncXWMSSessions.of(self.context, self._runtime, clock=self._clock, current=current)
         return made if failed is None else made.telling(failed)
 
     async def access_token(self, visit: lookup.SessionLookup, scope: Scope) -> tuple[lookup.SessionLookup, str | None]:
         """The access token of a visit, and the visit as it is from then on."""
         cookie = header_of(scope, b"cookie", "; ")
-        steps = token_refresh.access_token(self.site, self._provider, visit, cookie, now=self.now())
+        steps = token_refresh.access_token(self.context, self._provider, visit, cookie, now=self.now())
         visit, token = await arun(steps, self._runtime)
         return visit, None if token is None else token.reveal()
 
@@ -211,26 +211,26 @@ class XWMSAuthMiddleware:
 
     async def renew(self, visit: lookup.SessionLookup) -> str | None:
         """The Set-Cookie value that an answer during this visit should carry, or None."""
-        return await arun(lookup.renew(self.site, visit, now=self.now()), self._runtime)
+        return await arun(lookup.renew(self.context, visit, now=self.now()), self._runtime)
 
     async def _look_up(self, cookie: str, uri: RedirectURI | None, now: int) -> lookup.SessionLookup | XWMSError:
         try:
             return await arun(
-                revalidation.look_up_for_page(self.site, self._provider, cookie, uri, now=now), self._runtime
+                revalidation.look_up_for_page(self.context, self._provider, cookie, uri, now=now), self._runtime
             )
         except XWMSError as error:
             return error  # raised to whoever asks; a page that does not ask need not fail
 
 
-def _require_own_uris(app: object, site: Site) -> None:
+def _require_own_uris(app: object, context: Context) -> None:
     """Refuse a redirect URI that a middleware inside this one has for another flow (RFC 9700 4.4.2.2).
 
     Which of two servers has sent a person back to one address could not be told.
     """
     for _ in range(MAX_NESTED):
-        if isinstance(app, XWMSAuthMiddleware) and app.site.config.flow != site.config.flow:
-            ours = {uri.uri for uri in site.config.registered}
-            if any(uri.uri in ours for uri in app.site.config.registered):
+        if isinstance(app, XWMSAuthMiddleware) and app.context.config.flow != context.config.flow:
+            ours = {uri.uri for uri in context.config.registered}
+            if any(uri.uri in ours for uri in app.context.config.registered):
                 raise ConfigError(["XWMS_REDIRECT_URI (redirect_uris) has an address that another flow has too"])
         app = getattr(app, "app", None)
 

@@ -35,7 +35,7 @@ from ._core.base.model_guards import in_debug_mode
 from ._core.base.models import Anonymous, User, anonymous
 from ._core.base.secrets import Secret
 from ._core.config.config import XWMSConfig
-from ._core.config.context import Site
+from ._core.config.context import Context
 from ._core.http.messages import Response as XWMSResponse
 from ._core.io.runner import run
 from ._core.io.session_manager import XWMSSessions
@@ -138,10 +138,10 @@ class _Served:
     """The application with us around it."""
 
     def __init__(self, config: XWMSConfig, app: Flask, *, clock: Callable[[], float]) -> None:
-        self.site = Site(config)
-        self._provider = provider_of(self.site)
-        self._runtime = Runtime(HTTPTransport(config), open_store(self.site))
-        self.sessions = XWMSSessions.of(self.site, self._runtime, clock=clock, current=_current_id)
+        self.context = Context.of(config)
+        self._provider = provider_of(self.context)
+        self._runtime = Runtime(HTTPTransport(config), open_store(self.context))
+        self.sessions = XWMSSessions.of(self.context, self._runtime, clock=clock, current=_current_id)
         self._app = app
         self._inner: WSGIApplication = app.wsgi_app
         self._clock = clock
@@ -149,7 +149,7 @@ class _Served:
         self._protects_all = config.protect == "all"
         self._guards = GuardCheck()
         self._is_new = True
-        access_log.redact(self.site)
+        access_log.redact(self.context)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         if not self._guards.settled:
@@ -159,10 +159,10 @@ class _Served:
         path = environ.get("SCRIPT_NAME", "") + route
         if self._is_new or path in self._own_paths:
             self._is_new = False
-            access_log.redact_coming(self.site)
+            access_log.redact_coming(self.context)
         outer = self._outer_state(environ)
-        if path in self._own_paths and self.site.is_own(path, environ.get("HTTP_HOST", "")):
-            steps = routes.serve(self.site, request_of(environ, debug=self.debug), now=self.now())
+        if path in self._own_paths and self.context.is_own_route(path, environ.get("HTTP_HOST", "")):
+            steps = routes.serve(self.context, request_of(environ, debug=self.debug), now=self.now())
             return send(run(steps, self._runtime_in(outer)), start_response)
         request_state = outer or RequestState(self, environ, start_response)
         if outer is None:
@@ -170,7 +170,7 @@ class _Served:
         else:
             outer.enter_nested(partial(self._look_up_nested, outer, environ))
         # Not the whole path: SCRIPT_NAME may come from a header that a proxy lets through.
-        if self._protects_all and not self.site.is_public(decoded(route)):
+        if self._protects_all and not self.context.is_public(decoded(route)):
             refused = request_state.refusal()
             if refused is not None:
                 return send(refused, start_response)
@@ -188,7 +188,8 @@ class _Served:
         request_state = environ.get(STATE_KEY)
         return (
             request_state
-            if isinstance(request_state, RequestState) and request_state.served.site.audience == self.site.audience
+            if isinstance(request_state, RequestState)
+            and request_state.served.context.audience == self.context.audience
             else None
         )
 
@@ -202,7 +203,7 @@ class _Served:
     ) -> lookup.SessionLookup:
         """What the visit of the application around this one is in here."""
         cookie = environ.get("HTTP_COOKIE", "")
-        steps = revalidation.look_up_nested(self.site, self._provider, visit, cookie, now=self.now())
+        steps = revalidation.look_up_nested(self.context, self._provider, visit, cookie, now=self.now())
         return run(steps, self._runtime_in(outer))
 
     @property
@@ -221,11 +222,11 @@ class _Served:
 
     def visit(self, environ: "WSGIEnvironment") -> lookup.SessionLookup:
         """Read the session of a request."""
-        uri = self.site.only or self.site.uri_for(environ.get("HTTP_HOST", ""))
+        uri = self.context.only_uri or self.context.redirect_uri_for(environ.get("HTTP_HOST", ""))
         cookie, now = environ.get("HTTP_COOKIE", ""), self.now()
-        visit = lookup.cached_lookup(self.site, self._runtime.store, cookie, uri, now=now)
+        visit = lookup.cached_lookup(self.context, self._runtime.store, cookie, uri, now=now)
         return visit or run(
-            revalidation.look_up_for_page(self.site, self._provider, cookie, uri, now=now), self._runtime
+            revalidation.look_up_for_page(self.context, self._provider, cookie, uri, now=now), self._runtime
         )
 
     def access_token(
@@ -233,13 +234,13 @@ class _Served:
     ) -> tuple[lookup.SessionLookup, str | None]:
         """The access token of a visit, and the visit as it is from then on."""
         cookie = environ.get("HTTP_COOKIE", "")
-        steps = token_refresh.access_token(self.site, self._provider, visit, cookie, now=self.now())
+        steps = token_refresh.access_token(self.context, self._provider, visit, cookie, now=self.now())
         visit, token = run(steps, self._runtime)
         return visit, None if token is None else token.reveal()
 
     def renew(self, visit: lookup.SessionLookup) -> str | None:
         """The Set-Cookie value that an answer during this visit should carry, or None."""
-        return run(lookup.renew(self.site, visit, now=self.now()), self._runtime)
+        return run(lookup.renew(self.context, visit, now=self.now()), self._runtime)
 
 
 def _in_debug_mode() -> bool:
@@ -318,18 +319,18 @@ def _guard(view: Callable[P, R], *, requirement: LoginRequirement) -> Callable[P
 
 def xwms_login_url(*, next: str | None = None) -> str:  # noqa: A002  the parameter's name in the address
     """The address that starts a login and comes back to `next`, by default to the page being shown."""
-    return widgets.login_url(_request_state().served.site, request_of(request.environ), to=next)
+    return widgets.login_url(_request_state().served.context, request_of(request.environ), to=next)
 
 
 def xwms_login_button(*, locale: str = "en", next: str | None = None) -> Html:  # noqa: A002
     """A login link as HTML, in one of XWMS's ten languages."""
-    return widgets.login_button(_request_state().served.site, request_of(request.environ), to=next, locale=locale)
+    return widgets.login_button(_request_state().served.context, request_of(request.environ), to=next, locale=locale)
 
 
 def xwms_logout_form(*, label: str = "Log out") -> Html:
     """A logout button as HTML: a form, because logging out changes something."""
     request_state = _request_state()
-    return widgets.logout_form(request_state.served.site, request_state.session(), label=label)
+    return widgets.logout_form(request_state.served.context, request_state.session(), label=label)
 
 
 def _template_names() -> dict[str, Any]:

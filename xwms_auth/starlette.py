@@ -154,16 +154,16 @@ def template_context(request: Request) -> dict[str, Any]:
     `current_user`, `xwms_login_url(next=…)`, `xwms_login_button(locale=…, next=…)`, `xwms_logout_form(label=…)`.
     """
     request_state = request_state_of(request.scope)
-    site, asked = request_state.served.site, request_of(request.scope)
+    context, asked = request_state.served.context, request_of(request.scope)
 
     def xwms_login_url(*, next: str | None = None) -> str:  # noqa: A002  the parameter's name in the address
-        return widgets.login_url(site, asked, to=next)
+        return widgets.login_url(context, asked, to=next)
 
     def xwms_login_button(*, locale: str = "en", next: str | None = None) -> Html:  # noqa: A002
-        return widgets.login_button(site, asked, to=next, locale=locale)
+        return widgets.login_button(context, asked, to=next, locale=locale)
 
     def xwms_logout_form(*, label: str = "Log out") -> Html:
-        return widgets.logout_form(site, request_state.session(), label=label)
+        return widgets.logout_form(context, request_state.session(), label=label)
 
     return {
         "current_user": request.user,

@@ -319,10 +319,10 @@ def test_the_traces_of_a_flood_are_cleared_away_a_little_at_a_time():
     """A hundred thousand marks that are over must not be one request's work."""
     from time import process_time  # noqa: PLC0415
 
-    from xwms_auth._core.base.expiring import MAX_MARKS, ExpiringMap  # noqa: PLC0415
+    from xwms_auth._core.base.expiring import MAX_ENTRIES, ExpiringSet  # noqa: PLC0415
 
-    marks = ExpiringMap()
-    for number in range(MAX_MARKS + 10):
+    marks = ExpiringSet()
+    for number in range(MAX_ENTRIES + 10):
         assert marks.add(f"{number}", until=10, now=0)
     before = process_time()
     for number in range(1000):

@@ -17,7 +17,7 @@ from tests.oauth.test_bearer_jwts import NO_TEXTS
 from tests.oauth.test_id_tokens import NO_MOMENTS
 from xwms_auth import AccessToken, Secret
 from xwms_auth._core.base.effects import OAuthCall
-from xwms_auth._core.config.validated_tokens import MAX_KNOWN, NEW_BURST, ValidatedTokens
+from xwms_auth._core.config.state import MAX_VALIDATED, NEW_BURST, ValidatedTokens
 
 
 @pytest.fixture
@@ -215,10 +215,10 @@ def test_a_clock_that_was_set_back_makes_no_answer_count_longer(api, server):
 def test_what_is_remembered_has_a_bound_and_junk_pushes_no_good_token_out():
     known = ValidatedTokens()
     token = AccessToken(issuer="i", client_id="c", sub=None, scopes=(), expires_at=None)
-    for number in range(MAX_KNOWN):
+    for number in range(MAX_VALIDATED):
         known.learn(f"good {number}", token, now=100)
     assert known.get("good 0", now=100) is token  # used last, so it stays
-    for number in range(MAX_KNOWN + 1):
+    for number in range(MAX_VALIDATED + 1):
         known.learn(f"bad {number}", None, now=100)
     known.learn("one more", token, now=100)
     assert known.get("good 0", now=100) is token

@@ -12,7 +12,7 @@ from tests.oauth.fake_as import INTROSPECT, JWKS, document
 from tests.oauth.jwts import ALGORITHMS, base64url, encode, hs256, make_key, signed
 from tests.oauth.steps import code_of
 from tests.oauth.test_id_tokens import NO_MOMENTS
-from xwms_auth._core.config.validated_tokens import NEW_BURST
+from xwms_auth._core.config.state import NEW_BURST
 
 AUDIENCE = "https://api.example"
 NO = (401, "invalid_token")

@@ -9,13 +9,13 @@ import pytest
 from tests.redis_server import RedisServer, redis_server
 from xwms_auth import XWMSConfig
 from xwms_auth._core.base.store_protocols import SessionStore
-from xwms_auth._core.config.context import Site
+from xwms_auth._core.config.context import Context
 from xwms_auth.stores import open_store
 
 KEY, OTHER_KEY = "K3y-for-tests-0123456789-abcdefghij", "0th3r-key-of-tests-0123456789-abcdefg"
 
 
-def site_with(**options: Any) -> Site:
+def site_with(**options: Any) -> Context:
     usual = {
         "client_id": "desk",
         "client_secret": "s3cret-of-the-desk",
@@ -23,7 +23,7 @@ def site_with(**options: Any) -> Site:
         "api_url": "https://xwms.example/api/",
         "session_secret": KEY,
     }
-    return Site(XWMSConfig(**{**usual, **options}))
+    return Context.of(XWMSConfig(**{**usual, **options}))
 
 
 def opened(*, is_async: bool = False, **options: Any) -> SessionStore:

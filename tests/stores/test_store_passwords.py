@@ -14,7 +14,7 @@ from tests.redis_server import redis_server
 from tests.test_secret_exposure import USES, attempt, shown
 from xwms_auth import ConfigError, Secret, XWMSConfig
 from xwms_auth._core.base.errors import StoreUnavailable
-from xwms_auth._core.config.context import Site
+from xwms_auth._core.config.context import Context
 from xwms_auth.stores import open_store
 
 PASSWORD = "canary-Passw0rd-0123456789"
@@ -38,7 +38,7 @@ def configured(**options: Any) -> XWMSConfig:
 
 def load(config: XWMSConfig, *, is_async: bool) -> object:
     """What a request with a cookie asks of the store; of a cookie store, what a logout does."""
-    store = open_store(Site(config), is_async=is_async)
+    store = open_store(Context.of(config), is_async=is_async)
     asked: Any = (
         store.load("x" * 43, now=5) if config.session_store != "cookie" else store.revoke_client(now=5)  # type: ignore[attr-defined]
     )
@@ -78,7 +78,7 @@ def test_se_04_a_store_without_its_library_shows_it_in_no_frame(is_async, monkey
     for address, option in product(ADDRESSES, OPTIONS):
         config = configured(**{option: address})
         with pytest.raises(ConfigError) as caught:
-            open_store(Site(config), is_async=is_async)
+            open_store(Context.of(config), is_async=is_async)
         assert "xwms-auth[redis]" in str(caught.value), (address, option)
         assert PASSWORD not in shown(caught.value), (address, option)
 

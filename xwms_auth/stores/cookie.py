@@ -9,13 +9,12 @@ Must not: keep anything that another process would need.
 """
 
 import threading
-from collections import OrderedDict
 from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import replace
 
 from .._core.base import events
 from .._core.base.errors import ConfigError
-from .._core.base.expiring import ExpiringMap, LocalClaims
+from .._core.base.expiring import ExpiringMap, ExpiringSet, LocalClaims
 from .._core.base.lifetimes import FUTURE_TOLERANCE
 from .._core.base.models import EndReason, Identity, Session, ever_smaller
 from .._core.base.signing import Signed, is_shaped
@@ -48,12 +47,14 @@ class CookieStore:
         self._issuer = issuer
         self._lifetime = lifetime
         self._revocations = revocations
-        self._cache: OrderedDict[str, Session] = OrderedDict()
-        self._heard: OrderedDict[str, int] = OrderedDict()
+        self._cache: ExpiringMap[Session] = ExpiringMap(MAX_CACHED)
+        # Since when: what was heard a moment from now is of another thread's look at the clock, later is of a clock
+        # that was set.
+        self._heard: ExpiringMap[bool] = ExpiringMap(MAX_CACHED, longest=2 * BELIEVED - 1)
         self._lock = threading.Lock()
         self._claims = LocalClaims()
-        self._ended = ExpiringMap()
-        self._withdrawn = ExpiringMap()
+        self._ended = ExpiringSet()
+        self._withdrawn = ExpiringSet()
 
     def keep_connections(self) -> None:
         if isinstance(self._revocations, KeepsConnections):
@@ -64,34 +65,36 @@ class CookieStore:
 
     def create(self, session: Session, *, until: int, now: int) -> str | Awaitable[str]:
         if self._revocations is None:
-            return self._write(session)
+            return self._write(session, now)
 
         def begin(not_before: Sequence[int]) -> str:
             # Later than what was revoked before, also where the two fall into one second.
-            return self._write(replace(session, counts_from=max(session.counts_from, *(at + 1 for at in not_before))))
+            counts_from = max(session.counts_from, *(at + 1 for at in not_before))
+            return self._write(replace(session, counts_from=counts_from), now)
 
         return then(self._revocations.not_before((CLIENT, _person(session.user.identity)), now=now), begin)
 
-    def _write(self, session: Session) -> str:
+    def _write(self, session: Session, now: int) -> str:
         # The device is for lists, which this store has none of.
         sealed = ((self._seal.dumps(to_record(kept)), kept) for kept in _ever_smaller(replace(session, device=None)))
         handle, kept = next((handle, kept) for handle, kept in sealed if fits(HTTPS.session, handle))
-        self._remember(handle, kept)
+        self._remember(handle, kept, now)
         return handle
 
     def recall(self, handle: str, *, now: int) -> Session | None:
-        session = self._cache.get(handle)
-        return session if session is not None and self._is_heard(session, now) else None
+        # Whether the session is alive is not looked at here; whoever recalls one does.
+        entry = self._cache.peek(handle)
+        return entry[1] if entry is not None and self._is_heard(entry[1], now) else None
 
     def _is_heard(self, session: Session, now: int) -> bool:
-        return self._revocations is None or abs(now - self._heard.get(session.id, -BELIEVED)) < BELIEVED
+        return self._revocations is None or self._heard.get(session.id, now=now) is not None
 
     def load(self, handle: str, *, now: int) -> Session | EndReason | None | Awaitable[Session | EndReason | None]:
-        session = self._cache.get(handle) or from_record(self._seal.loads(handle), issuer=self._issuer)
+        session = self._verified(handle)
         if session is None:
             # Nobody can tell a cookie of a removed key from a forged one, and a forger may read this sentence too.
             return EndReason.KEY_ROTATED if is_shaped(handle) else None
-        if not self._remember(handle, session):
+        if not self._remember(handle, session, now):
             return EndReason.WITHDRAWN if session.id in self._withdrawn else None
         if self._revocations is None or self._is_heard(session, now):
             return session
@@ -100,35 +103,33 @@ class CookieStore:
         def judge(not_before: Sequence[int]) -> Session | EndReason:
             if session.counts_from <= max(not_before):
                 return EndReason.REVOKED
-            with self._lock:
-                if len(self._heard) >= MAX_CACHED:
-                    self._heard.popitem(last=False)
-                self._heard[session.id] = now
+            self._heard.put(session.id, value=True, until=now + BELIEVED, now=now)
             return session
 
         return then(self._revocations.not_before(names, now=now), judge)
 
-    def _remember(self, handle: str, session: Session) -> bool:
+    def _verified(self, handle: str) -> Session | None:
+        entry = self._cache.peek(handle)
+        return entry[1] if entry is not None else from_record(self._seal.loads(handle), issuer=self._issuer)
+
+    def _remember(self, handle: str, session: Session, now: int) -> bool:
         """Keep a verified session ready, unless it has ended: what is in the cache has not."""
         with self._lock:
             if session.id in self._ended:
                 return False
-            if len(self._cache) >= MAX_CACHED:
-                self._cache.popitem(last=False)
-            self._cache[handle] = session
+            self._cache.put(handle, session, until=session.started_at + self._lifetime, now=now)
             return True
 
     def renew(self, handle: str, session: Session, *, until: int, now: int) -> str | None | Awaitable[str | None]:
         def write(found: Session | EndReason | None) -> str | None:
-            return self._write(session) if isinstance(found, Session) else None
+            return self._write(session, now) if isinstance(found, Session) else None
 
         # Not by what was heard a moment ago: this answer may come after a logout at another process.
-        with self._lock:
-            self._heard.pop(session.id, None)
+        self._heard.remove(session.id)
         return then(self.load(handle, now=now), write)
 
     def drop(self, handle: str, *, why: EndReason | None, now: int) -> None | Awaitable[None]:
-        session = self._cache.get(handle) or from_record(self._seal.loads(handle), issuer=self._issuer)
+        session = self._verified(handle)
         if session is None:
             return None
         until = session.started_at + self._lifetime
@@ -138,8 +139,8 @@ class CookieStore:
                 self._withdrawn.add(session.id, until=until, now=now)
             # A renewed session has had several cookies; all of them end.
             for other in [other for other, kept in self._cache.items() if kept.id == session.id]:
-                del self._cache[other]
-            self._heard.pop(session.id, None)
+                self._cache.remove(other)
+            self._heard.remove(session.id)
         if self._revocations is None:
             return None
         return self._revocations.forbid(_session(session.id), upto=until, until=until, now=now)
@@ -168,26 +169,25 @@ class CookieStore:
 
         def forget(_: None) -> None:
             # Only now: what was asked before the store knew may have been heard meanwhile.
-            with self._lock:
-                self._heard.clear()
+            self._heard.clear()
 
         return then(done, forget)
 
     def claim(self, name: str, *, until: int, now: int) -> bool | Awaitable[bool]:
         if self._revocations is not None:
             return self._revocations.claim(name, until=until, now=now)
-        return self._claims.add(name, until=until, now=now)
+        return self._claims.claim(name, until=until, now=now)
 
     def release(self, name: str) -> None | Awaitable[None]:
         if self._revocations is not None:
             return self._revocations.release(name)
-        self._claims.remove(name)
+        self._claims.release(name)
         return None
 
     def claimed(self, names: Sequence[str], *, now: int) -> Sequence[bool] | None | Awaitable[Sequence[bool]]:
         """As in `KnowsClaims`; None where the revocation store is one that cannot tell."""
         if self._revocations is None:
-            return [self._claims.holds(name, now=now) for name in names]
+            return [self._claims.is_claimed(name, now=now) for name in names]
         return self._revocations.claimed(names, now=now) if isinstance(self._revocations, KnowsClaims) else None
 
 

@@ -92,13 +92,13 @@ class MemoryStore:
                 self._end(key, EndReason.REVOKED)
 
     def claim(self, name: str, *, until: int, now: int) -> bool:
-        return self._claims.add(name, until=until, now=now)
+        return self._claims.claim(name, until=until, now=now)
 
     def release(self, name: str) -> None:
-        self._claims.remove(name)
+        self._claims.release(name)
 
     def claimed(self, names: Sequence[str], *, now: int) -> Sequence[bool]:
-        return [self._claims.holds(name, now=now) for name in names]
+        return [self._claims.is_claimed(name, now=now) for name in names]
 
     def not_before(self, names: Sequence[str], *, now: int) -> Sequence[int]:
         with self._lock:

@@ -20,7 +20,7 @@ async def check_token(request_state: RequestState, *, scopes: Sequence[str]) -> 
     """See to it that the request has a good token, and put it on the seat; what to answer if it has none."""
     served = request_state.served
     asked = request_of(request_state.scope, app=served.app)
-    found = await served.run_steps(authenticate(served.site, asked, scopes=scopes, now=served.now()))
+    found = await served.run_steps(authenticate(served.context, asked, scopes=scopes, now=served.now()))
     if isinstance(found, Refusal):
         return found
     request_state.token = found

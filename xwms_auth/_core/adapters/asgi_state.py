@@ -13,7 +13,7 @@ from ..base.errors import ConfigError, LoginRequired, StoreUnavailable, XWMSErro
 from ..base.lifetimes import ANY_LOGIN, LoginRequirement
 from ..base.model_guards import in_debug_mode
 from ..base.models import USER_FIELDS, AccessToken, Anonymous, EndReason, Session, User, anonymous
-from ..config.context import Site
+from ..config.context import Context
 from ..http.messages import Request, Response
 from ..io.session_manager import AsyncXWMSSessions
 from ..responses import access_control, cache_headers
@@ -27,7 +27,7 @@ T = TypeVar("T")
 class Served(Protocol):
     """What a seat asks of the middleware."""
 
-    site: Site
+    context: Context
     app: ASGIApp
 
     def now(self) -> int:
@@ -155,7 +155,7 @@ class RequestState:
 
     def refusal(self, requirement: LoginRequirement = ANY_LOGIN) -> Response | None:
         """What to answer instead of something that needs a person: None if there is one, with a login as demanded."""
-        config, now = self.served.site.config, self.served.now()
+        config, now = self.served.context.config, self.served.now()
         return access_control.unless_signed_in(config, self.visit, self._asked, requirement=requirement, now=now)
 
     async def answer_instead(self, error: XWMSError) -> bool:
@@ -169,7 +169,7 @@ class RequestState:
 
     def _response_to(self, error: XWMSError) -> Response:
         visit = lookup.NO_SESSION if isinstance(self.visited, XWMSError) else self.visited
-        config, now = self.served.site.config, self.served.now()
+        config, now = self.served.context.config, self.served.now()
         return access_control.for_failure(
             config, self._asked(), error, session=visit.session, ended=visit.ended, now=now
         )

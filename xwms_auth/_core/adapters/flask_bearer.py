@@ -71,7 +71,7 @@ def _guard(view: Callable[P, R], *, scopes: Sequence[str]) -> Callable[P, R]:
             raise RuntimeError("this Flask application has no XWMSAuth: call XWMSAuth(app) or auth.init_app(app)")
         served = request_state.served
         asked = request_of(environ, debug=served.debug, body=False)
-        found = served.run_steps(authenticate(served.site, asked, scopes=scopes, now=served.now()))
+        found = served.run_steps(authenticate(served.context, asked, scopes=scopes, now=served.now()))
         if isinstance(found, Refusal):
             answer = found.answer
             return cast("R", Response(answer.body, answer.status, answer.header_list()))

@@ -13,7 +13,7 @@ from ..base.effects import Steps
 from ..base.errors import LoginRequired, StoreUnavailable, XWMSError
 from ..base.lifetimes import ANY_LOGIN, LoginRequirement
 from ..base.models import EndReason, Session
-from ..config.context import Site
+from ..config.context import Context
 from ..http.messages import Request, Response
 from ..responses import access_control, cache_headers
 from ..sessions import lookup
@@ -32,7 +32,7 @@ STATE_KEY = "xwms_auth.seat"
 class Served(Protocol):
     """What a seat asks of the application's wrapper."""
 
-    site: Site
+    context: Context
 
     @property
     def debug(self) -> bool:
@@ -104,7 +104,7 @@ class RequestState:
 
     def refusal(self, requirement: LoginRequirement = ANY_LOGIN) -> Response | None:
         """What to answer instead of a page that needs a person: None if there is one, with a login as demanded."""
-        config, now = self.served.site.config, self.served.now()
+        config, now = self.served.context.config, self.served.now()
         return access_control.unless_signed_in(config, self.visit, self._asked, requirement=requirement, now=now)
 
     def access_token(self) -> str:
@@ -119,7 +119,7 @@ class RequestState:
     def response_to(self, error: XWMSError) -> Response:
         """What to answer for an application that did not catch our own error."""
         visit = self._visit if isinstance(self._visit, lookup.SessionLookup) else lookup.NO_SESSION
-        config, now = self.served.site.config, self.served.now()
+        config, now = self.served.context.config, self.served.now()
         return access_control.for_failure(
             config, self._asked(), error, session=visit.session, ended=visit.ended, now=now
         )

@@ -15,7 +15,7 @@ from ..base.errors import ConfigError, StoreUnavailable, XWMSError
 from ..base.models import SessionInfo
 from ..base.store_protocols import KeepsConnections
 from ..config.config import XWMSConfig
-from ..config.context import Site
+from ..config.context import Context
 from ..sessions import revocation
 from ..sessions.revocation import ANYBODY, Anybody
 from .runner import arun, run
@@ -27,17 +27,19 @@ T = TypeVar("T")
 class _Sessions:
     """What both colours share: where the sessions are, what time it is, and who is asking."""
 
-    _site: Site
+    _context: Context
     _runtime: Runtime
     _clock: Callable[[], float]
     _current: Callable[[], str | None]
     _failed: Callable[[XWMSError], object] | None = None
 
     @classmethod
-    def of(cls, site: Site, runtime: Runtime, *, clock: Callable[[], float], current: Callable[[], str | None]) -> Self:
+    def of(
+        cls, context: Context, runtime: Runtime, *, clock: Callable[[], float], current: Callable[[], str | None]
+    ) -> Self:
         """For an edge: over its own store. `current` gives the id of the session that is asking, if there is one."""
         made = cls.__new__(cls)
-        made._site, made._runtime, made._clock, made._current = site, runtime, clock, current
+        made._context, made._runtime, made._clock, made._current = context, runtime, clock, current
         return made
 
     def _now(self) -> int:
@@ -47,16 +49,16 @@ class _Sessions:
         return self._runtime.store.close() if isinstance(self._runtime.store, KeepsConnections) else None
 
     def _list(self, sub: str) -> Steps[tuple[SessionInfo, ...]]:
-        return revocation.list_sessions(self._site, sub, current=self._current(), now=self._now())
+        return revocation.list_sessions(self._context, sub, current=self._current(), now=self._now())
 
     def _revoke(self, session_id: str, sub: str | None | Anybody) -> Steps[bool]:
-        return revocation.revoke(self._site, session_id, sub=sub, now=self._now())
+        return revocation.revoke(self._context, session_id, sub=sub, now=self._now())
 
     def _revoke_all(self, sub: str) -> Steps[None]:
-        return revocation.revoke_all(self._site, sub, now=self._now())
+        return revocation.revoke_all(self._context, sub, now=self._now())
 
     def _revoke_client(self) -> Steps[None]:
-        return revocation.revoke_client(self._site, now=self._now())
+        return revocation.revoke_client(self._context, now=self._now())
 
 
 def _nobody() -> None:
@@ -72,8 +74,8 @@ class XWMSSessions(_Sessions):
     """
 
     def __init__(self, config: XWMSConfig) -> None:
-        self._site, self._clock, self._current = Site(config), time.time, _nobody
-        self._runtime = Runtime(HTTPTransport(config), open_store(self._site))
+        self._context, self._clock, self._current = Context.of(config), time.time, _nobody
+        self._runtime = Runtime(HTTPTransport(config), open_store(self._context))
 
     def list(self, sub: str) -> tuple[SessionInfo, ...]:
         """The person's sessions, this one first, then the one used last."""
@@ -111,8 +113,8 @@ class AsyncXWMSSessions(_Sessions):
     """The same for async code: `request.auth.sessions` in an ASGI application, or made from a config, for a script."""
 
     def __init__(self, config: XWMSConfig) -> None:
-        self._site, self._clock, self._current = Site(config), time.time, _nobody
-        self._runtime = Runtime(AsyncHTTPTransport(config), open_store(self._site, is_async=True))
+        self._context, self._clock, self._current = Context.of(config), time.time, _nobody
+        self._runtime = Runtime(AsyncHTTPTransport(config), open_store(self._context, is_async=True))
 
     def telling(self, failed: Callable[[XWMSError], object]) -> Self:
         """The same, and somebody who is told of a store that is down, beside whoever called."""

@@ -12,7 +12,7 @@ from ..base.effects import Claim, ListSessions, Release, RevokeAll, RevokeSessio
 from ..base.errors import ConfigError, TokenRejected, XWMSError
 from ..base.models import Identity
 from ..base.signing import digest
-from ..config.context import Site
+from ..config.context import Context
 from ..http.messages import Request, Response
 from ..providers.protocol import LogoutTokenClaims, Provider
 from ..responses import responses
@@ -21,20 +21,20 @@ REMEMBERED = 600
 """Seconds that a token's id is remembered: longer than a token counts, so that it works once."""
 
 
-def log_out(site: Site, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
+def log_out(context: Context, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
     """End the sessions that a logout token is about: 200, or 400 for a token that is none (2.8)."""
     try:
-        logout_claims = yield from provider.verify_logout_token(site, request.form.get("logout_token", ""), now=now)
+        logout_claims = yield from provider.verify_logout_token(context, request.form.get("logout_token", ""), now=now)
         used = f"logout/{digest(logout_claims.token_id)}"
         if not (yield from ask(Claim(used, now + REMEMBERED, now))):
             raise TokenRejected("the logout token has been used before")
     except TokenRejected as error:
         events.refused(error, path=request.path)
         return responses.document(400, {"error": "invalid_request"})
-    identity = Identity(site.config.issuer, logout_claims.sub)
+    identity = Identity(context.config.issuer, logout_claims.sub)
     if logout_claims.sid is not None:
         # A callback of that login may be under way, and has no session yet that could end.
-        site.departed.add(logout_claims.sid, until=now + REMEMBERED, now=now)
+        context.state.ended_logins.add(logout_claims.sid, until=now + REMEMBERED, now=now)
     try:
         yield from _end(identity, logout_claims, now=now)
     except XWMSError:

@@ -19,7 +19,7 @@ from ..base.errors import (
     XWMSError,
 )
 from ..base.lifetimes import FUTURE_TOLERANCE
-from ..config.context import Site, names_for
+from ..config.context import Context, names_for
 from ..http.fetch_metadata import is_prefetch, require_navigation
 from ..http.messages import Request, Response
 from ..http.next_url import safe_next
@@ -35,7 +35,7 @@ from ..sessions.lookup import begin_session, look_up
 class _Callback:
     """One callback on its way through the checks. `now` is in seconds since 1970."""
 
-    site: Site
+    context: Context
     provider: Provider
     request: Request
     uri: RedirectURI
@@ -44,29 +44,33 @@ class _Callback:
     now: int
 
 
-def finish_login(site: Site, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
+def finish_login(context: Context, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
     """Decide what a callback is worth, and if it is this browser's own login, begin a session.
 
     1. the form of the request, without I/O      4. the pending login and the credential are claimed
     2. this browser's pending logins             5. XWMS says who it is
     3. which of them the callback belongs to     6. a new session, never the old one
     """
-    uri = site.require_uri(request)
-    logins = PendingLogins.of(request.cookie, names=names_for(uri), sealed=site.pending, uri=uri, now=now)
+    uri = context.require_redirect_uri(request)
+    logins = PendingLogins.of(request.cookie, names=names_for(uri), sealed=context.login_sealer, uri=uri, now=now)
     params = provider.parse_callback(request)
-    callback = _Callback(site=site, provider=provider, request=request, uri=uri, params=params, logins=logins, now=now)
+    callback = _Callback(
+        context=context, provider=provider, request=request, uri=uri, params=params, logins=logins, now=now
+    )
     try:
         if is_prefetch(request):
             # Brings no cookies, and may come before the person: nothing happens.
             require_navigation(request)
-        matching = yield from provider.matching_logins(site, params, logins.alive, now=now)
+        matching = yield from provider.matching_logins(context, params, logins.alive, now=now)
         yield from _require_arrival(callback, matching)
-        if fault := (yield from provider.check_callback(site, params, matching, now=now)):
+        if fault := (yield from provider.check_callback(context, params, matching, now=now)):
             logins.discard(*matching.logins)
             raise fault
         return (yield from _claim(callback, matching))
     except XWMSError as error:
-        return responses.refusal(site.config, request, error, cookies=logins.changes(), url=site.config.login_path)
+        return responses.refusal(
+            context.config, request, error, cookies=logins.changes(), url=context.config.login_path
+        )
 
 
 def _require_arrival(callback: _Callback, matching: MatchingLogins) -> Steps[None]:
@@ -77,10 +81,10 @@ def _require_arrival(callback: _Callback, matching: MatchingLogins) -> Steps[Non
     """
     try:
         require_navigation(callback.request)
-        callback.provider.check_sender(callback.site, callback.request, callback.uri)
+        callback.provider.check_sender(callback.context, callback.request, callback.uri)
     except RequestRefused:
         if not (matching.exact and matching.logins):
-            yield from callback.provider.invalidate(callback.site, callback.uri, callback.params, now=callback.now)
+            yield from callback.provider.invalidate(callback.context, callback.uri, callback.params, now=callback.now)
         raise
 
 
@@ -97,7 +101,7 @@ def _claim(callback: _Callback, matching: MatchingLogins) -> Steps[Response]:
         if taken is not None:
             return (yield from _refuse_foreign(callback, matching, tried=True))
         try:
-            dead = yield from callback.provider.is_invalidated(callback.site, callback.params, now=callback.now)
+            dead = yield from callback.provider.is_invalidated(callback.context, callback.params, now=callback.now)
         except StoreUnavailable:
             yield from redeeming.give_back()
             raise
@@ -113,28 +117,28 @@ def _answer_copy(callback: _Callback, login: PendingLogin) -> Steps[Response]:
 
     What the first one began may be under way, so nothing is spent and nothing changes in the browser.
     """
-    site, request, target = callback.site, callback.request, _target(callback.site, login)
-    visit = yield from look_up(site, request.cookie, callback.uri, now=callback.now)
+    context, request, target = callback.context, callback.request, _target(callback.context, login)
+    visit = yield from look_up(context, request.cookie, callback.uri, now=callback.now)
     if visit.session is not None:
         return responses.redirect(303, target)
     error = callback.provider.mismatch_error(callback.params)
-    return responses.refusal(site.config, request, error, url=responses.login_url(site.config, target))
+    return responses.refusal(context.config, request, error, url=responses.login_url(context.config, target))
 
 
 def _refuse_foreign(callback: _Callback, matching: MatchingLogins, *, tried: bool = False) -> Steps[Response]:
     """A callback that came to a browser which did not start its login: its credential is spent before it is refused."""
-    site, logins, now = callback.site, callback.logins, callback.now
-    confirmed = yield from callback.provider.invalidate(site, callback.uri, callback.params, now=now)
+    context, logins, now = callback.context, callback.logins, callback.now
+    confirmed = yield from callback.provider.invalidate(context, callback.uri, callback.params, now=now)
     if confirmed and matching.otherwise is not None:
         # Somebody else's login was brought here while this one was under way.
         logins.discard(matching.otherwise)
     expired = bool(logins.expired)
     logins.tidy()
     if confirmed or not logins.alive:
-        visit = yield from look_up(site, callback.request.cookie, callback.uri, now=now)
+        visit = yield from look_up(context, callback.request.cookie, callback.uri, now=now)
         if visit.session is not None:
             # Most likely a reload or the back button after a login that worked. Nothing changes.
-            return responses.redirect(303, site.config.after_login, cookies=logins.changes())
+            return responses.redirect(303, context.config.after_login, cookies=logins.changes())
     if tried:
         raise TokenRejected("the credential has been tried before")
     if logins.alive or matching.otherwise is not None:
@@ -150,12 +154,12 @@ def _redeem(
     callback: _Callback, matching: MatchingLogins, login: PendingLogin, redeeming: RedeemAttempt
 ) -> Steps[Response]:
     """Ask XWMS who it is, begin a session, and go on to where the login was for."""
-    site, provider, logins, now = callback.site, callback.provider, callback.logins, callback.now
-    target = _target(callback.site, login)
-    url = responses.login_url(site.config, target)
+    context, provider, logins, now = callback.context, callback.provider, callback.logins, callback.now
+    target = _target(callback.context, login)
+    url = responses.login_url(context.config, target)
     checked = CheckedCallback(credential=callback.params.credential, login=login, uri=callback.uri)
     try:
-        result = yield from provider.redeem(site, checked, now=now)
+        result = yield from provider.redeem(context, checked, now=now)
     except APIError as error:
         if not error.sent:
             # The credential has not left, so it is as good as before: reloading the page may work in a moment.
@@ -166,20 +170,20 @@ def _redeem(
         else:
             logins.discard(login)
         logins.tidy()
-        return responses.refusal(site.config, callback.request, error, cookies=logins.changes(), url=url)
+        return responses.refusal(context.config, callback.request, error, cookies=logins.changes(), url=url)
     logins.tidy()
-    if (yield from provider.needs_confirmation(site, matching, now=now)):
+    if (yield from provider.needs_confirmation(context, matching, now=now)):
         if not logins.wait(login, result.user, now=now):
             full = TooManyLogins("there is no room for a login that waits for its person's word")
-            return responses.refusal(site.config, callback.request, full, cookies=logins.changes(), url=url)
+            return responses.refusal(context.config, callback.request, full, cookies=logins.changes(), url=url)
         events.info("login_waits", login=login.id[:8], person=events.person_hash(result.user.identity))
         # To an address without a token. Nobody is signed in yet.
         return responses.redirect(303, f"{url}&confirm={login.key}", cookies=logins.changes())
-    return (yield from _sign_in(site, callback.request, callback.uri, logins, login, result, now=now))
+    return (yield from _sign_in(context, callback.request, callback.uri, logins, login, result, now=now))
 
 
 def _sign_in(
-    site: Site,
+    context: Context,
     request: Request,
     uri: RedirectURI,
     logins: PendingLogins,
@@ -190,22 +194,22 @@ def _sign_in(
 ) -> Steps[Response]:
     """Begin a session under a new key, and go on to where the login was for."""
     logins.discard(login)
-    cookies = yield from begin_session(site, request, uri, result, now=now)
+    cookies = yield from begin_session(context, request, uri, result, now=now)
     person = events.person_hash(result.user.identity)
     events.info("login_finished", login=login.id[:8], person=person, **result.log_fields)
-    return responses.redirect(303, _target(site, login), cookies=[*logins.changes(), *cookies])
+    return responses.redirect(303, _target(context, login), cookies=[*logins.changes(), *cookies])
 
 
-def _target(site: Site, login: PendingLogin) -> str:
+def _target(context: Context, login: PendingLogin) -> str:
     """Where the login goes on to.
 
     Validated again where it is used: the value was sealed, but perhaps by an older version with an older rule.
     """
-    return safe_next(login.next, own_paths=site.config.own_paths) or site.config.after_login
+    return safe_next(login.next, own_paths=context.config.own_paths) or context.config.after_login
 
 
 def confirm_person(
-    site: Site, request: Request, uri: RedirectURI, logins: PendingLogins, key: str, *, now: int
+    context: Context, request: Request, uri: RedirectURI, logins: PendingLogins, key: str, *, now: int
 ) -> Steps[Response | None]:
     """Show whom somebody is about to be, and take their word for it. None where no login waits for that.
 
@@ -216,13 +220,13 @@ def confirm_person(
     login = next((one for one in logins.waiting if one.key == key), None)
     if login is None or login.person is None:
         return None
-    visit = yield from look_up(site, request.cookie, uri, now=now)
-    target = _target(site, login)
+    visit = yield from look_up(context, request.cookie, uri, now=now)
+    target = _target(context, login)
     if visit.session is not None and visit.session.user.identity == login.person.identity:
         logins.discard(login)
         return responses.redirect(303, target, cookies=logins.changes())
     if request.method != "POST":
-        url = responses.login_url(site.config, target)
+        url = responses.login_url(context.config, target)
         made = pages.person_page(
             name=login.person.display_name,
             email=login.person.verified_email,
@@ -230,7 +234,7 @@ def confirm_person(
             action_url=url,
             key=key,
             again_url=url,
-            home_url=site.config.after_logout,
+            home_url=context.config.after_logout,
         )
         return responses.page(200, made)
     if not (yield from ask(Claim(f"word/{login.id}", login.expires_at + FUTURE_TOLERANCE, now))):
@@ -239,4 +243,4 @@ def confirm_person(
     result = LoginResult(
         user=login.person, proved_at=login.expires_at - CONFIRMATION_LIFETIME, log_fields={"callback": "fresh"}
     )
-    return (yield from _sign_in(site, request, uri, logins, login, result, now=now))
+    return (yield from _sign_in(context, request, uri, logins, login, result, now=now))

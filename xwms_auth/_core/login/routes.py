@@ -12,7 +12,7 @@ from ..base import events
 from ..base.effects import DropSession, Steps, ask
 from ..base.errors import CrossSite, MethodNotAllowed, StoreUnavailable, TooManyLogins, XWMSError
 from ..base.lifetimes import MIN_FRESH, LoginRequirement
-from ..config.context import Site, names_for
+from ..config.context import Context, names_for
 from ..http.cookies import set_cookie
 from ..http.fetch_metadata import began_here, is_own_post, require_navigation
 from ..http.messages import Request, Response
@@ -33,25 +33,25 @@ from .callback import confirm_person, finish_login
 from .select import provider_of
 
 
-def serve(site: Site, request: Request, *, now: int) -> Steps[Response]:
+def serve(context: Context, request: Request, *, now: int) -> Steps[Response]:
     """Answer a request for one of our routes."""
-    config = site.config
+    config = context.config
     try:
         if request.path == config.login_path:
             _require_method(request, "GET", "POST")
-            return (yield from start_login(site, provider_of(site), request, now=now))
+            return (yield from start_login(context, provider_of(context), request, now=now))
         if request.path == config.logout_path:
             _require_method(request, "POST")
-            return (yield from logout(site, provider_of(site), request, now=now))
+            return (yield from logout(context, provider_of(context), request, now=now))
         if request.path == config.backchannel_path:
             _require_method(request, "POST")
-            return (yield from backchannel_logout.log_out(site, provider_of(site), request, now=now))
+            return (yield from backchannel_logout.log_out(context, provider_of(context), request, now=now))
         _require_method(request, "GET")
         if request.path == config.me_path:
-            return (yield from who_am_i(site, request, now=now))
-        return (yield from finish_login(site, provider_of(site), request, now=now))
+            return (yield from who_am_i(context, request, now=now))
+        return (yield from finish_login(context, provider_of(context), request, now=now))
     except XWMSError as error:
-        return responses.refusal(config, request, error, url=responses.login_url(config, site.next_of(request)))
+        return responses.refusal(config, request, error, url=responses.login_url(config, context.next_url(request)))
 
 
 def _require_method(request: Request, *allowed: str) -> None:
@@ -59,29 +59,29 @@ def _require_method(request: Request, *allowed: str) -> None:
         raise MethodNotAllowed(", ".join(allowed))
 
 
-def start_login(site: Site, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
+def start_login(context: Context, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
     """Send the browser to XWMS, and give it a pending login to come back with."""
-    config, uri = site.config, site.require_uri(request)
-    target, fresh = site.next_of(request) or config.after_login, _fresh_of(request)
+    config, uri = context.config, context.require_redirect_uri(request)
+    target, fresh = context.next_url(request) or config.after_login, _fresh_of(request)
     require_navigation(request)
     posted = request.method == "POST"
     if posted and not is_own_post(request, uri):
         raise CrossSite("the login was posted by another site")
-    logins = PendingLogins.of(request.cookie, names=names_for(uri), sealed=site.pending, uri=uri, now=now)
+    logins = PendingLogins.of(request.cookie, names=names_for(uri), sealed=context.login_sealer, uri=uri, now=now)
     asked = [request.form.get("confirm", "")] if posted else request.parameters("confirm")
-    if asked and (answer := (yield from confirm_person(site, request, uri, logins, asked[0], now=now))) is not None:
+    if asked and (answer := (yield from confirm_person(context, request, uri, logins, asked[0], now=now))) is not None:
         return answer
-    visit = yield from look_up(site, request.cookie, uri, now=now)
+    visit = yield from look_up(context, request.cookie, uri, now=now)
     if visit.session is not None and LoginRequirement(fresh=fresh).is_fresh(visit.session, now):
         return responses.redirect(303, target)
     if visit.ended is not None:
         events.info("session_ended", reason=visit.ended)
     here = began_here(request, uri)
-    leads_to = None if here else (yield from provider.confirmation_origins(site, now=now))
+    leads_to = None if here else (yield from provider.confirmation_origins(context, now=now))
     if leads_to is not None:
         made = pages.confirm_page(
             action_url=responses.login_url(config, target, fresh=fresh),
-            form_origins=(*leads_to, *site.origins),
+            form_origins=(*leads_to, *context.origins),
             home_url=config.after_logout,
             note=visit.ended and visit.ended.detail,
         )
@@ -101,14 +101,14 @@ def start_login(site: Site, provider: Provider, request: Request, *, now: int) -
     if not logins.has_room(login):
         # Any page can open the login as often as it likes, and none may push out those that the person began here.
         raise TooManyLogins("this browser has as many logins under way as it may, and all began here")
-    if not site.starts.take(now):
+    if not context.state.login_starts.take(now):
         raise TooManyLogins("the budget for starting logins is used up")
 
     host = (request.header("host") or "").lower()
     if uri.loopback and host not in uri.host_names:
         # `flask run` prints an address that is another host to a browser: the login would end where no cookie of it is.
         events.warning("login_at_another_host", hint=f"open the site under {uri.origin}/")
-    started = yield from provider.start(site, uri, fresh=fresh, now=now)
+    started = yield from provider.start(context, uri, fresh=fresh, now=now)
     logins.tidy()
     ends = login.expires_at if started.expires_at is None else min(login.expires_at, started.expires_at)
     logins.add(replace(login, proof=started.proof, expires_at=ends))
@@ -124,26 +124,26 @@ def _fresh_of(request: Request) -> int | None:
     return max(int(asked[0]), MIN_FRESH)
 
 
-def who_am_i(site: Site, request: Request, *, now: int) -> Steps[Response]:
+def who_am_i(context: Context, request: Request, *, now: int) -> Steps[Response]:
     """Tell a script who is signed in. Being asked does not keep a session alive: a page that polls is not a person."""
-    uri = site.uri_for(request.header("host") or "")
-    visit = yield from look_up(site, request.cookie, uri, now=now)
+    uri = context.redirect_uri_for(request.header("host") or "")
+    visit = yield from look_up(context, request.cookie, uri, now=now)
     user = visit.session.user.claims() if visit.session else None
-    body: dict[str, object] = {"user": user, "login_url": site.config.login_path}
+    body: dict[str, object] = {"user": user, "login_url": context.config.login_path}
     if visit.ended is not None:
         body["signed_out"] = visit.ended
     return responses.document(200, body, extra=[("Vary", "Cookie")])
 
 
-def logout(site: Site, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
+def logout(context: Context, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
     """End the session. Only a form of our own may ask for it (`csrf_token` where the browser says nothing)."""
-    config, uri = site.config, site.require_uri(request)
+    config, uri = context.config, context.require_redirect_uri(request)
     names, ours = names_for(uri), is_own_post(request, uri)
     session_over = set_cookie(names.session, "", secure=names.secure, max_age=0)
     cleared = [session_over, *forget_all(request.cookie, names)]
     try:
-        visit = yield from look_up(site, request.cookie, uri, now=now)
-        if not ours and not _has_form_token(site, request, visit):
+        visit = yield from look_up(context, request.cookie, uri, now=now)
+        if not ours and not _has_form_token(context, request, visit):
             raise CrossSite("the logout was posted by another site, or by a browser that does not say by which")
         ours = True
         if visit.handle is not None:
@@ -151,16 +151,20 @@ def logout(site: Site, provider: Provider, request: Request, *, now: int) -> Ste
     except StoreUnavailable as error:
         # The browser forgets its session either way, but "logged out" would not be true.
         return responses.refusal(config, request, error, cookies=cleared if ours else ())
-    target = site.next_of(request) or config.after_logout
+    target = context.next_url(request) or config.after_logout
     if visit.session is not None:
         events.info("logged_out", person=events.person_hash(visit.session.user.identity))
-        target = yield from provider.end_session(site, visit.session, uri, target, now=now)
+        target = yield from provider.end_session(context, visit.session, uri, target, now=now)
     return responses.redirect(303, target, cookies=cleared)
 
 
-def _has_form_token(site: Site, request: Request, visit: SessionLookup) -> bool:
+def _has_form_token(context: Context, request: Request, visit: SessionLookup) -> bool:
     origin = request.header("origin")
-    if request.header("sec-fetch-site") in ("cross-site", "same-site") or origin not in (None, "null", *site.origins):
+    if request.header("sec-fetch-site") in ("cross-site", "same-site") or origin not in (
+        None,
+        "null",
+        *context.origins,
+    ):
         return False
     sent = request.form.get("csrf_token", "")
-    return visit.session is not None and site.forms.loads(sent) == visit.session.id
+    return visit.session is not None and context.form_signer.loads(sent) == visit.session.id

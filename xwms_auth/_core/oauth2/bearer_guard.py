@@ -14,7 +14,7 @@ from ..base.effects import Steps
 from ..base.errors import ConfigError, InsufficientScope, XWMSError
 from ..base.models import AccessToken
 from ..config.config import XWMSConfig
-from ..config.context import Site
+from ..config.context import Context
 from ..http.messages import Request, Response
 from ..responses.bearer_challenge import bearer_token, refusal
 
@@ -29,12 +29,14 @@ class Refusal(NamedTuple):
     answer: Response
 
 
-def authenticate(site: Site, request: Request, *, scopes: Sequence[str], now: int) -> Steps[AccessToken | Refusal]:
+def authenticate(
+    context: Context, request: Request, *, scopes: Sequence[str], now: int
+) -> Steps[AccessToken | Refusal]:
     """The token of this request, good and with all these scopes, or why there is none."""
     try:
-        return (yield from _access_token(site, request, scopes, now=now))
+        return (yield from _access_token(context, request, scopes, now=now))
     except XWMSError as error:
-        return Refusal(error.code, refusal(site.config, request, error, scopes=scopes))
+        return Refusal(error.code, refusal(context.config, request, error, scopes=scopes))
 
 
 def require_tokens(config: XWMSConfig) -> None:
@@ -45,11 +47,11 @@ def require_tokens(config: XWMSConfig) -> None:
         )
 
 
-def _access_token(site: Site, request: Request, scopes: Sequence[str], *, now: int) -> Steps[AccessToken]:
-    require_tokens(site.config)
+def _access_token(context: Context, request: Request, scopes: Sequence[str], *, now: int) -> Steps[AccessToken]:
+    require_tokens(context.config)
     from .token_validation import validate  # noqa: PLC0415  Authlib is loaded only by who uses it
 
-    token = yield from validate(site, bearer_token(request), now=now)
+    token = yield from validate(context, bearer_token(request), now=now)
     if missing := set(scopes).difference(token.scopes):
         raise InsufficientScope(f"{len(missing)} of the scopes that are needed were not granted")
     return token

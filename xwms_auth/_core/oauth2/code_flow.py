@@ -29,7 +29,7 @@ from ..base.models import Session, TokenSet, newer
 from ..base.secrets import Secret
 from ..base.signing import new_key
 from ..base.strict_json import JSONObject
-from ..config.context import Site
+from ..config.context import Context
 from ..config.server_metadata import Metadata
 from ..http.messages import Request
 from ..http.urls import RedirectURI
@@ -56,18 +56,18 @@ MAX_CODE = 4096
 class OAuth2Provider:
     """Follows `Provider`. The proof of a pending login is the seed of its state, verifier and nonce."""
 
-    def confirmation_origins(self, site: Site, *, now: int) -> Steps[Sequence[str] | None]:
+    def confirmation_origins(self, context: Context, *, now: int) -> Steps[Sequence[str] | None]:
         # A page that opens the login in a person's browser learns nothing of the state that goes to the server, so
         # it has no callback address that this browser would take.
         yield from ()
         return None
 
-    def start(self, site: Site, uri: RedirectURI, *, fresh: int | None, now: int) -> Steps[LoginStart]:
-        metadata = yield from metadata_for(site, now=now)
+    def start(self, context: Context, uri: RedirectURI, *, fresh: int | None, now: int) -> Steps[LoginStart]:
+        metadata = yield from metadata_for(context, now=now)
         # Here and nowhere later: nothing is under way yet that could be lost if the server is slow.
-        yield from retry_pending(site, now=now)
+        yield from retry_pending(context, now=now)
         seed = new_key()
-        url = wire.authorization_url(site.config, metadata, uri.uri, seed=seed, max_age=fresh)
+        url = wire.authorization_url(context.config, metadata, uri.uri, seed=seed, max_age=fresh)
         return LoginStart(url=url, proof=seed)
 
     def parse_callback(self, request: Request) -> CallbackParams:
@@ -85,7 +85,7 @@ class OAuth2Provider:
         return CallbackParams(credential=code or "", state=state or "", issuer=issuer, error=error)
 
     def matching_logins(
-        self, site: Site, params: CallbackParams, logins: Sequence[PendingLogin], *, now: int
+        self, context: Context, params: CallbackParams, logins: Sequence[PendingLogin], *, now: int
     ) -> Steps[MatchingLogins]:
         yield from ()
         state = params.state.encode("utf-8", "replace")
@@ -93,22 +93,22 @@ class OAuth2Provider:
         # Nobody can guess a state, so one that fits nothing says nothing about the logins that are under way.
         return MatchingLogins(logins=tuple(of_state), exact=True, own_copies=True)
 
-    def check_sender(self, site: Site, request: Request, uri: RedirectURI) -> None:
+    def check_sender(self, context: Context, request: Request, uri: RedirectURI) -> None:
         # State tells more than a Referer; a server may have its sign-in page on any host.
         pass
 
-    def invalidate(self, site: Site, uri: RedirectURI, params: CallbackParams, *, now: int) -> Steps[bool]:
+    def invalidate(self, context: Context, uri: RedirectURI, params: CallbackParams, *, now: int) -> Steps[bool]:
         # A code is bound to the verifier of its login: whoever began that login does not have the code, and this
         # browser, which has the code, does not have the verifier.
         yield from ()
         return False
 
     def check_callback(
-        self, site: Site, params: CallbackParams, matching: MatchingLogins, *, now: int
+        self, context: Context, params: CallbackParams, matching: MatchingLogins, *, now: int
     ) -> Steps[XWMSError | None]:
         if not matching.logins:
             return None
-        metadata = yield from metadata_for(site, now=now)
+        metadata = yield from metadata_for(context, now=now)
         if fault := _issuer_fault(metadata, params):
             return TokenRejected(fault)
         return None if params.error is None else wire.error_in_callback(params.error)
@@ -118,31 +118,35 @@ class OAuth2Provider:
             return TokenMissing("an error came to no login of this browser")
         return LoginNotStarted("the state is of no login that this browser has under way, or it has been used already")
 
-    def is_invalidated(self, site: Site, params: CallbackParams, *, now: int) -> Steps[bool]:
+    def is_invalidated(self, context: Context, params: CallbackParams, *, now: int) -> Steps[bool]:
         yield from ()
         return False
 
-    def needs_confirmation(self, site: Site, matching: MatchingLogins, *, now: int) -> Steps[bool]:
+    def needs_confirmation(self, context: Context, matching: MatchingLogins, *, now: int) -> Steps[bool]:
         yield from ()
         return False
 
-    def redeem(self, site: Site, callback: CheckedCallback, *, now: int) -> Steps[LoginResult]:
-        config, seed = site.config, callback.login.proof
-        metadata = yield from metadata_for(site, now=now)
+    def redeem(self, context: Context, callback: CheckedCallback, *, now: int) -> Steps[LoginResult]:
+        config, seed = context.config, callback.login.proof
+        metadata = yield from metadata_for(context, now=now)
         reply = yield from ask(CallXWMS(wire.exchange_code(metadata, callback.credential, callback.uri.uri, seed=seed)))
         try:
             tokens = wire.read_tokens(reply, asked=config.scopes, now=now)
             nonce, max_age = wire.nonce_of(seed), callback.login.fresh
-            result = yield from _person(site, metadata, tokens, nonce=nonce, max_age=max_age, now=now)
-            if result.tokens is not None and result.tokens.sid is not None and result.tokens.sid in site.departed:
+            result = yield from _person(context, metadata, tokens, nonce=nonce, max_age=max_age, now=now)
+            if (
+                result.tokens is not None
+                and result.tokens.sid is not None
+                and result.tokens.sid in context.state.ended_logins
+            ):
                 raise TokenRejected("the person has logged out at the server meanwhile")
             return result
         except APIError as error:
             error.sent = True  # the code was, whatever failed after it
             raise
 
-    def revalidate(self, site: Site, session: Session, *, now: int) -> Steps[Session]:
-        metadata = yield from metadata_for(site, now=now)
+    def revalidate(self, context: Context, session: Session, *, now: int) -> Steps[Session]:
+        metadata = yield from metadata_for(context, now=now)
         if session.tokens is None or metadata.userinfo_endpoint is None:
             # Nothing to ask with, or nobody to ask: that is no answer about the person.
             raise BadAnswer("there is no access token, or no userinfo endpoint, to ask with")
@@ -152,49 +156,49 @@ class OAuth2Provider:
             raise BadAnswer("userinfo is about another person than the session")
         return replace(session, user=newer(session.user, person), checked_at=now)
 
-    def prepare_refresh(self, site: Site, *, now: int) -> Steps[None]:
-        yield from metadata_for(site, now=now)
+    def prepare_refresh(self, context: Context, *, now: int) -> Steps[None]:
+        yield from metadata_for(context, now=now)
 
-    def refresh(self, site: Site, tokens: TokenSet, *, sub: str, now: int) -> Steps[TokenSet]:
+    def refresh(self, context: Context, tokens: TokenSet, *, sub: str, now: int) -> Steps[TokenSet]:
         if tokens.refresh_token is None:
             raise TokenRejected("there is no refresh token")
-        metadata = yield from metadata_for(site, now=now)
+        metadata = yield from metadata_for(context, now=now)
         reply = yield from ask(CallXWMS(wire.refresh(metadata, tokens.refresh_token)))
         new = wire.read_tokens(reply, asked=tokens.scope, now=now)
-        if new.id_token is not None and site.config.openid:
-            yield from _check_again(site, metadata, new, new.id_token, sub=sub, now=now)
+        if new.id_token is not None and context.config.openid:
+            yield from _check_again(context, metadata, new, new.id_token, sub=sub, now=now)
         # A server that does not rotate sends no new refresh token (RFC 6749 6).
         refresh_token = new.refresh_token or tokens.refresh_token
         return replace(new, refresh_token=refresh_token, id_token=None, sid=tokens.sid, number=tokens.number + 1)
 
-    def revoke_tokens(self, site: Site, tokens: TokenSet, *, now: int) -> Steps[None]:
-        return revoke_tokens(site, tokens, now=now)
+    def revoke_tokens(self, context: Context, tokens: TokenSet, *, now: int) -> Steps[None]:
+        return revoke_tokens(context, tokens, now=now)
 
-    def end_session(self, site: Site, session: Session, uri: RedirectURI, target: str, *, now: int) -> Steps[str]:
-        tokens = None if session.tokens is None else site.refreshed.newest(session.tokens, now=now)
+    def end_session(self, context: Context, session: Session, uri: RedirectURI, target: str, *, now: int) -> Steps[str]:
+        tokens = None if session.tokens is None else context.state.refreshed_tokens.newest(session.tokens, now=now)
         try:
-            metadata = yield from metadata_for(site, now=now)
+            metadata = yield from metadata_for(context, now=now)
         except APIError as error:
             events.warning("not_logged_out_at_the_server", cause=str(error))
             if tokens is not None:
-                site.unrevoked.keep(tokens, since=now, now=now)
+                context.state.pending_revocations.keep(tokens, since=now, now=now)
             return target
         if tokens is not None:
-            yield from revoke_tokens(site, tokens, now=now)
-        if metadata.end_session_endpoint is None or not site.config.provider_logout:
+            yield from revoke_tokens(context, tokens, now=now)
+        if metadata.end_session_endpoint is None or not context.config.provider_logout:
             return target
         # Not to where this logout asked to go: servers compare the address with the ones that are registered.
-        back_to = uri.origin + site.config.after_logout
-        return wire.logout_url(metadata.end_session_endpoint, site.config, back_to=back_to)
+        back_to = uri.origin + context.config.after_logout
+        return wire.logout_url(metadata.end_session_endpoint, context.config, back_to=back_to)
 
-    def verify_logout_token(self, site: Site, logout_token: str, *, now: int) -> Steps[LogoutTokenClaims]:
+    def verify_logout_token(self, context: Context, logout_token: str, *, now: int) -> Steps[LogoutTokenClaims]:
         token = parse_signed_jwt(logout_token)
         # Anybody may post here, so junk must not become calls to the server.
-        if not site.knows_server(now) and not site.departures.take(now):
+        if not context.knows_server(now) and not context.state.logout_tokens.take(now):
             raise TooManyLogins("the budget for asking the server about logout tokens is used up")
-        metadata = yield from metadata_for(site, now=now)
-        claims = verified_claims(token, (yield from keys_for(site, metadata, token, now=now)))
-        return read_logout_token(claims, issuer=metadata.issuer, client_id=site.config.client_id, now=now)
+        metadata = yield from metadata_for(context, now=now)
+        claims = verified_claims(token, (yield from keys_for(context, metadata, token, now=now)))
+        return read_logout_token(claims, issuer=metadata.issuer, client_id=context.config.client_id, now=now)
 
 
 def _is_plausible(code: str) -> bool:
@@ -213,12 +217,12 @@ def _ask_for_person(endpoint: str, tokens: TokenSet) -> Steps[JSONObject]:
 
 
 def _person(
-    site: Site, metadata: Metadata, tokens: TokenSet, *, nonce: str, max_age: int | None, now: int
+    context: Context, metadata: Metadata, tokens: TokenSet, *, nonce: str, max_age: int | None, now: int
 ) -> Steps[LoginResult]:
     """Whose tokens these are. With `openid` the ID token says it, and userinfo may only add to it."""
     told = JSONObject()
-    if site.config.openid:
-        told = yield from _id_claims(site, metadata, tokens, nonce=nonce, max_age=max_age, now=now)
+    if context.config.openid:
+        told = yield from _id_claims(context, metadata, tokens, nonce=nonce, max_age=max_age, now=now)
     asked = JSONObject()
     if metadata.userinfo_endpoint is not None:
         asked = yield from _ask_for_person(metadata.userinfo_endpoint, tokens)
@@ -233,17 +237,17 @@ def _person(
 
 
 def _id_claims(
-    site: Site, metadata: Metadata, tokens: TokenSet, *, nonce: str, max_age: int | None, now: int
+    context: Context, metadata: Metadata, tokens: TokenSet, *, nonce: str, max_age: int | None, now: int
 ) -> Steps[JSONObject]:
     """The claims of the ID token, verified and checked."""
     if tokens.id_token is None:
         raise TokenRejected("there is no ID token although openid was asked for")
-    token, claims = yield from _verified(site, metadata, tokens.id_token, now=now)
+    token, claims = yield from _verified(context, metadata, tokens.id_token, now=now)
     check_id_token(
         claims,
         algorithm=token.algorithm,
         issuer=metadata.issuer,
-        client_id=site.config.client_id,
+        client_id=context.config.client_id,
         nonce=nonce,
         access_token=tokens.access_token,
         now=now,
@@ -253,11 +257,11 @@ def _id_claims(
 
 
 def _check_again(
-    site: Site, metadata: Metadata, tokens: TokenSet, id_token: Secret, *, sub: str, now: int
+    context: Context, metadata: Metadata, tokens: TokenSet, id_token: Secret, *, sub: str, now: int
 ) -> Steps[None]:
     """Whether the ID token that came with a refresh is about the same person."""
     try:
-        token, claims = yield from _verified(site, metadata, id_token, now=now)
+        token, claims = yield from _verified(context, metadata, id_token, now=now)
     except APIError as error:
         # It came straight from the token endpoint and nothing is taken from it. A key that is not to be had at this
         # moment is no reason to lose what the used-up refresh token was given for.
@@ -267,13 +271,15 @@ def _check_again(
         claims,
         algorithm=token.algorithm,
         issuer=metadata.issuer,
-        client_id=site.config.client_id,
+        client_id=context.config.client_id,
         sub=sub,
         access_token=tokens.access_token,
         now=now,
     )
 
 
-def _verified(site: Site, metadata: Metadata, id_token: Secret, *, now: int) -> Steps[tuple[SignedJWT, VerifiedClaims]]:
+def _verified(
+    context: Context, metadata: Metadata, id_token: Secret, *, now: int
+) -> Steps[tuple[SignedJWT, VerifiedClaims]]:
     token = parse_signed_jwt(id_token.reveal())
-    return token, verified_claims(token, (yield from keys_for(site, metadata, token, now=now)))
+    return token, verified_claims(token, (yield from keys_for(context, metadata, token, now=now)))

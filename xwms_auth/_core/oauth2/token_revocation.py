@@ -11,29 +11,29 @@ from ..base import events
 from ..base.effects import CallXWMS, Steps, ask
 from ..base.errors import APIError
 from ..base.models import TokenSet
-from ..config.context import Site
+from ..config.context import Context
 from . import messages as wire
 from .discovery import metadata_for
 
 
-def revoke_tokens(site: Site, tokens: TokenSet, *, now: int) -> Steps[None]:
+def revoke_tokens(context: Context, tokens: TokenSet, *, now: int) -> Steps[None]:
     """Have the server end these tokens, and one that it could not be told of before."""
-    if (yield from _revoke(site, tokens, since=now, now=now)):
-        yield from retry_pending(site, now=now)
+    if (yield from _revoke(context, tokens, since=now, now=now)):
+        yield from retry_pending(context, now=now)
 
 
-def retry_pending(site: Site, *, now: int) -> Steps[None]:
+def retry_pending(context: Context, *, now: int) -> Steps[None]:
     """Try again one revocation that has failed, if it is time. Where nothing is at stake for whoever waits."""
-    waiting = site.unrevoked.take(now=now)
-    if waiting is not None and (yield from _revoke(site, waiting[1], since=waiting[0], now=now)):
+    waiting = context.state.pending_revocations.take(now=now)
+    if waiting is not None and (yield from _revoke(context, waiting[1], since=waiting[0], now=now)):
         events.info("token_revoked_late")
 
 
-def _revoke(site: Site, tokens: TokenSet, *, since: int, now: int) -> Steps[bool]:
+def _revoke(context: Context, tokens: TokenSet, *, since: int, now: int) -> Steps[bool]:
     """Whether the tokens have ended. Where the request itself is given up meanwhile, they wait as after a failure."""
     over = False
     try:
-        metadata = yield from metadata_for(site, now=now)
+        metadata = yield from metadata_for(context, now=now)
         if metadata.revocation_endpoint is None:
             return (over := True)
         wire.read_revoked((yield from ask(CallXWMS(wire.revoke(metadata.revocation_endpoint, tokens)))))
@@ -42,7 +42,7 @@ def _revoke(site: Site, tokens: TokenSet, *, since: int, now: int) -> Steps[bool
         events.warning("token_not_revoked", cause=str(error), hint="it is tried again later, while this process lives")
     finally:
         if over:
-            site.unrevoked.answered()
+            context.state.pending_revocations.answered()
         else:
-            site.unrevoked.keep(tokens, since=since, now=now)
+            context.state.pending_revocations.keep(tokens, since=since, now=now)
     return over

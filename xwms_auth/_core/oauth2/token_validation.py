@@ -9,7 +9,7 @@ from ..base.errors import BadAnswer, InvalidToken, TokenRejected, TooManyTokens,
 from ..base.models import AccessToken
 from ..base.secrets import Secret
 from ..base.signing import digest
-from ..config.context import Site
+from ..config.context import Context
 from .discovery import keys_for, metadata_for
 from .jwt import parse_signed_jwt, verified_claims
 from .token_claims import introspect, read_introspection, read_jwt
@@ -18,16 +18,16 @@ POLL_INTERVAL = 0.02
 """Seconds between two looks whether another call has its answer."""
 
 
-def validate(site: Site, token: Secret, *, now: int) -> Steps[AccessToken]:
+def validate(context: Context, token: Secret, *, now: int) -> Steps[AccessToken]:
     """What is known about the token. Raises `InvalidToken`, `TooManyTokens`, or an `APIError`."""
-    if site.config.token_validation == "jwt":
-        return (yield from _verified(site, token, now=now))
-    return (yield from _introspected(site, token, now=now))
+    if context.config.token_validation == "jwt":
+        return (yield from _verified(context, token, now=now))
+    return (yield from _introspected(context, token, now=now))
 
 
-def _introspected(site: Site, token: Secret, *, now: int) -> Steps[AccessToken]:
-    name, known, waited = digest(token.reveal()), site.known_tokens, 0.0
-    limit = int(site.config.timeout_seconds) + 2
+def _introspected(context: Context, token: Secret, *, now: int) -> Steps[AccessToken]:
+    name, known, waited = digest(token.reveal()), context.state.validated_tokens, 0.0
+    limit = int(context.config.timeout_seconds) + 2
     while True:
         found = known.get(name, now=now)
         if found is not None:
@@ -45,7 +45,7 @@ def _introspected(site: Site, token: Secret, *, now: int) -> Steps[AccessToken]:
     try:
         if not known.may_ask(name, now=now):
             raise TooManyTokens("the budget for asking about access tokens is used up")
-        found = yield from _ask_about(site, token, now=now)
+        found = yield from _ask_about(context, token, now=now)
     except InvalidToken:
         known.learn(name, None, now=now)
         raise
@@ -56,9 +56,9 @@ def _introspected(site: Site, token: Secret, *, now: int) -> Steps[AccessToken]:
         known.end(name)
 
 
-def _ask_about(site: Site, token: Secret, *, now: int) -> Steps[AccessToken]:
-    config = site.config
-    metadata = yield from metadata_for(site, now=now)
+def _ask_about(context: Context, token: Secret, *, now: int) -> Steps[AccessToken]:
+    config = context.config
+    metadata = yield from metadata_for(context, now=now)
     if metadata.introspection_endpoint is None:
         raise BadAnswer("the server has no introspection_endpoint: name one, or set XWMS_TOKEN_VALIDATION=jwt")
     reply = yield from ask(CallXWMS(introspect(metadata.introspection_endpoint, token)))
@@ -66,19 +66,19 @@ def _ask_about(site: Site, token: Secret, *, now: int) -> Steps[AccessToken]:
     return read_introspection(reply, issuer=metadata.issuer, client_id=client_id, audience=audience, now=now)
 
 
-def _verified(site: Site, token: Secret, *, now: int) -> Steps[AccessToken]:
+def _verified(context: Context, token: Secret, *, now: int) -> Steps[AccessToken]:
     try:
         parsed = parse_signed_jwt(token.reveal())
         # An ID token is signed by the same keys and tells a client who somebody is; it opens nothing (RFC 9068 5).
         if parsed.type != "at+jwt":
             raise InvalidToken("it is not of the type at+jwt")
-        server, config = site.server, site.config
+        server, config = context.state.server, context.config
         known = (config.metadata or server.metadata(now)) and server.keys(now)
         # Until the keys are known, each call would ask for them.
-        if not known and not site.known_tokens.may_ask(digest(token.reveal()), now=now):
+        if not known and not context.state.validated_tokens.may_ask(digest(token.reveal()), now=now):
             raise TooManyTokens("the budget for asking for keys is used up")
-        metadata = yield from metadata_for(site, now=now)
-        claims = verified_claims(parsed, (yield from keys_for(site, metadata, parsed, now=now)))
+        metadata = yield from metadata_for(context, now=now)
+        claims = verified_claims(parsed, (yield from keys_for(context, metadata, parsed, now=now)))
     except TokenRejected as fault:
         cause = fault.cause
     else:

@@ -14,7 +14,7 @@ from typing import Protocol
 from ..base.effects import Steps
 from ..base.errors import XWMSError
 from ..base.models import Session, TokenSet, User
-from ..config.context import Site
+from ..config.context import Context
 from ..http.messages import Request
 from ..http.urls import RedirectURI
 from .pending_login import PendingLogin
@@ -92,16 +92,16 @@ class MatchingLogins:
 
 
 class Provider(Protocol):
-    """One protocol of login. What it remembers between requests is in the `Site`."""
+    """One protocol of login. What it remembers between requests is in the `Context`."""
 
-    def confirmation_origins(self, site: Site, *, now: int) -> Steps[Sequence[str] | None]:
+    def confirmation_origins(self, context: Context, *, now: int) -> Steps[Sequence[str] | None]:
         """Origins that the page may lead to which asks for a click where the login did not begin on this site.
 
         None if no click is needed, because the protocol itself ties a callback to its login.
         """
         ...
 
-    def start(self, site: Site, uri: RedirectURI, *, fresh: int | None, now: int) -> Steps[LoginStart]:
+    def start(self, context: Context, uri: RedirectURI, *, fresh: int | None, now: int) -> Steps[LoginStart]:
         """Begin a login that ends at this redirect URI.
 
         `fresh` demands, where the protocol can, that the person has logged in at XWMS in the last so many seconds.
@@ -113,16 +113,16 @@ class Provider(Protocol):
         ...
 
     def matching_logins(
-        self, site: Site, params: CallbackParams, logins: Sequence[PendingLogin], *, now: int
+        self, context: Context, params: CallbackParams, logins: Sequence[PendingLogin], *, now: int
     ) -> Steps[MatchingLogins]:
         """The pending logins of this browser that the callback may belong to."""
         ...
 
-    def check_sender(self, site: Site, request: Request, uri: RedirectURI) -> None:
+    def check_sender(self, context: Context, request: Request, uri: RedirectURI) -> None:
         """Refuse, with `CrossSite`, a navigation that the protocol's own pages cannot have caused."""
         ...
 
-    def invalidate(self, site: Site, uri: RedirectURI, params: CallbackParams, *, now: int) -> Steps[bool]:
+    def invalidate(self, context: Context, uri: RedirectURI, params: CallbackParams, *, now: int) -> Steps[bool]:
         """The credential came to a browser it does not belong to: see to it that nobody can redeem it.
 
         True if XWMS has confirmed it, now or before.
@@ -130,7 +130,7 @@ class Provider(Protocol):
         ...
 
     def check_callback(
-        self, site: Site, params: CallbackParams, matching: MatchingLogins, *, now: int
+        self, context: Context, params: CallbackParams, matching: MatchingLogins, *, now: int
     ) -> Steps[XWMSError | None]:
         """The protocol's own checks before the credential is redeemed: what is wrong, which then ends an exact login.
 
@@ -142,44 +142,44 @@ class Provider(Protocol):
         """What to say of a callback that belongs to none of the logins which this browser has under way."""
         ...
 
-    def is_invalidated(self, site: Site, params: CallbackParams, *, now: int) -> Steps[bool]:
+    def is_invalidated(self, context: Context, params: CallbackParams, *, now: int) -> Steps[bool]:
         """Whether the credential is not to be redeemed by anybody any more."""
         ...
 
-    def needs_confirmation(self, site: Site, matching: MatchingLogins, *, now: int) -> Steps[bool]:
+    def needs_confirmation(self, context: Context, matching: MatchingLogins, *, now: int) -> Steps[bool]:
         """Whether the person has to be shown whom they are about to be before a session begins."""
         ...
 
-    def redeem(self, site: Site, callback: CheckedCallback, *, now: int) -> Steps[LoginResult]:
+    def redeem(self, context: Context, callback: CheckedCallback, *, now: int) -> Steps[LoginResult]:
         """Redeem the credential. An `APIError` that was not `sent` means that it is as good as before."""
         ...
 
-    def revalidate(self, site: Site, session: Session, *, now: int) -> Steps[Session]:
+    def revalidate(self, context: Context, session: Session, *, now: int) -> Steps[Session]:
         """Ask about a person who is signed in: the session with what is new. Raises what tells a no from a not now.
 
         A clear no is `NotApproved`, `NotFound`, `ClientDisabled`, `ClientUnknown` or `TokenRejected`.
         """
         ...
 
-    def prepare_refresh(self, site: Site, *, now: int) -> Steps[None]:
+    def prepare_refresh(self, context: Context, *, now: int) -> Steps[None]:
         """Learn what `refresh` needs to know, so that it is one call."""
         ...
 
-    def refresh(self, site: Site, tokens: TokenSet, *, sub: str, now: int) -> Steps[TokenSet]:
+    def refresh(self, context: Context, tokens: TokenSet, *, sub: str, now: int) -> Steps[TokenSet]:
         """New tokens for old ones of this person.
 
         `TokenRejected` is final; any other `APIError` leaves the old ones as they are.
         """
         ...
 
-    def revoke_tokens(self, site: Site, tokens: TokenSet, *, now: int) -> Steps[None]:
+    def revoke_tokens(self, context: Context, tokens: TokenSet, *, now: int) -> Steps[None]:
         """Have the server end tokens that nobody here will use. Never raises for what it answers."""
         ...
 
-    def end_session(self, site: Site, session: Session, uri: RedirectURI, target: str, *, now: int) -> Steps[str]:
+    def end_session(self, context: Context, session: Session, uri: RedirectURI, target: str, *, now: int) -> Steps[str]:
         """The person has logged out here: give back what the login was given. Returns where to send the browser."""
         ...
 
-    def verify_logout_token(self, site: Site, logout_token: str, *, now: int) -> Steps[LogoutTokenClaims]:
+    def verify_logout_token(self, context: Context, logout_token: str, *, now: int) -> Steps[LogoutTokenClaims]:
         """Who has logged out, by a token that XWMS posted. Raises `TokenRejected` for one that is not XWMS's."""
         ...

@@ -13,7 +13,7 @@ from ..base.errors import StoreUnavailable
 from ..base.models import EndReason, Session
 from ..base.signing import new_key
 from ..base.store_protocols import SessionStore
-from ..config.context import Site, names_for
+from ..config.context import Context, names_for
 from ..http.cookies import read_cookie, set_cookie
 from ..http.messages import Request
 from ..http.urls import RedirectURI
@@ -50,7 +50,7 @@ NO_SESSION = SessionLookup(uri=None, handle=None, session=None)
 
 
 def cached_lookup(
-    site: Site, store: SessionStore, cookie: str, uri: RedirectURI | None, *, now: int
+    context: Context, store: SessionStore, cookie: str, uri: RedirectURI | None, *, now: int
 ) -> SessionLookup | None:
     """The visit of a browser that needs no step: its session is at hand, alive, and neither check nor renewal is due.
 
@@ -60,12 +60,12 @@ def cached_lookup(
     if handle is None:
         return NO_SESSION
     session = store.recall(handle, now=now)
-    if session is None or not site.lifetimes.alive(session, now) or site.lifetimes.due(session, now):
+    if session is None or not context.lifetimes.alive(session, now) or context.lifetimes.due(session, now):
         return None
-    return None if check_is_due(site, session, now) else SessionLookup(uri, None, session, at=now)
+    return None if check_is_due(context, session, now) else SessionLookup(uri, None, session, at=now)
 
 
-def look_up(site: Site, cookie: str, uri: RedirectURI | None, *, now: int) -> Steps[SessionLookup]:
+def look_up(context: Context, cookie: str, uri: RedirectURI | None, *, now: int) -> Steps[SessionLookup]:
     """Read the session cookie from the raw Cookie header and judge the session. Writes nothing."""
     handle = read_cookie(cookie, names_for(uri).session) if uri is not None else None
     if not handle or len(handle) > MAX_HANDLE:
@@ -73,33 +73,33 @@ def look_up(site: Site, cookie: str, uri: RedirectURI | None, *, now: int) -> St
     found = yield from ask(LoadSession(handle, now))
     if isinstance(found, EndReason):
         return SessionLookup(uri=uri, handle=handle, session=None, ended=found, at=now)
-    if found is not None and not site.lifetimes.alive(found, now):
-        return SessionLookup(uri=uri, handle=handle, session=None, ended=site.lifetimes.ending(found, now), at=now)
+    if found is not None and not context.lifetimes.alive(found, now):
+        return SessionLookup(uri=uri, handle=handle, session=None, ended=context.lifetimes.ending(found, now), at=now)
     return SessionLookup(uri=uri, handle=handle, session=found, at=now)
 
 
-def check_is_due(site: Site, session: Session, now: int) -> bool:
+def check_is_due(context: Context, session: Session, now: int) -> bool:
     """Whether it is time to ask XWMS about the person again."""
-    every = site.config.recheck_seconds
+    every = context.config.recheck_seconds
     return every > 0 and now - session.checked_at >= every
 
 
-def renew(site: Site, visit: SessionLookup, *, now: int) -> Steps[str | None]:
+def renew(context: Context, visit: SessionLookup, *, now: int) -> Steps[str | None]:
     """Move the idle limit if it is time; the Set-Cookie value for it, or None. Never brings an ended session back."""
-    session, interval = visit.session, site.lifetimes.renewal_interval
+    session, interval = visit.session, context.lifetimes.renewal_interval
     if session is None or visit.handle is None or visit.uri is None:
         return None
     if not visit.changed:
         # Of many requests that come at once, one renews.
-        due = site.lifetimes.due(session, now)
-        if not due or not site.renewals.add(session.id, until=now + max(1, interval), now=now):
+        due = context.lifetimes.due(session, now)
+        if not due or not context.state.renewals.add(session.id, until=now + max(1, interval), now=now):
             return None
-    renewed = site.lifetimes.renewed(session, now)
+    renewed = context.lifetimes.renewed(session, now)
     if renewed.tokens is not None:
         # With the cookie store another answer may be bringing newer ones at this moment, and this may arrive later.
-        renewed = replace(renewed, tokens=site.refreshed.newest(renewed.tokens, now=now))
+        renewed = replace(renewed, tokens=context.state.refreshed_tokens.newest(renewed.tokens, now=now))
     try:
-        handle = yield from ask(RenewSession(visit.handle, renewed, site.lifetimes.keep_until(renewed), now))
+        handle = yield from ask(RenewSession(visit.handle, renewed, context.lifetimes.keep_until(renewed), now))
     except StoreUnavailable as error:
         # The page is made already; renewing can wait for the next one.
         events.info("session_not_renewed", cause=error.cause)
@@ -107,12 +107,14 @@ def renew(site: Site, visit: SessionLookup, *, now: int) -> Steps[str | None]:
     if handle is None:
         return None
     if handle != visit.handle and now - visit.at > MAX_RENEWAL_DELAY:
-        site.renewals.remove(session.id)
+        context.state.renewals.remove(session.id)
         return None
-    return _session_cookie(site, visit.uri, handle, renewed, now)
+    return _session_cookie(context, visit.uri, handle, renewed, now)
 
 
-def begin_session(site: Site, request: Request, uri: RedirectURI, result: LoginResult, *, now: int) -> Steps[list[str]]:
+def begin_session(
+    context: Context, request: Request, uri: RedirectURI, result: LoginResult, *, now: int
+) -> Steps[list[str]]:
     """End the session this browser had, begin a new one under a new key; the Set-Cookie values for it."""
     old = read_cookie(request.cookie, names_for(uri).session)
     if old is not None and len(old) <= MAX_HANDLE:
@@ -126,10 +128,10 @@ def begin_session(site: Site, request: Request, uri: RedirectURI, result: LoginR
         tokens=result.tokens,
         proved_at=result.proved_at,
     )
-    handle = yield from ask(CreateSession(session, site.lifetimes.keep_until(session), now))
-    return [_session_cookie(site, uri, handle, session, now)]
+    handle = yield from ask(CreateSession(session, context.lifetimes.keep_until(session), now))
+    return [_session_cookie(context, uri, handle, session, now)]
 
 
-def _session_cookie(site: Site, uri: RedirectURI, handle: str, session: Session, now: int) -> str:
-    names, age = names_for(uri), site.lifetimes.keep_until(session) - now
+def _session_cookie(context: Context, uri: RedirectURI, handle: str, session: Session, now: int) -> str:
+    names, age = names_for(uri), context.lifetimes.keep_until(session) - now
     return set_cookie(names.session, handle, secure=names.secure, max_age=max(1, age))

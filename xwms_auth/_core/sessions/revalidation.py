@@ -22,7 +22,7 @@ from ..base.errors import (
     Unreachable,
 )
 from ..base.models import EndReason, Session
-from ..config.context import Site, names_for
+from ..config.context import Context, names_for
 from ..http.cookies import read_cookie
 from ..http.urls import RedirectURI
 from ..providers.protocol import Provider
@@ -36,61 +36,63 @@ _XWMS = "xwms"
 
 
 def look_up_for_page(
-    site: Site, provider: Provider, cookie: str, uri: RedirectURI | None, *, now: int
+    context: Context, provider: Provider, cookie: str, uri: RedirectURI | None, *, now: int
 ) -> Steps[SessionLookup]:
     """Who visits a page of the application; where it is time, XWMS is asked whether they still may."""
-    visit = yield from look_up(site, cookie, uri, now=now)
+    visit = yield from look_up(context, cookie, uri, now=now)
     session = visit.session
-    if session is None or not check_is_due(site, session, now):
+    if session is None or not check_is_due(context, session, now):
         return visit
     # One at a time, and not again soon: nobody else waits, and an XWMS that is down is not asked for every page.
-    if not site.rechecks.add(session.id, until=now + PAUSE, now=now):
+    if not context.state.revalidations.add(session.id, until=now + PAUSE, now=now):
         return visit
     # Nor for every person: each of them would hold a worker until the deadline. One asks for all, once a pause.
-    if site.silences and not site.silences.add(_XWMS, until=now + PAUSE, now=now):
+    if context.state.outages and not context.state.outages.add(_XWMS, until=now + PAUSE, now=now):
         return visit
     try:
         if session.tokens is not None:
-            visit, _ = yield from access_token(site, provider, visit, cookie, now=now)
+            visit, _ = yield from access_token(context, provider, visit, cookie, now=now)
         if visit.session is None:
             return visit
-        return (yield from ask(Shielded(_recheck(site, provider, visit, visit.session, now=now))))
+        return (yield from ask(Shielded(_recheck(context, provider, visit, visit.session, now=now))))
     except StoreUnavailable:
         # A no may be known now, and could not be kept: the next page asks again, and not in a minute.
-        site.rechecks.remove(session.id)
+        context.state.revalidations.remove(session.id)
         raise
     except (APIError, LoginRequired, ConfigError) as error:
         if isinstance(error, Timeout | Unreachable):
-            site.silences.add(_XWMS, until=now + PAUSE, now=now)
+            context.state.outages.add(_XWMS, until=now + PAUSE, now=now)
         # A wrong secret is among these: a slip of an operator must not sign everybody out.
         events.warning("session_not_checked", person=events.person_hash(session.user.identity), cause=str(error))
         return visit
 
 
 def look_up_nested(
-    site: Site, provider: Provider, visit: SessionLookup, cookie: str, *, now: int
+    context: Context, provider: Provider, visit: SessionLookup, cookie: str, *, now: int
 ) -> Steps[SessionLookup]:
-    """The visit of somebody who comes further in, to where `site` is set up once more for the same client.
+    """The visit of somebody who comes further in, to where `context` is set up once more for the same client.
 
     The limits of both count: what is over in here is over, and what is due in here is done.
     """
     session = visit.session
-    if session is not None and site.lifetimes.alive(session, now) and check_is_due(site, session, now):
-        visit = yield from look_up_for_page(site, provider, cookie, visit.uri, now=now)
+    if session is not None and context.lifetimes.alive(session, now) and check_is_due(context, session, now):
+        visit = yield from look_up_for_page(context, provider, cookie, visit.uri, now=now)
         session = visit.session
     if session is None or visit.uri is None:
         return visit
-    if not site.lifetimes.alive(session, now):
-        return visit._replace(session=None, ended=site.lifetimes.ending(session, now))
-    interval = site.lifetimes.renewal_interval
-    if site.lifetimes.due(session, now) and site.renewals.add(session.id, until=now + max(1, interval), now=now):
+    if not context.lifetimes.alive(session, now):
+        return visit._replace(session=None, ended=context.lifetimes.ending(session, now))
+    interval = context.lifetimes.renewal_interval
+    if context.lifetimes.due(session, now) and context.state.renewals.add(
+        session.id, until=now + max(1, interval), now=now
+    ):
         # The idle limit out there may be longer, and moved less often than the one in here runs out.
         return visit._replace(handle=visit.handle or read_cookie(cookie, names_for(visit.uri).session), changed=True)
     return visit
 
 
 def _recheck(
-    site: Site, provider: Provider, visit: SessionLookup, session: Session, *, now: int
+    context: Context, provider: Provider, visit: SessionLookup, session: Session, *, now: int
 ) -> Steps[SessionLookup]:
     """Ask XWMS about the person. Only a clear no ends the session.
 
@@ -98,13 +100,13 @@ def _recheck(
     """
     person = events.person_hash(session.user.identity)
     try:
-        confirmed = yield from provider.revalidate(site, session, now=now)
-        site.silences.remove(_XWMS)
+        confirmed = yield from provider.revalidate(context, session, now=now)
+        context.state.outages.remove(_XWMS)
         # This process need not ask again where the answer does not get to the browser: a file, a page for everybody.
-        site.rechecks.remove(session.id)
-        site.rechecks.add(session.id, until=now + site.config.recheck_seconds, now=now)
+        context.state.revalidations.remove(session.id)
+        context.state.revalidations.add(session.id, until=now + context.config.recheck_seconds, now=now)
     except (NotApproved, NotFound, ClientDisabled, ClientUnknown, TokenRejected) as error:
-        if site.config.recheck_policy == "keep" or visit.handle is None:
+        if context.config.recheck_policy == "keep" or visit.handle is None:
             events.warning("session_kept", person=person, cause=error.code)
             return visit._replace(session=replace(session, checked_at=now), changed=True)
         events.warning("session_ended", person=person, reason=EndReason.WITHDRAWN, cause=error.code)

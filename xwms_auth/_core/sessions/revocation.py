@@ -9,13 +9,13 @@ from enum import Enum, auto
 from ..base import events
 from ..base.effects import ListSessions, RevokeAll, RevokeSession, Steps, ask
 from ..base.models import Identity, SessionInfo
-from ..config.context import Site
+from ..config.context import Context
 
 
-def list_sessions(site: Site, sub: str, *, current: str | None, now: int) -> Steps[tuple[SessionInfo, ...]]:
+def list_sessions(context: Context, sub: str, *, current: str | None, now: int) -> Steps[tuple[SessionInfo, ...]]:
     """A person's sessions that are alive, the one used last first. `current` is the id of the one that asks."""
-    found = yield from ask(ListSessions(_identity(site, sub), now))
-    alive = [session for session in found if site.lifetimes.alive(session, now)]
+    found = yield from ask(ListSessions(_identity(context, sub), now))
+    alive = [session for session in found if context.lifetimes.alive(session, now)]
     alive.sort(key=lambda session: (session.id == current, session.seen_at, session.started_at), reverse=True)
     return tuple(SessionInfo.of(session, is_current=session.id == current) for session in alive)
 
@@ -29,12 +29,12 @@ class Anybody(Enum):
 ANYBODY = Anybody.ANYBODY
 
 
-def revoke(site: Site, session_id: object, *, sub: str | None | Anybody, now: int) -> Steps[bool]:
+def revoke(context: Context, session_id: object, *, sub: str | None | Anybody, now: int) -> Steps[bool]:
     """End one session; with `sub` only if it is that person's. False for what cannot be an id."""
     if sub is None or not isinstance(session_id, str):
         return False
     if sub is not ANYBODY:
-        theirs = yield from ask(ListSessions(_identity(site, sub), now))
+        theirs = yield from ask(ListSessions(_identity(context, sub), now))
         if session_id not in [session.id for session in theirs]:
             return False
     ended = yield from ask(RevokeSession(session_id, now))
@@ -43,18 +43,18 @@ def revoke(site: Site, session_id: object, *, sub: str | None | Anybody, now: in
     return ended
 
 
-def revoke_all(site: Site, sub: str, *, now: int) -> Steps[None]:
+def revoke_all(context: Context, sub: str, *, now: int) -> Steps[None]:
     """End every session of a person."""
-    identity = _identity(site, sub)
+    identity = _identity(context, sub)
     yield from ask(RevokeAll(identity, now))
     events.info("sessions_revoked", person=events.person_hash(identity))
 
 
-def revoke_client(site: Site, *, now: int) -> Steps[None]:
+def revoke_client(context: Context, *, now: int) -> Steps[None]:
     """End every session of everybody."""
     yield from ask(RevokeAll(None, now))
-    events.warning("all_sessions_revoked", client=site.config.client_id)
+    events.warning("all_sessions_revoked", client=context.config.client_id)
 
 
-def _identity(site: Site, sub: str) -> Identity:
-    return Identity(site.config.issuer, sub)
+def _identity(context: Context, sub: str) -> Identity:
+    return Identity(context.config.issuer, sub)

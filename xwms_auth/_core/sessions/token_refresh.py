@@ -16,7 +16,7 @@ from ..base.errors import APIError, LoginRequired, TokenRejected, Unreachable
 from ..base.models import EndReason, Session, TokenSet
 from ..base.secrets import Secret
 from ..base.signing import digest
-from ..config.context import Site, names_for
+from ..config.context import Context, names_for
 from ..http.cookies import read_cookie
 from ..oauth2.bearer_guard import require_tokens
 from ..providers.protocol import Provider
@@ -30,7 +30,7 @@ POLL_INTERVAL = 0.05
 
 
 def access_token(
-    site: Site, provider: Provider, visit: SessionLookup, cookie: str, *, now: int
+    context: Context, provider: Provider, visit: SessionLookup, cookie: str, *, now: int
 ) -> Steps[tuple[SessionLookup, Secret | None]]:
     """The access token of this visit's person, refreshed where it is time, and the visit as it is from then on.
 
@@ -39,16 +39,16 @@ def access_token(
     `LoginRequired` where there never was a token, or there is no way to a new one; an `APIError` where the server
     cannot be asked: the session stays, and so does the refresh token. `ConfigError` with XWMS's own login.
     """
-    require_tokens(site.config)
+    require_tokens(context.config)
     if visit.handle is None and visit.uri is not None:
         # Recognised without a look into the store; from here on one may be needed.
         visit = visit._replace(handle=read_cookie(cookie, names_for(visit.uri).session))
     session, waited = visit.session, 0.0
-    limit = site.config.timeout_seconds + 2
+    limit = context.config.timeout_seconds + 2
     while session is not None:
         if session.tokens is None:
             raise LoginRequired("this login has no access token")
-        tokens = site.refreshed.newest(session.tokens, now=now)
+        tokens = context.state.refreshed_tokens.newest(session.tokens, now=now)
         if _is_good(tokens, now):
             # Newer than what was kept: an answer was lost, or a store was down. The next one brings them.
             changed = visit.changed or tokens is not session.tokens
@@ -58,7 +58,7 @@ def access_token(
         # The mark ends by itself: a process that dies between asking and saving keeps nobody waiting.
         later = now + int(waited)
         turn = _Turn(visit, session, tokens, until=later + int(limit), now=later)
-        done = yield from ask(Shielded(_take(site, provider, turn)))
+        done = yield from ask(Shielded(_take(context, provider, turn)))
         if done is not None:
             return done
         if waited >= limit + 1:
@@ -99,7 +99,7 @@ class _Turn:
         return not isinstance(kept, Session) or kept.tokens is None or kept.tokens.number > self.tokens.number
 
 
-def _take(site: Site, provider: Provider, turn: _Turn) -> Steps[tuple[SessionLookup, Secret | None] | None]:
+def _take(context: Context, provider: Provider, turn: _Turn) -> Steps[tuple[SessionLookup, Secret | None] | None]:
     """Refresh, unless somebody does or has done so: None, for those who have to look again.
 
     Not to be cut short: what the server has given must be kept, since the token that it was given for is used up.
@@ -109,17 +109,20 @@ def _take(site: Site, provider: Provider, turn: _Turn) -> Steps[tuple[SessionLoo
     person = events.person_hash(turn.session.user.identity)
     try:
         # Beforehand, so that what the others wait for is one call.
-        yield from provider.prepare_refresh(site, now=turn.now)
+        yield from provider.prepare_refresh(context, now=turn.now)
         mark = f"refresh/{digest(turn.tokens.refresh_token.reveal())}"
         if not (yield from ask(Claim(mark, turn.until, turn.now))):
             return None
         # This request may have read its session long ago, and the one that refreshed since may have ended.
         kept = yield from _kept(turn.visit, turn.session, now=turn.now)
-        if turn.is_outdated_by(kept) or site.refreshed.newest(turn.tokens, now=turn.now) is not turn.tokens:
+        if (
+            turn.is_outdated_by(kept)
+            or context.state.refreshed_tokens.newest(turn.tokens, now=turn.now) is not turn.tokens
+        ):
             yield from ask(Release(mark))
             return None
         try:
-            new = yield from provider.refresh(site, turn.tokens, sub=turn.session.user.sub, now=turn.now)
+            new = yield from provider.refresh(context, turn.tokens, sub=turn.session.user.sub, now=turn.now)
         except APIError as error:
             if not error.sent:
                 yield from ask(Release(mark))
@@ -129,9 +132,9 @@ def _take(site: Site, provider: Provider, turn: _Turn) -> Steps[tuple[SessionLoo
     except APIError as error:
         events.warning("token_not_refreshed", person=person, cause=str(error))
         raise
-    site.refreshed.put(turn.tokens.refresh_token, new, now=turn.now)
+    context.state.refreshed_tokens.put(turn.tokens.refresh_token, new, now=turn.now)
     events.info("token_refreshed", person=person)
-    return (yield from _keep(site, provider, turn, new))
+    return (yield from _keep(context, provider, turn, new))
 
 
 def _end(turn: _Turn, person: str, error: TokenRejected) -> Steps[tuple[SessionLookup, None] | None]:
@@ -145,14 +148,16 @@ def _end(turn: _Turn, person: str, error: TokenRejected) -> Steps[tuple[SessionL
     return visit._replace(session=None, ended=EndReason.WITHDRAWN), None
 
 
-def _keep(site: Site, provider: Provider, turn: _Turn, new: TokenSet) -> Steps[tuple[SessionLookup, Secret | None]]:
+def _keep(
+    context: Context, provider: Provider, turn: _Turn, new: TokenSet
+) -> Steps[tuple[SessionLookup, Secret | None]]:
     visit, renewed = turn.visit, replace(turn.session, tokens=new)
     if visit.handle is None:
         return visit._replace(session=renewed), new.access_token
-    handle = yield from ask(RenewSession(visit.handle, renewed, site.lifetimes.keep_until(renewed), turn.now))
+    handle = yield from ask(RenewSession(visit.handle, renewed, context.lifetimes.keep_until(renewed), turn.now))
     if handle is None:
         # Logged out meanwhile, which gave the older tokens back.
-        yield from provider.revoke_tokens(site, new, now=turn.now)
+        yield from provider.revoke_tokens(context, new, now=turn.now)
         return visit._replace(session=None), None
     # A handle that has changed holds the session itself, so the browser has to get it.
     return visit._replace(handle=handle, session=renewed, changed=handle != visit.handle), new.access_token
