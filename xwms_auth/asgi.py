@@ -10,9 +10,7 @@ Must not: import a framework, or decide anything about a login.
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
 
-from . import access_log
 from ._core.adapters.asgi import (
     ASGIApp,
     Receive,
@@ -25,31 +23,24 @@ from ._core.adapters.asgi import (
     route_path,
     send_response,
 )
-from ._core.adapters.asgi_bearer import endpoints_of, needs_tokens
-from ._core.adapters.asgi_state import LazyUser, RequestState, current_request_state
-from ._core.adapters.guards import GuardCheck
+from ._core.adapters.asgi_bearer import MAX_NESTED, endpoints_of, needs_tokens
+from ._core.adapters.asgi_state import ASGIRequestState, LazyUser, current_request_state
+from ._core.adapters.served_app import ServedApp
 from ._core.base import events
-from ._core.base.effects import Runtime, Steps
 from ._core.base.errors import ConfigError, XWMSError
 from ._core.base.store_protocols import KeepsConnections
 from ._core.config.config import XWMSConfig
-from ._core.config.context import Context
 from ._core.http.urls import RedirectURI
 from ._core.io.runner import arun
 from ._core.io.session_manager import AsyncXWMSSessions
 from ._core.io.transport import AsyncHTTPTransport
 from ._core.login import routes
-from ._core.login.select import provider_of
 from ._core.oauth2.bearer_guard import require_tokens
-from ._core.sessions import lookup, revalidation, token_refresh
+from ._core.sessions.lookup import SessionLookup, cached_lookup
+from ._core.sessions.revalidation import look_up_for_page, look_up_nested
 from .stores import open_store
 
 __all__ = ["XWMSAuthMiddleware"]
-
-T = TypeVar("T")
-
-MAX_NESTED = 32
-"""Middlewares inside ours that are looked at, outermost first."""
 
 
 def _config_from_env() -> XWMSConfig:
@@ -74,20 +65,19 @@ class XWMSAuthMiddleware:
     ) -> None:
         config = config or _config_from_env()
         self.app = app
-        self.context = Context.of(config)
-        _require_own_uris(app, self.context)
-        _require_tokens_for(app, config)
-        self._provider = provider_of(self.context)
         self._transport = AsyncHTTPTransport(config)
-        self._runtime = Runtime(self._transport, open_store(self.context, is_async=True))
-        self._clock = clock
-        self.sessions = self.sessions_for(lambda: None)
+        self._served = ServedApp(config, lambda context: (self._transport, open_store(context, is_async=True)), clock)
+        _require_own_uris(app, config)
+        _require_tokens_for(app, config)
+        self.sessions = AsyncXWMSSessions.of(
+            self._served.context, self._served.runtime, clock=clock, current=lambda: None
+        )
         """Lists and ends people's sessions from outside a request; inside of one it is `request.auth.sessions`."""
-        self._own_paths = config.own_paths
-        self._protects_all = config.protect == "all"
-        self._guards = GuardCheck()
-        self._is_new = True
-        access_log.redact(self.context)
+
+    @property
+    def config(self) -> XWMSConfig:
+        """The settings."""
+        return self._served.context.config
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -96,74 +86,67 @@ class XWMSAuthMiddleware:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        if not self._guards.settled:
-            self._guards.check(lambda: endpoints_of(self.app), debug=lambda: request_of(scope, app=self.app).debug)
-        path: str = scope["path"]
-        if self._is_new or path in self._own_paths:
-            self._is_new = False
-            access_log.redact_coming(self.context)
+        served, path, is_http = self._served, scope["path"], scope["type"] == "http"
+        context = served.context
+        served.check_guards(lambda: endpoints_of(self.app), debug=lambda: request_of(scope, app=self.app).debug)
         outer = scope.get("xwms_auth")
-        if not isinstance(outer, RequestState) or outer.served.context.audience != self.context.audience:
+        if not isinstance(outer, ASGIRequestState) or not served.serves_same_client(outer.served):
             outer = None
-        is_http = scope["type"] == "http"
-        if is_http and path in self._own_paths and self.context.is_own_route(path, header_of(scope, b"host", ", ")):
+        if served.may_be_own(path) and is_http and context.is_own_route(path, header_of(scope, b"host", ", ")):
             request = request_of(scope, form=await form_of(scope, receive), app=self.app)
-            await send_response(
-                await arun(routes.serve(self.context, request, now=self.now()), self._runtime_in(outer)), send
-            )
+            steps = routes.serve(context, served.provider, request, now=served.now())
+            await send_response(await arun(steps, served.runtime_in(None if outer is None else outer.served)), send)
             return
         if outer is not None:
-            await self._serve_inside(outer, scope, receive, send)
+            await self._serve_nested(outer, scope, receive, send)
             return
-        uri = self.context.only_uri or self.context.redirect_uri_for(header_of(scope, b"host", ", "))
+        uri = context.only_uri or context.redirect_uri_for(header_of(scope, b"host", ", "))
         if not is_http and not _is_own_websocket(scope, uri):
             await refuse_websocket(receive, send, "cross_site")
             return
 
-        cookie, now = header_of(scope, b"cookie", "; "), self.now()
-        visit = lookup.cached_lookup(self.context, self._runtime.store, cookie, uri, now=now)
-        request_state = RequestState(self, scope, visit or await self._look_up(cookie, uri, now), send)
-        scope["xwms_auth"] = scope["auth"] = request_state
-        scope["user"] = LazyUser(request_state)
-        if self._protects_all and await self._refuse(request_state, scope, receive, send):
+        cookie, now = header_of(scope, b"cookie", "; "), served.now()
+        known = cached_lookup(context, served.store, cookie, uri, now=now) or await self._look_up(cookie, uri, now)
+        state = ASGIRequestState(served, scope, known, send, app=self.app, sessions=self.sessions)
+        scope["xwms_auth"] = scope["auth"] = state
+        scope["user"] = LazyUser(state)
+        if served.protects_all and await self._refuse(state, scope, receive, send):
             return
-        mark = current_request_state.set(request_state)
+        mark = current_request_state.set(state)
         try:
-            await self.app(scope, receive, request_state.send if is_http else send)
+            await self.app(scope, receive, state.send if is_http else send)
         except XWMSError as error:
-            if not (is_http and await request_state.answer_instead(error)):
+            if not (is_http and await state.respond_instead(error)):
                 raise
         finally:
-            request_state.over = True
+            state.over = True
             current_request_state.reset(mark)
 
-    async def _serve_inside(self, outer: RequestState, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request that comes through another middleware of this client: on its seat, by the rules of both.
-
-        Two seats would be two sessions, of which one knows nothing of the other's end.
-        """
-        if isinstance(outer.visited, lookup.SessionLookup):
-            cookie, now = header_of(scope, b"cookie", "; "), self.now()
-            steps = revalidation.look_up_nested(self.context, self._provider, outer.visited, cookie, now=now)
+    async def _serve_nested(self, outer: ASGIRequestState, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request that comes through another middleware of this client, by the rules of both."""
+        served = self._served
+        if isinstance(outer.lookup, SessionLookup):
+            cookie, now = header_of(scope, b"cookie", "; "), served.now()
+            steps = look_up_nested(served.context, served.provider, outer.lookup, cookie, now=now)
             try:
-                outer.visited = await arun(steps, self._runtime_in(outer))
+                outer.lookup = await arun(steps, served.runtime_in(outer.served))
             except XWMSError as error:
-                outer.visited = error
-        if not (self._protects_all and await self._refuse(outer, scope, receive, send)):
+                outer.lookup = error
+        if not (served.protects_all and await self._refuse(outer, scope, receive, send)):
             await self.app(scope, receive, send)
 
-    def _runtime_in(self, outer: RequestState | None) -> Runtime:
-        """Our world; inside of another middleware with its store, where the sessions are."""
-        served = None if outer is None else outer.served
-        return (
-            Runtime(self._transport, served._runtime.store) if isinstance(served, XWMSAuthMiddleware) else self._runtime
-        )
+    async def _look_up(self, cookie: str, uri: RedirectURI | None, now: int) -> SessionLookup | XWMSError:
+        served = self._served
+        try:
+            return await arun(look_up_for_page(served.context, served.provider, cookie, uri, now=now), served.runtime)
+        except XWMSError as error:
+            return error  # raised to whoever asks; a page that does not ask need not fail
 
-    async def _refuse(self, request_state: RequestState, scope: Scope, receive: Receive, send: Send) -> bool:
+    async def _refuse(self, state: ASGIRequestState, scope: Scope, receive: Receive, send: Send) -> bool:
         """Answer for an application that is not for everybody. False if it is to answer itself."""
-        if self.context.is_public(route_path(scope)):
+        if self._served.context.is_public(route_path(scope)):
             return False
-        refused = request_state.refusal()
+        refused = state.refusal()
         if refused is None:
             return False
         is_http = scope["type"] == "http"
@@ -172,7 +155,7 @@ class XWMSAuthMiddleware:
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Keep connections for as long as the application lives. Its own lifespan passes through untouched."""
-        store = self._runtime.store if isinstance(self._runtime.store, KeepsConnections) else None
+        store = self._served.store if isinstance(self._served.store, KeepsConnections) else None
         self._transport.keep_connections()
         if store is not None:
             store.keep_connections()
@@ -184,53 +167,16 @@ class XWMSAuthMiddleware:
             if closing is not None:
                 await closing
 
-    def now(self) -> int:
-        """Whole seconds since 1970."""
-        return int(self._clock())
 
-    def sessions_for(
-        self, current: Callable[[], str | None], *, failed: Callable[[XWMSError], object] | None = None
-    ) -> AsyncXWMSSessions:
-        """The sessions as somebody sees them whose own session has the id that `current` gives.
-
-        `failed` is told of a store that is down.
-        """
-        made = AsyncXWMSSessions.of(self.context, self._runtime, clock=self._clock, current=current)
-        return made if failed is None else made.telling(failed)
-
-    async def access_token(self, visit: lookup.SessionLookup, scope: Scope) -> tuple[lookup.SessionLookup, str | None]:
-        """The access token of a visit, and the visit as it is from then on."""
-        cookie = header_of(scope, b"cookie", "; ")
-        steps = token_refresh.access_token(self.context, self._provider, visit, cookie, now=self.now())
-        visit, token = await arun(steps, self._runtime)
-        return visit, None if token is None else token.reveal()
-
-    async def run_steps(self, steps: Steps[T]) -> T:
-        """Play a story that an endpoint asks for."""
-        return await arun(steps, self._runtime)
-
-    async def renew(self, visit: lookup.SessionLookup) -> str | None:
-        """The Set-Cookie value that an answer during this visit should carry, or None."""
-        return await arun(lookup.renew(self.context, visit, now=self.now()), self._runtime)
-
-    async def _look_up(self, cookie: str, uri: RedirectURI | None, now: int) -> lookup.SessionLookup | XWMSError:
-        try:
-            return await arun(
-                revalidation.look_up_for_page(self.context, self._provider, cookie, uri, now=now), self._runtime
-            )
-        except XWMSError as error:
-            return error  # raised to whoever asks; a page that does not ask need not fail
-
-
-def _require_own_uris(app: object, context: Context) -> None:
+def _require_own_uris(app: object, config: XWMSConfig) -> None:
     """Refuse a redirect URI that a middleware inside this one has for another flow (RFC 9700 4.4.2.2).
 
     Which of two servers has sent a person back to one address could not be told.
     """
     for _ in range(MAX_NESTED):
-        if isinstance(app, XWMSAuthMiddleware) and app.context.config.flow != context.config.flow:
-            ours = {uri.uri for uri in context.config.registered}
-            if any(uri.uri in ours for uri in app.context.config.registered):
+        if isinstance(app, XWMSAuthMiddleware) and app.config.flow != config.flow:
+            ours = {uri.uri for uri in config.registered}
+            if any(uri.uri in ours for uri in app.config.registered):
                 raise ConfigError(["XWMS_REDIRECT_URI (redirect_uris) has an address that another flow has too"])
         app = getattr(app, "app", None)
 

@@ -81,7 +81,7 @@ class _PersonRequired(_SessionCookie):
             raise WebSocketException(POLICY_VIOLATION, "login_required")
         # The middleware gives its own answer in place of what FastAPI makes of the exception, so that a browser is
         # sent to log in and a program gets the documented problem, whatever handlers the application has.
-        request_state.answer = refused
+        request_state.response = refused
         raise HTTPException(401)
 
 
@@ -122,7 +122,7 @@ class _TokenRequired(SecurityBase):
             return token_of(request_state)
         if connection.scope["type"] == "websocket":
             raise WebSocketException(POLICY_VIOLATION, refused.code)
-        request_state.answer = (
+        request_state.response = (
             refused.answer
         )  # as for people: the documented answer, whatever handlers the application has
         raise HTTPException(refused.answer.status)

@@ -23,28 +23,24 @@ try:
 except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.flask needs Flask: pip install 'xwms-auth[flask]'") from missing
 
-from . import access_log
 from ._core.adapters import flask_bearer
-from ._core.adapters.guards import GuardCheck, note_guard
+from ._core.adapters.guards import note_guard
+from ._core.adapters.served_app import ServedApp
 from ._core.adapters.wsgi import decoded, request_of, send
-from ._core.adapters.wsgi_state import STATE_KEY, RequestState
-from ._core.base.effects import Runtime, Steps
+from ._core.adapters.wsgi_state import STATE_KEY, WSGIRequestState
 from ._core.base.errors import ConfigError, LoginRequired, StoreUnavailable
 from ._core.base.lifetimes import LoginRequirement
 from ._core.base.model_guards import in_debug_mode
 from ._core.base.models import Anonymous, User, anonymous
 from ._core.base.secrets import Secret
 from ._core.config.config import XWMSConfig
-from ._core.config.context import Context
 from ._core.http.messages import Response as XWMSResponse
 from ._core.io.runner import run
 from ._core.io.session_manager import XWMSSessions
 from ._core.io.transport import HTTPTransport
 from ._core.login import routes
-from ._core.login.select import provider_of
 from ._core.responses import widgets
 from ._core.responses.pages import Html
-from ._core.sessions import lookup, revalidation, token_refresh
 from .stores import open_store
 
 if TYPE_CHECKING:
@@ -72,7 +68,7 @@ class XWMSAuth:
     ) -> None:
         self._config = config
         self._clock = clock
-        self._served: list[_Served] = []
+        self._served: list[_FlaskApp] = []
         if app is not None:
             self.init_app(app)
 
@@ -83,7 +79,7 @@ class XWMSAuth:
             return self._served[0].sessions
         if not has_app_context():
             raise RuntimeError("this XWMSAuth serves no application, or several: ask for sessions in one's context")
-        return cast("_Served", current_app.extensions[_EXTENSION]).sessions
+        return cast("_FlaskApp", current_app.extensions[_EXTENSION]).sessions
 
     def access_token(self) -> str:
         """The access token of this request's person, refreshed ahead of its end: for calls to XWMS in their name.
@@ -103,7 +99,7 @@ class XWMSAuth:
             # Raised here: a crash report of `_config_for` would show the application's settings.
             raise made
         flask_bearer.require_tokens_for(app, made)
-        served = _Served(made, app, clock=self._clock)
+        served = _FlaskApp(made, app, clock=self._clock)
         self._served.append(served)
         app.extensions[_EXTENSION] = served
         for error in (StoreUnavailable, LoginRequired, ConfigError):
@@ -134,113 +130,44 @@ def _as_text(key: str | bytes) -> str:
     return key.decode("latin-1") if isinstance(key, bytes) else key
 
 
-class _Served:
+class _FlaskApp(ServedApp):
     """The application with us around it."""
 
     def __init__(self, config: XWMSConfig, app: Flask, *, clock: Callable[[], float]) -> None:
-        self.context = Context.of(config)
-        self._provider = provider_of(self.context)
-        self._runtime = Runtime(HTTPTransport(config), open_store(self.context))
-        self.sessions = XWMSSessions.of(self.context, self._runtime, clock=clock, current=_current_id)
+        super().__init__(config, lambda context: (HTTPTransport(config), open_store(context)), clock)
+        self.sessions = XWMSSessions.of(self.context, self.runtime, clock=clock, current=_current_id)
         self._app = app
         self._inner: WSGIApplication = app.wsgi_app
-        self._clock = clock
-        self._own_paths = config.own_paths
-        self._protects_all = config.protect == "all"
-        self._guards = GuardCheck()
-        self._is_new = True
-        access_log.redact(self.context)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        if not self._guards.settled:
-            self._guards.check(self._app.view_functions.values, debug=lambda: self.debug)
+        self.check_guards(self._app.view_functions.values, debug=self.is_debugged)
         # The whole path, as the browser sees it; and the application's part of it, which its routes are about.
         route = environ.get("PATH_INFO", "")
         path = environ.get("SCRIPT_NAME", "") + route
-        if self._is_new or path in self._own_paths:
-            self._is_new = False
-            access_log.redact_coming(self.context)
-        outer = self._outer_state(environ)
-        if path in self._own_paths and self.context.is_own_route(path, environ.get("HTTP_HOST", "")):
-            steps = routes.serve(self.context, request_of(environ, debug=self.debug), now=self.now())
-            return send(run(steps, self._runtime_in(outer)), start_response)
-        request_state = outer or RequestState(self, environ, start_response)
+        outer = environ.get(STATE_KEY)
+        if not isinstance(outer, WSGIRequestState) or not self.serves_same_client(outer.served):
+            outer = None
+        if self.may_be_own(path) and self.context.is_own_route(path, environ.get("HTTP_HOST", "")):
+            steps = routes.serve(
+                self.context, self.provider, request_of(environ, debug=self.is_debugged()), now=self.now()
+            )
+            return send(run(steps, self.runtime_in(None if outer is None else outer.served)), start_response)
+        state = outer or WSGIRequestState(self, environ, start_response, debug=self.is_debugged)
         if outer is None:
-            environ[STATE_KEY] = request_state
+            environ[STATE_KEY] = state
         else:
-            outer.enter_nested(partial(self._look_up_nested, outer, environ))
+            outer.enter_nested(self)
         # Not the whole path: SCRIPT_NAME may come from a header that a proxy lets through.
-        if self._protects_all and not self.context.is_public(decoded(route)):
-            refused = request_state.refusal()
+        if self.protects_all and not self.context.is_public(decoded(route)):
+            refused = state.refusal()
             if refused is not None:
                 return send(refused, start_response)
-        return (
-            request_state.body(self._inner(environ, request_state.start))
-            if outer is None
-            else self._inner(environ, start_response)
-        )
+        return state.body(self._inner(environ, state.start)) if outer is None else self._inner(environ, start_response)
 
-    def _outer_state(self, environ: "WSGIEnvironment") -> RequestState | None:
-        """The seat of another application of this client around this one, which then serves both by the rules of both.
-
-        Two seats would be two sessions, of which one knows nothing of the other's end.
-        """
-        request_state = environ.get(STATE_KEY)
-        return (
-            request_state
-            if isinstance(request_state, RequestState)
-            and request_state.served.context.audience == self.context.audience
-            else None
-        )
-
-    def _runtime_in(self, outer: RequestState | None) -> Runtime:
-        """Our world; inside of another application with its store, where the sessions are."""
-        served = None if outer is None else outer.served
-        return Runtime(self._runtime.transport, served._runtime.store) if isinstance(served, _Served) else self._runtime
-
-    def _look_up_nested(
-        self, outer: RequestState, environ: "WSGIEnvironment", visit: lookup.SessionLookup
-    ) -> lookup.SessionLookup:
-        """What the visit of the application around this one is in here."""
-        cookie = environ.get("HTTP_COOKIE", "")
-        steps = revalidation.look_up_nested(self.context, self._provider, visit, cookie, now=self.now())
-        return run(steps, self._runtime_in(outer))
-
-    @property
-    def debug(self) -> bool:
+    def is_debugged(self) -> bool:
         """Whether the application is in debug mode now: `app.run(debug=True)` says so after we are set up."""
         # `is True`: what only looks like yes must not show a visitor what is for a developer.
         return self._app.debug is True
-
-    def now(self) -> int:
-        """Whole seconds since 1970."""
-        return int(self._clock())
-
-    def run_steps(self, steps: Steps[R]) -> R:
-        """Play a story that a view asks for."""
-        return run(steps, self._runtime)
-
-    def visit(self, environ: "WSGIEnvironment") -> lookup.SessionLookup:
-        """Read the session of a request."""
-        uri = self.context.only_uri or self.context.redirect_uri_for(environ.get("HTTP_HOST", ""))
-        cookie, now = environ.get("HTTP_COOKIE", ""), self.now()
-        visit = lookup.cached_lookup(self.context, self._runtime.store, cookie, uri, now=now)
-        return visit or run(
-            revalidation.look_up_for_page(self.context, self._provider, cookie, uri, now=now), self._runtime
-        )
-
-    def access_token(
-        self, visit: lookup.SessionLookup, environ: "WSGIEnvironment"
-    ) -> tuple[lookup.SessionLookup, str | None]:
-        """The access token of a visit, and the visit as it is from then on."""
-        cookie = environ.get("HTTP_COOKIE", "")
-        steps = token_refresh.access_token(self.context, self._provider, visit, cookie, now=self.now())
-        visit, token = run(steps, self._runtime)
-        return visit, None if token is None else token.reveal()
-
-    def renew(self, visit: lookup.SessionLookup) -> str | None:
-        """The Set-Cookie value that an answer during this visit should carry, or None."""
-        return run(lookup.renew(self.context, visit, now=self.now()), self._runtime)
 
 
 def _in_debug_mode() -> bool:
@@ -250,23 +177,23 @@ def _in_debug_mode() -> bool:
 in_debug_mode.append(_in_debug_mode)
 
 
-def _request_state() -> RequestState:
+def _request_state() -> WSGIRequestState:
     # Not `request.environ`: looking an attribute up through Flask's proxy costs ten times as much.
     request_state = request._get_current_object().environ.get(STATE_KEY)  # type: ignore[attr-defined]  # werkzeug's LocalProxy
     if request_state is None:
         raise RuntimeError("this Flask application has no XWMSAuth: call XWMSAuth(app) or auth.init_app(app)")
-    return cast("RequestState", request_state)
+    return cast("WSGIRequestState", request_state)
 
 
 def _who() -> User | Anonymous:
-    session, ended = _request_state().visit()
+    session, ended = _request_state().session_or_reason()
     return session.user if session else anonymous(ended)
 
 
 def _current_id() -> str | None:
     """The id of the session of the request being served, if there is one."""
     request_state = request.environ.get(STATE_KEY) if has_request_context() else None
-    session = request_state.session() if isinstance(request_state, RequestState) else None
+    session = request_state.session() if isinstance(request_state, WSGIRequestState) else None
     return session.id if session else None
 
 

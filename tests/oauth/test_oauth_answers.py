@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.edges import CALLBACK, FROM_ELSEWHERE, PROGRAM, Clock, Context
+from tests.edges import CALLBACK, FROM_ELSEWHERE, PROGRAM, Clock, Site
 from tests.fx import CANARY, CLIENT_ID
 from tests.fx_faults import Reply
 from tests.oauth.fake_as import DISCOVERY, JWKS, TOKEN, USERINFO, document
@@ -363,10 +363,11 @@ def test_a_start_asks_for_the_document_and_then_for_nothing(server):
     from tests.edges import FROM_HERE  # noqa: PLC0415
     from xwms_auth._core.config.context import Context  # noqa: PLC0415
     from xwms_auth._core.http.messages import Request  # noqa: PLC0415
+    from xwms_auth._core.oauth2.code_flow import OAuth2Provider  # noqa: PLC0415
 
     site = Context.of(XWMSConfig(**server.options()))
     headers = {name.lower(): value for name, value in FROM_HERE.items()}
-    steps = routes.serve(site, Request(method="GET", path="/xwms/auth", headers=headers), now=1)
+    steps = routes.serve(site, OAuth2Provider(), Request(method="GET", path="/xwms/auth", headers=headers), now=1)
     effect = next(steps)
     assert isinstance(effect, CallXWMS)
     assert effect.call.url == server.url + DISCOVERY
@@ -388,7 +389,7 @@ def test_a_server_that_does_not_rotate_is_refreshed_again_and_again(edge, server
     clock = Clock()
     monkeypatch.setattr("tests.edges.Clock", lambda: clock)
     server.tokens = {"refresh_token": "stays-the-same", "expires_in": 120}
-    browser = token_page(Context.of(edge, server, session_store=store, scopes="profile")).browser()
+    browser = token_page(Site(edge, server, session_store=store, scopes="profile")).browser()
     log_in(browser, server)
     seen = []
     for _ in range(4):
@@ -405,7 +406,7 @@ def test_oc_13_a_refresh_that_brings_another_persons_id_token_ends_the_session(e
     clock = Clock()
     monkeypatch.setattr("tests.edges.Clock", lambda: clock)
     server.tokens = {"refresh_token": "stays-the-same", "expires_in": 120}
-    browser = token_page(Context.of(edge, server, session_store="memory://")).browser()
+    browser = token_page(Site(edge, server, session_store="memory://")).browser()
     log_in(browser, server)
     server.refreshed_sub = sub
     clock.advance(100)
@@ -420,7 +421,7 @@ def test_keys_that_are_not_to_be_had_cost_nobody_their_refreshed_tokens(edge, se
     clock = Clock()
     monkeypatch.setattr("tests.edges.Clock", lambda: clock)
     server.tokens = {"refresh_token": "stays-the-same", "expires_in": 120}
-    browser = token_page(Context.of(edge, server, session_store=store)).browser()
+    browser = token_page(Site(edge, server, session_store=store)).browser()
     log_in(browser, server)
     server.refreshed_sub = "xwms-user-1234"
     published = server.keys

@@ -8,19 +8,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
 from ..base.models import AccessToken, Identity
+from ..io.runner import arun
 from ..oauth2.bearer_guard import NEEDS_TOKEN, Refusal, authenticate
-from .asgi import request_of
-from .asgi_state import RequestState, current_request_state, request_state_of
+from .asgi_state import ASGIRequestState, current_request_state, request_state_of
 
 MAX_NESTED = 32
 """Applications inside one another that are looked at, outermost first."""
 
 
-async def check_token(request_state: RequestState, *, scopes: Sequence[str]) -> Refusal | None:
+async def check_token(request_state: ASGIRequestState, *, scopes: Sequence[str]) -> Refusal | None:
     """See to it that the request has a good token, and put it on the seat; what to answer if it has none."""
     served = request_state.served
-    asked = request_of(request_state.scope, app=served.app)
-    found = await served.run_steps(authenticate(served.context, asked, scopes=scopes, now=served.now()))
+    steps = authenticate(served.context, request_state.request(), scopes=scopes, now=served.now())
+    found = await arun(steps, served.runtime)
     if isinstance(found, Refusal):
         return found
     request_state.token = found
@@ -68,7 +68,7 @@ def _parts(whole: object, name: str) -> Iterable[object]:
     return cast("list[object]", found) if isinstance(found, list) else ()
 
 
-def token_of(request_state: RequestState) -> AccessToken:
+def token_of(request_state: ASGIRequestState) -> AccessToken:
     """The token on the seat."""
     if request_state.token is None:
         raise RuntimeError("there is no token: the endpoint is without token_required")

@@ -1,126 +1,102 @@
-"""One request of an ASGI application: who sits there, whether anybody asked, what to answer instead.
+"""One request of an ASGI application: who is signed in, and the headers of a response that depends on it.
 
-Knows: how an answer is marked that depends on the person.
-Must not: look a session up; the middleware has done so.
+Knows: the messages between an application and its server.
+Must not: import a framework.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from contextvars import ContextVar
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, cast
 
-from ..base.effects import Steps
 from ..base.errors import ConfigError, LoginRequired, StoreUnavailable, XWMSError
-from ..base.lifetimes import ANY_LOGIN, LoginRequirement
 from ..base.model_guards import in_debug_mode
-from ..base.models import USER_FIELDS, AccessToken, Anonymous, EndReason, Session, User, anonymous
-from ..config.context import Context
+from ..base.models import USER_FIELDS, AccessToken, Anonymous, Session, User, anonymous
 from ..http.messages import Request, Response
+from ..io.runner import arun
 from ..io.session_manager import AsyncXWMSSessions
-from ..responses import access_control, cache_headers
-from ..responses.cache_headers import headers_for_token
-from ..sessions import lookup
-from .asgi import ASGIApp, Message, Scope, Send, decoded, encoded, request_of, send_response
-
-T = TypeVar("T")
-
-
-class Served(Protocol):
-    """What a seat asks of the middleware."""
-
-    context: Context
-    app: ASGIApp
-
-    def now(self) -> int:
-        """Whole seconds since 1970."""
-        ...
-
-    async def run_steps(self, steps: Steps[T]) -> T:
-        """Play a story that an endpoint asks for."""
-        ...
-
-    async def renew(self, visit: lookup.SessionLookup) -> str | None:
-        """The Set-Cookie value that an answer during this visit should carry, or None."""
-        ...
-
-    async def access_token(self, visit: lookup.SessionLookup, scope: Scope) -> tuple[lookup.SessionLookup, str | None]:
-        """The access token of a visit, and the visit as it is from then on."""
-        ...
-
-    def sessions_for(
-        self, current: Callable[[], str | None], *, failed: Callable[[XWMSError], object] | None = None
-    ) -> AsyncXWMSSessions:
-        """The sessions as somebody sees them whose own session has the id that `current` gives."""
-        ...
+from ..responses import cache_headers
+from ..sessions.lookup import SessionLookup, renew
+from ..sessions.token_refresh import access_token
+from .asgi import ASGIApp, Message, Scope, Send, decoded, encoded, header_of, request_of, send_response
+from .request_state import RequestState
+from .served_app import ServedApp
 
 
-def _is_made_later(start: Message) -> bool:
+def _is_streamed(start: Message) -> bool:
     headers = start.get("headers", ())
     return not any(name == b"content-length" for name, _ in headers) and cache_headers.is_streamed(decoded(headers))
 
 
 # Nearly every answer has neither of these, and then gets the same marks.
-_JUDGED = frozenset((b"vary", b"cache-control"))
-_MARKS = {who: encoded(cache_headers.headers_for_session((), signed_in=who, cookie=None)) for who in (True, False)}
+_NAMED = frozenset((b"vary", b"cache-control"))
+_HEADERS = {who: encoded(cache_headers.headers_for_session((), signed_in=who, cookie=None)) for who in (True, False)}
 
 
-class RequestState:
-    """What the middleware knows about one request: who sits there, whether anybody asked, what to answer instead.
+class ASGIRequestState(RequestState):
+    """Looked up by the middleware; the response depends on it from when somebody asks.
 
     It is `scope["auth"]` too, and stands between the application's `send` and the server's.
     """
 
     __slots__ = (
+        "_app",
         "_begun",
         "_failure",
         "_held",
         "_send",
-        "answer",
+        "_sessions",
         "over",
+        "response",
         "scope",
-        "served",
         "token",
         "touched",
-        "visited",
     )
 
-    def __init__(self, served: Served, scope: Scope, visit: lookup.SessionLookup | XWMSError, send: Send) -> None:
+    lookup: SessionLookup | XWMSError
+    """A middleware further in may make it less."""
+
+    def __init__(
+        self,
+        served: ServedApp,
+        scope: Scope,
+        lookup: SessionLookup | XWMSError,
+        send: Send,
+        *,
+        app: ASGIApp,
+        sessions: AsyncXWMSSessions,
+    ) -> None:
         self.served = served
         self.scope = scope
+        self.lookup = lookup
         self.touched = False
         self.over = False
+        self._app = app
         self._begun = False
         self._failure: XWMSError | None = None
-        self.answer: Response | None = None
-        """Set by whoever refuses from inside the application; it then takes the place of the application's answer."""
+        self.response: Response | None = None
+        """Set by whoever refuses from inside the application; it then takes the place of the application's response."""
         self.token: AccessToken | None = None
         """The access token that the request was let through with; `request.auth.token`. Nothing of the session."""
-        self.visited = visit
-        """What the session cookie tells, or why nobody could be asked. A middleware further in may make it less."""
         self._send = send
+        self._sessions = sessions
         self._held: Message | None = None
 
     def session(self) -> Session | None:
-        """The session, which the answer now depends on. Raises `StoreUnavailable` if it could not be looked up."""
         self.touched = True
-        if isinstance(self.visited, XWMSError):
-            self._failure = self.visited
-            raise self.visited
-        return self.visited.session
+        if isinstance(self.lookup, XWMSError):
+            self._failure = self.lookup
+            raise self.lookup
+        return self.lookup.session
 
     def user(self) -> User | Anonymous:
         """The person, or the anonymous one."""
-        session, ended = self.visit()
+        session, ended = self.session_or_reason()
         return session.user if session else anonymous(ended)
-
-    def visit(self) -> tuple[Session | None, EndReason | None]:
-        """The session, or why there no longer is one."""
-        session = self.session()
-        return session, None if isinstance(self.visited, XWMSError) else self.visited.ended
 
     @property
     def sessions(self) -> AsyncXWMSSessions:
         """Lists and ends people's sessions: `await request.auth.sessions.list(request.user.sub)`."""
-        return self.served.sessions_for(self._id, failed=self._fail)
+        return self._sessions.seen_from(self._id, failed=self._fail)
 
     async def access_token(self) -> str:
         """The access token of this request's person, refreshed ahead of its end: for calls to XWMS in their name.
@@ -131,10 +107,12 @@ class RequestState:
         """
         self.session()
         try:
-            if isinstance(self.visited, lookup.SessionLookup):
-                self.visited, token = await self.served.access_token(self.visited, self.scope)
+            if isinstance(self.lookup, SessionLookup):
+                served, cookie = self.served, header_of(self.scope, b"cookie", "; ")
+                steps = access_token(served.context, served.provider, self.lookup, cookie, now=served.now())
+                self.lookup, token = await arun(steps, served.runtime)
                 if token is not None:
-                    return token
+                    return token.reveal()
             raise LoginRequired("the access token could not be refreshed, and the session has ended")
         except (LoginRequired, StoreUnavailable, ConfigError) as error:
             self._fail(error)
@@ -153,34 +131,22 @@ class RequestState:
         """What Starlette's `@requires` looks at: `["authenticated"]` for a person, nothing for nobody."""
         return ["authenticated"] if self.session() else []
 
-    def refusal(self, requirement: LoginRequirement = ANY_LOGIN) -> Response | None:
-        """What to answer instead of something that needs a person: None if there is one, with a login as demanded."""
-        config, now = self.served.context.config, self.served.now()
-        return access_control.unless_signed_in(config, self.visit, self._asked, requirement=requirement, now=now)
-
-    async def answer_instead(self, error: XWMSError) -> bool:
+    async def respond_instead(self, error: XWMSError) -> bool:
         """Answer for an application that did not catch our own error. False if it has its own answer."""
         if error is not self._failure:
             return False
         if not self._begun or self._held is not None:
             self._held = None
             await self.send({"type": "http.response.start", "status": 500, "headers": []})
-        return self.answer is not None
+        return self.response is not None
 
-    def _response_to(self, error: XWMSError) -> Response:
-        visit = lookup.NO_SESSION if isinstance(self.visited, XWMSError) else self.visited
-        config, now = self.served.context.config, self.served.now()
-        return access_control.for_failure(
-            config, self._asked(), error, session=visit.session, ended=visit.ended, now=now
-        )
-
-    def _asked(self) -> Request:
-        return request_of(self.scope, app=self.served.app)
+    def request(self) -> Request:
+        return request_of(self.scope, app=self._app)
 
     @property
     def debug(self) -> bool:
         """Whether the application is in debug mode now."""
-        return self._asked().debug
+        return self.request().debug
 
     def send(self, message: Message) -> Awaitable[None]:
         """The application's `send`: passes everything on, and marks the answer's head if somebody asked.
@@ -192,16 +158,16 @@ class RequestState:
         self._begun = True
         if self._failure is not None and message["status"] >= 500:
             # What a framework makes of our error when the application does not catch it.
-            self.answer = self._response_to(self._failure)
-        if self.answer is not None:
+            self.response = self.response_to(self._failure)
+        if self.response is not None:
             send, self._send = self._send, _nowhere
-            return send_response(self.answer, send)
+            return send_response(self.response, send)
         if self.token is not None:
             said = message.get("headers", ())
-            message = {**message, "headers": [*said, *encoded(headers_for_token(decoded(said)))]}
+            message = {**message, "headers": [*said, *encoded(cache_headers.headers_for_token(decoded(said)))]}
         if self.touched:
-            return self._send_marked(message)
-        if _is_made_later(message):
+            return self._send_dependent(message)
+        if _is_streamed(message):
             self._held = message  # until the first piece of the body shows whether making it asks
             return _nowhere(message)
         return self._send(message)
@@ -211,28 +177,29 @@ class RequestState:
             return  # nothing to send yet, and the next piece may still ask
         if self._held is not None:
             start, self._held = self._held, None
-            await (self._send_marked(start) if self.touched else self._send(start))
+            await (self._send_dependent(start) if self.touched else self._send(start))
         await self._send(message)
 
-    def _send_marked(self, start: Message) -> Awaitable[None]:
-        visit, headers = self.visited, start.get("headers", ())
-        if isinstance(visit, XWMSError):
+    def _send_dependent(self, start: Message) -> Awaitable[None]:
+        known, headers = self.lookup, start.get("headers", ())
+        if isinstance(known, XWMSError):
             return self._send(
                 {**start, "headers": [*headers, *encoded(cache_headers.headers_for_unknown_session(decoded(headers)))]}
             )
-        if visit.handle is not None:
-            return self._send_judged(start, visit)
+        if known.handle is not None:
+            return self._send_checked(start, known)
         for name, _ in headers:
-            if name.lower() in _JUDGED:
-                return self._send_judged(start, visit)
-        return self._send({**start, "headers": [*headers, *_MARKS[visit.session is not None]]})
+            if name.lower() in _NAMED:
+                return self._send_checked(start, known)
+        return self._send({**start, "headers": [*headers, *_HEADERS[known.session is not None]]})
 
-    async def _send_judged(self, start: Message, visit: lookup.SessionLookup) -> None:
-        said = list(decoded(start.get("headers", ())))
-        may_renew = visit.handle is not None and cache_headers.may_set_cookie(said)
-        cookie = await self.served.renew(visit) if may_renew else None
-        marks = cache_headers.headers_for_session(said, signed_in=visit.session is not None, cookie=cookie)
-        await self._send({**start, "headers": [*start.get("headers", ()), *encoded(marks)]})
+    async def _send_checked(self, start: Message, known: SessionLookup) -> None:
+        said, cookie = list(decoded(start.get("headers", ()))), None
+        if known.handle is not None and cache_headers.may_set_cookie(said):
+            served = self.served
+            cookie = await arun(renew(served.context, known, now=served.now()), served.runtime)
+        added = cache_headers.headers_for_session(said, signed_in=known.session is not None, cookie=cookie)
+        await self._send({**start, "headers": [*start.get("headers", ()), *encoded(added)]})
 
 
 async def _nowhere(message: Message) -> None:
@@ -249,7 +216,7 @@ class LazyUser:
     __slots__ = ("_request_state",)
     __dataclass_fields__ = User.__dataclass_fields__  # so that `asdict()`, and FastAPI by it, can write one
 
-    def __init__(self, request_state: RequestState) -> None:
+    def __init__(self, request_state: ASGIRequestState) -> None:
         self._request_state = request_state
 
     def __getattr__(self, name: str) -> Any:
@@ -293,7 +260,7 @@ def _passed_on(name: str) -> property:
 for _name in (*USER_FIELDS, "is_authenticated", "is_anonymous", "is_active", "display_name", "identity", "signed_out"):
     setattr(LazyUser, _name, _passed_on(_name))
 
-current_request_state: ContextVar[RequestState] = ContextVar("xwms_auth_seat")
+current_request_state: ContextVar[ASGIRequestState] = ContextVar("xwms_auth_seat")
 """The seat of the request being served."""
 
 
@@ -305,10 +272,10 @@ def _in_debug_mode() -> bool:
 in_debug_mode.append(_in_debug_mode)
 
 
-def request_state_of(scope: Scope) -> RequestState:
+def request_state_of(scope: Scope) -> ASGIRequestState:
     """The seat of a request, from its scope."""
     request_state = scope.get("xwms_auth")
-    if not isinstance(request_state, RequestState):
+    if not isinstance(request_state, ASGIRequestState):
         raise RuntimeError("XWMSAuthMiddleware is not around this application")
     return request_state
 
@@ -322,7 +289,7 @@ class CurrentUserProxy(LazyUser):
         pass
 
     @property
-    def _request_state(self) -> RequestState:  # type: ignore[override]  # looked up anew each time, where LazyUser keeps one
+    def _request_state(self) -> ASGIRequestState:  # type: ignore[override]  # looked up anew each time, where LazyUser keeps one
         request_state = current_request_state.get(None)
         # A task that outlives the request it was started in must not go on as that request's person.
         if request_state is None or request_state.over:

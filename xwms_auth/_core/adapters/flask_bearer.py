@@ -1,6 +1,6 @@
 """Access tokens for APIs in Flask: `token_required`, `current_token`.
 
-Knows: Flask's views, and where a request's seat is.
+Knows: Flask's views, and where the state of a request is.
 Must not: look at a session, or decide whether a token is good.
 """
 
@@ -14,12 +14,12 @@ from werkzeug.local import LocalProxy
 
 from ..base.models import AccessToken
 from ..config.config import XWMSConfig
+from ..io.runner import run
 from ..oauth2.bearer_guard import NEEDS_TOKEN, Refusal, authenticate, require_tokens
 from ..responses.bearer_challenge import parse_scopes
 from ..responses.cache_headers import headers_for_token
 from .guards import note_guard
-from .wsgi import request_of
-from .wsgi_state import STATE_KEY, RequestState
+from .wsgi_state import STATE_KEY, WSGIRequestState
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -66,12 +66,12 @@ def _guard(view: Callable[P, R], *, scopes: Sequence[str]) -> Callable[P, R]:
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
         environ = _environ()
-        request_state = environ.get(STATE_KEY)
-        if not isinstance(request_state, RequestState):
+        state = environ.get(STATE_KEY)
+        if not isinstance(state, WSGIRequestState):
             raise RuntimeError("this Flask application has no XWMSAuth: call XWMSAuth(app) or auth.init_app(app)")
-        served = request_state.served
-        asked = request_of(environ, debug=served.debug, body=False)
-        found = served.run_steps(authenticate(served.context, asked, scopes=scopes, now=served.now()))
+        served = state.served
+        steps = authenticate(served.context, state.request(), scopes=scopes, now=served.now())
+        found = run(steps, served.runtime)
         if isinstance(found, Refusal):
             answer = found.answer
             return cast("R", Response(answer.body, answer.status, answer.header_list()))

@@ -116,10 +116,14 @@ class AsyncXWMSSessions(_Sessions):
         self._context, self._clock, self._current = Context.of(config), time.time, _nobody
         self._runtime = Runtime(AsyncHTTPTransport(config), open_store(self._context, is_async=True))
 
-    def telling(self, failed: Callable[[XWMSError], object]) -> Self:
-        """The same, and somebody who is told of a store that is down, beside whoever called."""
-        self._failed = failed
-        return self
+    def seen_from(self, current: Callable[[], str | None], *, failed: Callable[[XWMSError], object]) -> Self:
+        """The same, as somebody sees it whose own session has the id that `current` gives.
+
+        `failed` is called with the error of a store that is down, beside whoever called.
+        """
+        made = self.of(self._context, self._runtime, clock=self._clock, current=current)
+        made._failed = failed
+        return made
 
     async def _play(self, steps: Steps[T]) -> T:
         try:

@@ -30,26 +30,25 @@ from ..responses import pages, responses
 from ..sessions.lookup import SessionLookup, look_up
 from . import backchannel_logout
 from .callback import confirm_person, finish_login
-from .select import provider_of
 
 
-def serve(context: Context, request: Request, *, now: int) -> Steps[Response]:
+def serve(context: Context, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
     """Answer a request for one of our routes."""
     config = context.config
     try:
         if request.path == config.login_path:
             _require_method(request, "GET", "POST")
-            return (yield from start_login(context, provider_of(context), request, now=now))
+            return (yield from start_login(context, provider, request, now=now))
         if request.path == config.logout_path:
             _require_method(request, "POST")
-            return (yield from logout(context, provider_of(context), request, now=now))
+            return (yield from logout(context, provider, request, now=now))
         if request.path == config.backchannel_path:
             _require_method(request, "POST")
-            return (yield from backchannel_logout.log_out(context, provider_of(context), request, now=now))
+            return (yield from backchannel_logout.log_out(context, provider, request, now=now))
         _require_method(request, "GET")
         if request.path == config.me_path:
             return (yield from who_am_i(context, request, now=now))
-        return (yield from finish_login(context, provider_of(context), request, now=now))
+        return (yield from finish_login(context, provider, request, now=now))
     except XWMSError as error:
         return responses.refusal(config, request, error, url=responses.login_url(config, context.next_url(request)))
 
