@@ -6,10 +6,11 @@ import pytest
 
 from tests.edges import FROM_ELSEWHERE, FROM_HERE
 from xwms_auth import StoreUnavailable, Timeout, Unreachable, XWMSConfig
-from xwms_auth._core.base.effects import CallXWMS, Claim, CreateSession, Runtime, UpstreamResponse
+from xwms_auth._core.base.effects import CallStore, CallXWMS, Runtime, UpstreamResponse
 from xwms_auth._core.config.context import Context
 from xwms_auth._core.http.messages import Request
 from xwms_auth._core.login import routes
+from xwms_auth._core.login.select import provider_of
 from xwms_auth.stores.memory import MemoryStore
 
 NOW = 1_800_000_000
@@ -29,6 +30,10 @@ def site():
 @pytest.fixture
 def store():
     return MemoryStore()
+
+
+def _is_call(effect, method):
+    return isinstance(effect, CallStore) and effect.method == method
 
 
 class Story:
@@ -74,7 +79,7 @@ def headers(sent):
 def started(site, store, token=TOKEN):
     """The pending-login cookie of a browser that has started a login."""
     request = Request(method="GET", path="/xwms/auth", headers=headers(FROM_HERE))
-    story = Story(routes.serve(site, request, now=NOW), store)
+    story = Story(routes.serve(site, provider_of(site), request, now=NOW), store)
     call = story.go_on()
     assert call.path == "sign-token"
     assert json.loads(call.body) == {"redirect_url": URI}
@@ -91,21 +96,21 @@ def callback(site, store, cookie="", token=TOKEN):
         headers=headers(FROM_ELSEWHERE),
         cookie=cookie,
     )
-    return Story(routes.serve(site, request, now=NOW + 5), store)
+    return Story(routes.serve(site, provider_of(site), request, now=NOW + 5), store)
 
 
 def test_a_callback_claims_the_login_then_asks_xwms_then_creates_a_session(site, store):
     story = callback(site, store, started(site, store))
     call = story.go_on()
     assert json.loads(call.body) == {"token": TOKEN, "redirect_url": URI}
-    assert [effect.name.partition("/")[0] for effect in story.asked if isinstance(effect, Claim)] == [
+    assert [effect.arguments[0].partition("/")[0] for effect in story.asked if _is_call(effect, "claim")] == [
         "pair",
         "login",
         "token",
     ]
     assert story.answered(answer(sub="17")) is None
-    (created,) = (effect for effect in story.asked if isinstance(effect, CreateSession))
-    assert (created.session.user.sub, created.session.user.issuer) == ("17", "https://xwms.nl/api/")
+    (created,) = (effect for effect in story.asked if _is_call(effect, "create"))
+    assert (created.arguments[0].user.sub, created.arguments[0].user.issuer) == ("17", "https://xwms.nl/api/")
     assert story.done.status == 303
     assert any(cookie.startswith("__Host-xwms_session=") for cookie in story.done.cookies)
 

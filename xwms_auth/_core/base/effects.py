@@ -7,14 +7,14 @@ Knows: the effects, the shape of the two things that perform them, and the `Step
 Must not: perform anything.
 """
 
-from collections.abc import Awaitable, Collection, Generator, Sequence
+from collections.abc import Awaitable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
 from .errors import BadAnswer
 from .models import EndReason, Identity, Session
 from .secrets import Secret
-from .store_protocols import KnowsClaims, SessionStore
+from .store_protocols import SessionStore
 from .strict_json import JSONObject, parse_json_object
 
 R = TypeVar("R")
@@ -132,119 +132,77 @@ class Shielded(Effect[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class CreateSession(Effect[str]):
-    """Keep a new session."""
+class CallStore(Effect[R]):
+    """Call a method of the session store. Only the functions below make one, with the types of `SessionStore`.
 
-    session: Session
-    until: int
-    now: int
+    `optional`: the result is None where the store does not have the method.
+    """
 
-    def perform(self, runtime: Runtime) -> str | Awaitable[str]:
-        return runtime.store.create(self.session, until=self.until, now=self.now)
+    method: str
+    arguments: tuple[Any, ...] = field(repr=False)
+    options: Mapping[str, Any] = field(repr=False)
+    optional: bool = False
+
+    def perform(self, runtime: Runtime) -> R | Awaitable[R]:
+        if self.optional and not hasattr(runtime.store, self.method):
+            return cast("R", None)
+        return cast("R | Awaitable[R]", getattr(runtime.store, self.method)(*self.arguments, **self.options))
 
 
-@dataclass(frozen=True, slots=True)
-class LoadSession(Effect[Session | EndReason | None]):
+def _call_store(method: str, *arguments: object, optional: bool = False, **options: object) -> Steps[Any]:
+    return ask(CallStore(method, arguments, options, optional))
+
+
+def create_session(session: Session, *, until: int, now: int) -> Steps[str]:
+    """Keep a new session; gives its handle."""
+    return _call_store("create", session, until=until, now=now)
+
+
+def load_session(handle: str, *, now: int) -> Steps[Session | EndReason | None]:
     """Look a session up."""
-
-    handle: str
-    now: int
-
-    def perform(self, runtime: Runtime) -> Session | EndReason | None | Awaitable[Session | EndReason | None]:
-        return runtime.store.load(self.handle, now=self.now)
+    return _call_store("load", handle, now=now)
 
 
-@dataclass(frozen=True, slots=True)
-class RenewSession(Effect[str | None]):
-    """Keep what is new about a session, if it is still there."""
-
-    handle: str
-    session: Session
-    until: int
-    now: int
-
-    def perform(self, runtime: Runtime) -> str | None | Awaitable[str | None]:
-        return runtime.store.renew(self.handle, self.session, until=self.until, now=self.now)
+def renew_session(handle: str, session: Session, *, until: int, now: int) -> Steps[str | None]:
+    """Keep what is new about a session, if it is still there; gives the handle to use now."""
+    return _call_store("renew", handle, session, until=until, now=now)
 
 
-@dataclass(frozen=True, slots=True)
-class DropSession(Effect[None]):
+def drop_session(handle: str, *, why: EndReason | None = None, now: int) -> Steps[None]:
     """End the session of this browser."""
-
-    handle: str
-    now: int
-    why: EndReason | None = None
-
-    def perform(self, runtime: Runtime) -> None | Awaitable[None]:
-        return runtime.store.drop(self.handle, why=self.why, now=self.now)
+    return _call_store("drop", handle, why=why, now=now)
 
 
-@dataclass(frozen=True, slots=True)
-class ListSessions(Effect[Sequence[Session]]):
+def list_sessions(identity: Identity, *, now: int) -> Steps[Sequence[Session]]:
     """Find a person's sessions."""
-
-    identity: Identity
-    now: int
-
-    def perform(self, runtime: Runtime) -> Sequence[Session] | Awaitable[Sequence[Session]]:
-        return runtime.store.list(self.identity, now=self.now)
+    return _call_store("list", identity, now=now)
 
 
-@dataclass(frozen=True, slots=True)
-class RevokeSession(Effect[bool]):
+def revoke_session(session_id: str, *, now: int) -> Steps[bool]:
     """End one session, wherever it is used."""
-
-    session_id: str
-    now: int
-
-    def perform(self, runtime: Runtime) -> bool | Awaitable[bool]:
-        return runtime.store.revoke(self.session_id, now=self.now)
+    return _call_store("revoke", session_id, now=now)
 
 
-@dataclass(frozen=True, slots=True)
-class RevokeAll(Effect[None]):
+def revoke_sessions(identity: Identity | None, *, now: int) -> Steps[None]:
     """End all sessions of a person, or with None of everybody."""
-
-    identity: Identity | None
-    now: int
-
-    def perform(self, runtime: Runtime) -> None | Awaitable[None]:
-        if self.identity is None:
-            return runtime.store.revoke_client(now=self.now)
-        return runtime.store.revoke_all(self.identity, now=self.now)
+    if identity is None:
+        return _call_store("revoke_client", now=now)
+    return _call_store("revoke_all", identity, now=now)
 
 
-@dataclass(frozen=True, slots=True)
-class Claim(Effect[bool]):
+def claim(name: str, *, until: int, now: int) -> Steps[bool]:
     """Take a name that one caller gets."""
-
-    name: str
-    until: int
-    now: int
-
-    def perform(self, runtime: Runtime) -> bool | Awaitable[bool]:
-        return runtime.store.claim(self.name, until=self.until, now=self.now)
+    return _call_store("claim", name, until=until, now=now)
 
 
-@dataclass(frozen=True, slots=True)
-class Release(Effect[None]):
+def release(name: str) -> Steps[None]:
     """Give a name back."""
-
-    name: str
-
-    def perform(self, runtime: Runtime) -> None | Awaitable[None]:
-        return runtime.store.release(self.name)
+    return _call_store("release", name)
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed(Effect[Sequence[bool] | None]):
-    """Ask which names are taken; None from a store that cannot tell without taking them."""
-
-    names: tuple[str, ...]
-    now: int
-
-    def perform(self, runtime: Runtime) -> Sequence[bool] | None | Awaitable[Sequence[bool] | None]:
-        return runtime.store.claimed(self.names, now=self.now) if isinstance(runtime.store, KnowsClaims) else None
+def claimed(names: Sequence[str], *, now: int) -> Steps[Sequence[bool] | None]:
+    """Ask which names are taken; None from a store that cannot tell without taking them (`KnowsClaims`)."""
+    return _call_store("claimed", names, now=now, optional=True)
 
 
 def json_object(

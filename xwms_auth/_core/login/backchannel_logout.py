@@ -8,7 +8,7 @@ Must not: believe one that is not signed by the server, for this client, lately,
 """
 
 from ..base import events
-from ..base.effects import Claim, ListSessions, Release, RevokeAll, RevokeSession, Steps, ask
+from ..base.effects import Steps, claim, list_sessions, release, revoke_session, revoke_sessions
 from ..base.errors import ConfigError, TokenRejected, XWMSError
 from ..base.models import Identity
 from ..base.signing import digest
@@ -26,7 +26,7 @@ def log_out(context: Context, provider: Provider, request: Request, *, now: int)
     try:
         logout_claims = yield from provider.verify_logout_token(context, request.form.get("logout_token", ""), now=now)
         used = f"logout/{digest(logout_claims.token_id)}"
-        if not (yield from ask(Claim(used, now + REMEMBERED, now))):
+        if not (yield from claim(used, until=now + REMEMBERED, now=now)):
             raise TokenRejected("the logout token has been used before")
     except TokenRejected as error:
         events.refused(error, path=request.path)
@@ -39,7 +39,7 @@ def log_out(context: Context, provider: Provider, request: Request, *, now: int)
         yield from _end(identity, logout_claims, now=now)
     except XWMSError:
         # Not done: the server may deliver it again.
-        yield from ask(Release(used))
+        yield from release(used)
         raise
     events.info("logged_out_at_xwms", person=events.person_hash(identity))
     return responses.document(200, {})
@@ -48,13 +48,13 @@ def log_out(context: Context, provider: Provider, request: Request, *, now: int)
 def _end(identity: Identity, logout_claims: LogoutTokenClaims, *, now: int) -> Steps[None]:
     if logout_claims.sid is not None:
         try:
-            sessions = yield from ask(ListSessions(identity, now))
+            sessions = yield from list_sessions(identity, now=now)
         except ConfigError:
             pass  # the cookie store: too many end rather than one too few
         else:
             for session in sessions:
                 # Of a login that the server gave no name, nobody can say that it was another one.
                 if session.tokens is None or session.tokens.sid in (None, logout_claims.sid):
-                    yield from ask(RevokeSession(session.id, now))
+                    yield from revoke_session(session.id, now=now)
             return
-    yield from ask(RevokeAll(identity, now))
+    yield from revoke_sessions(identity, now=now)

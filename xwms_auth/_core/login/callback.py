@@ -7,7 +7,7 @@ Must not: let a credential be redeemed that did not pass them all; `CheckedCallb
 from dataclasses import dataclass
 
 from ..base import events
-from ..base.effects import Claim, Steps, ask
+from ..base.effects import Steps, claim
 from ..base.errors import (
     APIError,
     LoginExpired,
@@ -237,7 +237,7 @@ def confirm_person(
             home_url=context.config.after_logout,
         )
         return responses.page(200, made)
-    if not (yield from ask(Claim(f"word/{login.id}", login.expires_at + FUTURE_TOLERANCE, now))):
+    if not (yield from claim(f"word/{login.id}", until=login.expires_at + FUTURE_TOLERANCE, now=now)):
         raise LoginNotStarted("this login has been confirmed already")
     # What XWMS said is as old as the question, whenever it is answered.
     result = LoginResult(

@@ -9,7 +9,7 @@ Must not: touch a framework, a clock or a socket. `now` is whole seconds since 1
 from dataclasses import replace
 
 from ..base import events
-from ..base.effects import DropSession, Steps, ask
+from ..base.effects import Steps, drop_session
 from ..base.errors import CrossSite, MethodNotAllowed, StoreUnavailable, TooManyLogins, XWMSError
 from ..base.lifetimes import MIN_FRESH, LoginRequirement
 from ..config.context import Context, names_for
@@ -146,7 +146,7 @@ def logout(context: Context, provider: Provider, request: Request, *, now: int) 
             raise CrossSite("the logout was posted by another site, or by a browser that does not say by which")
         ours = True
         if visit.handle is not None:
-            yield from ask(DropSession(visit.handle, now))
+            yield from drop_session(visit.handle, now=now)
     except StoreUnavailable as error:
         # The browser forgets its session either way, but "logged out" would not be true.
         return responses.refusal(config, request, error, cookies=cleared if ours else ())

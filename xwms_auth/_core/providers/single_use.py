@@ -11,7 +11,7 @@ Must not: hold a token in clear.
 from collections.abc import Sequence
 from enum import Enum
 
-from ..base.effects import Claim, Claimed, Release, Steps, ask
+from ..base.effects import Steps, claim, claimed, release
 from ..base.errors import StoreUnavailable
 from ..base.lifetimes import FUTURE_TOLERANCE
 from ..base.signing import digest
@@ -41,26 +41,26 @@ def token_claim(kind: str, token: str) -> str:
 
 def remember(name: str, *, seconds: int = TOKEN_MEMORY, now: int) -> Steps[bool]:
     """Claim a name that says something; True if nobody had said it before."""
-    return ask(Claim(name, now + seconds, now))
+    return claim(name, until=now + seconds, now=now)
 
 
 def are_claimed(*names: str, now: int) -> Steps[Sequence[bool]]:
     """Whether each name has been claimed."""
-    found = yield from ask(Claimed(names, now))
+    found = yield from claimed(names, now=now)
     if found is not None:
         return found
     answers: list[bool] = []
     for name in names:
-        free = yield from ask(Claim(name, now + 1, now))
+        free = yield from claim(name, until=now + 1, now=now)
         if free:
-            yield from ask(Release(name))
+            yield from release(name)
         answers.append(not free)
     return answers
 
 
 def is_learned(name: str, *, now: int) -> Steps[bool]:
     """The same for what must never be taken for true by mistake: a store that cannot tell says no."""
-    found = yield from ask(Claimed((name,), now))
+    found = yield from claimed((name,), now=now)
     return found is not None and found[0]
 
 
@@ -93,7 +93,7 @@ class RedeemAttempt:
         """Take all names: None. Or say which is taken, and hold none."""
         for what, name, until in self._wanted:
             try:
-                free = yield from ask(Claim(name, until, self._now))
+                free = yield from claim(name, until=until, now=self._now)
             except StoreUnavailable:
                 # Nothing has left, so reloading the page may work in a moment.
                 yield from self.give_back()
@@ -107,7 +107,7 @@ class RedeemAttempt:
     def give_back(self) -> Steps[None]:
         """The credential never left: everything is as it was."""
         while self._held:
-            yield from ask(Release(self._held.pop()))
+            yield from release(self._held.pop())
 
     def give_login_back(self) -> Steps[None]:
         """The login is as it was, but the credential has had its try."""
@@ -117,6 +117,6 @@ class RedeemAttempt:
     def survives(self) -> Steps[bool]:
         """Whether the login may have one more credential that XWMS refused."""
         for number in range(1, MAX_REFUSED):
-            if (yield from ask(Claim(f"refused/{self._login_id}/{number}", self._until, self._now))):
+            if (yield from claim(f"refused/{self._login_id}/{number}", until=self._until, now=self._now)):
                 return True
         return False

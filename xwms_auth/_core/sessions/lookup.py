@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ..base import events
-from ..base.effects import CreateSession, DropSession, LoadSession, RenewSession, Steps, ask
+from ..base.effects import Steps, create_session, drop_session, load_session, renew_session
 from ..base.errors import StoreUnavailable
 from ..base.models import EndReason, Session
 from ..base.signing import new_key
@@ -70,7 +70,7 @@ def look_up(context: Context, cookie: str, uri: RedirectURI | None, *, now: int)
     handle = read_cookie(cookie, names_for(uri).session) if uri is not None else None
     if not handle or len(handle) > MAX_HANDLE:
         return SessionLookup(uri=uri, handle=None, session=None, at=now)
-    found = yield from ask(LoadSession(handle, now))
+    found = yield from load_session(handle, now=now)
     if isinstance(found, EndReason):
         return SessionLookup(uri=uri, handle=handle, session=None, ended=found, at=now)
     if found is not None and not context.lifetimes.alive(found, now):
@@ -99,7 +99,7 @@ def renew(context: Context, visit: SessionLookup, *, now: int) -> Steps[str | No
         # With the cookie store another answer may be bringing newer ones at this moment, and this may arrive later.
         renewed = replace(renewed, tokens=context.state.refreshed_tokens.newest(renewed.tokens, now=now))
     try:
-        handle = yield from ask(RenewSession(visit.handle, renewed, context.lifetimes.keep_until(renewed), now))
+        handle = yield from renew_session(visit.handle, renewed, until=context.lifetimes.keep_until(renewed), now=now)
     except StoreUnavailable as error:
         # The page is made already; renewing can wait for the next one.
         events.info("session_not_renewed", cause=error.cause)
@@ -118,7 +118,7 @@ def begin_session(
     """End the session this browser had, begin a new one under a new key; the Set-Cookie values for it."""
     old = read_cookie(request.cookie, names_for(uri).session)
     if old is not None and len(old) <= MAX_HANDLE:
-        yield from ask(DropSession(old, now))
+        yield from drop_session(old, now=now)
     session = Session(
         id=new_key(),
         user=result.user,
@@ -128,7 +128,7 @@ def begin_session(
         tokens=result.tokens,
         proved_at=result.proved_at,
     )
-    handle = yield from ask(CreateSession(session, context.lifetimes.keep_until(session), now))
+    handle = yield from create_session(session, until=context.lifetimes.keep_until(session), now=now)
     return [_session_cookie(context, uri, handle, session, now)]
 
 

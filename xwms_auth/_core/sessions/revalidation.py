@@ -7,7 +7,7 @@ Must not: sign anybody out because XWMS cannot be asked.
 from dataclasses import replace
 
 from ..base import events
-from ..base.effects import DropSession, Shielded, Steps, ask
+from ..base.effects import Shielded, Steps, ask, drop_session
 from ..base.errors import (
     APIError,
     ClientDisabled,
@@ -110,6 +110,6 @@ def _recheck(
             events.warning("session_kept", person=person, cause=error.code)
             return visit._replace(session=replace(session, checked_at=now), changed=True)
         events.warning("session_ended", person=person, reason=EndReason.WITHDRAWN, cause=error.code)
-        yield from ask(DropSession(visit.handle, now, EndReason.WITHDRAWN))
+        yield from drop_session(visit.handle, why=EndReason.WITHDRAWN, now=now)
         return visit._replace(session=None, ended=EndReason.WITHDRAWN)
     return visit._replace(session=confirmed, changed=True)

@@ -6,15 +6,15 @@ Must not: decide who may; that is the application's.
 
 from enum import Enum, auto
 
-from ..base import events
-from ..base.effects import ListSessions, RevokeAll, RevokeSession, Steps, ask
+from ..base import effects, events
+from ..base.effects import Steps
 from ..base.models import Identity, SessionInfo
 from ..config.context import Context
 
 
 def list_sessions(context: Context, sub: str, *, current: str | None, now: int) -> Steps[tuple[SessionInfo, ...]]:
     """A person's sessions that are alive, the one used last first. `current` is the id of the one that asks."""
-    found = yield from ask(ListSessions(_identity(context, sub), now))
+    found = yield from effects.list_sessions(_identity(context, sub), now=now)
     alive = [session for session in found if context.lifetimes.alive(session, now)]
     alive.sort(key=lambda session: (session.id == current, session.seen_at, session.started_at), reverse=True)
     return tuple(SessionInfo.of(session, is_current=session.id == current) for session in alive)
@@ -34,10 +34,10 @@ def revoke(context: Context, session_id: object, *, sub: str | None | Anybody, n
     if sub is None or not isinstance(session_id, str):
         return False
     if sub is not ANYBODY:
-        theirs = yield from ask(ListSessions(_identity(context, sub), now))
+        theirs = yield from effects.list_sessions(_identity(context, sub), now=now)
         if session_id not in [session.id for session in theirs]:
             return False
-    ended = yield from ask(RevokeSession(session_id, now))
+    ended = yield from effects.revoke_session(session_id, now=now)
     if ended:
         events.info("session_revoked")
     return ended
@@ -46,13 +46,13 @@ def revoke(context: Context, session_id: object, *, sub: str | None | Anybody, n
 def revoke_all(context: Context, sub: str, *, now: int) -> Steps[None]:
     """End every session of a person."""
     identity = _identity(context, sub)
-    yield from ask(RevokeAll(identity, now))
+    yield from effects.revoke_sessions(identity, now=now)
     events.info("sessions_revoked", person=events.person_hash(identity))
 
 
 def revoke_client(context: Context, *, now: int) -> Steps[None]:
     """End every session of everybody."""
-    yield from ask(RevokeAll(None, now))
+    yield from effects.revoke_sessions(None, now=now)
     events.warning("all_sessions_revoked", client=context.config.client_id)
 
 

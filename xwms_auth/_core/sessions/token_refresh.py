@@ -11,7 +11,7 @@ Must not: know how a refresh is asked for; that is the provider's.
 from dataclasses import KW_ONLY, dataclass, replace
 
 from ..base import events
-from ..base.effects import Claim, DropSession, LoadSession, Pause, Release, RenewSession, Shielded, Steps, ask
+from ..base.effects import Pause, Shielded, Steps, ask, claim, drop_session, load_session, release, renew_session
 from ..base.errors import APIError, LoginRequired, TokenRejected, Unreachable
 from ..base.models import EndReason, Session, TokenSet
 from ..base.secrets import Secret
@@ -80,7 +80,7 @@ def _is_good(tokens: TokenSet, now: int) -> bool:
 
 def _kept(visit: SessionLookup, session: Session, *, now: int) -> Steps[Session | EndReason | None]:
     """The session as it is kept now."""
-    return session if visit.handle is None else (yield from ask(LoadSession(visit.handle, now)))
+    return session if visit.handle is None else (yield from load_session(visit.handle, now=now))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def _take(context: Context, provider: Provider, turn: _Turn) -> Steps[tuple[Sess
         # Beforehand, so that what the others wait for is one call.
         yield from provider.prepare_refresh(context, now=turn.now)
         mark = f"refresh/{digest(turn.tokens.refresh_token.reveal())}"
-        if not (yield from ask(Claim(mark, turn.until, turn.now))):
+        if not (yield from claim(mark, until=turn.until, now=turn.now)):
             return None
         # This request may have read its session long ago, and the one that refreshed since may have ended.
         kept = yield from _kept(turn.visit, turn.session, now=turn.now)
@@ -119,13 +119,13 @@ def _take(context: Context, provider: Provider, turn: _Turn) -> Steps[tuple[Sess
             turn.is_outdated_by(kept)
             or context.state.refreshed_tokens.newest(turn.tokens, now=turn.now) is not turn.tokens
         ):
-            yield from ask(Release(mark))
+            yield from release(mark)
             return None
         try:
             new = yield from provider.refresh(context, turn.tokens, sub=turn.session.user.sub, now=turn.now)
         except APIError as error:
             if not error.sent:
-                yield from ask(Release(mark))
+                yield from release(mark)
             raise
     except TokenRejected as error:
         return (yield from _end(turn, person, error))
@@ -144,7 +144,7 @@ def _end(turn: _Turn, person: str, error: TokenRejected) -> Steps[tuple[SessionL
         return None
     events.warning("session_ended", person=person, reason=EndReason.WITHDRAWN, cause=error.cause)
     if visit.handle is not None:
-        yield from ask(DropSession(visit.handle, turn.now, EndReason.WITHDRAWN))
+        yield from drop_session(visit.handle, why=EndReason.WITHDRAWN, now=turn.now)
     return visit._replace(session=None, ended=EndReason.WITHDRAWN), None
 
 
@@ -154,7 +154,7 @@ def _keep(
     visit, renewed = turn.visit, replace(turn.session, tokens=new)
     if visit.handle is None:
         return visit._replace(session=renewed), new.access_token
-    handle = yield from ask(RenewSession(visit.handle, renewed, context.lifetimes.keep_until(renewed), turn.now))
+    handle = yield from renew_session(visit.handle, renewed, until=context.lifetimes.keep_until(renewed), now=turn.now)
     if handle is None:
         # Logged out meanwhile, which gave the older tokens back.
         yield from provider.revoke_tokens(context, new, now=turn.now)
