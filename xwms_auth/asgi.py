@@ -35,7 +35,6 @@ from ._core.io.runner import arun
 from ._core.io.session_manager import AsyncXWMSSessions
 from ._core.io.transport import AsyncHTTPTransport
 from ._core.login import routes
-from ._core.oauth2.bearer_guard import require_tokens
 from ._core.sessions.lookup import SessionLookup, cached_lookup
 from ._core.sessions.revalidation import look_up_for_page, look_up_nested
 from .stores import open_store
@@ -185,7 +184,7 @@ def _require_tokens_for(app: object, config: XWMSConfig) -> None:
     """Refuse a flow that has no access tokens where an endpoint needs some."""
     if needs_tokens(app):
         try:
-            require_tokens(config)
+            config.require_tokens()
         except ConfigError as error:
             events.config_error(error)  # as above: it may be raised where nobody sees it
             raise

@@ -15,7 +15,7 @@ from werkzeug.local import LocalProxy
 from ..base.models import AccessToken
 from ..config.config import XWMSConfig
 from ..io.runner import run
-from ..oauth2.bearer_guard import NEEDS_TOKEN, Refusal, authenticate, require_tokens
+from ..oauth2.bearer_guard import NEEDS_TOKEN, Refusal, authenticate
 from ..responses.bearer_challenge import parse_scopes
 from ..responses.cache_headers import headers_for_token
 from .guards import note_guard
@@ -93,4 +93,4 @@ def _marked(response: Response) -> Response:
 def require_tokens_for(app: Flask, config: XWMSConfig) -> None:
     """Raise `ConfigError` at start, not at the first call, if a view needs tokens and there can be none."""
     if any(getattr(view, NEEDS_TOKEN, False) for view in app.view_functions.values()):
-        require_tokens(config)
+        config.require_tokens()

@@ -222,6 +222,13 @@ class XWMSConfig(metaclass=_RaisesLast):
         del mapping
         return _faultless(made)
 
+    def require_tokens(self) -> None:
+        """Raise `ConfigError` where there can be no access tokens: only `flow="oauth2"` has some."""
+        if self.flow != "oauth2":
+            raise ConfigError(
+                ["XWMS_FLOW (flow) is sign-token, which has no access tokens; a view that needs one needs oauth2"]
+            )
+
 
 def _read(cls: type[C], mapping: Mapping[str, Any], *, session_secret_required: bool) -> C:
     """A config with its own faults and those of the mapping together, not yet raised."""

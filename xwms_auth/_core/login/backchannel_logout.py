@@ -24,7 +24,11 @@ REMEMBERED = 600
 def log_out(context: Context, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
     """End the sessions that a logout token is about: 200, or 400 for a token that is none (2.8)."""
     try:
-        logout_claims = yield from provider.verify_logout_token(context, request.form.get("logout_token", ""), now=now)
+        if provider.tokens is None:
+            raise TokenRejected("XWMS's own login has no logout tokens")
+        logout_claims = yield from provider.tokens.verify_logout_token(
+            context, request.form.get("logout_token", ""), now=now
+        )
         used = f"logout/{digest(logout_claims.token_id)}"
         if not (yield from claim(used, until=now + REMEMBERED, now=now)):
             raise TokenRejected("the logout token has been used before")

@@ -153,7 +153,8 @@ def logout(context: Context, provider: Provider, request: Request, *, now: int) 
     target = context.next_url(request) or config.after_logout
     if visit.session is not None:
         events.info("logged_out", person=events.person_hash(visit.session.user.identity))
-        target = yield from provider.end_session(context, visit.session, uri, target, now=now)
+        if provider.tokens is not None:
+            target = yield from provider.tokens.end_session(context, visit.session, uri, target, now=now)
     return responses.redirect(303, target, cookies=cleared)
 
 

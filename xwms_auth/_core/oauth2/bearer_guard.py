@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..base.effects import Steps
-from ..base.errors import ConfigError, InsufficientScope, XWMSError
+from ..base.errors import InsufficientScope, XWMSError
 from ..base.models import AccessToken
-from ..config.config import XWMSConfig
 from ..config.context import Context
 from ..http.messages import Request, Response
 from ..responses.bearer_challenge import bearer_token, refusal
@@ -39,16 +38,8 @@ def authenticate(
         return Refusal(error.code, refusal(context.config, request, error, scopes=scopes))
 
 
-def require_tokens(config: XWMSConfig) -> None:
-    """Raise `ConfigError` where there can be no access tokens. Edges ask at start if an endpoint needs some."""
-    if config.flow != "oauth2":
-        raise ConfigError(
-            ["XWMS_FLOW (flow) is sign-token, which has no access tokens; a view that needs one needs oauth2"]
-        )
-
-
 def _access_token(context: Context, request: Request, scopes: Sequence[str], *, now: int) -> Steps[AccessToken]:
-    require_tokens(context.config)
+    context.config.require_tokens()
     from .token_validation import validate  # noqa: PLC0415  Authlib is loaded only by who uses it
 
     token = yield from validate(context, bearer_token(request), now=now)

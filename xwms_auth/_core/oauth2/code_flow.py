@@ -56,6 +56,9 @@ MAX_CODE = 4096
 class OAuth2Provider:
     """Follows `Provider`. The proof of a pending login is the seed of its state, verifier and nonce."""
 
+    def __init__(self) -> None:
+        self.tokens = OAuth2Tokens()
+
     def confirmation_origins(self, context: Context, *, now: int) -> Steps[Sequence[str] | None]:
         # A page that opens the login in a person's browser learns nothing of the state that goes to the server, so
         # it has no callback address that this browser would take.
@@ -155,6 +158,10 @@ class OAuth2Provider:
         if person.sub != session.user.sub:
             raise BadAnswer("userinfo is about another person than the session")
         return replace(session, user=newer(session.user, person), checked_at=now)
+
+
+class OAuth2Tokens:
+    """Follows `TokenProvider`."""
 
     def prepare_refresh(self, context: Context, *, now: int) -> Steps[None]:
         yield from metadata_for(context, now=now)

@@ -94,6 +94,11 @@ class MatchingLogins:
 class Provider(Protocol):
     """One protocol of login. What it remembers between requests is in the `Context`."""
 
+    @property
+    def tokens(self) -> "TokenProvider | None":
+        """What the protocol does with tokens; None for one that has none."""
+        ...
+
     def confirmation_origins(self, context: Context, *, now: int) -> Steps[Sequence[str] | None]:
         """Origins that the page may lead to which asks for a click where the login did not begin on this site.
 
@@ -160,6 +165,10 @@ class Provider(Protocol):
         A clear no is `NotApproved`, `NotFound`, `ClientDisabled`, `ClientUnknown` or `TokenRejected`.
         """
         ...
+
+
+class TokenProvider(Protocol):
+    """What a protocol answers besides that gives an application tokens of the person's."""
 
     def prepare_refresh(self, context: Context, *, now: int) -> Steps[None]:
         """Learn what `refresh` needs to know, so that it is one call."""

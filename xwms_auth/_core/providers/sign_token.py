@@ -16,7 +16,7 @@ from ..api.login_messages import is_plausible_token
 from ..base import events
 from ..base.effects import Steps
 from ..base.errors import APIError, StoreUnavailable, TokenMalformed, TokenMissing, TokenRejected, XWMSError
-from ..base.models import Session, TokenSet, newer
+from ..base.models import Session, newer
 from ..base.signing import digest
 from ..config.context import Context
 from ..http.fetch_metadata import require_sent_by_xwms
@@ -24,11 +24,13 @@ from ..http.messages import Request
 from ..http.urls import RedirectURI
 from . import single_use
 from .pending_login import PendingLogin
-from .protocol import CallbackParams, CheckedCallback, LoginResult, LoginStart, LogoutTokenClaims, MatchingLogins
+from .protocol import CallbackParams, CheckedCallback, LoginResult, LoginStart, MatchingLogins
 
 
 class SignTokenProvider:
     """Follows `Provider`. The proof of a pending login is the SHA-256 of `sign-token`'s token."""
+
+    tokens = None
 
     def confirmation_origins(self, context: Context, *, now: int) -> Steps[Sequence[str] | None]:
         # Another page can open the login in a person's browser, wait for the cookie, and then send that browser to
@@ -153,24 +155,6 @@ class SignTokenProvider:
     def revalidate(self, context: Context, session: Session, *, now: int) -> Steps[Session]:
         info = yield from calls.user_info(context.config, session.user.sub, socials=False)
         return replace(session, user=newer(session.user, info), checked_at=now)
-
-    def prepare_refresh(self, context: Context, *, now: int) -> Steps[None]:
-        yield from ()
-
-    def refresh(self, context: Context, tokens: TokenSet, *, sub: str, now: int) -> Steps[TokenSet]:
-        yield from ()
-        raise TokenRejected("XWMS's own login has no tokens to refresh")
-
-    def revoke_tokens(self, context: Context, tokens: TokenSet, *, now: int) -> Steps[None]:
-        yield from ()
-
-    def end_session(self, context: Context, session: Session, uri: RedirectURI, target: str, *, now: int) -> Steps[str]:
-        yield from ()
-        return target
-
-    def verify_logout_token(self, context: Context, logout_token: str, *, now: int) -> Steps[LogoutTokenClaims]:
-        yield from ()
-        raise TokenRejected("XWMS's own login has no logout tokens")
 
 
 def _is_of(login: PendingLogin, token: str) -> bool:

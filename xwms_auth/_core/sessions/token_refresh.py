@@ -18,8 +18,7 @@ from ..base.secrets import Secret
 from ..base.signing import digest
 from ..config.context import Context, names_for
 from ..http.cookies import read_cookie
-from ..oauth2.bearer_guard import require_tokens
-from ..providers.protocol import Provider
+from ..providers.protocol import Provider, TokenProvider
 from .lookup import SessionLookup
 
 EXPIRY_MARGIN = 60
@@ -39,7 +38,7 @@ def access_token(
     `LoginRequired` where there never was a token, or there is no way to a new one; an `APIError` where the server
     cannot be asked: the session stays, and so does the refresh token. `ConfigError` with XWMS's own login.
     """
-    require_tokens(context.config)
+    context.config.require_tokens()
     if visit.handle is None and visit.uri is not None:
         # Recognised without a look into the store; from here on one may be needed.
         visit = visit._replace(handle=read_cookie(cookie, names_for(visit.uri).session))
@@ -58,7 +57,7 @@ def access_token(
         # The mark ends by itself: a process that dies between asking and saving keeps nobody waiting.
         later = now + int(waited)
         turn = _Turn(visit, session, tokens, until=later + int(limit), now=later)
-        done = yield from ask(Shielded(_take(context, provider, turn)))
+        done = yield from ask(Shielded(_take(context, _tokens_of(provider), turn)))
         if done is not None:
             return done
         if waited >= limit + 1:
@@ -70,6 +69,12 @@ def access_token(
         if session is None:
             visit = visit._replace(session=None, ended=found if isinstance(found, EndReason) else None)
     return visit, None
+
+
+def _tokens_of(provider: Provider) -> TokenProvider:
+    if provider.tokens is None:
+        raise LoginRequired("this way to log in has no access tokens")
+    return provider.tokens
 
 
 def _is_good(tokens: TokenSet, now: int) -> bool:
@@ -99,7 +104,7 @@ class _Turn:
         return not isinstance(kept, Session) or kept.tokens is None or kept.tokens.number > self.tokens.number
 
 
-def _take(context: Context, provider: Provider, turn: _Turn) -> Steps[tuple[SessionLookup, Secret | None] | None]:
+def _take(context: Context, provider: TokenProvider, turn: _Turn) -> Steps[tuple[SessionLookup, Secret | None] | None]:
     """Refresh, unless somebody does or has done so: None, for those who have to look again.
 
     Not to be cut short: what the server has given must be kept, since the token that it was given for is used up.
@@ -149,7 +154,7 @@ def _end(turn: _Turn, person: str, error: TokenRejected) -> Steps[tuple[SessionL
 
 
 def _keep(
-    context: Context, provider: Provider, turn: _Turn, new: TokenSet
+    context: Context, provider: TokenProvider, turn: _Turn, new: TokenSet
 ) -> Steps[tuple[SessionLookup, Secret | None]]:
     visit, renewed = turn.visit, replace(turn.session, tokens=new)
     if visit.handle is None:
