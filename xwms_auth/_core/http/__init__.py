@@ -1,1 +1,1 @@
-"""HTTP as a login sees it: requests, cookies, addresses, and what a browser says about itself."""
+"""HTTP messages, cookies and URLs, and what a browser reports about a request."""

@@ -1,12 +1,9 @@
-"""What kind of request is this, and may it do what it asks?
+"""Request checks based on Fetch Metadata (the `Sec-Fetch-*` headers), Origin and Referer.
 
-Fetch Metadata (the `Sec-Fetch-*` headers) is what a browser says about a request, and no page can forge it.
-Every current browser sends it over https and to localhost. Measured in Chromium and Firefox: at the start of a login
-`Sec-Fetch-Site` tells an honest start (same-origin, none) from one that another site caused (cross-site, same-site),
-through a protected page's redirect too; `img`, `iframe` and prefetch reach every route and show in Dest, Mode, Purpose.
-
-Knows: headers.
-Must not: know paths, cookies or sessions.
+No page can forge Fetch Metadata, and every current browser sends it over https and to localhost. Measured in Chromium
+and Firefox: at the start of a login `Sec-Fetch-Site` distinguishes a start on our own site (same-origin, none) from one
+caused by another site (cross-site, same-site), also through a protected page's redirect; `img`, `iframe` and prefetch
+requests reach every route and are recognised by Dest, Mode and Purpose.
 """
 
 from collections.abc import Collection
@@ -18,7 +15,7 @@ from .urls import Address, RedirectURI, login_url_fault, origin_of
 
 
 class ClientKind(Enum):
-    """Who reads the answer."""
+    """What consumes the response."""
 
     PERSON = "a browser that shows a page"
     PROGRAM = "fetch, XHR or an API client"
@@ -26,25 +23,25 @@ class ClientKind(Enum):
 
 
 def client_kind(request: Request) -> ClientKind:
-    """Tell who reads the answer. A client that shows no sign of being a browser is a program."""
+    """Return what consumes the response. A client without any sign of a browser counts as a program."""
     if request.header("hx-request") == "true":
         return ClientKind.HTMX
     mode = request.header("sec-fetch-mode")
     if mode is not None:
         return ClientKind.PERSON if mode == "navigate" else ClientKind.PROGRAM
-    # After Sec-Fetch-Mode, because Android's web view puts the app's name here when it navigates.
+    # Checked after Sec-Fetch-Mode, because Android's WebView sends the app's name here when it navigates.
     if (request.header("x-requested-with") or "").lower() == "xmlhttprequest":
         return ClientKind.PROGRAM
     return ClientKind.PERSON if "text/html" in (request.header("accept") or "") else ClientKind.PROGRAM
 
 
 def is_prefetch(request: Request) -> bool:
-    """Whether the browser fetches this beforehand, without anybody having asked for it yet."""
+    """Whether the browser fetches this speculatively, before the user has navigated."""
     return "prefetch" in f"{request.header('sec-purpose')} {request.header('purpose')}"
 
 
 def require_navigation(request: Request) -> None:
-    """Refuse anything but a person's top-level navigation, where the browser says what it is."""
+    """Raise unless this is a top-level navigation. Requests without Fetch Metadata pass."""
     mode, dest = request.header("sec-fetch-mode"), request.header("sec-fetch-dest")
     if not is_prefetch(request) and mode in (None, "navigate") and dest in (None, "document"):
         return
@@ -55,26 +52,28 @@ def require_navigation(request: Request) -> None:
 
 
 def began_here(request: Request, uri: RedirectURI) -> bool:
-    """Whether a person began this login on our own site, or by typing or bookmarking its address.
+    """Whether the user began this login on our own site, or by typing the URL or opening a bookmark.
 
-    A page of ours that is opened by another site may go to the login by a script of its own (a single-page application
-    does, and HTMX on `HX-Redirect`), which looks same-origin: what tells a person's hand is `Sec-Fetch-User`. Safari
-    does not send that header, so there only a form counts as a hand.
+    Login CSRF: a page of ours that another site has opened may navigate to the login by script (a single-page
+    application does, and HTMX on `HX-Redirect`), which looks same-origin. `Sec-Fetch-User` shows that the user acted.
+    Safari does not send that header, so there only a form submission counts as the user's action.
     """
     site, user = request.header("sec-fetch-site"), request.header("sec-fetch-user")
     if request.method == "POST":
-        # That it is our own form has been checked (`is_own_post`).
-        return user == "?1" or not _tells_hands(request)
+        # The caller has checked that it is our own form (`is_own_post`).
+        return user == "?1" or not _sends_fetch_user(request)
     if site is not None:
         return site == "none" or (site == "same-origin" and user == "?1")
-    # No current browser is silent over https or to this machine. What is left are programs, which nobody deceives.
+    # Every current browser sends Sec-Fetch-Site over https and to localhost. The rest are programs, which login CSRF
+    # does not affect.
     referer = request.header("referer")
     return "mozilla/" not in _user_agent(request) and (referer is None or origin_of(referer) == uri.origin)
 
 
-def _tells_hands(request: Request) -> bool:
-    """Whether this browser sends `Sec-Fetch-User` when a person clicks: Chromium and Firefox do, on every platform
-    where they bring their own engine.
+def _sends_fetch_user(request: Request) -> bool:
+    """Whether this browser sends `Sec-Fetch-User` on a click.
+
+    Chromium and Firefox do, on every platform where they use their own engine.
     """
     agent = _user_agent(request)
     return request.header("sec-fetch-site") is not None and ("chrome/" in agent or "firefox/" in agent)
@@ -85,25 +84,25 @@ def _user_agent(request: Request) -> str:
 
 
 def is_own_post(request: Request, uri: RedirectURI) -> bool:
-    """Whether a form on our own site sent this. Every browser says so in one of two headers; silence is a no.
+    """Whether a form on our own site sent this POST (CSRF). Without Sec-Fetch-Site and Origin it counts as foreign.
 
-    Under `Referrer-Policy: no-referrer` a form of our own has `Origin: null`, which is only believed
-    when the browser itself calls the request same-origin.
+    Under `Referrer-Policy: no-referrer` a form of our own has `Origin: null`, which is accepted only
+    when Sec-Fetch-Site is same-origin.
     """
     site, origin = request.header("sec-fetch-site"), request.header("origin")
     if site is None:
         return origin == uri.origin
     if site != "same-origin":
         return False
-    # The site may have been opened under another name than the redirect URI's, and is its own origin there too.
+    # The site may be open under another host name than the redirect URI's; its own origin counts there too.
     return origin in (None, "null", uri.origin) or origin.partition("://")[2] == request.header("host")
 
 
 def require_sent_by_xwms(request: Request, uri: RedirectURI, *, api: Address, login_origins: Collection[str]) -> None:
-    """Refuse a callback that some page other than XWMS sent here, as far as headers tell.
+    """Raise `CrossSite` if the headers show that a page other than XWMS's opened the callback.
 
-    A sibling subdomain shows as same-site, a page of our own as same-origin; XWMS is neither, unless it lives there.
-    Absent headers and `none` (an app or a mail handed the address over) pass: the pending login is what decides.
+    A sibling subdomain appears as same-site, a page of our own as same-origin; XWMS is neither, unless it is hosted
+    there. Absent headers and `none` (the URL was opened from an app or an e-mail) pass: the pending login decides.
     """
     site, referer = request.header("sec-fetch-site"), request.header("referer")
 
@@ -118,9 +117,9 @@ def require_sent_by_xwms(request: Request, uri: RedirectURI, *, api: Address, lo
     if referer is not None:
         origin = origin_of(referer)
         if origin is None or (origin != uri.origin and not is_xwms(origin)):
-            raise CrossSite("the callback was opened by a page that is neither XWMS's nor ours")
+            raise CrossSite("the callback was opened by a page that is neither on XWMS nor on this site")
 
 
 def _same_site(one: str, other: str) -> bool:
-    """Whether two hosts may count as one site. Errs towards yes: a public suffix list is not worth its upkeep here."""
+    """Whether two hosts may be same-site. Errs towards yes: a public suffix list is not worth maintaining here."""
     return one == other or one.split(".")[-2:] == other.split(".")[-2:]

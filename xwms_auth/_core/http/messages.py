@@ -1,26 +1,22 @@
-"""What the edges and the flow say to each other: a `Request` in, an `Response` out.
-
-Knows: the parts of a request that the login looks at, as text, and the parts of an answer.
-Must not: know a framework, or judge anything.
-"""
+"""The framework-independent `Request` and `Response` that the adapters exchange with the login."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
 MAX_QUERY_FIELDS = 64
-"""More parameters than any honest request to our routes has; the parser stops there."""
+"""Most query or form fields that are parsed. No legitimate request to our routes has as many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A request for one of our routes, or for a page that needs a person.
+    """A request for one of our routes, or for a page that requires login.
 
     `path` is the whole decoded path as the browser sees it (a mounted app's prefix included).
-    `target` is path and query as sent, still percent-encoded: what `next` is made from.
-    `headers` has lower-case names; a header that was sent twice has its values joined by ", " as HTTP allows.
+    `target` is path and query as sent, still percent-encoded: `next` is built from it.
+    `headers` has lower-case names; the values of a repeated header are joined by ", " (RFC 9110 5.2).
     `cookie` is the raw Cookie header. `form` holds the fields of a small urlencoded body.
-    `debug` says that the application itself is in debug mode, so that a refusal may tell a developer what to change.
+    `debug` is whether the application itself is in debug mode, so that error responses may include developer hints.
     """
 
     method: str
@@ -43,7 +39,7 @@ class Request:
 
 
 def parse_form(text: str) -> list[tuple[str, str]]:
-    """Read urlencoded pairs. Bytes that are not UTF-8 become lone surrogates, which every check refuses."""
+    """Parse urlencoded pairs. Bytes that are not UTF-8 become lone surrogates, which every check refuses."""
     try:
         return parse_qsl(text, keep_blank_values=True, errors="surrogateescape", max_num_fields=MAX_QUERY_FIELDS)
     except ValueError:
@@ -52,7 +48,7 @@ def parse_form(text: str) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """An HTTP answer. `cookies` are whole Set-Cookie values; `body` is text in UTF-8."""
+    """An HTTP response. `cookies` are whole Set-Cookie values; `body` is text, sent as UTF-8."""
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
@@ -60,7 +56,7 @@ class Response:
     body: str = ""
 
     def header_list(self) -> list[tuple[str, str]]:
-        """All headers, those that set cookies and the content length included."""
+        """All headers, including Set-Cookie and Content-Length."""
         return [
             *self.headers,
             *(("Set-Cookie", cookie) for cookie in self.cookies),

@@ -1,11 +1,8 @@
-"""Where a browser may be sent: registered redirect URIs, XWMS's own pages, and `next`.
+"""Strict parsing of the URLs a browser may be sent to: registered redirect URIs and XWMS's own pages.
 
-Every judgement takes a string apart, checks each part, and compares what the parts make when put together again with
-what came in. Nothing is repaired: an address that is only nearly right is refused, because two programs that
-repair it differently are how open redirects are made (RFC 9700 4.1.3, 4.11; WHATWG URL against RFC 3986).
-
-Knows: the form of addresses.
-Must not: look at a request.
+Every check parses the string, validates each part, and compares the reassembled parts with the input. Nothing is
+repaired: a URL that is only nearly right is refused, because open redirects arise where two programs repair a URL
+differently (RFC 9700 4.1.3, 4.11; WHATWG URL versus RFC 3986).
 """
 
 import ipaddress
@@ -24,7 +21,7 @@ _PRIVATE_SUFFIXES = (".local", ".internal", ".test", ".localhost")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """The checked parts of an absolute http(s) address; `host` is lower-case, an IPv6 address in brackets."""
+    """The checked parts of an absolute http(s) URL; `host` is lower-case, an IPv6 address is in brackets."""
 
     scheme: str
     host: str
@@ -33,17 +30,17 @@ class Address:
 
     @property
     def netloc(self) -> str:
-        """Host and port as a Host header has them: the port only if it is not the scheme's own."""
+        """Host and port as in a Host header: the port only if it is not the scheme's default."""
         return self.host if self.port is None else f"{self.host}:{self.port}"
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port as an Origin header has them."""
+        """Scheme, host and port as in an Origin header."""
         return f"{self.scheme}://{self.netloc}"
 
     @property
     def loopback(self) -> bool:
-        """Whether the host is this machine and nothing else."""
+        """Whether the host is a loopback address or `localhost`."""
         return is_loopback(self.host)
 
 
@@ -60,78 +57,78 @@ class RedirectURI(Address):
 
     @property
     def host_names(self) -> frozenset[str]:
-        """What a Host header may say that means this address: with or without the scheme's own port."""
+        """The Host header values that match this URL: with and without the scheme's default port."""
         return frozenset((self.netloc,) if self.port else (self.netloc, f"{self.host}:{DEFAULT_PORTS[self.scheme]}"))
 
 
 def parse_redirect_uri(value: str, *, allow_http: bool = False) -> RedirectURI:
-    """Read a redirect URI. Raises ValueError with the reason, which never quotes more than the fault.
+    """Parse a redirect URI. Raises ValueError with the reason, which never quotes more than the faulty part.
 
-    `allow_http` lets plain http through for hosts that cannot be public; loopback needs no such permission.
+    `allow_http` permits plain http for hosts that cannot be public; loopback always may use it.
     """
-    address = parse_address(value)
-    _check_http(address, allow_http=allow_http)
-    if address.path == "":
+    url = parse_address(value)
+    _check_http(url, allow_http=allow_http)
+    if url.path == "":
         raise ValueError('has no path; write the callback path after the host, for instance "/xwms/validateToken"')
-    _check_plain_path(address.path)
-    if address.origin + address.path != value:
+    _check_plain_path(url.path)
+    if url.origin + url.path != value:
         raise ValueError("is not in normal form")
-    return RedirectURI(scheme=address.scheme, host=address.host, port=address.port, path=address.path, uri=value)
+    return RedirectURI(scheme=url.scheme, host=url.host, port=url.port, path=url.path, uri=value)
 
 
 def parse_api_url(value: str, *, allow_http: bool = False) -> Address:
-    """Read the API base. A missing last slash is added, since joining paths to it would drop the last part."""
-    address = parse_address(value)
-    _check_http(address, allow_http=allow_http)
-    path = address.path if address.path.endswith("/") else address.path + "/"
+    """Parse the API base URL. A missing trailing slash is added, since joining paths would drop the last segment."""
+    url = parse_address(value)
+    _check_http(url, allow_http=allow_http)
+    path = url.path if url.path.endswith("/") else url.path + "/"
     _check_plain_path(path)
-    return Address(scheme=address.scheme, host=address.host, port=address.port, path=path)
+    return Address(scheme=url.scheme, host=url.host, port=url.port, path=path)
 
 
 def parse_endpoint(value: object, *, allow_http: bool = False, secure: bool = False) -> Address:
-    """Read the address of an OAuth 2.0 endpoint, which may have a query (RFC 6749 3.1) but no fragment.
+    """Parse the URL of an OAuth 2.0 endpoint, which may have a query (RFC 6749 3.1) but no fragment.
 
-    `allow_http` is as for a redirect URI; `secure` takes https only. Raises ValueError with the reason.
+    `allow_http` is as for a redirect URI; `secure` accepts https only. Raises ValueError with the reason.
     """
     if not isinstance(value, str) or len(value) > MAX_NEXT:
-        raise ValueError("is not text, or too long")
+        raise ValueError("is not text, or is too long")
     plain, _, query = value.partition("?")
     if any(not "!" <= char <= "~" or char in '\\#"<>' for char in query):
-        raise ValueError("has a fragment, or characters in its query that must not be there")
-    address = parse_address(plain)
-    if secure and address.scheme != "https":
+        raise ValueError("has a fragment, or characters that are not allowed in its query")
+    url = parse_address(plain)
+    if secure and url.scheme != "https":
         raise ValueError("is not https")
-    _check_http(address, allow_http=allow_http)
-    return address
+    _check_http(url, allow_http=allow_http)
+    return url
 
 
 def parse_origin(value: str) -> Address:
-    """Read an origin: scheme, host and perhaps a port, nothing else. Raises ValueError."""
-    address = parse_address(value)
-    if address.path or address.origin != value:
+    """Parse an origin: scheme, host and optional port, nothing else. Raises ValueError."""
+    url = parse_address(value)
+    if url.path or url.origin != value:
         raise ValueError("is not an origin such as https://login.example.org")
-    _check_http(address, allow_http=False)
-    return address
+    _check_http(url, allow_http=False)
+    return url
 
 
 def parse_address(value: str) -> Address:
-    """Take an absolute http(s) address without user info, query and fragment apart. Raises ValueError."""
+    """Parse an absolute http(s) URL without user info, query and fragment. Raises ValueError."""
     if any(not "!" <= char <= "~" for char in value):
-        raise ValueError("has white space, control characters or characters other than ASCII")
+        raise ValueError("has white space, control characters or non-ASCII characters")
     if "\\" in value or "*" in value:
         raise ValueError("has a backslash or a wildcard")
     if "?" in value or "#" in value:
         raise ValueError("has a query or a fragment; remove everything from ? or # on")
     scheme, separator, rest = value.partition("://")
     if not separator or scheme not in DEFAULT_PORTS:
-        raise ValueError("is not an absolute address that starts with https://")
+        raise ValueError("is not an absolute URL that starts with https://")
     netloc, slash, path = rest.partition("/")
     if "@" in netloc:
         raise ValueError("has user information before the host")
     host, port = _split_port(netloc)
     _check_host(host)
     if port == DEFAULT_PORTS[scheme]:
-        raise ValueError(f"names the port {port}, which {scheme} has anyway; leave it out")
+        raise ValueError(f"names the port {port}, which is the default for {scheme}; leave it out")
     return Address(scheme=scheme, host=host, port=port, path=slash + path)
 
 
@@ -139,9 +136,9 @@ def _split_port(netloc: str) -> tuple[str, int | None]:
     host, colon, port = netloc.rpartition(":")
     if not colon or netloc.endswith("]"):
         return netloc, None
-    # int() would take "+80", "0080", "8_0" and digits of other scripts.
+    # int() would accept "+80", "0080", "8_0" and digits of other scripts.
     if not (port.isascii() and port.isdigit()) or port.startswith("0") or len(port) > 5 or int(port) > 65535:
-        raise ValueError("has an impossible port")
+        raise ValueError("has an invalid port")
     return host, int(port)
 
 
@@ -151,17 +148,17 @@ def _check_host(host: str) -> None:
         try:
             ip = ipaddress.IPv6Address(inner)
         except ValueError:
-            raise ValueError("has an impossible IPv6 address") from None
-        # An IPv4 address in IPv6 clothes has several spellings and a different meaning to every library.
+            raise ValueError("has an invalid IPv6 address") from None
+        # An IPv4-mapped IPv6 address has several spellings, and libraries disagree about its meaning.
         if not host.endswith("]") or ip.ipv4_mapped or ip.scope_id or str(ip) != inner:
             raise ValueError("has an IPv6 address that is not in normal form")
         return
     labels = host.split(".")
     if not host or len(host) > 253 or any(not 1 <= len(label) <= 63 for label in labels):
-        raise ValueError("has an empty, too long or dot-ended host")
+        raise ValueError("has a host that is empty, too long or ends in a dot")
     if any(not _LABEL.issuperset(label) or label[0] == "-" or label[-1] == "-" for label in labels):
-        raise ValueError("has a host that is not in lower case, or that has characters a host cannot have")
-    # Browsers read any host whose last label is a number as IPv4: 127.1, 0x7f.1 and 2130706433 are all this machine.
+        raise ValueError("has a host that is not in lower case, or has characters that a host cannot have")
+    # Browsers parse any host whose last label is a number as IPv4: 127.1, 0x7f.1 and 2130706433 are all loopback.
     if labels[-1].isdigit() or labels[-1].startswith("0x"):
         try:
             ipaddress.IPv4Address(host)
@@ -170,7 +167,7 @@ def _check_host(host: str) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a checked host is this machine: `localhost`, 127.0.0.0/8 or [::1]. Look-alikes are not."""
+    """Whether a checked host is `localhost`, in 127.0.0.0/8, or [::1]."""
     if host in ("localhost", "[::1]"):
         return True
     try:
@@ -188,18 +185,18 @@ def _cannot_be_public(host: str) -> bool:
         return False
 
 
-def _check_http(address: Address, *, allow_http: bool) -> None:
-    if address.scheme == "https" or address.loopback or (allow_http and _cannot_be_public(address.host)):
+def _check_http(url: Address, *, allow_http: bool) -> None:
+    if url.scheme == "https" or url.loopback or (allow_http and _cannot_be_public(url.host)):
         return
-    raise ValueError("uses plain http, which is only for this machine itself (localhost); use https")
+    raise ValueError("uses plain http, which is allowed for localhost only; use https")
 
 
 def _check_plain_path(path: str) -> None:
-    """A path that every server, proxy and framework reads alike."""
+    """Check that every server, proxy and framework parses the path alike. Raises ValueError."""
     if "%" in path:
         raise ValueError("has percent-encoding in its path, which servers decode differently")
     if not path.startswith("/") or not _PATH.issuperset(path):
-        raise ValueError("has characters in its path that must not be there")
+        raise ValueError("has characters that are not allowed in its path")
     segments = path.split("/")
     if "" in segments[1:-1] or any(segment in (".", "..") for segment in segments):
         raise ValueError("has empty or dot segments in its path")
@@ -209,34 +206,34 @@ def check_route_path(path: str) -> None:
     """Check the path of one of our own routes. Raises ValueError."""
     _check_plain_path(path)
     if path == "/" or path.endswith("/"):
-        raise ValueError("must have a name and no slash at its end")
+        raise ValueError("must not be empty or end in a slash")
 
 
 def login_url_fault(url: str, *, origins: Collection[str], api: Address) -> str | None:
-    """Say why a browser may not be sent to the address XWMS gave for its login page, or None.
+    """Return why a browser may not be sent to this login page URL from XWMS, or None if it may.
 
-    Without `origins` it may be the API's own host or a subdomain of it, over https.
-    On loopback it may be any port of the same host, plain http too, because that is a developer's machine.
+    Without `origins`, the host must be the API's own or a subdomain of it, over https.
+    If the API is on loopback, any port of the same host is allowed, also over plain http, for local development.
     """
     if any(not "!" <= char <= "~" or char in '\\"<>^`{|}' for char in url) or len(url) > 4 * MAX_NEXT:
-        return "it has characters that an address cannot have, or is too long"
+        return "it has characters that a URL cannot have, or is too long"
     try:
-        address = parse_address(url.partition("#")[0].partition("?")[0])
+        parsed = parse_address(url.partition("#")[0].partition("?")[0])
     except ValueError as fault:
         return f"it {fault}"
     if origins:
-        return None if address.origin in origins else "its origin is not one of login_origins"
+        return None if parsed.origin in origins else "its origin is not one of login_origins"
     if api.loopback:
-        return None if address.host == api.host else "its host is not the API's"
-    if address.scheme not in ("https", api.scheme):
+        return None if parsed.host == api.host else "its host is not the API's"
+    if parsed.scheme not in ("https", api.scheme):
         return "it is not https"
-    if address.host != api.host and not address.host.endswith("." + api.host):
+    if parsed.host != api.host and not parsed.host.endswith("." + api.host):
         return "its host is neither the API's nor a subdomain of it"
-    return None if address.port == api.port else "its port is not the API's"
+    return None if parsed.port == api.port else "its port is not the API's"
 
 
 def origin_of(url: str) -> str | None:
-    """The origin of an address from a Referer header, or None where there is none to trust."""
+    """Return the origin of a URL from a Referer header, or None if it has none."""
     try:
         parts = urlsplit(url)
         return f"{parts.scheme}://{parts.netloc}" if parts.scheme and parts.netloc else None

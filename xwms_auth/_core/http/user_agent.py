@@ -1,14 +1,12 @@
-"""A name for the browser that somebody logs in with, so that they recognise it in a list: "Firefox on Linux".
+"""A display name for the browser a user logs in with, for the list of their sessions: "Firefox on Linux".
 
-Browsers lie about themselves for compatibility's sake, so this is for eyes only. Nothing may be decided by it.
-
-Knows: headers.
-Must not: keep a header, which would tell more about a person than their list needs.
+User-Agent headers are unreliable for the sake of compatibility: use the name for display only, never for a decision.
+The header itself is not kept, since it would reveal more about the user than the list needs.
 """
 
 from .messages import Request
 
-# In this order: nearly every browser also claims to be Chrome, and Chrome to be Safari.
+# Order matters: nearly every browser also claims to be Chrome, and Chrome to be Safari.
 _BROWSERS = (
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -21,7 +19,7 @@ _BROWSERS = (
     ("Chromium/", "Chromium"),
     ("Safari/", "Safari"),
 )
-# And an Android calls itself Linux, an iPhone "like Mac OS X".
+# Order matters: Android also claims to be Linux, and an iPhone "like Mac OS X".
 _SYSTEMS = (
     ("iPhone", "iPhone"),
     ("iPad", "iPad"),
@@ -34,9 +32,11 @@ _SYSTEMS = (
 
 
 def device_name(request: Request) -> str | None:
-    """The browser and the system a request seems to come from, or None where nothing is recognised."""
-    said = request.header("user-agent") or ""
-    browser, system = (next((name for mark, name in known if mark in said), None) for known in (_BROWSERS, _SYSTEMS))
+    """Return the browser and operating system a request seems to come from, or None if neither is recognised."""
+    header = request.header("user-agent") or ""
+    browser, system = (
+        next((name for product, name in known if product in header), None) for known in (_BROWSERS, _SYSTEMS)
+    )
     if browser and system:
         return f"{browser} on {system}"
     return browser or system
