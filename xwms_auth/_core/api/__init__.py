@@ -1,1 +1,1 @@
-"""XWMS's own API: each call, its message, and how an answer is read."""
+"""The XWMS API: requests, response parsing, and the resources they carry."""

@@ -1,8 +1,4 @@
-"""The XWMS API as steps: build a call, ask for it, read the answer. For the login and for the clients alike.
-
-Knows: which call has which answer.
-Must not: send anything.
-"""
+"""The XWMS API calls as steps: build the request, yield it, parse the response. Used by the login and the clients."""
 
 from ..base.effects import CallXWMS, Steps, ask
 from ..base.errors import BadAnswer
@@ -14,66 +10,72 @@ from .resources import Address, Country, Project, StoredAddress, UserInfo
 
 
 def info() -> Steps[login_messages.ApiInfo]:
-    """Ask XWMS whether it is there."""
+    """Check that the XWMS API is reachable."""
     return login_messages.read_info((yield from ask(CallXWMS(login_messages.info()))))
 
 
 def sign_token(config: XWMSConfig, redirect_uri: str) -> Steps[login_messages.LoginTicket]:
-    """Begin a login. A browser may be sent to the ticket's `url`: it is XWMS's login page, or this is `BadAnswer`."""
-    reply = yield from ask(CallXWMS(login_messages.sign_token(redirect_uri)))
-    ticket = login_messages.read_ticket(reply, client_id=config.client_id)
+    """Begin a login. Raises `BadAnswer` unless the ticket's `url` is XWMS's login page (open redirect)."""
+    response = yield from ask(CallXWMS(login_messages.sign_token(redirect_uri)))
+    ticket = login_messages.read_ticket(response, client_id=config.client_id)
     if fault := login_url_fault(ticket.url, origins=config.login_origins, api=config.api):
-        raise BadAnswer(f"sign-token gave a url that is not XWMS's login page: {fault}")
+        raise BadAnswer(f"sign-token returned a URL that is not XWMS's login page: {fault}")
     return ticket
 
 
 def verify_token(config: XWMSConfig, token: str, redirect_uri: str) -> Steps[User]:
-    """Spend a token and learn who logged in."""
-    reply = yield from ask(CallXWMS(login_messages.verify_token(token, redirect_uri)))
-    return login_messages.read_user(reply, token=token, client_id=config.client_id, issuer=config.issuer)
+    """Redeem a single-use token and return the user who logged in."""
+    response = yield from ask(CallXWMS(login_messages.verify_token(token, redirect_uri)))
+    return login_messages.read_user(response, token=token, client_id=config.client_id, issuer=config.issuer)
 
 
 def countries(config: XWMSConfig) -> Steps[tuple[Country, ...]]:
-    """Ask for all countries."""
-    reply = yield from ask(CallXWMS(resource_messages.countries(_home(config))))
-    return resource_messages.read_countries(reply)
+    """Fetch all countries."""
+    response = yield from ask(CallXWMS(resource_messages.countries(_default_redirect_uri(config))))
+    return resource_messages.read_countries(response)
 
 
 def projects() -> Steps[tuple[Project, ...]]:
-    """Ask for the projects that XWMS shows to everybody."""
+    """Fetch the public projects."""
     return resource_messages.read_projects((yield from ask(CallXWMS(resource_messages.projects()))))
 
 
 def user_info(config: XWMSConfig, sub: str, *, socials: bool) -> Steps[UserInfo]:
-    """Ask what XWMS knows about a person now."""
-    reply = yield from ask(CallXWMS(resource_messages.user_info(sub, _home(config), socials=socials)))
-    return resource_messages.read_user_info(reply, sub=sub, issuer=config.issuer)
+    """Fetch a user's current data."""
+    response = yield from ask(
+        CallXWMS(resource_messages.user_info(sub, _default_redirect_uri(config), socials=socials))
+    )
+    return resource_messages.read_user_info(response, sub=sub, issuer=config.issuer)
 
 
 def list_addresses(config: XWMSConfig, sub: str) -> Steps[tuple[StoredAddress, ...]]:
-    """Ask for a person's addresses."""
-    reply = yield from ask(CallXWMS(resource_messages.list_addresses(sub, _home(config))))
-    return resource_messages.read_addresses(reply, sub=sub)
+    """Fetch a user's addresses."""
+    response = yield from ask(CallXWMS(resource_messages.list_addresses(sub, _default_redirect_uri(config))))
+    return resource_messages.read_addresses(response, sub=sub)
 
 
 def create_address(config: XWMSConfig, sub: str, address: Address) -> Steps[StoredAddress]:
-    """Add an address to a person's."""
-    reply = yield from ask(CallXWMS(resource_messages.create_address(sub, address, _home(config))))
-    return resource_messages.read_address(reply, sub=sub)
+    """Create an address for a user."""
+    response = yield from ask(CallXWMS(resource_messages.create_address(sub, address, _default_redirect_uri(config))))
+    return resource_messages.read_address(response, sub=sub)
 
 
 def update_address(config: XWMSConfig, sub: str, address_id: str, address: Address) -> Steps[StoredAddress]:
-    """Change one of a person's addresses."""
-    reply = yield from ask(CallXWMS(resource_messages.update_address(sub, address_id, address, _home(config))))
-    return resource_messages.read_address(reply, sub=sub, address_id=address_id)
+    """Update one of a user's addresses."""
+    response = yield from ask(
+        CallXWMS(resource_messages.update_address(sub, address_id, address, _default_redirect_uri(config)))
+    )
+    return resource_messages.read_address(response, sub=sub, address_id=address_id)
 
 
 def delete_address(config: XWMSConfig, sub: str, address_id: str) -> Steps[None]:
-    """Delete one of a person's addresses."""
-    reply = yield from ask(CallXWMS(resource_messages.delete_address(sub, address_id, _home(config))))
-    resource_messages.read_deleted(reply)
+    """Delete one of a user's addresses."""
+    response = yield from ask(
+        CallXWMS(resource_messages.delete_address(sub, address_id, _default_redirect_uri(config)))
+    )
+    resource_messages.read_deleted(response)
 
 
-def _home(config: XWMSConfig) -> str:
-    """The redirect URI for a call that belongs to no login: the first."""
+def _default_redirect_uri(config: XWMSConfig) -> str:
+    """The redirect URI to send with calls outside a login: the first registered one."""
     return config.registered[0].uri

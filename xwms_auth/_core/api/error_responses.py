@@ -1,10 +1,9 @@
-"""Which error an XWMS that says no means, and what of its words may go into a log.
+"""Maps XWMS's error responses to exceptions, and redacts their messages for the log.
 
-Neither the codes nor the texts of XWMS's refusals are documented, so both are only hints. A sentence is about what it
-names first: "The token is not for this domain" is about the token, "The domain is not active" about the domain.
+Neither the status codes nor the texts of XWMS's errors are documented, so both are only hints. A sentence is about what
+it names first: "The token is not for this domain" is about the token, "The domain is not active" about the domain.
 
-Knows: the words XWMS uses.
-Must not: let them out except redacted, and must not make a fault of ours of a token that XWMS rejects.
+Messages leave this module redacted only. A token that XWMS rejects is never reported as a configuration error.
 """
 
 import re
@@ -24,8 +23,8 @@ from ..base.errors import (
 
 _MAX_MESSAGE = 1000
 _MAX_WORDS = 30
-# What a message of XWMS's may say in a log. Any other word could be a token, a secret or a person: "may" is missing
-# because it is a name.
+# The words of an XWMS message that may appear in a log. Any other could be a token, a secret or a person's name: "may"
+# is missing because May is a name.
 _WORDS = frozenset(
     """
     a active address allowed already an and api approved are at been by calls city client code country credential
@@ -39,11 +38,11 @@ _WORDS = frozenset(
 
 _SUBJECT = re.compile(
     r"""
-    (?P<way>  # about how it was asked, or about XWMS itself
+    (?P<request>  # about the form of the request, or about XWMS itself
         maintenance | \broute\b | \bhttps\b | \bblocked\b | too\ many | rate\ limit | \bmethod\b )
   | (?P<redirect>
         redirect | live\ domain\ needs )
-  | (?P<no_client>
+  | (?P<unknown_client>
         client\b (?: (?!secret) [^.] )* (?: not\ known | unknown | not\ found | (?:not|no\ longer)\ exist | deleted )
       | (?: unknown | no\ such )\ client\b (?! .?secret) )
   | (?P<credentials>
@@ -51,11 +50,11 @@ _SUBJECT = re.compile(
       | credential | client.?secret | the\ secret | domain | x-client | server\ ip
       | client.?id\b (?! .* (?:disabled|inactive|not\ active)) )
   | (?P<token>
-        # Credentials are never checked against a token, so a sentence about both is about the credentials.
+        # XWMS never checks credentials against a token, so a sentence about both is about the credentials.
         (?<! sign-)token (?! .* (?:secret|credential|x-client|client\ (?:is|was|has\ been)\ (?:disabled|inactive))) )
-  | (?P<somebody>  # one person who is switched off is no outage of the client
+  | (?P<person>  # one disabled user does not mean that the client is disabled
         \b (?:user|person|account|address|street) \b [^.]* (?:disabled|inactive|not\ active) )
-  | (?P<switched_off>
+  | (?P<disabled>
         disabled | inactive | not\ active )
   | (?P<approval>
         scope | approv | consent | revoked | withdrawn | withdrew )
@@ -67,45 +66,45 @@ _SUBJECT = re.compile(
 )
 _EVERY_CALL: dict[str, type[APIError]] = {
     "redirect": RedirectNotRegistered,
-    "no_client": ClientUnknown,
+    "unknown_client": ClientUnknown,
     "credentials": CredentialsRejected,
-    "switched_off": ClientDisabled,
+    "disabled": ClientDisabled,
 }
-# By what it means when XWMS says no more than no: nobody has approved anything yet when a login begins, only a login
-# brings a token, and only calls about somebody look something up.
+# Keyed by the default error of the call: when a login begins nobody has approved anything yet (BadAnswer), only the end
+# of a login sends a token (TokenRejected), and only calls about a person look something up (RequestRejected).
 _SUBJECTS: dict[type[APIError], dict[str, type[APIError]]] = {
     BadAnswer: _EVERY_CALL,
     TokenRejected: {**_EVERY_CALL, "token": TokenRejected, "approval": NotApproved},
-    RequestRejected: {**_EVERY_CALL, "way": RequestRejected, "approval": NotApproved, "lookup": NotFound},
+    RequestRejected: {**_EVERY_CALL, "request": RequestRejected, "approval": NotApproved, "lookup": NotFound},
 }
 _STATUSES: dict[type[APIError], dict[int, type[APIError]]] = {
     BadAnswer: {401: CredentialsRejected, 403: CredentialsRejected},
     TokenRejected: {},
-    # An approval that was withdrawn is everyday life; a client that may not call has been seen by everybody before.
+    # 403: a withdrawn approval is common, while a client without access would have failed before, for every user.
     RequestRejected: {401: CredentialsRejected, 403: NotApproved, 404: NotFound},
 }
 
 
-def refusal(status: int, message: object, plain: type[APIError]) -> APIError:
-    """The error for an answer that says no. `plain` is what it means if the words and the status tell nothing."""
-    said = message[:_MAX_MESSAGE].lower() if isinstance(message, str) else ""
-    error = _by_words(said, plain, invalid=status == 422) or _STATUSES[plain].get(status, plain)
+def refusal(status: int, message: object, default: type[APIError]) -> APIError:
+    """Return the error for an error response. `default` is its class if neither message nor status is specific."""
+    text = message[:_MAX_MESSAGE].lower() if isinstance(message, str) else ""
+    error = _from_message(text, default, invalid=status == 422) or _STATUSES[default].get(status, default)
     return error(f"XWMS answered {status}: {redact(message)}", upstream_status=status)
 
 
-def _by_words(said: str, plain: type[APIError], *, invalid: bool) -> type[APIError] | None:
-    meanings = _SUBJECTS[plain]
-    for found in _SUBJECT.finditer(said):
-        error = meanings.get(found.lastgroup or "")
-        # 422 is about what was sent. In an address that may be anything ("the domain of the e-mail address ..."), and
-        # of ours it can only be the redirect URI.
-        if error is not None and not (plain is RequestRejected and invalid and error is not RedirectNotRegistered):
+def _from_message(text: str, default: type[APIError], *, invalid: bool) -> type[APIError] | None:
+    errors = _SUBJECTS[default]
+    for found in _SUBJECT.finditer(text):
+        error = errors.get(found.lastgroup or "")
+        # 422 is about the submitted data. In an address that may be anything ("the domain of the e-mail address ..."),
+        # and of our own parameters it can only be the redirect URI.
+        if error is not None and not (default is RequestRejected and invalid and error is not RedirectNotRegistered):
             return error
     return None
 
 
 def redact(message: object) -> str:
-    """Make a message of XWMS's fit for a log: one line of words that cannot be a token, a secret or a person."""
+    """Return an XWMS message as one line for the log, without words that could be a token, a secret or a name."""
     if not isinstance(message, str):
         return "no message"
     words = message[:_MAX_MESSAGE].replace("-", " ").split()[:_MAX_WORDS]

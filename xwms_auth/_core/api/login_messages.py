@@ -1,9 +1,6 @@
-"""The XWMS API as data: build a call, read an answer. Here the calls of a login; the others are in `resource_wire.py`.
+"""Requests and responses of the XWMS API for a login; `resource_messages.py` has the others.
 
-What XWMS's documentation leaves open is read so that it works either way; what contradicts it is `BadAnswer`.
-
-Knows: paths, bodies, and what the `data` of each answer holds.
-Must not: send anything.
+Where XWMS's documentation leaves something open, every reading is accepted; what contradicts it is `BadAnswer`.
 """
 
 import json
@@ -17,19 +14,19 @@ from ..base.models import User
 from ..base.strict_json import parse_moment
 from .envelope import data_of, member, require_echo, success
 
-MIN_TOKEN, MAX_TOKEN = 8, 4096
-"""Characters. Shorter could be guessed, longer is not a token in an address."""
+MIN_SIGN_TOKEN, MAX_SIGN_TOKEN = 8, 4096
+"""Characters of a sign token. A shorter one could be guessed, a longer one does not fit into a URL."""
 
-_TOKEN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~+/=|:")
+_SIGN_TOKEN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~+/=|:")
 
 
 @output_only
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginTicket:
-    """XWMS's answer to `sign-token`: where to send the browser, and the token it will or will not come back with.
+    """The response to `sign-token`: where to send the browser, and the token that it may return with.
 
-    `expires_at` is in seconds since 1970, or None if XWMS gave no time that can be read.
-    The answer's `email` is dropped: nobody has logged in yet.
+    `expires_at` is in seconds since 1970, or None if XWMS gave no readable time.
+    The response's `email` is dropped: nobody has logged in yet.
     """
 
     token: str
@@ -40,7 +37,7 @@ class LoginTicket:
 @output_only
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiInfo:
-    """XWMS's answer to `info`. `time` is XWMS's clock as it wrote it; `endpoints` maps names to addresses."""
+    """The response to `info`. `time` is XWMS's clock, as XWMS formatted it; `endpoints` maps names to URLs."""
 
     name: str | None
     version: str | None
@@ -51,12 +48,12 @@ class ApiInfo:
 
 
 def is_plausible_token(token: str) -> bool:
-    """Whether XWMS could have issued this, by its characters and length alone."""
-    return MIN_TOKEN <= len(token) <= MAX_TOKEN and _TOKEN.issuperset(token)
+    """Whether XWMS could have issued this token, by its characters and length alone."""
+    return MIN_SIGN_TOKEN <= len(token) <= MAX_SIGN_TOKEN and _SIGN_TOKEN.issuperset(token)
 
 
 def info() -> ApiCall:
-    """`GET info`: is XWMS there?"""
+    """`GET info`: check that XWMS is reachable."""
     return ApiCall("GET", "info", None, authenticated=False)
 
 
@@ -66,7 +63,7 @@ def sign_token(redirect_uri: str) -> ApiCall:
 
 
 def verify_token(token: str, redirect_uri: str) -> ApiCall:
-    """`POST sign-token-verify`: who logged in? Spends the token. XWMS's SDKs send the redirect URI here too."""
+    """`POST sign-token-verify`: redeem the token for the user. XWMS's SDKs send the redirect URI here too."""
     return _post("sign-token-verify", {"token": token, "redirect_url": redirect_uri})
 
 
@@ -74,9 +71,9 @@ def _post(path: str, body: Mapping[str, str]) -> ApiCall:
     return ApiCall("POST", path, json.dumps(body).encode(), authenticated=True)
 
 
-def read_info(reply: UpstreamResponse) -> ApiInfo:
-    """Read the answer to `info`."""
-    data = data_of(success(reply, refused=BadAnswer))
+def read_info(response: UpstreamResponse) -> ApiInfo:
+    """Parse the response to `info`."""
+    data = data_of(success(response, refused=BadAnswer))
     application, api = member(data, "application"), member(data, "api")
     endpoints = {key: value for key, value in member(api, "endpoints").items() if isinstance(value, str)}
     return ApiInfo(
@@ -89,24 +86,24 @@ def read_info(reply: UpstreamResponse) -> ApiInfo:
     )
 
 
-def read_ticket(reply: UpstreamResponse, *, client_id: str) -> LoginTicket:
-    """Read the answer to `sign-token`."""
-    envelope = success(reply, refused=BadAnswer)
+def read_ticket(response: UpstreamResponse, *, client_id: str) -> LoginTicket:
+    """Parse the response to `sign-token`."""
+    envelope = success(response, refused=BadAnswer)
     data = data_of(envelope)
     require_echo(data, "client_id", client_id)
     token = data.get("token")
     if not isinstance(token, str) or not is_plausible_token(token):
-        raise BadAnswer("sign-token gave no usable token")
-    # Documented at data.url; XWMS's SDKs accept the two other places.
+        raise BadAnswer("sign-token returned no usable token")
+    # Documented as data.url; XWMS's SDKs accept the two other places.
     url = data.get("url") or data.get("redirect_url") or envelope.get("redirect_url")
     if not isinstance(url, str):
-        raise BadAnswer("sign-token gave no url")
+        raise BadAnswer("sign-token returned no url")
     return LoginTicket(token=token, url=url, expires_at=_seconds(data.get("expires_at")))
 
 
-def read_user(reply: UpstreamResponse, *, token: str, client_id: str, issuer: str) -> User:
-    """Read the answer to `sign-token-verify`."""
-    data = data_of(success(reply, refused=TokenRejected))
+def read_user(response: UpstreamResponse, *, token: str, client_id: str, issuer: str) -> User:
+    """Parse the response to `sign-token-verify`."""
+    data = data_of(success(response, refused=TokenRejected))
     require_echo(data, "token", token)
     require_echo(data, "client_id", client_id)
     person = member(data, "user") or data

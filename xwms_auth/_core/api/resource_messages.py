@@ -1,9 +1,6 @@
-"""The XWMS API as data: the calls beside a login. Build a call, read an answer.
+"""Requests and responses of the XWMS API outside a login.
 
 XWMS's SDKs put `redirect_url` into the body of every POST and send a `sub` of digits as a number; so do we.
-
-Knows: paths, bodies, and what the `data` of each answer holds.
-Must not: send anything.
 """
 
 import json
@@ -19,59 +16,59 @@ from .resources import ADDRESS_FIELDS, Address, Country, Project, StoredAddress,
 T = TypeVar("T")
 V = TypeVar("V")
 
-MAX_LIST = 1024 * 1024
-"""Bytes of an answer that is a list."""
+MAX_LIST_BYTES = 1024 * 1024
+"""Bytes of a response that is a list."""
 
 MAX_COUNTRIES = MAX_PROJECTS = MAX_ADDRESSES = 1000
-"""Entries of such a list."""
+"""Entries of such a list, at most."""
 
 _MAX_NUMBER = 2**53 - 1
-"""The largest number that every JSON reader takes exactly: a larger sub, rounded, would be another person."""
+"""The largest integer that every JSON parser reads exactly: a larger sub, rounded, would be another user's."""
 
 
 def countries(redirect_uri: str) -> ApiCall:
     """`POST global/countries`."""
-    return _post("global/countries", {"redirect_url": redirect_uri}, max_reply=MAX_LIST)
+    return _post("global/countries", {"redirect_url": redirect_uri}, max_reply=MAX_LIST_BYTES)
 
 
 def projects() -> ApiCall:
     """`GET global/projects`."""
-    return ApiCall("GET", "global/projects", None, authenticated=False, max_reply=MAX_LIST)
+    return ApiCall("GET", "global/projects", None, authenticated=False, max_reply=MAX_LIST_BYTES)
 
 
 def user_info(sub: str, redirect_uri: str, *, socials: bool) -> ApiCall:
-    """`POST get/user/info`: what does XWMS know about this person?"""
-    # XWMS documents `true` only, so without social profiles nothing is said about them.
-    wanted = {"socials": True} if socials else {}
-    return _post("get/user/info", {"sub": _number(parse_sub(sub)), **wanted, "redirect_url": redirect_uri})
+    """`POST get/user/info`: a user's current data."""
+    # XWMS documents the value `true` only, so without social profiles the field is omitted.
+    options = {"socials": True} if socials else {}
+    return _post("get/user/info", {"sub": _json_id(parse_sub(sub)), **options, "redirect_url": redirect_uri})
 
 
 def list_addresses(sub: str, redirect_uri: str) -> ApiCall:
-    """`POST get/user/address`: this person's addresses."""
-    body = {"sub": _number(parse_sub(sub)), "redirect_url": redirect_uri}
-    return _post("get/user/address", body, max_reply=MAX_LIST)
+    """`POST get/user/address`: a user's addresses."""
+    body = {"sub": _json_id(parse_sub(sub)), "redirect_url": redirect_uri}
+    return _post("get/user/address", body, max_reply=MAX_LIST_BYTES)
 
 
 def create_address(sub: str, address: Address, redirect_uri: str) -> ApiCall:
-    """`POST user/address`: a new address."""
-    return _act(sub, "create", {"address": _fields(address)}, redirect_uri)
+    """`POST user/address`: create an address."""
+    return _change_address(sub, "create", {"address": _fields(address)}, redirect_uri)
 
 
 def update_address(sub: str, address_id: str, address: Address, redirect_uri: str) -> ApiCall:
-    """`POST user/address`: change an address."""
-    changes = {"address_id": _number(parse_id(address_id, "address_id")), "address": _fields(address)}
-    return _act(sub, "update", changes, redirect_uri)
+    """`POST user/address`: update an address."""
+    changes = {"address_id": _json_id(parse_id(address_id, "address_id")), "address": _fields(address)}
+    return _change_address(sub, "update", changes, redirect_uri)
 
 
 def delete_address(sub: str, address_id: str, redirect_uri: str) -> ApiCall:
     """`POST user/address`: delete an address."""
-    return _act(sub, "delete", {"address_id": _number(parse_id(address_id, "address_id"))}, redirect_uri)
+    return _change_address(sub, "delete", {"address_id": _json_id(parse_id(address_id, "address_id"))}, redirect_uri)
 
 
-def _act(
+def _change_address(
     sub: str, action: Literal["create", "update", "delete"], more: Mapping[str, object], redirect_uri: str
 ) -> ApiCall:
-    body = {"sub": _number(parse_sub(sub)), "action": action, **more, "redirect_url": redirect_uri}
+    body = {"sub": _json_id(parse_sub(sub)), "action": action, **more, "redirect_url": redirect_uri}
     return _post("user/address", body)
 
 
@@ -79,8 +76,8 @@ def _fields(address: Address) -> dict[str, str]:
     return {name: text for name in ADDRESS_FIELDS if (text := getattr(address, name)) is not None}
 
 
-def _number(identifier: str) -> int | str:
-    """An id as XWMS's SDKs send it. Only what no JSON reader rounds is a number."""
+def _json_id(identifier: str) -> int | str:
+    """An id as XWMS's SDKs send it: a number, but only if every JSON parser reads it exactly."""
     digits = identifier.isascii() and identifier.isdigit() and identifier[0] != "0" and len(identifier) <= 19
     return int(identifier) if digits and int(identifier) <= _MAX_NUMBER else identifier
 
@@ -89,49 +86,49 @@ def _post(path: str, body: Mapping[str, object], *, max_reply: int = MAX_REPLY) 
     return ApiCall("POST", path, json.dumps(body).encode(), authenticated=True, max_reply=max_reply)
 
 
-def read_countries(reply: UpstreamResponse) -> tuple[Country, ...]:
-    """Read the answer to `global/countries`."""
-    return _read_list(reply, "countries", Country.parse, refused=BadAnswer, most=MAX_COUNTRIES)
+def read_countries(response: UpstreamResponse) -> tuple[Country, ...]:
+    """Parse the response to `global/countries`."""
+    return _read_list(response, "countries", Country.parse, refused=BadAnswer, most=MAX_COUNTRIES)
 
 
-def read_projects(reply: UpstreamResponse) -> tuple[Project, ...]:
-    """Read the answer to `global/projects`."""
-    return _read_list(reply, "projects", Project.parse, refused=BadAnswer, most=MAX_PROJECTS)
+def read_projects(response: UpstreamResponse) -> tuple[Project, ...]:
+    """Parse the response to `global/projects`."""
+    return _read_list(response, "projects", Project.parse, refused=BadAnswer, most=MAX_PROJECTS)
 
 
-def read_user_info(reply: UpstreamResponse, *, sub: str, issuer: str) -> UserInfo:
-    """Read the answer to `get/user/info`."""
-    data = data_of(success(reply, refused=RequestRejected))
-    found = _read("user", lambda one: UserInfo.parse(one, issuer=issuer), member(data, "user") or data)
+def read_user_info(response: UpstreamResponse, *, sub: str, issuer: str) -> UserInfo:
+    """Parse the response to `get/user/info`."""
+    data = data_of(success(response, refused=RequestRejected))
+    found = _parse("user", lambda one: UserInfo.parse(one, issuer=issuer), member(data, "user") or data)
     if found.sub != parse_sub(sub):
-        raise BadAnswer("the answer is about another person")
+        raise BadAnswer("the response is about another user")
     return found
 
 
-def read_addresses(reply: UpstreamResponse, *, sub: str) -> tuple[StoredAddress, ...]:
-    """Read the answer to `get/user/address`."""
+def read_addresses(response: UpstreamResponse, *, sub: str) -> tuple[StoredAddress, ...]:
+    """Parse the response to `get/user/address`."""
     return _read_list(
-        reply, "addresses", StoredAddress.parse, refused=RequestRejected, most=MAX_ADDRESSES, sub=parse_sub(sub)
+        response, "addresses", StoredAddress.parse, refused=RequestRejected, most=MAX_ADDRESSES, sub=parse_sub(sub)
     )
 
 
-def read_address(reply: UpstreamResponse, *, sub: str, address_id: str | None = None) -> StoredAddress:
-    """Read the answer to a new or a changed address. The one with `address_id` must be the one that was asked for."""
-    data = data_of(success(reply, refused=RequestRejected))
+def read_address(response: UpstreamResponse, *, sub: str, address_id: str | None = None) -> StoredAddress:
+    """Parse the response to creating or updating an address. With `address_id`, it must be about that address."""
+    data = data_of(success(response, refused=RequestRejected))
     require_echo(data, "sub", parse_sub(sub))
-    found = _read("address", StoredAddress.parse, member(data, "address"))
+    found = _parse("address", StoredAddress.parse, member(data, "address"))
     if address_id is not None and found.id != parse_id(address_id, "address_id"):
-        raise BadAnswer("the answer is about another address")
+        raise BadAnswer("the response is about another address")
     return found
 
 
-def read_deleted(reply: UpstreamResponse) -> None:
-    """Read the answer to a deleted address. Nothing is documented but success: PHP makes `[]` of empty data."""
-    success(reply, refused=RequestRejected)
+def read_deleted(response: UpstreamResponse) -> None:
+    """Parse the response to deleting an address. Only success is documented: PHP encodes empty data as `[]`."""
+    success(response, refused=RequestRejected)
 
 
 def _read_list(
-    reply: UpstreamResponse,
+    response: UpstreamResponse,
     name: str,
     parse: Callable[[Mapping[str, Any]], T],
     *,
@@ -139,20 +136,20 @@ def _read_list(
     most: int,
     sub: str | None = None,
 ) -> tuple[T, ...]:
-    """Read a list, at `data` of that name; or at `data` itself, since XWMS documents only what is in it."""
-    data = success(reply, refused=refused).get("data")
-    listed: object = data
+    """Parse a list under `data[name]`, or under `data` itself, since XWMS documents only the entries."""
+    data = success(response, refused=refused).get("data")
+    entries: object = data
     if isinstance(data, JSONObject):
-        listed = data.get(name)
+        entries = data.get(name)
         if sub is not None:
             require_echo(data, "sub", sub)
-    return _read(name, lambda found: tuple(map(parse, parse_objects(found, name, most=most))), listed)
+    return _parse(name, lambda found: tuple(map(parse, parse_objects(found, name, most=most))), entries)
 
 
-def _read(name: str, parse: Callable[[V], T], value: V) -> T:
+def _parse(name: str, parse: Callable[[V], T], value: V) -> T:
     try:
         return parse(value)
     except ValueError as fault:
         cause = f"{name}: {fault}"
-    # Raised here, so that no frame in which the answer was taken apart hangs on to the error.
+    # Raised outside the handler, so that the traceback holds no frame with response data.
     raise BadAnswer(cause)

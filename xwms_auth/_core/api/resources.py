@@ -1,10 +1,7 @@
-"""What the rest of XWMS's API speaks of: countries, projects, what XWMS knows about a person, and their addresses.
+"""The resources of XWMS's API: countries, projects, user data and addresses, parsed strictly from untrusted data.
 
-Names of fields are XWMS's own. Everything came over a network: links lead to http or https only, so that they can be
-shown, and text holds no control characters. Escape both in HTML like any text.
-
-Knows: the shapes, and how to read them strictly from untrusted data.
-Must not: know how they are asked for.
+Field names are XWMS's own. Links are http or https only, so that they can be shown, and text holds no control
+characters. Escape both in HTML like any other text.
 """
 
 from collections.abc import Mapping
@@ -20,7 +17,7 @@ MAX_DESCRIPTION = 16 * 1024
 """Longest description of a project in characters; a longer one is dropped."""
 
 MAX_LISTED = 100
-"""Most social profiles of a person and most categories of a project. More than that is nobody's."""
+"""Most social profiles of a user and most categories of a project. No legitimate one has more."""
 
 
 @output_only
@@ -28,7 +25,7 @@ MAX_LISTED = 100
 class Country:
     """A country. `short_name` is ISO 3166-1 alpha-2 in capitals, `iso_alpha3` alpha-3.
 
-    The fields after `is_eu_member` come with `countries()` only. None where XWMS did not say.
+    The fields after `is_eu_member` are set by `countries()` only. A field is None if XWMS did not send it.
     """
 
     id: str
@@ -44,7 +41,7 @@ class Country:
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> Self:
-        """Read a country. Raises ValueError without id, name, or a code of two letters."""
+        """Parse a country. Raises ValueError without an id, a name or a two-letter code."""
         short_name = _country_code(data.get("short_name"))
         if short_name is None or len(short_name) != 2:
             raise ValueError("short_name is not a country code")
@@ -52,34 +49,34 @@ class Country:
             id=parse_id(data.get("id"), "id"),
             short_name=short_name,
             name=_required(data, "name"),
-            phonecode=_written(data.get("phonecode")),
+            phonecode=_text(data.get("phonecode")),
             is_eu_member=_flag(data.get("is_eu_member")),
-            capital=_written(data.get("capital")),
+            capital=_text(data.get("capital")),
             iso_alpha3=_country_code(data.get("iso_alpha3")),
-            region=_written(data.get("region")),
-            timezone=_written(data.get("timezone")),
-            currency_code=_written(data.get("currency_code")),
+            region=_text(data.get("region")),
+            timezone=_text(data.get("timezone")),
+            currency_code=_text(data.get("currency_code")),
         )
 
 
 @output_only
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectCategory:
-    """What kind of project something is."""
+    """A category of projects."""
 
     id: str
     name: str
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> Self:
-        """Read a category. Raises ValueError without id or name."""
+        """Parse a category. Raises ValueError without an id or a name."""
         return cls(id=parse_id(data.get("id"), "id"), name=_required(data, "name"))
 
 
 @output_only
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """A project that XWMS shows. `published_at` is in UTC; `description` may have line breaks."""
+    """A public project. `published_at` is in UTC; `description` may have line breaks."""
 
     id: str
     title: str
@@ -93,7 +90,7 @@ class Project:
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> Self:
-        """Read a project. Raises ValueError without id or title, or if a category is unreadable."""
+        """Parse a project. Raises ValueError without an id or a title, or if a category is invalid."""
         return cls(
             id=parse_id(data.get("id"), "id"),
             title=_required(data, "title"),
@@ -103,14 +100,14 @@ class Project:
             is_new=_flag(data.get("is_new")) or False,
             direct_redirect=_flag(data.get("direct_redirect")) or False,
             published_at=parse_moment(data.get("published_at")),
-            categories=tuple(map(ProjectCategory.parse, _listed(data, "categories"))),
+            categories=tuple(map(ProjectCategory.parse, _objects(data, "categories"))),
         )
 
 
 @output_only
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SocialProfile:
-    """An account of a person's elsewhere. They typed it in themselves: it proves nothing."""
+    """A user's account on another platform. Self-reported and not verified."""
 
     platform: str
     username: str | None = None
@@ -118,7 +115,7 @@ class SocialProfile:
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> Self:
-        """Read a profile. Raises ValueError without a platform."""
+        """Parse a profile. Raises ValueError without a platform."""
         return cls(
             platform=_required(data, "platform"),
             username=plain_text(data.get("username")),
@@ -129,9 +126,9 @@ class SocialProfile:
 @output_only
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserInfo(User):
-    """What XWMS knows about a person now: a `User`, and what the scope `userinfo` adds, None or empty without it.
+    """A user's current data at XWMS: a `User`, and what the scope `userinfo` adds (None or empty without it).
 
-    Nobody needs to be signed in for this to be asked. `second_email` is not verified. `country` is as XWMS gave it.
+    It can be fetched while the user is not logged in. `second_email` is not verified. `country` is as XWMS sent it.
     """
 
     birth_date: date | None = None
@@ -146,26 +143,26 @@ class UserInfo(User):
 
     @classmethod
     def parse(cls, data: Mapping[str, Any], *, issuer: str) -> Self:
-        """Read a person; what is unreadable is left out. Raises ValueError when `sub` or `socials` is not usable."""
+        """Parse a user; invalid optional fields are left out. Raises ValueError if `sub` or `socials` is invalid."""
         user, country = User.parse(data, issuer=issuer), parse_object(data.get("country"))
         return cls(
             **{name: getattr(user, name) for name in USER_FIELDS},
-            birth_date=_day(data.get("birth_date")),
+            birth_date=_date(data.get("birth_date")),
             gender=plain_text(data.get("gender")),
             second_email=plain_text(data.get("second_email")),
             country=plain_text(data.get("country") if country is None else country.get("short_name")),
-            socials=tuple(map(SocialProfile.parse, _listed(data, "socials"))),
+            socials=tuple(map(SocialProfile.parse, _objects(data, "socials"))),
         )
 
 
 @output_only
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """An address as it is sent to XWMS. All fields are text; which of them XWMS demands is for XWMS to say.
+    """An address to send to XWMS. All fields are text; XWMS decides which of them are required.
 
-    A field that is None is not sent, so an update leaves it as it is. An empty string is sent, and empties the field.
-    `country` is ISO 3166-1, two or three letters; it is put into capitals, and anything else is a ValueError.
-    `access_code` opens a door, so it is in no repr.
+    A field that is None is not sent, so an update leaves it as it is. An empty string is sent and clears the field.
+    `country` is an ISO 3166-1 code of two or three letters; it is converted to upper case, and anything else raises
+    ValueError. `access_code` opens a door, so it is left out of the repr.
     """
 
     type: str | None = None
@@ -192,15 +189,15 @@ class Address:
 
 
 ADDRESS_FIELDS = tuple(field.name for field in fields(Address))
-"""What an address consists of when it is sent."""
+"""The fields of an address that are sent."""
 
 
 @output_only
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredAddress(Address):
-    """An address as XWMS keeps it, under its `id`. `country_details` is what XWMS says about its country.
+    """An address stored at XWMS, with its `id`. `country_details` is XWMS's data about its country.
 
-    It is an `Address`, so it can be changed and sent back: `update(stored.id, replace(stored, city="Delft"))`.
+    It is an `Address`, so it can be modified and sent back: `update(stored.id, replace(stored, city="Delft"))`.
     """
 
     id: str
@@ -208,16 +205,16 @@ class StoredAddress(Address):
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> Self:
-        """Read an address. Raises ValueError without a usable id, or if the country is an object but not a country."""
-        given = parse_object(data.get("country"))
-        details = None if given is None else Country.parse(given)
-        texts = {name: _written(data.get(name)) for name in ADDRESS_FIELDS}
+        """Parse an address. Raises ValueError without a valid id, or if the country is an object but not a country."""
+        country = parse_object(data.get("country"))
+        details = None if country is None else Country.parse(country)
+        texts = {name: _text(data.get(name)) for name in ADDRESS_FIELDS}
         texts["country"] = _country_code(data.get("country")) if details is None else details.short_name
         return cls(id=parse_id(data.get("id"), "id"), country_details=details, **texts)
 
 
 def _country_code(value: object) -> str | None:
-    # Letters are judged before they are made capitals: the capital of "ß" is "SS".
+    # Checked before the conversion to upper case: the upper case of "ß" is "SS".
     is_code = isinstance(value, str) and len(value) in (2, 3) and value.isascii() and value.isalpha()
     return value.upper() if is_code and isinstance(value, str) else None
 
@@ -229,18 +226,21 @@ def _required(data: Mapping[str, Any], name: str) -> str:
     return text
 
 
-def _written(value: object) -> str | None:
-    """Text, or a number that stands for text: house numbers and telephone codes are often sent as numbers."""
+def _text(value: object) -> str | None:
+    """Text, or an integer as text: house numbers and telephone codes are often sent as numbers."""
     return plain_text(str(value) if isinstance(value, int) and not isinstance(value, bool) else value)
 
 
 def _flag(value: object) -> bool | None:
-    # PHP sends what its database holds, which may be 0 or 1.
+    # PHP sends booleans as its database stores them, which may be 0 or 1.
     return bool(value) if isinstance(value, int) and value in (0, 1) else None
 
 
-def _day(value: object) -> date | None:
-    """A date, or a time at midnight. Any other time may be a midnight elsewhere, and a wrong day is worse than none."""
+def _date(value: object) -> date | None:
+    """The date of a date, or of a time at midnight.
+
+    Any other time may be midnight in another time zone, and a wrong date is worse than none.
+    """
     if not isinstance(value, str):
         return None
     try:
@@ -250,6 +250,6 @@ def _day(value: object) -> date | None:
     return moment.date() if moment.time() == time() else None
 
 
-def _listed(data: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    """The objects listed under a name; none where there is nothing."""
+def _objects(data: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """The objects in the list under this name; an empty list if it is missing or null."""
     return [] if data.get(name) is None else parse_objects(data[name], name, most=MAX_LISTED)
