@@ -27,11 +27,11 @@ def test_one_whole_answer_is_exact_however_it_is_cut():
     for answer in WHOLE:
         for cut in range(len(answer)):
             tap = ResponseTap()
-            tap.asked()
-            tap.came(answer[:cut])
-            assert not tap.exact, (answer, cut)
-            tap.came(answer[cut:])
-            assert tap.exact, (answer, cut)
+            tap.begin_request()
+            tap.received(answer[:cut])
+            assert not tap.reusable, (answer, cut)
+            tap.received(answer[cut:])
+            assert tap.reusable, (answer, cut)
 
 
 ANYTHING_ELSE = [
@@ -87,17 +87,17 @@ ANYTHING_ELSE = [
 def test_anything_else_is_not():
     for answer in ANYTHING_ELSE:
         tap = ResponseTap()
-        tap.came(answer)
-        assert not tap.exact, answer
+        tap.received(answer)
+        assert not tap.reusable, answer
 
 
 def test_a_new_question_begins_anew():
     tap = ResponseTap()
-    tap.came(COUNTED + b"{}")
-    tap.asked()
-    assert not tap.exact
-    tap.came(COUNTED + b"{}")
-    assert tap.exact
+    tap.received(COUNTED + b"{}")
+    tap.begin_request()
+    assert not tap.reusable
+    tap.received(COUNTED + b"{}")
+    assert tap.reusable
 
 
 # --- beside the library that reads the answer ---
@@ -154,8 +154,8 @@ def answers(draw: st.DrawFn) -> bytes:
 def test_whatever_is_exact_is_one_answer_to_the_library_too(data):
     """UT-17"""
     tap = ResponseTap()
-    tap.came(data)
-    assert not tap.exact or is_one_answer(data)
+    tap.received(data)
+    assert not tap.reusable or is_one_answer(data)
 
 
 @given(st.data())
@@ -167,6 +167,6 @@ def test_a_right_answer_is_exact_to_both(data):
     chunked = b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
     for answer in (HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body, CHUNKED + chunked):
         tap = ResponseTap()
-        tap.came(answer)
-        assert tap.exact
+        tap.received(answer)
+        assert tap.reusable
         assert is_one_answer(answer)

@@ -1,1 +1,1 @@
-"""Everything that touches a socket, a clock or a loop, sync and async."""
+"""Network access and event loops: HTTP to XWMS, and running steps in sync and async code."""

@@ -1,7 +1,6 @@
-"""The XWMS API for applications, in both colours. One line a method: `calls.py` says what, `transport.py` sends.
+"""The public XWMS API clients, sync and async.
 
-Knows: nothing but names.
-Must not: repeat anything between the colours but those.
+Each method is one line: `calls.py` defines the calls, `transport.py` sends them. Sync and async share all other code.
 """
 
 from types import TracebackType
@@ -20,11 +19,11 @@ from .transport import AsyncHTTPTransport, HTTPTransport
 
 
 class XWMSClient:
-    """Calls XWMS from plain code. Make one and keep it: connections are pooled, threads may share it.
+    """Sync client for the XWMS API. Create one and reuse it: connections are pooled, and it is thread-safe.
 
-    Every method raises an `APIError`: `Unreachable`, `Timeout`, `BadAnswer`, `CredentialsRejected`, `ClientDisabled` or
-    `RedirectNotRegistered`; `verify_token` also `TokenRejected`; those about a person also `NotApproved`, `NotFound` or
-    `RequestRejected`. A `sub` or an address id that cannot be one is a ValueError. Source: XWMS's API documentation.
+    Every method may raise an `APIError`: `Unreachable`, `Timeout`, `BadAnswer`, `CredentialsRejected`, `ClientDisabled`
+    or `RedirectNotRegistered`; `verify_token` also `TokenRejected`; those about a user also `NotApproved`, `NotFound`
+    or `RequestRejected`. An invalid `sub` or address id raises ValueError. Source: XWMS's API documentation.
     """
 
     def __init__(self, config: XWMSConfig) -> None:
@@ -33,31 +32,31 @@ class XWMSClient:
         self._runtime = Runtime(self._transport, MemoryStore())
 
     def info(self) -> ApiInfo:
-        """Ask XWMS whether it is there; needs no credentials."""
+        """Check that XWMS is reachable. Needs no credentials."""
         return run(calls.info(), self._runtime)
 
     def sign_token(self, redirect_uri: str) -> LoginTicket:
-        """Begin a login that will end at this registered redirect URI."""
+        """Begin a login that returns to this registered redirect URI."""
         return run(calls.sign_token(self._config, redirect_uri), self._runtime)
 
     def verify_token(self, token: str, redirect_uri: str) -> User:
-        """Spend a callback's token, which works once, and learn who logged in."""
+        """Redeem a callback's single-use token and return the user who logged in."""
         return run(calls.verify_token(self._config, token, redirect_uri), self._runtime)
 
     def countries(self) -> tuple[Country, ...]:
-        """All countries, with what an address form or a tax rule asks of them."""
+        """Return all countries, with the data that address forms and tax rules need."""
         return run(calls.countries(self._config), self._runtime)
 
     def projects(self) -> tuple[Project, ...]:
-        """The projects that XWMS shows to everybody; needs no credentials."""
+        """Return the public projects. Needs no credentials."""
         return run(calls.projects(), self._runtime)
 
     def user_info(self, sub: str, *, socials: bool = True) -> UserInfo:
-        """What XWMS knows about a person now. All beyond a `User` is there only with the scope `userinfo`."""
+        """Return a user's current data. Everything beyond a `User` needs the scope `userinfo`."""
         return run(calls.user_info(self._config, sub, socials=socials), self._runtime)
 
     def addresses(self, sub: str) -> "Addresses":
-        """The addresses of a person; needs the scope `useraddresses`. Asks XWMS nothing yet."""
+        """Return access to a user's addresses, without a request yet. Needs the scope `useraddresses`."""
         return Addresses(self._config, self._runtime, sub)
 
     def close(self) -> None:
@@ -74,30 +73,30 @@ class XWMSClient:
 
 
 class Addresses:
-    """One person's addresses, as `XWMSClient.addresses(sub)` gives them."""
+    """One user's addresses, as returned by `XWMSClient.addresses(sub)`."""
 
     def __init__(self, config: XWMSConfig, runtime: Runtime, sub: str) -> None:
         self._config, self._runtime, self._sub = config, runtime, parse_sub(sub)
 
     def list(self) -> tuple[StoredAddress, ...]:
-        """All of them; perhaps none."""
+        """Return all addresses of the user, possibly none."""
         return run(calls.list_addresses(self._config, self._sub), self._runtime)
 
     def create(self, address: Address) -> StoredAddress:
-        """Add one. Not repeated by itself: after a `Timeout` it may exist."""
+        """Create an address. Never retried automatically: after a `Timeout` it may exist."""
         return run(calls.create_address(self._config, self._sub, address), self._runtime)
 
     def update(self, address_id: str, address: Address) -> StoredAddress:
-        """Change one. Fields that are None stay as they are at XWMS."""
+        """Update an address. Fields that are None keep their value at XWMS."""
         return run(calls.update_address(self._config, self._sub, address_id, address), self._runtime)
 
     def delete(self, address_id: str) -> None:
-        """Delete one."""
+        """Delete an address."""
         run(calls.delete_address(self._config, self._sub, address_id), self._runtime)
 
 
 class AsyncXWMSClient:
-    """The same for async code, on asyncio or trio. Tasks may share it."""
+    """Async client for the XWMS API, on asyncio or trio, with the methods of `XWMSClient`. Tasks may share it."""
 
     def __init__(self, config: XWMSConfig) -> None:
         self._config = config
@@ -106,31 +105,31 @@ class AsyncXWMSClient:
         self._runtime = Runtime(self._transport, MemoryStore())
 
     async def info(self) -> ApiInfo:
-        """Ask XWMS whether it is there; needs no credentials."""
+        """Check that XWMS is reachable. Needs no credentials."""
         return await arun(calls.info(), self._runtime)
 
     async def sign_token(self, redirect_uri: str) -> LoginTicket:
-        """Begin a login that will end at this registered redirect URI."""
+        """Begin a login that returns to this registered redirect URI."""
         return await arun(calls.sign_token(self._config, redirect_uri), self._runtime)
 
     async def verify_token(self, token: str, redirect_uri: str) -> User:
-        """Spend a callback's token, which works once, and learn who logged in."""
+        """Redeem a callback's single-use token and return the user who logged in."""
         return await arun(calls.verify_token(self._config, token, redirect_uri), self._runtime)
 
     async def countries(self) -> tuple[Country, ...]:
-        """All countries, with what an address form or a tax rule asks of them."""
+        """Return all countries, with the data that address forms and tax rules need."""
         return await arun(calls.countries(self._config), self._runtime)
 
     async def projects(self) -> tuple[Project, ...]:
-        """The projects that XWMS shows to everybody; needs no credentials."""
+        """Return the public projects. Needs no credentials."""
         return await arun(calls.projects(), self._runtime)
 
     async def user_info(self, sub: str, *, socials: bool = True) -> UserInfo:
-        """What XWMS knows about a person now. All beyond a `User` is there only with the scope `userinfo`."""
+        """Return a user's current data. Everything beyond a `User` needs the scope `userinfo`."""
         return await arun(calls.user_info(self._config, sub, socials=socials), self._runtime)
 
     def addresses(self, sub: str) -> "AsyncAddresses":
-        """The addresses of a person; needs the scope `useraddresses`. Asks XWMS nothing yet."""
+        """Return access to a user's addresses, without a request yet. Needs the scope `useraddresses`."""
         return AsyncAddresses(self._config, self._runtime, sub)
 
     async def aclose(self) -> None:
@@ -147,23 +146,23 @@ class AsyncXWMSClient:
 
 
 class AsyncAddresses:
-    """The same for async code."""
+    """One user's addresses, as returned by `AsyncXWMSClient.addresses(sub)`."""
 
     def __init__(self, config: XWMSConfig, runtime: Runtime, sub: str) -> None:
         self._config, self._runtime, self._sub = config, runtime, parse_sub(sub)
 
     async def list(self) -> tuple[StoredAddress, ...]:
-        """All of them; perhaps none."""
+        """Return all addresses of the user, possibly none."""
         return await arun(calls.list_addresses(self._config, self._sub), self._runtime)
 
     async def create(self, address: Address) -> StoredAddress:
-        """Add one. Not repeated by itself: after a `Timeout` it may exist."""
+        """Create an address. Never retried automatically: after a `Timeout` it may exist."""
         return await arun(calls.create_address(self._config, self._sub, address), self._runtime)
 
     async def update(self, address_id: str, address: Address) -> StoredAddress:
-        """Change one. Fields that are None stay as they are at XWMS."""
+        """Update an address. Fields that are None keep their value at XWMS."""
         return await arun(calls.update_address(self._config, self._sub, address_id, address), self._runtime)
 
     async def delete(self, address_id: str) -> None:
-        """Delete one."""
+        """Delete an address."""
         await arun(calls.delete_address(self._config, self._sub, address_id), self._runtime)

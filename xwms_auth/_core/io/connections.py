@@ -1,10 +1,8 @@
-"""Connections to XWMS: in time, trusted, and used again only when that is safe.
+"""Network connections to XWMS: with an overall deadline, verified TLS, and reused only when that is safe.
 
-A library's timeouts are per read, so a dripping server could hold a worker for hours; here every wait of a plain call
-gets what is left of the call's time. Async calls have their deadline from outside (`anyio.fail_after`).
-
-Knows: sockets and TLS.
-Must not: know what travels over them.
+Slow responses (Slowloris): the HTTP library's timeouts are per read, so a server that sends byte by byte could block a
+worker for hours. Here every wait of a sync call is limited to the time left until the call's deadline. Async calls get
+their deadline from the caller (`anyio.fail_after`).
 """
 
 import socket
@@ -22,7 +20,7 @@ from .framing import ResponseTap
 
 
 def tls_context() -> ssl.SSLContext:
-    """Certificates as the operating system trusts them, TLS 1.2 or newer. Costs tens of milliseconds: made once.
+    """A context for TLS 1.2 or newer with the operating system's trust store. Create it once: it takes tens of ms.
 
     Not `ssl.create_default_context`, which writes session keys to the file named by SSLKEYLOGFILE.
     """
@@ -32,19 +30,19 @@ def tls_context() -> ssl.SSLContext:
 
 
 deadline: ContextVar[float] = ContextVar("xwms_auth_deadline")
-"""When the current plain call must be over, by `time.monotonic`."""
+"""The deadline of the current sync call, on the clock of `time.monotonic`."""
 
 
-def _remaining(over: type[Exception] = httpcore2.ReadTimeout) -> float:
-    """Seconds until the current call's deadline; every wait of the pool gets what is left of it."""
-    left = deadline.get() - time.monotonic()
-    if left <= 0:
-        raise over
-    return left
+def _remaining(timeout_error: type[Exception] = httpcore2.ReadTimeout) -> float:
+    """Seconds until the current call's deadline. Raises `timeout_error` if it has passed."""
+    seconds = deadline.get() - time.monotonic()
+    if seconds <= 0:
+        raise timeout_error
+    return seconds
 
 
 class _Stream(httpcore2.NetworkStream):
-    """A connection whose every read and write has only what is left of the call's time."""
+    """A connection on which every read and write is limited to the time left until the call's deadline."""
 
     def __init__(self, stream: httpcore2.NetworkStream) -> None:
         self._stream = stream
@@ -52,11 +50,11 @@ class _Stream(httpcore2.NetworkStream):
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         data = self._stream.read(max_bytes, _remaining())
-        self._tap.came(data)
+        self._tap.received(data)
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._tap.asked()
+        self._tap.begin_request()
         self._stream.write(buffer, _remaining())
 
     def start_tls(
@@ -68,12 +66,12 @@ class _Stream(httpcore2.NetworkStream):
         self._stream.close()
 
     def get_extra_info(self, info: str) -> Any:
-        # The pool asks this before it uses an idle connection, and gives up one that has something to say.
-        return (info == "is_readable" and not self._tap.exact) or self._stream.get_extra_info(info)
+        # The pool checks this before it reuses an idle connection, and drops one that is readable.
+        return (info == "is_readable" and not self._tap.reusable) or self._stream.get_extra_info(info)
 
 
 class Backend(httpcore2.NetworkBackend):
-    """Opens connections for plain code."""
+    """Opens connections for sync code."""
 
     def __init__(self) -> None:
         self._sockets = httpcore2.SyncBackend()
@@ -86,7 +84,7 @@ class Backend(httpcore2.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.NetworkStream:
-        # Address by address, each with what is left of the time. Only the resolver keeps its own.
+        # Each address is tried with the time that is left. Only the DNS resolver has a timeout of its own.
         fault: Exception = httpcore2.ConnectError(f"{host} has no address")
         for *_, address in _addresses(host, port):
             try:
@@ -109,7 +107,7 @@ def _addresses(host: str, port: int) -> list[Any]:
 
 
 class _AsyncStream(httpcore2.AsyncNetworkStream):
-    """A connection that knows whether it may be used again."""
+    """A connection that tracks whether it may be reused."""
 
     def __init__(self, stream: httpcore2.AsyncNetworkStream) -> None:
         self._stream = stream
@@ -117,11 +115,11 @@ class _AsyncStream(httpcore2.AsyncNetworkStream):
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         data = await self._stream.read(max_bytes, timeout)
-        self._tap.came(data)
+        self._tap.received(data)
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._tap.asked()
+        self._tap.begin_request()
         await self._stream.write(buffer, timeout)
 
     async def start_tls(
@@ -130,7 +128,7 @@ class _AsyncStream(httpcore2.AsyncNetworkStream):
         try:
             return _AsyncStream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
         except BaseException:
-            # The library closes the connection after an error, but not when the deadline cancels the handshake.
+            # The HTTP library closes the connection after an error, but not when the deadline cancels the handshake.
             with anyio.CancelScope(shield=True):
                 await self._stream.aclose()
             raise
@@ -139,12 +137,12 @@ class _AsyncStream(httpcore2.AsyncNetworkStream):
         await self._stream.aclose()
 
     def get_extra_info(self, info: str) -> Any:
-        if info == "is_readable" and (not self._tap.exact or self._has_a_record()):
+        if info == "is_readable" and (not self._tap.reusable or self._has_tls_data()):
             return True
         return self._stream.get_extra_info(info)
 
-    def _has_a_record(self) -> bool:
-        """Whether TLS has more to give: async TLS keeps records in memory, and the socket knows nothing of them."""
+    def _has_tls_data(self) -> bool:
+        """Whether TLS has buffered data: async TLS keeps records in memory, where polling the socket misses them."""
         tls = self._stream.get_extra_info("ssl_object")
         if tls is None:
             return False
@@ -153,7 +151,7 @@ class _AsyncStream(httpcore2.AsyncNetworkStream):
         except ssl.SSLWantReadError:
             return False
         except ssl.SSLError:
-            pass  # closed or broken: not to be used again either
+            pass  # closed or broken: must not be reused either
         return True
 
 

@@ -1,49 +1,48 @@
-"""Does a connection hold exactly one answer?
+"""Response desynchronisation: a connection is reused only if it carried exactly one complete response.
 
-Where an answer ends is XWMS's word (RFC 9112 6.3). If more bytes came with it, an HTTP library keeps them for the next
-question on that connection: a proxy that is out of step by one answer would then hand each person's login to the next.
-So a connection is used again only if the bytes that came make one whole answer and nothing else.
+XWMS defines where a response ends (RFC 9112 6.3). If more bytes follow it, an HTTP library keeps them for the next
+request on that connection: a proxy that is off by one response would then deliver each user's login to the next user.
+So a connection is reused only if the received bytes are one complete response and nothing else.
 
-Knows: the framing of HTTP/1.1 answers.
-Must not: be what reads the answer; it looks at the bytes beside the library that does, and when in doubt says no.
+The HTTP library parses the response; this module only checks the same bytes, and when in doubt says no.
 """
 
 import re
 
-MAX_SEEN = 2 * 1024 * 1024
-"""Bytes looked at. The longest answer that is read has half of it; a connection that brings more is not used again."""
+MAX_INSPECTED = 2 * 1024 * 1024
+"""Bytes that are inspected. The longest response that is read has half of it; after more, the connection is dropped."""
 
 
-# Answers with a body, to the only kinds of questions that are asked: 1xx, 204 and 304 have none, whatever they say.
+# Responses that have a body, to the methods that are used (GET, POST): 1xx, 204 and 304 have none, whatever they claim.
 _STATUS = re.compile(rb"HTTP/1\.1 (?:2(?!04)|3(?!04)|[45])[0-9]{2}(?: [^\r\n]*)?")
-# Every line of the head as RFC 9112 5 has it: what is folded, or ends in a lone CR or LF, two readers read differently.
+# A field line as in RFC 9112 5. Parsers disagree about folded lines and about a lone CR or LF as line end.
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*)")
-# What int() would also take is no length: signs, spaces, underscores, 0x.
+# Not int(), which also accepts signs, spaces, underscores and 0x.
 _LENGTH = re.compile(rb"[0-9]{1,16}")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;[^\r\n]*)?")
 
 
 class ResponseTap:
-    """The bytes of one answer as they came. `exact` tells whether they are one whole answer and nothing else."""
+    """Records the bytes received for one request, to tell whether they are one complete response and nothing else."""
 
     def __init__(self) -> None:
-        self._seen = bytearray()
+        self._received = bytearray()
 
-    def asked(self) -> None:
-        """A question is being sent: what comes from now on is its answer."""
-        self._seen.clear()
+    def begin_request(self) -> None:
+        """Start over: the bytes received from now on are the response to a new request."""
+        self._received.clear()
 
-    def came(self, data: bytes) -> None:
-        """Some bytes came."""
-        if len(self._seen) <= MAX_SEEN:
-            self._seen += data
+    def received(self, data: bytes) -> None:
+        """Record received bytes."""
+        if len(self._received) <= MAX_INSPECTED:
+            self._received += data
 
     @property
-    def exact(self) -> bool:
-        """Whether a next question may be asked on this connection."""
-        if len(self._seen) > MAX_SEEN:
+    def reusable(self) -> bool:
+        """Whether the connection may carry another request."""
+        if len(self._received) > MAX_INSPECTED:
             return False
-        head, separator, body = bytes(self._seen).partition(b"\r\n\r\n")
+        head, separator, body = bytes(self._received).partition(b"\r\n\r\n")
         status, *lines = head.split(b"\r\n")
         fields = [found for line in lines if (found := _FIELD.fullmatch(line))]
         if not separator or len(fields) != len(lines) or not _STATUS.fullmatch(status):
@@ -64,7 +63,7 @@ def _is_one_chunked_body(body: bytes) -> bool:
             return False
         size = int(line[1], 16)
         if size == 0:
-            # The last chunk, and no trailer fields: nobody sends us any.
+            # The last chunk. Trailer fields are not accepted: XWMS sends none.
             return body[end:] == b"\r\n\r\n"
         at = end + 2 + size + 2
         if body[at - 2 : at] != b"\r\n":

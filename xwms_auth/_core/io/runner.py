@@ -1,7 +1,7 @@
-"""The only two loops: they perform what a story asks for and send the answer back in.
+"""The sync and the async executor of steps: they perform each effect and send its result back into the generator.
 
-Knows: generators, and that async code may be cancelled where it waits.
-Must not: know what any effect means but `Shielded`. The two differ in what async code needs and must stay so.
+They interpret no effect other than `Shielded`. They differ only in what async code needs: awaiting, and cancellation
+at every await.
 """
 
 import asyncio
@@ -18,46 +18,46 @@ T = TypeVar("T")
 
 
 def run(steps: Steps[T], runtime: Runtime) -> T:
-    """Play a story to its end in plain code. `runtime` must not hold anything async."""
+    """Run steps to their end in sync code. `runtime` must not hold anything async."""
     try:
         effect = next(steps)
         while True:
             try:
-                answer = run(effect.steps, runtime) if isinstance(effect, Shielded) else effect.perform(runtime)
+                result = run(effect.steps, runtime) if isinstance(effect, Shielded) else effect.perform(runtime)
             except XWMSError as error:
                 effect = steps.throw(error)
             else:
-                if isawaitable(answer):
+                if isawaitable(result):
                     raise TypeError(f"{type(effect).__name__} is async; use arun")
-                effect = steps.send(answer)
+                effect = steps.send(result)
     except StopIteration as end:
         return cast("T", end.value)
 
 
 async def arun(steps: Steps[T], runtime: Runtime) -> T:
-    """Play a story to its end in async code. What is plain is not awaited: a store in memory costs no task switch."""
+    """Run steps to their end in async code. Sync results are not awaited: a memory store causes no task switch."""
     try:
         effect = next(steps)
         while True:
             try:
-                answer = _whole(effect.steps, runtime) if isinstance(effect, Shielded) else effect.perform(runtime)
-                if isinstance(answer, Awaitable):
-                    answer = await cast("Awaitable[object]", answer)
+                result = _shielded(effect.steps, runtime) if isinstance(effect, Shielded) else effect.perform(runtime)
+                if isinstance(result, Awaitable):
+                    result = await cast("Awaitable[object]", result)
             except XWMSError as error:
                 effect = steps.throw(error)
             else:
-                effect = steps.send(answer)
+                effect = steps.send(result)
     except StopIteration as end:
         return cast("T", end.value)
 
 
-async def _whole(steps: Steps[T], runtime: Runtime) -> T:
-    """Play steps that nothing may cut short. Each call in them has a deadline of its own."""
+async def _shielded(steps: Steps[T], runtime: Runtime) -> T:
+    """Run steps shielded from cancellation. Each call in them has a deadline of its own."""
     if _is_trio():
         with anyio.CancelScope(shield=True):
             return await arun(steps, runtime)
     task = asyncio.create_task(arun(steps, runtime))
-    _under_way.add(task)
+    _running_tasks.add(task)
     task.add_done_callback(_done)
     return await asyncio.shield(task)
 
@@ -70,11 +70,11 @@ def _is_trio() -> bool:
     return False
 
 
-_under_way: set[asyncio.Task[Any]] = set()
-"""An event loop keeps only weak references to its tasks."""
+_running_tasks: set[asyncio.Task[Any]] = set()
+"""Keeps shielded tasks alive: an event loop holds only weak references to its tasks."""
 
 
 def _done(task: asyncio.Task[Any]) -> None:
-    _under_way.discard(task)
+    _running_tasks.discard(task)
     if not task.cancelled():
-        task.exception()  # seen, also where nobody waits any more; the story has logged it
+        task.exception()  # marks it as retrieved, also if nobody awaits the task any more; the steps have logged it

@@ -1,7 +1,7 @@
-"""Sessions as an application manages them, in both colours. One line a method: `ending.py` says what.
+"""The public managers of sessions, sync and async: list and revoke sessions.
 
-Knows: nothing but names.
-Must not: repeat anything between the colours but those. Whoever calls has decided that it may be done.
+Each method is one line: `sessions/revocation.py` does the work, and sync and async share all other code. The caller
+has to authorise the action; nothing here does.
 """
 
 import time
@@ -25,22 +25,22 @@ T = TypeVar("T")
 
 
 class _Sessions:
-    """What both colours share: where the sessions are, what time it is, and who is asking."""
+    """What sync and async share: the store, the clock, and the current session."""
 
     _context: Context
     _runtime: Runtime
     _clock: Callable[[], float]
     _current: Callable[[], str | None]
-    _failed: Callable[[XWMSError], object] | None = None
+    _on_failure: Callable[[XWMSError], object] | None = None
 
     @classmethod
     def of(
         cls, context: Context, runtime: Runtime, *, clock: Callable[[], float], current: Callable[[], str | None]
     ) -> Self:
-        """For an edge: over its own store. `current` gives the id of the session that is asking, if there is one."""
-        made = cls.__new__(cls)
-        made._context, made._runtime, made._clock, made._current = context, runtime, clock, current
-        return made
+        """Create one for an adapter, over its store. `current` returns the id of the current session, or None."""
+        manager = cls.__new__(cls)
+        manager._context, manager._runtime, manager._clock, manager._current = context, runtime, clock, current
+        return manager
 
     def _now(self) -> int:
         return int(self._clock())
@@ -61,43 +61,44 @@ class _Sessions:
         return revocation.revoke_client(self._context, now=self._now())
 
 
-def _nobody() -> None:
-    """A script is nobody's session."""
+def _no_session() -> None:
+    """The current session of a script: none."""
 
 
 class XWMSSessions(_Sessions):
-    """Lists and ends sessions from plain code: `auth.sessions` in Flask; or in a script, as a context manager.
+    """Lists and revokes sessions in sync code: `auth.sessions` in Flask, or a context manager in a script.
 
-    Every method raises `StoreUnavailable` where the store is down, and `ConfigError` where the store cannot do it: the
-    cookie store has no list, and ends a session elsewhere only with a revocation store.
-    A `sub` is a person of the XWMS that the config names.
+    Every method raises `StoreUnavailable` if the store is down, and `ConfigError` if the store does not support it: the
+    cookie store cannot list sessions, and revokes those of other browsers only with a revocation store.
+    A `sub` is a user of the XWMS that the config names.
     """
 
     def __init__(self, config: XWMSConfig) -> None:
-        self._context, self._clock, self._current = Context.of(config), time.time, _nobody
+        self._context, self._clock, self._current = Context.of(config), time.time, _no_session
         self._runtime = Runtime(HTTPTransport(config), open_store(self._context))
 
     def list(self, sub: str) -> tuple[SessionInfo, ...]:
-        """The person's sessions, this one first, then the one used last."""
+        """Return the user's sessions: the current one first, then the most recently used."""
         return run(self._list(sub), self._runtime)
 
     def revoke(self, session_id: str, *, sub: str | None | Anybody = ANYBODY) -> bool:
-        """End one session. With `sub` only if it is that person's: give it where the id comes from a browser.
+        """Revoke one session. With `sub`, only if it is that user's: pass it if the id comes from a browser.
 
-        False for no such session, and where `sub` is None, as nobody's is. The cookie store cannot tell, and says True.
+        Returns False if there is no such session, or if `sub` is None (nobody is logged in). The cookie store cannot
+        tell, and returns True.
         """
         return run(self._revoke(session_id, sub), self._runtime)
 
     def revoke_all(self, sub: str) -> None:
-        """End all sessions of the person, this one too."""
+        """Revoke all sessions of the user, including the current one."""
         run(self._revoke_all(sub), self._runtime)
 
     def revoke_client(self) -> None:
-        """End all sessions of everybody, for instance after a leak."""
+        """Revoke all sessions of all users, for instance after a leak."""
         run(self._revoke_client(), self._runtime)
 
     def close(self) -> None:
-        """Close connections to the store."""
+        """Close the connections to the store."""
         self._close_store()
 
     def __enter__(self) -> Self:
@@ -110,50 +111,51 @@ class XWMSSessions(_Sessions):
 
 
 class AsyncXWMSSessions(_Sessions):
-    """The same for async code: `request.auth.sessions` in an ASGI application, or made from a config, for a script."""
+    """`XWMSSessions` for async code: `request.auth.sessions` in an ASGI application, or created from a config."""
 
     def __init__(self, config: XWMSConfig) -> None:
-        self._context, self._clock, self._current = Context.of(config), time.time, _nobody
+        self._context, self._clock, self._current = Context.of(config), time.time, _no_session
         self._runtime = Runtime(AsyncHTTPTransport(config), open_store(self._context, is_async=True))
 
     def seen_from(self, current: Callable[[], str | None], *, failed: Callable[[XWMSError], object]) -> Self:
-        """The same, as somebody sees it whose own session has the id that `current` gives.
+        """Return a manager for the session whose id `current` returns.
 
-        `failed` is called with the error of a store that is down, beside whoever called.
+        `failed` is called with the error of a store that is down, before the error is raised.
         """
-        made = self.of(self._context, self._runtime, clock=self._clock, current=current)
-        made._failed = failed
-        return made
+        manager = self.of(self._context, self._runtime, clock=self._clock, current=current)
+        manager._on_failure = failed
+        return manager
 
-    async def _play(self, steps: Steps[T]) -> T:
+    async def _run(self, steps: Steps[T]) -> T:
         try:
             return await arun(steps, self._runtime)
         except (StoreUnavailable, ConfigError) as error:
-            if self._failed is not None:
-                self._failed(error)
+            if self._on_failure is not None:
+                self._on_failure(error)
             raise
 
     async def list(self, sub: str) -> tuple[SessionInfo, ...]:
-        """The person's sessions, this one first, then the one used last."""
-        return await self._play(self._list(sub))
+        """Return the user's sessions: the current one first, then the most recently used."""
+        return await self._run(self._list(sub))
 
     async def revoke(self, session_id: str, *, sub: str | None | Anybody = ANYBODY) -> bool:
-        """End one session. With `sub` only if it is that person's: give it where the id comes from a browser.
+        """Revoke one session. With `sub`, only if it is that user's: pass it if the id comes from a browser.
 
-        False for no such session, and where `sub` is None, as nobody's is. The cookie store cannot tell, and says True.
+        Returns False if there is no such session, or if `sub` is None (nobody is logged in). The cookie store cannot
+        tell, and returns True.
         """
-        return await self._play(self._revoke(session_id, sub))
+        return await self._run(self._revoke(session_id, sub))
 
     async def revoke_all(self, sub: str) -> None:
-        """End all sessions of the person, this one too."""
-        await self._play(self._revoke_all(sub))
+        """Revoke all sessions of the user, including the current one."""
+        await self._run(self._revoke_all(sub))
 
     async def revoke_client(self) -> None:
-        """End all sessions of everybody, for instance after a leak."""
-        await self._play(self._revoke_client())
+        """Revoke all sessions of all users, for instance after a leak."""
+        await self._run(self._revoke_client())
 
     async def aclose(self) -> None:
-        """Close connections to the store."""
+        """Close the connections to the store."""
         closing = self._close_store()
         if closing is not None:
             await closing

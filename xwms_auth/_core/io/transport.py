@@ -1,11 +1,10 @@
-"""The way to XWMS, and the one place that reads the client secret.
+"""HTTP transport to XWMS; the only module that reads the client secret.
 
-Built on httpcore2, the connection pool inside httpx2, because what a login must not have is then simply not there:
-no redirects, no cookie jar, no proxy or `.netrc` from the environment, no decompression. What is added is a deadline
-for the whole call and a cap on the body.
+Built on httpcore2, the connection pool inside httpx2, because it lacks what a login must not have: no redirects, no
+cookie jar, no proxy or `.netrc` from the environment, no decompression. Added are a deadline for the whole call and a
+limit on the size of the body.
 
-Knows: HTTP.
-Must not: know what a call means. No exception, frame or log line that leaves here holds a header or a request.
+No exception, traceback frame or log line that leaves this module holds a header or a request.
 """
 
 import base64
@@ -28,12 +27,12 @@ from ..config.config import XWMSConfig
 from .connections import AsyncBackend, Backend, deadline, tls_context
 
 MAX_CONNECTIONS = 64
-"""Open connections to XWMS at the most; further logins wait their turn within their deadline."""
+"""Most open connections to XWMS; further calls wait for a free one, within their deadline."""
 
 KEEPALIVE = 5.0
-"""Seconds an idle connection is kept. Short, so that it is rarely closed by the other side just as it is used."""
+"""Seconds an idle connection is kept. Short, so that the server rarely closes it just as it is used."""
 
-# A connection that fails in one of these ways has not carried a byte of the request.
+# After one of these errors, no byte of the request has been sent.
 _NOT_SENT = (httpcore2.ConnectError, httpcore2.ConnectTimeout, httpcore2.PoolTimeout)
 
 _NETWORK_FAULTS = (
@@ -41,22 +40,22 @@ _NETWORK_FAULTS = (
     httpcore2.NetworkError,
     httpcore2.ProtocolError,
     httpcore2.ConnectionNotAvailable,
-    OSError,  # ssl.SSLError among them
+    OSError,  # including ssl.SSLError
 )
 
 _Call = ApiCall | OAuthCall
 _Headers = list[tuple[bytes, bytes]]
 
 
-class _Calls:
-    """What both colours share: how a call becomes a request, and what a failure means."""
+class _BaseTransport:
+    """What sync and async share: building the request of a call, and mapping failures to errors."""
 
     def __init__(self, config: XWMSConfig) -> None:
         self._config = config
         self._url = config.api.origin + config.api.path
 
     def _request(self, call: _Call) -> tuple[str, str, _Headers, bytes | None]:
-        """Method, address, headers and body of a call."""
+        """Return the method, URL, headers and body of a call."""
         if isinstance(call, ApiCall):
             method, url, kind, body = call.method, self._url + call.path, b"application/json", call.body
             credentials = self._xwms_credentials() if call.authenticated else []
@@ -82,7 +81,7 @@ class _Calls:
         ]
 
     def _oauth_credentials(self, call: OAuthCall) -> tuple[str | None, _Headers]:
-        """The form and the headers with the client's credentials (RFC 6749 2.3.1), or with an access token."""
+        """Return the form and the headers with the client's credentials (RFC 6749 2.3.1), or with an access token."""
         if call.bearer is not None:
             return call.form, [(b"Authorization", b"Bearer " + call.bearer.reveal().encode())]
         if not call.authenticated:
@@ -94,7 +93,7 @@ class _Calls:
         return call.form, [(b"Authorization", b"Basic " + base64.b64encode(pair.encode()))]
 
     def _failure(self, fault: BaseException, call: _Call) -> APIError:
-        """Our own error for the library's, which holds the request and with it the secret."""
+        """Map an error of the HTTP library, which holds the request and so the secret, to one of ours."""
         sent = not isinstance(fault, _NOT_SENT)
         origin = self._config.api.origin
         if isinstance(call, OAuthCall):
@@ -111,16 +110,16 @@ def _name(call: _Call) -> str:
 
 
 def _without_frames(error: BaseException) -> BaseException:
-    """A cancellation or an exit on its way through, without the frames in which headers stood."""
+    """Return a cancellation or an exit without the traceback frames that hold headers."""
     error.__context__ = None
     return error.with_traceback(None)
 
 
 def _too_large(call: _Call) -> APIError:
-    return BadAnswer(f"{_name(call)}: the answer is larger than {call.max_reply} bytes")
+    return BadAnswer(f"{_name(call)}: the response is larger than {call.max_reply} bytes")
 
 
-def _reply(response: httpcore2.Response, body: bytes) -> UpstreamResponse | APIError:
+def _upstream_response(response: httpcore2.Response, body: bytes) -> UpstreamResponse | APIError:
     content_type = encoding = ""
     for name, value in response.headers:
         if name.lower() == b"content-type":
@@ -128,12 +127,12 @@ def _reply(response: httpcore2.Response, body: bytes) -> UpstreamResponse | APIE
         elif name.lower() == b"content-encoding":
             encoding = value.decode("latin-1").strip().lower()
     if encoding not in ("", "identity"):
-        return BadAnswer("the answer is compressed, which was not asked for", upstream_status=response.status)
+        return BadAnswer("the response is compressed, which was not requested", upstream_status=response.status)
     return UpstreamResponse(status=response.status, content_type=content_type, body=body)
 
 
-class HTTPTransport(_Calls):
-    """Calls XWMS from plain code. One pool for the whole process; safe to share between threads."""
+class HTTPTransport(_BaseTransport):
+    """Calls XWMS from sync code. One connection pool per process; thread-safe."""
 
     def __init__(self, config: XWMSConfig) -> None:
         super().__init__(config)
@@ -145,16 +144,16 @@ class HTTPTransport(_Calls):
         """Send one call, once. Raises `Unreachable`, `Timeout` or `BadAnswer`."""
         try:
             outcome = self._attempt(call)
-        except BaseException as error:  # noqa: BLE001  it goes on, with fewer frames
+        except BaseException as error:  # noqa: BLE001  re-raised with fewer frames
             raise _without_frames(error) from None
-        # Raised here and not where the fault was caught: frames that held headers are gone from the traceback.
+        # Raised here and not where the error was caught, so that no frame with headers is in the traceback.
         if isinstance(outcome, APIError):
             raise outcome
         return outcome
 
     def _attempt(self, call: _Call) -> UpstreamResponse | APIError:
         timeout = self._config.timeout_seconds
-        mark = deadline.set(time.monotonic() + timeout)
+        token = deadline.set(time.monotonic() + timeout)
         try:
             method, url, headers, content = self._request(call)
             with self._open().stream(
@@ -169,15 +168,16 @@ class HTTPTransport(_Calls):
                     body += chunk
                     if len(body) > call.max_reply:
                         return _too_large(call)
-                return _reply(response, bytes(body))
+                return _upstream_response(response, bytes(body))
         except _NETWORK_FAULTS as fault:
             return self._failure(fault, call)
         finally:
-            deadline.reset(mark)
+            deadline.reset(token)
 
     def _open(self) -> httpcore2.ConnectionPool:
         with self._lock:
-            # A forked process has its parent's sockets: two askers on one connection would get each other's answers.
+            # A forked process inherits its parent's sockets: two processes on one connection would receive each
+            # other's responses.
             if self._pool is None or self._pid != os.getpid():
                 self._pid = os.getpid()
                 self._pool = httpcore2.ConnectionPool(
@@ -186,12 +186,12 @@ class HTTPTransport(_Calls):
                     keepalive_expiry=KEEPALIVE,
                     network_backend=Backend(),
                 )
-                # The application that this serves has no end of its own to close the pool at.
+                # A WSGI application has no shutdown event at which to close the pool.
                 weakref.finalize(self, self._pool.close)
             return self._pool
 
     def pause(self, seconds: float) -> None:
-        """Let this time go by."""
+        """Sleep for this long."""
         time.sleep(seconds)
 
     def close(self) -> None:
@@ -202,11 +202,11 @@ class HTTPTransport(_Calls):
             pool.close()
 
 
-class AsyncHTTPTransport(_Calls):
-    """Calls XWMS from async code, on asyncio or trio. Connections belong to an event loop, so a pool does too.
+class AsyncHTTPTransport(_BaseTransport):
+    """Calls XWMS from async code, on asyncio or trio. A connection belongs to an event loop, and so does a pool.
 
-    Connections are kept only once `keep_connections` says that somebody will call `aclose`: a loop that ends
-    without, as a test client's does after each request, would leave them open with nobody to close them.
+    Connections are kept only after `keep_connections`, which promises a later `aclose`: an event loop that ends
+    without it, as a test client's does after each request, would leave them open.
     """
 
     def __init__(self, config: XWMSConfig) -> None:
@@ -220,7 +220,7 @@ class AsyncHTTPTransport(_Calls):
         """Send one call, once. Raises `Unreachable`, `Timeout` or `BadAnswer`."""
         try:
             outcome = await self._attempt(call)
-        except BaseException as error:  # noqa: BLE001  it goes on, with fewer frames
+        except BaseException as error:  # noqa: BLE001  re-raised with fewer frames
             raise _without_frames(error) from None
         if isinstance(outcome, APIError):
             raise outcome
@@ -238,8 +238,8 @@ class AsyncHTTPTransport(_Calls):
                         url,
                         headers=headers,
                         content=content,
-                        # The pool and the connection time out a little earlier than the whole, so that a call which
-                        # never left can be told from one whose outcome is unknown.
+                        # The pool and the connection time out slightly before the whole call, to tell a request
+                        # that was never sent from one whose outcome is unknown.
                         extensions={"timeout": {"pool": timeout * 0.95, "connect": timeout * 0.9}},
                     ) as response,
                 ):
@@ -248,15 +248,15 @@ class AsyncHTTPTransport(_Calls):
                         body += chunk
                         if len(body) > call.max_reply:
                             return _too_large(call)
-                    return _reply(response, bytes(body))
+                    return _upstream_response(response, bytes(body))
         except _NETWORK_FAULTS as fault:
             return self._failure(fault, call)
 
     @asynccontextmanager
     async def _pool_for_call(self) -> AsyncGenerator[httpcore2.AsyncConnectionPool]:
         if not self._keep:
-            async with self._new_pool() as once:
-                yield once
+            async with self._new_pool() as single_use:
+                yield single_use
             return
         loop, pool = (os.getpid(), anyio.lowlevel.current_token()), self._pool
         if pool is None or self._loop != loop:
@@ -275,15 +275,15 @@ class AsyncHTTPTransport(_Calls):
         )
 
     async def pause(self, seconds: float) -> None:
-        """Let this time go by."""
+        """Sleep for this long."""
         await anyio.sleep(seconds)
 
     def keep_connections(self) -> None:
-        """From now on keep connections open between calls; `aclose` will be called in the same event loop."""
+        """Keep connections open between calls from now on. The caller must call `aclose` in the same event loop."""
         self._keep = True
 
     async def aclose(self) -> None:
-        """Close kept connections, and keep none from now on."""
+        """Close kept connections, and keep no more."""
         pool, self._pool, self._keep = self._pool, None, False
         if pool is not None and self._loop == (os.getpid(), anyio.lowlevel.current_token()):
             await pool.aclose()
