@@ -129,14 +129,14 @@ REFUSALS = {
         [
             "`https://app.example`",
             f"redirect URI `{HTTPS_URI}`",
-            "asked for the host `app.example`",
+            "is for the host `app.example`",
             "XWMS_SESSION_SECRET",
         ],
     ),
     "login_expired": (
         {},
         expired,
-        ["`https://app.example`", "asked for the host `app.example`", "compare the clocks"],
+        ["`https://app.example`", "is for the host `app.example`", "compare the clocks"],
     ),
     "host_not_registered": (
         {"redirect_uris": TWO_URIS},
@@ -339,8 +339,8 @@ def test_a_login_begun_under_another_host_is_told_both_hosts(edge, make_fx):
         CALLBACK, query="token=a-token-of-nobody", headers=[*FROM_ELSEWHERE.items()], host="127.0.0.1:5000"
     )
     advice = "\n".join(advice_in(answer))
-    assert "Open the site under `http://localhost:5000`" in advice
-    assert "asked for the host `127.0.0.1:5000`, which is not the redirect URI's, `localhost:5000`" in advice
+    assert "Open the site at `http://localhost:5000`" in advice
+    assert "is for the host `127.0.0.1:5000`, which is not the redirect URI's, `localhost:5000`" in advice
 
 
 def test_with_several_redirect_uris_the_one_in_use_is_named(make_site):
@@ -517,7 +517,7 @@ def luminance(colour: str) -> float:
 @pytest.mark.parametrize("paper", ["tool", "tool-code"])
 def test_the_text_of_the_box_has_the_contrast_of_wcag_aa(scheme, paper):
     page = error_page(
-        title="t", detail="d", code="c", action_url=None, action_label="", home_url="/", advice=["a `b` c"]
+        title="t", detail="d", code="c", action_url=None, action_label="", home_url="/", hints=["a `b` c"]
     )
     palette = re.findall(r":root \{(.*?)\}", page.html, re.S)[2:][scheme]
     colours = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", palette))
@@ -528,7 +528,7 @@ def test_the_text_of_the_box_has_the_contrast_of_wcag_aa(scheme, paper):
 def test_hostile_advice_stays_text_on_the_page():
     shown = {"title": "t", "detail": "d", "code": "c", "action_url": None, "action_label": "", "home_url": "/"}
     for text in (*HOSTILE_HOSTS, "`<b>`", "`", "``", "a`<i>`b`</i>`", "\ud800"):
-        box = Box(error_page(**shown, advice=[text]).html)
+        box = Box(error_page(**shown, hints=[text]).html)
         assert [tag for tag in box.tags[box.tags.index("aside") :] if tag != "code"] == ["aside", "h2", "p", "ul", "li"]
         assert box.items == [text.replace("\ud800", "?")]
 

@@ -1,1 +1,1 @@
-"""What is sent back: redirects, pages, problem documents, and the headers of each."""
+"""HTTP responses: redirects, pages, problem documents, and the headers of access control and caching."""

@@ -1,10 +1,7 @@
-"""The header `Authorization: Bearer` of an API call, and how a call without a good token is refused (RFC 6750).
+"""Parsing of `Authorization: Bearer` headers, and error responses with the `WWW-Authenticate` challenge (RFC 6750).
 
-One header is the one place where a token may be. In the address it would reach logs, history and Referer, and a form's
-field is what another site can make a browser send (RFC 9700 4.3.2); a cookie travels whether anybody meant it or not.
-
-Knows: the header's form, the challenge, and what an answer needs that was made for one token.
-Must not: know whether a token is good, or look anywhere but in the header.
+A token is accepted in this header only. In the URL it would reach logs, history and Referer (RFC 9700 4.3.2). Form
+fields and cookies allow CSRF: another site can make a browser send them.
 """
 
 import re
@@ -19,39 +16,39 @@ from ..http.messages import Request, Response
 from . import developer_hints, responses
 
 MAX_BEARER = 16 * 1024
-"""Characters of a token; servers take no more than that in a header anyway."""
+"""Characters of the Authorization header; servers rarely accept longer headers anyway."""
 
-# RFC 6750 2.1; the name of a scheme has no case (RFC 9110 11.1).
+# RFC 6750 2.1; scheme names are case-insensitive (RFC 9110 11.1).
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*)", re.IGNORECASE)
-# Two headers come as one that is joined by a comma, and no token has one.
+# Repeated headers are joined by a comma, which no token contains.
 _NAMES_BEARER = re.compile(r"(?:^|,)[ \t]*bearer(?:[ ,]|$)", re.IGNORECASE)
-# RFC 6749 3.3, which is also why a scope can stand between quotes as it is.
+# RFC 6749 3.3. No scope contains a quote or a backslash, so the challenge can quote it unescaped.
 _SCOPE = re.compile(r"[!#-\[\]-~]+")
 
 
 def bearer_token(request: Request) -> Secret:
-    """The one token that the call brings. Raises `TokenRequired` or `InvalidBearerRequest`."""
+    """Return the access token of the request. Raises `TokenRequired` or `InvalidBearerRequest`."""
     header = (request.header("authorization") or "").strip(" \t")
     found = _BEARER.fullmatch(header) if len(header) <= MAX_BEARER else None
     if found is not None:
         return Secret(found[1])
     if _NAMES_BEARER.search(header[:MAX_BEARER]):
-        raise InvalidBearerRequest("the header Authorization has not exactly one token of a possible form")
+        raise InvalidBearerRequest("the Authorization header does not have exactly one well-formed token")
     raise TokenRequired("there is no access token")
 
 
 def parse_scopes(scopes: str | Sequence[str]) -> tuple[str, ...]:
-    """The scopes that an endpoint asks for; one string may name several. Raises ValueError for what is no scope."""
+    """Return the scopes that an endpoint requires; one string may list several. Raises ValueError if one is invalid."""
     names = tuple(scopes.split() if isinstance(scopes, str) else scopes)
     if not all(isinstance(name, str) and _SCOPE.fullmatch(name) for name in names):
-        raise ValueError("a scope is visible ASCII without spaces, quotes and backslashes")
+        raise ValueError("a scope must be visible ASCII without spaces, quotes and backslashes")
     return names
 
 
 def refusal(config: XWMSConfig, request: Request, error: XWMSError, *, scopes: Sequence[str]) -> Response:
-    """Tell a program no: RFC 9457, and where it is about the token the challenge of RFC 6750 3.
+    """Return a problem document (RFC 9457), with the challenge of RFC 6750 3 if the error is about the token.
 
-    Never a page and never an address to log in at: a person's login would not help the program.
+    Never a page and never a login URL: a user's login would not help the API client.
     """
     events.refused(error, path=request.path)
     extra = [("Vary", "Authorization")]
@@ -66,14 +63,14 @@ def refusal(config: XWMSConfig, request: Request, error: XWMSError, *, scopes: S
         "code": error.code,
         "detail": error.detail,
     }
-    if (config.debug or request.debug) and (advised := developer_hints.hints_for(error, config, request)):
-        body["developer"] = list(advised)
-    answer = responses.document(error.status, body, media_type="application/problem+json", extra=extra)
-    return replace(answer, body="") if request.method == "HEAD" else answer
+    if (config.debug or request.debug) and (hints := developer_hints.hints_for(error, config, request)):
+        body["developer"] = list(hints)
+    response = responses.document(error.status, body, media_type="application/problem+json", extra=extra)
+    return replace(response, body="") if request.method == "HEAD" else response
 
 
 def _challenge(config: XWMSConfig, error: BearerRefused, scopes: Sequence[str]) -> str:
-    # Who shows no token is told no error, only that one is needed and for what (RFC 6750 3.1).
+    # A request without a token gets no error code, only the realm and the scopes (RFC 6750 3.1).
     realm = config.domain.replace("\\", "\\\\").replace('"', '\\"')
-    told = {"realm": realm, "error": error.error, "scope": " ".join(scopes)}
-    return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in told.items() if value)
+    params = {"realm": realm, "error": error.error, "scope": " ".join(scopes)}
+    return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in params.items() if value)

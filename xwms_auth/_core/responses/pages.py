@@ -1,10 +1,8 @@
-"""The package's own pages: the error page, the confirmation page, and two pieces of HTML for an app's templates.
+"""The package's own pages: the error page, two confirmation pages, and two HTML snippets for an app's templates.
 
-Knows: the template set in ``templates/``, the English words, and the Content-Security-Policy that fits each page.
-Must not: know why a page is shown, read a request, send anything, link to another origin, or emit a text unescaped.
-
-Nothing raw gets in by construction: `_fill` is the only way to make HTML and escapes every ``str`` it is given.
-Only `Html`, which is made from our own files alone, passes as it is.
+XSS: `_fill` is the only way to make HTML, and it escapes every ``str`` it is given. Only `Html`, which is made from our
+own files alone, is inserted unchanged. Each page has its own Content-Security-Policy, and no page links to another
+origin.
 """
 
 import base64
@@ -20,29 +18,29 @@ from typing import Final, Literal
 
 _TEMPLATES: Final = Path(__file__).with_name("templates")
 
-# One slash, then visible ASCII without a backslash: browsers read `//`, `/\` and `/<tab>/` as the start of a host.
+# One slash, then visible ASCII without a backslash: browsers treat `//`, `/\` and `/<tab>/` as the start of a host.
 _OWN_PATH: Final = re.compile(r"/(?!/)[!-\[\]-~]*")
 
-# A scheme, a host (or every subdomain of one) and a port (or any): anything more could begin another directive.
+# A scheme, a host (or `*.` and a host) and a port (or `*`): anything more could inject another CSP directive.
 _NAMED_ORIGIN: Final = re.compile(r"https?://(?:\*\.)?[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::(?:[0-9]{1,5}|\*))?")
 _IPV6_ORIGIN: Final = re.compile(r"(https?:)//\[[0-9a-f:.]+\](?::(?:[0-9]{1,5}|\*))?")
 
 
 MAX_SHOWN_SUB: Final = 40
-"""Characters of an account's id that a page shows."""
+"""Characters of a `sub` that a page shows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A whole document and the value of the ``Content-Security-Policy`` header it must be sent with."""
+    """An HTML document and the value of the ``Content-Security-Policy`` header it must be sent with."""
 
     html: str
     content_security_policy: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Words:
-    """Every text of these pages that is not an argument, in one language."""
+class _Texts:
+    """All fixed texts of these pages, in one language."""
 
     language: str
     direction: Literal["ltr", "rtl"]
@@ -64,7 +62,7 @@ class _Words:
     person_again: str
 
 
-_ENGLISH: Final = _Words(
+_ENGLISH: Final = _Texts(
     language="en",
     direction="ltr",
     site="XWMS login",
@@ -75,10 +73,10 @@ _ENGLISH: Final = _Words(
     confirm_title="Log in with XWMS?",
     confirm_reason=(
         "You came here from another website, perhaps from XWMS itself. "
-        "We ask first, so that no other website can log you in without you knowing."
+        "We ask first, so that no other website can log you in without your knowledge."
     ),
     confirm_continue="Continue",
-    confirm_not_you="Not what you wanted? Close this page and nothing happens.",
+    confirm_not_you="Not what you wanted? Close this page, and nothing happens.",
     person_title="Is this you?",
     person_reason="You are about to be logged in as",
     person_no_email="no confirmed e-mail address",
@@ -90,7 +88,7 @@ _ENGLISH: Final = _Words(
 
 
 class Html(str):
-    """HTML that is safe already: the stylesheet, or what `_fill` made. Templates see `__html__` and leave it."""
+    """Safe HTML: the stylesheet, or what `_fill` made. Template engines do not escape it, because of `__html__`."""
 
     __slots__ = ()
 
@@ -99,8 +97,8 @@ class Html(str):
 
 
 _ACTION: Final = Template('<a class="button" href="$url">$label</a>')
-_NOTE: Final = Template('<p class="said">$text</p>')
-_ADVICE: Final = Template("<li>$text</li>")
+_NOTE: Final = Template('<p class="notice">$text</p>')
+_HINT: Final = Template("<li>$text</li>")
 _TEXT: Final = Template("$text")
 _CODE: Final = Template("<code>$text</code>")
 _EMAIL: Final = Template('<bdi class="muted">$text</bdi>')
@@ -123,80 +121,80 @@ def error_page(
     action_url: str | None,
     action_label: str,
     home_url: str,
-    advice: Sequence[str] = (),
+    hints: Sequence[str] = (),
 ) -> Page:
-    """What went wrong and what to do next; without ``action_url`` the way home is the only way on.
+    """Return the error page: what went wrong and what to do next; without ``action_url`` only the link home.
 
-    The URLs are paths on this origin (``/xwms/auth?next=%2Fp``), otherwise ``ValueError``.
-    ``advice`` are sentences for the developer, shown in a box of their own; what stands between backticks is set as
-    code. Without any the page has no trace of the box.
+    The URLs must be paths on this origin (``/xwms/auth?next=%2Fp``), otherwise ``ValueError`` is raised.
+    ``hints`` are sentences for the developer, shown in a separate box; text between backticks is rendered as code.
+    Without hints the page has no trace of the box.
     """
-    words = _ENGLISH
+    texts = _ENGLISH
     action = "" if action_url is None else _fill(_ACTION, url=_own_path(action_url), label=action_label)
     body = _fill(
         _template("error.html"),
         detail=detail,
         action=action,
         home_url=_own_path(home_url),
-        home_label=words.home,
-        code_label=words.error_code,
+        home_label=texts.home,
+        code_label=texts.error_code,
         code=code,
     )
-    # This page may stand at a URL that holds a token: no request from it may name that URL.
-    return _page(words, title=title, body=body, referrer="no-referrer", form_action=("'none'",), advice=advice)
+    # The URL of this page may hold a token, so no request from it may send a Referer.
+    return _page(texts, title=title, body=body, referrer="no-referrer", form_action=("'none'",), hints=hints)
 
 
 def confirm_page(*, action_url: str, form_origins: Sequence[str], home_url: str = "/", note: str | None = None) -> Page:
-    """Ask before a login that another site began: one button, a POST to ``action_url``.
+    """Return the page that asks for confirmation before a login that another site began: a POST to ``action_url``.
 
-    The URLs are paths on this origin.
-    ``form_origins`` are where that POST's redirect may lead, such as ``https://xwms.nl`` or ``https://*.xwms.nl``:
-    browsers hold ``form-action`` against every hop of it.
-    ``note`` is a sentence to say first, such as why the person is no longer signed in.
-    Anything else in either is a ``ValueError``.
+    The URLs must be paths on this origin.
+    ``form_origins`` are where that POST may redirect to, such as ``https://xwms.nl`` or ``https://*.xwms.nl``:
+    browsers check ``form-action`` at every redirect.
+    ``note`` is a sentence to show first, such as why the session has ended.
+    Any other URL or origin raises ``ValueError``.
     """
-    words = _ENGLISH
+    texts = _ENGLISH
     body = _fill(
         _template("confirm.html"),
         note=_fill(_NOTE, text=note) if note else "",
-        reason=words.confirm_reason,
+        reason=texts.confirm_reason,
         action_url=_own_path(action_url),
-        continue_label=words.confirm_continue,
-        not_you=words.confirm_not_you,
+        continue_label=texts.confirm_continue,
+        not_you=texts.confirm_not_you,
         home_url=_own_path(home_url),
-        home_label=words.home,
+        home_label=texts.home,
     )
-    # Under `no-referrer` browsers send `Origin: null` with a form; the login's own check wants to see our origin.
+    # Under `no-referrer` browsers send `Origin: null` with a form, but the login checks for our origin (CSRF).
     form_action = ("'self'", *dict.fromkeys(_form_source(origin) for origin in form_origins))
-    return _page(words, title=words.confirm_title, body=body, referrer="same-origin", form_action=form_action)
+    return _page(texts, title=texts.confirm_title, body=body, referrer="same-origin", form_action=form_action)
 
 
 def person_page(
     *, name: str, email: str | None, sub: str, action_url: str, key: str, again_url: str, home_url: str = "/"
 ) -> Page:
-    """Ask before somebody goes on as the person whom XWMS named: a POST of ``confirm=key`` to ``action_url``.
+    """Return the page that asks whether the user is the one XWMS named: a POST of ``confirm=key`` to ``action_url``.
 
-    The URLs are paths on this origin. ``again_url`` starts another login. ``email`` is an address that XWMS has
-    verified: anybody can call themselves what they like, and claim any address.
+    The URLs must be paths on this origin. ``again_url`` starts another login. ``email`` must be an address that XWMS
+    has verified: anybody can choose any name, and claim any address.
     """
-    words = _ENGLISH
+    texts = _ENGLISH
     body = _fill(
         _template("person.html"),
-        reason=words.person_reason,
+        reason=texts.person_reason,
         name=name,
-        email=_fill(_EMAIL, text=email or words.person_no_email),
-        account=words.person_account,
+        email=_fill(_EMAIL, text=email or texts.person_no_email),
+        account=texts.person_account,
         sub=sub if len(sub) <= MAX_SHOWN_SUB else f"{sub[:MAX_SHOWN_SUB]}…",
         action_url=_own_path(action_url),
         key=key,
-        continue_label=words.person_continue,
-        not_you=words.person_not_you,
+        continue_label=texts.person_continue,
+        not_you=texts.person_not_you,
         again_url=_own_path(again_url),
-        again_label=words.person_again,
+        again_label=texts.person_again,
         home_url=_own_path(home_url),
-        home_label=words.home,
+        home_label=texts.home,
     )
-    return _page(words, title=words.person_title, body=body, referrer="same-origin", form_action=("'self'",))
+    return _page(texts, title=texts.person_title, body=body, referrer="same-origin", form_action=("'self'",))
 
 
 LOGIN_LABELS = {
@@ -215,33 +213,33 @@ LOGIN_LABELS = {
 
 
 def login_button(*, login_url: str, label: str = "Log in with XWMS") -> Html:
-    """``<form class="xwms-login" method="post" …>``: safe HTML for an app's template.
+    """Return ``<form class="xwms-login" method="post" …>`` as safe HTML for an app's template.
 
-    ``login_url`` is a path on this origin. A form, because Safari tells by nothing else that a person clicked.
+    ``login_url`` must be a path on this origin. It is a form, since only that shows that the user acted, in Safari too.
     """
     return _fill(_LOGIN_BUTTON, url=_own_path(login_url), label=label)
 
 
 def logout_form(*, logout_url: str, csrf_token: str, label: str = "Log out") -> Html:
-    """``<form class="xwms-logout" method="post" …>``: safe HTML for an app's template; ``logout_url`` as above."""
+    """Return ``<form class="xwms-logout" method="post" …>`` as safe HTML; ``logout_url`` must be a path here."""
     return _fill(_LOGOUT_FORM, url=_own_path(logout_url), csrf_token=csrf_token, label=label)
 
 
 def _page(
-    words: _Words, *, title: str, body: Html, referrer: str, form_action: Sequence[str], advice: Sequence[str] = ()
+    texts: _Texts, *, title: str, body: Html, referrer: str, form_action: Sequence[str], hints: Sequence[str] = ()
 ) -> Page:
-    # The box brings its own style, so that a page for visitors has nothing of it.
-    style = _read("pages.css") + (_read("developer.css") if advice else "")
+    # The style of the developer box is added only together with the box.
+    style = _read("pages.css") + (_read("developer.css") if hints else "")
     document = _fill(
         _template("layout.html"),
-        language=words.language,
-        direction=words.direction,
-        site=words.site,
+        language=texts.language,
+        direction=texts.direction,
+        site=texts.site,
         title=title,
         referrer=referrer,
         style=Html(style),
         body=body,
-        developer=_developer_box(words, advice) if advice else "",
+        developer=_developer_box(texts, hints) if hints else "",
     )
     policy = (
         "default-src 'none'",
@@ -253,16 +251,16 @@ def _page(
     return Page(html=document, content_security_policy="; ".join(policy))
 
 
-def _developer_box(words: _Words, advice: Sequence[str]) -> Html:
-    items = _join("\n", [_fill(_ADVICE, text=_with_code(sentence)) for sentence in advice])
-    return _fill(_template("developer.html"), title=words.developer, reason=words.developer_reason, items=items)
+def _developer_box(texts: _Texts, hints: Sequence[str]) -> Html:
+    items = _join("\n", [_fill(_HINT, text=_with_code(sentence)) for sentence in hints])
+    return _fill(_template("developer.html"), title=texts.developer, reason=texts.developer_reason, items=items)
 
 
 def _with_code(sentence: str) -> Html:
-    """A sentence as HTML, with every second piece between backticks as code."""
+    """Return a sentence as HTML, with the text between backticks as code."""
     pieces = sentence.split("`")
     if len(pieces) % 2 == 0:
-        pieces = [sentence]  # a backtick without its pair is only a character
+        pieces = [sentence]  # an unpaired backtick is an ordinary character
     return _join("", [_fill(_CODE if number % 2 else _TEXT, text=piece) for number, piece in enumerate(pieces)])
 
 
@@ -271,13 +269,13 @@ def _join(separator: Literal["", "\n"], pieces: Sequence[Html]) -> Html:
 
 
 def _fill(template: Template, /, **values: str | Html) -> Html:
-    """The template with every value in its place, in one pass: a ``$name`` inside a value stays text."""
+    """Substitute and escape all values in one pass: a ``$name`` inside a value stays text."""
     safe = {name: value if isinstance(value, Html) else _escape(value) for name, value in values.items()}
     return Html(template.substitute(safe))
 
 
 def _escape(value: str) -> str:
-    # A lone surrogate has no UTF-8 form; a page that cannot be encoded would turn one error into another.
+    # A lone surrogate cannot be encoded as UTF-8, and an error page that cannot be encoded would cause another error.
     return html.escape(value.encode("utf-8", "replace").decode("utf-8"), quote=True)
 
 
@@ -288,7 +286,7 @@ def _own_path(url: str) -> str:
 
 
 def _form_source(origin: str) -> str:
-    """The CSP source for an origin; CSP cannot name an IPv6 address, so there the scheme has to do."""
+    """Return the CSP source for an origin; for an IPv6 address, which CSP cannot express, only the scheme."""
     if _NAMED_ORIGIN.fullmatch(origin):
         return origin
     if match := _IPV6_ORIGIN.fullmatch(origin):
@@ -298,7 +296,7 @@ def _form_source(origin: str) -> str:
 
 @cache
 def _read(name: str) -> str:
-    # Text mode turns CRLF into LF, as an HTML parser does: the hash below is of what the browser sees.
+    # Text mode turns CRLF into LF, as an HTML parser does: the CSP hash is of what the browser sees.
     return (_TEMPLATES / name).read_text(encoding="utf-8")
 
 

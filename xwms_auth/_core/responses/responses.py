@@ -1,8 +1,4 @@
-"""The answers we give: redirects, pages, problem documents.
-
-Knows: headers, media types, and which reader gets which form.
-Must not: decide whether something is refused.
-"""
+"""The responses of our own routes: redirects, pages and problem documents."""
 
 import json
 from collections.abc import Sequence
@@ -17,32 +13,32 @@ from ..http.fetch_metadata import ClientKind, client_kind
 from ..http.messages import Request, Response
 from . import developer_hints, pages
 
-# Every answer of ours: never stored, never framed, and its address (which may hold a token) told to nobody.
-COMMON = (
+# On every response: never stored, never framed, and its URL (which may hold a token) is never sent as Referer.
+COMMON_HEADERS = (
     ("Cache-Control", "no-store"),
     ("Referrer-Policy", "no-referrer"),
     ("X-Content-Type-Options", "nosniff"),
 )
-NOTHING_LOADS = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+NO_CONTENT_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
 def redirect(status: int, location: str, *, cookies: Sequence[str] = ()) -> Response:
-    """Send the browser somewhere; the body is empty, so that nothing is reflected in it."""
-    headers = (("Location", location), *COMMON, ("Content-Security-Policy", NOTHING_LOADS))
+    """Return a redirect. The body is empty, so that nothing is reflected in it (XSS)."""
+    headers = (("Location", location), *COMMON_HEADERS, ("Content-Security-Policy", NO_CONTENT_POLICY))
     return Response(status=status, headers=headers, cookies=tuple(cookies))
 
 
 def page(
-    status: int, made: pages.Page, *, cookies: Sequence[str] = (), extra: Sequence[tuple[str, str]] = ()
+    status: int, content: pages.Page, *, cookies: Sequence[str] = (), extra: Sequence[tuple[str, str]] = ()
 ) -> Response:
-    """Show a page of ours."""
+    """Return one of our own pages."""
     headers = (
         ("Content-Type", "text/html; charset=utf-8"),
-        *COMMON,
-        ("Content-Security-Policy", made.content_security_policy),
+        *COMMON_HEADERS,
+        ("Content-Security-Policy", content.content_security_policy),
         *extra,
     )
-    return Response(status=status, headers=headers, cookies=tuple(cookies), body=made.html)
+    return Response(status=status, headers=headers, cookies=tuple(cookies), body=content.html)
 
 
 def document(
@@ -53,20 +49,20 @@ def document(
     cookies: Sequence[str] = (),
     extra: Sequence[tuple[str, str]] = (),
 ) -> Response:
-    """Give a program JSON."""
-    headers = (("Content-Type", media_type), *COMMON, ("Content-Security-Policy", NOTHING_LOADS), *extra)
+    """Return a JSON response."""
+    headers = (("Content-Type", media_type), *COMMON_HEADERS, ("Content-Security-Policy", NO_CONTENT_POLICY), *extra)
     return Response(status=status, headers=headers, cookies=tuple(cookies), body=json.dumps(body))
 
 
 def login_url(config: XWMSConfig, target: str | None, *, fresh: int | None = None) -> str:
-    """The address that starts a login and comes back to `target`, a path and query on this site.
+    """Return the URL that starts a login and returns to `target`, a path and query on this site.
 
-    `fresh` is how old, in seconds, a login may be that makes another one needless; None for any.
+    `fresh` is the maximum age in seconds of an existing login that makes another one unnecessary; None for any age.
     """
-    asked = [f"next={quote(target, safe='/')}"] if target else []
+    params = [f"next={quote(target, safe='/')}"] if target else []
     if fresh is not None:
-        asked.append(f"fresh={fresh}")
-    return f"{config.login_path}?{'&'.join(asked)}" if asked else config.login_path
+        params.append(f"fresh={fresh}")
+    return f"{config.login_path}?{'&'.join(params)}" if params else config.login_path
 
 
 def refusal(
@@ -78,16 +74,16 @@ def refusal(
     url: str | None = None,
     ended: EndReason | None = None,
 ) -> Response:
-    """Tell somebody no: a page for a person, RFC 9457 for a program. `url` is where to start again.
+    """Return an error response: a page for a browser, a problem document (RFC 9457) for a program.
 
-    `ended` is why somebody who was signed in no longer is.
+    `url` is where to start again; `ended` is why the session has ended.
     """
     events.refused(error, path=request.path)
-    answer = _told(config, request, error, cookies=cookies, url=url, ended=ended)
-    return replace(answer, body="") if request.method == "HEAD" else answer
+    response = _error_response(config, request, error, cookies=cookies, url=url, ended=ended)
+    return replace(response, body="") if request.method == "HEAD" else response
 
 
-def _told(
+def _error_response(
     config: XWMSConfig,
     request: Request,
     error: XWMSError,
@@ -103,20 +99,20 @@ def _told(
     if isinstance(error, MethodNotAllowed):
         extra.append(("Allow", error.allow))
     kind = client_kind(request)
-    advised = developer_hints.hints_for(error, config, request) if config.debug or request.debug else ()
+    hints = developer_hints.hints_for(error, config, request) if config.debug or request.debug else ()
     if kind is ClientKind.PERSON:
-        # Starting again cannot help while the settings are wrong.
-        hopeless = isinstance(error, MethodNotAllowed | ClientDisabled) or (error.status == 500)
-        made = pages.error_page(
+        # Starting again cannot help while the configuration is wrong.
+        is_permanent = isinstance(error, MethodNotAllowed | ClientDisabled) or (error.status == 500)
+        content = pages.error_page(
             title=error.title,
             detail=error.detail,
             code=error.code,
-            action_url=None if hopeless else url,
+            action_url=None if is_permanent else url,
             action_label="Log in" if isinstance(error, LoginRequired) else "Try again",
             home_url=config.after_logout,
-            advice=advised,
+            hints=hints,
         )
-        return page(error.status, made, cookies=cookies, extra=extra)
+        return page(error.status, content, cookies=cookies, extra=extra)
     body: dict[str, object] = {
         "type": f"urn:xwms-auth:error:{error.code}",
         "title": error.title,
@@ -128,8 +124,8 @@ def _told(
         body["reason"] = ended
     if error.status == 401:
         body["login_url"] = url
-    if advised:
-        body["developer"] = list(advised)
+    if hints:
+        body["developer"] = list(hints)
     if kind is ClientKind.HTMX and isinstance(error, LoginRequired | NotANavigation):
         extra.append(("HX-Redirect", url))
     return document(error.status, body, media_type="application/problem+json", cookies=cookies, extra=extra)
