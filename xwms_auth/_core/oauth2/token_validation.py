@@ -1,82 +1,87 @@
-"""Is an access token good? Asked of the authorization server, or verified with its keys.
+"""Validation of access tokens, by introspection (RFC 7662) or as signed JWTs (RFC 9068).
 
-Knows: the order of the two ways.
-Must not: take a token for good because nobody could be asked.
+Both apply the same strict rules: a token is valid only if it is an access token of this server, for this API, now.
+If the server cannot be asked, the token is not valid. Claims of a JWT are read only after its signature is verified.
 """
 
-from ..base.effects import CallXWMS, Pause, Steps, ask
-from ..base.errors import BadAnswer, InvalidToken, TokenRejected, TooManyTokens, Unreachable
+from collections.abc import Mapping
+from typing import Any, cast
+from urllib.parse import urlencode
+
+from ..base.effects import CallXWMS, OAuthCall, Pause, Steps, UpstreamResponse, ask, json_object
+from ..base.errors import BadAnswer, CredentialsRejected, InvalidToken, TokenRejected, TooManyTokens, Unreachable
 from ..base.models import AccessToken
 from ..base.secrets import Secret
 from ..base.signing import digest
+from ..base.strict_json import is_moment, parse_granted, parse_id
 from ..config.context import Context
 from .discovery import keys_for, metadata_for
+from .id_token import SKEW
 from .jwt import parse_signed_jwt, verified_claims
-from .token_claims import introspect, read_introspection, read_jwt
 
-POLL_INTERVAL = 0.02
-"""Seconds between two looks whether another call has its answer."""
+VALIDATION_POLL_INTERVAL = 0.02
+"""Seconds between two checks whether another call has validated the same token."""
 
 
 def validate(context: Context, token: Secret, *, now: int) -> Steps[AccessToken]:
-    """What is known about the token. Raises `InvalidToken`, `TooManyTokens`, or an `APIError`."""
+    """Validate an access token and return its data. Raises `InvalidToken`, `TooManyTokens`, or an `APIError`."""
     if context.config.token_validation == "jwt":
-        return (yield from _verified(context, token, now=now))
-    return (yield from _introspected(context, token, now=now))
+        return (yield from _validate_jwt(context, token, now=now))
+    return (yield from _validate_by_introspection(context, token, now=now))
 
 
-def _introspected(context: Context, token: Secret, *, now: int) -> Steps[AccessToken]:
-    name, known, waited = digest(token.reveal()), context.state.validated_tokens, 0.0
+def _validate_by_introspection(context: Context, token: Secret, *, now: int) -> Steps[AccessToken]:
+    name, cache, waited = digest(token.reveal()), context.state.validated_tokens, 0.0
     limit = int(context.config.timeout_seconds) + 2
     while True:
-        found = known.get(name, now=now)
-        if found is not None:
-            return found
-        if known.is_bad(name, now=now):
-            raise InvalidToken("it was found bad a moment ago")
+        access_token = cache.get(name, now=now)
+        if access_token is not None:
+            return access_token
+        if cache.is_bad(name, now=now):
+            raise InvalidToken("it was found invalid a moment ago")
         later = now + int(waited)
-        # The mark ends by itself: a call that was given up in the middle keeps nobody waiting.
-        if known.begin(name, until=later + limit, now=later):
+        # This entry expires, so a call that was cancelled halfway does not make others wait.
+        if cache.begin(name, until=later + limit, now=later):
             break
         if waited > limit:
-            raise Unreachable("another call asks about this token, and has not come to an end", sent=False)
-        yield from ask(Pause(POLL_INTERVAL))
-        waited += POLL_INTERVAL
+            raise Unreachable("another call is validating this token, and has not finished in time", sent=False)
+        yield from ask(Pause(VALIDATION_POLL_INTERVAL))
+        waited += VALIDATION_POLL_INTERVAL
     try:
-        if not known.may_ask(name, now=now):
-            raise TooManyTokens("the budget for asking about access tokens is used up")
-        found = yield from _ask_about(context, token, now=now)
+        if not cache.may_ask(name, now=now):
+            raise TooManyTokens("the rate limit for introspection is reached")
+        access_token = yield from _request_introspection(context, token, now=now)
     except InvalidToken:
-        known.learn(name, None, now=now)
+        cache.learn(name, None, now=now)
         raise
     else:
-        known.learn(name, found, now=now)
-        return found
+        cache.learn(name, access_token, now=now)
+        return access_token
     finally:
-        known.end(name)
+        cache.end(name)
 
 
-def _ask_about(context: Context, token: Secret, *, now: int) -> Steps[AccessToken]:
+def _request_introspection(context: Context, token: Secret, *, now: int) -> Steps[AccessToken]:
     config = context.config
     metadata = yield from metadata_for(context, now=now)
     if metadata.introspection_endpoint is None:
-        raise BadAnswer("the server has no introspection_endpoint: name one, or set XWMS_TOKEN_VALIDATION=jwt")
-    reply = yield from ask(CallXWMS(introspect(metadata.introspection_endpoint, token)))
+        raise BadAnswer("the server has no introspection_endpoint: set one, or set XWMS_TOKEN_VALIDATION=jwt")
+    response = yield from ask(CallXWMS(introspect(metadata.introspection_endpoint, token)))
     client_id, audience = config.client_id, config.audience
-    return read_introspection(reply, issuer=metadata.issuer, client_id=client_id, audience=audience, now=now)
+    return read_introspection(response, issuer=metadata.issuer, client_id=client_id, audience=audience, now=now)
 
 
-def _verified(context: Context, token: Secret, *, now: int) -> Steps[AccessToken]:
+def _validate_jwt(context: Context, token: Secret, *, now: int) -> Steps[AccessToken]:
     try:
         parsed = parse_signed_jwt(token.reveal())
-        # An ID token is signed by the same keys and tells a client who somebody is; it opens nothing (RFC 9068 5).
+        # Token confusion: an ID token is signed with the same keys, but gives no access to an API (RFC 9068 5).
         if parsed.type != "at+jwt":
-            raise InvalidToken("it is not of the type at+jwt")
+            raise InvalidToken("its typ is not at+jwt")
         server, config = context.state.server, context.config
-        known = (config.metadata or server.metadata(now)) and server.keys(now)
-        # Until the keys are known, each call would ask for them.
-        if not known and not context.state.validated_tokens.may_ask(digest(token.reveal()), now=now):
-            raise TooManyTokens("the budget for asking for keys is used up")
+        has_keys = (config.metadata or server.metadata(now)) and server.keys(now)
+        # Until the keys are cached, each call would request them.
+        if not has_keys and not context.state.validated_tokens.may_ask(digest(token.reveal()), now=now):
+            raise TooManyTokens("the rate limit for key requests is reached")
         metadata = yield from metadata_for(context, now=now)
         claims = verified_claims(parsed, (yield from keys_for(context, metadata, parsed, now=now)))
     except TokenRejected as fault:
@@ -84,3 +89,140 @@ def _verified(context: Context, token: Secret, *, now: int) -> Steps[AccessToken
     else:
         return read_jwt(claims, issuer=metadata.issuer, audience=config.audience, now=now)
     raise InvalidToken(cause)
+
+
+def introspect(url: str, token: Secret) -> OAuthCall:
+    """Build an introspection request (RFC 7662 2.1)."""
+    form = urlencode({"token": token.reveal(), "token_type_hint": "access_token"})
+    return OAuthCall(url=url, form=form, authenticated=True)
+
+
+def read_introspection(
+    response: UpstreamResponse, *, issuer: str, client_id: str, audience: str, now: int
+) -> AccessToken:
+    """Parse an introspection response. `client_id` is our own; `audience` is the name of this API, or empty.
+
+    Raises `InvalidToken` if the token is invalid, and an `APIError` if the server gives no clear answer.
+    """
+    claims = _introspection_claims(response)
+    active: object = claims.get("active")
+    if active is False:
+        raise InvalidToken("the server reports that it is not active")
+    # "true" and 1 are not accepted as true.
+    if active is not True:
+        raise BadAnswer("the introspection endpoint does not say whether the token is active")
+    # Token confusion: servers also introspect refresh tokens, and some ID tokens. Only an access token is of type
+    # Bearer and has no at_hash and no c_hash.
+    if str(claims.get("token_type")).lower() != "bearer" or "at_hash" in claims or "c_hash" in claims:
+        raise InvalidToken("the server does not report it as an access token of type Bearer")
+    if claims.get("iss") not in (None, issuer):
+        raise InvalidToken("its iss is not the configured issuer")
+    expires: object = claims.get("exp")
+    own = None if audience else client_id
+    return _access_token(claims, issuer, audience or client_id, own=own, expires=expires, now=now)
+
+
+def read_jwt(claims: Mapping[str, Any], *, issuer: str, audience: str, now: int) -> AccessToken:
+    """Validate the verified claims of an `at+jwt` JWT (RFC 9068 4). Raises `InvalidToken` with the reason."""
+    if claims.get("iss") != issuer:
+        raise InvalidToken("its iss is not the configured issuer")
+    expires: object = claims.get("exp")
+    issued: object = claims.get("iat")
+    if expires is None:
+        raise InvalidToken("it has no exp")
+    if not is_moment(issued) or issued > now + SKEW:
+        raise InvalidToken("its iat is in the future or missing")
+    if claims.get("sub") is None:
+        raise InvalidToken("it has no sub")
+    try:
+        return _access_token(claims, issuer, audience, own=None, expires=expires, now=now)
+    except BadAnswer as fault:
+        cause = fault.cause
+    raise InvalidToken(cause)
+
+
+def _introspection_claims(response: UpstreamResponse) -> Mapping[str, Any]:
+    where = "the introspection endpoint"
+    if response.status == 429 or response.status >= 500:
+        raise Unreachable(f"{where} answered {response.status}", upstream_status=response.status)
+    if response.status in (401, 403):
+        raise CredentialsRejected(f"{where} answered {response.status}", upstream_status=response.status)
+    body = json_object(response)
+    if isinstance(body, BadAnswer):
+        raise body
+    # Sent by a server that issues other tokens only, about one it cannot have issued: oidc-provider about any JWT.
+    if response.status == 400 and body.get("error") == "unsupported_token_type":
+        raise InvalidToken("the server does not know this type of token")
+    if response.status != 200 or "error" in body:
+        raise BadAnswer(f"{where} answered {response.status}, or an error", upstream_status=response.status)
+    return body
+
+
+def _access_token(
+    claims: Mapping[str, Any], issuer: str, audience: str, *, own: str | None, expires: object, now: int
+) -> AccessToken:
+    """The checks that both ways share. `own` is the client whose tokens need no audience.
+
+    The clock skew is tolerated where a lifetime begins. `exp` is exact, to the second.
+    """
+    if expires is not None and not is_moment(expires):
+        raise BadAnswer("the token's exp is not a time")
+    if expires is not None and expires <= now:
+        raise InvalidToken("it has expired")
+    not_before: object = claims.get("nbf")
+    if not_before is not None and (not is_moment(not_before) or not_before > now + SKEW):
+        raise InvalidToken("it is not valid yet")
+    # Token theft: the token is bound to a key (RFC 8705, RFC 9449), and whoever sends it as a plain bearer token may
+    # have stolen it.
+    if "cnf" in claims:
+        raise InvalidToken("it is bound to a key, and was sent without proof of the key")
+    client = _client(claims.get("client_id"))
+    _check_audience(claims.get("aud"), audience, is_own=client == own)
+    return AccessToken(
+        issuer=issuer,
+        client_id=client,
+        sub=_sub(claims.get("sub"), client),
+        scopes=_scopes(claims.get("scope", "")),
+        expires_at=None if expires is None else int(expires),
+    )
+
+
+def _client(client_id: object) -> str:
+    # Without it a client that acts for itself cannot be told from a user; and applications print it.
+    if not isinstance(client_id, str):
+        raise BadAnswer("the token has no client_id")
+    return _id(client_id, "client_id")
+
+
+def _id(value: object, name: str) -> str:
+    try:
+        return parse_id(value, name)
+    except ValueError as fault:
+        cause = f"the token's {fault}"
+    raise BadAnswer(cause)
+
+
+def _scopes(scope: object) -> tuple[str, ...]:
+    try:
+        return parse_granted(scope)
+    except ValueError as fault:
+        cause = f"the token's {fault}"
+    raise BadAnswer(cause)
+
+
+def _check_audience(aud: object, audience: str, *, is_own: bool) -> None:
+    # Token replay: a token sent to one API must not be accepted by another one (RFC 9700 4.9.1).
+    if aud is None and is_own:
+        return
+    audiences: list[object] = cast("list[object]", aud) if isinstance(aud, list) else [aud]
+    if audience not in audiences:
+        raise InvalidToken("it is not for this API: set XWMS_AUDIENCE to the name of this API in aud")
+
+
+def _sub(sub: object, client: str) -> str | None:
+    """Return the user, or None for a client that acts for itself: it then has no `sub`, or its own id as `sub`.
+
+    Impersonation: a client that may choose its id could otherwise choose the `sub` of a user (RFC 9700 4.15).
+    """
+    user = None if sub is None else _id(sub, "sub")
+    return None if user == client else user
