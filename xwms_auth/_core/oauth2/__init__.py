@@ -1,1 +1,1 @@
-"""OAuth 2.0 and OpenID Connect: the code flow, the tokens, and APIs that take them."""
+"""OAuth 2.0 and OpenID Connect: the authorization code flow, tokens, and protection of APIs."""

@@ -1,10 +1,7 @@
-"""OAuth 2.0 and OpenID Connect as data: build the addresses and calls of a login, read the answers.
+"""Requests and responses of OAuth 2.0 and OpenID Connect: URLs and calls of a login, and parsing of the responses.
 
-Authlib writes the requests (RFC 6749 4.1.1 and 4.1.3, RFC 7636 4.2). Its HTTP clients are not used: they follow
-redirects, with the client secret, and write the PKCE verifier into the log.
-
-Knows: parameters, and what an answer of each endpoint holds.
-Must not: send anything, or let a word of the server's out.
+Authlib builds the requests (RFC 6749 4.1.1 and 4.1.3, RFC 7636 4.2). Its HTTP clients are not used: they follow
+redirects, with the client secret, and log the PKCE verifier. No error quotes text of the server other than known codes.
 """
 
 import re
@@ -13,17 +10,17 @@ from typing import Any, cast
 
 try:
     from authlib.common.urls import (
-        add_params_to_uri,  # pyright: ignore[reportUnknownVariableType]  the stubs leave its result open
+        add_params_to_uri,  # pyright: ignore[reportUnknownVariableType]  partially unknown in the stubs
     )
     from authlib.oauth2.rfc6749.parameters import (
-        prepare_grant_uri,  # pyright: ignore[reportUnknownVariableType]  the stubs leave its result open
+        prepare_grant_uri,  # pyright: ignore[reportUnknownVariableType]  partially unknown in the stubs
         prepare_token_request,
     )
     from authlib.oauth2.rfc7009.parameters import (
-        prepare_revoke_token_request,  # pyright: ignore[reportUnknownVariableType]  the stubs say nothing of it
+        prepare_revoke_token_request,  # pyright: ignore[reportUnknownVariableType]  untyped in the stubs
     )
     from authlib.oauth2.rfc7636 import (
-        create_s256_code_challenge,  # pyright: ignore[reportUnknownVariableType]  the stubs say nothing of it
+        create_s256_code_challenge,  # pyright: ignore[reportUnknownVariableType]  untyped in the stubs
     )
 except ImportError as missing:  # pragma: no cover
     raise ImportError("flow=oauth2 needs Authlib: pip install 'xwms-auth[oauth2]'") from missing
@@ -50,19 +47,19 @@ from ..config.config import XWMSConfig
 from ..config.server_metadata import Metadata
 
 _grant_uri = cast("Callable[..., str]", prepare_grant_uri)
-_revocation = cast("Callable[..., tuple[str, object]]", prepare_revoke_token_request)
+_revoke_request = cast("Callable[..., tuple[str, object]]", prepare_revoke_token_request)
 _with_query = cast("Callable[[str, list[tuple[str, str]]], str]", add_params_to_uri)
 _s256 = cast("Callable[[str], str]", create_s256_code_challenge)
 
-MAX_TOKEN = 16 * 1024
-"""Characters of a token worth keeping."""
+MAX_OAUTH_TOKEN = 16 * 1024
+"""Characters of an access, refresh or ID token; a longer one is refused."""
 
 MAX_EXPIRES_IN = 400 * 86400
-"""Seconds. A longer life is as good as none said."""
+"""Seconds. A longer lifetime is treated like an unknown one."""
 
-_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 
-_REFUSALS: Mapping[str, type[APIError]] = {
+_ERRORS: Mapping[str, type[APIError]] = {
     "invalid_client": CredentialsRejected,
     "unauthorized_client": ClientDisabled,
     "invalid_grant": TokenRejected,
@@ -73,8 +70,8 @@ _REFUSALS: Mapping[str, type[APIError]] = {
     "unsupported_grant_type": RequestRejected,
     "temporarily_unavailable": Unreachable,
 }
-# In a callback, by RFC 6749 4.1.2.1 and OpenID Connect Core 3.1.2.6; whatever else there is, nobody has logged in.
-_ERRORS: Mapping[str, type[XWMSError]] = {
+# In a callback (RFC 6749 4.1.2.1, OpenID Connect Core 3.1.2.6). After any other error, nobody has logged in.
+_CALLBACK_ERRORS: Mapping[str, type[XWMSError]] = {
     "access_denied": TokenMissing,
     "login_required": TokenMissing,
     "consent_required": TokenMissing,
@@ -89,26 +86,26 @@ _ERRORS: Mapping[str, type[XWMSError]] = {
 
 
 def state_of(seed: str) -> str:
-    """The `state` of a login: 256 bits that only this browser's cookie can tell."""
+    """The `state` of a login: 256 bits, derived from the seed in this browser's cookie."""
     return derived(seed, "state")
 
 
 def nonce_of(seed: str) -> str:
-    """The `nonce` of a login, which its ID token has to repeat."""
+    """The `nonce` of a login, which its ID token must contain."""
     return derived(seed, "nonce")
 
 
 def _verifier_of(seed: str) -> str:
-    """The PKCE verifier of a login, 43 characters (RFC 7636 4.1); neither state nor nonce tells it."""
+    """The PKCE verifier of a login, 43 characters (RFC 7636 4.1); it cannot be derived from state or nonce."""
     return derived(seed, "code_verifier")
 
 
 def authorization_url(
     config: XWMSConfig, metadata: Metadata, redirect_uri: str, *, seed: str, max_age: int | None
 ) -> str:
-    """Where to send the browser. The verifier stays here; its S256 challenge goes along, always.
+    """Return the URL of the authorization request, always with the S256 challenge of PKCE. The verifier is not sent.
 
-    `max_age` demands that the person has logged in at the server itself in the last so many seconds.
+    `max_age` requires that the user has logged in at the server itself within that many seconds.
     """
     return _grant_uri(
         metadata.authorization_endpoint,
@@ -118,7 +115,7 @@ def authorization_url(
         scope=" ".join(config.scopes) or None,
         state=state_of(seed),
         nonce=nonce_of(seed) if config.openid else None,
-        # OpenID Connect Core 11: without it a server that keeps to the letter ignores offline_access.
+        # OpenID Connect Core 11: without prompt=consent, a strictly conforming server ignores offline_access.
         prompt="consent" if config.openid and "offline_access" in config.scopes else None,
         max_age=None if max_age is None or not config.openid else str(max_age),
         code_challenge=_s256(_verifier_of(seed)),
@@ -127,7 +124,7 @@ def authorization_url(
 
 
 def exchange_code(metadata: Metadata, code: str, redirect_uri: str, *, seed: str) -> OAuthCall:
-    """Change a code into tokens, with the verifier of the login that it came to."""
+    """Exchange a code for tokens, with the verifier of its login."""
     form = prepare_token_request(
         "authorization_code", code=code, redirect_uri=redirect_uri, code_verifier=_verifier_of(seed)
     )
@@ -135,152 +132,154 @@ def exchange_code(metadata: Metadata, code: str, redirect_uri: str, *, seed: str
 
 
 def refresh(metadata: Metadata, refresh_token: Secret) -> OAuthCall:
-    """Change a refresh token into new tokens (RFC 6749 6)."""
+    """Exchange a refresh token for new tokens (RFC 6749 6)."""
     form = prepare_token_request("refresh_token", refresh_token=refresh_token.reveal())
     return OAuthCall(url=metadata.token_endpoint, form=form, authenticated=True)
 
 
 def revoke(url: str, tokens: TokenSet) -> OAuthCall:
-    """Give tokens back (RFC 7009 2.1). Revoking a refresh token ends the access tokens that came of it."""
-    refreshes = tokens.refresh_token is not None
+    """Revoke tokens (RFC 7009 2.1). Revoking a refresh token also revokes the access tokens issued for it."""
+    has_refresh_token = tokens.refresh_token is not None
     token = (tokens.refresh_token or tokens.access_token).reveal()
-    form, _ = _revocation(token, token_type_hint="refresh_token" if refreshes else "access_token", body="")
+    hint = "refresh_token" if has_refresh_token else "access_token"
+    form, _ = _revoke_request(token, token_type_hint=hint, body="")
     return OAuthCall(url=url, form=form, authenticated=True)
 
 
 def logout_url(url: str, config: XWMSConfig, *, back_to: str) -> str:
-    """Where to send the browser to log out there too (OpenID Connect RP-Initiated Logout 2).
+    """Return the URL for logging out at the server too (OpenID Connect RP-Initiated Logout 2).
 
-    Without the ID token as a hint, which would show the person's name in the address: the server asks them instead.
+    No `id_token_hint` is sent, since it would expose the user's name in the URL: the server asks the user instead.
     """
     return _with_query(url, [("client_id", config.client_id), ("post_logout_redirect_uri", back_to)])
 
 
 def ask_for_keys(url: str) -> OAuthCall:
-    """Ask for the server's public keys."""
+    """Request the server's public keys (JWKS)."""
     return OAuthCall(url=url)
 
 
 def ask_for_person(url: str, access_token: Secret) -> OAuthCall:
-    """Ask whose access token this is."""
+    """Request the claims of the access token's user from the userinfo endpoint."""
     return OAuthCall(url=url, bearer=access_token)
 
 
 def error_in_callback(code: str) -> XWMSError:
-    """What an `error` that came to a login of ours means. The description beside it is never read."""
-    error = _ERRORS.get(code, TokenMissing)
-    said = code if code in _ERRORS else "an unknown error"
-    return error(f"the authorization server ended the login: {said}")
+    """Return the error for the `error` parameter of a callback. `error_description` is never read."""
+    error = _CALLBACK_ERRORS.get(code, TokenMissing)
+    known_code = code if code in _CALLBACK_ERRORS else "an unknown error"
+    return error(f"the authorization server ended the login: {known_code}")
 
 
-def read_tokens(reply: UpstreamResponse, *, asked: Sequence[str], now: int) -> TokenSet:
-    """Read the answer of a token endpoint. `asked` is the scope that counts where the answer names none."""
-    answer = _success(reply, "the token endpoint", refused=TokenRejected)
-    if str(answer.get("token_type")).lower() != "bearer":
-        raise BadAnswer("the token endpoint gave a token of another type than Bearer")
-    access_token = _token(answer, "access_token")
+def read_tokens(response: UpstreamResponse, *, asked: Sequence[str], now: int) -> TokenSet:
+    """Parse a token response. `asked` is the requested scope, which applies if the response has none."""
+    params = _parse(response, "the token endpoint", refused=TokenRejected)
+    if str(params.get("token_type")).lower() != "bearer":
+        raise BadAnswer("the token endpoint returned a token of another type than Bearer")
+    access_token = _token(params, "access_token")
     if access_token is None:
-        raise BadAnswer("the token endpoint gave no access token")
-    lasts = _lifetime(answer.get("expires_in"))
+        raise BadAnswer("the token endpoint returned no access token")
+    expires_in = _expires_in(params.get("expires_in"))
     return TokenSet(
         access_token=access_token,
-        refresh_token=_token(answer, "refresh_token"),
-        id_token=_token(answer, "id_token"),
-        scope=tuple(asked) if answer.get("scope") is None else _granted(answer),
-        expires_at=None if lasts is None else now + lasts,
+        refresh_token=_token(params, "refresh_token"),
+        id_token=_token(params, "id_token"),
+        scope=tuple(asked) if params.get("scope") is None else _scopes(params),
+        expires_at=None if expires_in is None else now + expires_in,
     )
 
 
-def read_revoked(reply: UpstreamResponse) -> None:
-    """Read the answer of the revocation endpoint: 200 for a token that has ended, or never was (RFC 7009 2.2)."""
-    if reply.status != 200:
+def read_revoked(response: UpstreamResponse) -> None:
+    """Parse a revocation response: 200 if the token is revoked or was invalid anyway (RFC 7009 2.2)."""
+    if response.status != 200:
         raise (
-            _refusal(reply.status, json_object(reply), "the revocation endpoint", BadAnswer)
-            if (400 <= reply.status < 500)
-            else Unreachable(f"the revocation endpoint answered {reply.status}", upstream_status=reply.status)
+            _error(response.status, json_object(response), "the revocation endpoint", BadAnswer)
+            if (400 <= response.status < 500)
+            else Unreachable(f"the revocation endpoint answered {response.status}", upstream_status=response.status)
         )
 
 
-def read_person(reply: UpstreamResponse) -> JSONObject:
-    """Read the claims that userinfo gives."""
-    return _success(reply, "userinfo", refused=TokenRejected)
+def read_person(response: UpstreamResponse) -> JSONObject:
+    """Parse the claims of a userinfo response."""
+    return _parse(response, "userinfo", refused=TokenRejected)
 
 
-def user_of(told: JSONObject, asked: JSONObject, *, issuer: str) -> User:
-    """The person of an ID token (`told`) and of userinfo (`asked`), which have been found to be about one person.
+def user_of(id_claims: JSONObject, userinfo: JSONObject, *, issuer: str) -> User:
+    """Return the user from the claims of an ID token and of userinfo. The caller has checked that their `sub` is equal.
 
-    Userinfo is newer and goes first. An address and whether it is verified are taken from one of them, never mixed.
+    Userinfo is newer and takes precedence. `email` and `email_verified` are always taken from the same source.
     """
-    older: dict[str, Any] = dict(told)
-    newer: dict[str, Any] = dict(asked)
-    (older if "email" in asked else newer).pop("email_verified", None)
+    older: dict[str, Any] = dict(id_claims)
+    newer: dict[str, Any] = dict(userinfo)
+    (older if "email" in userinfo else newer).pop("email_verified", None)
     try:
         return User.parse({**older, **newer}, issuer=issuer)
     except ValueError as fault:
-        cause = f"the person: {fault}"
+        cause = f"the user: {fault}"
     raise BadAnswer(cause)
 
 
-def _lifetime(life: object) -> int | None:
-    """How many seconds a token lasts: 0 for one that has ended already, None where nothing is said, or very much.
+def _expires_in(value: object) -> int | None:
+    """Return the lifetime of a token in seconds: 0 if it has expired, None if it is missing or very long.
 
-    Servers write the number as text or as 3600.0, too. What is no number is no silence: the token would count for ever.
+    Some servers send the number as text or as 3600.0. An invalid value is not treated as a missing one, since the token
+    would then never expire.
     """
-    if life is None:
+    if value is None:
         return None
-    if isinstance(life, str) and _WHOLE.fullmatch(life):
-        life = int(life)
-    if isinstance(life, bool) or not isinstance(life, int | float):
+    if isinstance(value, str) and _INTEGER.fullmatch(value):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise BadAnswer("the token endpoint's expires_in is not a number of seconds")
-    return None if life > MAX_EXPIRES_IN else int(max(life, 0))
+    return None if value > MAX_EXPIRES_IN else int(max(value, 0))
 
 
-def _granted(answer: JSONObject) -> tuple[str, ...]:
+def _scopes(params: JSONObject) -> tuple[str, ...]:
     try:
-        return parse_granted(answer["scope"])
+        return parse_granted(params["scope"])
     except ValueError as fault:
         cause = f"the token endpoint's {fault}"
     raise BadAnswer(cause)
 
 
-def _token(answer: JSONObject, name: str) -> Secret | None:
-    if answer.get(name) is None:
+def _token(params: JSONObject, name: str) -> Secret | None:
+    if params.get(name) is None:
         return None
-    # No local of a frame that raises may hold it: a crash report would show it.
-    if not _is_token(answer[name]):
-        raise BadAnswer(f"the token endpoint's {name} has an impossible form")
-    return Secret(answer[name])
+    # No local variable of a frame that raises may hold the token: a crash report would show it.
+    if not _is_token(params[name]):
+        raise BadAnswer(f"the token endpoint's {name} is malformed")
+    return Secret(params[name])
 
 
 def _is_token(value: object) -> bool:
-    # It will travel in a header again.
-    return isinstance(value, str) and 1 <= len(value) <= MAX_TOKEN and all("!" <= char <= "~" for char in value)
+    # The token will be sent in a header later, so control characters are refused (header injection).
+    return isinstance(value, str) and 1 <= len(value) <= MAX_OAUTH_TOKEN and all("!" <= char <= "~" for char in value)
 
 
-def _success(reply: UpstreamResponse, where: str, *, refused: type[APIError]) -> JSONObject:
-    if reply.status in (429, 502, 503, 504):
-        raise Unreachable(f"{where} answered {reply.status}", upstream_status=reply.status)
-    if reply.status != 200 and not 400 <= reply.status < 500:
-        raise BadAnswer(f"{where} answered {reply.status}", upstream_status=reply.status)
-    answer = json_object(reply)
-    if reply.status != 200:
-        raise _refusal(reply.status, answer, where, refused)
-    if isinstance(answer, BadAnswer):
-        raise answer
-    # Both must agree: a 200 that names an error is nonsense.
-    if "error" in answer:
+def _parse(response: UpstreamResponse, where: str, *, refused: type[APIError]) -> JSONObject:
+    if response.status in (429, 502, 503, 504):
+        raise Unreachable(f"{where} answered {response.status}", upstream_status=response.status)
+    if response.status != 200 and not 400 <= response.status < 500:
+        raise BadAnswer(f"{where} answered {response.status}", upstream_status=response.status)
+    body = json_object(response)
+    if response.status != 200:
+        raise _error(response.status, body, where, refused)
+    if isinstance(body, BadAnswer):
+        raise body
+    # Both must agree: a 200 with an error is invalid.
+    if "error" in body:
         raise BadAnswer(f"{where} answered 200 with an error")
-    return answer
+    return body
 
 
-def _refusal(status: int, answer: JSONObject | BadAnswer, where: str, refused: type[APIError]) -> APIError:
-    code: object = None if isinstance(answer, BadAnswer) else answer.get("error")
-    known = isinstance(code, str) and code in _REFUSALS
+def _error(status: int, body: JSONObject | BadAnswer, where: str, refused: type[APIError]) -> APIError:
+    code: object = None if isinstance(body, BadAnswer) else body.get("error")
+    known = isinstance(code, str) and code in _ERRORS
     if known:
-        error = _REFUSALS[str(code)]
+        error = _ERRORS[str(code)]
     elif where == "userinfo" and status in (401, 403):
         error = NotApproved if status == 403 else refused
     else:
-        # Not what RFC 6749 5.2 describes; a page of a proxy perhaps.
+        # Not as RFC 6749 5.2 describes; perhaps the page of a proxy.
         error = CredentialsRejected if status == 401 else BadAnswer
-    return error(f"{where} answered {status}: {code if known else 'no error that is known'}", upstream_status=status)
+    return error(f"{where} answered {status}: {code if known else 'no known error code'}", upstream_status=status)
