@@ -1,6 +1,6 @@
 """Requests and responses of the XWMS API outside a login.
 
-XWMS's SDKs put `redirect_url` into the body of every POST and send a `sub` of digits as a number; so do we.
+XWMS's SDKs put `redirect_url` into the body of every POST and send a `sub` of digits as a number, and so does this module.
 """
 
 import json

@@ -66,7 +66,7 @@ def parse_redirect_uri(value: str, *, allow_http: bool = False) -> RedirectURI:
 
     `allow_http` permits plain http for hosts that cannot be public; loopback always may use it.
     """
-    url = parse_address(value)
+    url = parse_url(value)
     _check_http(url, allow_http=allow_http)
     if url.path == "":
         raise ValueError('has no path; write the callback path after the host, for instance "/xwms/validateToken"')
@@ -78,7 +78,7 @@ def parse_redirect_uri(value: str, *, allow_http: bool = False) -> RedirectURI:
 
 def parse_api_url(value: str, *, allow_http: bool = False) -> Address:
     """Parse the API base URL. A missing trailing slash is added, since joining paths would drop the last segment."""
-    url = parse_address(value)
+    url = parse_url(value)
     _check_http(url, allow_http=allow_http)
     path = url.path if url.path.endswith("/") else url.path + "/"
     _check_plain_path(path)
@@ -95,7 +95,7 @@ def parse_endpoint(value: object, *, allow_http: bool = False, secure: bool = Fa
     plain, _, query = value.partition("?")
     if any(not "!" <= char <= "~" or char in '\\#"<>' for char in query):
         raise ValueError("has a fragment, or characters that are not allowed in its query")
-    url = parse_address(plain)
+    url = parse_url(plain)
     if secure and url.scheme != "https":
         raise ValueError("is not https")
     _check_http(url, allow_http=allow_http)
@@ -104,14 +104,14 @@ def parse_endpoint(value: object, *, allow_http: bool = False, secure: bool = Fa
 
 def parse_origin(value: str) -> Address:
     """Parse an origin: scheme, host and optional port, nothing else. Raises ValueError."""
-    url = parse_address(value)
+    url = parse_url(value)
     if url.path or url.origin != value:
         raise ValueError("is not an origin such as https://login.example.org")
     _check_http(url, allow_http=False)
     return url
 
 
-def parse_address(value: str) -> Address:
+def parse_url(value: str) -> Address:
     """Parse an absolute http(s) URL without user info, query and fragment. Raises ValueError."""
     if any(not "!" <= char <= "~" for char in value):
         raise ValueError("has white space, control characters or non-ASCII characters")
@@ -218,7 +218,7 @@ def login_url_fault(url: str, *, origins: Collection[str], api: Address) -> str 
     if any(not "!" <= char <= "~" or char in '\\"<>^`{|}' for char in url) or len(url) > 4 * MAX_NEXT:
         return "it has characters that a URL cannot have, or is too long"
     try:
-        parsed = parse_address(url.partition("#")[0].partition("?")[0])
+        parsed = parse_url(url.partition("#")[0].partition("?")[0])
     except ValueError as fault:
         return f"it {fault}"
     if origins:
