@@ -17,10 +17,10 @@ from .._core.base.errors import ConfigError
 from .._core.base.expiring import ExpiringMap, ExpiringSet, LocalClaims
 from .._core.base.lifetimes import FUTURE_TOLERANCE
 from .._core.base.models import EndReason, Identity, Session, ever_smaller
-from .._core.base.signing import Signed, is_shaped
+from .._core.base.signing import Signed, identity_digest, is_shaped
 from .._core.base.store_protocols import KeepsConnections, KnowsClaims, RevocationStore
 from .._core.http.cookies import HTTPS, fits
-from .records import from_record, is_key, person_name, to_record
+from .records import from_record, is_key, to_record
 from .sync_async import then
 
 MAX_CACHED = 4096
@@ -204,7 +204,7 @@ def _ever_smaller(session: Session) -> Iterator[Session]:
 
 
 def _person(identity: Identity) -> str:
-    return f"person/{person_name(identity)}"
+    return f"person/{identity_digest(identity)}"
 
 
 def _session(session_id: str) -> str:

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final, cast
 
-from .._core.base.models import EndReason, Identity, Session, TokenSet, User
+from .._core.base.models import EndReason, Session, TokenSet, User
 from .._core.base.secrets import Secret
-from .._core.base.signing import Sealed, digest
+from .._core.base.signing import Sealed
 from .._core.base.strict_json import parse_sub, plain_text
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -24,11 +24,6 @@ _KEY = re.compile(r"[A-Za-z0-9_-]{43}")
 def is_key(text: str) -> bool:
     """Whether this could be a key or a session id of ours: only such a one becomes part of a name in a store."""
     return _KEY.fullmatch(text) is not None
-
-
-def person_name(identity: Identity) -> str:
-    """The name of a person in a store."""
-    return digest(f"{identity.issuer}\n{identity.sub}")
 
 
 def distinct(keys: Mapping[str, str]) -> Mapping[str, str]:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from .._core.base.errors import StoreUnavailable
-from .._core.base.lifetimes import REMEMBERED
+from .._core.base.lifetimes import KEPT_AFTER_END
 from .._core.base.models import EndReason, Identity, Session, latest
-from .._core.base.signing import digest, new_key
-from .records import Records, ending_of, is_key, person_name
+from .._core.base.signing import digest, identity_digest, new_key
+from .records import Records, ending_of, is_key
 
 T = TypeVar("T")
 
@@ -79,7 +79,7 @@ class RedisStore:
         return f"{self._prefix}{{{key}}}:ended"
 
     def _sessions_of(self, identity: Identity) -> str:
-        return f"{self._prefix}listed:{person_name(identity)}"
+        return f"{self._prefix}listed:{identity_digest(identity)}"
 
     def keep_connections(self) -> None:
         self._player.keep_connections()
@@ -212,7 +212,9 @@ class RedisStore:
     def _end(self, keys: Sequence[str], why: EndReason) -> Commands[None]:
         """Put the reason there first, for as long as the session would have been kept, and then take the session."""
         seconds = yield [("TTL", self._session(key)) for key in keys]
-        kept = [(key, left if left > 0 else REMEMBERED) for key, left in zip(keys, seconds, strict=True) if left != -2]
+        kept = [
+            (key, left if left > 0 else KEPT_AFTER_END) for key, left in zip(keys, seconds, strict=True) if left != -2
+        ]
         if kept:
             yield [("SET", self._ended(key), why.value, "EX", left) for key, left in kept]
             yield [("DEL", self._session(key)) for key, _ in kept]

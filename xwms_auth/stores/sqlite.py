@@ -19,8 +19,8 @@ from anyio.lowlevel import RunVar
 
 from .._core.base.errors import StoreUnavailable
 from .._core.base.models import EndReason, Identity, Session, latest
-from .._core.base.signing import digest, new_key
-from .records import Records, ending_of, is_key, person_name
+from .._core.base.signing import digest, identity_digest, new_key
+from .records import Records, ending_of, is_key
 from .sqlite_file import PATIENCE, Connections, Work
 
 T = TypeVar("T")
@@ -68,7 +68,7 @@ class SQLiteStore:
     def create(self, session: Session, *, until: int, now: int) -> str | Awaitable[str]:
         handle = new_key()
         key = digest(handle)
-        row = (self._client, key, person_name(session.user.identity), until, self._records.write(session, key=key))
+        row = (self._client, key, identity_digest(session.user.identity), until, self._records.write(session, key=key))
 
         def work(db: sqlite3.Connection) -> str:
             db.execute("INSERT INTO sessions (client, key, person, until, record) VALUES (?, ?, ?, ?, ?)", row)
@@ -126,7 +126,7 @@ class SQLiteStore:
         def work(db: sqlite3.Connection) -> Sequence[Session]:
             rows = db.execute(
                 "SELECT key, record FROM sessions WHERE client = ? AND person = ? AND until > ? AND ended IS NULL",
-                (self._client, person_name(identity), now),
+                (self._client, identity_digest(identity), now),
             )
             read = [self._records.read(record, key=key) for key, record in rows]
             return [one for one in read if isinstance(one, Session)]
@@ -140,7 +140,7 @@ class SQLiteStore:
 
     def revoke_all(self, identity: Identity, *, now: int) -> None | Awaitable[None]:
         def work(db: sqlite3.Connection) -> None:
-            self._end(db, EndReason.REVOKED, "person = ?", person_name(identity))
+            self._end(db, EndReason.REVOKED, "person = ?", identity_digest(identity))
 
         return self._write(work)
 

@@ -1,1 +1,1 @@
-"""What every other folder stands on: errors, models, keys, and what a flow may ask of the world."""
+"""What every other folder builds on: errors, models, keys, and the effects that a flow may yield."""

@@ -1,41 +1,40 @@
-"""Everything that can go wrong, each with a stable code.
+"""The exceptions of this package, each with a stable code.
 
 XWMSError                        code                     status
 ├── ConfigError                  config                   500    the settings are wrong; raised at start
-├── APIError                                                     XWMS was asked and did not give what was asked for
-│   ├── Unreachable              xwms_unreachable         503    no connection, or XWMS says it is down
-│   ├── Timeout                  xwms_timeout             504    no whole answer within the deadline
-│   ├── BadAnswer                xwms_bad_answer          502    an answer that is not the documented one
+├── APIError                                                     a call to XWMS failed
+│   ├── Unreachable              xwms_unreachable         503    no connection, or XWMS reports that it is down
+│   ├── Timeout                  xwms_timeout             504    no complete response within the deadline
+│   ├── BadAnswer                xwms_bad_answer          502    a response that is not as documented
 │   ├── CredentialsRejected      credentials_rejected     500    client id, secret or domain refused
-│   │   └── ClientUnknown        credentials_rejected     500    there is no such client, or no longer
-│   ├── RedirectNotRegistered    redirect_not_registered  500    the dashboard lacks our redirect URI
-│   ├── ClientDisabled           client_disabled          503    the client is switched off
+│   │   └── ClientUnknown        credentials_rejected     500    the client does not exist, or no longer
+│   ├── RedirectNotRegistered    redirect_not_registered  500    the redirect URI is not in the dashboard's list
+│   ├── ClientDisabled           client_disabled          503    the client is disabled
 │   ├── TokenRejected            token_rejected           401    used, expired, unknown, or of another login
 │   ├── NotApproved              not_approved             403    the person has not approved this, or withdrew it
-│   ├── RequestRejected          request_rejected         500    what was asked for is not valid
+│   ├── RequestRejected          request_rejected         500    XWMS considers the request invalid
 │   └── NotFound                 not_found                404    no such address or person
 ├── StoreUnavailable             store_unavailable        503    the session store is down
-└── RequestRefused                                               the browser's request is at fault
+└── RequestRefused                                               the fault is in the browser's request
     ├── LoginRequired            login_required           401
-    │   └── LoginTooOld          login_too_old            401    the page asks for a fresher login
+    │   └── LoginTooOld          login_too_old            401    the page requires a more recent login
     ├── LoginNotStarted          login_not_started        400
     ├── LoginExpired             login_expired            400
     ├── TokenMissing             token_missing            400
     ├── TokenMalformed           token_malformed          400
     ├── TooManyLogins            too_many_logins          429
     ├── CrossSite                cross_site               403
-    ├── NotANavigation           not_a_navigation         400    a script or a prefetch asked for a page
+    ├── NotANavigation           not_a_navigation         400    a script or a prefetch requested a page
     ├── HostNotRegistered        host_not_registered      400
     ├── MethodNotAllowed         method_not_allowed       405
-    ├── TooManyTokens            too_many_tokens          429    more unknown access tokens than XWMS is asked about
-    └── BearerRefused                                            an API call without a good access token
+    ├── TooManyTokens            too_many_tokens          429    too many unknown access tokens: rate limit
+    └── BearerRefused                                            an API call without a valid access token
         ├── TokenRequired        token_required           401
         ├── InvalidBearerRequest invalid_bearer_request   400
-        ├── InvalidToken         invalid_token            401    expired, revoked, or not meant for this API
+        ├── InvalidToken         invalid_token            401    expired, revoked, or not intended for this API
         └── InsufficientScope    insufficient_scope       403
 
-Knows: codes, statuses and the sentence a person may read.
-Must not: hold a secret, a token, a request, or anything XWMS wrote; `cause` is our own words, for the log.
+An exception never holds a secret, a token, a request or text that XWMS sent: `cause` is our own text, for the log.
 """
 
 from collections.abc import Sequence
@@ -43,9 +42,9 @@ from typing import ClassVar
 
 
 class XWMSError(Exception):
-    """The root. `cause` is for the log; `title` and `detail` are for the person; `code` is for programs.
+    """The base class. `cause` is for the log, `title` and `detail` are for the user, `code` is for programs.
 
-    `retry_after` is in whole seconds, for answers that carry `Retry-After`.
+    `retry_after` is in whole seconds, for responses with a `Retry-After` header.
     """
 
     code: ClassVar[str] = "error"
@@ -63,7 +62,7 @@ class XWMSError(Exception):
 
 
 class ConfigError(XWMSError):
-    """The settings are wrong. `problems` has one sentence per fault, each saying how to mend it."""
+    """The settings are wrong. `problems` has one sentence for each mistake, which says how to fix it."""
 
     code = "config"
     title = "Login is not set up"
@@ -80,8 +79,8 @@ class ConfigError(XWMSError):
 class APIError(XWMSError):
     """A call to XWMS failed.
 
-    `sent` tells whether XWMS may have seen the request: when it may have, a single-use token must not be tried again.
-    `upstream_status` is XWMS's HTTP status, if there was one.
+    `sent` is True if XWMS may have received the request: a single-use token must then not be sent again.
+    `upstream_status` is the HTTP status that XWMS returned, or None if there was no response.
     """
 
     title = "Login is not available"
@@ -94,7 +93,7 @@ class APIError(XWMSError):
 
 
 class Unreachable(APIError):
-    """No connection to XWMS, or XWMS says that it is down or busy."""
+    """XWMS could not be connected to, or reports that it is down or busy."""
 
     code = "xwms_unreachable"
     status = 503
@@ -102,7 +101,7 @@ class Unreachable(APIError):
 
 
 class Timeout(APIError):
-    """XWMS did not give a whole answer within the deadline."""
+    """XWMS did not respond completely within the deadline."""
 
     code = "xwms_timeout"
     status = 504
@@ -111,7 +110,7 @@ class Timeout(APIError):
 
 
 class BadAnswer(APIError):
-    """XWMS answered, but not with what its documentation describes."""
+    """The response of XWMS is not as documented."""
 
     code = "xwms_bad_answer"
     status = 502
@@ -121,11 +120,11 @@ class CredentialsRejected(APIError):
     """XWMS refuses the client id, the client secret or the domain."""
 
     code = "credentials_rejected"
-    detail = "The login of this site is not set up correctly. Please tell the people who run it."
+    detail = "Login is not set up correctly on this site. Please tell the people who run it."
 
 
 class ClientUnknown(CredentialsRejected):
-    """XWMS knows no client of this id: the id is wrong, or the client was deleted."""
+    """XWMS has no client with this id: the id is wrong, or the client was deleted."""
 
 
 class RedirectNotRegistered(APIError):
@@ -136,7 +135,7 @@ class RedirectNotRegistered(APIError):
 
 
 class ClientDisabled(APIError):
-    """The client is switched off at XWMS."""
+    """The client is disabled at XWMS."""
 
     code = "client_disabled"
     status = 503
@@ -144,9 +143,9 @@ class ClientDisabled(APIError):
 
 
 class TokenRejected(APIError):
-    """XWMS says no to the token, or the token belongs to another login.
+    """XWMS rejected the token, or the token belongs to another login.
 
-    One answer for used, expired and unknown, so that nobody can probe which it was.
+    Used, expired and unknown tokens give the same response, so that nobody can probe which it was.
     """
 
     code = "token_rejected"
@@ -156,19 +155,19 @@ class TokenRejected(APIError):
 
 
 class NotApproved(APIError):
-    """The person has not approved this, or withdrew the approval; or the client does not have the scope for it.
+    """The person has not approved this, or withdrew the approval, or the client does not have the scope for it.
 
-    Approvals can be withdrawn at any time, so this is ordinary: go on without the data, or ask the person again.
+    Approvals can be withdrawn at any time, so expect this: go on without the data, or ask the person again.
     """
 
     code = "not_approved"
     status = 403
     title = "This has not been approved"
-    detail = "This site may not use these data of yours at XWMS. You can approve it when you log in with XWMS again."
+    detail = "This site may not use this data from XWMS. You can approve it when you log in with XWMS again."
 
 
 class RequestRejected(APIError):
-    """XWMS refuses what was asked for as not valid, for instance an address without a street."""
+    """XWMS considers the request invalid, for instance an address without a street."""
 
     code = "request_rejected"
     title = "XWMS did not accept this"
@@ -176,21 +175,21 @@ class RequestRejected(APIError):
 
 
 class NotFound(APIError):
-    """XWMS knows no such address or person."""
+    """XWMS has no such address or person."""
 
     code = "not_found"
     status = 404
-    title = "This is not at XWMS"
-    detail = "XWMS does not have what was asked for. It may have been deleted."
+    title = "Not found at XWMS"
+    detail = "XWMS does not have what this site asked for. It may have been deleted."
 
 
 class StoreUnavailable(XWMSError):
-    """The session store is down. Never treated as signed out."""
+    """The session store is down. This never counts as signed out."""
 
     code = "store_unavailable"
     status = 503
     title = "Please try again in a moment"
-    detail = "Your login could not be looked up just now. You have not been signed out."
+    detail = "Your login could not be checked right now. You have not been signed out."
     retry_after = 5
 
 
@@ -201,7 +200,7 @@ class RequestRefused(XWMSError):
 
 
 class LoginRequired(RequestRefused):
-    """The page needs a person, and nobody is signed in."""
+    """The page requires a login, and nobody is signed in."""
 
     code = "login_required"
     status = 401
@@ -210,15 +209,15 @@ class LoginRequired(RequestRefused):
 
 
 class LoginTooOld(LoginRequired):
-    """Somebody is signed in, but the page needs a login that is not that long ago. The session goes on."""
+    """Somebody is signed in, but the page requires a more recent login. The session continues."""
 
     code = "login_too_old"
-    title = "Please log in once more"
-    detail = "For this page you need to have logged in a short while ago. You are still logged in everywhere else."
+    title = "Please log in again"
+    detail = "This page requires a recent login. You are still logged in everywhere else."
 
 
 class LoginNotStarted(RequestRefused):
-    """The callback arrived in a browser that did not start this login, or long after it did."""
+    """Login CSRF, or a late callback: this browser did not start the login, or started it too long ago."""
 
     code = "login_not_started"
     title = "This login did not start here"
@@ -226,7 +225,7 @@ class LoginNotStarted(RequestRefused):
 
 
 class LoginExpired(RequestRefused):
-    """The pending login is older than it may be."""
+    """The pending login has expired."""
 
     code = "login_expired"
     title = "The login took too long"
@@ -234,7 +233,7 @@ class LoginExpired(RequestRefused):
 
 
 class TokenMissing(RequestRefused):
-    """The callback has no token: somebody cancelled, or opened the address by hand."""
+    """The callback has no token: the person cancelled the login, or opened the address by hand."""
 
     code = "token_missing"
     title = "You are not logged in"
@@ -242,7 +241,7 @@ class TokenMissing(RequestRefused):
 
 
 class TokenMalformed(RequestRefused):
-    """The callback has several tokens, or one that XWMS can never have issued."""
+    """The callback has several tokens, or one that XWMS cannot have issued."""
 
     code = "token_malformed"
     title = "This login link is damaged"
@@ -250,7 +249,7 @@ class TokenMalformed(RequestRefused):
 
 
 class TooManyLogins(RequestRefused):
-    """More logins are being started than this process lets through."""
+    """Rate limit: more logins are being started than this process allows."""
 
     code = "too_many_logins"
     status = 429
@@ -260,7 +259,7 @@ class TooManyLogins(RequestRefused):
 
 
 class CrossSite(RequestRefused):
-    """A request from another site that may not come from one."""
+    """A cross-site request to an address that accepts only requests from this site."""
 
     code = "cross_site"
     status = 403
@@ -269,7 +268,7 @@ class CrossSite(RequestRefused):
 
 
 class NotANavigation(RequestRefused):
-    """A script, an image, a frame or a prefetch asked for a page that only a person may open."""
+    """A script, an image, a frame or a prefetch requested a page that only a navigation may open."""
 
     code = "not_a_navigation"
     title = "Open this page in the browser"
@@ -277,7 +276,7 @@ class NotANavigation(RequestRefused):
 
 
 class HostNotRegistered(RequestRefused):
-    """Several redirect URIs are configured and none is on the host that was asked for."""
+    """Several redirect URIs are configured and none of them is on the requested host."""
 
     code = "host_not_registered"
     title = "Login is not set up for this address"
@@ -285,11 +284,11 @@ class HostNotRegistered(RequestRefused):
 
 
 class MethodNotAllowed(RequestRefused):
-    """The path is ours, the method is not. `allow` is what the answer's `Allow` header says."""
+    """The path is one of ours, but does not support the method. `allow` is the value of the `Allow` header."""
 
     code = "method_not_allowed"
     status = 405
-    title = "This page cannot be used like that"
+    title = "This page cannot be used this way"
     detail = "This address only works from a button on the site. Please go back to it."
 
     def __init__(self, allow: str) -> None:
@@ -298,7 +297,7 @@ class MethodNotAllowed(RequestRefused):
 
 
 class TooManyTokens(RequestRefused):
-    """More access tokens that nobody has seen before are brought than this process asks XWMS about."""
+    """Rate limit: more unknown access tokens arrive than this process asks XWMS about."""
 
     code = "too_many_tokens"
     status = 429
@@ -308,44 +307,44 @@ class TooManyTokens(RequestRefused):
 
 
 class BearerRefused(RequestRefused):
-    """An API call without a good access token. `error` is the code of RFC 6750 3.1 for it, if it has one."""
+    """An API call without a valid access token. `error` is the error code of RFC 6750 3.1, if there is one."""
 
     error: ClassVar[str | None] = None
 
 
 class TokenRequired(BearerRefused):
-    """The API call brings no access token."""
+    """The API call has no access token."""
 
     code = "token_required"
     status = 401
-    title = "An access token is needed"
+    title = "An access token is required"
     detail = "Send an access token in the header Authorization: Bearer."
 
 
 class InvalidBearerRequest(BearerRefused):
-    """The header of the API call has several tokens, or none that could be one."""
+    """The `Authorization` header of the API call has several tokens, or a malformed one."""
 
     code = "invalid_bearer_request"
     error = "invalid_request"
-    title = "The access token is not sent as it should be"
+    title = "The access token is not sent correctly"
     detail = "Send one header Authorization: Bearer, with one access token."
 
 
 class InvalidToken(BearerRefused):
-    """The access token is unknown, expired, revoked, or not meant for this API: one answer for all of them."""
+    """The access token is unknown, expired, revoked, or not intended for this API: one response for all of them."""
 
     code = "invalid_token"
     status = 401
     error = "invalid_token"
     title = "The access token cannot be used"
-    detail = "The access token is unknown, expired, revoked or not meant for this API. Get another one."
+    detail = "The access token is unknown, expired, revoked or not intended for this API. Get a new one."
 
 
 class InsufficientScope(BearerRefused):
-    """The access token is good, and does not allow this."""
+    """The access token is valid, but does not have the required scope."""
 
     code = "insufficient_scope"
     status = 403
     error = "insufficient_scope"
     title = "The access token does not allow this"
-    detail = "The access token has not been granted the scope that this needs."
+    detail = "The access token has not been granted the required scope."

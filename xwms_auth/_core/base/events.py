@@ -1,59 +1,58 @@
-"""What goes into the log: one line per event, with stable names, and nothing that should not be in a log.
+"""The log of this package (logger `xwms_auth`): one line for each event, with stable names.
 
-Knows: the logger `xwms_auth` and how to write a value on one line.
-Must not: see a token, a cookie, a secret or a name. A person is a short hash, the same for the same person.
+Never logs a token, a cookie, a secret or a name. A person is logged as a short hash, the same for the same person.
 """
 
 import logging
 
 from .errors import APIError, ConfigError, RequestRefused, XWMSError
 from .models import Identity
-from .signing import digest
+from .signing import identity_digest
 
 MAX_VALUE = 500
-"""Characters of one value as it is written; the rest becomes `...`. A path may be what somebody likes and a server
-lets in, often 64 kB, and each refused request writes a line."""
+"""Characters of one value in the log; the rest becomes `...`. A client can send a path as long as the server allows,
+often 64 kB, and each refused request writes a line."""
 
 log = logging.getLogger("xwms_auth")
 
 
 def person_hash(identity: Identity) -> str:
-    """A person for the log: tells two people apart, tells nobody who they are."""
-    return digest(f"{identity.issuer}\n{identity.sub}")[:12]
+    """A short hash of a person for the log: tells people apart without identifying them."""
+    return identity_digest(identity)[:12]
 
 
 def info(event: str, **fields: str) -> None:
-    """Log something that went as it should."""
-    log.info("%s%s", event, _written(fields))
+    """Log a normal event."""
+    log.info("%s%s", event, _formatted(fields))
 
 
 def warning(event: str, **fields: str) -> None:
-    """Log something that an operator should look at."""
-    log.warning("%s%s", event, _written(fields))
+    """Log an event that an operator should look at."""
+    log.warning("%s%s", event, _formatted(fields))
 
 
 def config_error(error: ConfigError) -> None:
-    """Log that the settings are wrong, with all faults."""
+    """Log that the settings are wrong, with every problem."""
     log.error("the settings are wrong:%s", error)
 
 
 def refused(error: XWMSError, *, path: str) -> None:
-    """Log a refusal with its code and cause. What a visitor did is information; what we or XWMS did is a fault."""
+    """Log a refused request with its code and cause: at INFO for a fault of the visitor, higher for ours or XWMS's."""
     level = logging.ERROR
     if isinstance(error, RequestRefused):
         level = logging.INFO
     elif isinstance(error, APIError):
         level = logging.WARNING if error.status in (401, 503, 504) else logging.ERROR
-    log.log(level, "refused%s", _written({"code": error.code, "path": path, "cause": error.cause}))
+    log.log(level, "refused%s", _formatted({"code": error.code, "path": path, "cause": error.cause}))
 
 
-def _written(fields: dict[str, str]) -> str:
-    return "".join(f" {name}={_shown(value)}" for name, value in fields.items())
+def _formatted(fields: dict[str, str]) -> str:
+    return "".join(f" {name}={_escaped(value)}" for name, value in fields.items())
 
 
-def _shown(value: str) -> str:
-    # ascii() keeps line breaks, terminal escapes and lone surrogates from making a second line of their own. It may
-    # make ten characters of one, so both are cut.
+def _escaped(value: str) -> str:
+    # Log injection: ascii() escapes line breaks, terminal escape sequences and lone surrogates. It may turn one
+    # character into ten, so the text is cut before and after.
     cut = value[:MAX_VALUE]
-    shown = cut if cut.isascii() and cut.isidentifier() else ascii(cut)
-    return shown if len(shown) <= MAX_VALUE and len(value) <= MAX_VALUE else f"{shown[:MAX_VALUE]}..."
+    escaped = cut if cut.isascii() and cut.isidentifier() else ascii(cut)
+    return escaped if len(escaped) <= MAX_VALUE and len(value) <= MAX_VALUE else f"{escaped[:MAX_VALUE]}..."

@@ -1,7 +1,6 @@
-"""What one process remembers for a while: a bounded map whose entries each count until a time of their own.
+"""Bounded maps and sets in memory whose entries expire. Times are seconds since 1970.
 
-Knows: keys, values, and until when each counts (seconds since 1970).
-Must not: grow without bound, or be taken for a store: another process does not see it.
+They belong to one process: use a store for what other processes have to see.
 """
 
 import threading
@@ -11,14 +10,14 @@ from typing import Generic, TypeVar
 V = TypeVar("V")
 
 MAX_ENTRIES = 100_000
-"""About 20 MB of names. Beyond it the oldest entries go first."""
+"""About 20 MB of names. Beyond that the oldest entries are removed."""
 
 
 class ExpiringMap(Generic[V]):
-    """A map of at most `size` entries, the oldest of which make room. Safe to share between threads.
+    """A map of at most `size` entries; the oldest are removed to make room. Thread-safe.
 
-    With `longest`, in seconds, an entry that would count for longer than that from now does not count: it was put
-    before the clock was set back.
+    With `longest`, in seconds, an entry that expires later than that from now counts as expired: it was added before
+    the clock was set back.
     """
 
     def __init__(self, size: int = MAX_ENTRIES, *, longest: int | None = None) -> None:
@@ -27,12 +26,12 @@ class ExpiringMap(Generic[V]):
         self._entries: OrderedDict[str, tuple[int, V]] = OrderedDict()
         self._lock = threading.Lock()
         self.peek = self._entries.get
-        """The time and the value of a key, or None, whether they count or not: the quickest look there is."""
+        """The expiry time and the value of a key, expired or not, or None. The fastest lookup."""
 
     def get(self, key: str, *, now: int) -> V | None:
-        """The value, if it counts."""
+        """The value of a key, or None if it is missing or expired."""
         entry = self._entries.get(key)
-        return entry[1] if entry is not None and self._counts(entry[0], now) else None
+        return entry[1] if entry is not None and self._is_valid(entry[0], now) else None
 
     def put(self, key: str, value: V, *, until: int, now: int) -> None:
         """Set the value of a key, as the newest entry."""
@@ -40,42 +39,42 @@ class ExpiringMap(Generic[V]):
             self._set(key, value, until, now)
 
     def put_new(self, key: str, value: V, *, until: int, now: int) -> bool:
-        """Set the value of a key that has none; True for exactly one of all callers until it ends or is removed."""
+        """Set the value of a key that has none; True for exactly one caller until the entry expires or is removed."""
         with self._lock:
             entry = self._entries.get(key)
-            if entry is not None and self._counts(entry[0], now):
+            if entry is not None and self._is_valid(entry[0], now):
                 return False
             self._set(key, value, until, now)
             return True
 
     def touch(self, key: str) -> None:
-        """Make an entry the newest, so that it is the last to make room."""
+        """Make an entry the newest, so that it is removed last."""
         with self._lock:
             if key in self._entries:
                 self._entries.move_to_end(key)
 
     def remove(self, key: str) -> V | None:
-        """Take an entry away; gives its value, counting or not."""
+        """Remove an entry and return its value, expired or not."""
         with self._lock:
             entry = self._entries.pop(key, None)
             return None if entry is None else entry[1]
 
     def pop_oldest(self, *, now: int) -> V | None:
-        """Take the oldest entry that counts."""
+        """Remove the oldest entry that has not expired, and return its value."""
         with self._lock:
             while self._entries:
                 until, value = self._entries.popitem(last=False)[1]
-                if self._counts(until, now):
+                if self._is_valid(until, now):
                     return value
             return None
 
     def clear(self) -> None:
-        """Take all entries away."""
+        """Remove all entries."""
         with self._lock:
             self._entries.clear()
 
     def items(self) -> list[tuple[str, V]]:
-        """All keys and values, counting or not."""
+        """All keys and values, expired or not."""
         with self._lock:
             return [(key, value) for key, (_, value) in self._entries.items()]
 
@@ -85,14 +84,15 @@ class ExpiringMap(Generic[V]):
     def __bool__(self) -> bool:
         return bool(self._entries)
 
-    def _counts(self, until: int, now: int) -> bool:
+    def _is_valid(self, until: int, now: int) -> bool:
         return now < until and (self._longest is None or until <= now + self._longest)
 
     def _set(self, key: str, value: V, until: int, now: int) -> None:
-        self._entries.pop(key, None)  # an old one stands in an old place
-        # Two of the oldest at the most: nobody must have to wait while the traces of a flood are cleared away.
+        self._entries.pop(key, None)  # so that the new entry goes to the end
+        # Denial of service: remove at most two of the oldest entries, so that no request waits while the entries of a
+        # flood are removed.
         for _ in range(2):
-            if self._entries and (len(self._entries) >= self._size or not self._counts(self._oldest(), now)):
+            if self._entries and (len(self._entries) >= self._size or not self._is_valid(self._oldest(), now)):
                 self._entries.popitem(last=False)
         self._entries[key] = (until, value)
 
@@ -101,21 +101,21 @@ class ExpiringMap(Generic[V]):
 
 
 class ExpiringSet:
-    """The same for names without a value: something that was done, and is not to be done again for a while."""
+    """A bounded set of names that expire."""
 
     def __init__(self, size: int = MAX_ENTRIES) -> None:
         self._names: ExpiringMap[bool] = ExpiringMap(size)
 
     def add(self, name: str, *, until: int, now: int) -> bool:
-        """Add a name; True for exactly one of all callers until it ends or is removed."""
+        """Add a name; True for exactly one caller until the name expires or is removed."""
         return self._names.put_new(name, value=True, until=until, now=now)
 
     def remove(self, name: str) -> None:
-        """Take a name away."""
+        """Remove a name."""
         self._names.remove(name)
 
     def holds(self, name: str, *, now: int) -> bool:
-        """Whether the name is there and counts."""
+        """Whether the set has the name and it has not expired."""
         return self._names.get(name, now=now) is not None
 
     def __contains__(self, name: str) -> bool:
@@ -128,8 +128,8 @@ class ExpiringSet:
 class LocalClaims:
     """`SessionStore.claim` and `release` within one process.
 
-    Each kind of names (`login/…`, `token/…`) is bounded by itself: of some kinds anybody can make as many as they like,
-    and those push out none that cost a login to make.
+    Each kind of name (`login/…`, `token/…`) has its own bound: anybody can create names of some kinds without limit,
+    and these must not push out names that require a login.
     """
 
     def __init__(self) -> None:
@@ -145,7 +145,7 @@ class LocalClaims:
             names.remove(name)
 
     def is_claimed(self, name: str, *, now: int) -> bool:
-        """Whether somebody has the name."""
+        """Whether the name is claimed."""
         names = self._kinds.get(_kind(name))
         return names is not None and names.holds(name, now=now)
 

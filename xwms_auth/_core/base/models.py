@@ -1,8 +1,4 @@
-"""The nouns: who is signed in, and what XWMS said about them.
-
-Knows: the shape of a person and of a session, and how to read them strictly from untrusted data.
-Must not: know where the data came from or what it is used for.
-"""
+"""The models: users, sessions and tokens, and how to parse a user strictly from untrusted data."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -17,7 +13,7 @@ from .strict_json import parse_sub, plain_link, plain_text
 
 @output_only
 class Identity(NamedTuple):
-    """Who somebody is: the pair to key an account by. Never the e-mail address."""
+    """The stable identity of a person: the key for an account, instead of the e-mail address."""
 
     issuer: str
     sub: str
@@ -26,7 +22,7 @@ class Identity(NamedTuple):
 class _InTemplates:
     __slots__ = ()
 
-    if not TYPE_CHECKING:  # which knows the attributes without it
+    if not TYPE_CHECKING:  # type checkers know the attributes without it
 
         def __getattr__(self, name: str) -> object:
             return missing(self, name)
@@ -37,11 +33,11 @@ class _InTemplates:
 class User(_InTemplates):
     """A person who is signed in.
 
-    `sub` is XWMS's stable id for the person, always a string; `issuer` is the XWMS it came from.
-    `email_verified` is True only if XWMS said exactly `true`. `email` alone proves nothing: see `verified_email`.
-    `picture` is an http or https address. Optional claims are None when XWMS did not give them, or when they had to be
-    dropped to fit a cookie.
-    No web framework reads one from a request: as a parameter of an endpoint it is refused, or comes from the session.
+    `sub` is XWMS's stable id of the person, always a string; `issuer` is the XWMS that issued it.
+    `email_verified` is True only if XWMS sent exactly `true`. `email` alone proves nothing: see `verified_email`.
+    `picture` is an http or https URL. Optional claims are None if XWMS did not send them, or if they had to be dropped
+    to fit into a cookie.
+    No web framework builds one from a request: a parameter of an endpoint is refused, or comes from the session.
     """
 
     issuer: str
@@ -63,13 +59,13 @@ class User(_InTemplates):
 
     @property
     def identity(self) -> Identity:
-        """The pair (issuer, sub): the only thing to recognise a person by."""
+        """The pair (issuer, sub): the only reliable way to recognise a person."""
         return Identity(self.issuer, self.sub)
 
     def get_id(self) -> str:
-        """The identity as one text: the issuer, a space, the sub. An issuer has no spaces, so no two people share one.
+        """The identity as one string: the issuer, a space, the sub. It is unique, since an issuer has no spaces.
 
-        Named as in Flask-Login, for what calls it; its format is stable.
+        Named as in Flask-Login, for code that calls it; the format is stable.
         """
         return f"{self.issuer} {self.sub}"
 
@@ -80,7 +76,7 @@ class User(_InTemplates):
 
     @property
     def display_name(self) -> str:
-        """A name to greet the person with: the best there is, never empty. Escape it like any text."""
+        """The best available name to greet the person with, never empty. Escape it like any text."""
         parts = " ".join(part for part in (self.given_name, self.family_name) if part)
         return self.name or parts or self.email or self.sub
 
@@ -90,24 +86,24 @@ class User(_InTemplates):
 
     @classmethod
     def parse(cls, data: Mapping[str, Any], *, issuer: str) -> Self:
-        """Read a person from XWMS's `data`; unknown claims are dropped. Raises ValueError when `sub` is not usable.
+        """Parse a person from XWMS's `data`; unknown claims are dropped. Raises ValueError if `sub` is not valid.
 
-        Claims other than `sub` are decoration: one of the wrong type is left out and does not stop the login.
+        Claims other than `sub` are optional: one of the wrong type is left out and does not stop the login.
         """
         person = {name: plain_text(data.get(name)) for name in OPTIONAL_CLAIMS}
         person["picture"] = plain_link(data.get("picture"))
-        # Strictly `true`: the string "false" is truthy, and an unverified address taken for a verified one
-        # is somebody else's account.
+        # Strictly `true`: the string "false" is truthy. Account takeover: an unverified address that counts as verified
+        # may lead to somebody else's account.
         verified = data.get("email_verified") is True and person["email"] is not None
         return cls(issuer=issuer, sub=parse_sub(data.get("sub")), email_verified=verified, **person)
 
 
 OPTIONAL_CLAIMS = ("picture", "family_name", "given_name", "name", "email")
-"""The claims a session can do without, in the order in which they are dropped when a cookie gets too large."""
+"""The optional claims, in the order in which they are dropped when a cookie gets too large."""
 
 
 def ever_smaller(user: User) -> Iterator[User]:
-    """The person with ever fewer optional claims, down to none: for where there may be no room for all."""
+    """The person with fewer and fewer optional claims, down to none, for where space is limited."""
     for count in range(len(OPTIONAL_CLAIMS) + 1):
         dropped: dict[str, Any] = dict.fromkeys(OPTIONAL_CLAIMS[:count])
         if "email" in dropped:
@@ -115,17 +111,17 @@ def ever_smaller(user: User) -> Iterator[User]:
         yield replace(user, **dropped)
 
 
-def newer(known: User, told: User) -> User:
-    """The person as XWMS tells it now. What it does not tell stays: without a scope some claims are null."""
-    claims = {name: getattr(told, name) or getattr(known, name) for name in OPTIONAL_CLAIMS}
-    verified = told.email_verified if told.email else known.email_verified
+def newer(known: User, current: User) -> User:
+    """The known person, updated with current claims. Missing claims stay: without a scope some claims are null."""
+    claims = {name: getattr(current, name) or getattr(known, name) for name in OPTIONAL_CLAIMS}
+    verified = current.email_verified if current.email else known.email_verified
     return User(issuer=known.issuer, sub=known.sub, email_verified=verified, **claims)
 
 
 class EndReason(StrEnum):
-    """Why a session has ended that this browser still has the cookie of. The values are stable codes.
+    """Why a session ended whose cookie this browser still has. The values are stable codes.
 
-    A logout is none of them: whoever logs out knows why.
+    A logout has no reason: the person who logs out knows why.
     """
 
     IDLE = "session_idle"
@@ -136,7 +132,7 @@ class EndReason(StrEnum):
 
     @property
     def detail(self) -> str:
-        """A sentence for the person."""
+        """A sentence for the user."""
         return _ENDINGS[self]
 
 
@@ -145,7 +141,7 @@ _ENDINGS = {
     EndReason.LIFETIME: "You were signed out because your login was too long ago.",
     EndReason.REVOKED: "You were signed out because this login was ended from somewhere else.",
     EndReason.KEY_ROTATED: "You were signed out because this site changed its keys.",
-    EndReason.WITHDRAWN: "You were signed out because XWMS no longer lets this site know who you are.",
+    EndReason.WITHDRAWN: "You were signed out because XWMS no longer tells this site who you are.",
 }
 
 
@@ -154,7 +150,7 @@ _ENDINGS = {
 class Anonymous(_InTemplates):
     """Nobody is signed in: `is_authenticated` is False, and the object itself is falsy.
 
-    `signed_out` says why, where somebody was signed in before: `current_user.signed_out.detail` is a sentence for them.
+    `signed_out` is the reason if somebody was signed in before: `current_user.signed_out.detail` is for them to read.
     """
 
     signed_out: EndReason | None = None
@@ -176,7 +172,7 @@ class Anonymous(_InTemplates):
     display_name: ClassVar[str] = ""
 
     def get_id(self) -> None:
-        """Nobody has no id."""
+        """None: there is no person."""
 
     def __bool__(self) -> Literal[False]:
         return False
@@ -186,19 +182,19 @@ _NOBODY = {why: Anonymous(signed_out=why) for why in (None, *EndReason)}
 
 
 def anonymous(why: EndReason | None) -> Anonymous:
-    """Nobody; `why` is the reason where somebody was signed in before."""
+    """The `Anonymous` with this reason; None if nobody was signed in before."""
     return _NOBODY[why]
 
 
 @output_only
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenSet:
-    """One answer of a token endpoint.
+    """A token response (RFC 6749 5.1).
 
-    `scope` is what was granted, which may be less or more than was asked for; `expires_at` is in seconds since 1970,
-    or None if the server gave no lifetime. `id_token` is as it came; it is read at the login and not kept.
-    `sid` is the server's name for the login that the tokens belong to, for a logout that begins there.
-    `number` counts the refreshes since the login: of two sets of one session, the higher is the newer.
+    `scope` is what was granted, which may be less or more than was requested; `expires_at` is in seconds since 1970,
+    or None if the server sent no lifetime. `id_token` is as received; it is checked at the login and not kept.
+    `sid` is the server's id of the login that the tokens belong to, for back-channel logout.
+    `number` counts the refreshes since the login: of two sets of one session, the higher number is the newer one.
     """
 
     access_token: Secret
@@ -215,15 +211,15 @@ class TokenSet:
 class Session:
     """One login of one person in one browser. Times are seconds since 1970, UTC.
 
-    `id` is random and cannot be turned into the cookie; it names the session in lists and binds the logout form to it.
-    `started_at` is the login: it counts towards the absolute lifetime, and never moves.
-    `seen_at` counts towards the idle limit.
+    `id` is random and cannot be turned into the cookie; it identifies the session in lists and is bound to the logout
+    form. `started_at` is the time of the login: the absolute lifetime counts from it, and it never changes.
+    `seen_at` is the last renewal: the idle limit counts from it.
     `checked_at` is when XWMS last confirmed the person: at the login, or at a re-check.
-    `counts_from` is later than every revocation that came before the login; a later one ends the session.
+    `counts_from` is later than every revocation before the login; a later revocation ends the session.
     `device` is a name to recognise the browser by, such as "Firefox on Linux".
-    `tokens` are what an authorization server gave for the person; XWMS's own login has none.
-    `proved_at` is when the person proved there who they are, by this machine's clock: a server that knows them may
-    begin a login without asking. 0 where it does not say, None where logins are not told of it at all.
+    `tokens` are those that an authorization server issued for the person; XWMS's own login has none.
+    `proved_at` is when the person last authenticated there, by this machine's clock: a server with a session of its own
+    may complete a login without asking. 0 if the server does not say, None if this kind of login does not report it.
     """
 
     id: str
@@ -241,19 +237,19 @@ class Session:
         object.__setattr__(self, "counts_from", max(self.counts_from, self.started_at))
 
 
-def latest(kept: Session, brought: Session) -> Session:
-    """One session of two versions: the one that is kept, and one that a request read a while ago and has changed.
+def latest(kept: Session, changed: Session) -> Session:
+    """Merge two versions of a session: the one in the store, and one that a request read earlier and has changed.
 
-    Nothing older comes back: a page that only says that somebody was here must not undo a refresh of the tokens, which
-    may be worth one use, or a name that has been confirmed meanwhile.
+    Lost update: a request that only renews the idle limit must not overwrite refreshed tokens, whose refresh token may
+    be valid for one use only, or claims that were confirmed meanwhile.
     """
-    told = kept if kept.checked_at > brought.checked_at else brought
-    tokens = [session.tokens for session in (brought, kept) if session.tokens is not None]
+    checked = kept if kept.checked_at > changed.checked_at else changed
+    tokens = [session.tokens for session in (changed, kept) if session.tokens is not None]
     return replace(
-        brought,
-        seen_at=max(kept.seen_at, brought.seen_at),
-        user=told.user,
-        checked_at=told.checked_at,
+        changed,
+        seen_at=max(kept.seen_at, changed.seen_at),
+        user=checked.user,
+        checked_at=checked.checked_at,
         tokens=max(tokens, key=lambda one: one.number, default=None),
     )
 
@@ -261,10 +257,10 @@ def latest(kept: Session, brought: Session) -> Session:
 @output_only
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionInfo:
-    """A session as an application may show it to its person. Times are in UTC.
+    """A session as an application may show it to its user. Times are in UTC.
 
-    `seen_at` is exact to the renewal interval: a twentieth of the idle limit, ten minutes at the most.
-    `is_current` is True for the session of the request that is being served.
+    `seen_at` is exact to the renewal interval: a twentieth of the idle limit, at most ten minutes.
+    `is_current` is True for the session of the current request.
     """
 
     id: str
@@ -275,7 +271,7 @@ class SessionInfo:
 
     @classmethod
     def of(cls, session: Session, *, is_current: bool) -> Self:
-        """What may be shown of a session."""
+        """The fields of a session that may be shown."""
         started_at, seen_at = (datetime.fromtimestamp(at, UTC) for at in (session.started_at, session.seen_at))
         return cls(id=session.id, started_at=started_at, seen_at=seen_at, device=session.device, is_current=is_current)
 
@@ -286,9 +282,9 @@ USER_FIELDS = tuple(field.name for field in fields(User))
 @output_only
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessToken:
-    """Who may do what.
+    """A validated access token.
 
-    `client_id` is the client that brings the token, `sub` the person it acts for: None where it acts for itself
+    `client_id` is the client that the token was issued to, `sub` the person it acts for: None if it acts for itself
     (RFC 6749 4.4). `scopes` is what was granted. `expires_at` is in seconds since 1970, or None if the server did
     not say. `issuer` is the authorization server.
     """
@@ -304,5 +300,5 @@ class AccessToken:
 
     @property
     def identity(self) -> Identity | None:
-        """The pair (issuer, sub), as a signed-in person has it; None where the client acts for itself."""
+        """The pair (issuer, sub), as in `User.identity`; None if the client acts for itself."""
         return None if self.sub is None else Identity(self.issuer, self.sub)

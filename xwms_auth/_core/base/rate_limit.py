@@ -1,17 +1,13 @@
-"""A token bucket: how often something may happen in this process.
-
-Knows: a rate and a burst.
-Must not: know what is being counted.
-"""
+"""A token bucket: a rate limit within this process."""
 
 import threading
 
-CLOCK_STEP = 60
-"""Seconds. A clock that goes back further than this has been set."""
+CLOCK_SET_BACK = 60
+"""Seconds. A clock that goes back by more than this has been set."""
 
 
 class TokenBucket:
-    """Lets `burst` things through at once and `rate` a second after that. Safe to share between threads."""
+    """Allows `burst` events at once and `rate` a second after that. Thread-safe."""
 
     def __init__(self, *, rate: float, burst: int) -> None:
         self._rate = rate
@@ -21,11 +17,12 @@ class TokenBucket:
         self._lock = threading.Lock()
 
     def take(self, now: float) -> bool:
-        """Whether one more may happen at this time (seconds). A clock that goes back earns nothing."""
+        """Whether one more event is allowed at this time (seconds). A clock that goes back adds no tokens."""
         with self._lock:
             self._left = min(self._burst, self._left + max(0.0, now - self._at) * self._rate)
-            # A small step back is another thread that looked at the clock a moment ago; a large one is a clock set.
-            if now > self._at or self._at - now > CLOCK_STEP:
+            # A small step back comes from a thread that read the clock a moment earlier, a large one from a clock that
+            # was set.
+            if now > self._at or self._at - now > CLOCK_SET_BACK:
                 self._at = now
             if self._left < 1:
                 return False

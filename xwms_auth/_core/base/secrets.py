@@ -1,8 +1,4 @@
-"""Secrets and where they come from.
-
-Knows: how to hold a secret so that printing, logging, pickling or copying what holds it shows nothing.
-Must not: decide what a secret is used for.
-"""
+"""Secrets and their sources. Printing, logging, pickling or copying an object with a secret does not reveal it."""
 
 import hmac
 import os
@@ -15,10 +11,10 @@ from .errors import ConfigError
 
 
 class Secret:
-    """A string that never shows itself.
+    """A string that is masked wherever it is shown.
 
-    The value lives in a closure, so that `vars()`, `asdict()`, a debugger's list of locals and a crash report
-    find only this object and its mask. `reveal()` is the one way in; grep for it to find every reader.
+    The value is held in a closure, so that `vars()`, `asdict()`, a debugger's list of local variables and a crash
+    report show only this object and its mask. `reveal()` is the only way to the value; grep for it to find every use.
     """
 
     __slots__ = ("_reveal",)
@@ -28,7 +24,7 @@ class Secret:
         self._reveal: Callable[[], str] = lambda: plain
 
     def reveal(self) -> str:
-        """Return the secret itself."""
+        """Return the secret in clear text."""
         return self._reveal()
 
     def __repr__(self) -> str:
@@ -59,13 +55,13 @@ class Secret:
 
 
 class SecretSource:
-    """Something that can be asked for the secret whenever it is needed, so that a rotated one is picked up."""
+    """Returns the secret each time it is needed, so that a rotated secret is picked up."""
 
     __slots__ = ()
 
     def __call__(self) -> Secret:
-        """Return the secret of this moment, or raise `ConfigError`."""
-        raise TypeError("a SecretSource says where its secret comes from")
+        """Return the current secret, or raise `ConfigError`."""
+        raise TypeError("a subclass of SecretSource must define __call__")
 
     def __copy__(self) -> Self:
         return self
@@ -102,8 +98,8 @@ class SecretFromCallable(SecretSource):
 
     def __call__(self) -> Secret:
         secret = Secret(self._fetch())
-        if fault := header_fault(secret):
-            raise ConfigError([f"client_secret: the callable returned a value that {fault}"])
+        if problem := header_fault(secret):
+            raise ConfigError([f"client_secret: the callable returned a value that {problem}"])
         return secret
 
     def __repr__(self) -> str:
@@ -111,7 +107,7 @@ class SecretFromCallable(SecretSource):
 
 
 class SecretFromFile(SecretSource):
-    """A secret in a file, read again when the file changes (its time, size or inode)."""
+    """A secret in a file. The file is read again when its modification time, size or inode changes."""
 
     __slots__ = ("_lock", "_path", "_secret", "_stamp")
 
@@ -127,31 +123,31 @@ class SecretFromFile(SecretSource):
                 stat = self._path.stat()
                 stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
                 if stamp != self._stamp:
-                    # Editors and `echo` end a file with one newline; that one is not part of the secret.
-                    fresh = Secret(self._path.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r"))
-                    if not (fault := header_fault(fresh)):
-                        self._secret, self._stamp = fresh, stamp
-                        return fresh
+                    # Editors and `echo` end a file with one newline, which is not part of the secret.
+                    secret = Secret(self._path.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r"))
+                    if not (problem := header_fault(secret)):
+                        self._secret, self._stamp = secret, stamp
+                        return secret
                 else:
                     return self._secret
             except (OSError, ValueError):
-                fault = "cannot be read as UTF-8 text"
-        raise ConfigError([f"client_secret: the file named by XWMS_CLIENT_SECRET_FILE {fault}"])
+                problem = "cannot be read as UTF-8 text"
+        raise ConfigError([f"client_secret: the file named by XWMS_CLIENT_SECRET_FILE {problem}"])
 
     def __repr__(self) -> str:
         return "SecretFromFile()"
 
 
 def _bytes(secret: Secret) -> bytes:
-    # The environment holds bytes that are not UTF-8 as lone surrogates.
+    # Python represents bytes of the environment that are not UTF-8 as lone surrogates.
     return secret.reveal().encode("utf-8", "surrogatepass")
 
 
 def header_fault(secret: Secret) -> str | None:
-    """Say why the secret cannot travel in a header, or None.
+    """Return why the secret cannot be sent in a header, or None.
 
-    An HTTP library that is handed a value with a line break prints the whole value in its own error;
-    so the value is judged here, and our message never quotes it.
+    An HTTP library that is given a value with a line break quotes the whole value in its error message. So the value is
+    checked here first, and our message never quotes it.
     """
     value = secret.reveal()
     if not value:

@@ -1,7 +1,7 @@
-"""JSON from outside, read strictly: what is not exactly of the promised form is refused or left out.
+"""A strict reader of JSON from outside: a value that does not have the documented form is refused or left out.
 
-Knows: the forms of ids, texts, times and scopes.
-Must not: repair anything, since two readers that repair differently see two things."""
+Never repairs a value: two parsers that repair differently would see two different values.
+"""
 
 import json
 import math
@@ -11,40 +11,41 @@ from datetime import UTC, datetime
 from typing import Any, NoReturn, TypeGuard, cast
 
 MAX_SUB = 255
-"""Longest `sub` in characters: OpenID Connect Core 5.1 sets this bound, and a database column needs one."""
+"""Characters of a `sub`: the limit of OpenID Connect Core 5.1, and database columns need one."""
 
 
 MAX_CLAIM = 1024
-"""Longest optional claim in characters; a longer one is dropped, since the whole session must fit into a cookie."""
+"""Characters of an optional claim; a longer one is dropped, since the whole session must fit into a cookie."""
 
 
 MAX_MOMENT = 253_402_300_799
-"""Seconds since 1970: the end of the year 9999, beyond which no date can be made of a number."""
+"""Seconds since 1970: the end of the year 9999, the last that `datetime` can represent."""
 
 
 MAX_SCOPE = 8192
 """Characters of all scopes of a token together."""
 
 
-# RFC 6749 3.3, and any number of U+0020, as some servers have them. Splitting at any white space would make two scopes
-# of one that somebody else chose the name of.
+# RFC 6749 3.3, with any number of U+0020 between scopes, as some servers send them. Splitting at other white space
+# could turn one scope, whose name somebody else chose, into two.
 _SCOPES = re.compile(r"[ !#-\[\]-~]*")
 
 
 def parse_sub(value: object) -> str:
-    """Return the canonical `sub`; two spellings of one number must not be two people. Raises ValueError."""
+    """Return the canonical `sub`: two spellings of one number must not become two people. Raises ValueError."""
     return parse_id(value, "sub")
 
 
 def parse_id(value: object, name: str) -> str:
-    """Return an id of XWMS's: 1 to 255 printable characters, or an integer as its decimal digits.
+    """Return an id of XWMS: 1 to 255 printable characters, or an integer as its decimal digits.
 
-    XWMS has been seen to send digits, words and numbers, so nothing is rounded, trimmed or folded: two must not become
-    one. `name` is the field's, for the reason. Raises ValueError.
+    XWMS has been seen to send digits, words and numbers. Nothing is rounded, trimmed or case-folded, so that two ids
+    cannot become one. `name` is the name of the field, for the error message. Raises ValueError.
     """
     if isinstance(value, int) and not isinstance(value, bool):
-        # Zero is what a careless cast makes of a word, so it is nobody.
-        # Python refuses to print an integer beyond 4300 digits; its bits are asked first (a digit is at most 4).
+        # Zero is refused: a careless cast turns a word into 0.
+        # Python refuses to convert an integer of more than 4300 digits, so the bits are checked first (a digit has at
+        # most 4).
         if value <= 0 or value.bit_length() > MAX_SUB * 4 or len(str(value)) > MAX_SUB:
             raise ValueError(f"{name} is a number out of range")
         return str(value)
@@ -56,16 +57,16 @@ def parse_id(value: object, name: str) -> str:
 
 
 def parse_granted(value: object) -> tuple[str, ...]:
-    """The scopes that a server says it granted, with U+0020 between two. Raises ValueError."""
+    """The scopes that a server says it granted, separated by U+0020. Raises ValueError."""
     if not isinstance(value, str) or len(value) > MAX_SCOPE or _SCOPES.fullmatch(value) is None:
-        raise ValueError("scope is not text, too long, or has characters that no scope has")
+        raise ValueError("scope is not a string, is too long, or has characters that are not allowed in a scope")
     return tuple(value.split())
 
 
 def plain_text(value: object, *, most: int = MAX_CLAIM, lines: bool = False) -> str | None:
-    """A claim as text, or None. Control characters and lone surrogates never leave this parser.
+    """A claim as text, or None. Text with control characters or lone surrogates is refused.
 
-    `most` is in characters; `lines` lets line breaks and tabs through.
+    `most` is in characters; `lines` allows line breaks and tabs.
     """
     if not isinstance(value, str) or not 1 <= len(value) <= most:
         return None
@@ -79,13 +80,13 @@ def plain_text(value: object, *, most: int = MAX_CLAIM, lines: bool = False) -> 
 
 
 def plain_link(value: object) -> str | None:
-    """An address of the web, or None. `javascript:` in somebody's profile must not become a link on somebody's page."""
+    """An http or https URL, or None. Stored XSS: a `javascript:` URL in a profile must not become a link on a page."""
     text = plain_text(value)
     return text if text is not None and text.lower().startswith(("https://", "http://")) else None
 
 
 def parse_moment(value: object) -> datetime | None:
-    """An ISO 8601 time, in UTC; one without a zone is UTC. None for anything else."""
+    """An ISO 8601 time, in UTC; a time without a zone is UTC. None for anything else."""
     if not isinstance(value, str):
         return None
     try:
@@ -96,8 +97,8 @@ def parse_moment(value: object) -> datetime | None:
 
 
 def is_moment(value: object) -> TypeGuard[float]:
-    """Whether this is a time as tokens have it: a number of seconds since 1970 that a date can be made of."""
-    # Compared first of all: isfinite() and int() fail for what is huge, and a NaN is in no range.
+    """Whether this is a NumericDate (RFC 7519 2): a number of seconds since 1970 that `datetime` can represent."""
+    # A comparison instead of isfinite() or int(), which fail for huge numbers; a NaN is in no range.
     return isinstance(value, int | float) and not isinstance(value, bool) and -MAX_MOMENT <= value <= MAX_MOMENT
 
 
@@ -107,27 +108,27 @@ def parse_object(value: object) -> Mapping[str, Any] | None:
 
 
 def parse_objects(value: object, name: str, *, most: int) -> list[Mapping[str, Any]]:
-    """The JSON objects in a list of at most that many. `name` is the field's, for the reason. Raises ValueError."""
-    listed = cast("list[object]", value) if isinstance(value, list) else None
-    if listed is None or len(listed) > most:
-        raise ValueError(f"{name} is not a list, or longer than {most}")
-    found = [entry for entry in map(parse_object, listed) if entry is not None]
-    if len(found) != len(listed):
-        raise ValueError(f"{name} holds something else than objects")
-    return found
+    """The JSON objects in a list of at most `most`. `name` is for the error message. Raises ValueError."""
+    entries = cast("list[object]", value) if isinstance(value, list) else None
+    if entries is None or len(entries) > most:
+        raise ValueError(f"{name} is not a list, or has more than {most} entries")
+    objects = [entry for entry in map(parse_object, entries) if entry is not None]
+    if len(objects) != len(entries):
+        raise ValueError(f"{name} has an entry that is not an object")
+    return objects
 
 
 class JSONObject(dict[str, Any]):
-    """A JSON object of XWMS's. A crash report that prints local variables must not print what may quote our headers."""
+    """A JSON object of XWMS. Its `repr` hides the content, which may quote our headers, from crash reports."""
 
     def __repr__(self) -> str:
         return f"<{len(self)} fields>"
 
 
 def parse_json_object(text: bytes) -> JSONObject | None:
-    """Read JSON strictly: UTF-8, an object, no key twice, no number that is none. None for anything else."""
+    """Parse JSON strictly: UTF-8, an object, no duplicate keys, no NaN or Infinity. None for anything else."""
     try:
-        # Decoded here because json.loads would guess UTF-16 and UTF-32 from the bytes.
+        # Decoded here because json.loads would also detect UTF-16 and UTF-32.
         parsed: object = json.loads(
             text.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
         )
@@ -137,11 +138,11 @@ def parse_json_object(text: bytes) -> JSONObject | None:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> JSONObject:
-    # Python keeps the last of two equal keys, others the first: an answer read in two ways is refused.
-    made = JSONObject(pairs)
-    if len(made) != len(pairs):
+    # Python keeps the last of two equal keys, other parsers the first, so the document would be ambiguous.
+    result = JSONObject(pairs)
+    if len(result) != len(pairs):
         raise ValueError("duplicate keys")
-    return made
+    return result
 
 
 def _no_constant(text: str) -> NoReturn:
@@ -151,5 +152,5 @@ def _no_constant(text: str) -> NoReturn:
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError("a number beyond what a float holds")
+        raise ValueError("the number is out of the range of a float")
     return number
