@@ -1,1 +1,1 @@
-"""The settings of one client, and what a process works out from them."""
+"""The settings of one client, and what a process derives from them."""

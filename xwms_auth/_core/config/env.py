@@ -1,7 +1,6 @@
-"""The names of the options outside Python, and how text becomes a value.
+"""The names of the options in the environment, their choices and limits, and the conversion of text to values.
 
-Knows: environment variables, choices and limits.
-Must not: judge a value; that is `judge.py`.
+Values are validated in `validation.py`.
 """
 
 from collections.abc import Mapping
@@ -22,13 +21,13 @@ MIN_SESSION_SECRET = 32
 
 
 MIN_RECHECK = 30
-"""Seconds. Each re-check is a call to XWMS, and somebody waits for it."""
+"""Seconds. Each re-check is a call to XWMS that a user waits for."""
 
 MAX_TIMEOUT = 60.0
-"""Seconds. A worker that waits longer for XWMS is lost to everybody else."""
+"""Seconds. A worker that waits longer for XWMS cannot serve anybody else meanwhile."""
 
 MAX_AUDIENCE = 255
-"""Characters of what an API is called. It is usually its address."""
+"""Characters of the name of an API, which is usually its URL."""
 
 ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "client_id": ("XWMS_CLIENT_ID",),
@@ -72,7 +71,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "redact_access_logs": ("XWMS_REDACT_ACCESS_LOGS",),
     "debug": ("XWMS_DEBUG",),
 }
-"""Field to names in the environment, the current name first, older ones after it."""
+"""Field to names in the environment: the current name first, then older ones."""
 
 REDIS = ("redis://", "rediss://", "unix://", "redis+cluster://", "rediss+cluster://")
 
@@ -83,23 +82,23 @@ _ON, _OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
 def is_redis(url: str) -> bool:
-    """Whether this names a store in Redis."""
+    """Whether this is the URL of a store in Redis."""
     return url.startswith(REDIS)
 
 
 def may_hold_password(address: Secret) -> bool:
-    """Whether a store's address is more than a name or a path; in a wrong one a password may stand anywhere."""
+    """Whether a store's URL may contain a password. In a malformed URL it may be anywhere."""
     plain = unquote(address.reveal())
     return not plain.startswith("sqlite:") and ("@" in plain or "password" in plain.lower())
 
 
 def missing_session_secret() -> str:
-    """The fault to report where an edge needs a session secret and has none."""
+    """The message of the `ConfigError` for a missing session secret."""
     return "XWMS_SESSION_SECRET (session_secret) is missing; make one with: xwms-auth secret"
 
 
 def read_options(mapping: Mapping[str, Any], faults: list[str]) -> dict[str, Any]:
-    """Find the options of `XWMSConfig` in a mapping. What cannot be read at all is told in `faults`."""
+    """Read the options of `XWMSConfig` from a mapping. Values that cannot be converted are reported in `faults`."""
     options: dict[str, Any] = {"client_id": "", "client_secret": "", "redirect_uris": ()}
     for name, variables in ENVIRONMENT.items():
         value = next((mapping[variable] for variable in variables if mapping.get(variable) not in (None, "")), None)
@@ -113,13 +112,13 @@ def read_options(mapping: Mapping[str, Any], faults: list[str]) -> dict[str, Any
             except ValueError:
                 faults.append(f"{variables[0]} ({name}) is not a number of seconds")
                 continue
-        # Numbers too: what reads JSON out of the environment, as Flask can, makes one of "1".
+        # Numbers too: a reader that parses the environment as JSON, as Flask can, turns "1" into one.
         elif isinstance(value, str | int) and name in _SWITCHES:
-            said = str(value).strip().lower()
-            if said not in (*_ON, *_OFF):
+            text = str(value).strip().lower()
+            if text not in (*_ON, *_OFF):
                 faults.append(f"{variables[0]} ({name}) is neither on ({', '.join(_ON)}) nor off ({', '.join(_OFF)})")
                 continue
-            value = said in _ON
+            value = text in _ON
         options[name] = value
     file = mapping.get("XWMS_CLIENT_SECRET_FILE")
     if file:

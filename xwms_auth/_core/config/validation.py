@@ -1,7 +1,6 @@
-"""What can be wrong with an option, and what the options mean once they are right.
+"""The validation of every option, and the values derived from valid options.
 
-Knows: every rule about every option.
-Must not: raise for a value, however odd: a fault is a sentence that says how to mend it, and never quotes a secret.
+Never raises for a value: a fault is a sentence that says how to fix it, and never quotes a secret.
 """
 
 import math
@@ -40,15 +39,15 @@ if TYPE_CHECKING:
     from .config import XWMSConfig
 
 
-# RFC 6749 3.3: visible ASCII but the double quote and the backslash.
-_SCOPE = frozenset(map(chr, range(0x21, 0x7F))) - {'"', "\\"}
+# RFC 6749 3.3: visible ASCII except the double quote and the backslash.
+_SCOPE_CHARS = frozenset(map(chr, range(0x21, 0x7F))) - {'"', "\\"}
 
 
 _REDIS_OPTIONS = frozenset(("db", "username", "password", "ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"))
 
 
 class Validator:
-    """Judges a config field by field and fills in what the fields mean. Collects faults instead of raising."""
+    """Validates a config field by field and sets the derived fields. Collects faults instead of raising."""
 
     def __init__(self, config: "XWMSConfig") -> None:
         self.config = config
@@ -62,7 +61,7 @@ class Validator:
         variable = ENVIRONMENT.get(name, (name,))[0]
         self.faults.append(f"{variable} ({name}) {reason}" if variable != name else f"{name} {reason}")
 
-    def judge(self) -> None:
+    def validate(self) -> None:
         self.client()
         self.addresses()
         self.keys()
@@ -78,19 +77,19 @@ class Validator:
             self.fault("client_id", "is missing; find it in the Clients section of the XWMS dashboard")
         elif header_fault(Secret(self.config.client_id)) or len(self.config.client_id) > 255:
             self.fault("client_id", "has characters that cannot be part of a client id")
-        given = self.config.client_secret
+        value = self.config.client_secret
         source: SecretSource = FixedSecret(Secret(""))
-        if isinstance(given, SecretSource):
-            source = given
-        elif isinstance(given, str | Secret):
-            source = FixedSecret(Secret(given))
-        elif callable(given):
-            source = SecretFromCallable(given)
+        if isinstance(value, SecretSource):
+            source = value
+        elif isinstance(value, str | Secret):
+            source = FixedSecret(Secret(value))
+        elif callable(value):
+            source = SecretFromCallable(value)
         else:
             self.fault("client_secret", "is neither text nor a callable")
         self.set("client_secret", source)
         self.set("secret_source", source)
-        if isinstance(source, FixedSecret) and isinstance(given, str | Secret):
+        if isinstance(source, FixedSecret) and isinstance(value, str | Secret):
             if not source():
                 self.fault("client_secret", "is missing; it was shown once when the client was created")
             elif reason := header_fault(source()):
@@ -108,19 +107,19 @@ class Validator:
         self.set("redirect_uris", _as_tuple(config.redirect_uris))
         registered: list[RedirectURI] = []
         if not config.redirect_uris:
-            self.fault("redirect_uris", "is missing; use the callback address registered with XWMS")
+            self.fault("redirect_uris", "is missing; use the callback URL registered with XWMS")
         for number, uri in enumerate(config.redirect_uris, 1):
             try:
                 registered.append(parse_redirect_uri(_text(uri), allow_http=allow_http))
             except ValueError as error:
                 self.fault("redirect_uris", f"number {number} {error}" if len(config.redirect_uris) > 1 else str(error))
         if len({uri.uri for uri in registered}) != len(registered):
-            self.fault("redirect_uris", "names one address twice")
-        hosts = [name for uri in registered for name in uri.host_names]
+            self.fault("redirect_uris", "has one URL twice")
+        hosts = [host for uri in registered for host in uri.host_names]
         if len(set(hosts)) != len(hosts):
-            self.fault("redirect_uris", "has two addresses on one host; the host is what picks among them")
+            self.fault("redirect_uris", "has two URLs on one host; the host of the request selects one of them")
         if allow_http and any(uri.secure for uri in registered):
-            self.fault("insecure_allow_http", "is set beside an https redirect URI; it is for development only")
+            self.fault("insecure_allow_http", "is set together with an https redirect URI; it is for development only")
         self.set("registered", tuple(registered))
         try:
             self.set("api", parse_api_url(_text(config.api_url), allow_http=allow_http))
@@ -140,8 +139,8 @@ class Validator:
             self.fault("domain", "is not a plain domain or domain id; leave out https:// and any path")
 
     def keys(self) -> None:
-        given: object = self.config.session_secret
-        entries = (given,) if isinstance(given, str | Secret | bytes) else _as_tuple(given)
+        value: object = self.config.session_secret
+        entries = (value,) if isinstance(value, str | Secret | bytes) else _as_tuple(value)
         keys: list[Secret] = []
         for entry in entries:
             plain = entry.decode("latin-1") if isinstance(entry, bytes) else entry
@@ -159,7 +158,7 @@ class Validator:
         elif any(_is_repetitive(key.reveal()) for key in keys):
             self.fault("session_secret", "has a key that anybody could guess; make one with: xwms-auth secret")
         if self.client_secret and self.client_secret in keys:
-            self.fault("session_secret", "is the client secret; the two must differ, make one with: xwms-auth secret")
+            self.fault("session_secret", "is the client secret; the two must differ; make one with: xwms-auth secret")
 
     def times(self) -> None:
         for name, target in (("session_idle", "idle_seconds"), ("session_lifetime", "lifetime_seconds")):
@@ -171,9 +170,7 @@ class Validator:
                 self.set(target, int(seconds))
         recheck = _seconds(self.config.recheck)
         if recheck is None or not (recheck == 0 or MIN_RECHECK <= recheck <= MAX_LIFETIME.total_seconds()):
-            self.fault(
-                "recheck", f"must be 0, which is never, or between {MIN_RECHECK} seconds and {MAX_LIFETIME.days} days"
-            )
+            self.fault("recheck", f"must be 0 (never) or between {MIN_RECHECK} seconds and {MAX_LIFETIME.days} days")
         else:
             self.set("recheck", timedelta(seconds=recheck))
             self.set("recheck_seconds", int(recheck))
@@ -232,77 +229,78 @@ class Validator:
     def stores(self) -> None:
         config = self.config
         for name in ("session_store", "revocation_store"):
-            given = getattr(config, name)
-            if isinstance(given, str | Secret):
-                address = Secret(given)
-                self.set(name, address if may_hold_password(address) else address.reveal())
+            value = getattr(config, name)
+            if isinstance(value, str | Secret):
+                url = Secret(value)
+                self.set(name, url if may_hold_password(url) else url.reveal())
         if config.session_store != "cookie":
             self.store("session_store", config.session_store, SessionStore, "cookie, ")
             if config.revocation_store:
-                self.fault("revocation_store", "is for session_store=cookie; other stores end sessions by themselves")
+                self.fault("revocation_store", "is only for session_store=cookie; other stores can revoke sessions")
         elif config.revocation_store:
             self.store("revocation_store", config.revocation_store, RevocationStore, "")
 
-    def store(self, name: str, given: object, protocol: type, more: str) -> None:
-        if isinstance(given, str | Secret):
-            self.store_address(name, Secret(given), more)
-        elif not isinstance(given, protocol):
-            self.fault(name, f"is neither an address nor a {protocol.__name__}")
+    def store(self, name: str, value: object, protocol: type, more: str) -> None:
+        if isinstance(value, str | Secret):
+            self.store_url(name, Secret(value), more)
+        elif not isinstance(value, protocol):
+            self.fault(name, f"is neither a URL nor a {protocol.__name__}")
 
-    def store_address(self, name: str, address: Secret, more: str) -> None:
-        # Never quoted: it may hold a password.
-        given = address.reveal()
-        if given.startswith("sqlite:///"):
-            path = Path(given.removeprefix("sqlite:///"))
+    def store_url(self, name: str, secret_url: Secret, more: str) -> None:
+        # Never quoted: it may contain a password.
+        url = secret_url.reveal()
+        if url.startswith("sqlite:///"):
+            path = Path(url.removeprefix("sqlite:///"))
             if path.name == ":memory:" or str(path).startswith("file:"):
-                self.fault(name, "names no file; for sessions in this process use memory://")
+                self.fault(name, "does not name a file; for sessions in this process use memory://")
             elif not path.name or path.is_dir() or not path.parent.is_dir():
                 self.fault(
-                    name, "names no file in a folder that is there; sqlite:////var/lib/app/sessions.sqlite3 would"
+                    name,
+                    "does not name a file in an existing folder, as in sqlite:////var/lib/app/sessions.sqlite3",
                 )
-        elif is_redis(given):
-            if not _is_redis_address(given):
+        elif is_redis(url):
+            if not _is_redis_url(url):
                 self.fault(
                     name,
-                    "is no address of a Redis such as redis://host:6379/0, or has an option that is not one of: "
+                    "is not a Redis URL such as redis://host:6379/0, or has an option other than: "
                     + ", ".join(sorted(_REDIS_OPTIONS)),
                 )
-        elif given != "memory://":
+        elif url != "memory://":
             kinds = ", ".join(f"{kind}…" for kind in REDIS)
-            slashes = " (an SQLite address has three slashes before the path)" if given.startswith("sqlite") else ""
+            slashes = " (an SQLite URL has three slashes before the path)" if url.startswith("sqlite") else ""
             self.fault(name, f"must be one of: {more}memory://, sqlite:///path, {kinds}{slashes}")
 
     def oauth2(self) -> None:
         config = self.config
-        given: object = config.scopes
-        scopes = tuple(given.split()) if isinstance(given, str) else _as_tuple(given)
-        if not all(isinstance(scope, str) and _SCOPE.issuperset(scope) and scope for scope in scopes):
+        value: object = config.scopes
+        scopes = tuple(value.split()) if isinstance(value, str) else _as_tuple(value)
+        if not all(isinstance(scope, str) and _SCOPE_CHARS.issuperset(scope) and scope for scope in scopes):
             self.fault("scopes", "has an entry that is not a scope: visible ASCII without quotes and backslashes")
         self.set("scopes", scopes)
         audience: object = config.audience
-        if not isinstance(audience, str) or len(audience) > MAX_AUDIENCE or not _SCOPE.issuperset(audience):
-            self.fault("audience", "is not a name of an API: visible ASCII without quotes and backslashes")
+        if not isinstance(audience, str) or len(audience) > MAX_AUDIENCE or not _SCOPE_CHARS.issuperset(audience):
+            self.fault("audience", "is not a valid name of an API: visible ASCII without quotes and backslashes")
         self.set("openid", "openid" in scopes)
         self.set("metadata", None)
-        named = {name: getattr(config, name) for name in ENDPOINTS if getattr(config, name)}
-        for name, value in named.items():
+        endpoints = {name: getattr(config, name) for name in ENDPOINTS if getattr(config, name)}
+        for name, endpoint in endpoints.items():
             try:
-                parse_endpoint(value, allow_http=config.insecure_allow_http is True)
+                parse_endpoint(endpoint, allow_http=config.insecure_allow_http is True)
             except ValueError as error:
                 self.fault(name, str(error))
         if not isinstance(config.issuer, str):
             self.fault("issuer", "is not text")
         if config.flow != "oauth2":
-            # Not a fault beside sign-token: one variable is enough to change from one flow to the other.
+            # Not a fault with sign-token: one variable is then enough to change from one flow to the other.
             self.set("issuer", config.api_url)
             return
         if any(find_spec(name) is None for name in ("authlib", "joserfc")):
             self.fault("flow", "is oauth2, which needs Authlib: pip install 'xwms-auth[oauth2]'")
         if config.token_validation == "jwt" and not config.audience:
-            self.fault("audience", "is missing; with token_validation=jwt name what this API is called in tokens (aud)")
+            self.fault("audience", "is missing; token_validation=jwt needs the name of this API in tokens (aud)")
         self.issuer()
-        if named:
-            self.endpoints(named)
+        if endpoints:
+            self.endpoints(endpoints)
 
     def issuer(self) -> None:
         config = self.config
@@ -310,11 +308,11 @@ class Validator:
             if not config.authorization_endpoint:
                 self.fault(
                     "issuer",
-                    "is missing; name the authorization server, or all its endpoints; "
-                    "`xwms-auth sandbox` prints a local one's",
+                    "is missing; set it to the authorization server's issuer, or set all endpoints; "
+                    "`xwms-auth sandbox` prints the issuer of a local server",
                 )
             elif config.openid:
-                self.fault("issuer", "is missing; an ID token counts only if it is of the issuer that is expected")
+                self.fault("issuer", "is missing; an ID token is accepted only from the expected issuer")
             return
         try:
             if "?" in str(config.issuer):
@@ -323,39 +321,40 @@ class Validator:
         except ValueError as error:
             self.fault("issuer", str(error))
 
-    def endpoints(self, named: dict[str, str]) -> None:
+    def endpoints(self, endpoints: dict[str, str]) -> None:
         config = self.config
         needed = ("authorization_endpoint", "token_endpoint", "jwks_uri" if config.openid else "userinfo_endpoint")
-        missing = [name for name in needed if name not in named]
+        missing = [name for name in needed if name not in endpoints]
         for name in missing:
-            self.fault(name, "is missing; whoever names one endpoint names all that a login needs, or only the issuer")
+            self.fault(name, "is missing; set all endpoints that a login needs, or only the issuer")
         if missing or self.faults:
             return
         if not config.issuer:
-            # A plain OAuth 2.0 server has no name of its own; people are told apart by where they were sent.
+            # A plain OAuth 2.0 server has no issuer identifier, so the origin that people are sent to stands for it.
             self.set("issuer", parse_endpoint(config.authorization_endpoint, allow_http=True).origin)
-        self.set("metadata", metadata_of(config.issuer, named))
+        self.set("metadata", metadata_of(config.issuer, endpoints))
 
 
-def _is_redis_address(url: str) -> bool:
-    """Whether a URL names a Redis, and nothing that would change how it is spoken to.
+def _is_redis_url(url: str) -> bool:
+    """Whether this is a Redis URL, without options that would change how the client behaves.
 
-    redis-py takes any argument of its own from a query: unknown ones crash at the first use, some turn a check off.
+    redis-py accepts its own arguments in the query: unknown ones fail at the first use, and some turn a check off.
     """
     try:
         parts = urlsplit(url)
         options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True)) if parts.query else {}
         if parts.scheme == "unix":
-            there = bool(parts.path.strip("/"))
+            has_target = bool(parts.path.strip("/"))
         else:
             number = parts.path.strip("/")
             host = unquote(parts.hostname or "").encode("idna")
-            there = bool(host and parts.port != 0) and (not number or _is_number(number))
+            has_target = bool(host and parts.port != 0) and (not number or _is_number(number))
     except ValueError:
         return False
     tls = parts.scheme.startswith("rediss")
     known = all(name in _REDIS_OPTIONS and (tls or not name.startswith("ssl_")) for name in options)
-    return there and known and all(options.values()) and _is_number(options.get("db", "0")) and not parts.fragment
+    has_values = all(options.values()) and _is_number(options.get("db", "0"))
+    return has_target and known and has_values and not parts.fragment
 
 
 def _is_number(text: str) -> bool:
@@ -363,7 +362,10 @@ def _is_number(text: str) -> bool:
 
 
 def _is_repetitive(key: str) -> bool:
-    """A key of few characters, or of one piece repeated (a string is inside its own double only if it repeats)."""
+    """Whether a key has few different characters, or is one part repeated.
+
+    A string occurs inside its own double, without the first and last character, only if it repeats.
+    """
     return len(set(key)) < 8 or key in (key + key)[1:-1]
 
 
