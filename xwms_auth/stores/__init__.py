@@ -1,7 +1,6 @@
-"""Where sessions live. The protocols that stores follow are `SessionStore` and `RevocationStore` in `effects.py`.
+"""The stores of sessions. Their protocols are `SessionStore` and `RevocationStore` in `_core/base/store_protocols.py`.
 
-Knows: which store an option names, and in which colour it comes.
-Must not: know what a session means. A store's library is loaded only where an option names the store.
+The library of a store is imported only if the config uses that store.
 """
 
 from typing import cast
@@ -18,45 +17,42 @@ from .records import Records
 
 
 def open_store(context: Context, *, is_async: bool = False) -> SessionStore:
-    """Return the store that the site's config names, for plain or for async code.
-
-    Raises `ConfigError` where the library for it is missing.
-    """
+    """Return the store of the config, sync or async. Raises `ConfigError` if its library is missing."""
     config = context.config
     if config.session_store == "cookie":
         revocations = None
         if config.revocation_store:
             opened = _open(config.revocation_store, context, is_async=is_async)
             if not isinstance(opened, RevocationStore):
-                raise ConfigError(["revocation_store is no RevocationStore"])
+                raise ConfigError(["revocation_store is not a RevocationStore"])
             revocations = opened
         lifetime = config.lifetime_seconds
         return CookieStore(context.session_signer, issuer=config.issuer, lifetime=lifetime, revocations=revocations)
     return cast("SessionStore", _open(config.session_store, context, is_async=is_async))
 
 
-def _open(named: object, context: Context, *, is_async: bool) -> object:
-    if not isinstance(named, str | Secret):
-        return named
-    # Masked in every frame from here on: a crash report records them, and the address may hold a password.
-    address = Secret(named)
-    if address.reveal() == "memory://":
+def _open(option: object, context: Context, *, is_async: bool) -> object:
+    if not isinstance(option, str | Secret):
+        return option
+    # Masked in every frame from here on: a crash report records local variables, and the URL may contain a password.
+    url = Secret(option)
+    if url.reveal() == "memory://":
         return MemoryStore()
-    # Clients that share a store are kept apart by a short name of each.
+    # Clients that share a store are separated by a short name for each.
     client, records = digest(context.audience)[:16], Records(context.record_sealer, issuer=context.config.issuer)
-    if is_redis(address.reveal()):
-        return _open_redis(address, client, records, is_async=is_async)
-    from .sqlite import AsyncSQLiteStore, SQLiteStore  # noqa: PLC0415  loaded only by who uses it
+    if is_redis(url.reveal()):
+        return _open_redis(url, client, records, is_async=is_async)
+    from .sqlite import AsyncSQLiteStore, SQLiteStore  # noqa: PLC0415  imported only if the config uses SQLite
 
-    kind = AsyncSQLiteStore if is_async else SQLiteStore
-    return kind(address.reveal().removeprefix("sqlite:///"), client=client, records=records)
+    store_type = AsyncSQLiteStore if is_async else SQLiteStore
+    return store_type(url.reveal().removeprefix("sqlite:///"), client=client, records=records)
 
 
 def _open_redis(url: Secret, client: str, records: Records, *, is_async: bool) -> object:
-    from .redis import RedisStore  # noqa: PLC0415
+    from .redis import RedisStore  # noqa: PLC0415  imported only if the config uses Redis
 
     try:
-        from .redis_executors import AsyncRedisExecutor, RedisExecutor  # noqa: PLC0415
+        from .redis_executors import AsyncRedisExecutor, RedisExecutor  # noqa: PLC0415  needs redis-py
     except ImportError:
         pass
     else:

@@ -1,7 +1,6 @@
-"""Sessions in this process's memory: for tests, for development, and as the plainest example of a store.
+"""Sessions in the memory of this process: for tests, for development, and as the simplest example of a store.
 
-Knows: dictionaries.
-Must not: keep a handle in clear, so that a memory dump does not hand out sessions.
+Never keeps a handle in clear text, so that a memory dump does not reveal sessions.
 """
 
 import threading
@@ -17,7 +16,7 @@ from .._core.base.signing import digest, new_key
 V = TypeVar("V")
 
 MAX_SESSIONS = 100_000
-"""About 100 MB. Beyond it the oldest sessions are forgotten."""
+"""About 100 MB. Beyond that the oldest sessions are removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +26,7 @@ class _Row:
 
 
 class MemoryStore:
-    """Follows `SessionStore` and `RevocationStore`; every method is plain and quick."""
+    """Implements `SessionStore` and `RevocationStore`; every method is sync and fast."""
 
     def __init__(self) -> None:
         self._rows: OrderedDict[str, _Row] = OrderedDict()
@@ -39,7 +38,7 @@ class MemoryStore:
         handle = new_key()
         key = digest(handle)
         with self._lock:
-            _make_room(self._rows, lambda row: row.until <= now)
+            _remove_oldest(self._rows, lambda row: row.until <= now)
             self._rows[key] = _Row(replace(session, id=key), until)
         return handle
 
@@ -102,18 +101,18 @@ class MemoryStore:
 
     def not_before(self, names: Sequence[str], *, now: int) -> Sequence[int]:
         with self._lock:
-            found = [self._not_before.get(name, (0, 0)) for name in names]
-        return [at if now < until else 0 for at, until in found]
+            times = [self._not_before.get(name, (0, 0)) for name in names]
+        return [at if now < until else 0 for at, until in times]
 
     def forbid(self, name: str, *, upto: int, until: int, now: int) -> None:
         with self._lock:
             before, _ = self._not_before.pop(name, (0, 0))
-            _make_room(self._not_before, lambda entry: entry[1] <= now)
+            _remove_oldest(self._not_before, lambda entry: entry[1] <= now)
             self._not_before[name] = (max(upto, before + 1), until)
 
 
-def _make_room(kept: OrderedDict[str, V], is_over: Callable[[V], bool]) -> None:
-    """Two of the oldest go at the most, for the one that comes: nobody has to wait for a clearing up."""
+def _remove_oldest(entries: OrderedDict[str, V], is_expired: Callable[[V], bool]) -> None:
+    """Remove at most two of the oldest entries before one is added, so that no request waits for a long cleanup."""
     for _ in range(2):
-        if kept and (len(kept) >= MAX_SESSIONS or is_over(next(iter(kept.values())))):
-            kept.popitem(last=False)
+        if entries and (len(entries) >= MAX_SESSIONS or is_expired(next(iter(entries.values())))):
+            entries.popitem(last=False)

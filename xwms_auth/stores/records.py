@@ -1,11 +1,9 @@
-"""What server stores have in common: how a session is written down, and under which name.
+"""The format of session records, shared by the server stores.
 
-A store may be read or even written by somebody else: a backup, a forgotten port, a colleague. So the name is the
-SHA-256 of the handle, which nobody can turn into a cookie (CVE-2019-16782), and the record is sealed to that name:
-it shows nobody's address, it cannot be made without the session secret, and it cannot be copied to another name.
-
-Knows: names and records.
-Must not: know where they are kept.
+Others may be able to read or even write a store: through a backup, an open port, or as a colleague. So the key of a
+record is the SHA-256 of the handle, which nobody can turn into a cookie (CVE-2019-16782), and the record is encrypted
+and bound to that key: it reveals no addresses, cannot be forged without the session secret, and cannot be copied to
+another key.
 """
 
 import re
@@ -22,12 +20,12 @@ _KEY = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 def is_key(text: str) -> bool:
-    """Whether this could be a key or a session id of ours: only such a one becomes part of a name in a store."""
+    """Whether this has the form of our keys and session ids. Nothing else may become part of a key in a store."""
     return _KEY.fullmatch(text) is not None
 
 
 def distinct(keys: Mapping[str, str]) -> Mapping[str, str]:
-    """The keys of a record. Raises ValueError where two fields have one key, and would be read as each other."""
+    """The keys of a record. Raises ValueError if two fields have the same key, since one would be read as the other."""
     if len(set(keys.values())) != len(keys):
         raise ValueError("two fields have the same key")
     return keys
@@ -50,34 +48,34 @@ KEYS: Final = distinct(
         "email": "e",
         "email_verified": "v",
         "picture": "u",
-        # 0.1.0 kept both under this one, where the picture won. Never written any more.
+        # 0.1.0 used this key for both, and the picture overwrote the time. No longer written.
         "proved_at or picture": "p",
     }
 )
-"""The key of each field of a session and of its person. All of a record's are here, so that none can be used twice."""
+"""The key of each field of a session and of its user. All are listed here, so that no key can be used twice."""
 
 
 _LATER = ("checked_at", "counts_from")
 
 
-_CLAIMS = ("name", "given_name", "family_name", "email", "picture")
+_RECORD_CLAIMS = ("name", "given_name", "family_name", "email", "picture")
 
 
 class Records:
-    """Sessions as bytes for one place each, and back."""
+    """Writes sessions as encrypted records, each bound to its key, and reads them."""
 
     def __init__(self, seal: Sealed, *, issuer: str) -> None:
         self._seal = seal
         self._issuer = issuer
 
     def write(self, session: Session, *, key: str) -> bytes:
-        """The session sealed for this key."""
+        """The session as an encrypted record for this key."""
         return self._seal.seal(to_record(session), place=key)
 
     def read(self, sealed: object, *, key: str) -> Session | EndReason:
-        """The session; one that no key of ours opens was sealed with a key that has since been removed.
+        """The session, or `KEY_ROTATED` for a record that no current key opens: its key has since been removed.
 
-        Whoever else writes to the store may put anything here: what is no bytes is no record either.
+        Others who can write to the store may have put any value here; one that is not bytes is not a record.
         """
         opened = self._seal.open(sealed, place=key) if isinstance(sealed, bytes) else None
         session = from_record(opened, issuer=self._issuer)
@@ -85,7 +83,7 @@ class Records:
 
 
 def ending_of(code: str) -> EndReason:
-    """The reason behind a code in a store; one of a newer version's is still an end."""
+    """The reason for a code in a store. An unknown code, of a newer version, still means that the session ended."""
     try:
         return EndReason(code)
     except ValueError:
@@ -93,7 +91,7 @@ def ending_of(code: str) -> EndReason:
 
 
 def to_record(session: Session) -> dict[str, Any]:
-    """The session as small JSON."""
+    """The session as a compact JSON object."""
     user = session.user
     record: dict[str, Any] = {
         KEYS["id"]: session.id,
@@ -112,14 +110,14 @@ def to_record(session: Session) -> dict[str, Any]:
         record[KEYS["tokens"]] = _tokens_to_record(session.tokens)
     if user.verified_email:
         record[KEYS["email_verified"]] = True
-    for name in _CLAIMS:
+    for name in _RECORD_CLAIMS:
         if (value := getattr(user, name)) is not None:
             record[KEYS[name]] = value
     return record
 
 
 def from_record(record: object, *, issuer: str) -> Session | None:
-    """Read a record, or None where it is not one. Records are sealed, so this guards against our own older versions."""
+    """Parse a record; None if it is invalid. Records are authenticated, so an invalid one is of another version."""
     if not isinstance(record, Mapping):
         return None
     fields = cast("Mapping[str, Any]", record)
@@ -130,13 +128,13 @@ def from_record(record: object, *, issuer: str) -> Session | None:
         sub = parse_sub(fields.get(KEYS["sub"]))
     except ValueError:
         return None
-    claims = {name: _text(fields.get(KEYS[name])) for name in _CLAIMS}
-    proved_at = _whole(fields.get(KEYS["proved_at"]))
+    claims = {name: _text(fields.get(KEYS[name])) for name in _RECORD_CLAIMS}
+    proved_at = _int(fields.get(KEYS["proved_at"]))
     if (either := fields.get(KEYS["proved_at or picture"])) is not None:
-        # A picture may have taken the place of a proof: nobody knows when there was one, so no page takes it for fresh.
-        claims["picture"], proved_at = _text(either), _whole(either) or 0
+        # The picture may have overwritten `proved_at`. The time is then unknown: 0, so that no page takes it for fresh.
+        claims["picture"], proved_at = _text(either), _int(either) or 0
     verified = fields.get(KEYS["email_verified"]) is True
-    later = {name: at for name in _LATER if (at := _whole(fields.get(KEYS[name]))) is not None}
+    later = {name: at for name in _LATER if (at := _int(fields.get(KEYS[name]))) is not None}
     return Session(
         id=session_id,
         user=User(issuer=issuer, sub=sub, email_verified=verified, **claims),
@@ -153,7 +151,7 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _whole(value: object) -> int | None:
+def _int(value: object) -> int | None:
     return value if type(value) is int else None
 
 
@@ -164,13 +162,20 @@ def _tokens_to_record(tokens: TokenSet) -> list[Any]:
 
 def _tokens_from_record(record: object) -> TokenSet | None:
     match record:
-        case [str(access), str() | None as refresh, str(scope), int() | None as ends, str() | None as sid, int(number)]:
+        case [
+            str(access),
+            str() | None as refresh,
+            str(scope),
+            int() | None as expires,
+            str() | None as sid,
+            int(number),
+        ]:
             return TokenSet(
                 access_token=Secret(access),
                 refresh_token=None if refresh is None else Secret(refresh),
                 id_token=None,
                 scope=tuple(scope.split()),
-                expires_at=ends,
+                expires_at=expires,
                 sid=sid,
                 number=number,
             )

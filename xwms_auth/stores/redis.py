@@ -1,10 +1,9 @@
 """Sessions in Redis 7 or newer (or Valkey): for many machines.
 
-The store says which commands to send and what their answers mean, once; two small players send them, one in plain
-code and one in async code. A session and the reason for its end have names that one slot of a cluster holds.
+The store defines the commands and interprets their results; a sync and an async executor send them. The keys of a
+session and of its end reason are in the same slot of a cluster.
 
-Knows: commands.
-Must not: leave a key without an end, retry a command by itself, or keep a handle, a name or an address in clear.
+Every key has an expiry. Never retries a command by itself, and never keeps a handle, a name or an address in clear.
 """
 
 from collections.abc import Awaitable, Generator, Iterable, Sequence
@@ -20,13 +19,13 @@ from .records import Records, ending_of, is_key
 T = TypeVar("T")
 
 FOREVER = 10**11
-"""Seconds since 1970 that nobody will see."""
+"""Seconds since 1970: later than any session."""
 
-ENDED_AT_ONCE = 500
-"""Sessions that are ended in one go when all of a person's or a client's are."""
+REVOKE_BATCH = 500
+"""Sessions that are ended in one pipeline when all of a person's or a client's sessions are revoked."""
 
-TRIES = 50
-"""Changes of one session by others that a change waits out; each of them is somebody's success."""
+RENEW_ATTEMPTS = 50
+"""Attempts to renew a session that other requests change at the same time; at each one, another request succeeds."""
 
 _REPLACE = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -39,20 +38,20 @@ Command: TypeAlias = tuple[str | bytes | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class EveryKey:
-    """Asks for all keys like this pattern, of every node of a cluster."""
+    """Requests all keys that match a pattern, from every node of a cluster."""
 
     pattern: str
 
 
 Commands: TypeAlias = Generator[Sequence[Command] | EveryKey, list[Any], T]
-"""Yields commands that go out together and is sent their answers, in order."""
+"""Yields commands to send together, and is sent their results in order."""
 
 
-class Player(Protocol):
-    """Sends what the store asks for. Raises `StoreUnavailable`."""
+class Executor(Protocol):
+    """Sends the commands of the store. Raises `StoreUnavailable`."""
 
-    def play(self, commands: Commands[T]) -> T | Awaitable[T]:
-        """Send, hand the answers back, until there is a result."""
+    def run(self, commands: Commands[T]) -> T | Awaitable[T]:
+        """Send the commands and pass their results back, until the generator returns."""
         ...
 
     def keep_connections(self) -> None:
@@ -65,46 +64,46 @@ class Player(Protocol):
 
 
 class RedisStore:
-    """Follows `SessionStore` and `RevocationStore`, in the colour of its player. `client` keeps clients apart."""
+    """Implements `SessionStore` and `RevocationStore`, sync or async like its executor. `client` separates clients."""
 
-    def __init__(self, player: Player, *, client: str, records: Records) -> None:
-        self._player = player
+    def __init__(self, executor: Executor, *, client: str, records: Records) -> None:
+        self._executor = executor
         self._records = records
         self._prefix = f"xwms:{client}:"
 
-    def _session(self, key: str) -> str:
+    def _session_key(self, key: str) -> str:
         return f"{self._prefix}{{{key}}}"
 
-    def _ended(self, key: str) -> str:
+    def _ended_key(self, key: str) -> str:
         return f"{self._prefix}{{{key}}}:ended"
 
-    def _sessions_of(self, identity: Identity) -> str:
+    def _list_key(self, identity: Identity) -> str:
         return f"{self._prefix}listed:{identity_digest(identity)}"
 
     def keep_connections(self) -> None:
-        self._player.keep_connections()
+        self._executor.keep_connections()
 
     def close(self) -> None | Awaitable[None]:
-        return self._player.close()
+        return self._executor.close()
 
     # Sessions.
 
     def create(self, session: Session, *, until: int, now: int) -> str | Awaitable[str]:
         handle = new_key()
-        return self._player.play(self._create(handle, session, until, now))
+        return self._executor.run(self._create(handle, session, until, now))
 
     def _create(self, handle: str, session: Session, until: int, now: int) -> Commands[str]:
         key = digest(handle)
         yield [
-            ("SET", self._session(key), self._records.write(session, key=key), "EX", max(1, until - now)),
-            *self._listed(session.user.identity, key, until, now),
+            ("SET", self._session_key(key), self._records.write(session, key=key), "EX", max(1, until - now)),
+            *self._add_to_list(session.user.identity, key, until, now),
         ]
         return handle
 
-    def _listed(self, identity: Identity, key: str, until: int, now: int) -> list[Command]:
-        name, seconds = self._sessions_of(identity), until - now
-        # Each with the time when it may be forgotten: somebody who logs in all the time has no list without end.
-        # The list lives as long as the last of its sessions: NX for a list that is new, GT for one that is not.
+    def _add_to_list(self, identity: Identity, key: str, until: int, now: int) -> list[Command]:
+        name, seconds = self._list_key(identity), until - now
+        # Expired sessions are removed first, so that the list of somebody who logs in often does not grow forever.
+        # The list expires with the last of its sessions: NX sets the expiry of a new list, GT extends an existing one.
         return [
             ("ZREMRANGEBYSCORE", name, "-inf", now),
             ("ZADD", name, "GT", until, key),
@@ -113,10 +112,10 @@ class RedisStore:
         ]
 
     def load(self, handle: str, *, now: int) -> Session | EndReason | None | Awaitable[Session | EndReason | None]:
-        return self._player.play(self._load(digest(handle)))
+        return self._executor.run(self._load(digest(handle)))
 
     def _load(self, key: str) -> Commands[Session | EndReason | None]:
-        (found,) = yield [("MGET", self._session(key), self._ended(key))]
+        (found,) = yield [("MGET", self._session_key(key), self._ended_key(key))]
         return self._read(key, found)
 
     def _read(self, key: str, found: Sequence[bytes | None]) -> Session | EndReason | None:
@@ -129,150 +128,151 @@ class RedisStore:
         return None
 
     def renew(self, handle: str, session: Session, *, until: int, now: int) -> str | None | Awaitable[str | None]:
-        return self._player.play(self._renew(handle, session, until, now))
+        return self._executor.run(self._renew(handle, session, until, now))
 
     def _renew(self, handle: str, session: Session, until: int, now: int) -> Commands[str | None]:
         key = digest(handle)
-        for _ in range(TRIES):
-            (found,) = yield [("MGET", self._session(key), self._ended(key))]
+        for _ in range(RENEW_ATTEMPTS):
+            (found,) = yield [("MGET", self._session_key(key), self._ended_key(key))]
             kept = self._read(key, found)
-            # A session that is being ended beside us has its reason first, and that wins.
+            # A request that ends the session at the same time writes the reason first, and the reason takes precedence.
             if not isinstance(kept, Session):
                 return None
             record = self._records.write(latest(kept, session), key=key)
-            (written,) = yield [("EVAL", _REPLACE, 1, self._session(key), found[0], record, max(1, until - now))]
+            (written,) = yield [("EVAL", _REPLACE, 1, self._session_key(key), found[0], record, max(1, until - now))]
             if written:
-                yield self._listed(session.user.identity, key, until, now)
+                yield self._add_to_list(session.user.identity, key, until, now)
                 return handle
-        raise StoreUnavailable("Redis: the session is changed all the time")
+        raise StoreUnavailable("Redis: other requests keep changing the session")
 
     def drop(self, handle: str, *, why: EndReason | None, now: int) -> None | Awaitable[None]:
-        return self._player.play(self._drop(digest(handle), why))
+        return self._executor.run(self._drop(digest(handle), why))
 
     def _drop(self, key: str, why: EndReason | None) -> Commands[None]:
         if why is not None:
             yield from self._end([key], why)
             return
-        (found,) = yield [("MGET", self._session(key), self._ended(key))]
+        (found,) = yield [("MGET", self._session_key(key), self._ended_key(key))]
         session = self._read(key, found)
-        unlisted: list[Command] = []
+        remove_from_list: list[Command] = []
         if isinstance(session, Session):
-            unlisted = [("ZREM", self._sessions_of(session.user.identity), key)]
-        yield [("DEL", self._session(key), self._ended(key)), *unlisted]
+            remove_from_list = [("ZREM", self._list_key(session.user.identity), key)]
+        yield [("DEL", self._session_key(key), self._ended_key(key)), *remove_from_list]
 
     def list(self, identity: Identity, *, now: int) -> Sequence[Session] | Awaitable[Sequence[Session]]:
-        return self._player.play(self._list(identity))
+        return self._executor.run(self._list(identity))
 
     def _list(self, identity: Identity) -> Commands[Sequence[Session]]:
         keys = yield from self._keys_of(identity)
-        found = (yield [("MGET", self._session(key), self._ended(key)) for key in keys]) if keys else []
+        found = (yield [("MGET", self._session_key(key), self._ended_key(key)) for key in keys]) if keys else []
         sessions = [self._read(key, pair) for key, pair in zip(keys, found, strict=True)]
         alive = [one for one in sessions if isinstance(one, Session)]
-        # Not those that cannot be read: a key that comes back makes them good again, and they must stay within reach.
+        # Unreadable records stay in the list: they are valid again if their key comes back, and must remain revocable.
         gone = [key for key, (record, _) in zip(keys, found, strict=True) if record is None]
         if gone:
-            yield [("ZREM", self._sessions_of(identity), *gone)]
+            yield [("ZREM", self._list_key(identity), *gone)]
         return alive
 
     def _keys_of(self, identity: Identity) -> Commands[Sequence[str]]:
-        (members,) = yield [("ZRANGE", self._sessions_of(identity), 0, -1)]
+        (members,) = yield [("ZRANGE", self._list_key(identity), 0, -1)]
         return _keys(members)
 
     def revoke(self, session_id: str, *, now: int) -> bool | Awaitable[bool]:
-        return self._player.play(self._revoke(session_id)) if is_key(session_id) else False
+        return self._executor.run(self._revoke(session_id)) if is_key(session_id) else False
 
     def _revoke(self, key: str) -> Commands[bool]:
-        (found,) = yield [("MGET", self._session(key), self._ended(key))]
+        (found,) = yield [("MGET", self._session_key(key), self._ended_key(key))]
         session = self._read(key, found)
         if not isinstance(session, Session):
             return False
         yield from self._end([key], EndReason.REVOKED)
-        yield [("ZREM", self._sessions_of(session.user.identity), key)]
+        yield [("ZREM", self._list_key(session.user.identity), key)]
         return True
 
     def revoke_all(self, identity: Identity, *, now: int) -> None | Awaitable[None]:
-        return self._player.play(self._revoke_all(identity))
+        return self._executor.run(self._revoke_all(identity))
 
     def _revoke_all(self, identity: Identity) -> Commands[None]:
         keys = yield from self._keys_of(identity)
-        for some in _pieces(keys):
-            yield from self._end(some, EndReason.REVOKED)
-            # Not the whole list: a login that is being made beside us has just put itself there.
-            yield [("ZREM", self._sessions_of(identity), *some)]
+        for batch in _batches(keys):
+            yield from self._end(batch, EndReason.REVOKED)
+            # Not the whole list: a concurrent login may have just added its session.
+            yield [("ZREM", self._list_key(identity), *batch)]
 
     def revoke_client(self, *, now: int) -> None | Awaitable[None]:
-        return self._player.play(self._revoke_client())
+        return self._executor.run(self._revoke_client())
 
     def _revoke_client(self) -> Commands[None]:
         names = yield EveryKey(f"{self._prefix}{{*}}")
         keys = _keys(name[len(self._prefix) + 1 : -1] for name in names)
-        for some in _pieces(keys):
-            yield from self._end(some, EndReason.REVOKED)
+        for batch in _batches(keys):
+            yield from self._end(batch, EndReason.REVOKED)
 
     def _end(self, keys: Sequence[str], why: EndReason) -> Commands[None]:
-        """Put the reason there first, for as long as the session would have been kept, and then take the session."""
-        seconds = yield [("TTL", self._session(key)) for key in keys]
+        """Write the reason first, with the expiry that the session had, and then delete the session."""
+        seconds = yield [("TTL", self._session_key(key)) for key in keys]
         kept = [
             (key, left if left > 0 else KEPT_AFTER_END) for key, left in zip(keys, seconds, strict=True) if left != -2
         ]
         if kept:
-            yield [("SET", self._ended(key), why.value, "EX", left) for key, left in kept]
-            yield [("DEL", self._session(key)) for key, _ in kept]
+            yield [("SET", self._ended_key(key), why.value, "EX", left) for key, left in kept]
+            yield [("DEL", self._session_key(key)) for key, _ in kept]
 
-    # Claimed names, and times up to which sessions no longer count.
+    # Claimed names, and times up to which sessions are revoked.
 
     def claim(self, name: str, *, until: int, now: int) -> bool | Awaitable[bool]:
-        return self._player.play(self._take(name, until - now))
+        return self._executor.run(self._claim(name, until - now))
 
-    def _take(self, name: str, seconds: int) -> Commands[bool]:
-        (taken,) = yield [("SET", self._claim(name), 1, "NX", "EX", max(1, seconds))]
-        return bool(taken)
+    def _claim(self, name: str, seconds: int) -> Commands[bool]:
+        (claimed,) = yield [("SET", self._claim_key(name), 1, "NX", "EX", max(1, seconds))]
+        return bool(claimed)
 
     def release(self, name: str) -> None | Awaitable[None]:
-        return self._player.play(self._release(name))
+        return self._executor.run(self._release(name))
 
     def _release(self, name: str) -> Commands[None]:
-        yield [("DEL", self._claim(name))]
+        yield [("DEL", self._claim_key(name))]
 
     def claimed(self, names: Sequence[str], *, now: int) -> Sequence[bool] | Awaitable[Sequence[bool]]:
-        return self._player.play(self._claimed(names))
+        return self._executor.run(self._claimed(names))
 
     def _claimed(self, names: Sequence[str]) -> Commands[Sequence[bool]]:
-        return [bool(found) for found in (yield [("EXISTS", self._claim(name)) for name in names])]
+        return [bool(found) for found in (yield [("EXISTS", self._claim_key(name)) for name in names])]
 
-    def _claim(self, name: str) -> str:
+    def _claim_key(self, name: str) -> str:
         return f"{self._prefix}claim:{name}"
 
     def not_before(self, names: Sequence[str], *, now: int) -> Sequence[int] | Awaitable[Sequence[int]]:
-        return self._player.play(self._not_before(names))
+        return self._executor.run(self._not_before(names))
 
     def _not_before(self, names: Sequence[str]) -> Commands[Sequence[int]]:
-        found = yield [("GET", self._mark(name)) for name in names]
-        return [_moment(at) for at in found]
+        found = yield [("GET", self._not_before_key(name)) for name in names]
+        return [_parse_time(at) for at in found]
 
     def forbid(self, name: str, *, upto: int, until: int, now: int) -> None | Awaitable[None]:
-        return self._player.play(self._forbid(name, upto, until - now))
+        return self._executor.run(self._forbid(name, upto, until - now))
 
     def _forbid(self, name: str, upto: int, seconds: int) -> Commands[None]:
-        # Two who do this at once write nearly the same time, and each of them ends what was there when it began.
-        (before,) = yield [("GET", self._mark(name))]
-        yield [("SET", self._mark(name), max(upto, _moment(before) + 1), "EX", max(1, seconds))]
+        # Two concurrent calls write nearly the same time, and each revokes the sessions that existed when it began.
+        key = self._not_before_key(name)
+        (before,) = yield [("GET", key)]
+        yield [("SET", key, max(upto, _parse_time(before) + 1), "EX", max(1, seconds))]
 
-    def _mark(self, name: str) -> str:
+    def _not_before_key(self, name: str) -> str:
         return f"{self._prefix}not-before:{name}"
 
 
 def _keys(found: Iterable[bytes]) -> Sequence[str]:
-    """Keys of sessions. Whoever else writes to the store may put anything among them, and must not stop an end."""
+    """The keys of sessions. Other values, from others who can write to the store, must not prevent a revocation."""
     return sorted(key for name in found if is_key(key := name.decode("latin-1")))
 
 
-def _pieces(keys: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (keys[start : start + ENDED_AT_ONCE] for start in range(0, len(keys), ENDED_AT_ONCE))
+def _batches(keys: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (keys[start : start + REVOKE_BATCH] for start in range(0, len(keys), REVOKE_BATCH))
 
 
-def _moment(found: bytes | None) -> int:
-    """A time in the store. What is none was put there by somebody else, and nothing counts beside it."""
+def _parse_time(found: bytes | None) -> int:
+    """A time in the store. Another value was written by somebody else, and revokes everything (fail closed)."""
     if found is None:
         return 0
     return int(found) if found.isdigit() and len(found) < 12 else FOREVER

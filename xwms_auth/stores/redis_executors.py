@@ -1,10 +1,10 @@
-"""The way to Redis, in two colours: send commands together, hand the answers back.
+"""Send commands to Redis with redis-py, sync and async.
 
-redis-py retries ten times by default: four seconds when nobody listens, nine when nobody answers. Here a command is
-sent once, with half a second for each wait, and after two that timed out nobody waits again for a second.
+redis-py retries ten times by default: four seconds if nothing listens, nine if nothing responds. Here a command is sent
+once, with half a second for each wait, and after two timeouts in a row commands fail at once for a second (a circuit
+breaker).
 
-Knows: redis-py.
-Must not: know what a command means, or let out what a URL holds.
+Never reveals a part of the URL, which may contain a password.
 """
 
 import asyncio
@@ -28,86 +28,86 @@ from .redis import Command, Commands, EveryKey
 
 T = TypeVar("T")
 
-PATIENCE = 0.5
-"""Seconds to wait for a connection, and for each answer."""
+REDIS_TIMEOUT = 0.5
+"""Seconds to wait for a connection, and for each response."""
 
-STALLED = 2
-"""Time-outs in a row after which Redis counts as stalled."""
+MAX_TIMEOUTS = 2
+"""Timeouts in a row after which the circuit breaker opens."""
 
-REST = 1.0
-"""Seconds without a try then, so that a stalled Redis does not hold every worker."""
+OPEN_SECONDS = 1.0
+"""Seconds that it stays open, so that a stalled Redis does not block every worker."""
 
 MAX_CONNECTIONS = 64
-"""Connections of one process under async code; further commands wait their turn."""
+"""Connections of one process in async code; further commands wait for a free one."""
 
-SCANNED_AT_ONCE = 1000
+SCAN_COUNT = 1000
 
 CLUSTER = "+cluster://"
-"""In a URL: what redis-py knows as RedisCluster, which it gives no scheme of its own."""
+"""In a URL: use `RedisCluster`, for which redis-py has no scheme."""
 
-# What a cluster of which no node can be reached raises is no RedisError.
-_FAULTS = (redis.RedisError, RedisClusterException, OSError, TimeoutError)
+# `RedisClusterException`, for a cluster without a reachable node, is not a RedisError.
+_ERRORS = (redis.RedisError, RedisClusterException, OSError, TimeoutError)
 _TIMEOUTS = (redis.TimeoutError, TimeoutError)
 
 
 def _options() -> dict[str, Any]:
     return {
-        "socket_timeout": PATIENCE,
-        "socket_connect_timeout": PATIENCE,
+        "socket_timeout": REDIS_TIMEOUT,
+        "socket_connect_timeout": REDIS_TIMEOUT,
         "retry": Retry(NoBackoff(), 0),
         "maint_notifications_config": MaintNotificationsConfig(enabled=False),
         "protocol": 2,
     }
 
 
-class _Rest:
-    """Remembers time-outs in a row, so that the next to come do not wait for the same thing."""
+class _CircuitBreaker:
+    """Counts timeouts in a row and then makes commands fail at once, instead of waiting for the same timeout."""
 
     def __init__(self) -> None:
         self._timeouts = 0
-        self._until = 0.0
+        self._open_until = 0.0
 
     def check(self) -> None:
-        if time.monotonic() < self._until:
-            raise StoreUnavailable("Redis did not answer a moment ago")
+        if time.monotonic() < self._open_until:
+            raise StoreUnavailable("Redis has just timed out")
 
-    def answered(self) -> None:
+    def success(self) -> None:
         self._timeouts = 0
 
-    def told(self, fault: BaseException) -> StoreUnavailable:
-        if isinstance(fault, _TIMEOUTS):
+    def failure(self, error: BaseException) -> StoreUnavailable:
+        if isinstance(error, _TIMEOUTS):
             self._timeouts += 1
-            # One alone may be a busy machine's, and is no reason to turn everybody away.
-            if self._timeouts >= STALLED:
-                self._until = time.monotonic() + REST
-        return StoreUnavailable(f"Redis: {type(fault).__name__}")
+            # A single one may come from a busy machine and does not open the breaker.
+            if self._timeouts >= MAX_TIMEOUTS:
+                self._open_until = time.monotonic() + OPEN_SECONDS
+        return StoreUnavailable(f"Redis: {type(error).__name__}")
 
 
 class RedisExecutor:
-    """Plays in plain code. One pool for the process; threads may share it."""
+    """The sync executor. One connection pool for the process, shared by threads."""
 
     def __init__(self, url: Secret) -> None:
         self._url = url
-        self._rest = _Rest()
+        self._breaker = _CircuitBreaker()
         self._client: Any = None
 
-    def play(self, commands: Commands[T]) -> T:
+    def run(self, commands: Commands[T]) -> T:
         """Raises `StoreUnavailable`."""
-        self._rest.check()
+        self._breaker.check()
         try:
-            result = self._play(self._open(), commands)
-        except _FAULTS as fault:
-            error = self._rest.told(fault)
+            result = self._run(self._open(), commands)
+        except _ERRORS as error:
+            unavailable = self._breaker.failure(error)
         else:
-            self._rest.answered()
+            self._breaker.success()
             return result
-        raise error
+        raise unavailable
 
-    def _play(self, client: Any, commands: Commands[T]) -> T:
+    def _run(self, client: Any, commands: Commands[T]) -> T:
         try:
-            asked = next(commands)
+            request = next(commands)
             while True:
-                asked = commands.send(_send(client, asked))
+                request = commands.send(_send(client, request))
         except StopIteration as end:
             return cast("T", end.value)
 
@@ -121,10 +121,10 @@ class RedisExecutor:
         return self._client
 
     def keep_connections(self) -> None:
-        """Plain code keeps its connections anyway."""
+        """Does nothing: sync code always keeps its connections."""
 
     def close(self) -> None:
-        """Close the connections. The player can be used again afterwards."""
+        """Close the connections. The executor can be used again afterwards."""
         client, self._client = self._client, None
         if client is not None:
             client.close()
@@ -133,63 +133,63 @@ class RedisExecutor:
 def _cluster_options() -> dict[str, Any]:
     options = _options()
     del options["maint_notifications_config"], options["protocol"]
-    # Not a retry of a command: a node that says "moved" or is gone has not carried it out.
+    # This does not execute a command twice: a node that responds MOVED or is gone has not executed it.
     return {**options, "retry": Retry(NoBackoff(), 1)}
 
 
-def _send(client: Any, asked: Sequence[Command] | EveryKey) -> list[Any]:
-    if isinstance(asked, EveryKey):
-        return list(client.scan_iter(match=asked.pattern, count=SCANNED_AT_ONCE))
-    if len(asked) == 1:
-        return [client.execute_command(*asked[0])]
+def _send(client: Any, request: Sequence[Command] | EveryKey) -> list[Any]:
+    if isinstance(request, EveryKey):
+        return list(client.scan_iter(match=request.pattern, count=SCAN_COUNT))
+    if len(request) == 1:
+        return [client.execute_command(*request[0])]
     with client.pipeline(transaction=False) as pipe:
-        for command in asked:
+        for command in request:
             pipe.execute_command(*command)
         return cast("list[Any]", pipe.execute())
 
 
 class AsyncRedisExecutor:
-    """Plays on asyncio. Connections belong to an event loop and are kept only once `keep_connections` was called.
+    """The asyncio executor. Connections belong to an event loop and are kept only after `keep_connections`.
 
-    A loop that ends without anybody closing them, as a test client's does after each request, would leave them open.
+    Otherwise they would stay open when a loop ends without `close`, as a test client's does after each request.
     """
 
     def __init__(self, url: Secret) -> None:
         self._url = url
-        self._rest = _Rest()
+        self._breaker = _CircuitBreaker()
         self._client: Any = None
         self._kept_for: object = None
 
-    async def play(self, commands: Commands[T]) -> T:
+    async def run(self, commands: Commands[T]) -> T:
         """Raises `StoreUnavailable`."""
-        self._rest.check()
+        self._breaker.check()
         try:
-            async with self._client_for_play() as client:
-                result = await self._play(client, commands)
-        except _FAULTS as fault:
-            error = self._rest.told(fault)
+            async with self._client_for_run() as client:
+                result = await self._run(client, commands)
+        except _ERRORS as error:
+            unavailable = self._breaker.failure(error)
         else:
-            self._rest.answered()
+            self._breaker.success()
             return result
-        raise error
+        raise unavailable
 
-    async def _play(self, client: Any, commands: Commands[T]) -> T:
+    async def _run(self, client: Any, commands: Commands[T]) -> T:
         try:
-            asked = next(commands)
+            request = next(commands)
             while True:
-                asked = commands.send(await _asend(client, asked))
+                request = commands.send(await _send_async(client, request))
         except StopIteration as end:
             return cast("T", end.value)
 
     @asynccontextmanager
-    async def _client_for_play(self) -> AsyncGenerator[Any]:
-        # Not in another loop than the one in which they will be closed: a script's beside the server's, a fork's.
-        if self._kept_for != _here():
-            once = self._new_client()
+    async def _client_for_run(self) -> AsyncGenerator[Any]:
+        # Kept connections are used only in the loop that will close them, not in one of a script or after a fork.
+        if self._kept_for != _current_loop():
+            client = self._new_client()
             try:
-                yield once
+                yield client
             finally:
-                await once.aclose()
+                await client.aclose()
             return
         if self._client is None:
             self._client = self._new_client()
@@ -200,35 +200,35 @@ class AsyncRedisExecutor:
             options = _cluster_options()
             return AsyncRedisCluster.from_url(self._url.reveal().replace(CLUSTER, "://"), **options)
         pool = cast("Any", redis.asyncio.BlockingConnectionPool).from_url(
-            self._url.reveal(), max_connections=MAX_CONNECTIONS, timeout=PATIENCE, **_options()
+            self._url.reveal(), max_connections=MAX_CONNECTIONS, timeout=REDIS_TIMEOUT, **_options()
         )
         return redis.asyncio.Redis.from_pool(pool)
 
     def keep_connections(self) -> None:
-        """From now on keep connections open in this event loop; `close` will be called in it too."""
-        if self._kept_for != _here():
-            self._client, self._kept_for = None, _here()
+        """Keep connections open in this event loop from now on; `close` must be called in the same loop."""
+        if self._kept_for != _current_loop():
+            self._client, self._kept_for = None, _current_loop()
 
     async def close(self) -> None:
-        """Close kept connections, and keep none from now on."""
-        if self._kept_for != _here():
+        """Close the kept connections, and keep none from now on."""
+        if self._kept_for != _current_loop():
             return
         client, self._client, self._kept_for = self._client, None, None
         if client is not None:
             await client.aclose()
 
 
-def _here() -> object:
-    """This event loop of this process."""
+def _current_loop() -> object:
+    """The running event loop, and the process it belongs to."""
     return os.getpid(), asyncio.get_running_loop()
 
 
-async def _asend(client: Any, asked: Sequence[Command] | EveryKey) -> list[Any]:
-    if isinstance(asked, EveryKey):
-        return [name async for name in client.scan_iter(match=asked.pattern, count=SCANNED_AT_ONCE)]
-    if len(asked) == 1:
-        return [await client.execute_command(*asked[0])]
+async def _send_async(client: Any, request: Sequence[Command] | EveryKey) -> list[Any]:
+    if isinstance(request, EveryKey):
+        return [name async for name in client.scan_iter(match=request.pattern, count=SCAN_COUNT)]
+    if len(request) == 1:
+        return [await client.execute_command(*request[0])]
     async with client.pipeline(transaction=False) as pipe:
-        for command in asked:
+        for command in request:
             pipe.execute_command(*command)
         return cast("list[Any]", await pipe.execute())

@@ -1,11 +1,10 @@
-"""Sessions in an SQLite file: for several processes on one machine, with nothing to run.
+"""Sessions in an SQLite file: for several processes on one machine, without a server.
 
-In WAL mode readers never wait for a writer. A write waits for another at most half a second. Under async code a read
-is tried at once, since it takes a few microseconds, and waits in a thread only if something is in the way; writes,
-which may reach the disk, are always in a thread.
+In WAL mode readers never wait for a writer. A write waits at most half a second for another. In async code a read is
+tried in the event loop, since it takes a few microseconds, and waits in a thread only if the file is busy; writes,
+which may wait for the disk, always run in a thread.
 
-Knows: SQL.
-Must not: keep a handle in clear, or a name or an address outside a sealed record.
+Never keeps a handle in clear text, or a name or an address outside an encrypted record.
 """
 
 import sqlite3
@@ -21,47 +20,47 @@ from .._core.base.errors import StoreUnavailable
 from .._core.base.models import EndReason, Identity, Session, latest
 from .._core.base.signing import digest, identity_digest, new_key
 from .records import Records, ending_of, is_key
-from .sqlite_file import PATIENCE, Connections, Work
+from .sqlite_file import BUSY_TIMEOUT, Connections, Work
 
 T = TypeVar("T")
 
 WRITERS = 8
-"""Threads in which async code waits to write. One writes at a time, and who waits too long is told so."""
+"""Threads in which async code waits to write. One writes at a time, and one that waits too long gets an error."""
 
 SWEEP_INTERVAL = 60
-"""Seconds between two clear-ups by one process."""
+"""Seconds between two cleanups by one process."""
 
-SWEPT_AT_ONCE = 1000
-"""Rows one clear-up removes at the most, so that no login waits long for it."""
+SWEEP_LIMIT = 1000
+"""Rows of a table that one cleanup removes at most, so that no login waits long for it."""
 
 
 class SQLiteStore:
-    """Follows `SessionStore` and `RevocationStore` in plain code.
+    """Implements `SessionStore` and `RevocationStore` for sync code.
 
-    `client` keeps the clients that share a file apart. The file is made when first used, readable by its owner only.
+    `client` separates clients that share a file. The file is created at the first use, readable by its owner only.
     """
 
     def __init__(self, path: str | Path, *, client: str, records: Records) -> None:
         self._path = Path(path)
         self._client = client
         self._records = records
-        self._patient = Connections(self._path, patience=PATIENCE)
+        self._connections = Connections(self._path, timeout=BUSY_TIMEOUT)
         self._next_sweep = 0
 
-    # What differs in async code.
+    # Overridden for async code.
 
     def _read(self, work: Work[T]) -> T | Awaitable[T]:
-        return self._patient.do(work)
+        return self._connections.run(work)
 
     def _write(self, work: Work[T]) -> T | Awaitable[T]:
-        return self._patient.change(work)
+        return self._connections.write(work)
 
     def keep_connections(self) -> None:
-        """Connections to a file are no event loop's, and kept anyway."""
+        """Does nothing: connections to a file do not belong to an event loop and are always kept."""
 
     def close(self) -> None:
         """Close the connections to the file. The store can be used again afterwards."""
-        self._patient.close()
+        self._connections.close()
 
     # Sessions.
 
@@ -101,12 +100,12 @@ class SQLiteStore:
         def work(db: sqlite3.Connection) -> str | None:
             db.execute("BEGIN IMMEDIATE")
             where = "WHERE client = ? AND key = ? AND ended IS NULL"
-            found = db.execute(f"SELECT record FROM sessions {where}", (self._client, key)).fetchone()  # noqa: S608  ours
+            found = db.execute(f"SELECT record FROM sessions {where}", (self._client, key)).fetchone()  # noqa: S608  a constant
             kept = None if found is None else self._records.read(found[0], key=key)
             if not isinstance(kept, Session):
                 return None
             record = self._records.write(latest(kept, session), key=key)
-            db.execute(f"UPDATE sessions SET record = ?, until = ? {where}", (record, until, self._client, key))  # noqa: S608
+            db.execute(f"UPDATE sessions SET record = ?, until = ? {where}", (record, until, self._client, key))  # noqa: S608  a constant
             return handle
 
         return self._write(work)
@@ -151,10 +150,10 @@ class SQLiteStore:
         return self._write(work)
 
     def _end(self, db: sqlite3.Connection, why: EndReason, which: str, *values: object) -> bool:
-        sql = f"UPDATE sessions SET ended = ?, record = NULL WHERE client = ? AND ended IS NULL AND {which}"  # noqa: S608  `which` is one of ours
+        sql = f"UPDATE sessions SET ended = ?, record = NULL WHERE client = ? AND ended IS NULL AND {which}"  # noqa: S608  `which` is a constant
         return db.execute(sql, (why.value, self._client, *values)).rowcount > 0
 
-    # Marks: claimed names, and times up to which sessions no longer count.
+    # The table `marks`: claimed names, and times up to which sessions are revoked.
 
     def claim(self, name: str, *, until: int, now: int) -> bool | Awaitable[bool]:
         row = (self._client, f"claim/{name}", until, now)
@@ -165,10 +164,10 @@ class SQLiteStore:
                 " ON CONFLICT DO UPDATE SET until = excluded.until, value = excluded.value"
                 " WHERE until <= excluded.value"
             )
-            marked = db.execute(sql, row).rowcount > 0
-            # Here too: where sessions live in cookies, a login writes nothing else.
+            claimed = db.execute(sql, row).rowcount > 0
+            # Here too, because a login with cookie sessions writes nothing else.
             self._sweep(db, now)
-            return marked
+            return claimed
 
         return self._write(work)
 
@@ -208,15 +207,16 @@ class SQLiteStore:
         return self._write(work)
 
     def _sweep(self, db: sqlite3.Connection, now: int) -> None:
-        """Remove what nobody will ask for any more, a little at a time."""
+        """Remove expired rows, a limited number at a time."""
         if 0 <= self._next_sweep - now <= SWEEP_INTERVAL:
             return
-        over, most = (now, SWEPT_AT_ONCE), 0
+        values, most = (now, SWEEP_LIMIT), 0
         for table, key in (("sessions", "key"), ("marks", "name")):
-            old = f"SELECT client, {key} FROM {table} WHERE until <= ? LIMIT ?"  # noqa: S608  names of ours
-            most = max(most, db.execute(f"DELETE FROM {table} WHERE (client, {key}) IN ({old})", over).rowcount)  # noqa: S608
-        # Where there is more of it, the next second goes on: otherwise a busy site would make rows faster.
-        self._next_sweep = now + (0 if most == SWEPT_AT_ONCE else SWEEP_INTERVAL)
+            expired = f"SELECT client, {key} FROM {table} WHERE until <= ? LIMIT ?"  # noqa: S608  constants
+            sql = f"DELETE FROM {table} WHERE (client, {key}) IN ({expired})"  # noqa: S608  constants
+            most = max(most, db.execute(sql, values).rowcount)
+        # If rows are left, the next second continues: otherwise a busy site would add rows faster than they go.
+        self._next_sweep = now + (0 if most == SWEEP_LIMIT else SWEEP_INTERVAL)
 
 
 class AsyncSQLiteStore(SQLiteStore):
@@ -224,11 +224,11 @@ class AsyncSQLiteStore(SQLiteStore):
 
     def __init__(self, path: str | Path, *, client: str, records: Records) -> None:
         super().__init__(path, client=client, records=records)
-        self._hasty = Connections(self._path, patience=0)
+        self._nonblocking = Connections(self._path, timeout=0)
 
     def _read(self, work: Work[T]) -> T | Awaitable[T]:
         try:
-            return self._hasty.do(work)
+            return self._nonblocking.run(work)
         except StoreUnavailable:
             return self._write(work)
 
@@ -236,11 +236,11 @@ class AsyncSQLiteStore(SQLiteStore):
         return self._in_a_thread(work)
 
     async def _in_a_thread(self, work: Work[T]) -> T:
-        # Not one of those that an application's plain endpoints have: it might be busy with all of them.
-        return await anyio.to_thread.run_sync(self._patient.change, work, limiter=_limiter())
+        # With a limiter of its own: the threads for an application's sync endpoints may all be busy.
+        return await anyio.to_thread.run_sync(self._connections.write, work, limiter=_limiter())
 
     def close(self) -> None:
-        self._hasty.close()
+        self._nonblocking.close()
         super().close()
 
 

@@ -1,8 +1,4 @@
-"""Connections to one SQLite file, and the tables in it.
-
-Knows: SQLite, threads and forks.
-Must not: know what the tables are for.
-"""
+"""Connections to one SQLite file, safe for threads and forks, and its tables."""
 
 import os
 import sqlite3
@@ -20,11 +16,11 @@ from .._core.base.errors import StoreUnavailable
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
-PATIENCE = 0.5
-"""Seconds to wait for another process's write."""
+BUSY_TIMEOUT = 0.5
+"""Seconds to wait for a write of another process."""
 
-VERSION = 1
-"""Of the tables. A file of another version is left alone."""
+SCHEMA_VERSION = 1
+"""The version of the tables. A file of another version is not changed."""
 
 _TABLES = """
 CREATE TABLE sessions (
@@ -43,100 +39,100 @@ CREATE INDEX marks_by_time ON marks (until);
 
 
 class Connections:
-    """Connections to one file, each used by one thread at a time, and none of them across a fork."""
+    """Connections to one file, each used by one thread at a time and never across a fork."""
 
-    def __init__(self, path: Path, *, patience: float) -> None:
+    def __init__(self, path: Path, *, timeout: float) -> None:
         self._path = path
-        self._patience = patience
-        self._idle: deque[_Open] = deque()
-        self._opening = threading.Lock()
-        self._changing = threading.Lock()
+        self._timeout = timeout
+        self._idle: deque[_Connection] = deque()
+        self._open_lock = threading.Lock()
+        self._write_lock = threading.Lock()
         _all.add(self)
-        # The application that this serves may have no end of its own to close them at.
+        # Not every application has an end at which it could close them.
         weakref.finalize(self, _close, self._idle)
 
-    def do(self, work: Work[T]) -> T:
-        """Do the work as one transaction. Raises `StoreUnavailable`."""
+    def run(self, work: Work[T]) -> T:
+        """Run the work in one transaction. Raises `StoreUnavailable`."""
         try:
-            taken = self._take()
+            connection = self._acquire()
             try:
-                with taken.db:
-                    made = work(taken.db)
+                with connection.db:
+                    result = work(connection.db)
             except BaseException:
-                taken.db.close()
+                connection.db.close()
                 raise
-        except (sqlite3.Error, OSError) as fault:
-            cause = f"SQLite: {type(fault).__name__}: {getattr(fault, 'sqlite_errorname', 'cannot be opened')}"
+        except (sqlite3.Error, OSError) as error:
+            cause = f"SQLite: {type(error).__name__}: {getattr(error, 'sqlite_errorname', 'cannot be opened')}"
         else:
-            self._idle.append(taken)
-            return made
+            self._idle.append(connection)
+            return result
         raise StoreUnavailable(cause)
 
-    def change(self, work: Work[T]) -> T:
-        """The same for work that writes: one at a time in this process.
+    def write(self, work: Work[T]) -> T:
+        """Run work that writes, one at a time in this process.
 
-        SQLite gives no turns. Sixty threads that all try again would each have to be lucky within their time.
+        SQLite has no queue: of sixty threads that all retry, some would not get the lock within the timeout.
         """
-        if not self._changing.acquire(timeout=self._patience):
-            raise StoreUnavailable("SQLite: other changes of this process are still waiting")
+        if not self._write_lock.acquire(timeout=self._timeout):
+            raise StoreUnavailable("SQLite: other writes of this process are still waiting")
         try:
-            return self.do(work)
+            return self.run(work)
         finally:
-            self._changing.release()
+            self._write_lock.release()
 
-    def _take(self) -> "_Open":
+    def _acquire(self) -> "_Connection":
         with suppress(IndexError):
             while True:
-                taken = self._idle.pop()
-                if taken.file == _file_at(self._path):
-                    return taken
-                # Somebody took the file away, perhaps to end everybody's sessions, and put another in its place or
-                # none. Over its old connections this process alone would go on believing in the old one.
-                taken.db.close()
-        with self._opening:
+                connection = self._idle.pop()
+                if connection.file == _file_id(self._path):
+                    return connection
+                # The file was removed or replaced, perhaps to end all sessions. With its old connections only this
+                # process would continue to use the old file.
+                connection.db.close()
+        with self._open_lock:
             return self._open()
 
-    def _open(self) -> "_Open":
-        # Made here so that nobody else on this machine can read it; SQLite gives its other files the same mode.
+    def _open(self) -> "_Connection":
+        # Created here so that nobody else on this machine can read it; SQLite gives its other files the same mode.
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)) if not self._path.exists() else None
-        db = sqlite3.connect(self._path, timeout=self._patience, check_same_thread=False, cached_statements=32)
+        db = sqlite3.connect(self._path, timeout=self._timeout, check_same_thread=False, cached_statements=32)
         try:
-            _prepare(db, patience=self._patience)
-            return _Open(db, _file_at(self._path))
+            _prepare(db, timeout=self._timeout)
+            return _Connection(db, _file_id(self._path))
         except BaseException:
             db.close()
             raise
 
     def close(self) -> None:
-        """Close what is idle."""
+        """Close the idle connections."""
         _close(self._idle)
 
-    def begin_anew(self) -> None:
-        """This is a new process: what came along belongs to the one that it was forked from."""
-        # SQLite's locks do not survive a fork: the parent's connections are not to be touched, not even closed.
-        _abandoned.extend(taken.db for taken in self._idle)
+    def reset_after_fork(self) -> None:
+        """Abandon the connections and locks of the parent process."""
+        # SQLite's locks do not survive a fork: the parent's connections must not be used, not even closed.
+        _abandoned.extend(connection.db for connection in self._idle)
         self._idle.clear()
-        # A thread that is not here may have held them.
-        self._opening, self._changing = threading.Lock(), threading.Lock()
+        # A thread of the parent may have held them.
+        self._open_lock, self._write_lock = threading.Lock(), threading.Lock()
 
 
-class _Open(NamedTuple):
-    """A connection, and which file it is to."""
+class _Connection(NamedTuple):
+    """A connection, and the file that it was opened on."""
 
     db: sqlite3.Connection
     file: tuple[int, int] | None
 
 
-def _file_at(path: Path) -> tuple[int, int] | None:
-    """Which file is under this name now, if any."""
+def _file_id(path: Path) -> tuple[int, int] | None:
+    """The device and inode of the file at this path; None if there is none."""
     try:
-        found = os.stat(path)  # noqa: PTH116  every request asks, and `Path.stat` costs as much again
+        found = os.stat(path)  # noqa: PTH116  called for every request, and `Path.stat` takes twice as long
     except OSError:
         return None
     return found.st_dev, found.st_ino
 
 
-def _close(idle: deque[_Open]) -> None:
+def _close(idle: deque[_Connection]) -> None:
     with suppress(IndexError):
         while True:
             idle.pop().db.close()
@@ -147,36 +143,37 @@ _all: weakref.WeakSet[Connections] = weakref.WeakSet()
 
 def _forked() -> None:
     for connections in _all:
-        connections.begin_anew()
+        connections.reset_after_fork()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+if hasattr(os, "register_at_fork"):  # Windows has no fork
     os.register_at_fork(after_in_child=_forked)
 
 _abandoned: list[sqlite3.Connection] = []
-"""Connections of a parent process, kept from being closed by the garbage collector."""
+"""Connections of a parent process, referenced here so that the garbage collector does not close them."""
 
 
-def _prepare(db: sqlite3.Connection, *, patience: float) -> None:
-    """Make the tables where there are none. Several processes may come to a new file at the same moment."""
-    deadline = time.monotonic() + patience
+def _prepare(db: sqlite3.Connection, *, timeout: float) -> None:
+    """Create the tables if there are none. Several processes may open a new file at the same moment."""
+    deadline = time.monotonic() + timeout
     while True:
         try:
-            _make_tables(db)
-        except sqlite3.OperationalError as fault:
-            # SQLite does not wait for whoever switches a file to WAL, whatever the timeout.
-            if fault.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+            _create_tables(db)
+        except sqlite3.OperationalError as error:
+            # SQLite does not wait for a connection that switches the file to WAL, whatever the timeout.
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
         else:
             break
-    # After a power cut the last logins may be lost, the file is not; that is worth not waiting for the disk each time.
+    # A power failure may lose the last logins but does not corrupt the file. In return, not every commit waits for the
+    # disk.
     db.execute("PRAGMA synchronous = NORMAL")
 
 
-def _make_tables(db: sqlite3.Connection) -> None:
+def _create_tables(db: sqlite3.Connection) -> None:
     version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version not in (0, VERSION):
-        raise sqlite3.DatabaseError("the file was made by another version")
+    if version not in (0, SCHEMA_VERSION):
+        raise sqlite3.DatabaseError("the file was created by another version")
     if version == 0:
         db.execute("PRAGMA journal_mode = WAL")
         with db:
@@ -184,4 +181,4 @@ def _make_tables(db: sqlite3.Connection) -> None:
             if db.execute("PRAGMA user_version").fetchone()[0] == 0:
                 for statement in _TABLES.split(";\n"):
                     db.execute(statement)
-                db.execute(f"PRAGMA user_version = {VERSION}")
+                db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")

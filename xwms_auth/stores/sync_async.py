@@ -1,8 +1,4 @@
-"""One body for plain and async code: what to do with an answer that may have to be waited for.
-
-Knows: awaitables.
-Must not: know what is asked.
-"""
+"""One implementation for sync and async code: continue with a result that may be an awaitable."""
 
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
@@ -12,12 +8,12 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def then(answer: T | Awaitable[T], go_on: Callable[[T], R]) -> R | Awaitable[R]:
-    """`go_on(answer)`, now if the answer is here, otherwise as an awaitable."""
-    if isawaitable(answer):
-        return _later(cast("Awaitable[T]", answer), go_on)
-    return go_on(answer)
+def then(result: T | Awaitable[T], callback: Callable[[T], R]) -> R | Awaitable[R]:
+    """`callback(result)`, at once for a plain result, otherwise as an awaitable."""
+    if isawaitable(result):
+        return _await_then(cast("Awaitable[T]", result), callback)
+    return callback(result)
 
 
-async def _later(answer: Awaitable[T], go_on: Callable[[T], R]) -> R:
-    return go_on(await answer)
+async def _await_then(result: Awaitable[T], callback: Callable[[T], R]) -> R:
+    return callback(await result)
