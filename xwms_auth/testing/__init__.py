@@ -1,5 +1,1 @@
-"""What helps to test an application, or a store of your own, with pytest.
-
-Knows: nothing; the modules do.
-Must not: be imported by the package itself.
-"""
+"""Helpers to test an application, or a store of your own, with pytest. The package itself never imports them."""

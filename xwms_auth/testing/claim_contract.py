@@ -1,8 +1,4 @@
-"""What every store must do with names that one caller gets, as tests; a part of the two contracts beside it.
-
-Knows: `claim`, `release` and `claimed`, and pytest.
-Must not: know any store.
-"""
+"""The contract of `claim`, `release` and `claimed`, as tests; part of the contracts of both kinds of stores."""
 
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -11,26 +7,26 @@ from .._core.base.store_protocols import MAX_CLAIM_NAME, KnowsClaims, Revocation
 from .harness import AT_ONCE, StoreHarness
 
 NOW = 4_000_000_000
-"""Seconds since 1970. In the future, so that a store which measures time by itself forgets nothing during a test."""
+"""Seconds since 1970. In the future, so that nothing expires during a test in a store that uses its own clock."""
 
 Store: TypeAlias = SessionStore | RevocationStore
 
 
 class ClaimContract(StoreHarness):
-    """The fixture `store` is the subclass's."""
+    """The subclass defines the fixture `store`."""
 
     follows_now = True
-    """False for a store that measures `until` by a clock of its own, or leaves the limits to the flow."""
+    """False for a store that compares `until` with a clock of its own, or leaves the limits to the flow."""
 
     def open_again(self, store: Any) -> Any:
-        """The same place once more, as another process would open it."""
+        """Open the same data again, as another process would."""
         return store
 
     def claim(self, store: Store, name: str, *, until: int = NOW + 600, now: int = NOW) -> object:
         return self.ask(store.claim(name, until=until, now=now))
 
     def test_a_name_is_claimed_once(self, store: Store) -> None:
-        """LC-14, RP-02: a login that is used, a refresh that is under way, a logout token that was delivered."""
+        """LC-14, RP-02: a pending login that is used, a refresh in progress, a logout token that was delivered."""
         assert self.claim(store, "login/1") is True
         assert self.claim(store, "login/1") is False
         assert self.claim(store, "login/2") is True
@@ -55,8 +51,8 @@ class ClaimContract(StoreHarness):
         def use(place: Store) -> Callable[[], Any]:
             return lambda: place.claim("login", until=NOW + 600, now=NOW)
 
-        answers = self.at_once(*map(use, [store, other] * (AT_ONCE // 2)))
-        assert sorted(answers) == [False] * (AT_ONCE - 1) + [True]
+        results = self.at_once(*map(use, [store, other] * (AT_ONCE // 2)))
+        assert sorted(results) == [False] * (AT_ONCE - 1) + [True]
 
     def test_a_name_that_was_released_can_be_claimed_once_more(self, store: Store) -> None:
         self.claim(store, "login")
@@ -69,17 +65,17 @@ class ClaimContract(StoreHarness):
         if not isinstance(store, KnowsClaims):
             return
 
-        def told(*names: str, now: int = NOW) -> list[bool] | None:
+        def claimed(*names: str, now: int = NOW) -> list[bool] | None:
             found = self.ask(store.claimed(names, now=now))
             return None if found is None else list(found)
 
-        if told("a") is None:
-            return  # in front of a revocation store that does not tell
+        if claimed("a") is None:
+            return  # with a revocation store that does not support it
         self.claim(store, "b")
-        assert told("a", "b", "c") == [False, True, False]
-        assert told() == []
-        assert self.claim(store, "a") is True, "to ask claims nothing"
+        assert claimed("a", "b", "c") == [False, True, False]
+        assert claimed() == []
+        assert self.claim(store, "a") is True, "claimed() must not claim a name"
         self.ask(store.release("b"))
-        assert told("a", "b") == [True, False]
+        assert claimed("a", "b") == [True, False]
         if self.follows_now:
-            assert told("a", now=NOW + 601) == [False]
+            assert claimed("a", now=NOW + 601) == [False]

@@ -1,8 +1,4 @@
-"""Asks a store, plain or async, and asks it many things at the same moment.
-
-Knows: event loops and threads.
-Must not: know what a store promises.
-"""
+"""Calls a store, sync or async, once or concurrently."""
 
 import asyncio
 import threading
@@ -18,11 +14,11 @@ from .._core.base.store_protocols import KeepsConnections
 T = TypeVar("T")
 
 AT_ONCE = 24
-"""Callers of a race."""
+"""Concurrent callers in a race."""
 
 
 class StoreHarness:
-    """Runs plain and async methods alike, on one event loop per test."""
+    """Calls sync and async methods alike, on one event loop per test."""
 
     _loop: asyncio.Runner
 
@@ -36,18 +32,18 @@ class StoreHarness:
                     self.ask(store.close())
 
     def opened(self, store: T) -> T:
-        """Note a store, so that its connections are kept during the test and closed after it."""
+        """Register a store: its connections are kept during the test and closed after it."""
         if isinstance(store, KeepsConnections):
             self._loop.run(_call(store.keep_connections))
         self._opened.append(store)
         return store
 
-    def ask(self, answer: Any) -> Any:
-        """The answer of a method, waited for if it has to be."""
-        return self._loop.run(_wait(answer)) if isawaitable(answer) else answer
+    def ask(self, result: Any) -> Any:
+        """The result of a method, awaited if it is awaitable."""
+        return self._loop.run(_wait(result)) if isawaitable(result) else result
 
     def at_once(self, *calls: Callable[[], Any]) -> list[Any]:
-        """What these calls give when all are made at the same moment, each in a thread of its own."""
+        """The results of these calls, all made at the same moment, each in its own thread."""
         return self._loop.run(_at_once(calls))
 
 
@@ -55,21 +51,21 @@ async def _call(call: Callable[[], None]) -> None:
     call()
 
 
-async def _wait(answer: Any) -> Any:
-    return await answer
+async def _wait(result: Any) -> Any:
+    return await result
 
 
 async def _at_once(calls: Sequence[Callable[[], Any]]) -> list[Any]:
     barrier = threading.Barrier(len(calls))
     loop = asyncio.get_running_loop()
 
-    def begin(call: Callable[[], Any]) -> Any:
+    def start(call: Callable[[], Any]) -> Any:
         barrier.wait(timeout=20)
         return call()
 
-    async def whole(call: Callable[[], Any]) -> Any:
-        answer = await loop.run_in_executor(threads, begin, call)
-        return await answer if isawaitable(answer) else answer
+    async def run(call: Callable[[], Any]) -> Any:
+        result = await loop.run_in_executor(threads, start, call)
+        return await result if isawaitable(result) else result
 
     with ThreadPoolExecutor(len(calls)) as threads:
-        return list(await asyncio.gather(*map(whole, calls)))
+        return list(await asyncio.gather(*map(run, calls)))

@@ -1,13 +1,10 @@
-"""What every revocation store must do, as tests: run them against a store of your own.
+"""The contract of a revocation store, as tests that you can run against a store of your own.
 
-    from xwms_auth.testing.revocation_contract import RevocationContract
+from xwms_auth.testing.revocation_contract import RevocationContract
 
-    class TestMyStore(RevocationContract):
-        def make_store(self):
-            return MyStore(...)          # empty; called once per test
-
-Knows: the promises of `RevocationStore`, and pytest.
-Must not: know any store.
+class TestMyStore(RevocationContract):
+    def make_store(self):
+        return MyStore(...)          # empty; called once per test
 """
 
 import pytest
@@ -16,17 +13,17 @@ from .._core.base.store_protocols import RevocationStore
 from .claim_contract import ClaimContract
 
 NOW = 4_000_000_000
-"""Seconds since 1970. In the future, so that a store which measures time by itself forgets nothing during a test."""
+"""Seconds since 1970. In the future, so that nothing expires during a test in a store that uses its own clock."""
 
 DAY = 86_400
 
 
 class RevocationContract(ClaimContract):
-    """Subclass it, and give `make_store`."""
+    """Subclass it and define `make_store`."""
 
     def make_store(self) -> RevocationStore:
-        """A new and empty store."""
-        raise TypeError(f"{type(self).__name__} has to give make_store")
+        """Return a new, empty store."""
+        raise TypeError(f"{type(self).__name__} must define make_store")
 
     @pytest.fixture
     def store(self, event_loop: None) -> RevocationStore:
@@ -44,7 +41,7 @@ class RevocationContract(ClaimContract):
         assert self.not_before(store, "a", "b", "c") == [0, NOW, 0]
 
     def test_each_time_is_later_than_the_one_before(self, store: RevocationStore) -> None:
-        """A login between the two, in the same second, counts from one second after the first."""
+        """A login between two revocations, within the same second, counts from one second after the first."""
         for expected in (NOW, NOW + 1, NOW + 2):
             self.forbid(store, "a", upto=NOW)
             assert self.not_before(store, "a") == [expected]

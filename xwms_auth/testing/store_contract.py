@@ -1,4 +1,4 @@
-"""What every session store must do, as tests: run them against a store of your own.
+"""The contract of a session store, as tests that you can run against a store of your own.
 
     from xwms_auth.testing.store_contract import StoreContract
 
@@ -6,11 +6,8 @@
         def make_store(self):
             return MyStore(...)          # empty; called once per test
 
-The methods of the store may be plain or async; the same tests run both. `open_again` gives another opening of the same
-place, as another process would have it; for a store that only lives in one process, leave it as it is.
-
-Knows: the promises of `SessionStore`, and pytest.
-Must not: know any store.
+The methods of the store may be sync or async; the same tests run both. `open_again` opens the same data again, as
+another process would; for a store that exists in one process only, do not override it.
 """
 
 from collections.abc import Callable
@@ -29,7 +26,7 @@ from .claim_contract import ClaimContract
 from .harness import AT_ONCE
 
 NOW = 4_000_000_000
-"""Seconds since 1970. In the future, so that a store which measures time by itself forgets nothing during a test."""
+"""Seconds since 1970. In the future, so that nothing expires during a test in a store that uses its own clock."""
 
 DAY = 86_400
 
@@ -53,7 +50,7 @@ JUNK = (
 
 
 def person(sub: str = "1001", *, issuer: str = "https://xwms.example/api/") -> User:
-    """Somebody with every claim."""
+    """A person with every claim."""
     return User(
         issuer=issuer,
         sub=sub,
@@ -67,12 +64,12 @@ def person(sub: str = "1001", *, issuer: str = "https://xwms.example/api/") -> U
 
 
 def session(sub: str = "1001", *, at: int = NOW, **fields: Any) -> Session:
-    """A session of that person that begins at `at`."""
+    """A session of the person with this `sub` that begins at `at`."""
     return Session(id="begun", user=person(sub), started_at=at, seen_at=at, device="Firefox on Linux", **fields)
 
 
 def tokens(number: int) -> TokenSet:
-    """What that person's login has after so many refreshes."""
+    """The tokens of a login after this many refreshes."""
     secret = Secret(f"token-{number}")
     return TokenSet(
         access_token=secret, refresh_token=secret, id_token=None, scope=("openid",), expires_at=NOW, number=number
@@ -80,30 +77,30 @@ def tokens(number: int) -> TokenSet:
 
 
 class StoreContract(ClaimContract):
-    """Subclass it, and give `make_store`."""
+    """Subclass it and define `make_store`."""
 
     has_list = True
-    """False for a store that keeps nothing it could list; `list` then raises `ConfigError`, and there is no device."""
+    """False for a store that cannot list sessions; `list` then raises `ConfigError`, and the device is not kept."""
 
     reaches = True
     """False for a store that cannot end a session elsewhere; `revoke` and its like then raise `ConfigError`."""
 
     knows_ids = True
-    """False for a store that takes any id to revoke, because it does not know which there are."""
+    """False for a store that accepts any id in `revoke`, because it does not know which sessions exist."""
 
     def make_store(self) -> SessionStore:
-        """A new and empty store."""
-        raise TypeError(f"{type(self).__name__} has to give make_store")
+        """Return a new, empty store."""
+        raise TypeError(f"{type(self).__name__} must define make_store")
 
     def open_again(self, store: SessionStore) -> SessionStore:
-        """The same place once more, as another process would open it."""
+        """Open the same data again, as another process would."""
         return store
 
     @pytest.fixture
     def store(self, event_loop: None) -> SessionStore:
         return self.opened(self.make_store())
 
-    # The pieces.
+    # Helpers.
 
     def create(self, store: SessionStore, one: Session) -> str:
         handle = self.ask(store.create(one, until=one.seen_at + DAY, now=one.seen_at))
@@ -111,14 +108,14 @@ class StoreContract(ClaimContract):
         return handle
 
     def load(self, store: SessionStore, handle: str, *, now: int = NOW) -> Any:
-        """What `load` gives; and `recall` may give the same or None, and never somebody who has ended."""
+        """The result of `load`. `recall` must return the same or None, and never a session that has ended."""
         found = self.ask(store.load(handle, now=now))
         recalled = store.recall(handle, now=now)
         assert recalled is None or recalled == found
         return found
 
     def kept(self, one: Session, found: Session) -> Session:
-        """What should be kept of a session: all of it, under the id the store gave, perhaps without the device."""
+        """The session that the store should return: all of it, with the id of the store, perhaps without the device."""
         return replace(one, id=found.id, device=one.device if self.has_list else None)
 
     def renew(self, store: SessionStore, handle: str, one: Session, *, now: int = NOW) -> Any:
@@ -212,24 +209,24 @@ class StoreContract(ClaimContract):
         assert found == self.kept(newer, found)
 
     def test_a_renewal_brings_nothing_older_back(self, store: SessionStore) -> None:
-        """A slow page says that somebody was here, and does not know of the tokens that came meanwhile."""
+        """Lost update: a slow request renews the session without the tokens that were refreshed in the meantime."""
         for turn in range(20):
             handle = self.create(store, replace(session(), id=f"race-{turn}", tokens=tokens(0)))
             in_flight = self.load(store, handle)
-            brought = [replace(in_flight, seen_at=NOW + 90), replace(in_flight, tokens=tokens(1))]
-            brought.append(replace(in_flight, checked_at=NOW + 50, user=replace(person(), name="Anna")))
-            renewals = [partial(store.renew, handle, one, until=NOW + DAY, now=NOW + 90) for one in brought]
-            # Six times one after another, each order once; then at one moment.
+            changed = [replace(in_flight, seen_at=NOW + 90), replace(in_flight, tokens=tokens(1))]
+            changed.append(replace(in_flight, checked_at=NOW + 50, user=replace(person(), name="Anna")))
+            renewals = [partial(store.renew, handle, one, until=NOW + DAY, now=NOW + 90) for one in changed]
+            # The first six turns run them one after another, in each order; the others run them concurrently.
             orders = [*permutations(renewals)]
             done = [self.ask(one()) for one in orders[turn]] if turn < len(orders) else self.at_once(*renewals)
             if set(done) != {handle}:
-                return  # what a browser keeps is not for the store to say
+                return  # the session is in the cookie, and the store does not control which one the browser keeps
             found = self.load(store, handle, now=NOW + 90)
             assert (found.seen_at, found.checked_at, found.user.name) == (NOW + 90, NOW + 50, "Anna")
             assert found.tokens == tokens(1)
 
     def test_a_session_that_has_ended_cannot_be_renewed(self, store: SessionStore) -> None:
-        """SL-05, SL-06: a request that was under way when the person logged out."""
+        """SL-05, SL-06: a request that was in progress when the person logged out."""
         for why in (None, EndReason.WITHDRAWN):
             handle = self.create(store, replace(session(), id=f"ended-{why}"))
             in_flight = self.load(store, handle)
@@ -268,12 +265,12 @@ class StoreContract(ClaimContract):
         self.drop(store, handle, why=EndReason.WITHDRAWN)
         assert self.load(store, handle) is EndReason.WITHDRAWN
         self.drop(store, handle, why=EndReason.REVOKED)
-        assert self.load(store, handle) is EndReason.WITHDRAWN, "the first reason is the true one"
+        assert self.load(store, handle) is EndReason.WITHDRAWN, "the first reason must be kept"
 
     # Lists.
 
     def test_a_list_has_the_persons_sessions_and_nobody_elses(self, store: SessionStore) -> None:
-        """SL-08: the same sub at another XWMS is somebody else."""
+        """SL-08: the same sub with another issuer is a different person."""
         if not self.has_list:
             with pytest.raises(ConfigError):
                 self.ask(store.list(person().identity, now=NOW))
@@ -320,12 +317,12 @@ class StoreContract(ClaimContract):
             return
         handle = self.create(store, session())
         for id_ in (*JUNK, handle):
-            answer = self.ask(store.revoke(id_, now=NOW))
-            assert answer is False or not self.knows_ids
+            revoked = self.ask(store.revoke(id_, now=NOW))
+            assert revoked is False or not self.knows_ids
         assert self.load(store, handle).user == person()
 
     def test_all_sessions_of_a_person_end_and_the_next_login_counts(self, store: SessionStore) -> None:
-        """SL-15: the next login may come within the same second."""
+        """SL-15: the next login may be within the same second."""
         mine = [self.create(store, replace(session(), id=f"mine-{number}")) for number in range(3)]
         other = self.create(store, replace(session("1002"), id="other"))
         if not self.reaches:
