@@ -32,7 +32,7 @@ def test_the_printed_lines_say_what_a_newcomer_stumbles_over(start):
     with start("sandbox", "--port", "0", "--redirect-uri", uri, ready="listens") as sandbox:
         assert variables_of(sandbox.lines)["XWMS_DEBUG"] == "1"
         assert any("XWMS_FLOW=oauth2" in line for line in sandbox.lines)
-        assert "# Open the app under http://localhost:8000/ and no other name of it" in sandbox.lines
+        assert "# Open the app at http://localhost:8000/ and under no other name" in sandbox.lines
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
@@ -43,7 +43,7 @@ def test_sm_18_a_sandbox_that_others_can_reach_says_so_and_names_the_address(sta
         status, said = sandbox.end(signal.SIGINT)
     assert status == 0
     assert f"{host} port {port}" in said
-    assert "everybody who reaches it may be anybody" in said
+    assert "anybody who can reach it can sign in as anybody" in said
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.8.8.8"])

@@ -1,4 +1,4 @@
-"""`python -m xwms_auth.cli`, for where the command is not on the path."""
+"""`python -m xwms_auth.cli`, for when the command is not on the path."""
 
 from xwms_auth.cli import main
 

@@ -1,7 +1,7 @@
 """The commands: `dev`, `sandbox`, `secret`.
 
-Knows: options, and what is printed: what a program may read on standard output, everything else on standard error.
-Must not: write `os.environ`, or print a traceback for what a person can mend.
+Output for programs goes to standard output, everything else to standard error. The commands never change `os.environ`,
+and print no traceback for an error that the user can fix.
 """
 
 import os
@@ -32,7 +32,7 @@ _callback_token = click.option(
     type=click.Choice(["same", "fresh"]),
     default="same",
     show_default=True,
-    help="Whether the callback's token is the one that sign-token answered.",
+    help="Whether the callback's token is the one that sign-token returned, or a fresh one.",
 )
 _auto_login = click.option(
     "--auto-login", metavar="SUB", help="Approve every login at once as this person, without the sign-in page."
@@ -42,7 +42,7 @@ _db = click.option(
     "database",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Keep accounts, clients and people in this file. Without it they are forgotten at the end.",
+    help="Keep accounts, clients and people in this file. Without it they are lost at the end.",
 )
 _seed = click.option("--seed", is_flag=True, help="Add a demo account: a team, clients, users.")
 _scopes = click.option(
@@ -50,26 +50,26 @@ _scopes = click.option(
     "scopes",
     type=click.Choice(["userinfo", "useraddresses"]),
     multiple=True,
-    help="What the client may ask people for besides the login; may be repeated.",
+    help="A scope that the client may request besides the login; may be repeated.",
 )
 _faults = click.option(
     "--fault",
     "faults",
     metavar="NAME[:ENDPOINT[:TIMES]]",
     multiple=True,
-    help="Let calls go wrong, as in 500:sign-token, slow=10 or html:*:1; may be repeated.",
+    help="Make calls fail, as in 500:sign-token, slow=10 or html:*:1; may be repeated.",
 )
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="xwms-auth")
 def xwms_auth() -> None:
-    """Login with XWMS: run an app beside a local XWMS, without an account or a network."""
+    """Login with XWMS: run an app with a local XWMS, without an account or a network."""
 
 
 @xwms_auth.command()
 def secret() -> None:
-    """Print a fresh session secret."""
+    """Print a new session secret."""
     click.echo(fresh_secret())
 
 
@@ -79,7 +79,7 @@ def secret() -> None:
     "--port", type=click.IntRange(0, 65535), default=_SANDBOX_PORT, show_default=True, help="0: any free one."
 )
 @click.option("--client-id", default="sandbox-client", show_default=True)
-@click.option("--client-secret", help="[default: a fresh random one]")
+@click.option("--client-secret", help="[default: a new random one]")
 @click.option("--domain", default="localhost", show_default=True, help="The domain this client may log people in for.")
 @click.option(
     "--redirect-uri",
@@ -111,11 +111,11 @@ def sandbox(
     seed: bool,
     faults: tuple[str, ...],
 ) -> None:
-    """Run the local XWMS alone, and print the variables that point an app at it."""
+    """Run only the local XWMS, and print the variables that connect an app to it."""
     with needs_extra("sandbox"):
         from xwms_auth.sandbox import SandboxServer, SandboxSettings  # noqa: PLC0415  an extra
         from xwms_auth.sandbox.domain.urls import is_loopback  # noqa: PLC0415  an extra
-    with _until_told_to_end():
+    with _until_interrupted():
         try:
             settings = SandboxSettings(
                 client_id=client_id,
@@ -135,12 +135,12 @@ def sandbox(
             SandboxServer(settings, host=host, port=port), where=f"{host} port {port}", option="--port"
         ) as server:
             if not is_loopback(host):
-                click.echo(_open_to_others(host, server), err=True)
+                click.echo(_public_warning(host, server), err=True)
             click.echo(export_lines(_variables(settings, server)))
             click.echo("export XWMS_DEBUG=1  # error pages say what to change")
             click.echo("# export XWMS_FLOW=oauth2 logs people in by OAuth 2.0 instead")
             origin = redirect_uris[0].partition("://")
-            click.echo(f"# Open the app under {origin[0]}://{origin[2].partition('/')[0]}/ and no other name of it")
+            click.echo(f"# Open the app at {origin[0]}://{origin[2].partition('/')[0]}/ and under no other name")
             click.echo(f"# Dashboard: {server.url}/dashboard")
             click.echo(f"# The sandbox listens on {server.url} (Ctrl-C ends it)")
             _wait_for_ctrl_c()
@@ -172,10 +172,10 @@ def dev(
     faults: tuple[str, ...],
     check: bool,
 ) -> None:
-    """Run a Flask or ASGI app beside a local XWMS, with every variable set for it.
+    """Run a Flask or ASGI app with a local XWMS, with every variable set for it.
 
-    MODULE:APP is looked for in the current directory first, as in `app:app`; the app may also be a function that
-    makes it. The variables are set for the app's process alone.
+    MODULE:APP, such as `app:app`, is searched in the current directory first; APP may also be a function that returns
+    the app. The variables are set for the app's process only.
     """
     with needs_extra("sandbox"):
         from xwms_auth.sandbox import SandboxServer, SandboxSettings  # noqa: PLC0415  an extra
@@ -183,7 +183,7 @@ def dev(
     app_port = _choose(port, preferred=_APP_PORT, option="--port")
     xwms_port = _choose(sandbox_port, preferred=_SANDBOX_PORT, option="--sandbox-port")
     app_url = f"http://localhost:{app_port}"
-    with _until_told_to_end():
+    with _until_interrupted():
         try:
             settings = SandboxSettings(
                 redirect_uris=(f"{app_url}{_CALLBACK_PATH}",),
@@ -219,8 +219,8 @@ def dev(
 
 
 @contextmanager
-def _until_told_to_end() -> Generator[None]:
-    """Ctrl-C and SIGTERM both end the block, and with it what it started; that is no failure."""
+def _until_interrupted() -> Generator[None]:
+    """Ctrl-C and SIGTERM both end the block and everything it started, and are not an error."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         yield
@@ -244,13 +244,13 @@ def _listening(server: "SandboxServer", *, where: str, option: str) -> Generator
         server.stop()
 
 
-def _open_to_others(host: str, server: "SandboxServer") -> str:
-    # Where a port was to be any, only the server knows which it took.
+def _public_warning(host: str, server: "SandboxServer") -> str:
+    # With port 0 only the server knows the port.
     port = server.url.rpartition(":")[2]
-    where = "every address of this machine" if host in {"", "0.0.0.0", "::"} else "other machines may reach it there"  # noqa: S104  what is warned of
+    where = "every address of this machine" if host in {"", "0.0.0.0", "::"} else "other machines may reach it there"  # noqa: S104  the warning is about it
     return (
         f"Warning: the sandbox listens on {host} port {port}: {where}. "
-        "It has no passwords: everybody who reaches it may be anybody, in your app and in its dashboard."
+        "It has no passwords: anybody who can reach it can sign in as anybody, in your app and in its dashboard."
     )
 
 
@@ -265,18 +265,18 @@ def _variables(settings: "SandboxSettings", server: "SandboxServer") -> dict[str
     )
 
 
-def _choose(asked: int | None, *, preferred: int, option: str) -> int:
-    """The port asked for, which must be free; else the preferred one if it is free; else any."""
-    if asked == 0:
+def _choose(port: int | None, *, preferred: int, option: str) -> int:
+    """The given port, which must be free; without one the preferred port if it is free, otherwise any free port."""
+    if port == 0:
         return any_free()
-    if asked is None:
+    if port is None:
         return preferred if is_free(preferred) else any_free()
-    if not is_free(asked):
-        raise click.ClickException(f"port {asked} is in use: choose another one with {option}")
-    return asked
+    if not is_free(port):
+        raise click.ClickException(f"port {port} is in use: choose another one with {option}")
+    return port
 
 
 def _wait_for_ctrl_c() -> NoReturn:
     forever = threading.Event()
     while True:
-        forever.wait(timeout=1)  # with a timeout, because on Windows a wait without one hears no Ctrl-C
+        forever.wait(timeout=1)  # on Windows a wait without a timeout cannot be interrupted with Ctrl-C

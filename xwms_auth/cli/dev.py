@@ -1,7 +1,6 @@
-"""The app's process as its parent sees it: start, wait until it answers, end.
+"""The app's process, seen from its parent: start it, wait until it listens, stop it.
 
-Knows: processes and ports.
-Must not: import the app, or change this process's environment.
+The parent does not import the app and does not change its own environment.
 """
 
 import socket
@@ -14,25 +13,25 @@ from typing import Final
 
 from xwms_auth.cli.app_process import GRACE_SECONDS
 
-# Imports of a large app on a slow machine; a person sees its output meanwhile, or presses Ctrl-C.
+# Enough for the imports of a large app on a slow machine. The user sees its output meanwhile and can press Ctrl-C.
 START_SECONDS: Final = 60.0
 
 _POLL_SECONDS: Final = 0.05
 
 
 class AppFailed(Exception):
-    """The app's process ended by itself, or never answered; the text is one line."""
+    """The app's process ended by itself, or never listened; the text is one line."""
 
 
 @contextmanager
 def app_process(target: str, *, port: int, environ: Mapping[str, str]) -> Generator[subprocess.Popen[bytes]]:
-    """``module:app`` served on ``port`` in a process of its own, which ends with this block, or with this process."""
+    """Serve ``module:app`` on ``port`` in a process that ends with this block, or with this process."""
     process = subprocess.Popen(  # noqa: S603  our own interpreter and module; the target is an argument, not a command
         [sys.executable, "-m", "xwms_auth.cli.app_process", target, str(port)],
         env=dict(environ),
-        stdin=subprocess.PIPE,  # nothing is ever written: it closes when we end, however we end
-        stdout=2,  # standard output is the command's own; what the app prints goes where its log goes
-        start_new_session=True,  # the terminal's Ctrl-C is for us; we tell the app
+        stdin=subprocess.PIPE,  # never written to: it closes when this process ends, whatever the reason
+        stdout=2,  # standard output is for the command; the app's output goes to standard error, like its log
+        start_new_session=True,  # Ctrl-C in the terminal reaches only this process, which then stops the app
     )
     try:
         yield process
@@ -41,16 +40,16 @@ def app_process(target: str, *, port: int, environ: Mapping[str, str]) -> Genera
 
 
 def wait_until_up(process: subprocess.Popen[bytes], *, port: int) -> None:
-    """Return when somebody listens on ``port``. Errors: `AppFailed`."""
+    """Return when the app listens on ``port``. Raises `AppFailed`."""
     deadline = time.monotonic() + START_SECONDS
-    while not _answers(port):
+    while not _is_listening(port):
         if time.monotonic() > deadline:
-            raise AppFailed(f"the app did not answer on port {port} within {START_SECONDS:.0f} seconds")
+            raise AppFailed(f"the app did not listen on port {port} within {START_SECONDS:.0f} seconds")
         _raise_if_ended(process, seconds=_POLL_SECONDS)
 
 
 def wait_until_ended(process: subprocess.Popen[bytes]) -> None:
-    """Return never; an app that ends by itself has failed. Errors: `AppFailed`."""
+    """Never returns: raises `AppFailed` when the app ends by itself."""
     while True:
         _raise_if_ended(process, seconds=3600)
 
@@ -63,7 +62,7 @@ def _raise_if_ended(process: subprocess.Popen[bytes], *, seconds: float) -> None
     raise AppFailed(f"the app ended with exit status {status}")
 
 
-def _answers(port: int) -> bool:
+def _is_listening(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
     except OSError:

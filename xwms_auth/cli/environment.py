@@ -1,16 +1,12 @@
-"""The variables that point an app at a sandbox.
-
-Knows: their names, and the older names that would compete with them.
-Must not: read or write `os.environ`.
-"""
+"""The environment variables that connect an app to a sandbox. This module does not read or change `os.environ`."""
 
 import secrets
 import shlex
 from collections.abc import Mapping
 from typing import Final
 
-# Other ways of saying what we set; left in place they would contradict it, or send a real secret to the sandbox.
-# XWMS_FLOW is not one of them: the sandbox speaks both, and that variable alone changes from one to the other.
+# Alternatives of the variables that we set; if kept, they would conflict or send a real secret to the sandbox.
+# XWMS_FLOW is not one of them: the sandbox supports both flows, and that variable alone selects one.
 _COMPETING: Final = (
     "XWMS_CLIENT_SECRET_FILE",
     "XWMS_CLIENT_DOMAIN",
@@ -34,7 +30,7 @@ def fresh_secret() -> str:
 def xwms_variables(
     *, client_id: str, client_secret: str, domain: str, redirect_uris: tuple[str, ...], api_url: str, issuer: str
 ) -> dict[str, str]:
-    """Every variable an app needs, with a session secret of its own."""
+    """Every variable that an app needs, with a new session secret."""
     return {
         "XWMS_CLIENT_ID": client_id,
         "XWMS_CLIENT_SECRET": client_secret,
@@ -47,10 +43,10 @@ def xwms_variables(
 
 
 def with_variables(environ: Mapping[str, str], *, variables: Mapping[str, str]) -> dict[str, str]:
-    """A copy of ``environ`` in which ``variables`` are the only word on their subject.
+    """A copy of ``environ`` with ``variables`` and without their alternatives.
 
-    But for two: debug mode is on, so that error pages say what to change, unless ``environ`` says otherwise; and a
-    session secret of ``environ`` stays, so that whoever restarts the app often is not signed out each time.
+    Two variables of ``environ`` take precedence: the debug mode, which is otherwise turned on so that error pages say
+    what to change, and the session secret, so that restarting the app does not sign people out.
     """
     kept = {name: value for name, value in environ.items() if name not in _COMPETING}
     own = {name: kept[name] for name in ("XWMS_DEBUG", "XWMS_SESSION_SECRET") if kept.get(name)}
@@ -58,5 +54,5 @@ def with_variables(environ: Mapping[str, str], *, variables: Mapping[str, str]) 
 
 
 def export_lines(variables: Mapping[str, str]) -> str:
-    """Lines for a POSIX shell, one for each variable, without a last newline."""
+    """Lines for a POSIX shell, one for each variable, without a trailing newline."""
     return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items())

@@ -1,8 +1,4 @@
-"""What to say when an optional dependency is not there.
-
-Knows: how an extra is installed.
-Must not: import anything optional itself, or hide a fault inside this package.
-"""
+"""The error message for a missing optional dependency. An import error of this package itself is not hidden."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,15 +6,15 @@ from contextlib import contextmanager
 
 @contextmanager
 def needs_extra(extra: str) -> Generator[None]:
-    """Around imports: a package that is not installed ends the program with one line and exit status 1."""
+    """Wraps imports: for a package that is not installed, exit with a one-line message and status 1."""
     try:
         yield
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.partition(".")[0] == "xwms_auth":
-            raise  # a fault of ours: no install command would mend it
+            raise  # a bug in this package, which no install command would fix
         raise SystemExit(f"Error: {missing.name} is not installed: pip install 'xwms-auth[{extra}]'") from None
-    except ImportError as told:
-        # A part of this package that says by itself what to install. An import that breaks inside a package is named.
-        if told.name is not None:
+    except ImportError as error:
+        # Raised by a part of this package, with a message that says what to install. Python's own have a name.
+        if error.name is not None:
             raise
-        raise SystemExit(f"Error: {told}") from None
+        raise SystemExit(f"Error: {error}") from None

@@ -1,7 +1,6 @@
-"""How ``module:app`` becomes an app, and what that app speaks.
+"""Importing the app that ``module:app`` names, and detecting whether it is WSGI or ASGI.
 
-Knows: imports and call signatures.
-Must not: import a framework or a server, or catch what the app's own module raises.
+This module imports no framework and no server, and does not catch what the app's own module raises.
 """
 
 import importlib
@@ -14,13 +13,13 @@ Interface: TypeAlias = Literal["wsgi", "asgi"]
 
 
 class AppNotFound(Exception):
-    """``module:app`` does not lead to an app; the text is one line for the person who typed it."""
+    """``module:app`` does not name an app; the text is one line for the user."""
 
 
 def load_app(target: str) -> Any:
-    """What ``module:attribute`` names; if that is a function without required arguments, what it returns.
+    """The object that ``module:attribute`` names; for a function without required arguments, its result.
 
-    Errors: `AppNotFound`. What the module itself raises passes through, with its traceback.
+    Raises `AppNotFound`. Exceptions of the module itself are not caught, so that their traceback is shown.
     """
     module_name, _, attribute = target.partition(":")
     if not module_name or not attribute:
@@ -30,7 +29,7 @@ def load_app(target: str) -> Any:
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as missing:
-        # The module, or the package it should be in; any other absence is a fault inside the app.
+        # The module itself or its package is missing; any other missing module is an error of the app.
         if not f"{module_name}.".startswith(f"{missing.name}."):
             raise
         raise AppNotFound(f"there is no module {module_name!r} in {Path.cwd()}") from None
@@ -43,7 +42,7 @@ def load_app(target: str) -> Any:
 
 
 def interface_of(app: Any, *, target: str) -> Interface:
-    """``asgi`` for a call with scope, receive and send; ``wsgi`` for one with environ and start_response."""
+    """``asgi`` if the app takes scope, receive and send; ``wsgi`` if it takes environ and start_response."""
     match _required_arguments(app):
         case 3:
             return "asgi"
@@ -55,7 +54,7 @@ def interface_of(app: Any, *, target: str) -> Interface:
 
 
 def _required_arguments(app: Any) -> int | None:
-    """How many positional arguments a call needs; ``None`` for a class and for what cannot be called."""
+    """The number of required positional arguments; ``None`` for a class or an object that is not callable."""
     if inspect.isclass(app) or not callable(app):
         return None
     try:

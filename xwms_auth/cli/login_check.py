@@ -1,7 +1,6 @@
 """One login over real HTTP, as a browser does it: `xwms-auth dev --check`.
 
-Knows: the addresses of the login, the headers of a person who types an address, and what `/xwms/me` answers.
-Must not: approve anything (the sandbox's automatic login does), or print a token: of a URL only its path is shown.
+The sandbox's automatic login approves the request. Never prints a token: URLs are shown without their query.
 """
 
 import json
@@ -11,7 +10,7 @@ from typing import Final
 
 import httpx2
 
-_TYPED_BY_A_PERSON: Final = {
+_NAVIGATION_HEADERS: Final = {
     "Accept": "text/html,application/xhtml+xml,*/*;q=0.8",
     "Sec-Fetch-Site": "none",
     "Sec-Fetch-Mode": "navigate",
@@ -19,70 +18,70 @@ _TYPED_BY_A_PERSON: Final = {
     "Sec-Fetch-User": "?1",
 }
 
-# login, sandbox, callback: three requests; three times that is a loop.
-_MOST_REQUESTS: Final = 10
+# A login takes three requests: login, sandbox, callback. Three times that is a redirect loop.
+_MAX_REQUESTS: Final = 10
 
 _ERROR_CODE: Final = re.compile(r"<code>([a-z_]+)</code>|\"code\": ?\"([a-z_]+)\"")
 
 
 class CheckFailed(Exception):
-    """The login did not end with a person; the text is one line that says where it stopped."""
+    """The login failed; the text is one line that says where it stopped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """Who `/xwms/me` says is signed in."""
+    """The signed-in person, as `/xwms/me` reports it."""
 
     sub: str
     name: str
 
 
 def log_in(app_url: str, *, callback_url: str, seconds: float = 10.0) -> Person:
-    """Follow `/xwms/auth` of the app at ``app_url`` (no last slash) to its callback, then ask `/xwms/me` who it is.
+    """Follow `/xwms/auth` of the app at ``app_url`` (no trailing slash) to its callback, then request `/xwms/me`.
 
-    ``seconds`` is for each request. Errors: `CheckFailed`.
+    ``seconds`` is the timeout of each request. Raises `CheckFailed`.
     """
-    # Without the environment's proxies: everything asked for is on this machine.
-    with httpx2.Client(headers=_TYPED_BY_A_PERSON, timeout=seconds, trust_env=False) as client:
+    # Without the environment's proxies: all requests are to this machine.
+    with httpx2.Client(headers=_NAVIGATION_HEADERS, timeout=seconds, trust_env=False) as client:
         request = client.build_request("GET", f"{app_url}/xwms/auth")
-        for _ in range(_MOST_REQUESTS):
+        for _ in range(_MAX_REQUESTS):
             response = _send(client, request)
             if response.next_request is None:
-                raise CheckFailed(f"the login stopped at {_answer(response)}")
+                raise CheckFailed(f"the login stopped at {_described(response)}")
             if _without_query(request.url) == callback_url:
-                # Where the login leads next is the app's own page, which may not exist yet.
+                # The next redirect leads to the app's own page, which may not exist yet.
                 return _person(_send(client, client.build_request("GET", f"{app_url}/xwms/me")))
             request = response.next_request
-    raise CheckFailed(f"{_MOST_REQUESTS} redirects and no end")
+    raise CheckFailed(f"the login did not end after {_MAX_REQUESTS} redirects")
 
 
 def _send(client: httpx2.Client, request: httpx2.Request) -> httpx2.Response:
     try:
         return client.send(request)
-    except httpx2.HTTPError as fault:
-        raise CheckFailed(f"GET {_without_query(request.url)} got no answer: {type(fault).__name__}") from None
+    except httpx2.HTTPError as error:
+        raise CheckFailed(f"GET {_without_query(request.url)} got no response: {type(error).__name__}") from None
 
 
 def _person(response: httpx2.Response) -> Person:
     if response.status_code != 200:
-        raise CheckFailed(_answer(response))
+        raise CheckFailed(_described(response))
     try:
         match json.loads(response.text):
             case {"user": {"sub": str(sub)} as user}:
                 name = user.get("name")
                 return Person(sub=sub, name=name if isinstance(name, str) else "no name")
             case {"user": None}:
-                raise CheckFailed(f"{_answer(response)}: nobody is signed in")
+                raise CheckFailed(f"{_described(response)}: nobody is signed in")
             case _:
-                raise CheckFailed(f"{_answer(response)}, which does not say who is signed in")
+                raise CheckFailed(f"{_described(response)} and does not say who is signed in")
     except ValueError:
-        raise CheckFailed(f"{_answer(response)}, which is not JSON") from None
+        raise CheckFailed(f"{_described(response)}, but not with JSON") from None
 
 
-def _answer(response: httpx2.Response) -> str:
+def _described(response: httpx2.Response) -> str:
     code = _ERROR_CODE.search(response.text)
-    told = f" {code[1] or code[2]}" if code else ""
-    return f"GET {_without_query(response.request.url)}, which answered {response.status_code}{told}"
+    suffix = f" {code[1] or code[2]}" if code else ""
+    return f"GET {_without_query(response.request.url)}, which responded with {response.status_code}{suffix}"
 
 
 def _without_query(url: httpx2.URL) -> str:
