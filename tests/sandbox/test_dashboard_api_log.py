@@ -52,12 +52,12 @@ def test_there_is_a_line_for_each_call_the_latest_first(xwms, office):
         (
             {"X_Client_Domain": "www.localhost"},
             403,
-            f"The call names {HOST} localhost does not stand for its subdomains or for a domain above it: "
+            f"The call names {HOST} localhost does not include its subdomains or parent domains: "
             "add this one too.",
         ),
         ({"X_Client_Secret": None}, 401, "The call has no X-Client-Secret."),
         ({"X_Client_Secret": "wrong"}, 401, "The secret is none of this client's secrets."),
-        ({"X_Client_Secret": f'"{SECRET}"'}, 401, "The secret is right but for quotation marks around it."),
+        ({"X_Client_Secret": f'"{SECRET}"'}, 401, "The secret is correct except for quotation marks around it."),
     ],
 )
 def test_refused_credentials_are_explained(xwms, office, headers, status, why):
@@ -155,7 +155,7 @@ def test_the_last_200_calls_are_shown(xwms, office):
 def test_a_call_that_a_fault_answered_is_written_down_once_as_not_made(xwms, office, name):
     strike(xwms, f"{name}:sign-token-verify:1")
     answer = xwms.call("sign-token-verify", {"token": "x"})
-    why = f"The call was not made, because the fault “{name}” struck: {FAULTS[name]}"
+    why = f"The call was not performed, because the fault “{name}” struck: {FAULTS[name]}"
     assert log(office) == [f"15 Jan 2027, 08:00:00 sign-token-verify localhost 127.0.0.1 {answer.status_code} {why}"]
     assert len(rows(office.get(f"{CLIENT}/log?refused=yes"))) == 1
 
@@ -169,7 +169,7 @@ def test_a_call_whose_answer_a_fault_spoiled_says_so_beside_what_was_answered(xw
     xwms.call("get/user/info", {"sub": "1003"})
     refused, carried_out, _ = log(office)
     then = f"Then the fault “{name}” struck: {FAULTS[name]}"
-    assert carried_out.endswith(f"200 The call was carried out. {then}")
+    assert carried_out.endswith(f"200 The call was performed. {then}")
     assert refused.endswith(f"403 This person has never logged in here. {then}")
 
 

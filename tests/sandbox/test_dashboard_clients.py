@@ -76,7 +76,7 @@ def test_sending_the_form_again_makes_no_second_client_and_shows_no_secret(offic
     clients, secrets = count(office, Client), count(office, ClientSecret)
     for _ in range(times):
         again = create(office)
-        assert (again.status_code, faults(again)) == (422, "A client of this account has this name already.")
+        assert (again.status_code, faults(again)) == (422, "This account already has a client with this name.")
         assert "client-secret" not in again.text
     assert (count(office, Client), count(office, ClientSecret)) == (clients, secrets)
 
@@ -85,10 +85,10 @@ def test_what_is_wrong_is_explained_beside_the_field_and_what_was_typed_stays(of
     for field, value, fault in [
         ("name", " ", "Please give the client a name."),
         ("name", "n" * 81, "Please give the client a name of at most 80 printable characters."),
-        ("domain", "", "Please give a domain without scheme, port and path, such as app.example."),
-        ("domain", "https://shop.example", "Please give a domain without scheme, port and path, such as app.example."),
-        ("domain", "shop.example:443", "Please give a domain without scheme, port and path, such as app.example."),
-        ("redirect_uri", "", "Please give the address that your app's callback has"),
+        ("domain", "", "Please enter a domain without scheme, port and path, such as app.example."),
+        ("domain", "https://shop.example", "Please enter a domain without scheme, port and path, such as app.example."),
+        ("domain", "shop.example:443", "Please enter a domain without scheme, port and path, such as app.example."),
+        ("redirect_uri", "", "Please enter the URL of your app's callback"),
         ("redirect_uri", "shop.example/callback", "This is not an absolute http or https URL"),
         ("redirect_uri", "ftp://shop.example/callback", "This is not an absolute http or https URL"),
         ("redirect_uri", " https://shop.example/callback", "There is a space before or after it"),
@@ -150,7 +150,7 @@ def test_a_new_name_changes_nothing_else(xwms, office):
 def test_a_name_that_is_taken_or_empty_is_refused_beside_the_field(office):
     number, *_ = office.create_client(name="Shop")
     office.create_client(name="Café")
-    for name, fault in (("Café", "has this name already"), ("", "Please give the client a name.")):
+    for name, fault in (("Café", "already has a client with this name"), ("", "Please give the client a name.")):
         answer = office.submit(f"/clients/{number}", "/name", name=name)
         assert answer.status_code == 422
         assert fault in faults(answer)

@@ -206,10 +206,10 @@ def test_a_fallback_uri_that_is_none_is_explained(xwms, office, subtests):
 
 def test_a_domain_that_cannot_be_added_is_explained(office, subtests):
     for typed, problem in [
-        ("https://app.example/", "Please give a domain without scheme, port and path, such as app.example."),
-        ("app.example:8443", "Please give a domain without scheme, port and path, such as app.example."),
-        ("", "Please give a domain without scheme, port and path, such as app.example."),
-        (" LOCALHOST ", "This client has this domain already."),
+        ("https://app.example/", "Please enter a domain without scheme, port and path, such as app.example."),
+        ("app.example:8443", "Please enter a domain without scheme, port and path, such as app.example."),
+        ("", "Please enter a domain without scheme, port and path, such as app.example."),
+        (" LOCALHOST ", "This client already has this domain."),
     ]:
         with subtests.test(typed=typed, problem=problem):
             answer = add(office, domain=typed, secret=[])
@@ -241,7 +241,7 @@ def test_the_last_domain_stays_with_all_that_belongs_to_it(xwms, office):
     assert "Remove" not in office.page_text(LOCALHOST)
     answer = office.post(f"{LOCALHOST}/remove")
     assert answer.status_code == 422
-    assert faults(answer) == "A client keeps one domain at least: switch it off instead."
+    assert faults(answer) == "A client needs at least one domain: switch it off instead."
     assert len(re.findall(r'type="checkbox"[^>]* checked', answer.text)) == 4  # three switches and the secret
     assert sign(xwms)[0] == 200
 

@@ -88,7 +88,7 @@ def test_the_same_person_cannot_register_the_same_account_twice(office, xwms):
     office.register()
     office.leave()
     before = everything(xwms)
-    assert faults(office.register(email="ADA@acme.example")) == "You have an account with this name already."
+    assert faults(office.register(email="ADA@acme.example")) == "You already have an account with this name."
     assert everything(xwms) == before
     assert office.register(name="Bea", email="bea@acme.example").status_code == 200
 
@@ -98,7 +98,7 @@ def test_a_client_needs_a_plan(office):
     assert "Choose a plan" in office.page_text("/clients")
     assert office.forms("/clients/new") == []
     answer = office.post("/clients/new", **CLIENT)
-    assert (answer.status_code, faults(answer)) == (422, "Activate a plan first: without one there are no clients.")
+    assert (answer.status_code, faults(answer)) == (422, "Activate a plan first: clients need a plan.")
     assert "Shop" not in office.page_text("/clients")
     assert notice(office.activate_plan()) == "The plan is active. You can create clients now."
     assert office.create_client()[0]

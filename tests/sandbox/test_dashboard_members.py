@@ -78,7 +78,7 @@ def test_what_is_wrong_with_a_new_member_is_said_and_what_was_typed_stays(owner,
         ({"name": " "}, "Please give a name."),
         ({"name": "N" * 101}, "Please give a name of at most 100 printable characters."),
         ({"email": "nobody"}, "That is not an e-mail address."),
-        ({"email": "Dewi@ACME.example"}, "Somebody with this e-mail address is a member already."),
+        ({"email": "Dewi@ACME.example"}, "There is already a member with this e-mail address."),
     ]:
         with subtests.test(fields=fields, fault=fault):
             viewer = str(role_ids(owner)["Developer"])
@@ -136,7 +136,7 @@ def test_an_account_keeps_its_last_owner(owner):
     ):
         assert (answer.status_code, faults(answer)) == (
             422,
-            "An account needs an owner: make somebody else one first.",
+            "An account needs an owner: make another member an owner first.",
         )
     owner.submit("/members", page_of(owner, "Dewi", "role"), role=role_ids(owner)["Owner"])
     assert owner.submit("/members", page_of(owner, "Ada", "role"), role=viewer).status_code == 200
@@ -218,7 +218,7 @@ def test_a_role_that_allows_everything_still_makes_nobody_an_owner(owner, lead):
         lead.post(page_of(owner, "Ada", "remove")),
     ):
         assert answer.status_code == 422
-        assert faults(answer).endswith("only an owner makes owners.")
+        assert faults(answer).endswith("only an owner can make somebody an owner.")
     assert roles_of(owner)["Ada"] == "Owner"
     assert lead.post(page_of(owner, "Dewi", "role"), role=numbers["Viewer"]).status_code == 200
 
@@ -249,7 +249,7 @@ def test_built_in_roles_are_shown_and_cannot_be_changed_or_removed(owner):
         page = f"/roles/{role_ids(owner)[name]}"
         assert page not in [form.action.removeprefix("/dashboard") for form in owner.forms("/roles")]
         for answer in (owner.post(page, permission=["plan.manage"]), owner.post(f"{page}/remove")):
-            assert (answer.status_code, faults(answer)) == (422, f"The role {name} is built in, and stays as it is.")
+            assert (answer.status_code, faults(answer)) == (422, f"The role {name} is built in and cannot be changed.")
     assert all(description in owner.page_text("/roles") for description in PERMISSIONS.values())
 
 

@@ -106,7 +106,7 @@ def test_an_invalid_one_is_explained_and_what_was_typed_stays(shop, subtests):
 
 def test_one_that_is_registered_already_is_not_added_again(shop):
     answer = shop.add(REDIRECT)
-    assert (answer.status_code, faults(answer)) == (422, "This redirect URI is registered already.")
+    assert (answer.status_code, faults(answer)) == (422, "This redirect URI is already registered.")
     shop.submit("active")
     answer = shop.add(REDIRECT)
     assert answer.status_code == 422

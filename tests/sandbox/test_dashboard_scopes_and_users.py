@@ -99,7 +99,7 @@ def test_without_userinfo_the_fields_it_is_for_are_empty(xwms, office):
 def test_a_scope_that_does_not_exist_is_refused(xwms, office):
     enable(office, "userinfo")
     answer = office.post(SCOPES, scope=["userinfo", "everything"])
-    assert (answer.status_code, faults(answer)) == (422, "That scope is not known: everything")
+    assert (answer.status_code, faults(answer)) == (422, "The scope is not known: everything")
     assert office.form(SCOPES, SCOPES).fields["scope"] == ["userinfo"]
 
 

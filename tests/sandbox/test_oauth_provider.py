@@ -177,11 +177,11 @@ def test_the_api_log_says_which_call_was_refused_and_why(app):
         (
             "oauth/authorize",
             400,
-            "Only the slash at the end differs from a registered one; addresses are compared byte for byte.",
+            "Only the slash at the end differs from a registered one; URLs are compared byte for byte.",
         ),
         ("oauth/authorize", 303, ""),
         ("oauth/token", 200, ""),
-        ("oauth/token", 400, "Refused: the code was used before; every token that came of it has been revoked."),
+        ("oauth/token", 400, "Refused: the code was used before; every token issued for it has been revoked."),
         (
             "oauth/token",
             400,

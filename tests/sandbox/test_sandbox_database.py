@@ -199,9 +199,9 @@ def half_a_database(path: Path) -> None:
 
 
 UNUSABLE: list[tuple[Callable[[Path], None], str]] = [
-    (something_else, "is a database of something else."),
-    (marked_by_another_application, "is a database of something else."),
-    (of_a_newer_version, f"was made by a newer version of xwms-auth (tables {VERSION + 1}, known here {VERSION})."),
+    (something_else, "is a database of another application."),
+    (marked_by_another_application, "is a database of another application."),
+    (of_a_newer_version, f"was created by a newer version of xwms-auth (tables {VERSION + 1}, known here {VERSION})."),
     (no_database, "cannot be used as a database: file is not a database."),
     (half_a_database, "cannot be used as a database: database disk image is malformed."),
 ]

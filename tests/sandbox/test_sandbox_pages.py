@@ -108,7 +108,7 @@ def test_a_sign_in_page_works_once(xwms):
     assert xwms.choose(token, person="1001").status_code == 303
     again = xwms.choose(token, person="1003")
     assert again.status_code == 410
-    assert "This sign-in is over" in again.text
+    assert "This sign-in has ended" in again.text
     assert xwms.http.get(f"/sign-in/{token}").status_code == 410
     assert xwms.verify(token).json["data"]["sub"] == "1001"
 

@@ -278,7 +278,7 @@ def test_what_is_no_address_id_is_refused(xwms, action):
     made = created(xwms)
     for address_id in ("x", "", "-1", "1.0", "١", 1.0, 0, -1, True, [1], 10**18, "9" * 30, "9" * 5000):
         answer = act(xwms, action, address_id=address_id, address={"city": "Assen"})
-        refused(answer, 422, "The address_id is not an id.", address_id)
+        refused(answer, 422, "The address_id is not valid.", address_id)
     refused(act(xwms, action, address=HOME), 422, "The address_id field is required.")
     assert addresses(xwms) == [made]
 

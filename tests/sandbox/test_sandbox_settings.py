@@ -53,7 +53,7 @@ def test_all_faults_are_named_at_once_and_without_the_secret():
     message = str(caught.value)
     for name in ("client_id", "client_secret", "domain", "redirect_uris", "callback_token", "auto_login", "token_life"):
         assert name in message
-    assert "scopes must be of userinfo, useraddresses, unlike everything" in message
+    assert "scopes must be among userinfo, useraddresses, not everything" in message
     assert "There is no fault 'gremlins'." in message
     assert message.count("faults: ") == 2
     assert "se cret" not in message

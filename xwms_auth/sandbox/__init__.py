@@ -1,8 +1,8 @@
 """A local XWMS: API, sign-in page and dashboard on this machine, without an account and without a network.
 
-It speaks the documented protocol so closely that going live changes settings only.
-It is for development and tests: it knows no passwords, and anybody who reaches it may be anybody.
-It imports nothing of the login package, so that the two can only meet over HTTP.
+It follows the documented protocol so closely that going live changes settings only.
+It is for development and tests: it has no passwords, and anybody who can reach it can sign in as anybody.
+It imports nothing of the login package, so that the two interact over HTTP only.
 """
 
 from importlib.util import find_spec

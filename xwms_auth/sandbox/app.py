@@ -1,7 +1,6 @@
-"""The Flask app of a local XWMS: puts settings, database, API, pages and dashboard together, and guards the door.
+"""The Flask app of a local XWMS: combines settings, database, API, pages and dashboard, and checks the Host header.
 
-Knows: which parts there are, and whom to let in.
-Must not: keep a reference to the settings: of the client's secret only its digest goes on living here.
+The app keeps no reference to the settings: only the digest of the client secret is kept.
 """
 
 import logging
@@ -28,14 +27,14 @@ from xwms_auth.sandbox.web.api import Api
 from xwms_auth.sandbox.web.pages import Pages
 from xwms_auth.sandbox.web.responses import Refusal, add_headers, on_error
 
-MAX_BODY: Final = 64 * 1024  # bytes; the largest honest request is a few hundred
+MAX_BODY: Final = 64 * 1024  # bytes; the largest legitimate request is a few hundred
 
 _log = logging.getLogger("xwms_auth.sandbox")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inside:
-    """What is behind the HTTP of a local XWMS: for tests, and for whoever starts it."""
+    """The parts of a local XWMS behind HTTP, for tests and for the code that starts it."""
 
     database: Database
     faults: Faults
@@ -49,11 +48,11 @@ def create_app(
     public_url: str = "http://127.0.0.1:8800",
     any_host: bool = False,
 ) -> Flask:
-    """A local XWMS as a WSGI app; what is behind it is `app.extensions["xwms_sandbox"]`, an `Inside`.
+    """A local XWMS as a WSGI app; `app.extensions["xwms_sandbox"]` is its `Inside`.
 
     clock: seconds since the epoch.
-    public_url: the address browsers use; sign-in URLs are built from it and never from a request.
-    any_host: answer whatever Host a request names; for a server that is meant to be reached from other machines.
+    public_url: the URL that browsers use; sign-in URLs are built from it and never from a request.
+    any_host: accept any Host header, for a server that other machines should reach.
     Raises ValueError for a `public_url` that is not an absolute http(s) URL, and `DatabaseUnusable`.
     """
     public_url = public_url.rstrip("/")
@@ -94,7 +93,7 @@ def create_app(
     )
 
     app = Flask(__name__)
-    # Only the dashboard has a cookie. Cookies ignore ports: the name keeps two sandboxes on one machine apart.
+    # Only the dashboard has a cookie. Cookies ignore ports, so the name separates two sandboxes on one machine.
     app.secret_key = secrets.token_bytes(32)
     app.config["SESSION_COOKIE_NAME"] = f"xwms_dashboard_{urlsplit(public_url).port or 'public'}"
     app.config["SESSION_COOKIE_PATH"] = DASHBOARD_PREFIX
@@ -102,8 +101,8 @@ def create_app(
     app.config["SESSION_COOKIE_SECURE"] = urlsplit(public_url).scheme == "https"
     app.extensions["xwms_sandbox"] = inside
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
-    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # XWMS documents no OPTIONS, and this app allows no other origin
-    app.url_map.merge_slashes = False  # Werkzeug would answer with a redirect that it builds from Host
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # XWMS documents no OPTIONS, and this app has no CORS
+    app.url_map.merge_slashes = False  # Werkzeug would respond with a redirect that it builds from the Host header
     app.register_blueprint(api.blueprint())
     app.register_blueprint(pages.blueprint())
     app.register_blueprint(oauth.blueprint())
@@ -111,12 +110,13 @@ def create_app(
     app.register_error_handler(HTTPException, on_error)
 
     def refuse_foreign_hosts() -> None:
-        # DNS rebinding: a page of evil.example points its own name at 127.0.0.1 and is then, to the browser, of the
-        # same origin as this server. What it cannot change is the Host header.
+        # DNS rebinding: evil.example resolves its own name to 127.0.0.1, and its page then has the same origin as this
+        # server in the browser. It cannot change the Host header.
         name = host_name(request.headers.get("Host"))
         if name is not None and (name == own_host or is_loopback(name)):
             return
-        # A server for other machines goes by names that it cannot know; a name that an attacker has is no address.
+        # A server for other machines has names that it cannot know. The dashboard accepts only IP addresses, which an
+        # attacker's name cannot be.
         if any_host and (is_address(name) or not request.path.startswith(DASHBOARD_PREFIX)):
             return
         raise Refusal(421, "This local XWMS answers on its own address only.")
@@ -129,6 +129,6 @@ def create_app(
 
 
 def _log_without_token(response: Response) -> Response:
-    # The rule (`/sign-in/<token>`), not the path: a token in a log is a token lost.
+    # The rule (`/sign-in/<token>`) instead of the path, which contains the token.
     _log.info("%s %s %s", request.method, request.url_rule or "(no route)", response.status_code)
     return response

@@ -1,7 +1,4 @@
-"""A local XWMS on a socket: started and stopped in a thread of this process.
-
-Knows the socket and the server's own address; what it serves is the app's business.
-"""
+"""A local XWMS as an HTTP server in a thread of this process."""
 
 import socket
 import time
@@ -19,22 +16,22 @@ from xwms_auth.sandbox.settings import SandboxSettings
 
 
 class _QuietHandler(HandlerWithFaults):
-    """Logs nothing: a request line may hold a token, and Werkzeug would give the root of logging a handler."""
+    """Logs nothing: a request line may contain a token, and Werkzeug would add a handler to the root logger."""
 
-    timeout: ClassVar[float | None] = 30  # seconds; a connection that says nothing does not keep its thread for ever
+    timeout: ClassVar[float | None] = 30  # seconds, so that an idle connection does not keep its thread forever
 
-    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002  the parent's name
+    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002  the signature of the base class
         pass
 
 
 class SandboxServer:
-    """A local XWMS that listens; a context manager, or `start()` and `stop()`.
+    """A local XWMS server: a context manager, or `start()` and `stop()`.
 
-    port: 0 takes a free one, known once started.
-    public_url: the address browsers use, where it is not `http://host:port`.
-    On a loopback host only requests for a loopback name (or the host of `public_url`) are answered.
-    Without a database of its own every start begins with an empty memory.
-    `start()` raises OSError when the address is taken, and `DatabaseUnusable`.
+    port: 0 selects a free one, which is known after the start.
+    public_url: the URL that browsers use, if it is not `http://host:port`.
+    On a loopback host only requests for a loopback name (or the host of `public_url`) are accepted.
+    Without a database file every start begins empty.
+    `start()` raises OSError if the address is in use, and `DatabaseUnusable`.
     """
 
     def __init__(
@@ -55,7 +52,7 @@ class SandboxServer:
 
     @property
     def url(self) -> str:
-        """Its own address, such as `http://127.0.0.1:8800`; RuntimeError while a free port is still to be taken."""
+        """Its own URL, such as `http://127.0.0.1:8800`; RuntimeError before the start if the port is 0."""
         if self._public_url is not None:
             return self._public_url.rstrip("/")
         port = self._running[0].port if self._running else self._port
@@ -65,22 +62,22 @@ class SandboxServer:
 
     @property
     def api_url(self) -> str:
-        """The base of the API, with its last slash: what an app gets as `XWMS_API_URI`."""
+        """The base URL of the API, with a trailing slash: the value of `XWMS_API_URI` for an app."""
         return f"{self.url}/api/"
 
     @property
     def inside(self) -> Inside:
-        """Its database, its faults and its deliveries; RuntimeError while it is not running."""
+        """The database, faults and deliveries; RuntimeError if the server is not running."""
         if self._running is None:
             raise RuntimeError("The server is not running.")
         return self._running[2]
 
     def start(self) -> None:
-        """Listen, and answer in a daemon thread; returns once connections are accepted."""
+        """Listen, and serve in a daemon thread; returns when connections are accepted."""
         if self._running:
             raise RuntimeError("The server is already running.")
-        # The socket is ours because Werkzeug ends the process when the address is taken, and because the app must know
-        # its port before it is made. Werkzeug works on a duplicate of the descriptor.
+        # The socket is created here because Werkzeug exits the process if the address is in use, and because the port
+        # must be known before the app is created. Werkzeug uses a duplicate of the descriptor.
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         with socket.create_server((self._host, self._port), family=family) as listener:
             port = int(listener.getsockname()[1])
@@ -98,11 +95,11 @@ class SandboxServer:
         self._running = server, thread, app.extensions["xwms_sandbox"]
 
     def stop(self) -> None:
-        """Stop listening; does nothing when it is not running."""
+        """Stop listening; does nothing if the server is not running."""
         if self._running:
             server, thread, inside = self._running
             self._running = None
-            inside.faults.close()  # first: an answer that is held back would keep its thread
+            inside.faults.close()  # first: a delayed response would block its thread
             server.shutdown()
             thread.join()
             server.server_close()
@@ -120,6 +117,6 @@ class SandboxServer:
 
 
 def _url(host: str, port: int) -> str:
-    if host in {"", "0.0.0.0", "::"}:  # noqa: S104  every address is none a browser could open
+    if host in {"", "0.0.0.0", "::"}:  # noqa: S104  a browser cannot open the wildcard address
         host = "127.0.0.1"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,6 +1,6 @@
-"""What a local XWMS is started with: one client, its redirect URIs, how sign-in behaves, and where it remembers.
+"""The settings of a local XWMS: one client, its redirect URIs, the behaviour of the sign-in page, and the database.
 
-Checks its own values and nothing else; opens no socket and reads no environment.
+They are validated when created. This module opens no socket and reads no environment variables.
 """
 
 import secrets
@@ -15,31 +15,31 @@ from xwms_auth.sandbox.domain.urls import parse_http_url
 from xwms_auth.sandbox.faults.catalogue import parse_fault
 
 
-def _fresh_secret() -> str:
+def _new_secret() -> str:
     return secrets.token_urlsafe(32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxSettings:
-    """The one client that every local XWMS knows at its start; the dashboard makes more.
+    """The client that a local XWMS has at its start; the dashboard can create more.
 
-    All faults are raised at once, as one ValueError.
+    All problems are raised at once, as one ValueError.
 
     client_id, client_secret, domain: what the app must send; the secret is never part of the repr.
-    redirect_uris: absolute http(s) URLs, matched byte for byte.
+    redirect_uris: absolute http(s) URLs, compared byte for byte.
     callback_token: "same" sends the token of `sign-token` to the callback, "fresh" a new one.
-    auto_login: a sub; whoever opens a sign-in page is then that person at once, without a click.
-    token_lifetime: how long a token may be used, counted from `sign-token`.
-    access_token_lifetime: how long an access token of OAuth may be used; at least a second.
-    scopes: what the client may ask people for, besides the login: "userinfo", "useraddresses".
-    database: a file that keeps everything; None forgets it at the end. A client that is known to the file keeps
-        what it has; what is given here is added, and `client_secret` replaces the one of the last start.
+    auto_login: a sub; opening a sign-in page signs in as that person at once, without a click.
+    token_lifetime: how long a token is valid, counted from `sign-token`.
+    access_token_lifetime: how long an OAuth access token is valid; at least a second.
+    scopes: scopes that the client may request besides the login: "userinfo", "useraddresses".
+    database: a file that keeps everything; with None it is lost at the end. A client that is already in the file keeps
+        its settings; those given here are added, and `client_secret` replaces the one of the last start.
     seed: add a demo account with members, clients and users, once.
-    faults: what goes wrong from the start, as `parse_fault` reads it: "500:sign-token", "slow=10".
+    faults: faults that are active from the start, in the syntax of `parse_fault`: "500:sign-token", "slow=10".
     """
 
     client_id: str = "sandbox-client"
-    client_secret: str = field(default_factory=_fresh_secret, repr=False)
+    client_secret: str = field(default_factory=_new_secret, repr=False)
     domain: str = "localhost"
     redirect_uris: tuple[str, ...]
     callback_token: Literal["same", "fresh"] = "same"
@@ -73,16 +73,16 @@ class SandboxSettings:
         if self.auto_login is not None and not is_sub(self.auto_login):
             faults.append("auto_login must be a sub: 1 to 255 printable characters")
         if unknown := sorted(set(self.scopes) - set(SCOPES)):
-            faults.append(f"scopes must be of {', '.join(SCOPES)}, unlike {', '.join(unknown)}")
+            faults.append(f"scopes must be among {', '.join(SCOPES)}, not {', '.join(unknown)}")
         for text in self.faults:
             try:
                 parse_fault(text)
             except ValueError as reason:
                 faults.append(f"faults: {reason}")
         if self.token_lifetime <= timedelta(0):
-            faults.append("token_lifetime must be longer than nothing")
+            faults.append("token_lifetime must be greater than zero")
         if self.access_token_lifetime < timedelta(seconds=1):
-            faults.append("access_token_lifetime must be a second or longer")
+            faults.append("access_token_lifetime must be at least a second")
         if faults:
             raise ValueError("; ".join(faults))
 

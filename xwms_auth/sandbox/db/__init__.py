@@ -1,8 +1,4 @@
-"""What a local XWMS remembers: the tables, and the one way to read and change them.
-
-Knows: SQLite, through SQLAlchemy.
-Must not: know HTTP, pages, or what any of it is for.
-"""
+"""The database of a local XWMS: its tables, and the units of work that read and change them."""
 
 from xwms_auth.sandbox.db.database import Database, DatabaseUnusable
 

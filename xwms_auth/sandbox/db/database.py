@@ -1,8 +1,4 @@
-"""The database: one file or one memory, one unit of work at a time.
-
-Knows: how to open SQLite, which version of the tables it holds, and how to change them all or not at all.
-Must not: know what the tables mean.
-"""
+"""The SQLite database, in a file or in memory: one unit of work at a time, and migrations of the tables."""
 
 import logging
 import os
@@ -23,18 +19,18 @@ from xwms_auth.sandbox.db.schema import VERSION, AuthorizationRequest, Grant, Pl
 
 CLIENT_PLAN: Final = "client"
 
-_APPLICATION: Final = 0x78776D73  # "xwms": SQLite files carry the mark of the application that made them
+_APPLICATION: Final = 0x78776D73  # "xwms": SQLite files have the id of the application that created them
 _BUSY_SECONDS: Final = 10.0  # how long to wait for another process that writes to the same file
 
-# Accounts, redirect URIs and the signing key in clear: nobody else on the machine is to read or change them.
-_OURS_ALONE: Final = 0o600
-_BESIDE: Final = ("", "-wal", "-shm", "-journal")  # the files that SQLite keeps, by what their names end with
+# The file has accounts, redirect URIs and the signing key in clear text: nobody else may read or change it.
+_OWNER_ONLY: Final = 0o600
+_SUFFIXES: Final = ("", "-wal", "-shm", "-journal")  # of the files that SQLite creates
 
 _log = logging.getLogger("xwms_auth.sandbox")
 
 
 class DatabaseUnusable(Exception):
-    """The file cannot be used; the text says why, in a sentence for the one who named it."""
+    """The file cannot be used; the text says why, in a sentence for the user."""
 
 
 def _create(connection: Connection) -> None:
@@ -56,14 +52,15 @@ def _add_oauth(connection: Connection) -> None:
 
 
 STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_add_oauth,)
-"""From version 1 of the tables to 2, and so on; a new database gets today's at once."""
+"""The migrations from version 1 of the tables to 2, and so on; a new database gets the current version."""
 
 
 class Database:
-    """What a local XWMS remembers. `path` None keeps it in memory.
+    """The database of a local XWMS. With `path` None it is in memory.
 
-    The file is for its owner alone; one that others could read is closed to them, or a warning says that it cannot be.
-    Raises `DatabaseUnusable` for a file that is not a sandbox's, is of a newer version, or cannot be opened.
+    The file is readable by its owner only; the mode of an existing file is changed, or a warning is logged if it
+    cannot be.
+    Raises `DatabaseUnusable` for a file that is not a sandbox database, has a newer version, or cannot be opened.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -72,7 +69,7 @@ class Database:
             _make(path)
         self._engine = create_engine(
             URL.create("sqlite", database=None if path is None else str(path)),
-            # One connection behind one lock: single use of tokens then needs no argument, and memory needs it anyway.
+            # One connection behind one lock, so that single use of tokens holds. In memory it must be one anyway.
             poolclass=StaticPool,
             connect_args={"check_same_thread": False, "timeout": _BUSY_SECONDS},
         )
@@ -81,10 +78,10 @@ class Database:
         try:
             with self._engine.begin() as connection:
                 _bring_up_to_date(connection)
-            # Only now: a file of something else is left as it was found.
+            # Not earlier: a file of another application must not be changed.
             if path is not None:
                 _close_to_others(path)
-            _log_ahead(self._engine)
+            _enable_wal(self._engine)
         except (OperationalError, DatabaseError) as fault:
             self._engine.dispose()
             raise DatabaseUnusable(f"{path} cannot be used as a database: {fault.orig}.") from None
@@ -97,46 +94,46 @@ class Database:
 
     @contextmanager
     def work(self) -> Generator[Session]:
-        """A unit of work: everything in the block happens, or nothing where it ends with an exception.
+        """A unit of work: the block is one transaction, which an exception rolls back.
 
-        Blocks do not nest, and whatever waits for something does so outside.
+        Blocks must not be nested, and must not wait for input or output.
         """
         with self._lock, Session(self._engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     def close(self) -> None:
-        """Close the file; a memory is forgotten."""
+        """Close the file; a database in memory is lost."""
         with self._lock:
             self._engine.dispose()
 
 
 def _make(path: Path) -> None:
-    # Before SQLite does, whose files follow the umask; it gives the files beside it the same mode. What is wrong with a
-    # path it says better.
+    # Created before SQLite opens it, since SQLite's files follow the umask; its other files get the same mode. Errors
+    # are ignored, because SQLite reports them better.
     with suppress(OSError):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, _OURS_ALONE))
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, _OWNER_ONLY))
 
 
 def _close_to_others(path: Path) -> None:
-    for file in (path.with_name(path.name + end) for end in _BESIDE):
+    for file in (path.with_name(path.name + suffix) for suffix in _SUFFIXES):
         try:
-            if stat.S_IMODE(file.stat().st_mode) & ~_OURS_ALONE:
-                file.chmod(_OURS_ALONE)
+            if stat.S_IMODE(file.stat().st_mode) & ~_OWNER_ONLY:
+                file.chmod(_OWNER_ONLY)
         except FileNotFoundError:
             continue
-        except OSError as fault:
-            _log.warning("others may be able to read %s, and it cannot be changed: %s", file, fault.strerror)
+        except OSError as error:
+            _log.warning("others may be able to read %s, and its mode cannot be changed: %s", file, error.strerror)
 
 
 def _prepare(connection: Any, _record: object) -> None:
-    # SQLAlchemy's recipe: the driver begins no transaction by itself, `_begin` does.
+    # SQLAlchemy's recipe: `_begin` starts transactions, and not the driver.
     connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = NORMAL")
 
 
-def _log_ahead(engine: Engine) -> None:
-    # Only now too: it is written into the file.
+def _enable_wal(engine: Engine) -> None:
+    # Not earlier either, since the mode is stored in the file.
     connection = engine.raw_connection()
     try:
         connection.cursor().execute("PRAGMA journal_mode = WAL")
@@ -145,7 +142,7 @@ def _log_ahead(engine: Engine) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    # Readers write too (the log), and a transaction that begins as a reader cannot wait for another writer.
+    # Units that read also write (the API log), and a transaction that begins as a reader cannot wait for a writer.
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
@@ -154,9 +151,9 @@ def _bring_up_to_date(connection: Connection) -> None:
     version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
     tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
     if application != _APPLICATION and (application or version or tables):
-        raise DatabaseUnusable("is a database of something else.")
+        raise DatabaseUnusable("is a database of another application.")
     if version > VERSION:
-        raise DatabaseUnusable(f"was made by a newer version of xwms-auth (tables {version}, known here {VERSION}).")
+        raise DatabaseUnusable(f"was created by a newer version of xwms-auth (tables {version}, known here {VERSION}).")
     for step in STEPS[version - 1 :] if version else (_create,):
         step(connection)
     connection.exec_driver_sql(f"PRAGMA application_id = {_APPLICATION}")

@@ -1,11 +1,10 @@
 """The tables: accounts own clients; a client owns secrets, redirect URIs, domains, scopes and tokens; people approve.
 
-Knows: columns, keys, and what is deleted along with what.
-Must not: hold a secret or a token. Of each only the SHA-256 is kept; both are random, so a plain hash is enough.
-The one exception is the key that signs ID tokens, which could sign nothing as a hash.
+Secrets and tokens are kept as their SHA-256 only; both are random, so a plain hash is enough. The one exception is the
+key that signs ID tokens.
 
-All times are seconds since 1970, UTC. An id is never given twice (`sqlite_autoincrement`): a form that was opened
-before something was removed must not reach what came after it.
+All times are seconds since 1970, UTC. An id is never reused (`sqlite_autoincrement`): a form that was opened before a
+row was removed must not change a newer row.
 """
 
 from typing import Final
@@ -14,7 +13,7 @@ from sqlalchemy import JSON, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 VERSION: Final = 2
-"""Of these tables. A change of them raises it and adds a step to `database.STEPS`."""
+"""The version of these tables. A change of them increments it and adds a migration to `database.STEPS`."""
 
 _OWNED: Final = "all, delete-orphan"
 
@@ -24,7 +23,7 @@ class Table(DeclarativeBase):
 
 
 class Plan(Table):
-    """What an account has to activate before it may have clients."""
+    """A plan, which an account has to activate before it can create clients."""
 
     __tablename__ = "plans"
 
@@ -34,7 +33,7 @@ class Plan(Table):
 
 
 class Account(Table):
-    """Somebody's account at XWMS: a company or a single person, with members."""
+    """An account at XWMS: a company or a single person, with members."""
 
     __tablename__ = "accounts"
     __table_args__ = ({"sqlite_autoincrement": True},)
@@ -55,7 +54,7 @@ class Account(Table):
 
 
 class Role(Table):
-    """A name for a set of permissions. `built_in` ones cannot be changed or removed."""
+    """A named set of permissions. `built_in` roles cannot be changed or removed."""
 
     __tablename__ = "roles"
     __table_args__ = (UniqueConstraint("account_id", "name"), {"sqlite_autoincrement": True})
@@ -96,9 +95,9 @@ class Member(Table):
 
 
 class Client(Table):
-    """An application that may ask people to sign in. `client_id` is its public name, `id` ours.
+    """An application that may ask people to sign in. `client_id` is its public id, `id` is internal.
 
-    `backchannel_logout_uri` is told when a login of OAuth has ended; None tells nobody.
+    `backchannel_logout_uri` receives a logout token when an OAuth login has ended; None sends none.
     """
 
     __tablename__ = "clients"
@@ -127,7 +126,7 @@ class Client(Table):
 
 
 class SecretDomain(Table):
-    """A secret may be used for a domain."""
+    """A link: the secret may be used for the domain."""
 
     __tablename__ = "secret_domains"
 
@@ -136,7 +135,7 @@ class SecretDomain(Table):
 
 
 class ClientSecret(Table):
-    """One of a client's secrets. `revision` counts how often it was regenerated; `expires_at` None is never."""
+    """One of a client's secrets. `revision` counts how often it was regenerated; `expires_at` None means never."""
 
     __tablename__ = "client_secrets"
     __table_args__ = (UniqueConstraint("client_pk", "label"), {"sqlite_autoincrement": True})
@@ -155,7 +154,7 @@ class ClientSecret(Table):
 
 
 class RedirectURI(Table):
-    """Where a login of a client may end, byte for byte."""
+    """A registered redirect URI of a client, compared byte for byte."""
 
     __tablename__ = "redirect_uris"
     __table_args__ = (UniqueConstraint("client_pk", "uri"), {"sqlite_autoincrement": True})
@@ -169,9 +168,9 @@ class RedirectURI(Table):
 
 
 class Domain(Table):
-    """Where a client runs. Calls name it by `root_domain` or by `domain_id`; `allowed_ips` empty allows every address.
+    """A domain of a client. Calls name it by `root_domain` or `domain_id`; empty `allowed_ips` allow every address.
 
-    `live` is XWMS's mode for the real thing: it demands https redirect URIs. Without it the domain is in test mode.
+    `live` is XWMS's mode for production: it requires https redirect URIs. Without it the domain is in test mode.
     """
 
     __tablename__ = "domains"
@@ -192,7 +191,7 @@ class Domain(Table):
 
 
 class ClientScope(Table):
-    """A scope that a client may ask people for; the names are in `approvals.SCOPES`."""
+    """A scope that a client may request; the names are in `approvals.SCOPES`."""
 
     __tablename__ = "client_scopes"
 
@@ -235,7 +234,7 @@ class Address(Table):
 
 
 class Approval(Table):
-    """A person's word that a client may know them; a withdrawn one is kept, with the time, until they approve again."""
+    """A person's approval of a client; a withdrawn one is kept, with the time, until they approve again."""
 
     __tablename__ = "approvals"
     __table_args__ = (
@@ -255,7 +254,7 @@ class Approval(Table):
 
 
 class SignIn(Table):
-    """A login that an app asked for, from `sign-token` to `sign-token-verify`."""
+    """A login that an app started, from `sign-token` to `sign-token-verify`."""
 
     __tablename__ = "sign_ins"
     __table_args__ = ({"sqlite_autoincrement": True},)
@@ -276,9 +275,9 @@ class SignIn(Table):
 
 
 class AuthorizationRequest(Table):
-    """What an app asked for at the authorization endpoint of OAuth, until a person has answered.
+    """A pending request at the authorization endpoint of OAuth.
 
-    `parameters` are those of the request (RFC 6749, section 4.1.1), each once; they are forgotten with the answer.
+    `parameters` are those of the request (RFC 6749, section 4.1.1), each once; they are deleted when it is answered.
     """
 
     __tablename__ = "authorization_requests"
@@ -297,9 +296,9 @@ class AuthorizationRequest(Table):
 
 
 class Grant(Table):
-    """What a person allowed a client at one login of OAuth: the code, and the family of tokens that came of it.
+    """What a person granted a client at one OAuth login: the code, and the family of tokens issued for it.
 
-    `sid` names it in ID tokens and logout tokens. `ended_at` ends the code and every token at once.
+    `sid` identifies it in ID tokens and logout tokens. `ended_at` invalidates the code and every token at once.
     """
 
     __tablename__ = "grants"
@@ -326,7 +325,7 @@ class Grant(Table):
 
 
 class Token(Table):
-    """An access token or refresh token of a grant. `spent_at` is when a refresh token was used, or one revoked."""
+    """An access or refresh token of a grant. `spent_at` is when a refresh token was used, or a token revoked."""
 
     __tablename__ = "tokens"
     __table_args__ = ({"sqlite_autoincrement": True},)
@@ -354,7 +353,7 @@ class SigningKey(Table):
 
 
 class ApiCall(Table):
-    """A call of the API as the dashboard tells it: what was asked, what was answered and why; no body, no token."""
+    """An entry of the API log in the dashboard: the call, the status and the reason, without body and token."""
 
     __tablename__ = "api_calls"
     __table_args__ = ({"sqlite_autoincrement": True},)

@@ -1,1 +1,1 @@
-"""What the local XWMS is about: accounts, clients, people, approvals, grants."""
+"""The domain model of the local XWMS: accounts, clients, people, approvals, grants."""

@@ -1,10 +1,8 @@
-"""Accounts: their plan, their members, and what each member may do.
+"""Accounts: their plan, their members, and the permissions of each member.
 
-Nobody can hand out, or take away, more than they hold themself, and only an owner can do that with the role of
-owners: whoever may manage members could get everything otherwise.
-
-Knows: the order account, plan, client; the permissions; that an account never loses its last owner.
-Must not: know HTTP or pages.
+Privilege escalation: members can grant or remove only permissions that they have themselves, and only owners can grant
+or remove the role of owners. Otherwise a member who may manage members could get every permission. An account always
+keeps an owner.
 """
 
 from collections.abc import Iterable
@@ -19,7 +17,7 @@ from xwms_auth.sandbox.domain.problems import Invalid, Missing, email, label
 
 
 class Permission(StrEnum):
-    """What a role may allow. Every member may look at everything of the account that is not a secret."""
+    """The permissions of roles. Every member can see everything in the account except secrets."""
 
     MANAGE_PLAN = "plan.manage"
     MANAGE_MEMBERS = "members.manage"
@@ -49,14 +47,14 @@ _BUILT_IN: Final = {
 
 
 def register(session: Session, *, account_name: str, name: str, email_address: str, now: float) -> Member:
-    """Make an account with its first member, who owns it. It has no plan yet. Raises `Invalid`."""
+    """Create an account with its first member, an owner. It has no plan yet. Raises `Invalid`."""
     account = Account(name=label(account_name, "account", what="the account a name"), created_at=now)
     member_name = label(name, "name", what="your name")
     member_email = email(email_address, "email")
     if session.scalar(
         select(Account.id).join(Member).where(Account.name == account.name, Member.email == member_email)
     ):
-        raise Invalid(account="You have an account with this name already.")
+        raise Invalid(account="You already have an account with this name.")
     for role_name, permissions in _BUILT_IN.items():
         account.roles.append(_role(role_name, permissions, built_in=True))
     owner = Member(account=account, role=account.roles[0], name=member_name, email=member_email, created_at=now)
@@ -66,7 +64,7 @@ def register(session: Session, *, account_name: str, name: str, email_address: s
 
 
 def activate_plan(session: Session, account: Account, plan_key: str, *, now: float) -> None:
-    """Give the account this plan, unless it has it. Raises `Missing` for an unknown one."""
+    """Activate this plan for the account. Raises `Missing` for an unknown plan."""
     plan = session.get(Plan, plan_key)
     if plan is None:
         raise Missing(plan_key)
@@ -75,7 +73,7 @@ def activate_plan(session: Session, account: Account, plan_key: str, *, now: flo
 
 
 def end_plan(account: Account) -> None:
-    """Take the plan away: no client can be created then; those that are there go on working."""
+    """End the plan: no client can be created then; existing clients keep working."""
     account.plan = account.plan_since = None
 
 
@@ -85,18 +83,18 @@ def may(member: Member, permission: Permission) -> bool:
 
 
 def in_a_sentence(permission: Permission) -> str:
-    """What the permission allows, as the end of a sentence: without a capital letter, but with those of URI."""
-    says = PERMISSIONS[permission]
-    return says[0].lower() + says[1:]
+    """The description of a permission for use within a sentence: only the first letter becomes lower case."""
+    text = PERMISSIONS[permission]
+    return text[0].lower() + text[1:]
 
 
 def may_grant(by: Member, role: Role) -> bool:
-    """Whether this member may give the role to others, and take it from them: it allows no more than their own."""
+    """Whether this member may grant and remove the role: it allows no more than their own role."""
     return not _beyond(by, role, (held.permission for held in role.permissions))
 
 
 def is_last_owner(session: Session, member: Member) -> bool:
-    """Whether nobody else of the account is its owner."""
+    """Whether the member is the only owner of the account."""
     if not _is_owners(member.role):
         return False
     owners = select(func.count()).select_from(Member).where(Member.role_id == member.role_id)
@@ -108,7 +106,7 @@ def add_member(session: Session, by: Member, *, name: str, email_address: str, r
     account = by.account
     address = email(email_address, "email")
     if session.scalar(select(Member.id).where(Member.account_id == account.id, Member.email == address)):
-        raise Invalid(email="Somebody with this e-mail address is a member already.")
+        raise Invalid(email="There is already a member with this e-mail address.")
     _within(by, role)
     member = Member(account=account, role=role, name=label(name, "name", what="a name"), email=address, created_at=now)
     session.add(member)
@@ -125,9 +123,9 @@ def member_of(session: Session, account: Account, member_id: int) -> Member:
 
 
 def give_role(session: Session, by: Member, member: Member, role: Role) -> None:
-    """Give a member another role. Raises `Invalid` where the account would have no owner left.
+    """Give a member another role. Raises `Invalid` if the account would be left without an owner.
 
-    `by` can neither give away nor take away more than they may do themself.
+    `by` can neither grant nor remove a permission that they do not have.
     """
     if role.id == member.role_id:
         return
@@ -138,9 +136,9 @@ def give_role(session: Session, by: Member, member: Member, role: Role) -> None:
 
 
 def remove_member(session: Session, by: Member, member: Member) -> None:
-    """Take a member out of the account, who is signed out with it.
+    """Remove a member from the account, which signs them out.
 
-    Raises `Invalid` for the last owner, and for one who may do more than `by`.
+    Raises `Invalid` for the last owner, and for a member with more permissions than `by`.
     """
     _within(by, member.role)
     _keep_an_owner(session, member)
@@ -156,11 +154,11 @@ def role_of(session: Session, account: Account, role_id: int) -> Role:
 
 
 def add_role(session: Session, by: Member, *, name: str, permissions: Iterable[str]) -> Role:
-    """Make a role that allows no more than that of `by`. Raises `Invalid`."""
+    """Create a role that allows no more than that of `by`. Raises `Invalid`."""
     account = by.account
     role_name = label(name, "role", what="the role a name", longest=40)
     if any(role.name.lower() == role_name.lower() for role in account.roles):
-        raise Invalid(role="There is a role with this name already.")
+        raise Invalid(role="There is already a role with this name.")
     role = _role(role_name, _known(permissions), built_in=False)
     _within(by, role)
     account.roles.append(role)
@@ -169,9 +167,9 @@ def add_role(session: Session, by: Member, *, name: str, permissions: Iterable[s
 
 
 def change_role(by: Member, role: Role, *, permissions: Iterable[str]) -> None:
-    """Replace what a role allows, before and after no more than `by` may do. Raises `Invalid`."""
+    """Replace the permissions of a role; the old and the new ones must be within those of `by`. Raises `Invalid`."""
     if role.built_in:
-        raise Invalid(role=f"The role {role.name} is built in, and stays as it is.")
+        raise Invalid(role=f"The role {role.name} is built in and cannot be changed.")
     wanted = _known(permissions)
     _within(by, role)
     _within(by, role, wanted)
@@ -183,7 +181,7 @@ def change_role(by: Member, role: Role, *, permissions: Iterable[str]) -> None:
 def remove_role(session: Session, by: Member, role: Role) -> None:
     """Remove a role that nobody has. Raises `Invalid`."""
     if role.built_in:
-        raise Invalid(role=f"The role {role.name} is built in, and stays as it is.")
+        raise Invalid(role=f"The role {role.name} is built in and cannot be removed.")
     _within(by, role)
     if session.scalar(select(func.count()).select_from(Member).where(Member.role_id == role.id)):
         raise Invalid(role=f"Members have the role {role.name}: give them another one first.")
@@ -191,19 +189,19 @@ def remove_role(session: Session, by: Member, role: Role) -> None:
 
 
 def _within(by: Member, role: Role, permissions: Iterable[str] | None = None) -> None:
-    """Raise `Invalid` where `by` may not grant the role, as it is or with these permissions."""
+    """Raise `Invalid` unless `by` may grant the role, as it is or with these permissions."""
     held = permissions if permissions is not None else (each.permission for each in role.permissions)
     if beyond := _beyond(by, role, held):
         raise Invalid(role=f"The role {role.name} allows more than yours does: {beyond}.")
 
 
 def _beyond(by: Member, role: Role, permissions: Iterable[str]) -> str:
-    """What a role with these permissions allows beyond what `by` may do, in words; empty for nothing."""
+    """The description of what a role with these permissions allows beyond the permissions of `by`, or ""."""
     missing = set(permissions) - {held.permission for held in by.role.permissions}
     if missing:
         return "; ".join(in_a_sentence(permission) for permission in PERMISSIONS if permission in missing)
-    # A role of somebody's own making may have come to allow everything; it does not make them an owner.
-    return "only an owner makes owners" if _is_owners(role) and not _is_owners(by.role) else ""
+    # A custom role with every permission does not make its members owners.
+    return "only an owner can make somebody an owner" if _is_owners(role) and not _is_owners(by.role) else ""
 
 
 def _is_owners(role: Role) -> bool:
@@ -212,14 +210,14 @@ def _is_owners(role: Role) -> bool:
 
 def _keep_an_owner(session: Session, member: Member) -> None:
     if is_last_owner(session, member):
-        raise Invalid(role="An account needs an owner: make somebody else one first.")
+        raise Invalid(role="An account needs an owner: make another member an owner first.")
 
 
 def _known(permissions: Iterable[str]) -> tuple[Permission, ...]:
     try:
         return tuple(Permission(permission) for permission in permissions)
     except ValueError:
-        raise Invalid(role="That permission is not known.") from None
+        raise Invalid(role="The permission is not known.") from None
 
 
 def _role(name: str, permissions: Iterable[Permission], *, built_in: bool) -> Role:

@@ -1,8 +1,4 @@
-"""Postal addresses of people.
-
-Knows: the fields of an address, which of them must be there, and how a country is written.
-Must not: know who may ask for them.
-"""
+"""Postal addresses of people: their fields, which are required, and the form of a country."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -20,7 +16,7 @@ FIELDS: Final = (
 )
 REQUIRED: Final = ("street", "city")  # XWMS documents none; without these and a country nothing can be delivered
 MAX_ADDRESSES: Final = 100  # of one person
-_LONGEST: Final = 255  # characters of a field
+_MAX_FIELD: Final = 255  # characters
 
 
 def addresses_of(session: Session, person: Person) -> Sequence[Address]:
@@ -36,9 +32,9 @@ def address_of(session: Session, person: Person, address_id: int) -> Address:
     return address
 
 
-def add(session: Session, person: Person, said: Mapping[str, object]) -> Address:
+def add(session: Session, person: Person, data: Mapping[str, object]) -> Address:
     """Add an address. Raises `Invalid`."""
-    fields, country = _read(said)
+    fields, country = _parse(data)
     if country is None:
         raise Invalid(country="The country field is required.")
     if len(addresses_of(session, person)) >= MAX_ADDRESSES:
@@ -49,15 +45,15 @@ def add(session: Session, person: Person, said: Mapping[str, object]) -> Address
     return address
 
 
-def change(address: Address, said: Mapping[str, object]) -> None:
-    """Change the fields that are given, and leave the others. Raises `Invalid`."""
-    fields, country = _read(said)
+def change(address: Address, data: Mapping[str, object]) -> None:
+    """Change the given fields only. Raises `Invalid`."""
+    fields, country = _parse(data)
     address.fields = _complete({**address.fields, **fields})
     address.country = country or address.country
 
 
 def row(address: Address) -> dict[str, object]:
-    """An address as the API tells it."""
+    """An address in the form of the API."""
     country = countries.find(address.country)
     return {
         "id": address.id,
@@ -66,24 +62,24 @@ def row(address: Address) -> dict[str, object]:
     }
 
 
-def _read(said: Mapping[str, object]) -> tuple[dict[str, str | None], str | None]:
-    if unknown := set(said) - {*FIELDS, "country", "id"}:
+def _parse(data: Mapping[str, object]) -> tuple[dict[str, str | None], str | None]:
+    if unknown := set(data) - {*FIELDS, "country", "id"}:
         raise Invalid(address=f"The address field {min(unknown)[:40]} is not known.")
     fields: dict[str, str | None] = {}
     for field in FIELDS:
-        if field not in said:
+        if field not in data:
             continue
-        value = said[field]
+        value = data[field]
         if isinstance(value, int) and not isinstance(value, bool):
             value = str(value)  # a house number is often sent as a number
         if value is not None and not isinstance(value, str):
             raise Invalid(**{field: f"The {field} field must be a string."})
-        if value is not None and (len(value) > _LONGEST or not value.isprintable()):
-            raise Invalid(**{field: f"The {field} field may have at most {_LONGEST} printable characters."})
+        if value is not None and (len(value) > _MAX_FIELD or not value.isprintable()):
+            raise Invalid(**{field: f"The {field} field may have at most {_MAX_FIELD} printable characters."})
         fields[field] = (value or "").strip() or None
-    if said.get("country") is None:
+    if data.get("country") is None:
         return fields, None
-    country = countries.find(str(said["country"]))
+    country = countries.find(str(data["country"]))
     if country is None:
         raise Invalid(country="The country is not known: send its ISO 3166-1 code of two or three letters.")
     return fields, country.short_name

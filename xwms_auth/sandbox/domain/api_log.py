@@ -1,7 +1,6 @@
-"""The API log: which calls were made, what was answered and why, for the dashboard.
+"""The API log of the dashboard: calls with their status and reason.
 
-Knows: what may be written down: no body, no secret, no token, nothing about a person.
-Must not: know how a call is judged.
+Never logs a body, a secret, a token or anything about a person.
 """
 
 from collections.abc import Sequence
@@ -13,10 +12,10 @@ from sqlalchemy.orm import Session
 from xwms_auth.sandbox.db.schema import ApiCall, Client
 from xwms_auth.sandbox.domain import client_secrets
 
-MAX_CALLS: Final = 10_000  # in all; the oldest give way
+MAX_CALLS: Final = 10_000  # in total; the oldest are removed
 NOT_A_DOMAIN: Final = "(not a domain)"
-_LONGEST: Final = 253  # characters of a header that are kept: the longest domain
-_LONGEST_LABEL: Final = 32  # characters between two dots; tokens and secrets are longer
+_MAX_DOMAIN: Final = 253  # characters of the header that are kept: the maximum length of a domain
+_MAX_LABEL: Final = 32  # characters between two dots; tokens and secrets are longer
 
 
 def note(
@@ -31,37 +30,37 @@ def note(
     status: int,
     reason: str,
 ) -> None:
-    """Write one call down. `domain` is what the caller said, kept only where it is a host name or an id."""
+    """Log one call. `domain` is the value of the header, logged only if it is a host name or an id."""
     if domain is not None and not _is_domain(domain, client):
         domain = NOT_A_DOMAIN
-    written = ApiCall(
+    entry = ApiCall(
         at=at,
         client_pk=None if client is None else client.id,
         method=method,
         endpoint=endpoint,
-        domain=None if domain is None else domain[:_LONGEST],
+        domain=None if domain is None else domain[:_MAX_DOMAIN],
         ip=ip,
         status=status,
         reason=reason,
     )
-    session.add(written)
+    session.add(entry)
     session.flush()
-    session.execute(delete(ApiCall).where(ApiCall.id <= written.id - MAX_CALLS))
+    session.execute(delete(ApiCall).where(ApiCall.id <= entry.id - MAX_CALLS))
 
 
 def calls_of(session: Session, client: Client, *, limit: int, refused_only: bool = False) -> Sequence[ApiCall]:
-    """The client's calls, the latest first. `refused_only`: those that were refused, or that a fault struck."""
+    """The client's calls, the latest first. `refused_only`: only refused calls and those affected by a fault."""
     wanted = select(ApiCall).where(ApiCall.client_pk == client.id)
     if refused_only:
         wanted = wanted.where((ApiCall.status >= 400) | (ApiCall.reason != ""))  # a plain success needs no reason
     return session.scalars(wanted.order_by(ApiCall.id.desc()).limit(limit)).all()
 
 
-def _is_domain(said: str, client: Client | None) -> bool:
-    # Environment variables get mixed up: a secret or a token in this header is as secret as in its own.
-    if not said.isascii() or not set(said) <= _HOST_CHARACTERS or max(map(len, said.split("."))) > _LONGEST_LABEL:
+def _is_domain(value: str, client: Client | None) -> bool:
+    # Environment variables get mixed up: this header may contain a secret or a token by mistake.
+    if not value.isascii() or not set(value) <= _HOST_CHARACTERS or max(map(len, value.split("."))) > _MAX_LABEL:
         return False
-    return client is not None and client_secrets.matching_secret(client, said) is None
+    return client is not None and client_secrets.matching_secret(client, value) is None
 
 
 _HOST_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_")

@@ -1,8 +1,4 @@
-"""Approvals: which scopes a client may ask for, and what each person has agreed to.
-
-Knows: the scopes; that a person's word can be taken back at any time, and what ends with it.
-Must not: know HTTP or pages.
-"""
+"""Approvals: the scopes that a client may request, and those that each person has approved."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -18,9 +14,9 @@ SCOPES: Final = {
     "userinfo": "Birth date, gender, second e-mail address, country and social profiles",
     "useraddresses": "Postal addresses: see, add, change and delete them",
 }
-"""Each scope that has to be enabled, and what it lets an app do.
+"""The scopes that have to be enabled, and what they allow an app.
 
-Name, e-mail address and picture come with every login by sign-token.
+Name, e-mail address and picture are part of every login by sign-token.
 """
 
 OPENID_SCOPES: Final = {
@@ -29,7 +25,7 @@ OPENID_SCOPES: Final = {
     "email": "E-mail address",
     "offline_access": "Stay signed in while you are away",
 }
-"""The scopes that every client may ask for over OAuth (OpenID Connect Core, sections 5.4 and 11)."""
+"""The scopes that every client may request over OAuth (OpenID Connect Core, sections 5.4 and 11)."""
 
 
 def scopes_of(client: Client) -> tuple[str, ...]:
@@ -39,34 +35,34 @@ def scopes_of(client: Client) -> tuple[str, ...]:
 
 
 def enable_scopes(client: Client, scopes: Iterable[str]) -> None:
-    """Let the client ask for these scopes and no others. People who approved more keep that, unused."""
+    """Allow the client these scopes and no others. Earlier approvals of other scopes are kept, without effect."""
     wanted = set(scopes)
     if unknown := wanted - set(SCOPES):
-        raise Invalid(scope=f"That scope is not known: {min(unknown)[:40]}")
+        raise Invalid(scope=f"The scope is not known: {min(unknown)[:40]}")
     kept = [held for held in client.scopes if held.scope in wanted]
     new = wanted - {held.scope for held in kept}
     client.scopes[:] = [*kept, *(ClientScope(scope=scope) for scope in sorted(new))]
 
 
 def approval_of(session: Session, client: Client, person: Person) -> Approval | None:
-    """What the person has said about the client, a withdrawn word included; None if they never said anything."""
+    """The person's approval of the client, also a withdrawn one; None if there never was one."""
     return session.scalar(select(Approval).where(Approval.client_pk == client.id, Approval.person_id == person.id))
 
 
 def to_ask(session: Session, client: Client, person: Person, *, wanted: Iterable[str] | None = None) -> tuple[str, ...]:
-    """The scopes that the person has to be asked for at this login; empty when there is nothing to ask.
+    """The scopes that the person has not approved yet and must be asked for at this login.
 
-    wanted: what a login over OAuth asks for; None is all that is enabled for the client.
+    wanted: the scopes that an OAuth login requests; None means all that are enabled for the client.
     """
     approval = approval_of(session, client, person)
-    given = set(approval.scopes) if approval is not None and approval.revoked_at is None else set[str]()
-    return tuple(scope for scope in (scopes_of(client) if wanted is None else wanted) if scope not in given)
+    approved = set(approval.scopes) if approval is not None and approval.revoked_at is None else set[str]()
+    return tuple(scope for scope in (scopes_of(client) if wanted is None else wanted) if scope not in approved)
 
 
 def approve(
     session: Session, client: Client, person: Person, *, now: float, scopes: Iterable[str] | None = None
 ) -> None:
-    """The person lets the client know them, with these scopes; None is every scope that is enabled for it now."""
+    """Record the person's approval of the client with these scopes; None means every scope enabled for it now."""
     approval = approval_of(session, client, person)
     if approval is None:
         approval = Approval(client_pk=client.id, person_id=person.id, since=now, scopes=[])
@@ -78,7 +74,7 @@ def approve(
 
 
 def users_of(session: Session, client: Client, *, limit: int) -> Sequence[Approval]:
-    """The client's users, the latest first; those who withdrew included."""
+    """The client's users, the latest first; also those with a withdrawn approval."""
     wanted = select(Approval).where(Approval.client_pk == client.id)
     return session.scalars(
         wanted.options(joinedload(Approval.person)).order_by(Approval.last_login_at.desc(), Approval.id).limit(limit)
@@ -86,7 +82,7 @@ def users_of(session: Session, client: Client, *, limit: int) -> Sequence[Approv
 
 
 def count_users(session: Session, client: Client) -> int:
-    """How many users the client has; those who withdrew included."""
+    """The number of users of the client; also those with a withdrawn approval."""
     return session.scalar(select(func.count()).where(Approval.client_pk == client.id)) or 0
 
 
@@ -99,7 +95,7 @@ def user_of(session: Session, client: Client, approval_id: int) -> Approval:
 
 
 def revoke(session: Session, approval: Approval, *, now: float) -> Sequence[Grant]:
-    """Take a person's approval away, and with it every token of theirs; the logins over OAuth that ended thereby."""
+    """Revoke a person's approval and all their tokens. Returns the OAuth logins that ended with it."""
     approval.revoked_at = approval.revoked_at or now
     session.execute(
         delete(SignIn).where(SignIn.client_pk == approval.client_pk, SignIn.person_id == approval.person_id)

@@ -1,8 +1,4 @@
-"""Authorization requests: what an app asked for over OAuth, while the person has yet to answer.
-
-Knows: that each is answered once, and for how long its page is open.
-Must not: judge what was asked, or know HTTP. The time is an argument, in seconds since 1970.
-"""
+"""Pending authorization requests of OAuth. Each is answered once. Times are arguments, in seconds since 1970."""
 
 import secrets
 from collections.abc import Mapping
@@ -14,30 +10,36 @@ from sqlalchemy.orm import Session
 from xwms_auth.sandbox.db.schema import AuthorizationRequest, Client, Domain
 from xwms_auth.sandbox.domain.client_secrets import sha256_of
 
-LIFETIME: Final = 600.0  # seconds that a sign-in page is open
-MAX_REQUESTS: Final = 10_000  # the oldest give way, so that a runaway script cannot fill the disk
-_KEPT: Final = 3600.0  # seconds after its end; until then its page says what became of it
+REQUEST_LIFETIME: Final = 600.0  # seconds that a sign-in page can be used
+MAX_REQUESTS: Final = 10_000  # the oldest are removed, so that a runaway script cannot fill the disk
+_KEEP_ENDED: Final = 3600.0  # seconds; until then its page says why it cannot be used
 
 
 def begin(session: Session, client: Client, domain: Domain, parameters: Mapping[str, str], *, now: float) -> str:
-    """Remember what was asked, and return the token that stands for it in the address of the sign-in page."""
+    """Save a request, and return its token for the URL of the sign-in page."""
     token = secrets.token_urlsafe(32)
-    asked = AuthorizationRequest(
-        digest=sha256_of(token), client=client, domain=domain, parameters=dict(parameters), expires_at=now + LIFETIME
+    pending = AuthorizationRequest(
+        digest=sha256_of(token),
+        client=client,
+        domain=domain,
+        parameters=dict(parameters),
+        expires_at=now + REQUEST_LIFETIME,
     )
-    session.add(asked)
+    session.add(pending)
     session.flush()
-    old = (AuthorizationRequest.expires_at <= now - _KEPT) | (AuthorizationRequest.id <= asked.id - MAX_REQUESTS)
-    session.execute(delete(AuthorizationRequest).where(old))
+    expired = AuthorizationRequest.expires_at <= now - _KEEP_ENDED
+    session.execute(
+        delete(AuthorizationRequest).where(expired | (AuthorizationRequest.id <= pending.id - MAX_REQUESTS))
+    )
     return token
 
 
 def find(session: Session, token: str) -> AuthorizationRequest | None:
-    """What was asked under this token, whatever became of it; None when it is not known."""
+    """The request with this token, whatever its state; None if it is not known."""
     return session.scalar(select(AuthorizationRequest).where(AuthorizationRequest.digest == sha256_of(token)))
 
 
-def answer(asked: AuthorizationRequest, *, now: float) -> Mapping[str, str]:
-    """Close a request that is open, and return its parameters, which are forgotten here."""
-    parameters, asked.parameters, asked.answered_at = asked.parameters, {}, now
+def answer(pending: AuthorizationRequest, *, now: float) -> Mapping[str, str]:
+    """Close a pending request, delete its parameters and return them."""
+    parameters, pending.parameters, pending.answered_at = pending.parameters, {}, now
     return parameters

@@ -1,6 +1,7 @@
-"""The secrets of a client: made, linked to domains, regenerated, compared.
+"""The secrets of a client: creating, linking to domains, regenerating, comparing.
 
-A value is shown once, when it is made, and kept as its digest."""
+A secret is shown once, when it is created, and kept as its digest only.
+"""
 
 import hashlib
 import hmac
@@ -12,20 +13,20 @@ from xwms_auth.sandbox.db.schema import Client, ClientSecret, Domain
 from xwms_auth.sandbox.domain.domains import domain_of, part_of
 from xwms_auth.sandbox.domain.problems import Invalid, label
 
-MAX_SECRETS: Final = 20  # per client: a call is compared with each
+MAX_SECRETS: Final = 20  # per client; each call is compared with all of them
 
 
 def sha256_of(secret: str) -> bytes:
-    """The digest under which a secret or a token is kept; never fails, whatever a header may hold."""
+    """The digest of a secret or token; never fails, whatever a header contains."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
 def add_secret(
     client: Client, *, label_text: str, domains: Iterable[Domain], expires_at: float | None, now: float
 ) -> str:
-    """Make another secret for these domains, and tell it; `expires_at` None is never. Raises `Invalid`."""
+    """Create a secret for these domains and return it; `expires_at` None means never. Raises `Invalid`."""
     if expires_at is not None and expires_at <= now:
-        raise Invalid(expires_at="That is in the past.")
+        raise Invalid(expires_at="This time is in the past.")
     return new_secret(
         client,
         label(label_text, "label", what="the secret a label", longest=40),
@@ -36,10 +37,10 @@ def add_secret(
 
 
 def regenerate(secret: ClientSecret, *, revision: int, now: float) -> str:
-    """Replace a secret's value, and tell the new one; the old one stops working at once.
+    """Replace a secret's value and return the new one; the old one stops working at once.
 
-    `revision` is the one that was seen by whoever asks: a form that is sent twice regenerates once. Raises `Invalid`,
-    also for a secret whose time is over: a new value would be refused like the old one.
+    `revision` is that of the form, so that a form that is sent twice regenerates once. Raises `Invalid`, also for an
+    expired secret: a new value would be refused like the old one.
     """
     if revision != secret.revision:
         raise Invalid(
@@ -47,8 +48,8 @@ def regenerate(secret: ClientSecret, *, revision: int, now: float) -> str:
             " If you have not seen the new secret, regenerate it once more."
         )
     if is_expired(secret, now):
-        raise Invalid(secret=f"“{secret.label}” has expired, and its time stays over: add another secret instead.")
-    value = _fresh()
+        raise Invalid(secret=f"“{secret.label}” has expired and cannot be extended: add another secret instead.")
+    value = _new_value()
     secret.digest, secret.revision, secret.created_at = sha256_of(value), secret.revision + 1, now
     return value
 
@@ -59,9 +60,9 @@ def secret_of(client: Client, secret_id: int) -> ClientSecret:
 
 
 def link_domains(secret: ClientSecret, *, seen: Iterable[int], ticked: Iterable[int]) -> None:
-    """Link the secret to the ticked domains, and unlink it from those that were seen and not ticked; both are ids.
+    """Link the secret to the ticked domains, and unlink it from those that were shown and not ticked; both are ids.
 
-    A domain that was not seen, because it is newer than the form, stays as it is. Raises `Missing`.
+    A domain that is newer than the form stays as it is. Raises `Missing`.
     """
     wanted = {domain_of(secret.client, domain_id).id for domain_id in ticked}
     unwanted = set(seen) - wanted
@@ -72,12 +73,12 @@ def link_domains(secret: ClientSecret, *, seen: Iterable[int], ticked: Iterable[
 def remove_secret(client: Client, secret: ClientSecret) -> None:
     """Remove a secret for good. Raises `Invalid` for the last one."""
     if len(client.secrets) == 1:
-        raise Invalid(secret="A client keeps one secret at least: regenerate it, or switch it off.")
+        raise Invalid(secret="A client needs at least one secret: regenerate it, or switch it off.")
     client.secrets.remove(secret)
 
 
 def matching_secret(client: Client, value: str) -> ClientSecret | None:
-    """The client's secret with this value, active or not; compared in a time that does not tell how much was right."""
+    """The client's secret with this value, active or not. Timing attack: compared in constant time."""
     digest = sha256_of(value)
     found: ClientSecret | None = None
     for secret in client.secrets:
@@ -87,24 +88,24 @@ def matching_secret(client: Client, value: str) -> ClientSecret | None:
 
 
 def is_expired(secret: ClientSecret, now: float) -> bool:
-    """Whether the secret's time is over."""
+    """Whether the secret has expired."""
     return secret.expires_at is not None and secret.expires_at <= now
 
 
 def is_usable(secret: ClientSecret, now: float) -> bool:
-    """Whether calls may be made with the secret: it is switched on, and its time is not over."""
+    """Whether the secret is active and has not expired."""
     return secret.active and not is_expired(secret, now)
 
 
 def secrets_for(domain: Domain) -> list[ClientSecret]:
-    """The secrets that are linked to the domain; those that are switched off or expired included."""
+    """The secrets that are linked to the domain; also inactive and expired ones."""
     return [secret for secret in domain.client.secrets if domain in secret.domains]
 
 
 def link_secrets(domain: Domain, *, seen: Iterable[int], ticked: Iterable[int]) -> None:
-    """Link the ticked secrets to the domain, and unlink those that were seen and not ticked; both are ids.
+    """Link the ticked secrets to the domain, and unlink those that were shown and not ticked; both are ids.
 
-    A secret that was not seen, because it is newer than the form, stays as it is. Raises `Missing`.
+    A secret that is newer than the form stays as it is. Raises `Missing`.
     """
     wanted = {secret_of(domain.client, secret_id).id for secret_id in ticked}
     unwanted = set(seen) - wanted
@@ -114,10 +115,10 @@ def link_secrets(domain: Domain, *, seen: Iterable[int], ticked: Iterable[int]) 
 
 def new_secret(client: Client, text: str, domains: Iterable[Domain], *, expires_at: float | None, now: float) -> str:
     if any(known.label.lower() == text.lower() for known in client.secrets):
-        raise Invalid(label="This client has a secret with this label already: regenerate that one, or take another.")
+        raise Invalid(label="This client already has a secret with this label: regenerate it, or use another label.")
     if len(client.secrets) >= MAX_SECRETS:
         raise Invalid(label=f"A client has at most {MAX_SECRETS} secrets: remove one first.")
-    value = _fresh()
+    value = _new_value()
     client.secrets.append(
         ClientSecret(
             label=text,
@@ -139,5 +140,5 @@ def _link(secret: ClientSecret, domain: Domain, *, wanted: bool, unwanted: bool)
         secret.domains.remove(domain)
 
 
-def _fresh() -> str:
+def _new_value() -> str:
     return secrets.token_urlsafe(32)

@@ -1,8 +1,4 @@
-"""Clients: their names, secrets, redirect URIs and domains.
-
-Knows: what a client is made of, and that a secret is told once, by the function that makes it.
-Must not: keep a secret, or know HTTP or pages.
-"""
+"""Clients: their names and redirect URIs. A secret is returned once, by the function that creates it."""
 
 import secrets
 from collections.abc import Sequence
@@ -18,18 +14,18 @@ from xwms_auth.sandbox.domain.problems import Invalid, Missing, label
 from xwms_auth.sandbox.domain.urls import parse_http_url
 
 FIRST_LABEL: Final = "Default"
-MAX_URI: Final = 2000  # characters; browsers and proxies take no longer one
+MAX_URI: Final = 2000  # characters; browsers and proxies accept no longer one
 
 
 def create(
     session: Session, account: Account, *, name: str, root_domain: str, redirect_uri: str, now: float
 ) -> tuple[Client, str]:
-    """Make a client with its first domain, redirect URI and secret; the secret is told here and nowhere else.
+    """Create a client with its first domain, redirect URI and secret; the secret is returned here only.
 
-    Raises `Invalid`, also where the account has no plan.
+    Raises `Invalid`, also if the account has no plan.
     """
     if account.plan_key is None:
-        raise Invalid(plan="Activate a plan first: without one there are no clients.")
+        raise Invalid(plan="Activate a plan first: clients need a plan.")
     client = Client(
         account_id=account.id,
         client_id=f"xwms_{secrets.token_hex(12)}",
@@ -60,62 +56,62 @@ def client_of(session: Session, account: Account, client_pk: int) -> Client:
 def clients_of(
     session: Session, account: Account, *, search: str = "", limit: int, offset: int = 0
 ) -> Sequence[Client]:
-    """Some of the account's clients, with their domains, in the order they were made.
+    """A page of the account's clients, with their domains, in the order of creation.
 
-    search: a part of the name or of the client ID, in capitals or not; "" finds all.
+    search: a part of the name or of the client ID, case-insensitive; "" finds all.
     """
     wanted = select(Client).where(*_found_by(account, search)).options(selectinload(Client.domains))
     return session.scalars(wanted.order_by(Client.id).limit(limit).offset(offset)).all()
 
 
 def count_clients(session: Session, account: Account, *, search: str = "") -> int:
-    """How many clients of the account `clients_of` finds."""
+    """The number of clients that `clients_of` finds."""
     return session.scalar(select(func.count()).select_from(Client).where(*_found_by(account, search))) or 0
 
 
 def rename(session: Session, client: Client, name: str) -> None:
-    """Give a client another name; nothing else changes. Raises `Invalid`."""
+    """Rename a client; nothing else changes. Raises `Invalid`."""
     if " ".join(name.split()) != client.name:
         client.name = _free_name(session, client.account_id, name)
 
 
 def add_redirect_uri(client: Client, uri: str) -> RedirectURI:
-    """Register a redirect URI, byte for byte as given. Raises `Invalid` with what is wrong with it."""
+    """Register a redirect URI exactly as given. Raises `Invalid` with the reason."""
     check_redirect_uri(uri)
     for known in client.redirect_uris:
         if known.uri == uri:
-            off = "" if known.active else ", and switched off: switch it on instead"
-            raise Invalid(redirect_uri=f"This redirect URI is registered already{off}.")
+            off = "" if known.active else ", but switched off: switch it on instead"
+            raise Invalid(redirect_uri=f"This redirect URI is already registered{off}.")
     registered = RedirectURI(uri=uri, active=True)
     client.redirect_uris.append(registered)
     return registered
 
 
 def check_redirect_uri(uri: str) -> None:
-    """Raise `Invalid` with the reason why an address cannot be a redirect URI."""
-    fault = ""
+    """Raise `Invalid` with the reason why a URL cannot be a redirect URI."""
+    problem = ""
     if not uri:
-        fault = "Please give the address that your app's callback has, such as https://app.example/xwms/validateToken."
+        problem = "Please enter the URL of your app's callback, such as https://app.example/xwms/validateToken."
     elif uri != uri.strip():
-        fault = "There is a space before or after it, and redirect URIs are compared byte for byte."
+        problem = "There is a space before or after it, and redirect URIs are compared byte for byte."
     elif "*" in uri:
-        fault = "A redirect URI cannot have wildcards: register each address by itself."
+        problem = "A redirect URI cannot have wildcards: register each URL by itself."
     elif len(uri) > MAX_URI:
-        fault = f"A redirect URI may have {MAX_URI} characters at most."
+        problem = f"A redirect URI may have at most {MAX_URI} characters."
     else:
         try:
             parts = parse_http_url(uri)
         except ValueError as reason:
-            fault = f"This is {reason}."
+            problem = f"This is {reason}."
         else:
             if parts.path == "":
-                fault = "The path is missing: it has to end with a slash at least, as the browser will send it."
-    if fault:
-        raise Invalid(redirect_uri=fault)
+                problem = "The path is missing: it needs at least a slash, as the browser will send it."
+    if problem:
+        raise Invalid(redirect_uri=problem)
 
 
 def tell_logouts_to(client: Client, uri: str) -> None:
-    """Register where the client is told that logins have ended; "" tells nobody. Raises `Invalid`."""
+    """Set the back-channel logout URI of a client; "" removes it. Raises `Invalid`."""
     if uri:
         try:
             check_redirect_uri(uri)
@@ -130,7 +126,7 @@ def redirect_uri_of(client: Client, uri_id: int) -> RedirectURI:
 
 
 def redirect_uris_without_https(client: Client) -> list[RedirectURI]:
-    """The active redirect URIs that a domain in live mode refuses."""
+    """The active redirect URIs that are not https, which a domain in live mode refuses."""
     return [known for known in client.redirect_uris if known.active and parse_http_url(known.uri).scheme != "https"]
 
 
@@ -142,5 +138,5 @@ def _found_by(account: Account, search: str) -> Sequence[ColumnElement[bool]]:
 def _free_name(session: Session, account_id: int, name: str) -> str:
     wanted = label(name, "name", what="the client a name", longest=80)
     if session.scalar(select(Client.id).where(Client.account_id == account_id, Client.name == wanted)):
-        raise Invalid(name="A client of this account has this name already.")
+        raise Invalid(name="This account already has a client with this name.")
     return wanted

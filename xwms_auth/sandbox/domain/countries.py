@@ -1,8 +1,7 @@
-"""The countries of the world as XWMS lists them, from two maintained packages.
+"""The countries as XWMS lists them, from two maintained packages instead of a list of our own.
 
-Knows: where each field comes from: ISO 3166-1, capital, calling code, currency and time zone from countryinfo,
-membership of the European Union from python-stdnum, whose business is VAT numbers.
-Must not: hold a country typed by hand.
+ISO 3166-1 codes, capital, calling code, currency and time zone are from countryinfo; membership of the European Union
+is from python-stdnum, which needs it for VAT numbers.
 """
 
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ _WITHDRAWN = "CS"  # Serbia and Montenegro, until 2006; countryinfo still lists 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Country:
-    """A country. `id` is its ISO 3166-1 number, `short_name` its alpha-2 code, `phonecode` digits; None is unknown."""
+    """A country. `id` is its ISO 3166-1 number, `short_name` the alpha-2 code, `phonecode` digits; None is unknown."""
 
     id: int
     short_name: str
@@ -32,17 +31,17 @@ class Country:
     currency_code: str | None
 
     def row(self) -> dict[str, object]:
-        """All fields, as `global/countries` tells them."""
+        """All fields, as in `global/countries`."""
         return {name: getattr(self, name) for name in self.__slots__}
 
     def brief(self) -> dict[str, object]:
-        """The fields that an address tells of its country."""
+        """The fields for the country of an address."""
         return {name: getattr(self, name) for name in ("id", "short_name", "name", "phonecode", "is_eu_member")}
 
 
 @cache
 def countries() -> tuple[Country, ...]:
-    """Every country with an ISO 3166-1 code, by alpha-2 code."""
+    """Every country with an ISO 3166-1 code, sorted by alpha-2 code."""
     union = {code.upper() for code in MEMBER_STATES if code != _NOT_A_COUNTRY}
     found: dict[str, Country] = {}
     for entry in all_countries():
@@ -72,12 +71,12 @@ def _by_code() -> Mapping[str, Country]:
 
 
 def find(code: str) -> Country | None:
-    """The country with this alpha-2 or alpha-3 code, in capitals or not; None when there is none."""
-    return _by_code().get(code.strip().upper()) if code.isascii() else None  # the capital of a dotless i is I
+    """The country with this alpha-2 or alpha-3 code, case-insensitive; None if there is none."""
+    return _by_code().get(code.strip().upper()) if code.isascii() else None  # upper() turns a dotless i into I
 
 
 def _digits(code: str) -> str | None:
-    return "".join(character for character in code if character.isdigit()) or None  # Jamaica's is written 1-876
+    return "".join(character for character in code if character.isdigit()) or None  # Jamaica's is 1-876
 
 
 def _first(values: list[str] | None) -> str | None:

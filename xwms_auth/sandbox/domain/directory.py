@@ -1,8 +1,4 @@
-"""The people a local XWMS knows, as rows: the ready-made ones, and whoever was typed in.
-
-Knows: how a person is found and kept.
-Must not: know clients or tokens.
-"""
+"""The people in the database of a local XWMS: the predefined ones, and those that were typed in."""
 
 from collections.abc import Sequence
 
@@ -14,7 +10,7 @@ from xwms_auth.sandbox.domain import people
 
 
 def seed(session: Session) -> None:
-    """Add the ready-made people who are not there yet; those that were changed stay as they are."""
+    """Add the predefined people that are missing; changed ones are kept."""
     known = set(session.scalars(select(Person.sub).where(Person.listed)))
     for ready in people.PEOPLE:
         if ready.sub not in known:
@@ -22,24 +18,24 @@ def seed(session: Session) -> None:
 
 
 def listed(session: Session) -> Sequence[Person]:
-    """The people that a sign-in page offers."""
+    """The people that the sign-in page offers."""
     return session.scalars(select(Person).where(Person.listed).order_by(Person.id)).all()
 
 
 def find(session: Session, sub: str) -> Person | None:
-    """The person with this sub, or None; also for what can be no sub."""
+    """The person with this sub, or None; also None for an invalid sub."""
     if not people.is_sub(sub):
-        return None  # SQLite takes no lone surrogate, and JSON can hold one
+        return None  # JSON can contain a lone surrogate, which SQLite refuses
     return session.scalar(select(Person).where(Person.sub == sub))
 
 
 def find_or_add(session: Session, sub: str) -> Person:
-    """The person with this sub; about one who is new only the sub is known."""
+    """The person with this sub; a new one has no other claims."""
     return find(session, sub) or put(session, people.person_with(sub))
 
 
 def put(session: Session, typed: people.Person) -> Person:
-    """Keep what was said about a person: somebody new, or a change of somebody known, as when they move house."""
+    """Add a person, or update one with the same sub."""
     row = find(session, typed.sub)
     if row is None:
         row = Person(sub=typed.sub, socials=[])
@@ -55,7 +51,7 @@ def put(session: Session, typed: people.Person) -> Person:
 
 
 def claims(person: Person, *, picture: str) -> dict[str, object]:
-    """What `sign-token-verify` says about a person; `picture` is an absolute URL."""
+    """The claims of `sign-token-verify`; `picture` is an absolute URL."""
     return {
         "sub": person.sub,
         "name": person.name,

@@ -1,4 +1,4 @@
-"""The domains of a client: their switches, and who may call from where."""
+"""The domains of a client: their switches and allowed server addresses."""
 
 import re
 import secrets
@@ -22,14 +22,14 @@ def add_domain(client: Client, root_domain: str) -> Domain:
     """Add a domain with all its switches on, in test mode. Raises `Invalid`."""
     root = root_domain.strip().lower()
     if _HOST.fullmatch(root) is None:
-        raise Invalid(domain="Please give a domain without scheme, port and path, such as app.example.")
+        raise Invalid(domain="Please enter a domain without scheme, port and path, such as app.example.")
     if any(known.root_domain == root for known in client.domains):
-        raise Invalid(domain="This client has this domain already.")
+        raise Invalid(domain="This client already has this domain.")
     return new_domain(client, root)
 
 
 def new_domain(client: Client, root_domain: str) -> Domain:
-    """The same for what is known to be a domain, or is meant to be one as it is written."""
+    """The same without validation."""
     domain = Domain(
         root_domain=root_domain,
         domain_id=f"dom_{secrets.token_hex(8)}",
@@ -44,13 +44,13 @@ def new_domain(client: Client, root_domain: str) -> Domain:
 
 
 def domain_for(client: Client, redirect_uri: str) -> Domain:
-    """The domain that a login over OAuth counts for; its calls name none.
+    """The domain of an OAuth login, whose calls do not name one.
 
-    It is the one of the redirect URI's host, else the nearest domain above that host, else the client's first.
+    It is the host of the redirect URI, or the longest parent domain of it, or the client's first domain.
     """
     host = (parse_http_url(redirect_uri).hostname or "").rstrip(".")
-    near = [known for known in client.domains if f".{host}".endswith(f".{known.root_domain.lower()}")]
-    return max(near, key=lambda known: len(known.root_domain), default=client.domains[0])
+    matching = [known for known in client.domains if f".{host}".endswith(f".{known.root_domain.lower()}")]
+    return max(matching, key=lambda known: len(known.root_domain), default=client.domains[0])
 
 
 def domain_of(client: Client, domain_id: int) -> Domain:
@@ -59,9 +59,9 @@ def domain_of(client: Client, domain_id: int) -> Domain:
 
 
 def remove_domain(client: Client, domain: Domain) -> None:
-    """Remove a domain, and with it every secret's link to it. Raises `Invalid` for the last one."""
+    """Remove a domain and the links of secrets to it. Raises `Invalid` for the last one."""
     if len(client.domains) == 1:
-        raise Invalid(domain="A client keeps one domain at least: switch it off instead.")
+        raise Invalid(domain="A client needs at least one domain: switch it off instead.")
     client.domains.remove(domain)
 
 

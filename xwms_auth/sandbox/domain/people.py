@@ -1,20 +1,20 @@
-"""The people of a local XWMS: ready-made ones, each a case an app must handle, and whoever a developer types in.
+"""The people of a local XWMS: predefined ones, each a case that an app must handle, and those a developer types in.
 
-Knows no tokens, no clients and no HTTP; all of these people are invented, at domains reserved for examples.
+All of them are invented, with e-mail addresses at domains that are reserved for examples.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-SUB_MAX: Final = 255  # as OpenID Connect limits it; no real sub is longer
+SUB_MAX: Final = 255  # the limit of OpenID Connect
 NAME_MAX: Final = 200
 EMAIL_MAX: Final = 254  # RFC 5321
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """Somebody who can sign in. `sub` is the identity; the rest may change and may be shared.
+    """A person who can sign in. `sub` is the identity; the rest may change and need not be unique.
 
     birth_date is ISO 8601, country ISO 3166-1 alpha-2; socials are platform, username and URL.
     """
@@ -92,7 +92,7 @@ PEOPLE: Final[tuple[Person, ...]] = (
         note="Same e-mail as Anna",
     ),
     Person(
-        # One more than a double can hold: a client that reads subs as numbers signs in somebody else.
+        # One more than a double can represent: a client that reads subs as numbers signs in another person.
         sub="9007199254740993",
         name="Zoë Müller",
         given_name="Zoë",
@@ -114,12 +114,12 @@ PEOPLE: Final[tuple[Person, ...]] = (
 
 
 def is_sub(value: str) -> bool:
-    """Whether a string can be a sub: printable, of 1 to `SUB_MAX` characters, without space at its ends."""
+    """Whether a string is a valid sub: 1 to `SUB_MAX` printable characters, without leading or trailing space."""
     return 0 < len(value) <= SUB_MAX and value.isprintable() and value == value.strip()
 
 
 def person_with(sub: str) -> Person:
-    """The ready-made person with this sub, otherwise a person about whom only the sub is known."""
+    """The predefined person with this sub, otherwise a person of whom only the sub is known."""
     return next((known for known in PEOPLE if known.sub == sub), None) or named_person(
         sub=sub, name=sub, email=None, email_verified=False
     )
@@ -139,9 +139,9 @@ def named_person(*, sub: str, name: str, email: str | None, email_verified: bool
 
 
 def parse_somebody_else(form: Mapping[str, str]) -> Person:
-    """The person typed into the form: `sub`, and optionally `name`, `email` and `email_verified`.
+    """The person from the form: `sub`, and optionally `name`, `email` and `email_verified`.
 
-    Raises ValueError with a sentence to show to the one who typed.
+    Raises ValueError with a sentence for the user.
     """
     sub, name, email = (form.get(field, "").strip() for field in ("sub", "name", "email"))
     if not is_sub(sub):

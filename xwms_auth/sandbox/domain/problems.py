@@ -1,8 +1,4 @@
-"""What was typed or asked and cannot be done: sentences for the one who typed, by field.
-
-Knows: nothing but the fields' names.
-Must not: quote a secret.
-"""
+"""Errors in what a user entered or requested: a sentence for each field. They never quote a secret."""
 
 
 class Invalid(ValueError):
@@ -14,11 +10,11 @@ class Invalid(ValueError):
 
 
 class Missing(LookupError):
-    """There is no such thing, or it belongs to somebody else: nobody is told which."""
+    """The object does not exist, or belongs to somebody else; the response is the same for both."""
 
 
 def label(value: str, field: str, *, what: str, longest: int = 100) -> str:
-    """A name that a person typed: one line, trimmed. Raises `Invalid` for an empty, long or unprintable one."""
+    """A name from a form: one line, trimmed. Raises `Invalid` for an empty, long or unprintable one."""
     name = " ".join(value.split())
     if not name:
         raise Invalid(**{field: f"Please give {what}."})
@@ -28,7 +24,7 @@ def label(value: str, field: str, *, what: str, longest: int = 100) -> str:
 
 
 def email(value: str, field: str) -> str:
-    """An e-mail address as it was typed, in lower case. Raises `Invalid`."""
+    """An e-mail address from a form, in lower case. Raises `Invalid`."""
     address = value.strip().lower()
     local, at, domain = address.rpartition("@")
     if not (local and at and domain) or len(address) > 254 or not address.isprintable() or " " in address:

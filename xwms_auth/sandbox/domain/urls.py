@@ -1,20 +1,17 @@
-"""Which addresses the local XWMS accepts: redirect URIs, its own URL, loopback names.
-
-Knows how an address is written; knows nothing of clients, tokens or requests.
-"""
+"""The URLs and host names that the local XWMS accepts: redirect URIs, its own URL, loopback names."""
 
 import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlencode, urlsplit
 
-# Letters, digits, dots and hyphens, or an IPv6 literal: nothing that could end a header or a CSP directive early.
+# Letters, digits, dots and hyphens, or an IPv6 literal. Header and CSP injection: no character can end either early.
 _HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
 _HOST_HEADER = re.compile(rf"({_HOST.pattern})(?::[0-9]{{1,5}})?", re.IGNORECASE)
 
 
 def parse_http_url(url: str) -> SplitResult:
-    """The parts of an absolute http(s) URL in printable ASCII without user info or fragment.
+    """The parts of an absolute http(s) URL in printable ASCII, without userinfo and fragment.
 
     Raises ValueError with a sentence that quotes the URL.
     """
@@ -40,27 +37,27 @@ def origin_of(url: str) -> str:
 
 
 def csp_source(url: str) -> str:
-    """The Content-Security-Policy source that covers the origin of `url`.
+    """The Content-Security-Policy source for the origin of `url`.
 
-    CSP has no way to write an IPv6 address, so there the scheme alone must do.
+    CSP cannot express an IPv6 address, so for one it is only the scheme.
     """
     parts = urlsplit(url)
     return f"{parts.scheme}:" if "[" in parts.netloc else origin_of(url)
 
 
 def with_query(redirect_url: str, parameters: Mapping[str, str]) -> str:
-    """The redirect URL, otherwise byte for byte as registered, with the parameters added to its query."""
+    """The redirect URL, unchanged except for the parameters added to its query."""
     return f"{redirect_url}{'&' if '?' in redirect_url else '?'}{urlencode(parameters)}"
 
 
 def host_name(header: str | None) -> str | None:
-    """The lower-case name in a Host header without its port; None when it is missing or not one plain host."""
+    """The lower-case name in a Host header without the port; None if it is missing or invalid."""
     match = _HOST_HEADER.fullmatch(header or "")
     return match.group(1).lower().strip("[]") if match else None
 
 
 def is_loopback(name: str) -> bool:
-    """Whether a host name (without brackets) can only mean this machine."""
+    """Whether a host name (without brackets) always refers to this machine."""
     if name == "localhost" or name.endswith(".localhost"):
         return True
     try:
@@ -70,7 +67,7 @@ def is_loopback(name: str) -> bool:
 
 
 def is_address(name: str | None) -> bool:
-    """Whether a host name (without brackets) is an IP address, which no name server can point elsewhere."""
+    """Whether a host name (without brackets) is an IP address, which DNS cannot change."""
     try:
         return name is not None and bool(ip_address(name))
     except ValueError:

@@ -1,1 +1,1 @@
-"""Faults on demand: which there are, and how an answer is spoiled."""
+"""Fault injection: which faults there are, and how they change a response."""

@@ -1,7 +1,6 @@
-"""Faults on demand: which calls of the API go wrong, how, and how often.
+"""The faults that can be injected: their names, the endpoints that they affect, and how often.
 
-Knows: the names of the faults, the endpoints they reach, and how long an answer may be held back.
-Must not: know what a spoiled answer looks like (`spoiled.py`), or that there is such a thing as HTTP.
+How they change a response is in `injection.py`.
 """
 
 import threading
@@ -10,10 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 MAX_HOLD: Final = 120.0
-"""Seconds an answer is held back at the most."""
+"""The maximum delay of a response, in seconds."""
 
 SLOW: Final = 3.0
-"""Seconds of `slow` where none are given."""
+"""The default delay of `slow`, in seconds."""
 
 _API: Final = (
     "info",
@@ -32,30 +31,30 @@ ENDPOINTS: Final = (*_API, *_OAUTH, *_DOCUMENTS)
 """The calls that can be made to fail: the paths below /api/, and those of OAuth."""
 
 FAULTS: Final[Mapping[str, str]] = {
-    "slow": f"The answer comes after {SLOW:g} seconds, or as many as are given (slow=10).",
-    "timeout": f"No answer comes; after {MAX_HOLD:g} seconds the connection is closed.",
-    "drip": "The answer comes byte by byte and does not end.",
-    "500": "The server breaks after it has done its work.",
-    "503": "The server says that it is down, and does nothing.",
-    "html": "A web page comes instead of JSON, with status 200.",
-    "truncated": "The connection is closed in the middle of the answer.",
-    "huge": "The answer is 100 MiB long.",
-    "gzip-bomb": "The answer is compressed, though nobody asked for it: 100 KB that become 100 MiB.",
-    "redirect": "The call is redirected (307) to an address that does not exist, and not carried out.",
-    "wrong-envelope": "The answer is JSON, but not in the envelope that XWMS documents.",
-    "no-sub": "The answer describes a person, but does not say who it is.",
-    "duplicate-keys": "The answer has a key twice, so that one reader takes it for a success and another for an error.",
+    "slow": f"The response is delayed by {SLOW:g} seconds, or by the given number (slow=10).",
+    "timeout": f"There is no response; after {MAX_HOLD:g} seconds the connection is closed.",
+    "drip": "The response is sent byte by byte and does not end.",
+    "500": "The server fails after it has performed the call.",
+    "503": "The server responds that it is down, and does not perform the call.",
+    "html": "The response is a web page instead of JSON, with status 200.",
+    "truncated": "The connection is closed in the middle of the response.",
+    "huge": "The response is 100 MiB long.",
+    "gzip-bomb": "The response is compressed without being asked for: 100 KB that expand to 100 MiB.",
+    "redirect": "The call is redirected (307) to a host that does not exist, and not performed.",
+    "wrong-envelope": "The response is JSON, but not in the envelope that XWMS documents.",
+    "no-sub": "The response describes a person, but without the sub.",
+    "duplicate-keys": "The response has a key twice, so that parsers disagree whether it is a success or an error.",
     "expired-token": "The token is refused as if it had expired, and is not spent.",
     "disabled-client": "The call is refused as if the client were disabled.",
-    "wrong-clock": "Every time in the answer is one hour behind.",
+    "wrong-clock": "Every time in the response is one hour behind.",
 }
 """What each fault does, in a sentence for people."""
 
 NOT_PERFORMED: Final = frozenset({"503", "redirect", "expired-token", "disabled-client"})
-"""The faults that strike before the call is performed. All others strike afterwards: a token is spent, for instance,
-and its answer never arrives. That is the worse of the two cases, and the one that an application has to survive."""
+"""The faults that replace the call. All others strike after the call was performed: a token is spent, for instance, and
+its response never arrives. That is the worse of the two cases, and the one that an application has to handle."""
 
-# A fault that is not here reaches every endpoint.
+# A fault that is not listed here affects every endpoint.
 _REACHES_ONLY: Final[Mapping[str, frozenset[str]]] = {
     "expired-token": frozenset({"sign-token-verify", "oauth/token", "oauth/userinfo"}),
     "no-sub": frozenset({"sign-token-verify", "get/user/info", "oauth/introspect", "oauth/userinfo"}),
@@ -67,13 +66,13 @@ _EVERY: Final = "*"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """What goes wrong, and where. Raises ValueError for what can never happen, with a sentence that says why.
+    """A fault and where it strikes. Raises ValueError for an impossible combination, with the reason.
 
     name: a key of `FAULTS`.
-    endpoint: one of `ENDPOINTS`; None is every call that the fault can reach.
-    times: how many calls it strikes, at least 1; None is until it is cleared.
-    seconds: how late the answer of `slow` comes, above 0 and up to `MAX_HOLD`; None is `SLOW`.
-    `str(fault)` is what `parse_fault` reads.
+    endpoint: one of `ENDPOINTS`; None means every endpoint that the fault can affect.
+    times: the number of calls that it affects, at least 1; None means until it is cleared.
+    seconds: the delay of `slow`, above 0 and up to `MAX_HOLD`; None means `SLOW`.
+    `parse_fault` reads `str(fault)`.
     """
 
     name: str
@@ -89,24 +88,24 @@ class Fault:
             only = ", ".join(endpoint for endpoint in ENDPOINTS if _has_meaning(self.name, endpoint))
             raise ValueError(f"{self.name} has no meaning for {self.endpoint}, only for {only}.")
         if self.times is not None and self.times < 1:
-            raise ValueError(f"A fault strikes once or more often, not {self.times} times.")
+            raise ValueError(f"A fault strikes at least once, not {self.times} times.")
         if self.seconds is not None and self.name != "slow":
             raise ValueError(f"Only slow has seconds, not {self.name}.")
         if self.seconds is not None and not 0 < self.seconds <= MAX_HOLD:
-            raise ValueError(f"An answer is slow by more than 0 and at most {MAX_HOLD:g} seconds.")
+            raise ValueError(f"The delay of slow must be more than 0 and at most {MAX_HOLD:g} seconds.")
 
     @property
     def performed(self) -> bool:
-        """Whether the call is carried out all the same."""
+        """Whether the call is still performed."""
         return self.name not in NOT_PERFORMED
 
     @property
     def delay(self) -> float:
-        """Seconds that `slow` waits."""
+        """The delay of `slow`, in seconds."""
         return SLOW if self.seconds is None else self.seconds
 
     def reaches(self, endpoint: str) -> bool:
-        """Whether it can strike a call of that endpoint."""
+        """Whether it can affect a call of this endpoint."""
         return self.endpoint in {None, endpoint} and _has_meaning(self.name, endpoint)
 
     def __str__(self) -> str:
@@ -117,29 +116,29 @@ class Fault:
 
 
 def parse_fault(text: str) -> Fault:
-    """Read `NAME`, `NAME:ENDPOINT` or `NAME:ENDPOINT:TIMES`, with `*` for every endpoint, and `slow=SECONDS` for slow.
+    """Parse `NAME`, `NAME:ENDPOINT` or `NAME:ENDPOINT:TIMES`, with `*` for every endpoint, and `slow=SECONDS`.
 
-    `500:sign-token`, `html:sign-token-verify:2`, `slow=10:*:1`. Raises ValueError with a sentence that says what may
-    stand there.
+    Examples: `500:sign-token`, `html:sign-token-verify:2`, `slow=10:*:1`. Raises ValueError with a sentence that says
+    what is allowed.
     """
-    named, *rest = text.strip().split(":")
-    name, equals, seconds = named.partition("=")
+    first, *rest = text.strip().split(":")
+    name, equals, seconds = first.partition("=")
     _require_known(name)
     if len(rest) > 2:
-        raise ValueError(f"A fault is written NAME:ENDPOINT:TIMES, unlike {text!r}.")
+        raise ValueError(f"The form of a fault is NAME:ENDPOINT:TIMES, not {text!r}.")
     endpoint = rest[0] if rest else _EVERY
     return Fault(
         name=name,
         endpoint=None if endpoint == _EVERY else endpoint,
-        times=_whole(rest[1]) if len(rest) == 2 else None,
-        seconds=_number(seconds) if equals else None,
+        times=_parse_times(rest[1]) if len(rest) == 2 else None,
+        seconds=_parse_seconds(seconds) if equals else None,
     )
 
 
 class Faults:
-    """The faults of one sandbox, and the clock by which its answers are held back. Safe to share between threads.
+    """The active faults of one sandbox, and the delays of its responses. Thread-safe.
 
-    Faults with `times` strike first, in the order in which they were added: a sequence can be rehearsed.
+    Faults with `times` strike first, in the order in which they were added, so that a sequence can be tested.
     After them the one that was added last strikes, until it is cleared.
     """
 
@@ -149,7 +148,7 @@ class Faults:
         self._closed = threading.Event()
 
     def add(self, fault: Fault) -> None:
-        """Let it strike from the next call on. One until cleared replaces its like of the same name and endpoint."""
+        """Activate it from the next call on. A fault without `times` replaces one of the same name and endpoint."""
         with self._lock:
             if fault.times is None:
                 self._active = [
@@ -160,9 +159,9 @@ class Faults:
             self._active.append(fault)
 
     def clear(self, name: str | None = None, *, endpoint: str | None = None) -> None:
-        """End every fault, or those of that name, or those that were added for that endpoint, or only both.
+        """Clear every fault, or those with this name, this endpoint, or both.
 
-        Answers that are being held back stay so. Raises ValueError for a name that no fault has.
+        Responses that are being delayed stay delayed. Raises ValueError for an unknown name.
         """
         if name is not None:
             _require_known(name)
@@ -179,7 +178,7 @@ class Faults:
             return tuple(self._active)
 
     def take(self, endpoint: str) -> Fault | None:
-        """The fault that strikes this call of an endpoint; counts it."""
+        """The fault that strikes this call of an endpoint, which is counted."""
         with self._lock:
             reaching = [fault for fault in self._active if fault.reaches(endpoint)]
             counted = next((fault for fault in reaching if fault.times is not None), None)
@@ -190,7 +189,7 @@ class Faults:
             return counted
 
     def wait(self, seconds: float) -> bool:
-        """Wait that long; True, and at once, when `close` was called."""
+        """Wait this long. Returns True, without waiting further, when `close` is called."""
         return self._closed.wait(seconds)
 
     @property
@@ -199,7 +198,7 @@ class Faults:
         return self._closed.is_set()
 
     def close(self) -> None:
-        """End every answer that is held back, now and later. Call it before the server stops."""
+        """End all delays, now and later. Call it before the server stops."""
         self._closed.set()
 
 
@@ -213,14 +212,14 @@ def _require_known(name: str) -> None:
         raise ValueError(f"There is no fault {name!r}. The faults are {', '.join(FAULTS)}.")
 
 
-def _whole(text: str) -> int:
+def _parse_times(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise ValueError(f"How often a fault strikes is a whole number, not {text!r}.")
+        raise ValueError(f"TIMES must be a whole number, not {text!r}.")
     return int(text)
 
 
-def _number(text: str) -> float:
+def _parse_seconds(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise ValueError(f"How slow an answer is, is a number of seconds, not {text!r}.") from None
+        raise ValueError(f"The delay of slow must be a number of seconds, not {text!r}.") from None

@@ -1,14 +1,11 @@
-"""What a fault does to an answer: the honest one goes in, the spoiled one comes out.
+"""Fault injection: how a fault changes the response of a call.
 
-`install_faults` is all that an app needs: two hooks, which see the endpoint and the answer of every call.
+`install_faults` adds two hooks to an app, which get the endpoint and the response of every call.
 
-- Before the call, and instead of it: `503`, `redirect`, `expired-token`, `disabled-client`. No token is spent.
-- After the call: all others. The call was performed, so a token is spent even if its answer never arrives.
+- Instead of the call: `503`, `redirect`, `expired-token`, `disabled-client`. No token is spent.
+- After the call: all others. The call was performed, so a token is spent even if its response never arrives.
 
-Pages, unknown paths and wrong methods are never spoiled.
-
-Knows: HTTP, the envelope, and the connection of the local server.
-Must not: know clients, tokens or people, or decide which fault strikes (`faults.py`).
+Pages, unknown paths and wrong methods are never affected.
 """
 
 import functools
@@ -33,24 +30,24 @@ from xwms_auth.sandbox.web.responses import API_PREFIX
 
 BIG: Final = 100 * 1024 * 1024  # bytes of `huge`, and of an unpacked `gzip-bomb`
 BEHIND: Final = timedelta(hours=1)
-REDIRECTED: Final = "http://redirected.invalid/api/"  # RFC 6761: a name that nobody can have
+REDIRECTED: Final = "http://redirected.invalid/api/"  # RFC 6761: a name that never resolves
 
-_DRIP = 0.1  # seconds between two bytes: far below any timeout per read
-_LOOK = 0.25  # seconds between two looks whether the client is still there
+_DRIP = 0.1  # seconds between two bytes: far below any read timeout
+_CHECK_INTERVAL = 0.25  # seconds between two checks whether the client is still connected
 _CHUNK = 65536
 _FAULT_KEY = "xwms_sandbox.fault"
 _JSON = "application/json"
 _PORTAL = "<!doctype html><title>Welcome</title><p>Sign in to use this network."
 _DOWN = "<!doctype html><title>503 Service Unavailable</title><p>No server is available."
 _HEAD, _TAIL = b'{"status": "success", "message": "OK", "data": {"fill": "', b'"}}'
-_MOMENT = re.compile(r'"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)((?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?)"')
+_TIMESTAMP = re.compile(r'"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)((?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?)"')
 
 
 def install_faults(app: Flask, faults: Faults) -> None:
-    """Let `faults` strike the API of this app.
+    """Inject `faults` into the API of this app.
 
-    Call it after the `before_request` hooks that guard the door, so that those whom it turns away use up no fault.
-    Call it before the other `after_request` hooks: they run in reverse, and so see the honest answer, which ends.
+    Call it after adding the `before_request` hooks that refuse requests, so that those use up no fault. Call it before
+    adding the other `after_request` hooks: they run in reverse order, and so get the unchanged response.
     """
 
     def choose() -> Response | None:
@@ -62,11 +59,11 @@ def install_faults(app: Flask, faults: Faults) -> None:
         request.environ[_FAULT_KEY] = fault
         return None if fault.performed else answer_instead(fault, endpoint)
 
-    def strike(answer: Response) -> Response:
+    def strike(response: Response) -> Response:
         fault = fault_of_request()
         if fault is None or not fault.performed:
-            return answer
-        return spoil(fault, answer, Line(faults=faults, connection=request.environ.get("werkzeug.socket")))
+            return response
+        return spoil(fault, response, Line(faults=faults, connection=request.environ.get("werkzeug.socket")))
 
     app.before_request(choose)
     app.after_request(strike)
@@ -78,30 +75,30 @@ def fault_of_request() -> Fault | None:
 
 
 def with_fault(reason: str) -> str:
-    """The reason for the API log, and what a fault will do to this answer before it is sent. Needs Flask's request."""
+    """The reason for the API log, with the fault that will change this response. Needs Flask's request."""
     fault = fault_of_request()
     if fault is None:
         return reason
-    return f"{reason or 'The call was carried out.'} Then the fault “{fault.name}” struck: {FAULTS[fault.name]}"
+    return f"{reason or 'The call was performed.'} Then the fault “{fault.name}” struck: {FAULTS[fault.name]}"
 
 
 def instead_of_the_call() -> str:
-    """The reason for the API log where a fault answers instead of the call; "" elsewhere. Needs Flask's request."""
+    """The reason for the API log if a fault replaces the call; "" otherwise. Needs Flask's request."""
     fault = fault_of_request()
     if fault is None or fault.performed:
         return ""
-    return f"The call was not made, because the fault “{fault.name}” struck: {FAULTS[fault.name]}"
+    return f"The call was not performed, because the fault “{fault.name}” struck: {FAULTS[fault.name]}"
 
 
 class HandlerWithFaults(WSGIRequestHandler):
     """Werkzeug's request handler, with a Date header that is an hour behind under `wrong-clock`.
 
-    The handler writes that header itself, and would send a second one beside the app's.
+    The handler writes that header itself, and would send a second one if the app set it.
     """
 
     def date_time_string(self, timestamp: float | None = None) -> str:
         """The Date header; `timestamp` in seconds since 1970."""
-        # A line that is no HTTP is refused before there is an environ.
+        # A request line that is not HTTP is refused before there is an environ.
         environ: Mapping[str, object] = getattr(self, "environ", {})
         fault = environ.get(_FAULT_KEY)
         now = time.time() if timestamp is None else timestamp
@@ -112,29 +109,29 @@ class HandlerWithFaults(WSGIRequestHandler):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """The line to one client. `connection` is its socket where the server tells; without it nobody sees it leave."""
+    """The connection to one client. `connection` is its socket if known; otherwise a disconnect is not noticed."""
 
     faults: Faults
     connection: socket.socket | None = None
 
     def hold(self, seconds: float) -> bool:
-        """Wait that long; False, and at once, when the server stops, and soon after the client has left."""
+        """Wait this long. Returns False early when the server stops, or soon after the client has disconnected."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
-            if self.faults.wait(min(left, _LOOK)) or self._has_left():
+            if self.faults.wait(min(left, _CHECK_INTERVAL)) or self._is_disconnected():
                 return False
         return True
 
     def cut(self) -> Iterable[bytes]:
-        """Close the connection, without the end of an answer."""
+        """Close the connection without completing the response."""
         if self.connection is not None:
-            # The server itself would wait for more from the client: for the next request where nothing was sent, and
-            # for the rest of this one where the app has not read it.
-            with suppress(OSError):  # the client was faster
+            # The server would otherwise wait for the client: for the next request if nothing was sent, and for the
+            # rest of this one if the app has not read it.
+            with suppress(OSError):  # the client has disconnected
                 self.connection.shutdown(socket.SHUT_RDWR)
-        raise ConnectionAbortedError("cut by a fault of the sandbox")
+        raise ConnectionAbortedError("closed by a fault of the sandbox")
 
-    def _has_left(self) -> bool:
+    def _is_disconnected(self) -> bool:
         if self.connection is None:
             return False
         try:
@@ -149,13 +146,13 @@ class Line:
 
 
 def answer_instead(fault: Fault, endpoint: str) -> Response:
-    """The answer of a fault that strikes before the call is performed."""
+    """The response of a fault that replaces the call."""
     oauth = endpoint.startswith("oauth/")
     match fault.name:
         case "expired-token" if endpoint == "oauth/userinfo":
-            answer = _oauth_refusal(401, "invalid_token", "The access token has expired.")
-            answer.headers["WWW-Authenticate"] = 'Bearer realm="XWMS", error="invalid_token"'
-            return answer
+            response = _oauth_refusal(401, "invalid_token", "The access token has expired.")
+            response.headers["WWW-Authenticate"] = 'Bearer realm="XWMS", error="invalid_token"'
+            return response
         case "expired-token" if oauth:
             return _oauth_refusal(400, "invalid_grant", "The code or refresh token has expired.")
         case "disabled-client" if oauth:
@@ -187,37 +184,37 @@ def _error(message: str) -> str:
 # --- after the call --------------------------------------------------------------------------------------------------
 
 
-def spoil(fault: Fault, answer: Response, line: Line) -> Response:
-    """Spoil the honest answer in place and return it. Any answer will do, also a refusal.
+def spoil(fault: Fault, response: Response, line: Line) -> Response:
+    """Change the response in place and return it. It may be any response, also a refusal.
 
-    A fault that takes away what is not there (`no-sub` from a refusal) leaves the answer as it is.
-    Waiting is done while the answer is sent, when the request is over for the app.
+    A fault that removes something that is missing (`no-sub` from a refusal) leaves the response unchanged.
+    Delays happen while the response is sent, after the app has handled the request.
     """
     match fault.name:
         case "slow":
-            body = answer.get_data()
-            _stream(answer, _late(body, fault.delay, line), length=len(body))
+            body = response.get_data()
+            _stream(response, _late(body, fault.delay, line), length=len(body))
         case "timeout":
-            _stream(answer, _never(line), length=None)
+            _stream(response, _never(line), length=None)
         case "drip":
-            _stream(answer, _endless(answer.get_data(), line), length=None)
+            _stream(response, _endless(response.get_data(), line), length=None)
         case "truncated":
-            body = answer.get_data()
-            _stream(answer, _half(body, line), length=len(body) + 1)
+            body = response.get_data()
+            _stream(response, _half(body, line), length=len(body) + 1)
         case "huge":
-            _replace(answer, b"")
-            _stream(answer, _flood(line), length=BIG)
+            _replace(response, b"")
+            _stream(response, _flood(line), length=BIG)
         case name:
-            _REWRITES[name](answer)
-    return answer
+            _REWRITES[name](response)
+    return response
 
 
-def _stream(answer: Response, chunks: Iterable[bytes], *, length: int | None) -> None:
-    answer.response = chunks
+def _stream(response: Response, chunks: Iterable[bytes], *, length: int | None) -> None:
+    response.response = chunks
     if length is None:
-        answer.headers.pop("Content-Length", None)
+        response.headers.pop("Content-Length", None)
     else:
-        answer.content_length = length
+        response.content_length = length
 
 
 def _late(body: bytes, seconds: float, line: Line) -> Iterator[bytes]:
@@ -231,7 +228,7 @@ def _never(line: Line) -> Iterator[bytes]:
 
 
 def _endless(body: bytes, line: Line) -> Iterator[bytes]:
-    # Blanks after the JSON are still JSON: no reader can tell that it has seen everything.
+    # Spaces after the JSON are still valid JSON, so that no parser can tell that the response is complete.
     end = time.monotonic() + MAX_HOLD
     for byte in chain(body, repeat(ord(" "))):
         yield bytes([byte])
@@ -253,7 +250,7 @@ def _flood(line: Line) -> Iterator[bytes]:
 
 
 def _big_body() -> Iterator[bytes]:
-    """A long success that is otherwise as documented, so that nothing but its size is wrong with it."""
+    """A success response as documented, except for its size."""
     yield _HEAD
     left = BIG - len(_HEAD) - len(_TAIL)
     chunk = b" " * _CHUNK
@@ -269,61 +266,61 @@ def _bomb() -> bytes:
     return b"".join([*(packer.compress(chunk) for chunk in _big_body()), packer.flush()])
 
 
-def _replace(answer: Response, body: str | bytes, *, status: int = 200, mimetype: str = _JSON) -> None:
-    answer.status_code = status
-    answer.mimetype = mimetype
-    answer.set_data(body)
+def _replace(response: Response, body: str | bytes, *, status: int = 200, mimetype: str = _JSON) -> None:
+    response.status_code = status
+    response.mimetype = mimetype
+    response.set_data(body)
 
 
-def _500(answer: Response) -> None:
-    _replace(answer, _error("Something went wrong."), status=500)
+def _500(response: Response) -> None:
+    _replace(response, _error("Something went wrong."), status=500)
 
 
-def _html(answer: Response) -> None:
-    _replace(answer, _PORTAL, mimetype="text/html")
+def _html(response: Response) -> None:
+    _replace(response, _PORTAL, mimetype="text/html")
 
 
-def _gzip_bomb(answer: Response) -> None:
-    _replace(answer, _bomb())
-    answer.headers["Content-Encoding"] = "gzip"
+def _gzip_bomb(response: Response) -> None:
+    _replace(response, _bomb())
+    response.headers["Content-Encoding"] = "gzip"
 
 
-def _wrong_envelope(answer: Response) -> None:
-    ok = answer.status_code < 400
-    answer.set_data(json.dumps({"ok": ok, "result": _object(answer).get("data")}))
+def _wrong_envelope(response: Response) -> None:
+    ok = response.status_code < 400
+    response.set_data(json.dumps({"ok": ok, "result": _object(response).get("data")}))
 
 
-def _no_sub(answer: Response) -> None:
-    document = _object(answer)
+def _no_sub(response: Response) -> None:
+    document = _object(response)
     data = _member(document, "data")
     people = [person for person in (document, data, _member(data, "user")) if "sub" in person]
     for person in people:
         del person["sub"]
     if people:
-        answer.set_data(json.dumps(document))
+        response.set_data(json.dumps(document))
 
 
-def _duplicate_keys(answer: Response) -> None:
-    honest = {"status": "success"} | _object(answer)
-    answer.set_data(f'{json.dumps(honest)[:-1]}, "status": "error"}}')
+def _duplicate_keys(response: Response) -> None:
+    document = {"status": "success"} | _object(response)
+    response.set_data(f'{json.dumps(document)[:-1]}, "status": "error"}}')
 
 
-def _wrong_clock(answer: Response) -> None:
-    # In the text and not in the parsed document: nothing else changes, not the order of keys nor a digit of a number.
-    answer.set_data(_MOMENT.sub(_an_hour_earlier, answer.get_data(as_text=True)))
+def _wrong_clock(response: Response) -> None:
+    # In the text instead of the parsed document, so that the order of keys and the digits of numbers stay the same.
+    response.set_data(_TIMESTAMP.sub(_an_hour_earlier, response.get_data(as_text=True)))
 
 
-def _an_hour_earlier(found: re.Match[str]) -> str:
+def _an_hour_earlier(match: re.Match[str]) -> str:
     try:
-        told = datetime.fromisoformat(found[1]) - BEHIND
+        earlier = datetime.fromisoformat(match[1]) - BEHIND
     except (ValueError, OverflowError):
-        return found[0]  # 2027-13-45T99:00:00 looks like a time and is none
-    return f'"{told.isoformat()}{found[2]}"'
+        return match[0]  # 2027-13-45T99:00:00 has the form of a time but is not one
+    return f'"{earlier.isoformat()}{match[2]}"'
 
 
-def _object(answer: Response) -> dict[str, object]:
+def _object(response: Response) -> dict[str, object]:
     try:
-        return _if_object(json.loads(answer.get_data()))
+        return _if_object(json.loads(response.get_data()))
     except (ValueError, RecursionError):
         return {}
 

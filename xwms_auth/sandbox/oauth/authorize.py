@@ -216,7 +216,7 @@ def _allow(server: Server, asked: AuthorizationRequest, person: Person) -> Respo
     parameters = authorizations.answer(asked, now=server.now)
     approvals.approve(server.session, client, person, now=server.now, scopes=scopes)
     code = grants.give(
-        server.session, client, asked.domain, person, asked=parameters, scope=" ".join(scopes), now=server.now
+        server.session, client, asked.domain, person, parameters=parameters, scope=" ".join(scopes), now=server.now
     )
     return _back(server, parameters, {"code": code})
 

@@ -1,1 +1,1 @@
-"""What a new local XWMS begins with."""
+"""The initial data of a local XWMS."""

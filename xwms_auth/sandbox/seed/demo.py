@@ -1,7 +1,7 @@
 """A demo account: a company with a team, two clients and some users, so that every page has something to show.
 
-Knows: invented names at domains reserved for examples.
-Must not: tell anybody its secrets; who wants to use one of its clients regenerates a secret in the dashboard.
+The names are invented, at domains reserved for examples. The secrets are not shown: to use one of the clients,
+regenerate a secret in the dashboard.
 """
 
 from typing import Final
@@ -19,7 +19,7 @@ _DAY: Final = 86_400.0
 
 
 def seed_demo(session: Session, *, now: float) -> None:
-    """Add the demo account, unless it is there."""
+    """Add the demo account if it does not exist."""
     if session.scalar(select(Account.id).where(Account.name == DEMO_ACCOUNT)):
         return
     owner = accounts.register(
@@ -70,7 +70,7 @@ def seed_demo(session: Session, *, now: float) -> None:
     for minutes, endpoint, domain, status, reason in (
         (9, "sign-token", "bloom.example", 200, ""),
         (8, "sign-token-verify", "bloom.example", 200, ""),
-        (5, "sign-token", "www.bloom.example", 403, "The call names a domain that this client has not got."),
+        (5, "sign-token", "www.bloom.example", 403, "The call names a domain that this client does not have."),
         (2, "user/address", "bloom.example", 403, "The user has not approved the scope useraddresses."),
     ):
         api_log.note(

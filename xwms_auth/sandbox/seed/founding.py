@@ -1,7 +1,6 @@
-"""What a local XWMS holds when it starts: the ready-made people, and the client it was started with.
+"""The data that a local XWMS needs at its start: the predefined people, and the client of its settings.
 
-Knows: how to bring that about on an empty database, and on one that has it already.
-Must not: take away anything that the dashboard has made.
+Works on an empty and on an existing database. Never removes anything that was created in the dashboard.
 """
 
 import secrets
@@ -18,11 +17,11 @@ from xwms_auth.sandbox.settings import SandboxSettings
 LOCAL_ACCOUNT: Final = "Local account"
 LOCAL_OWNER: Final = "Local developer"
 COMMAND_LINE: Final = "Command line"
-"""The label of the secret that the sandbox was started with; the next start replaces it."""
+"""The label of the secret from the settings; the next start replaces it."""
 
 
 def found(session: Session, settings: SandboxSettings, *, now: float) -> None:
-    """Make sure that the people, the client of the settings and its account are there."""
+    """Create or update the people, the client of the settings and its account."""
     directory.seed(session)
     client = clients.find(session, settings.client_id)
     if client is None:
@@ -36,7 +35,7 @@ def found(session: Session, settings: SandboxSettings, *, now: float) -> None:
         session.add(client)
     domain = next((known for known in client.domains if known.root_domain == settings.domain), None)
     if domain is None:
-        # Whatever fits a header may be a domain here, as it is written: an app's tests may name one that is none.
+        # Without validation: an app's tests may use a domain that is not one.
         domain = domains.new_domain(client, settings.domain)
     registered = {known.uri for known in client.redirect_uris}
     client.redirect_uris.extend(

@@ -1,1 +1,1 @@
-"""Pages and API of the local XWMS over HTTP."""
+"""The API and the pages of the local XWMS."""

@@ -1,9 +1,6 @@
 """The API of a local XWMS: every call that XWMS documents, in its envelope.
 
-Reads requests and answers them; who may call is judged in `judgement.py`, and what is known is kept elsewhere.
-
-Knows: the paths, the fields of each body, and the fields of each answer.
-Must not: decide who may call, or answer anything but JSON.
+`domain/request_checks.py` decides who may call.
 """
 
 import json
@@ -26,9 +23,9 @@ from xwms_auth.sandbox.domain.request_checks import (
     Credentials,
     Purpose,
     Refused,
+    check_call,
     check_redirect_url,
     has_scope,
-    judge,
     require_scope,
     user,
 )
@@ -40,7 +37,7 @@ _Call = Callable[[Session, Caller, dict[str, object]], Response]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
-    """The calls. `public_url` is the sandbox's own address without a last slash; `token_lifetime` in seconds."""
+    """The calls. `public_url` is the sandbox's own URL without a trailing slash; `token_lifetime` is in seconds."""
 
     database: Database
     clock: Callable[[], float]
@@ -53,9 +50,9 @@ class Api:
         api.add_url_rule("/info", view_func=self.info, methods=["GET"])
         api.add_url_rule("/global/projects", view_func=self.projects, methods=["GET"])
         for endpoint, (purpose, call) in self._secured().items():
-            view = self._judged(endpoint, purpose, call)
+            view = self._checked(endpoint, purpose, call)
             api.add_url_rule(f"/{endpoint}", endpoint=call.__name__, view_func=view, methods=["POST"])
-        api.after_request(self._note_call_that_was_not_made)
+        api.after_request(self._log_replaced_call)
         return api
 
     def _secured(self) -> Mapping[str, tuple[Purpose, _Call]]:
@@ -68,52 +65,52 @@ class Api:
             "user/address": ("api", self.user_address),
         }
 
-    def _judged(self, endpoint: str, purpose: Purpose, call: _Call) -> Callable[[], Response]:
-        """The view of a secured call: judged first, written down whatever comes of it, undone if it fails."""
+    def _checked(self, endpoint: str, purpose: Purpose, call: _Call) -> Callable[[], Response]:
+        """The view of a secured call: it is checked first, always logged, and rolled back if it fails."""
 
         def view() -> Response:
-            now, said = self.clock(), _credentials()
-            sent = _read_body()  # here: inside the unit of work a slow sender would keep everybody else waiting
-            answer: Response | None = None
+            now, credentials = self.clock(), _credentials()
+            body = _read_body()  # before the unit of work, in which a slow sender would block all other requests
+            response: Response | None = None
             refusal: HTTPException | None = None
             status, reason = 200, ""
             with self.database.work() as session:
-                client = clients.find(session, said.client_id)
+                client = clients.find(session, credentials.client_id)
                 try:
                     with session.begin_nested():
-                        caller = judge(client, said, purpose=purpose, now=now)
-                        answer = call(session, caller, _json_object(sent))
-                except Refused as fault:
-                    refusal, reason = Refusal(fault.status, fault.message), fault.reason
-                except Invalid as fault:
-                    refusal = Refusal(422, str(fault))
-                    # The fields' names and not the sentence, which may quote the body.
-                    reason = f"The body cannot be used: see {', '.join(fault.problems)}."
+                        caller = check_call(client, credentials, purpose=purpose, now=now)
+                        response = call(session, caller, _json_object(body))
+                except Refused as error:
+                    refusal, reason = Refusal(error.status, error.message), error.reason
+                except Invalid as error:
+                    refusal = Refusal(422, str(error))
+                    # The names of the fields instead of the sentence, which may quote the body.
+                    reason = f"The body is not valid: see {', '.join(error.problems)}."
                 except Missing:
                     refusal = Refusal(404, "The address is not known.")
-                except HTTPException as fault:
-                    refusal = fault
+                except HTTPException as error:
+                    refusal = error
                 if refusal is not None:
                     status, reason = refusal.code or 500, reason or str(refusal.description)
-                _note(session, client, said, endpoint=endpoint, at=now, status=status, reason=with_fault(reason))
+                _log(session, client, credentials, endpoint=endpoint, at=now, status=status, reason=with_fault(reason))
             if refusal is not None:
                 raise refusal
-            return cast("Response", answer)
+            return cast("Response", response)
 
         return view
 
-    def _note_call_that_was_not_made(self, answer: Response) -> Response:
-        """Write down a secured call that a fault answered in its stead; all others write themselves down."""
+    def _log_replaced_call(self, response: Response) -> Response:
+        """Log a secured call that a fault has replaced; `_checked` logs all others."""
         reason, endpoint = instead_of_the_call(), str(request.url_rule).removeprefix(f"{API_PREFIX}/")
         if reason and endpoint in self._secured():
-            now, said = self.clock(), _credentials()
+            now, credentials, status = self.clock(), _credentials(), response.status_code
             with self.database.work() as session:
-                client = clients.find(session, said.client_id)
-                _note(session, client, said, endpoint=endpoint, at=now, status=answer.status_code, reason=reason)
-        return answer
+                client = clients.find(session, credentials.client_id)
+                _log(session, client, credentials, endpoint=endpoint, at=now, status=status, reason=reason)
+        return response
 
     def info(self) -> Response:
-        """Who answers here; open to everybody."""
+        """Information about this server; needs no credentials."""
         paths = ("info", "global/projects", *self._secured())
         return success(
             "Welcome to the local XWMS.",
@@ -135,7 +132,7 @@ class Api:
         )
 
     def projects(self) -> Response:
-        """What else XWMS offers; open to everybody. The sandbox has one project, itself."""
+        """The projects of XWMS; needs no credentials. The sandbox has one project, itself."""
         project = {
             "id": 1,
             "title": "Local XWMS",
@@ -150,7 +147,7 @@ class Api:
         return success("The projects.", {"projects": [project]})
 
     def sign_token(self, session: Session, caller: Caller, body: dict[str, object]) -> Response:
-        """Begin a login: a token, and the address of the page where the person says who they are."""
+        """Start a login: returns a token and the URL of the sign-in page."""
         redirect_url = _required_text(body, "redirect_url")
         check_redirect_url(caller, redirect_url)
         now = self.clock()
@@ -170,7 +167,7 @@ class Api:
         )
 
     def sign_token_verify(self, session: Session, caller: Caller, body: dict[str, object]) -> Response:
-        """Say once whom a token stands for; `redirect_url`, which XWMS's SDKs send along, is accepted and not used."""
+        """Redeem a token for its person, once; `redirect_url`, which XWMS's SDKs send, is accepted and not used."""
         token = _required_text(body, "token")
         _no_other_redirect_url(body)
         found = sign_ins.redeem(session, token, caller.client, now=self.clock())
@@ -184,14 +181,14 @@ class Api:
         return success("The countries.", {"countries": [country.row() for country in countries()]})
 
     def user_info(self, session: Session, caller: Caller, body: dict[str, object]) -> Response:
-        """What is known about a person now; without the scope `userinfo` the extra fields are null."""
+        """The current data of a person; without the scope `userinfo` the extra fields are null."""
         person = user(session, caller, _sub(body))
-        wide = has_scope(session, caller, person, "userinfo")
+        has_userinfo = has_scope(session, caller, person, "userinfo")
         names = ("birth_date", "gender", "second_email", "country", "socials")
-        extra: dict[str, object] = {name: getattr(person, name) if wide else None for name in names}
+        extra: dict[str, object] = {name: getattr(person, name) if has_userinfo else None for name in names}
         if body.get("socials") is not True:
             del extra["socials"]
-        elif not wide:
+        elif not has_userinfo:
             extra["socials"] = []
         return success("The user.", {"user": directory.claims(person, picture=self._picture) | extra})
 
@@ -234,10 +231,10 @@ def _with_addresses(session: Session, caller: Caller, body: dict[str, object]) -
     return person
 
 
-def _note(
+def _log(
     session: Session,
     client: Client | None,
-    said: Credentials,
+    credentials: Credentials,
     *,
     endpoint: str,
     at: float,
@@ -250,8 +247,8 @@ def _note(
         client=client,
         method=request.method,
         endpoint=endpoint,
-        domain=said.domain or None,
-        ip=said.ip,
+        domain=credentials.domain or None,
+        ip=credentials.ip,
         status=status,
         reason=reason,
     )
@@ -267,25 +264,25 @@ def _credentials() -> Credentials:
 
 
 def _read_body() -> bytes | HTTPException:
-    """The body, or what is wrong with it, which counts only after the credentials."""
+    """The body, or the error in reading it, which is raised only after the credentials were checked."""
     try:
         return request.get_data()
-    except HTTPException as fault:
-        return fault
+    except HTTPException as error:
+        return error
 
 
-def _json_object(sent: bytes | HTTPException) -> dict[str, object]:
+def _json_object(body: bytes | HTTPException) -> dict[str, object]:
     if not request.is_json:
         raise Refusal(415, "The Content-Type must be application/json.")
-    if isinstance(sent, HTTPException):
-        raise sent
+    if isinstance(body, HTTPException):
+        raise body
     try:
-        body: object = json.loads(sent)
+        parsed: object = json.loads(body)
     except (ValueError, RecursionError):
         raise Refusal(400, "The request body is not JSON.") from None
-    if not isinstance(body, dict):
+    if not isinstance(parsed, dict):
         raise Refusal(422, "The request body must be a JSON object.")
-    return cast("dict[str, object]", body)
+    return cast("dict[str, object]", parsed)
 
 
 def _required_text(body: dict[str, object], field: str) -> str:
@@ -303,7 +300,7 @@ def _no_other_redirect_url(body: dict[str, object]) -> None:
 
 
 def _sub(body: dict[str, object]) -> str:
-    """The sub, a string or a whole number, which is never rounded; 0 and null, a careless cast's words, are nobody."""
+    """The sub, a string or a whole number, never rounded. 0 and null, results of a careless cast, are refused."""
     value = body.get("sub")
     if value is None or value == "" or value is False or value == 0:
         raise Refusal(422, "The sub field is required.")
@@ -326,9 +323,9 @@ def _address_id(body: dict[str, object]) -> int:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 18:
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 10**18:
-        raise Refusal(422, "The address_id field is required." if value is None else "The address_id is not an id.")
+        raise Refusal(422, "The address_id field is required." if value is None else "The address_id is not valid.")
     return value
 
 
-def _iso(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
+def _iso(timestamp: float) -> str:
+    return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="seconds")

@@ -1,8 +1,4 @@
-"""How a person is asked: who are you, and do you allow this? The same pages for sign-token and for OAuth.
-
-Knows: both pages and what their forms send.
-Must not: know what an answer leads to.
-"""
+"""The sign-in page and the consent page, the same for sign-token and for OAuth."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,9 +17,9 @@ START_AGAIN: Final = "Go back to the app and start again there."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asking:
-    """Who asks. `redirect_url` is where the answer goes.
+    """The app that asks. `redirect_url` is where the browser returns to.
 
-    `cancel_url` is where a person goes who changes their mind; None where the app is told so, by a button of the form.
+    `cancel_url` is the link to cancel; None if cancelling is a button of the form, which notifies the app.
     """
 
     client: Client
@@ -33,17 +29,17 @@ class Asking:
 
 
 def refuse_other_sites() -> None:
-    """Refuse a form that another site sent.
+    """Cross-site request forgery: refuse a form that another site sent.
 
-    The token in a page's path is unguessable, so another site cannot aim a form at it; Fetch Metadata refuses one that
-    learned it. `same-site` is foreign too: every port of localhost is the same site.
+    The token in the page's path cannot be guessed, so another site cannot send a form to it. If a site has learned it,
+    Fetch Metadata headers refuse its form. `same-site` is refused too, since every port of localhost is the same site.
     """
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
-        raise Refusal(403, "This form can be sent from the sign-in page only.")
+        raise Refusal(403, "This form can only be sent from the sign-in page.")
 
 
 def ask_who(session: Session, asking: Asking, *, fault: str = "", typed: Mapping[str, str] | None = None) -> Response:
-    """The sign-in page; with what was typed and the fault in it, where there is one."""
+    """The sign-in page, with the submitted values and the error in them, if any."""
     return page(
         "sign_in.html",
         status=422 if fault else 200,
@@ -59,7 +55,7 @@ def ask_who(session: Session, asking: Asking, *, fault: str = "", typed: Mapping
 
 
 def chosen(session: Session, form: Mapping[str, str]) -> Person:
-    """The person who was chosen or typed in. Raises ValueError with a sentence for the one who typed."""
+    """The person who was chosen or typed in. Raises ValueError with a sentence for the user."""
     sub = form.get("person")
     if sub is None:
         return directory.put(session, people.parse_somebody_else(form))
@@ -72,7 +68,7 @@ def chosen(session: Session, form: Mapping[str, str]) -> Person:
 def ask_consent(
     asking: Asking, person: Person, asked: Mapping[str, str], form: Mapping[str, str], *, beside: str = ""
 ) -> Response:
-    """The consent page. `asked` maps each scope to what it allows; `beside` is what comes along without a scope."""
+    """The consent page. `asked` maps each scope to its description; `beside` is what is shared without a scope."""
     kept = ("person",) if "person" in form else ("sub", "name", "email", "email_verified")
     return page(
         "consent.html",

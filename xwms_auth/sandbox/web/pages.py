@@ -1,8 +1,4 @@
-"""The pages that people see: the sign-in page, where a developer chooses who to be, consent, and the front page.
-
-Knows: how a sign-in goes on: choose, agree, back to the app.
-Must not: issue a sign-in itself, or show anything secret.
-"""
+"""The pages: the sign-in page, where a developer chooses a person, the consent page, and the home page."""
 
 import secrets
 from collections.abc import Callable
@@ -21,12 +17,12 @@ from xwms_auth.sandbox.web.asking import START_AGAIN, Asking, ask_consent, ask_w
 from xwms_auth.sandbox.web.responses import API_PREFIX, Refusal, page, see_other
 
 _ALWAYS: Final = "Name, e-mail address and picture"
-_MOST_CLIENTS: Final = 20  # on the front page
+_MAX_CLIENTS: Final = 20  # on the home page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pages:
-    """The pages. `auto_login` is the sub of who everybody is at once, without a click; None asks."""
+    """The pages. `auto_login` is the sub of the person to sign in without a click; None shows the sign-in page."""
 
     database: Database
     clock: Callable[[], float]
@@ -44,45 +40,45 @@ class Pages:
         return pages
 
     def home(self) -> Response:
-        """What this server is, and which clients it knows."""
+        """The home page: about this server, and its clients."""
         with self.database.work() as session:
-            known = session.scalars(select(Client).order_by(Client.id).limit(_MOST_CLIENTS + 1)).all()
+            known = session.scalars(select(Client).order_by(Client.id).limit(_MAX_CLIENTS + 1)).all()
             return page(
                 "home.html",
                 api_url=f"{self.public_url}{API_PREFIX}/",
                 issuer=self.public_url,
-                clients=known[:_MOST_CLIENTS],
-                more=len(known) > _MOST_CLIENTS,
+                clients=known[:_MAX_CLIENTS],
+                more=len(known) > _MAX_CLIENTS,
                 remembers=self.remembers,
             )
 
     def sign_in(self, token: str) -> Response:
-        """Ask who is signing in."""
+        """The sign-in page."""
         with self.database.work() as session:
             sign_in = self._open(session, token)
-            # HEAD only looks: link checkers must not sign anybody in.
+            # HEAD must not sign anybody in, since link checkers send it.
             if self.auto_login is not None and request.method == "GET":
                 return self._approve(session, token, sign_in, directory.find_or_add(session, self.auto_login))
             return ask_who(session, _asking(sign_in))
 
     def choose(self, token: str) -> Response:
-        """Sign in as the chosen or typed person, who may have to agree to the client's scopes first."""
+        """Sign in as the chosen or typed person, who may have to approve the client's scopes first."""
         refuse_other_sites()
-        form = request.form  # read before the unit of work: a slow sender would keep everybody else waiting
+        form = request.form  # read before the unit of work, in which a slow sender would block all other requests
         with self.database.work() as session:
             sign_in = self._open(session, token)
             before = session.begin_nested()
             try:
                 person = chosen(session, form)
-            except ValueError as fault:
-                return ask_who(session, _asking(sign_in), fault=str(fault), typed=form)
-            asked = approvals.to_ask(session, sign_in.client, person)
-            # The scopes that were on the page: one that was enabled meanwhile has not been agreed to.
-            if asked and not set(asked) <= set(form.getlist("scope")):
-                told = {scope: approvals.SCOPES[scope] for scope in asked}
-                answer = ask_consent(_asking(sign_in), person, told, form, beside=_ALWAYS)
-                before.rollback()  # whoever cancels now has changed nobody's name
-                return answer
+            except ValueError as error:
+                return ask_who(session, _asking(sign_in), fault=str(error), typed=form)
+            scopes = approvals.to_ask(session, sign_in.client, person)
+            # Only scopes that were on the page count: one that was enabled meanwhile has not been approved.
+            if scopes and not set(scopes) <= set(form.getlist("scope")):
+                descriptions = {scope: approvals.SCOPES[scope] for scope in scopes}
+                response = ask_consent(_asking(sign_in), person, descriptions, form, beside=_ALWAYS)
+                before.rollback()  # cancelling now must not have changed a person
+                return response
             return self._approve(session, token, sign_in, person)
 
     def _open(self, session: Session, token: str) -> SignIn:
@@ -94,14 +90,14 @@ class Pages:
         if sign_in.expires_at <= self.clock():
             raise Refusal(410, f"This sign-in page was open for too long. {START_AGAIN}")
         if not sign_ins.may_go_on(sign_in):
-            raise Refusal(403, "The app that asks may not sign people in any more.")
+            raise Refusal(403, "This app may no longer sign people in.")
         return sign_in
 
     def _approve(self, session: Session, token: str, sign_in: SignIn, person: Person) -> Response:
         now = self.clock()
         callback_token = token if self.callback_token == "same" else secrets.token_urlsafe(32)
         if not sign_ins.approve(sign_in, person, callback_token=callback_token, now=now):
-            raise Refusal(410, f"Time ran out. {START_AGAIN}")
+            raise Refusal(410, f"This sign-in page was open for too long. {START_AGAIN}")
         approvals.approve(session, sign_in.client, person, now=now)
         return see_other(with_query(sign_in.redirect_url, {"token": callback_token}))
 
@@ -116,5 +112,5 @@ def _asking(sign_in: SignIn) -> Asking:
 
 
 def _cancel_url(sign_in: SignIn) -> str:
-    """Where a person goes who changes their mind: the domain's fallback URI, else the front page of the app."""
+    """The link to cancel: the domain's fallback URI, otherwise the home page of the app."""
     return sign_in.domain.fallback_uri or f"{origin_of(sign_in.redirect_url)}/"

@@ -1,7 +1,4 @@
-"""How every answer looks: the JSON envelope of the API, the pages, and the headers on both.
-
-Knows Flask, the templates and the shape of errors; knows nothing of clients, tokens or people.
-"""
+"""The responses: the JSON envelope of the API, the pages, errors, and the headers of all of them."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -11,22 +8,22 @@ from werkzeug.exceptions import HTTPException, default_exceptions
 
 API_PREFIX: Final = "/api"
 OAUTH_CALLS: Final = ("/oauth/token", "/oauth/revoke", "/oauth/introspect", "/oauth/userinfo", "/oauth/jwks")
-"""Where programs call, beside the API; people see the other paths."""
+"""The paths for programs besides the API; the other paths are for browsers."""
 
 _CLOSED_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 _PAGE_POLICY: Final = (
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action "
 )
 _PAGE_TITLES: Final[Mapping[int, str]] = {
-    400: "That cannot be done",
-    403: "That is not allowed",
-    404: "There is nothing here",
-    410: "This sign-in is over",
+    400: "This request is not valid",
+    403: "This is not allowed",
+    404: "Page not found",
+    410: "This sign-in has ended",
 }
 
 
 class Refusal(HTTPException):
-    """An answer that says no: an HTTP status and a sentence that may be shown to anybody."""
+    """An error response: an HTTP status and a message that may be shown to anybody."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -46,9 +43,9 @@ def success(message: str, data: Mapping[str, object]) -> Response:
 def page(
     template: str, *, status: int = 200, form_target: str = "", scripts: bool = False, **context: object
 ) -> Response:
-    """An HTML page. `form_target` is the CSP source, beside our own, to which a form may lead after its redirect.
+    """An HTML page. `form_target` is a CSP source, besides our own, to which a form may redirect.
 
-    `scripts`: our own files may run; every page works without them.
+    `scripts` allows our own scripts; every page works without them.
     """
     response = Response(render_template(f"sandbox/{template}", **context), status, mimetype="text/html")
     policy = f"{_PAGE_POLICY}'self' {form_target}".rstrip()
@@ -57,32 +54,32 @@ def page(
 
 
 def see_other(url: str) -> Response:
-    """303 to an absolute URL, without a body that would repeat the token in it."""
+    """303 to an absolute URL, without a body, which would contain the token again."""
     response = Response(status=303)
     response.headers["Location"] = url
     return response
 
 
 def on_error(error: HTTPException) -> Response:
-    """Any HTTP error as the envelope below /api/, as JSON where OAuth is called, and as a page elsewhere."""
+    """Any HTTP error: in the envelope below /api/, as JSON for OAuth calls, and as a page elsewhere."""
     status = error.code or 500
     message = (error.description or error.name) if isinstance(error, Refusal) else f"{error.name}."
     if request.path == API_PREFIX or request.path.startswith(f"{API_PREFIX}/"):
-        answer = jsonify(status="error", message=message, data={})
-        answer.status_code = status
+        response = jsonify(status="error", message=message, data={})
+        response.status_code = status
     elif request.path in OAUTH_CALLS:
-        answer = jsonify(error="invalid_request" if status < 500 else "server_error", error_description=message)
-        answer.status_code = status
+        response = jsonify(error="invalid_request" if status < 500 else "server_error", error_description=message)
+        response.status_code = status
     else:
-        answer = page("message.html", status=status, title=_PAGE_TITLES.get(status, error.name), message=message)
+        response = page("message.html", status=status, title=_PAGE_TITLES.get(status, error.name), message=message)
     for name, value in error.get_headers():
         if name == "Allow":
-            answer.headers[name] = value
-    return answer
+            response.headers[name] = value
+    return response
 
 
 def add_headers(response: Response) -> Response:
-    """The headers of every answer: nothing is kept, sniffed, framed or told to the next site."""
+    """The headers of every response: no caching, no referrer, no content sniffing, no framing."""
     response.headers["Cache-Control"] = "no-store"
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["X-Content-Type-Options"] = "nosniff"
