@@ -23,7 +23,7 @@ def strike(xwms, fault: str) -> None:
 
 
 def test_there_is_a_line_for_each_call_the_latest_first(xwms, office):
-    assert words(office.get(f"{CLIENT}/log")).endswith("There was no call yet.")
+    assert words(office.get(f"{CLIENT}/log")).endswith("There are no calls yet.")
     xwms.sign_token()
     xwms.clock.now += 7
     xwms.http.environ_base["REMOTE_ADDR"] = "2001:db8::1"
@@ -52,8 +52,7 @@ def test_there_is_a_line_for_each_call_the_latest_first(xwms, office):
         (
             {"X_Client_Domain": "www.localhost"},
             403,
-            f"The call names {HOST} localhost does not include its subdomains or parent domains: "
-            "add this one too.",
+            f"The call names {HOST} localhost does not include its subdomains or parent domains: add this one too.",
         ),
         ({"X_Client_Secret": None}, 401, "The call has no X-Client-Secret."),
         ({"X_Client_Secret": "wrong"}, 401, "The secret is none of this client's secrets."),

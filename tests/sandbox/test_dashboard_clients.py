@@ -184,7 +184,7 @@ def test_disabling_twice_leaves_it_disabled(xwms, office):
 def test_a_client_is_not_deleted_without_its_name(xwms, office, name):
     number, client_id, secret = office.create_client(**GOOD)
     answer = office.submit(f"/clients/{number}/delete", "/delete", name=name)
-    assert (answer.status_code, faults(answer)) == (422, "Please type the client's name, to be sure.")
+    assert (answer.status_code, faults(answer)) == (422, "Please type the client's name to confirm.")
     assert sign(xwms, client_id, secret).status_code == 200
 
 
@@ -209,7 +209,7 @@ def test_the_page_says_what_goes_with_a_client_and_it_goes(xwms, office):
     assert "the approvals of 1 user, and the API log" in text
 
     answer = office.submit(f"{page}/delete", "/delete", name=" Shop ")
-    assert notice(answer) == "Shop was deleted. Its credentials and tokens work no more."
+    assert notice(answer) == "Shop was deleted. Its credentials and tokens no longer work."
     assert client_id not in words(answer)
     assert office.get(page).status_code == 404
     assert sign(xwms, client_id, secret).status_code == 401

@@ -154,9 +154,9 @@ def test_a_new_domain_works_with_the_secret_that_is_ticked_beforehand(xwms, offi
 
 def test_a_new_domain_without_a_secret_is_refused_and_says_so_everywhere(xwms, office):
     answer = add(office, domain="staging.example", secret=[])
-    said = "staging.example was added. It is linked to no secret: until it is, calls from it are refused."
+    said = "staging.example was added. It is not linked to a secret: until it is, calls from it are refused."
     assert notice(answer) == said
-    assert "This domain is linked to no secret, and every call from it is refused." in words(answer)
+    assert "This domain is not linked to a secret, and every call from it is refused." in words(answer)
     assert rows(office.get(DOMAINS))[1].endswith("none: refused")
     assert sign(xwms, X_Client_Domain="staging.example") == (403, "The domain is not allowed for this client secret.")
     assert "The secret “Command line” is not linked to staging.example." in log(office)[0]

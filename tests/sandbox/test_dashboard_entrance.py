@@ -130,7 +130,7 @@ def test_one_can_leave_and_go_on_as_somebody_else(office, xwms):
     assert "Elsewhere" in words(office.enter("Bea"))
     answer = office.leave()
     assert answer.request.path == "/dashboard"
-    assert "Choose who to be" in words(answer)
+    assert "Choose a member to sign in as" in words(answer)
     assert office.get("/clients").request.path == "/dashboard"
 
 

@@ -107,7 +107,7 @@ def test_a_removed_member_is_signed_out_at_once(owner, xwms):
     assert answer.request.path == "/dashboard"
     assert "Register an account" in words(answer)
     assert dewi.post("/clients/new", name="N", domain="n.example", redirect_uri="https://n.example/cb").history
-    assert "There is no client yet" in owner.page_text("/clients")
+    assert "There are no clients yet" in owner.page_text("/clients")
 
 
 def test_the_session_of_a_removed_member_is_not_the_next_member_s(owner, xwms):

@@ -217,7 +217,7 @@ def test_the_domains_of_a_secret_can_be_changed(shop):
 
     answer = shop.submit("domains", domain=[])
     assert "for none now" in notice(answer)
-    assert "It is for no domain, and every call with it is refused." in words(answer)
+    assert "It has no domain, and every call with it is refused." in words(answer)
     assert shop.call(shop.secret, "other.example") == NOT_LINKED
 
 

@@ -185,7 +185,7 @@ def test_the_api_log_says_which_call_was_refused_and_why(app):
         (
             "oauth/token",
             400,
-            "unsupported_grant_type: Only authorization_code and refresh_token can be redeemed.",
+            "unsupported_grant_type: The only grant types are authorization_code and refresh_token.",
         ),
         ("oauth/introspect", 401, "The secret is none of this client's secrets."),
     ]
@@ -193,7 +193,7 @@ def test_the_api_log_says_which_call_was_refused_and_why(app):
 
 def test_a_person_who_says_no_is_in_the_log(app):
     app.http.post(app.begin(Login()), data={"answer": "no"})
-    assert app.log()[0] == ("oauth/authorize", 303, "access_denied: The person said no.")
+    assert app.log()[0] == ("oauth/authorize", 303, "access_denied: The person denied the request.")
 
 
 # --- what goes wrong on purpose ---

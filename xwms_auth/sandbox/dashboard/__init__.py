@@ -1,7 +1,6 @@
-"""The dashboard of a local XWMS: accounts, clients and everything of theirs, as server-rendered pages.
+"""The dashboard of a local XWMS: accounts and clients, as server-rendered pages.
 
-Knows: which pages there are.
-Must not: decide anything that is not about showing: what is allowed and what is valid is judged elsewhere.
+What is allowed and what is valid is decided in `domain/`.
 """
 
 from flask import Blueprint

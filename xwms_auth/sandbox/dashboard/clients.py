@@ -1,7 +1,6 @@
-"""The clients of an account: the list, a new one, and the page of each with its name, its switch and its end.
+"""The clients of an account: the list, the form for a new one, and the page of each: rename, disable, delete.
 
-Knows: these pages.
-Must not: show a secret anywhere but in the answer that made it.
+A secret is shown only in the response to the form that created it.
 """
 
 import shlex
@@ -18,16 +17,16 @@ from xwms_auth.sandbox.domain.accounts import Permission
 from xwms_auth.sandbox.domain.problems import Invalid
 
 _PER_PAGE: Final = 100
-_LONGEST_SEARCH: Final = 200  # characters; SQLite refuses very long patterns
+_MAX_SEARCH: Final = 200  # characters; SQLite refuses very long patterns
 
 
 def list_all(visit: Visit) -> Response:
-    """The account's clients, each with its client ID.
+    """The account's clients.
 
-    `?search=` is a part of a name or client ID. `?page=` counts from 1; one that does not exist is the nearest one that
-    does, because a client may have been deleted meanwhile.
+    `?search=` is a part of the name or client ID. `?page=` counts from 1; for one that does not exist, the nearest page
+    is shown, because clients may have been deleted in the meantime.
     """
-    search = " ".join(request.args.get("search", "").split())[:_LONGEST_SEARCH]
+    search = " ".join(request.args.get("search", "").split())[:_MAX_SEARCH]
     total = clients.count_clients(visit.db, visit.account, search=search)
     pages = max(1, -(-total // _PER_PAGE))
     page = min(max(1, _number(request.args.get("page", ""))), pages)
@@ -49,7 +48,7 @@ def show_new(visit: Visit) -> Response:
 
 
 def create(visit: Visit) -> Response:
-    """Make a client, and tell its credentials in this one answer."""
+    """Create a client, and show its credentials once."""
     form = visit.form
     client, secret = clients.create(
         visit.db,
@@ -63,16 +62,16 @@ def create(visit: Visit) -> Response:
 
 
 def show_secret(visit: Visit, client: Client, secret: ClientSecret, value: str, *, created: bool = False) -> Response:
-    """The one page that tells a secret: the answer to the form that made it, and never a page of its own.
+    """The page that shows a secret: the response to the form that created it, without a URL of its own.
 
-    Sending that form again makes no second one: names and labels are taken then, and revisions have moved on.
+    Sending that form again creates no second secret: names and labels are then in use, and revisions have changed.
     """
     lines = _export_lines(client, secret, public_url=visit.desk.public_url)
     return visit.show("secret_once.html", client=client, secret=secret, value=value, created=created, variables=lines)
 
 
 def _export_lines(client: Client, secret: ClientSecret, *, public_url: str) -> str:
-    """Lines for a POSIX shell that point an app at this client; of several redirect URIs on a host the first active."""
+    """Lines for a POSIX shell with the variables of this client, with the first active redirect URI of each host."""
     uris = {urlsplit(known.uri).netloc: known.uri for known in reversed(client.redirect_uris) if known.active}
     variables = {
         "XWMS_CLIENT_ID": client.client_id,
@@ -82,7 +81,7 @@ def _export_lines(client: Client, secret: ClientSecret, *, public_url: str) -> s
         "XWMS_ISSUER": public_url,
     }
     lines = [f"export {name}={shlex.quote(text)}" for name, text in variables.items()]
-    lines.insert(1, "export XWMS_CLIENT_SECRET=''  # paste the secret from above, which stands on this page once")
+    lines.insert(1, "export XWMS_CLIENT_SECRET=''  # paste the secret from above, which is shown only once")
     return "\n".join([*lines, 'export XWMS_SESSION_SECRET="$(xwms-auth secret)"', "export XWMS_DEBUG=1"])
 
 
@@ -92,30 +91,30 @@ def show(visit: Visit, client: int) -> Response:
 
 
 def rename(visit: Visit, client: int) -> Response:
-    """Give it another name."""
+    """Rename it."""
     found = visit.client(client)
     clients.rename(visit.db, found, visit.form.get("name", ""))
     return visit.done("The name was changed. Nothing else was.", "clients.show", client=client)
 
 
 def tell_logouts(visit: Visit, client: int) -> Response:
-    """Set where the app is told that a login over OAuth has ended."""
+    """Set the back-channel logout URI."""
     found = visit.client(client)
     clients.tell_logouts_to(found, visit.form.get("backchannel_logout_uri", ""))
-    said = "The app is told of logouts there." if found.backchannel_logout_uri else "The app is not told of logouts."
-    return visit.done(said, "clients.show", client=client)
+    sent = "Logout tokens are sent there." if found.backchannel_logout_uri else "The app gets no logout tokens."
+    return visit.done(sent, "clients.show", client=client)
 
 
 def switch(visit: Visit, client: int) -> Response:
-    """Disable it, or enable it again."""
+    """Disable or enable it."""
     found = visit.client(client)
     found.enabled = visit.form.get("enabled") == "yes"
-    said = "enabled" if found.enabled else "disabled: logins and API calls are refused, and nothing is deleted"
-    return visit.done(f"The client is {said}.", "clients.show", client=client)
+    state = "enabled" if found.enabled else "disabled: logins and API calls are refused, and nothing is deleted"
+    return visit.done(f"The client is {state}.", "clients.show", client=client)
 
 
 def show_delete(visit: Visit, client: int) -> Response:
-    """What goes with it, and the question whether that is meant."""
+    """Ask for confirmation, and list what is deleted with it."""
     found = visit.client(client)
     users = select(func.count()).where(Approval.client_pk == found.id, Approval.revoked_at.is_(None))
     pending = select(func.count()).where(
@@ -130,13 +129,13 @@ def delete(visit: Visit, client: int) -> Response:
     """Delete it, with its credentials and tokens, if its name was typed."""
     found = visit.client(client)
     if visit.form.get("name", "").strip() != found.name:
-        raise Invalid(name="Please type the client's name, to be sure.")
+        raise Invalid(name="Please type the client's name to confirm.")
     visit.db.delete(found)
-    return visit.done(f"{found.name} was deleted. Its credentials and tokens work no more.", "clients.list")
+    return visit.done(f"{found.name} was deleted. Its credentials and tokens no longer work.", "clients.list")
 
 
-def _number(said: str) -> int:
-    return int(said) if said.isascii() and said.isdigit() and len(said) <= 18 else 1
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 1
 
 
 RULES: Final = (

@@ -1,10 +1,7 @@
-"""The desk behind every page of the dashboard: who is there, may they, did they mean it, and what was wrong.
+"""What every page of the dashboard shares: the member's session, the CSRF check, permissions, and errors in forms.
 
-A page is a function of a `Visit`. What it raises is told here: `Invalid` shows the form again with what was typed and
-what is wrong with it, `Missing` is a 404, a lack of permission is a 403. Nothing has happened then.
-
-Knows: the member's session, the CSRF check, permissions, and how a page is rendered.
-Must not: know any page.
+A page is a function of a `Visit`. Its exceptions are handled here: `Invalid` shows the form again with the submitted
+values and the errors, `Missing` becomes a 404, a missing permission a 403. All of them roll back the unit of work.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +22,7 @@ from xwms_auth.sandbox.web.responses import Refusal, page, see_other
 
 DASHBOARD_PREFIX: Final = "/dashboard"
 _MEMBER: Final = "member"
-_LARGEST_ID: Final = 2**63 - 1  # SQLite's; a path may name a larger number, and the driver would fail on it
+_LARGEST_ID: Final = 2**63 - 1  # of SQLite; a path may contain a larger number, which the driver does not accept
 
 _NAVIGATION: Final = (
     ("clients.list", "Clients", "clients"),
@@ -46,10 +43,10 @@ _CLIENT_NAVIGATION: Final = (
 
 @dataclass(slots=True, kw_only=True)
 class Visit:
-    """One request of the dashboard: the database, who asks, and what was wrong with what they sent.
+    """One request of the dashboard: the database, the member, and the errors in the submitted form.
 
-    `now` is in seconds since 1970. `problems` maps a field to a sentence, `typed` has what was sent with it;
-    both are empty unless the page is shown again because of them.
+    `now` is in seconds since 1970. `problems` maps a field to a sentence, `typed` has the submitted values; both are
+    empty unless the page is shown again because of an error.
     """
 
     desk: "Desk"
@@ -61,58 +58,58 @@ class Visit:
 
     @property
     def form(self) -> Mapping[str, str]:
-        """The fields that were sent."""
+        """The submitted fields."""
         return request.form
 
     def all(self, name: str) -> Sequence[str]:
-        """Every value that was sent for a field, such as ticked boxes."""
+        """Every submitted value of a field, such as ticked boxes."""
         return request.form.getlist(name)
 
     def number(self, name: str) -> int:
-        """A field that holds one of our own ids. Raises `Missing` for anything else."""
+        """A field that contains an id. Raises `Missing` for anything else."""
         return _id(request.form.get(name, ""))
 
     def numbers(self, name: str) -> list[int]:
-        """Every value of a field that holds our own ids. Raises `Missing` for anything else."""
+        """Every value of a field that contains ids. Raises `Missing` for anything else."""
         return [_id(value) for value in self.all(name)]
 
     @property
     def somebody(self) -> Member:
-        """The member who asks; pages that are open to nobody in particular do not use this."""
+        """The signed-in member. Not for pages that are open to everybody."""
         if self.member is None:
             raise Missing("member")
         return self.member
 
     @property
     def account(self) -> Account:
-        """The account that the member works in."""
+        """The account of the member."""
         return self.somebody.account
 
     def client(self, number: int) -> Client:
-        """The account's client with this number. Raises `Missing`."""
+        """The account's client with this id. Raises `Missing`."""
         return client_of(self.db, self.account, number)
 
     def may(self, permission: str) -> bool:
-        """Whether the member may; for templates, which hide what would be refused."""
+        """Whether the member has the permission; templates hide what would be refused."""
         return self.member is not None and may(self.member, Permission(permission))
 
     def require(self, permission: Permission) -> None:
-        """Refuse with 403 unless the member may."""
+        """Refuse with 403 unless the member has the permission."""
         if not self.may(permission):
             raise Refusal(403, f"Your role in this account does not allow that. It needs: {in_a_sentence(permission)}.")
 
     def sign_in(self, member: Member) -> None:
-        """Go on as this member."""
-        session.clear()  # a new CSRF token with every sign-in
+        """Sign in as this member."""
+        session.clear()  # session fixation: a new CSRF token with every sign-in
         session[_MEMBER] = member.id
 
     def sign_out(self) -> None:
-        """Go on as nobody."""
+        """Sign out."""
         session.clear()
 
     def show(self, template: str, **context: object) -> Response:
-        """A page below templates/sandbox/dashboard; status 422 while there are problems to show."""
-        known: dict[str, Any] = {
+        """A page from templates/sandbox/dashboard; status 422 if there are problems."""
+        variables: dict[str, Any] = {
             **context,
             "visit": self,
             "problems": self.problems,
@@ -122,27 +119,27 @@ class Visit:
             "navigation": _NAVIGATION,
             "client_navigation": _CLIENT_NAVIGATION,
         }
-        return page(f"dashboard/{template}", status=422 if self.problems else 200, scripts=True, **known)
+        return page(f"dashboard/{template}", status=422 if self.problems else 200, scripts=True, **variables)
 
     def done(self, notice: str, endpoint: str, **values: int) -> Response:
-        """303 to a page of the dashboard, which says once what was done. The notice holds no secret."""
+        """303 to a page of the dashboard, which shows the notice once. The notice must not contain a secret."""
         flash(notice)
         return to(endpoint, **values)
 
 
 def to(endpoint: str, **values: int) -> Response:
-    """303 to a page of the dashboard by its rule's name, such as `clients.show`."""
+    """303 to the page of a rule, such as `clients.show`."""
     return see_other(address(endpoint, **values))
 
 
 def address(endpoint: str, **values: int) -> str:
-    """The path of a page of the dashboard by its rule's name; templates know it by this name too."""
+    """The path of the page of a rule; also a function in templates."""
     parts: dict[str, Any] = dict(values)
     return url_for(f"dashboard.{_flask_name(endpoint)}", **parts)
 
 
 def _flask_name(rule: str) -> str:
-    return rule.replace(".", "_")  # Flask keeps the dot for its blueprints
+    return rule.replace(".", "_")  # Flask reserves the dot for blueprints
 
 
 def _id(value: str) -> int:
@@ -156,9 +153,9 @@ View = Callable[..., Response]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """A route of the dashboard. `shows` is the page that shows `Invalid`; `needs` what the member must be allowed.
+    """A route of the dashboard. `shows` is the page that shows `Invalid` errors; `needs` is the required permission.
 
-    `open` pages are for everybody; all others send those away who are not signed in.
+    `open` pages are for everybody; all others redirect to the entrance if nobody is signed in.
     """
 
     name: str
@@ -172,9 +169,9 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """What the dashboard stands on. `public_url` is the sandbox's own address without a last slash.
+    """The dependencies of the dashboard. `public_url` is the sandbox's own URL without a trailing slash.
 
-    `tell_logouts` tells apps that logins have ended, once the request is over.
+    `tell_logouts` sends logout tokens to apps whose logins have ended, after the request.
     """
 
     database: Database
@@ -192,23 +189,23 @@ class Desk:
 
     def _guarded(self, rule: Rule) -> View:
         def view(**ids: int) -> Response:
-            request.form  # noqa: B018  read outside the unit of work: a slow sender would keep everybody else waiting
+            request.form  # noqa: B018  read before the unit of work, in which a slow sender would block all others
             if rule.method == "POST":
-                _check_that_it_was_meant()
+                _check_csrf()
             try:
                 if any(number > _LARGEST_ID for number in ids.values()):
                     raise Missing("id")
-                return self._visited(rule, rule.view, ids)
-            except Invalid as fault:
+                return self._run(rule, rule.view, ids)
+            except Invalid as error:
                 if rule.shows is None:
-                    raise Refusal(422, str(fault)) from None
-                return self._visited(rule, rule.shows, ids, problems=fault.problems, typed=request.form)
+                    raise Refusal(422, str(error)) from None
+                return self._run(rule, rule.shows, ids, problems=error.problems, typed=request.form)
             except Missing:
-                raise Refusal(404, "There is no such thing in this account.") from None
+                raise Refusal(404, "This does not exist in this account.") from None
 
         return view
 
-    def _visited(
+    def _run(
         self,
         rule: Rule,
         view: View,
@@ -234,14 +231,14 @@ class Desk:
 
 
 def _member_of_session(db: Session) -> Member | None:
-    """Who is signed in. Whoever was removed is nobody: no id is given twice."""
+    """The signed-in member. None for a removed one, since ids are never reused."""
     number: int | None = session.get(_MEMBER)
     return None if number is None else db.get(Member, number)
 
 
-def _check_that_it_was_meant() -> None:
-    """Refuse a form that another site sent: by what the browser says, and by a token that only our pages hold."""
+def _check_csrf() -> None:
+    """Cross-site request forgery: refuse a form of another site, by Fetch Metadata and by a CSRF token."""
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
-        raise Refusal(403, "This form can be sent from the dashboard only.")
+        raise Refusal(403, "This form can only be sent from the dashboard.")
     if not is_ours(request.form.get("csrf_token")):
         raise Refusal(403, "This page was open for too long, or before you signed in. Go back and reload it.")

@@ -1,7 +1,6 @@
-"""The domains of a client: where it runs, what it may do from there, and with which secrets.
+"""The domains of a client: their switches, server addresses and secrets. Linking a secret needs its own permission.
 
-Knows: these pages, and that linking a secret is a right of its own.
-Must not: judge a domain or an address; `clients.py` does.
+`domain/domains.py` validates them.
 """
 
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from xwms_auth.sandbox.domain.accounts import Permission
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """A secret that can be linked to a domain, as a tick box. `state` is why it is of no use now, or empty."""
+    """A tick box for a secret that can be linked to a domain. `state` is why it cannot be used now, or empty."""
 
     secret: ClientSecret
     ticked: bool
@@ -26,7 +25,7 @@ class Choice:
 
 
 def list_all(visit: Visit, client: int) -> Response:
-    """All of them, their switches at a glance, and the form for another one."""
+    """All domains with their switches, and the form for a new one."""
     found = visit.client(client)
     first = next((secret for secret in found.secrets if client_secrets.is_usable(secret, visit.now)), None)
     return visit.show(
@@ -38,17 +37,17 @@ def list_all(visit: Visit, client: int) -> Response:
 
 
 def add(visit: Visit, client: int) -> Response:
-    """Add one, for the ticked secrets."""
+    """Add a domain, linked to the ticked secrets."""
     found = visit.client(client)
     domain = domains.add_domain(found, visit.form.get("domain", ""))
     visit.db.flush()
     _link(visit, domain)
-    said = (
+    warning = (
         ""
         if client_secrets.secrets_for(domain)
-        else " It is linked to no secret: until it is, calls from it are refused."
+        else " It is not linked to a secret: until it is, calls from it are refused."
     )
-    return visit.done(f"{domain.root_domain} was added.{said}", "domains.show", client=client, domain=domain.id)
+    return visit.done(f"{domain.root_domain} was added.{warning}", "domains.show", client=client, domain=domain.id)
 
 
 def show(visit: Visit, client: int, domain: int) -> Response:
@@ -59,7 +58,7 @@ def show(visit: Visit, client: int, domain: int) -> Response:
         "domain.html",
         client=found,
         domain=chosen,
-        # The form that removes a domain says nothing about secrets.
+        # The form that removes a domain has no secrets.
         choices=_choices(visit, found, client_secrets.secrets_for(chosen), again="allowed_ips" in visit.typed),
         not_https=clients.redirect_uris_without_https(found),
     )
@@ -83,15 +82,15 @@ def change(visit: Visit, client: int, domain: int) -> Response:
 
 
 def remove(visit: Visit, client: int, domain: int) -> Response:
-    """Take one away, with the logins that are under way for it."""
+    """Remove a domain, with its pending logins."""
     found = visit.client(client)
-    gone = domains.domain_of(found, domain)
-    domains.remove_domain(found, gone)
-    return visit.done(f"{gone.root_domain} was removed. Calls from it are refused.", "domains.list", client=client)
+    removed = domains.domain_of(found, domain)
+    domains.remove_domain(found, removed)
+    return visit.done(f"{removed.root_domain} was removed. Calls from it are refused.", "domains.list", client=client)
 
 
 def _choices(visit: Visit, client: Client, linked: Sequence[ClientSecret], *, again: bool) -> list[Choice]:
-    """A tick box for each secret: as it is, or as it was sent where the form is shown again."""
+    """A tick box for each secret: with its current value, or with the submitted one if the form is shown again."""
 
     def choice(secret: ClientSecret) -> Choice:
         state = ""
@@ -106,7 +105,7 @@ def _choices(visit: Visit, client: Client, linked: Sequence[ClientSecret], *, ag
 
 
 def _link(visit: Visit, domain: Domain) -> None:
-    """Do as the tick boxes say. A form without boxes changes no link; who may not link gets a form without."""
+    """Apply the tick boxes. A form without them, for members without the permission, changes no link."""
     if not visit.all("offered") and not visit.all("secret"):
         return
     visit.require(Permission.MANAGE_SECRETS)
@@ -114,13 +113,13 @@ def _link(visit: Visit, domain: Domain) -> None:
 
 
 _PATH: Final = "/clients/<int:client>/domains"
-_ONE: Final = f"{_PATH}/<int:domain>"
+_DOMAIN_PATH: Final = f"{_PATH}/<int:domain>"
 _NEEDS: Final = Permission.CHANGE_CLIENTS
 
 RULES: Final = (
     Rule(name="domains.list", method="GET", path=_PATH, view=list_all),
     Rule(name="domains.add", method="POST", path=_PATH, view=add, shows=list_all, needs=_NEEDS),
-    Rule(name="domains.show", method="GET", path=_ONE, view=show),
-    Rule(name="domains.change", method="POST", path=_ONE, view=change, shows=show, needs=_NEEDS),
-    Rule(name="domains.remove", method="POST", path=f"{_ONE}/remove", view=remove, shows=show, needs=_NEEDS),
+    Rule(name="domains.show", method="GET", path=_DOMAIN_PATH, view=show),
+    Rule(name="domains.change", method="POST", path=_DOMAIN_PATH, view=change, shows=show, needs=_NEEDS),
+    Rule(name="domains.remove", method="POST", path=f"{_DOMAIN_PATH}/remove", view=remove, shows=show, needs=_NEEDS),
 )

@@ -1,8 +1,4 @@
-"""The way in: choose which member to be, register an account, leave. As everywhere in the sandbox, no passwords.
-
-Knows: how a member's session begins and ends.
-Must not: know what members may do.
-"""
+"""Signing in to the dashboard: choose a member, register an account, sign out. There are no passwords."""
 
 from typing import Final
 
@@ -15,21 +11,21 @@ from xwms_auth.sandbox.db.schema import Member
 from xwms_auth.sandbox.domain import accounts
 from xwms_auth.sandbox.domain.problems import Missing
 
-_MOST: Final = 100  # members to choose from
+_MAX_MEMBERS: Final = 100  # to choose from
 
 
 def show(visit: Visit) -> Response:
-    """Who is it? Those who are signed in go on to their clients."""
+    """The members to choose from. A signed-in member is redirected to the clients."""
     if visit.member is not None and not visit.problems:
         return to("clients.list")
     members = visit.db.scalars(
-        select(Member).options(joinedload(Member.account)).order_by(Member.id).limit(_MOST)
+        select(Member).options(joinedload(Member.account)).order_by(Member.id).limit(_MAX_MEMBERS)
     ).all()
     return visit.show("entrance.html", members=members)
 
 
 def enter(visit: Visit) -> Response:
-    """Go on as the chosen member."""
+    """Sign in as the chosen member."""
     member = visit.db.get(Member, visit.number("member"))
     if member is None:
         raise Missing("member")
@@ -49,7 +45,7 @@ def show_register(visit: Visit) -> Response:
 
 
 def register(visit: Visit) -> Response:
-    """Make the account, and go on to its plan as its owner."""
+    """Create the account, sign in as its owner, and redirect to the plan."""
     form = visit.form
     owner = accounts.register(
         visit.db,

@@ -1,10 +1,4 @@
-"""The faults of this sandbox: what shall go wrong.
-
-They are the sandbox's and no account's, so any member may change them.
-
-Knows: this page, and how a fault is typed.
-Must not: know what a fault does.
-"""
+"""The faults that are injected in this sandbox. They do not belong to an account, so any member may change them."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -17,12 +11,12 @@ from xwms_auth.sandbox.faults.catalogue import ENDPOINTS, FAULTS, NOT_PERFORMED,
 
 
 def show(visit: Visit) -> Response:
-    """What goes wrong now, and what else could."""
+    """The active faults, and the form for a new one."""
     return visit.show(
         "faults.html",
         faults=FAULTS,
         kinds={
-            "After the call was carried out": [name for name in FAULTS if name not in NOT_PERFORMED],
+            "After the call was performed": [name for name in FAULTS if name not in NOT_PERFORMED],
             "Instead of the call": [name for name in FAULTS if name in NOT_PERFORMED],
         },
         endpoints=ENDPOINTS,
@@ -31,26 +25,26 @@ def show(visit: Visit) -> Response:
 
 
 def add(visit: Visit) -> Response:
-    """Let something go wrong."""
-    fault = _typed(visit.form)
+    """Activate a fault."""
+    fault = _parse_form(visit.form)
     visit.desk.faults.add(fault)
-    return visit.done(f"From the next call on: {_in_words(fault)}.", "faults.show")
+    return visit.done(f"From the next call on: {_described(fault)}.", "faults.show")
 
 
 def clear(visit: Visit) -> Response:
-    """End the faults of one name, or those of one name and endpoint, or all."""
+    """Clear all faults, or those with a name, or with a name and an endpoint."""
     faults, form = visit.desk.faults, visit.form
     try:
         faults.clear(form.get("fault") or None, endpoint=form.get("endpoint") or None)
     except ValueError:
         raise Missing("fault") from None
-    left = "; ".join(_in_words(fault) for fault in faults.active())
-    said = f"Cleared. Still active: {left}." if left else "Nothing goes wrong on purpose any more."
-    return visit.done(said, "faults.show")
+    left = "; ".join(_described(fault) for fault in faults.active())
+    text = f"Cleared. Still active: {left}." if left else "Cleared. No fault is active any more."
+    return visit.done(text, "faults.show")
 
 
-def _typed(form: Mapping[str, str]) -> Fault:
-    """The fault of the form. Raises `Invalid` with what is wrong with each field."""
+def _parse_form(form: Mapping[str, str]) -> Fault:
+    """The fault of the form. Raises `Invalid` with the error of each field."""
     name, endpoint = form.get("fault", ""), form.get("endpoint") or None
     times, seconds = form.get("times", "").strip(), form.get("seconds", "").strip()
     parts = {"times": f"{name}:*:{times}" if times else name, "seconds": f"{name}={seconds}" if seconds else name}
@@ -59,7 +53,7 @@ def _typed(form: Mapping[str, str]) -> Fault:
     try:
         Fault(name=name)
     except ValueError:
-        raise Invalid(fault="Please choose what goes wrong.") from None
+        raise Invalid(fault="Please choose a fault.") from None
     try:
         Fault(name=name, endpoint=endpoint)
     except ValueError as reason:
@@ -74,10 +68,10 @@ def _typed(form: Mapping[str, str]) -> Fault:
     return Fault(name=name, endpoint=endpoint, times=read["times"].times, seconds=read["seconds"].seconds)
 
 
-def _in_words(fault: Fault) -> str:
-    late = "" if fault.seconds is None else f" ({fault.seconds:g} s)"
-    often = "until it is cleared" if fault.times is None else "once" if fault.times == 1 else f"{fault.times} times"
-    return f"{fault.name}{late} in {fault.endpoint or 'every call'}, {often}"
+def _described(fault: Fault) -> str:
+    delay = "" if fault.seconds is None else f" ({fault.seconds:g} s)"
+    times = "until it is cleared" if fault.times is None else "once" if fault.times == 1 else f"{fault.times} times"
+    return f"{fault.name}{delay} in {fault.endpoint or 'every call'}, {times}"
 
 
 RULES: Final = (

@@ -1,8 +1,4 @@
-"""The members of an account, each with their role.
-
-Knows: this page.
-Must not: decide who may give what to whom; `accounts.py` does.
-"""
+"""The members of an account, each with their role. `domain/accounts.py` decides who may grant which role."""
 
 from typing import Final
 
@@ -14,7 +10,7 @@ from xwms_auth.sandbox.domain.accounts import Permission
 
 
 def list_all(visit: Visit, **_member: int) -> Response:
-    """The members, and the form for another one; only those can be changed of whom the visitor may take the role."""
+    """The members, and the form for a new one; a member whose role the visitor may not remove cannot be changed."""
     me, everybody, roles = visit.somebody, visit.account.members, visit.account.roles
     return visit.show(
         "members.html",
@@ -38,7 +34,7 @@ def add(visit: Visit) -> Response:
         role=role,
         now=visit.now,
     )
-    return visit.done(f"{member.name} is a member now.", "members.list")
+    return visit.done(f"{member.name} is now a member.", "members.list")
 
 
 def give_role(visit: Visit, member: int) -> Response:
@@ -46,25 +42,34 @@ def give_role(visit: Visit, member: int) -> Response:
     chosen = accounts.member_of(visit.db, visit.account, member)
     role = accounts.role_of(visit.db, visit.account, visit.number("role"))
     accounts.give_role(visit.db, visit.somebody, chosen, role)
-    return visit.done(f"{chosen.name} has the role {role.name} now.", "members.list")
+    return visit.done(f"{chosen.name} now has the role {role.name}.", "members.list")
 
 
 def remove(visit: Visit, member: int) -> Response:
-    """Take a member out of the account, who is signed out at once."""
+    """Remove a member from the account, which signs them out at once."""
     chosen = accounts.member_of(visit.db, visit.account, member)
     accounts.remove_member(visit.db, visit.somebody, chosen)
     if chosen is visit.member:
         visit.sign_out()
         return to("entrance.show")
-    return visit.done(f"{chosen.name} is no member any more, and is signed out.", "members.list")
+    return visit.done(f"{chosen.name} is no longer a member, and is signed out.", "members.list")
 
 
-_MEMBER: Final = "/members/<int:member>"
+_MEMBER_PATH: Final = "/members/<int:member>"
 _NEEDS: Final = Permission.MANAGE_MEMBERS
 
 RULES: Final = (
     Rule(name="members.list", method="GET", path="/members", view=list_all),
     Rule(name="members.add", method="POST", path="/members", view=add, shows=list_all, needs=_NEEDS),
-    Rule(name="members.give_role", method="POST", path=f"{_MEMBER}/role", view=give_role, shows=list_all, needs=_NEEDS),
-    Rule(name="members.remove", method="POST", path=f"{_MEMBER}/remove", view=remove, shows=list_all, needs=_NEEDS),
+    Rule(
+        name="members.give_role",
+        method="POST",
+        path=f"{_MEMBER_PATH}/role",
+        view=give_role,
+        shows=list_all,
+        needs=_NEEDS,
+    ),
+    Rule(
+        name="members.remove", method="POST", path=f"{_MEMBER_PATH}/remove", view=remove, shows=list_all, needs=_NEEDS
+    ),
 )

@@ -1,8 +1,4 @@
-"""The plan of an account, without which it can create no clients.
-
-Knows: the page of the plan.
-Must not: know clients.
-"""
+"""The plan of an account, without which it cannot create clients."""
 
 from typing import Final
 
@@ -16,7 +12,7 @@ from xwms_auth.sandbox.domain.accounts import Permission
 
 
 def show(visit: Visit) -> Response:
-    """The plans, and which one is active."""
+    """The plans, and the active one."""
     return visit.show("plan.html", plans=visit.db.scalars(select(Plan)).all())
 
 
@@ -29,7 +25,7 @@ def activate(visit: Visit) -> Response:
 def end(visit: Visit) -> Response:
     """End the plan; clients stay."""
     accounts.end_plan(visit.account)
-    return visit.done("The plan has ended. Your clients go on working; new ones need a plan.", "plan.show")
+    return visit.done("The plan has ended. Your clients keep working; new ones need a plan.", "plan.show")
 
 
 RULES: Final = (

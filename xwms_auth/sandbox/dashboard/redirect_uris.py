@@ -1,8 +1,4 @@
-"""The redirect URIs of a client: where its logins may end.
-
-Knows: these pages.
-Must not: judge an address; `clients.py` does, and says what is wrong with it.
-"""
+"""The redirect URIs of a client. `domain/clients.py` validates them."""
 
 from typing import Final
 
@@ -14,7 +10,7 @@ from xwms_auth.sandbox.domain.accounts import Permission
 
 
 def show(visit: Visit, client: int) -> Response:
-    """All of them, and the form for another one."""
+    """All redirect URIs, and the form for a new one."""
     found = visit.client(client)
     return visit.show(
         "redirect_uris.html",
@@ -25,22 +21,22 @@ def show(visit: Visit, client: int) -> Response:
 
 
 def add(visit: Visit, client: int) -> Response:
-    """Register one."""
+    """Register a redirect URI."""
     found = visit.client(client)
     clients.add_redirect_uri(found, visit.form.get("redirect_uri", ""))
     return visit.done("The redirect URI was added.", "redirect_uris.show", client=client)
 
 
 def switch(visit: Visit, client: int, uri: int) -> Response:
-    """Switch one off, or on again."""
+    """Switch a redirect URI off or on."""
     found = clients.redirect_uri_of(visit.client(client), uri)
     found.active = visit.form.get("active") == "yes"
-    said = "switched on" if found.active else "switched off: no login can end there"
-    return visit.done(f"The redirect URI is {said}.", "redirect_uris.show", client=client)
+    state = "switched on" if found.active else "switched off: logins cannot use it"
+    return visit.done(f"The redirect URI is {state}.", "redirect_uris.show", client=client)
 
 
 def remove(visit: Visit, client: int, uri: int) -> Response:
-    """Take one away."""
+    """Remove a redirect URI."""
     found = visit.client(client)
     found.redirect_uris.remove(clients.redirect_uri_of(found, uri))
     return visit.done("The redirect URI was removed.", "redirect_uris.show", client=client)

@@ -1,8 +1,4 @@
-"""The roles of an account: names for sets of permissions.
-
-Knows: this page.
-Must not: decide which permissions may be handed out; `accounts.py` does.
-"""
+"""The roles of an account: named sets of permissions. `domain/accounts.py` decides who may grant which."""
 
 from collections import Counter
 from typing import Final
@@ -15,7 +11,7 @@ from xwms_auth.sandbox.domain.accounts import PERMISSIONS, Permission
 
 
 def list_all(visit: Visit, role: int | None = None) -> Response:
-    """The roles, and the form for another one. `role` is the one whose form is shown again with what was ticked."""
+    """The roles, and the form for a new one. `role` is the one whose form is shown again with the submitted values."""
     me, roles = visit.somebody, visit.account.roles
     return visit.show(
         "roles.html",
@@ -30,22 +26,22 @@ def list_all(visit: Visit, role: int | None = None) -> Response:
 
 
 def add(visit: Visit) -> Response:
-    """Make a role."""
+    """Create a role."""
     role = accounts.add_role(
         visit.db, visit.somebody, name=visit.form.get("role", ""), permissions=visit.all("permission")
     )
-    return visit.done(f"The role {role.name} was made.", "roles.list")
+    return visit.done(f"The role {role.name} was created.", "roles.list")
 
 
 def change(visit: Visit, role: int) -> Response:
-    """Replace what a role allows."""
+    """Replace the permissions of a role."""
     chosen = accounts.role_of(visit.db, visit.account, role)
     accounts.change_role(visit.somebody, chosen, permissions=visit.all("permission"))
     return visit.done(f"The role {chosen.name} was changed.", "roles.list")
 
 
 def remove(visit: Visit, role: int) -> Response:
-    """Take a role away that nobody has."""
+    """Remove a role that nobody has."""
     chosen = accounts.role_of(visit.db, visit.account, role)
     accounts.remove_role(visit.db, visit.somebody, chosen)
     return visit.done(f"The role {chosen.name} was removed.", "roles.list")
@@ -55,12 +51,19 @@ def _show_unchanged(visit: Visit, **_role: int) -> Response:
     return list_all(visit)
 
 
-_ROLE: Final = "/roles/<int:role>"
+_ROLE_PATH: Final = "/roles/<int:role>"
 _NEEDS: Final = Permission.MANAGE_MEMBERS
 
 RULES: Final = (
     Rule(name="roles.list", method="GET", path="/roles", view=list_all),
     Rule(name="roles.add", method="POST", path="/roles", view=add, shows=list_all, needs=_NEEDS),
-    Rule(name="roles.change", method="POST", path=_ROLE, view=change, shows=list_all, needs=_NEEDS),
-    Rule(name="roles.remove", method="POST", path=f"{_ROLE}/remove", view=remove, shows=_show_unchanged, needs=_NEEDS),
+    Rule(name="roles.change", method="POST", path=_ROLE_PATH, view=change, shows=list_all, needs=_NEEDS),
+    Rule(
+        name="roles.remove",
+        method="POST",
+        path=f"{_ROLE_PATH}/remove",
+        view=remove,
+        shows=_show_unchanged,
+        needs=_NEEDS,
+    ),
 )

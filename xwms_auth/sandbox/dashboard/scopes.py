@@ -1,8 +1,4 @@
-"""The scopes of a client: what it may ask people for.
-
-Knows: this page.
-Must not: ask anybody; the sign-in page does.
-"""
+"""The scopes that a client may request."""
 
 from typing import Final
 
@@ -22,8 +18,8 @@ def show(visit: Visit, client: int) -> Response:
 def change(visit: Visit, client: int) -> Response:
     """Enable the ticked ones."""
     approvals.enable_scopes(visit.client(client), visit.all("scope"))
-    said = "The scopes were changed. People are asked for new ones at their next login."
-    return visit.done(said, "scopes.show", client=client)
+    text = "The scopes were changed. People are asked for new ones at their next login."
+    return visit.done(text, "scopes.show", client=client)
 
 
 _PATH: Final = "/clients/<int:client>/scopes"

@@ -1,7 +1,6 @@
-"""The secrets of a client: several, each with a label, an expiry and the domains it is for.
+"""The secrets of a client, each with a label, an expiry and its domains.
 
-Knows: these pages, and how an expiry is typed and told.
-Must not: show a secret, except in the answer to the form that made it.
+A secret is shown only in the response to the form that created it.
 """
 
 from dataclasses import dataclass
@@ -19,12 +18,12 @@ from xwms_auth.sandbox.domain.accounts import Permission
 from xwms_auth.sandbox.domain.problems import Invalid
 
 _DAY: Final = timedelta(days=1)
-_MOMENTS: Final = ("%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S")  # as a datetime-local field sends them
+_TIME_FORMATS: Final = ("%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S")  # as a datetime-local field sends them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """What the page tells of a secret. `until` says when it expires, in words; it is empty for never."""
+    """A secret on the page. `until` is the text of its expiry; empty for never."""
 
     secret: ClientSecret
     state: Literal["active", "off", "expired"]
@@ -32,9 +31,9 @@ class Card:
 
 
 def show(visit: Visit, client: int, **_secret: int) -> Response:
-    """All of them, and the form for another one."""
+    """All secrets, and the form for a new one."""
     found = visit.client(client)
-    again = "label" in visit.typed  # only the form for another one has a label
+    again = "label" in visit.typed  # only the form for a new one has a label
     return visit.show(
         "secrets.html",
         client=found,
@@ -45,7 +44,7 @@ def show(visit: Visit, client: int, **_secret: int) -> Response:
 
 
 def add(visit: Visit, client: int) -> Response:
-    """Make another one, and tell it."""
+    """Create a secret and show it."""
     found = visit.client(client)
     value = client_secrets.add_secret(
         found,
@@ -58,7 +57,7 @@ def add(visit: Visit, client: int) -> Response:
 
 
 def regenerate(visit: Visit, client: int, secret: int) -> Response:
-    """Replace one's value, and tell the new one."""
+    """Replace the value of a secret and show the new one."""
     found = visit.client(client)
     chosen = client_secrets.secret_of(found, secret)
     value = client_secrets.regenerate(chosen, revision=visit.number("revision"), now=visit.now)
@@ -66,28 +65,28 @@ def regenerate(visit: Visit, client: int, secret: int) -> Response:
 
 
 def switch(visit: Visit, client: int, secret: int) -> Response:
-    """Switch one off, or on again."""
+    """Switch a secret off or on."""
     chosen = client_secrets.secret_of(visit.client(client), secret)
     chosen.active = visit.form.get("active") == "yes"
-    said = "switched on" if chosen.active else "switched off: calls with it are refused"
-    return visit.done(f"“{chosen.label}” is {said}.", "secrets.show", client=client)
+    state = "switched on" if chosen.active else "switched off: calls with it are refused"
+    return visit.done(f"“{chosen.label}” is {state}.", "secrets.show", client=client)
 
 
 def link(visit: Visit, client: int, secret: int) -> Response:
-    """Say for which domains one is."""
+    """Change the domains of a secret."""
     chosen = client_secrets.secret_of(visit.client(client), secret)
     client_secrets.link_domains(chosen, seen=visit.numbers("offered"), ticked=visit.numbers("domain"))
-    said = "" if chosen.domains else " It is for none now, and calls with it are refused."
-    return visit.done(f"The domains of “{chosen.label}” were changed.{said}", "secrets.show", client=client)
+    warning = "" if chosen.domains else " It has no domain now, and calls with it are refused."
+    return visit.done(f"The domains of “{chosen.label}” were changed.{warning}", "secrets.show", client=client)
 
 
 def remove(visit: Visit, client: int, secret: int) -> Response:
-    """Take one away for good."""
+    """Remove a secret permanently."""
     found = visit.client(client)
     chosen = client_secrets.secret_of(found, secret)
     client_secrets.remove_secret(found, chosen)
-    said = f"“{chosen.label}” was removed. Calls with it are refused."
-    return visit.done(said, "secrets.show", client=client)
+    text = f"“{chosen.label}” was removed. Calls with it are refused."
+    return visit.done(text, "secrets.show", client=client)
 
 
 def _card(secret: ClientSecret, now: float) -> Card:
@@ -98,38 +97,38 @@ def _card(secret: ClientSecret, now: float) -> Card:
 
 
 def _expiry(typed: str) -> float | None:
-    """The moment at which a typed day is over, or a typed moment, both UTC; nothing typed is never."""
+    """The end of a day, or a time, both in UTC; None (never) for an empty field."""
     text = typed.strip()
     if not text:
         return None
     try:
-        return (_moment(text, "%Y-%m-%d") + _DAY).timestamp()
+        return (_parse_time(text, "%Y-%m-%d") + _DAY).timestamp()
     except (ValueError, OverflowError):
         pass
-    for form in _MOMENTS:
+    for time_format in _TIME_FORMATS:
         try:
-            return _moment(text, form).timestamp()
+            return _parse_time(text, time_format).timestamp()
         except ValueError:
             continue
-    raise Invalid(expires_at="Please give a date such as 2027-01-31, or none for a secret that does not expire.")
+    raise Invalid(expires_at="Please enter a date such as 2027-01-31, or none for a secret that does not expire.")
 
 
-def _moment(text: str, form: str) -> datetime:
-    return datetime.strptime(text, form).replace(tzinfo=UTC)
+def _parse_time(text: str, time_format: str) -> datetime:
+    return datetime.strptime(text, time_format).replace(tzinfo=UTC)
 
 
 def _until(expires_at: float | None) -> str:
-    """A day's end is told by that day: midnight, a moment later, would name the next one."""
+    """The text of an expiry. Midnight is shown as the end of the day before."""
     if expires_at is None:
         return ""
-    moment = datetime.fromtimestamp(expires_at, UTC)
-    if (moment.hour, moment.minute, moment.second) != (0, 0, 0):
+    time = datetime.fromtimestamp(expires_at, UTC)
+    if (time.hour, time.minute, time.second) != (0, 0, 0):
         return plain_time(expires_at)
-    return f"at the end of {moment - _DAY:%d %b %Y} UTC"
+    return f"at the end of {time - _DAY:%d %b %Y} UTC"
 
 
 _PATH: Final = "/clients/<int:client>/secrets"
-_ONE: Final = f"{_PATH}/<int:secret>"
+_SECRET_PATH: Final = f"{_PATH}/<int:secret>"
 _NEEDS: Final = Permission.MANAGE_SECRETS
 
 RULES: Final = (
@@ -138,17 +137,17 @@ RULES: Final = (
     Rule(
         name="secrets.regenerate",
         method="POST",
-        path=f"{_ONE}/regenerate",
+        path=f"{_SECRET_PATH}/regenerate",
         view=regenerate,
         shows=show,
         needs=_NEEDS,
     ),
-    Rule(name="secrets.switch", method="POST", path=f"{_ONE}/active", view=switch, needs=_NEEDS),
-    Rule(name="secrets.link", method="POST", path=f"{_ONE}/domains", view=link, needs=_NEEDS),
+    Rule(name="secrets.switch", method="POST", path=f"{_SECRET_PATH}/active", view=switch, needs=_NEEDS),
+    Rule(name="secrets.link", method="POST", path=f"{_SECRET_PATH}/domains", view=link, needs=_NEEDS),
     Rule(
         name="secrets.remove",
         method="POST",
-        path=f"{_ONE}/remove",
+        path=f"{_SECRET_PATH}/remove",
         view=remove,
         shows=show,
         needs=_NEEDS,

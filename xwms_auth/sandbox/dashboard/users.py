@@ -1,8 +1,4 @@
-"""The users of a client: the people who have approved it, and the end of that.
-
-Knows: this page.
-Must not: tell more about a person than the client knows.
-"""
+"""The users of a client: the people who have approved it. Shows no more about a person than the client knows."""
 
 from typing import Final
 
@@ -12,7 +8,7 @@ from xwms_auth.sandbox.dashboard.desk import Rule, Visit
 from xwms_auth.sandbox.domain import approvals, grants
 from xwms_auth.sandbox.domain.accounts import Permission
 
-_MOST: Final = 200
+_MAX_USERS: Final = 200
 
 
 def list_all(visit: Visit, client: int) -> Response:
@@ -21,7 +17,7 @@ def list_all(visit: Visit, client: int) -> Response:
     return visit.show(
         "users.html",
         client=found,
-        users=approvals.users_of(visit.db, found, limit=_MOST),
+        users=approvals.users_of(visit.db, found, limit=_MAX_USERS),
         total=approvals.count_users(visit.db, found),
         enabled=approvals.scopes_of(found),
         always=approvals.OPENID_SCOPES,
@@ -29,23 +25,23 @@ def list_all(visit: Visit, client: int) -> Response:
 
 
 def revoke(visit: Visit, client: int, user: int) -> Response:
-    """Take a person's approval away."""
+    """Revoke a person's approval."""
     found = visit.client(client)
     approval = approvals.user_of(visit.db, found, user)
     visit.desk.tell_logouts(visit.db, approvals.revoke(visit.db, approval, now=visit.now))
-    said = f"The approval of {approval.person.name} was revoked. Calls about them are refused until they log in again."
-    return visit.done(said, "users.list", client=client)
+    text = f"The approval of {approval.person.name} was revoked. Calls about them are refused until they log in again."
+    return visit.done(text, "users.list", client=client)
 
 
 def log_out(visit: Visit, client: int, user: int) -> Response:
-    """End a person's logins over OAuth; the approval stays."""
+    """End a person's OAuth logins; the approval stays."""
     approval = approvals.user_of(visit.db, visit.client(client), user)
     ended = grants.end_all(visit.db, approval, now=visit.now)
     visit.desk.tell_logouts(visit.db, ended)
-    said = (
+    text = (
         f"{approval.person.name} was logged out: {len(ended)} login{'' if len(ended) == 1 else 's'} over OAuth ended."
     )
-    return visit.done(said, "users.list", client=client)
+    return visit.done(text, "users.list", client=client)
 
 
 _PATH: Final = "/clients/<int:client>/users"

@@ -1,9 +1,6 @@
-"""The local XWMS as an OAuth 2.0 authorization server and OpenID provider, beside its own API.
+"""The local XWMS as an OAuth 2.0 authorization server and OpenID provider.
 
-Its protocol is Authlib's; what is known about clients, people and grants is the sandbox's own.
-
-Knows: which endpoints there are.
-Must not: be imported by anything but the app.
+Authlib implements the protocol, on top of the sandbox's clients, people and grants.
 """
 
 from xwms_auth.sandbox.oauth.backchannel import Deliveries

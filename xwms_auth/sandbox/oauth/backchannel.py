@@ -1,7 +1,6 @@
-"""Back-channel logout: the app is told, server to server, that a login has ended (OpenID Connect Back-Channel Logout).
+"""Back-channel logout: logout tokens for apps whose logins have ended (OpenID Connect Back-Channel Logout).
 
-Knows: what a logout token says, and how it is delivered: once, soon, and without anybody waiting for it.
-Must not: decide what ends; or follow where an answer leads.
+Each is sent once, in a background thread. Redirects are not followed.
 """
 
 import secrets
@@ -19,11 +18,11 @@ from xwms_auth.sandbox.db.schema import Client, Grant
 from xwms_auth.sandbox.domain import api_log, signing
 
 ENDPOINT: Final = "backchannel-logout"
-"""What a delivery is called in the API log; it is a call that the sandbox makes."""
+"""The name of a delivery in the API log, which is a call that the sandbox makes."""
 
-LOGOUT_TOKEN_LIFETIME: Final = 120.0  # seconds, as section 2.4 has it
-PATIENCE: Final = 3.0  # seconds for one app to answer
-_AT_ONCE: Final = 4
+LOGOUT_TOKEN_LIFETIME: Final = 120.0  # seconds, as recommended in section 2.4
+DELIVERY_TIMEOUT: Final = 3.0  # seconds for one app to respond
+_MAX_THREADS: Final = 4
 _EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
 
 
@@ -39,16 +38,16 @@ class _Delivery:
 
 
 class Deliveries:
-    """Logout tokens on their way. `close()` lets none begin any more, and waits for those that have."""
+    """Sends logout tokens. `close()` cancels those that have not started, and waits for the others."""
 
     def __init__(self, *, database: Database, clock: Callable[[], float], issuer: str) -> None:
         self._database = database
         self._clock = clock
         self._issuer = issuer
-        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="xwms-backchannel")
+        self._threads = ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="xwms-backchannel")
 
     def announce(self, session: Session, ended: Sequence[Grant]) -> None:
-        """Tell the apps, once this request is over and what ended has ended for good. Needs Flask's request."""
+        """Send the logout tokens after this request, when the end of the logins is committed. Needs Flask's request."""
         now = self._clock()
         due = [
             _Delivery(
@@ -61,19 +60,19 @@ class Deliveries:
             if grant.client.backchannel_logout_uri is not None
         ]
 
-        def send(answer: Response) -> Response:
+        def send(response: Response) -> Response:
             for delivery in due:
                 self._threads.submit(self._deliver, delivery)
-            return answer
+            return response
 
         after_this_request(send)
 
     def close(self) -> None:
-        """Call it before the database is closed: each delivery is written into the API log."""
+        """Call it before closing the database, since each delivery is added to the API log."""
         self._threads.shutdown(cancel_futures=True)
 
     def _token(self, session: Session, grant: Grant, *, now: float) -> str:
-        said: dict[str, object] = {
+        claims: dict[str, object] = {
             "iss": self._issuer,
             "aud": grant.client.client_id,
             "iat": int(now),
@@ -83,13 +82,13 @@ class Deliveries:
             "sid": grant.sid,
             "events": {_EVENT: {}},
         }
-        return signing.sign(session, said, kind="logout+jwt", now=now)
+        return signing.sign(session, claims, kind="logout+jwt", now=now)
 
     def _deliver(self, delivery: _Delivery) -> None:
         status, reason = _post(delivery)
         with self._database.work() as session:
             client = session.get(Client, delivery.client_pk)
-            if client is not None:  # it may have been deleted meanwhile
+            if client is not None:  # it may have been deleted in the meantime
                 api_log.note(
                     session,
                     at=self._clock(),
@@ -104,14 +103,14 @@ class Deliveries:
 
 
 def _post(delivery: _Delivery) -> tuple[int, str]:
-    """The status that the app answered with, or a gateway's; and what went wrong."""
+    """The status of the app's response, or 502 or 504; and the reason for the log."""
     try:
         with httpx2.stream(
-            "POST", delivery.uri, data={"logout_token": delivery.token}, timeout=PATIENCE, trust_env=False
-        ) as answer:
-            status = answer.status_code
+            "POST", delivery.uri, data={"logout_token": delivery.token}, timeout=DELIVERY_TIMEOUT, trust_env=False
+        ) as response:
+            status = response.status_code
     except httpx2.TimeoutException:
-        return 504, f"The app did not answer within {PATIENCE:g} seconds."
+        return 504, f"The app did not respond within {DELIVERY_TIMEOUT:g} seconds."
     except (httpx2.HTTPError, httpx2.InvalidURL):
         return 502, "The app could not be reached."
     return status, "" if 200 <= status < 300 else "The app did not accept the logout token."

@@ -1,8 +1,4 @@
-"""The routes of OAuth: those that apps call, and those that people see.
-
-Knows: the paths, and that every call is written down whatever comes of it.
-Must not: know what a call does.
-"""
+"""The routes of OAuth: those for apps, which are always logged, and those for browsers."""
 
 from collections.abc import Callable
 from typing import Final
@@ -33,7 +29,7 @@ class OAuth:
         for path, perform in _CALLS.items():
             methods = ["GET", "POST"] if path == metadata.USERINFO else ["POST"]
             name = path.rpartition("/")[2]
-            routes.add_url_rule(path, endpoint=name, view_func=self._written_down(path, perform), methods=methods)
+            routes.add_url_rule(path, endpoint=name, view_func=self._logged(path, perform), methods=methods)
         for number, path in enumerate(metadata.DISCOVERY):
             routes.add_url_rule(path, endpoint=f"discovery_{number}", view_func=self._discovery, methods=["GET"])
         routes.add_url_rule(metadata.JWKS, endpoint="jwks", view_func=self._jwks, methods=["GET"])
@@ -44,7 +40,7 @@ class OAuth:
             (metadata.LOGOUT, log_out, ["GET", "POST"]),
         ):
             routes.add_url_rule(path, endpoint=view.__name__, view_func=self._bound(view), methods=methods)
-        routes.after_request(self._note_call_that_was_not_made)
+        routes.after_request(self._log_replaced_call)
         return routes
 
     def _bound(self, view: Callable[..., Response]) -> Callable[..., Response]:
@@ -53,31 +49,31 @@ class OAuth:
 
         return bound
 
-    def _written_down(self, path: str, perform: _Perform) -> Callable[[], Response]:
+    def _logged(self, path: str, perform: _Perform) -> Callable[[], Response]:
         endpoint = path.removeprefix("/")
 
         def view() -> Response:
-            form = request.form  # here: inside the unit of work a slow sender would keep everybody else waiting
-            wrong = once(form)
+            form = request.form  # before the unit of work, in which a slow sender would block all other requests
+            problem = once(form)
             with self._provider.database.work() as session:
                 server = self._provider.server(session)
-                asked = Request(request.method, form, request.headers)
-                answer = server.handle_error_response(asked, invalid(wrong)) if wrong else perform(server, asked)
-                server.client = server.client or server.claimed_client(asked)
-                note(server, endpoint=endpoint, status=answer.status_code, reason=with_fault(server.reason))
-            return answer
+                oauth = Request(request.method, form, request.headers)
+                response = server.handle_error_response(oauth, invalid(problem)) if problem else perform(server, oauth)
+                server.client = server.client or server.claimed_client(oauth)
+                note(server, endpoint=endpoint, status=response.status_code, reason=with_fault(server.reason))
+            return response
 
         return view
 
-    def _note_call_that_was_not_made(self, answer: Response) -> Response:
-        """Write down a call that a fault answered in its stead; all others write themselves down."""
+    def _log_replaced_call(self, response: Response) -> Response:
+        """Log a call that a fault has replaced; `_logged` logs all others."""
         reason, path = instead_of_the_call(), str(request.url_rule)
         if reason and path in _CALLS:
             with self._provider.database.work() as session:
                 server = self._provider.server(session)
                 server.client = server.claimed_client(Request(request.method, request.form, request.headers))
-                note(server, endpoint=path.removeprefix("/"), status=answer.status_code, reason=reason)
-        return answer
+                note(server, endpoint=path.removeprefix("/"), status=response.status_code, reason=reason)
+        return response
 
     def _discovery(self) -> Response:
         return jsonify(metadata.document(self._provider.issuer))
@@ -88,8 +84,8 @@ class OAuth:
 
 
 _CALLS: Final[dict[str, _Perform]] = {
-    metadata.TOKEN: lambda server, asked: server.redeem(asked),
-    metadata.REVOKE: lambda server, asked: server.answer_about("revocation", asked),
-    metadata.INTROSPECT: lambda server, asked: server.answer_about("introspection", asked),
-    metadata.USERINFO: lambda server, asked: userinfo(server, asked, ip=request.remote_addr),
+    metadata.TOKEN: lambda server, oauth: server.redeem(oauth),
+    metadata.REVOKE: lambda server, oauth: server.call_endpoint("revocation", oauth),
+    metadata.INTROSPECT: lambda server, oauth: server.call_endpoint("introspection", oauth),
+    metadata.USERINFO: lambda server, oauth: userinfo(server, oauth, ip=request.remote_addr),
 }

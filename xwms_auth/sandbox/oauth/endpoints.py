@@ -1,12 +1,11 @@
-"""What is asked about tokens: revocation (RFC 7009), introspection (RFC 7662), and userinfo with a Bearer token.
+"""The token endpoints: revocation (RFC 7009), introspection (RFC 7662), and userinfo with a Bearer token.
 
-Knows: whose token it has to be, and what is told about it.
-Must not: tell a client anything about a token that is not its own.
+A client never learns anything about a token that was not issued to it.
 """
 # pyright: reportUnknownMemberType=false, reportUnknownParameterType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportMissingParameterType=false, reportIncompatibleMethodOverride=false
 # pyright: reportIncompatibleVariableOverride=false
-# Authlib has half its types, and those of its server stand for any framework.
+# Authlib is only partly typed, and the types of its server are for any framework.
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -33,8 +32,8 @@ from xwms_auth.sandbox.oauth.server import AUTH_METHODS, Request, Server
 REALM: Final = "XWMS"
 
 
-class _OfItsOwn:
-    """Looks a token up for the client that asks; a hint is not needed, so an unknown one is no error."""
+class _OwnTokens:
+    """Looks up a token of the authenticated client; the token_type_hint is ignored, so an unknown one is no error."""
 
     server: Server
 
@@ -44,44 +43,44 @@ class _OfItsOwn:
             raise invalid("The token is missing.")
 
     def query_token(self, token_string: str, token_type_hint: str | None) -> HeldToken | None:
-        """The token, whatever became of it; None where it is not known or another client's."""
+        """The token, whatever its state; None if it is not known or another client's."""
         found = grants.find_token(self.server.session, token_string)
         if found is None:
             self.server.reason = "The token is not known."
             return None
-        if found.grant.client_pk != self.server.proven_client.id:
+        if found.grant.client_pk != self.server.authenticated_client.id:
             self.server.reason = "The token is another client's."
             return None
         self.server.domain = found.grant.domain
         return HeldToken(token=found, session=self.server.session, now=self.server.now)
 
 
-class Revocation(_OfItsOwn, RevocationEndpoint):
-    """Ends a token. With a refresh token its whole family ends. 200 also for a token that is not known."""
+class Revocation(_OwnTokens, RevocationEndpoint):
+    """Revokes a token, and with a refresh token its whole family. 200 also for an unknown token."""
 
     CLIENT_AUTH_METHODS = AUTH_METHODS
 
     def revoke_token(self, token: HeldToken, request: OAuth2Request) -> None:
-        """End it."""
+        """Revoke it."""
         if token.token.kind == "refresh":
             grants.end(token.grant, now=self.server.now)
         else:
             token.token.spent_at = token.token.spent_at or self.server.now
 
 
-class Introspection(_OfItsOwn, IntrospectionEndpoint):
-    """Tells a client about its token. For any other, unknown, ended or expired one: not active, and no more."""
+class Introspection(_OwnTokens, IntrospectionEndpoint):
+    """Introspects a client's own token. For any other, unknown, revoked or expired token only `active: false`."""
 
     CLIENT_AUTH_METHODS = AUTH_METHODS
 
     def check_permission(self, token: HeldToken, client: ClientMixin, request: OAuth2Request) -> bool:
-        """Whether it is the client's own, and good."""
+        """Whether it is the client's own, and valid."""
         if over := grants.why_over(self.server.session, token.token, now=self.server.now):
             self.server.reason = f"Not active: {over}."
         return token.check_client(client) and not over
 
     def introspect_token(self, token: HeldToken) -> Mapping[str, object]:
-        """What is known of it."""
+        """The introspection response."""
         grant, row = token.grant, token.token
         return {
             "active": True,
@@ -106,7 +105,7 @@ class _AccessTokens(BearerTokenValidator):
         self._ip = ip
 
     def authenticate_token(self, token_string: str) -> HeldToken | None:
-        """The access token, if it is good and may be used from where the call comes."""
+        """The access token, if it is valid and may be used from this IP address."""
         server = self._server
         found = grants.find_token(server.session, token_string)
         if found is None or found.kind != "access":
@@ -117,8 +116,8 @@ class _AccessTokens(BearerTokenValidator):
         try:
             check_switches(server.domain, purpose="api")
             check_address(server.domain, self._ip)
-        except Refused as fault:
-            over = over or fault.reason.rstrip(".")
+        except Refused as refused:
+            over = over or refused.reason.rstrip(".")
         if over:
             server.reason = f"Refused: {over}."
             return None
@@ -126,26 +125,26 @@ class _AccessTokens(BearerTokenValidator):
 
 
 def userinfo(server: Server, request: Request, *, ip: str | None) -> Response:
-    """What the token's scopes allow to know about the person, or why not (RFC 6750, section 3.1)."""
+    """The claims that the token's scopes allow, or an error response (RFC 6750, section 3.1)."""
     protector = ResourceProtector()
     protector.register_token_validator(_AccessTokens(server, ip))
     try:
         token: HeldToken = protector.validate_request(["openid"], request)  # type: ignore[no-untyped-call]  # Authlib's
     except (MissingAuthorizationError, UnsupportedTokenTypeError):
-        # Who shows no token is told nothing but that one is needed.
+        # Without a token the response has no error code (RFC 6750, section 3.1).
         server.reason = "The call has no Bearer token."
         return server.handle_response(401, "", [("WWW-Authenticate", f'Bearer realm="{REALM}"')])
     except OAuth2Error as error:
         return server.handle_error_response(request, error)
     person, scope = token.grant.person, token.get_scope()
-    said = {**claims(person, scope, public_url=server.issuer), **extra_fields(person, scope)}
-    return server.handle_response(200, said, _JSON)
+    body = {**claims(person, scope, public_url=server.issuer), **extra_fields(person, scope)}
+    return server.handle_response(200, body, _JSON_HEADERS)
 
 
-_JSON: Final[Sequence[tuple[str, str]]] = (("Content-Type", "application/json"),)
+_JSON_HEADERS: Final[Sequence[tuple[str, str]]] = (("Content-Type", "application/json"),)
 
 
 def register(server: Server) -> None:
-    """Let the server know both endpoints."""
+    """Register both endpoints with the server."""
     server.register_endpoint(Revocation)
     server.register_endpoint(Introspection)

@@ -1,10 +1,9 @@
-"""Logout that an app begins (OpenID Connect RP-Initiated Logout): the login of its ID token ends, with all its tokens.
+"""OpenID Connect RP-Initiated Logout: the login of the app's ID token ends, with all its tokens.
 
-The sandbox remembers nobody, so there is no session of its own to end, and nobody to ask whether that was meant: the ID
-token, which only the app and its person have, says what ends.
+The sandbox has no sessions of its own, so none ends and nobody has to confirm it: the ID token, which only the app and
+its user have, identifies the login.
 
-Knows: the parameters, and where a browser may go afterwards.
-Must not: send a browser to an address of which the app has registered nothing.
+Open redirect: the browser is sent only to an origin of which the app has registered a redirect URI.
 """
 
 from collections.abc import Mapping
@@ -20,58 +19,58 @@ from xwms_auth.sandbox.oauth.provider import Provider, note
 from xwms_auth.sandbox.oauth.server import Server, once
 from xwms_auth.sandbox.web.responses import page, see_other
 
-_ENDPOINT: Final = LOGOUT.removeprefix("/")
+_LOGGED_AS: Final = LOGOUT.removeprefix("/")
 
 
 def log_out(provider: Provider) -> Response:
-    """End the login of the ID token, tell the app's server, and go where the app asked, if that is its own."""
-    sent = request.form if request.method == "POST" else request.args
-    wrong = once(sent)
+    """End the login of the ID token, send the logout token, and redirect to the requested URL if it is allowed."""
+    parameters = request.form if request.method == "POST" else request.args
+    problem = once(parameters)
     with provider.database.work() as session:
         server = provider.server(session)
-        answer = _refused(server, wrong) if wrong else _end(provider, server, sent)
-        note(server, endpoint=_ENDPOINT, status=answer.status_code, reason=server.reason)
-    return answer
+        response = _refused(server, problem) if problem else _end(provider, server, parameters)
+        note(server, endpoint=_LOGGED_AS, status=response.status_code, reason=server.reason)
+    return response
 
 
-def _end(provider: Provider, server: Server, sent: Mapping[str, str]) -> Response:
-    hint = sent.get("id_token_hint", "")
-    if not hint and "client_id" in sent:
-        # An app that keeps no ID token, or keeps it out of addresses. There is no session here that could end.
-        client = server.client = clients.find(server.session, sent["client_id"])
+def _end(provider: Provider, server: Server, parameters: Mapping[str, str]) -> Response:
+    hint = parameters.get("id_token_hint", "")
+    if not hint and "client_id" in parameters:
+        # An app that does not keep the ID token, or does not put it into a URL. No session ends here.
+        client = server.client = clients.find(server.session, parameters["client_id"])
         if client is None:
-            return _refused(server, "The client_id is of no app that is known here.")
-        return _leave(server, client, sent, live=False)
+            return _refused(server, "The client_id is not known.")
+        return _leave(server, client, parameters, live=False)
     if not hint:
-        return _refused(server, "Nothing says whose login ends: neither an id_token_hint nor a client_id.")
-    said = signing.read(server.session, hint, kind="JWT", now=server.now)
-    if said is None or said.get("iss") != provider.issuer:
+        return _refused(server, "The login to end is missing: there is neither an id_token_hint nor a client_id.")
+    claims = signing.read(server.session, hint, kind="JWT", now=server.now)
+    if claims is None or claims.get("iss") != provider.issuer:
         return _refused(server, "The id_token_hint is not an ID token of this provider.")
-    client = server.client = clients.find(server.session, str(said.get("aud", "")))
+    client = server.client = clients.find(server.session, str(claims.get("aud", "")))
     if client is None:
-        return _refused(server, "The app of the ID token is gone, and its logins with it.")
-    if sent.get("client_id", client.client_id) != client.client_id:
+        return _refused(server, "The app of the ID token was deleted, and its logins with it.")
+    if parameters.get("client_id", client.client_id) != client.client_id:
         return _refused(server, "The client_id is not the one of the ID token.")
-    grant = grants.find_grant(server.session, str(said.get("sid", "")), client)
+    grant = grants.find_grant(server.session, str(claims.get("sid", "")), client)
     if grant is not None:
         server.domain = grant.domain
         if grant.ended_at is None:
             grants.end(grant, now=server.now)
             provider.deliveries.announce(server.session, [grant])
-    return _leave(server, client, sent, live=grant is not None and grant.domain.live)
+    return _leave(server, client, parameters, live=grant is not None and grant.domain.live)
 
 
-def _leave(server: Server, client: Client, sent: Mapping[str, str], *, live: bool) -> Response:
-    target = sent.get("post_logout_redirect_uri")
+def _leave(server: Server, client: Client, parameters: Mapping[str, str], *, live: bool) -> Response:
+    target = parameters.get("post_logout_redirect_uri")
     if target is None:
         return page("message.html", title="You are signed out", message=f"Your login at {client.name} has ended.")
-    if not _is_its_own(client, target, live=live):
-        return _refused(server, "You are signed out, but the app may not send anybody to where it asked.")
-    return see_other(with_query(target, {"state": sent["state"]}) if "state" in sent else target)
+    if not _is_allowed(client, target, live=live):
+        return _refused(server, "You are signed out, but the app's post_logout_redirect_uri is not allowed.")
+    return see_other(with_query(target, {"state": parameters["state"]}) if "state" in parameters else target)
 
 
-def _is_its_own(client: Client, target: str, *, live: bool) -> bool:
-    """Whether it is on the origin of an active redirect URI; where the domain is live, over https only."""
+def _is_allowed(client: Client, target: str, *, live: bool) -> bool:
+    """Whether it is on the origin of an active redirect URI; for a live domain only with https."""
     try:
         scheme = parse_http_url(target).scheme
     except ValueError:

@@ -1,8 +1,4 @@
-"""What the provider says about itself: RFC 8414, and OpenID Connect Discovery, in one document.
-
-Knows: the paths, and what is supported at each.
-Must not: promise what no endpoint keeps.
-"""
+"""The metadata of the provider: RFC 8414 and OpenID Connect Discovery in one document."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -22,14 +18,14 @@ LOGOUT: Final = "/oauth/logout"
 DISCOVERY: Final = ("/.well-known/oauth-authorization-server", "/.well-known/openid-configuration")
 
 PROMPTS: Final = ("none", "login", "consent", "select_account")
-_CLAIMS: Final = (
+_SUPPORTED_CLAIMS: Final = (
     "sub", "iss", "aud", "azp", "exp", "iat", "auth_time", "nonce", "at_hash", "sid",
     "name", "given_name", "family_name", "picture", "email", "email_verified",
 )  # fmt: skip
 
 
 def document(issuer: str) -> Mapping[str, object]:
-    """The same at both addresses; each reader takes what it knows."""
+    """The document, the same at both URLs; clients ignore fields that they do not know."""
     return {
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}{AUTHORIZE}",
@@ -50,7 +46,7 @@ def document(issuer: str) -> Mapping[str, object]:
         "authorization_response_iss_parameter_supported": True,
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": [signing.ALGORITHM],
-        "claims_supported": list(_CLAIMS),
+        "claims_supported": list(_SUPPORTED_CLAIMS),
         "prompt_values_supported": list(PROMPTS),
         "claims_parameter_supported": False,
         "request_parameter_supported": False,

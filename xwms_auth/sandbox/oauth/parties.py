@@ -1,8 +1,4 @@
-"""Clients, codes and tokens, as Authlib asks about them.
-
-Knows: the names of Authlib's questions (`authlib.oauth2.rfc6749.models`), and where the sandbox has the answers.
-Must not: decide anything by itself.
-"""
+"""Adapters from the sandbox's clients, codes and tokens to Authlib's models (`authlib.oauth2.rfc6749.models`)."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -22,7 +18,7 @@ RESPONSE_TYPES: Final = ("code",)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownClient(ClientMixin):
-    """A client. `caller` says for which of its domains it asks; None where that is of no matter."""
+    """A client. `caller` has the domain of the request; None if it does not matter."""
 
     client: Client
     caller: Caller | None = None
@@ -31,20 +27,20 @@ class KnownClient(ClientMixin):
         return f"KnownClient({self.client.client_id!r})"
 
     def get_client_id(self) -> str:
-        """Its public name."""
+        """The public client id."""
         return self.client.client_id
 
     def get_default_redirect_uri(self) -> str:
-        """None: every request has to name one, so that there is something to compare."""
+        """None: every request must have a redirect URI, which is compared with the registered ones."""
         return ""
 
     def get_allowed_scope(self, scope: Collection[str] | str) -> str:
-        """What of the scope is enabled for the client, each once."""
-        asked = scope.split() if isinstance(scope, str) else scope
-        return still_enabled(self.client, " ".join(dict.fromkeys(asked)))
+        """The part of the scope that is enabled for the client, without duplicates."""
+        requested = scope.split() if isinstance(scope, str) else scope
+        return still_enabled(self.client, " ".join(dict.fromkeys(requested)))
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
-        """Whether a login may end there."""
+        """Whether the redirect URI is registered and usable."""
         if self.caller is None:
             return False
         try:
@@ -54,42 +50,42 @@ class KnownClient(ClientMixin):
         return True
 
     def check_response_type(self, response_type: str) -> bool:
-        """Whether it may ask for this; a code and nothing else."""
+        """Whether the response type is supported: only `code` is."""
         return response_type in RESPONSE_TYPES
 
     def check_grant_type(self, grant_type: str) -> bool:
-        """Whether it may redeem this."""
+        """Whether the grant type is supported."""
         return grant_type in GRANT_TYPES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpentCode(AuthorizationCodeMixin):
-    """A code that was just redeemed, and is spent whatever comes of it."""
+    """A code that has just been redeemed, and is spent even if the request fails."""
 
     grant: Grant
 
     @property
     def code_challenge(self) -> str:
-        """What the verifier has to match."""
+        """The challenge that the verifier must match."""
         return self.grant.code_challenge
 
     @property
     def code_challenge_method(self) -> str:
-        """How: there is one way."""
+        """Always S256."""
         return "S256"
 
     def get_redirect_uri(self) -> str:
-        """Where it was sent."""
+        """The redirect URI that the code was sent to."""
         return self.grant.redirect_uri
 
     def get_scope(self) -> str:
-        """What the person allowed, as far as it is still enabled for the client."""
+        """The granted scope, without scopes that are no longer enabled for the client."""
         return still_enabled(self.grant.client, self.grant.scope)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldToken(TokenMixin):
-    """An access token or refresh token, as it is `now`."""
+    """An access token or refresh token, with its state at `now`."""
 
     token: Token
     session: Session
@@ -97,28 +93,28 @@ class HeldToken(TokenMixin):
 
     @property
     def grant(self) -> Grant:
-        """The login that it came of."""
+        """The login that it was issued for."""
         return self.token.grant
 
     def get_scope(self) -> str:
-        """What it allows, as far as that is still enabled for the client."""
+        """The scope of the token, without scopes that are no longer enabled for the client."""
         return still_enabled(self.grant.client, self.token.scope)
 
     def check_client(self, client: ClientMixin) -> bool:
-        """Whether it is this client's."""
+        """Whether it was issued to this client."""
         return self.grant.client.client_id == client.get_client_id()
 
     def is_expired(self) -> bool:
-        """Whether its time is over."""
+        """Whether it has expired."""
         return self.token.expires_at <= self.now
 
     def is_revoked(self) -> bool:
-        """Whether anything else has ended it."""
+        """Whether it is no longer valid for another reason."""
         return bool(grants.why_over(self.session, self.token, now=self.now))
 
 
 def still_enabled(client: Client, scope: str) -> str:
-    """The scope without what has been taken away from the client since."""
+    """The scope without scopes that are no longer enabled for the client."""
     enabled = (*approvals.OPENID_SCOPES, *approvals.scopes_of(client))
     return " ".join(each for each in scope.split() if each in enabled)
 

@@ -1,8 +1,4 @@
-"""What every endpoint of OAuth stands on: the database, the clock, the issuer, and the API log.
-
-Knows: how a unit of work gets its server, and how a call is written down.
-Must not: know any endpoint.
-"""
+"""What every OAuth endpoint needs: the database, the clock, the issuer, the authorization server and the API log."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,9 +15,9 @@ from xwms_auth.sandbox.oauth.server import Server
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """The provider. `issuer` is the sandbox's own address without a last slash; `access_lifetime` in seconds.
+    """The provider. `issuer` is the sandbox's own URL without a trailing slash; `access_lifetime` is in seconds.
 
-    `auto_login` is the sub of who everybody is at once, without a click; None asks.
+    `auto_login` is the sub of the person to sign in without a click; None shows the sign-in page.
     """
 
     database: Database
@@ -46,7 +42,7 @@ class Provider:
 
 
 def note(server: Server, *, endpoint: str, status: int, reason: str) -> None:
-    """Write a call down, for the dashboard."""
+    """Add a call to the API log."""
     api_log.note(
         server.session,
         at=server.now,
