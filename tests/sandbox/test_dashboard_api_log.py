@@ -10,7 +10,7 @@ from staff import CLIENT, colleague, log, owner, rows, stranger
 
 from xwms_auth.sandbox.faults.catalogue import FAULTS, NOT_PERFORMED, parse_fault
 
-HOST = "a domain that this client has not got."
+HOST = "a domain that this client does not have."
 
 
 @pytest.fixture

@@ -249,7 +249,10 @@ def test_built_in_roles_are_shown_and_cannot_be_changed_or_removed(owner):
         page = f"/roles/{role_ids(owner)[name]}"
         assert page not in [form.action.removeprefix("/dashboard") for form in owner.forms("/roles")]
         for answer in (owner.post(page, permission=["plan.manage"]), owner.post(f"{page}/remove")):
-            assert (answer.status_code, faults(answer)) == (422, f"The role {name} is built in and cannot be changed.")
+            assert (answer.status_code, faults(answer)) == (
+                422,
+                f"The role {name} is built in and cannot be changed or removed.",
+            )
     assert all(description in owner.page_text("/roles") for description in PERMISSIONS.values())
 
 

@@ -73,7 +73,7 @@ def test_what_was_added_is_compared_byte_for_byte(shop, subtests):
 
 def test_an_invalid_one_is_explained_and_what_was_typed_stays(shop, subtests):
     for typed, said in [
-        ("", "Please give the address"),
+        ("", "Please enter the URL"),
         (" https://shop.example/callback", "There is a space before or after it"),
         ("https://shop.example/callback\t", "There is a space before or after it"),
         ("https://*.shop.example/callback", "wildcards"),

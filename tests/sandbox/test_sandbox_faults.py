@@ -224,7 +224,7 @@ def test_what_can_never_happen_is_refused_with_a_sentence():
     for text, complaint in (
         ("html:sign-tokn", "The endpoints are info, sign-token, "),
         ("html:", "The endpoints are"),
-        ("html:*:0", "once or more"),
+        ("html:*:0", "at least once"),
         ("html:*:-1", "whole number"),
         ("html:*:", "whole number"),
         ("html:*:²", "whole number"),

@@ -10,7 +10,7 @@ def csrf_token() -> str:
     return str(generate_csrf())
 
 
-def is_ours(token: str | None) -> bool:
+def is_valid(token: str | None) -> bool:
     """Whether the token belongs to this browser's session and is at most an hour old."""
     try:
         validate_csrf(token)

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 from flask import Blueprint, Response, flash, request, session, url_for
 from sqlalchemy.orm import Session
 
-from xwms_auth.sandbox.dashboard.csrf import csrf_token, is_ours
+from xwms_auth.sandbox.dashboard.csrf import csrf_token, is_valid
 from xwms_auth.sandbox.db import Database
 from xwms_auth.sandbox.db.schema import Account, Client, Grant, Member
 from xwms_auth.sandbox.domain.accounts import Permission, in_a_sentence, may
@@ -74,7 +74,7 @@ class Visit:
         return [_id(value) for value in self.all(name)]
 
     @property
-    def somebody(self) -> Member:
+    def current_member(self) -> Member:
         """The signed-in member. Not for pages that are open to everybody."""
         if self.member is None:
             raise Missing("member")
@@ -83,7 +83,7 @@ class Visit:
     @property
     def account(self) -> Account:
         """The account of the member."""
-        return self.somebody.account
+        return self.current_member.account
 
     def client(self, number: int) -> Client:
         """The account's client with this id. Raises `Missing`."""
@@ -240,5 +240,5 @@ def _check_csrf() -> None:
     """Cross-site request forgery: refuse a form of another site, by Fetch Metadata and by a CSRF token."""
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
         raise Refusal(403, "This form can only be sent from the dashboard.")
-    if not is_ours(request.form.get("csrf_token")):
+    if not is_valid(request.form.get("csrf_token")):
         raise Refusal(403, "This page was open for too long, or before you signed in. Go back and reload it.")

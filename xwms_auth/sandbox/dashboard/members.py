@@ -11,7 +11,7 @@ from xwms_auth.sandbox.domain.accounts import Permission
 
 def list_all(visit: Visit, **_member: int) -> Response:
     """The members, and the form for a new one; a member whose role the visitor may not remove cannot be changed."""
-    me, everybody, roles = visit.somebody, visit.account.members, visit.account.roles
+    me, everybody, roles = visit.current_member, visit.account.members, visit.account.roles
     return visit.show(
         "members.html",
         members=everybody,
@@ -28,7 +28,7 @@ def add(visit: Visit) -> Response:
     role = accounts.role_of(visit.db, visit.account, visit.number("role"))
     member = accounts.add_member(
         visit.db,
-        visit.somebody,
+        visit.current_member,
         name=form.get("name", ""),
         email_address=form.get("email", ""),
         role=role,
@@ -41,14 +41,14 @@ def give_role(visit: Visit, member: int) -> Response:
     """Give a member another role."""
     chosen = accounts.member_of(visit.db, visit.account, member)
     role = accounts.role_of(visit.db, visit.account, visit.number("role"))
-    accounts.give_role(visit.db, visit.somebody, chosen, role)
+    accounts.give_role(visit.db, visit.current_member, chosen, role)
     return visit.done(f"{chosen.name} now has the role {role.name}.", "members.list")
 
 
 def remove(visit: Visit, member: int) -> Response:
     """Remove a member from the account, which signs them out at once."""
     chosen = accounts.member_of(visit.db, visit.account, member)
-    accounts.remove_member(visit.db, visit.somebody, chosen)
+    accounts.remove_member(visit.db, visit.current_member, chosen)
     if chosen is visit.member:
         visit.sign_out()
         return to("entrance.show")

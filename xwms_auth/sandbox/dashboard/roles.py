@@ -12,7 +12,7 @@ from xwms_auth.sandbox.domain.accounts import PERMISSIONS, Permission
 
 def list_all(visit: Visit, role: int | None = None) -> Response:
     """The roles, and the form for a new one. `role` is the one whose form is shown again with the submitted values."""
-    me, roles = visit.somebody, visit.account.roles
+    me, roles = visit.current_member, visit.account.roles
     return visit.show(
         "roles.html",
         roles=roles,
@@ -28,7 +28,7 @@ def list_all(visit: Visit, role: int | None = None) -> Response:
 def add(visit: Visit) -> Response:
     """Create a role."""
     role = accounts.add_role(
-        visit.db, visit.somebody, name=visit.form.get("role", ""), permissions=visit.all("permission")
+        visit.db, visit.current_member, name=visit.form.get("role", ""), permissions=visit.all("permission")
     )
     return visit.done(f"The role {role.name} was created.", "roles.list")
 
@@ -36,14 +36,14 @@ def add(visit: Visit) -> Response:
 def change(visit: Visit, role: int) -> Response:
     """Replace the permissions of a role."""
     chosen = accounts.role_of(visit.db, visit.account, role)
-    accounts.change_role(visit.somebody, chosen, permissions=visit.all("permission"))
+    accounts.change_role(visit.current_member, chosen, permissions=visit.all("permission"))
     return visit.done(f"The role {chosen.name} was changed.", "roles.list")
 
 
 def remove(visit: Visit, role: int) -> Response:
     """Remove a role that nobody has."""
     chosen = accounts.role_of(visit.db, visit.account, role)
-    accounts.remove_role(visit.db, visit.somebody, chosen)
+    accounts.remove_role(visit.db, visit.current_member, chosen)
     return visit.done(f"The role {chosen.name} was removed.", "roles.list")
 
 

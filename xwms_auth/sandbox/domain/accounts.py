@@ -169,7 +169,7 @@ def add_role(session: Session, by: Member, *, name: str, permissions: Iterable[s
 def change_role(by: Member, role: Role, *, permissions: Iterable[str]) -> None:
     """Replace the permissions of a role; the old and the new ones must be within those of `by`. Raises `Invalid`."""
     if role.built_in:
-        raise Invalid(role=f"The role {role.name} is built in and cannot be changed.")
+        raise Invalid(role=f"The role {role.name} is built in and cannot be changed or removed.")
     wanted = _known(permissions)
     _within(by, role)
     _within(by, role, wanted)
@@ -181,7 +181,7 @@ def change_role(by: Member, role: Role, *, permissions: Iterable[str]) -> None:
 def remove_role(session: Session, by: Member, role: Role) -> None:
     """Remove a role that nobody has. Raises `Invalid`."""
     if role.built_in:
-        raise Invalid(role=f"The role {role.name} is built in and cannot be removed.")
+        raise Invalid(role=f"The role {role.name} is built in and cannot be changed or removed.")
     _within(by, role)
     if session.scalar(select(func.count()).select_from(Member).where(Member.role_id == role.id)):
         raise Invalid(role=f"Members have the role {role.name}: give them another one first.")

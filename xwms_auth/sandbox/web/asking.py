@@ -66,9 +66,9 @@ def chosen(session: Session, form: Mapping[str, str]) -> Person:
 
 
 def ask_consent(
-    asking: Asking, person: Person, asked: Mapping[str, str], form: Mapping[str, str], *, beside: str = ""
+    asking: Asking, person: Person, scopes: Mapping[str, str], form: Mapping[str, str], *, beside: str = ""
 ) -> Response:
-    """The consent page. `asked` maps each scope to its description; `beside` is what is shared without a scope."""
+    """The consent page. `scopes` maps each scope to its description; `beside` is what is shared without a scope."""
     kept = ("person",) if "person" in form else ("sub", "name", "email", "email_verified")
     return page(
         "consent.html",
@@ -78,6 +78,6 @@ def ask_consent(
         person=person,
         chosen={name: form[name] for name in kept if name in form},
         beside=beside,
-        asked=asked,
+        scopes=scopes,
         cancel_url=asking.cancel_url,
     )
