@@ -1,13 +1,12 @@
 """What a callback is worth: the heart of the login. Read `finish_login` first.
 
-Knows: the order of the checks, whatever the protocol.
-Must not: let a credential be redeemed that did not pass them all; `CheckedCallback` is the type that says it did.
+No credential is redeemed that has not passed every check; `CheckedCallback` is the type that says it has.
 """
 
 from dataclasses import dataclass
 
 from ..base import events
-from ..base.effects import Steps, claim
+from ..base.effects import Steps
 from ..base.errors import (
     APIError,
     LoginExpired,
@@ -18,30 +17,27 @@ from ..base.errors import (
     TooManyLogins,
     XWMSError,
 )
-from ..base.lifetimes import FUTURE_TOLERANCE
-from ..config.context import Context, names_for
+from ..config.context import Context
 from ..http.fetch_metadata import is_prefetch, require_navigation
 from ..http.messages import Request, Response
-from ..http.next_url import safe_next
-from ..http.urls import RedirectURI
-from ..providers.pending_login import CONFIRMATION_LIFETIME, LIFETIME, PendingLogin, PendingLogins
-from ..providers.protocol import CallbackParams, CheckedCallback, LoginResult, MatchingLogins, Provider
+from ..providers.pending_login import LIFETIME, PendingLogin
+from ..providers.protocol import CallbackParams, CheckedCallback, MatchingLogins, Provider
 from ..providers.single_use import RedeemAttempt, Taken
-from ..responses import pages, responses
-from ..sessions.lookup import begin_session, look_up
+from .login_request import LoginRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Callback:
-    """One callback on its way through the checks. `now` is in seconds since 1970."""
+    """One callback on its way through the checks."""
 
-    context: Context
-    provider: Provider
-    request: Request
-    uri: RedirectURI
+    visit: LoginRequest
     params: CallbackParams
-    logins: PendingLogins
-    now: int
+    matching: MatchingLogins
+
+    def invalidate(self) -> Steps[bool]:
+        """See to it that nobody can redeem the credential. True if XWMS has confirmed it, now or before."""
+        visit = self.visit
+        return visit.provider.invalidate(visit.context, visit.uri, self.params, now=visit.now)
 
 
 def finish_login(context: Context, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
@@ -51,98 +47,95 @@ def finish_login(context: Context, provider: Provider, request: Request, *, now:
     2. this browser's pending logins             5. XWMS says who it is
     3. which of them the callback belongs to     6. a new session, never the old one
     """
-    uri = context.require_redirect_uri(request)
-    logins = PendingLogins.of(request.cookie, names=names_for(uri), sealed=context.login_sealer, uri=uri, now=now)
+    visit = LoginRequest.of(context, provider, request, now=now)
     params = provider.parse_callback(request)
-    callback = _Callback(
-        context=context, provider=provider, request=request, uri=uri, params=params, logins=logins, now=now
-    )
     try:
         if is_prefetch(request):
-            # Brings no cookies, and may come before the person: nothing happens.
+            # Has no cookies, and may come before the person does: nothing happens.
             require_navigation(request)
-        matching = yield from provider.matching_logins(context, params, logins.alive, now=now)
-        yield from _require_arrival(callback, matching)
+        matching = yield from provider.matching_logins(context, params, visit.logins.alive, now=now)
+        callback = _Callback(visit=visit, params=params, matching=matching)
+        yield from _require_navigation_from_xwms(callback)
         if fault := (yield from provider.check_callback(context, params, matching, now=now)):
-            logins.discard(*matching.logins)
+            visit.logins.discard(*matching.logins)
             raise fault
-        return (yield from _claim(callback, matching))
+        return (yield from _claim(callback))
     except XWMSError as error:
-        return responses.refusal(
-            context.config, request, error, cookies=logins.changes(), url=context.config.login_path
-        )
+        return visit.refuse(error)
 
 
-def _require_arrival(callback: _Callback, matching: MatchingLogins) -> Steps[None]:
-    """Refuse a callback that is no person's navigation from XWMS.
+def _require_navigation_from_xwms(callback: _Callback) -> Steps[None]:
+    """Refuse a callback that is not a person's navigation from XWMS (login CSRF through a frame or another site).
 
-    A credential that is not exactly this browser's own does not survive that either: an attacker who has the victim
-    come here through a frame, or from a page of their own, would otherwise redeem it themselves.
+    A credential that is not exactly this browser's own is invalidated as well: otherwise an attacker who makes the
+    victim's browser bring it here, in a frame or from a page of their own, would redeem it themselves.
     """
+    visit = callback.visit
     try:
-        require_navigation(callback.request)
-        callback.provider.check_sender(callback.context, callback.request, callback.uri)
+        require_navigation(visit.request)
+        visit.provider.check_sender(visit.context, visit.request, visit.uri)
     except RequestRefused:
-        if not (matching.exact and matching.logins):
-            yield from callback.provider.invalidate(callback.context, callback.uri, callback.params, now=callback.now)
+        if not (callback.matching.exact and callback.matching.logins):
+            yield from callback.invalidate()
         raise
 
 
-def _claim(callback: _Callback, matching: MatchingLogins) -> Steps[Response]:
-    """Claim the login that the callback belongs to, together with its credential; then redeem it."""
-    for login in matching.logins:
-        redeeming = RedeemAttempt(login, callback.params.credential, now=callback.now)
-        taken = yield from redeeming.begin()
-        if taken is Taken.PAIR and matching.own_copies:
+def _claim(callback: _Callback) -> Steps[Response]:
+    """Claim the login that the callback belongs to, together with its credential; then redeem it (replay)."""
+    visit, params = callback.visit, callback.params
+    for login in callback.matching.logins:
+        attempt = RedeemAttempt(login, params.credential, now=visit.now)
+        taken = yield from attempt.begin()
+        if taken is Taken.PAIR and callback.matching.own_copies:
             return (yield from _answer_copy(callback, login))
-        # Of several tabs that come home at once each gets a login of its own, where nothing tells which is whose.
+        # Several tabs that come back at once each get a login of their own, where nothing tells which is whose.
         if taken is Taken.LOGIN:
             continue
         if taken is not None:
-            return (yield from _refuse_foreign(callback, matching, tried=True))
+            return (yield from _refuse_foreign(callback, tried=True))
         try:
-            dead = yield from callback.provider.is_invalidated(callback.context, callback.params, now=callback.now)
+            invalidated = yield from visit.provider.is_invalidated(visit.context, params, now=visit.now)
         except StoreUnavailable:
-            yield from redeeming.give_back()
+            yield from attempt.give_back()
             raise
-        if dead:
-            yield from redeeming.give_login_back()
+        if invalidated:
+            yield from attempt.give_login_back()
             break
-        return (yield from _redeem(callback, matching, login, redeeming))
-    return (yield from _refuse_foreign(callback, matching))
+        return (yield from _redeem(callback, login, attempt))
+    return (yield from _refuse_foreign(callback))
 
 
 def _answer_copy(callback: _Callback, login: PendingLogin) -> Steps[Response]:
-    """The same callback came before: a browser or a proxy sent it twice, or somebody reloads the page. Nothing happens.
+    """The same callback came before: a browser or a proxy sent it twice, or somebody reloads the page.
 
-    What the first one began may be under way, so nothing is spent and nothing changes in the browser.
+    What the first one began may be under way, so nothing is invalidated and nothing changes in the browser.
     """
-    context, request, target = callback.context, callback.request, _target(callback.context, login)
-    visit = yield from look_up(context, request.cookie, callback.uri, now=callback.now)
-    if visit.session is not None:
-        return responses.redirect(303, target)
-    error = callback.provider.mismatch_error(callback.params)
-    return responses.refusal(context.config, request, error, url=responses.login_url(context.config, target))
+    visit = callback.visit
+    known = yield from visit.look_up()
+    if known.session is not None:
+        return visit.redirect(visit.target_of(login))
+    return visit.refuse(visit.provider.mismatch_error(callback.params), url=visit.retry_url(login))
 
 
-def _refuse_foreign(callback: _Callback, matching: MatchingLogins, *, tried: bool = False) -> Steps[Response]:
-    """A callback that came to a browser which did not start its login: its credential is spent before it is refused."""
-    context, logins, now = callback.context, callback.logins, callback.now
-    confirmed = yield from callback.provider.invalidate(context, callback.uri, callback.params, now=now)
+def _refuse_foreign(callback: _Callback, *, tried: bool = False) -> Steps[Response]:
+    """Refuse a callback of a login that this browser did not start (login CSRF), and invalidate its credential."""
+    visit, matching = callback.visit, callback.matching
+    logins = visit.logins
+    confirmed = yield from callback.invalidate()
     if confirmed and matching.otherwise is not None:
         # Somebody else's login was brought here while this one was under way.
         logins.discard(matching.otherwise)
     expired = bool(logins.expired)
-    logins.tidy()
+    logins.forget_expired()
     if confirmed or not logins.alive:
-        visit = yield from look_up(context, callback.request.cookie, callback.uri, now=now)
-        if visit.session is not None:
-            # Most likely a reload or the back button after a login that worked. Nothing changes.
-            return responses.redirect(303, context.config.after_login, cookies=logins.changes())
+        known = yield from visit.look_up()
+        if known.session is not None:
+            # Most likely a reload, or the back button, after a login that worked. Nothing changes.
+            return visit.redirect(visit.context.config.after_login)
     if tried:
         raise TokenRejected("the credential has been tried before")
     if logins.alive or matching.otherwise is not None:
-        raise callback.provider.mismatch_error(callback.params)
+        raise visit.provider.mismatch_error(callback.params)
     if expired:
         raise LoginExpired(f"the pending login is older than {LIFETIME} s or than its token")
     raise LoginNotStarted(
@@ -150,97 +143,30 @@ def _refuse_foreign(callback: _Callback, matching: MatchingLogins, *, tried: boo
     )
 
 
-def _redeem(
-    callback: _Callback, matching: MatchingLogins, login: PendingLogin, redeeming: RedeemAttempt
-) -> Steps[Response]:
+def _redeem(callback: _Callback, login: PendingLogin, attempt: RedeemAttempt) -> Steps[Response]:
     """Ask XWMS who it is, begin a session, and go on to where the login was for."""
-    context, provider, logins, now = callback.context, callback.provider, callback.logins, callback.now
-    target = _target(callback.context, login)
-    url = responses.login_url(context.config, target)
-    checked = CheckedCallback(credential=callback.params.credential, login=login, uri=callback.uri)
+    visit, matching = callback.visit, callback.matching
+    context, logins = visit.context, visit.logins
+    checked = CheckedCallback(credential=callback.params.credential, login=login, uri=visit.uri)
     try:
-        result = yield from provider.redeem(context, checked, now=now)
+        result = yield from visit.provider.redeem(context, checked, now=visit.now)
     except APIError as error:
         if not error.sent:
-            # The credential has not left, so it is as good as before: reloading the page may work in a moment.
-            yield from redeeming.give_back()
-        elif isinstance(error, TokenRejected) and not matching.exact and (yield from redeeming.survives()):
-            # Anybody can bring a token that XWMS refuses; that must not cost this person their login.
-            yield from redeeming.give_login_back()
+            # The credential has not left this server, so it is as good as before: a reload may work in a moment.
+            yield from attempt.give_back()
+        elif isinstance(error, TokenRejected) and not matching.exact and (yield from attempt.survives()):
+            # Anybody can bring a token that XWMS rejects; that must not cost this person their login.
+            yield from attempt.give_login_back()
         else:
             logins.discard(login)
-        logins.tidy()
-        return responses.refusal(context.config, callback.request, error, cookies=logins.changes(), url=url)
-    logins.tidy()
-    if (yield from provider.needs_confirmation(context, matching, now=now)):
-        if not logins.wait(login, result.user, now=now):
-            full = TooManyLogins("there is no room for a login that waits for its person's word")
-            return responses.refusal(context.config, callback.request, full, cookies=logins.changes(), url=url)
-        events.info("login_waits", login=login.id[:8], person=events.person_hash(result.user.identity))
-        # To an address without a token. Nobody is signed in yet.
-        return responses.redirect(303, f"{url}&confirm={login.key}", cookies=logins.changes())
-    return (yield from _sign_in(context, callback.request, callback.uri, logins, login, result, now=now))
-
-
-def _sign_in(
-    context: Context,
-    request: Request,
-    uri: RedirectURI,
-    logins: PendingLogins,
-    login: PendingLogin,
-    result: LoginResult,
-    *,
-    now: int,
-) -> Steps[Response]:
-    """Begin a session under a new key, and go on to where the login was for."""
-    logins.discard(login)
-    cookies = yield from begin_session(context, request, uri, result, now=now)
-    person = events.person_hash(result.user.identity)
-    events.info("login_finished", login=login.id[:8], person=person, **result.log_fields)
-    return responses.redirect(303, _target(context, login), cookies=[*logins.changes(), *cookies])
-
-
-def _target(context: Context, login: PendingLogin) -> str:
-    """Where the login goes on to.
-
-    Validated again where it is used: the value was sealed, but perhaps by an older version with an older rule.
-    """
-    return safe_next(login.next, own_paths=context.config.own_paths) or context.config.after_login
-
-
-def confirm_person(
-    context: Context, request: Request, uri: RedirectURI, logins: PendingLogins, key: str, *, now: int
-) -> Steps[Response | None]:
-    """Show whom somebody is about to be, and take their word for it. None where no login waits for that.
-
-    Login CSRF: where XWMS is known to send `sign-token`'s own token, another one comes from somebody else's login. The
-    callback of such a login is not refused, since an attacker could bring that about; it is only that nobody goes on
-    as somebody else without knowing. The POST comes from this page: `start_login` has seen to that.
-    """
-    login = next((one for one in logins.waiting if one.key == key), None)
-    if login is None or login.person is None:
-        return None
-    visit = yield from look_up(context, request.cookie, uri, now=now)
-    target = _target(context, login)
-    if visit.session is not None and visit.session.user.identity == login.person.identity:
-        logins.discard(login)
-        return responses.redirect(303, target, cookies=logins.changes())
-    if request.method != "POST":
-        url = responses.login_url(context.config, target)
-        made = pages.person_page(
-            name=login.person.display_name,
-            email=login.person.verified_email,
-            sub=login.person.sub,
-            action_url=url,
-            key=key,
-            again_url=url,
-            home_url=context.config.after_logout,
-        )
-        return responses.page(200, made)
-    if not (yield from claim(f"word/{login.id}", until=login.expires_at + FUTURE_TOLERANCE, now=now)):
-        raise LoginNotStarted("this login has been confirmed already")
-    # What XWMS said is as old as the question, whenever it is answered.
-    result = LoginResult(
-        user=login.person, proved_at=login.expires_at - CONFIRMATION_LIFETIME, log_fields={"callback": "fresh"}
-    )
-    return (yield from _sign_in(context, request, uri, logins, login, result, now=now))
+        logins.forget_expired()
+        return visit.refuse(error, url=visit.retry_url(login))
+    logins.forget_expired()
+    if not (yield from visit.provider.needs_confirmation(context, matching, now=visit.now)):
+        return (yield from visit.sign_in(login, result))
+    if not logins.await_confirmation(login, result.user, now=visit.now):
+        full = TooManyLogins("there is no room for a login that waits for its person's confirmation")
+        return visit.refuse(full, url=visit.retry_url(login))
+    events.info("login_waits", login=login.id[:8], person=events.person_hash(result.user.identity))
+    # To an address without a token. Nobody is signed in yet.
+    return visit.redirect(f"{visit.retry_url(login)}&confirm={login.key}")

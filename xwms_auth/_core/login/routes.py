@@ -1,9 +1,7 @@
 """Our routes: a person starts a login, comes back (`callback.py`), asks who they are, and logs out.
 
-Each function is a story without I/O: it asks for effects and gets answers (`effects.py`), for Flask and ASGI alike.
-
-Knows: the order of the steps.
-Must not: touch a framework, a clock or a socket. `now` is whole seconds since 1970.
+Each function is a flow without I/O: it yields effects and gets their results (`effects.py`), for Flask and ASGI alike.
+It never touches a framework, a clock or a socket; `now` is whole seconds since 1970.
 """
 
 from dataclasses import replace
@@ -16,20 +14,14 @@ from ..config.context import Context, names_for
 from ..http.cookies import set_cookie
 from ..http.fetch_metadata import began_here, is_own_post, require_navigation
 from ..http.messages import Request, Response
-from ..providers.pending_login import (
-    LIFETIME,
-    NO_PROOF,
-    PendingLogin,
-    PendingLogins,
-    forget_all,
-    new_login_id,
-    uri_digest,
-)
+from ..providers.pending_login import LIFETIME, NO_PROOF, PendingLogin, forget_all, new_login_id, uri_digest
 from ..providers.protocol import Provider
-from ..responses import pages, responses
+from ..responses import responses
 from ..sessions.lookup import SessionLookup, look_up
 from . import backchannel_logout
-from .callback import confirm_person, finish_login
+from .callback import finish_login
+from .confirmation import confirm_person, confirm_start
+from .login_request import LoginRequest
 
 
 def serve(context: Context, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
@@ -59,32 +51,36 @@ def _require_method(request: Request, *allowed: str) -> None:
 
 
 def start_login(context: Context, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
-    """Send the browser to XWMS, and give it a pending login to come back with."""
-    config, uri = context.config, context.require_redirect_uri(request)
-    target, fresh = context.next_url(request) or config.after_login, _fresh_of(request)
+    """Send the browser to XWMS, with a pending login to come back with."""
+    visit = LoginRequest.of(context, provider, request, now=now)
+    target, fresh = context.next_url(request) or context.config.after_login, _fresh_of(request)
     require_navigation(request)
     posted = request.method == "POST"
-    if posted and not is_own_post(request, uri):
+    if posted and not is_own_post(request, visit.uri):
         raise CrossSite("the login was posted by another site")
-    logins = PendingLogins.of(request.cookie, names=names_for(uri), sealed=context.login_sealer, uri=uri, now=now)
-    asked = [request.form.get("confirm", "")] if posted else request.parameters("confirm")
-    if asked and (answer := (yield from confirm_person(context, request, uri, logins, asked[0], now=now))) is not None:
-        return answer
-    visit = yield from look_up(context, request.cookie, uri, now=now)
-    if visit.session is not None and LoginRequirement(fresh=fresh).is_fresh(visit.session, now):
+    confirmed = [request.form.get("confirm", "")] if posted else request.parameters("confirm")
+    if confirmed and (response := (yield from confirm_person(visit, confirmed[0]))) is not None:
+        return response
+    known = yield from visit.look_up()
+    if known.session is not None and LoginRequirement(fresh=fresh).is_fresh(known.session, now):
         return responses.redirect(303, target)
-    if visit.ended is not None:
-        events.info("session_ended", reason=visit.ended)
-    here = began_here(request, uri)
-    leads_to = None if here else (yield from provider.confirmation_origins(context, now=now))
-    if leads_to is not None:
-        made = pages.confirm_page(
-            action_url=responses.login_url(config, target, fresh=fresh),
-            form_origins=(*leads_to, *context.origins),
-            home_url=config.after_logout,
-            note=visit.ended and visit.ended.detail,
-        )
-        return responses.page(200, made)
+    if known.ended is not None:
+        events.info("session_ended", reason=known.ended)
+    here = began_here(request, visit.uri)
+    if not here and (response := (yield from confirm_start(visit, known, target, fresh=fresh))) is not None:
+        return response
+    login = _new_login(visit, target, began_here=here, fresh=fresh)
+    started = yield from provider.start(context, visit.uri, fresh=fresh, now=now)
+    visit.logins.forget_expired()
+    ends = login.expires_at if started.expires_at is None else min(login.expires_at, started.expires_at)
+    visit.logins.add(replace(login, proof=started.proof, expires_at=ends))
+    events.info("login_started", login=login.id[:8])
+    return visit.redirect(started.url, status=302)
+
+
+def _new_login(visit: LoginRequest, target: str, *, began_here: bool, fresh: int | None) -> PendingLogin:
+    """A pending login for which there is room. Raises `TooManyLogins`."""
+    context, uri, now = visit.context, visit.uri, visit.now
     login = PendingLogin(
         id=new_login_id(),
         proof=NO_PROOF,
@@ -92,45 +88,38 @@ def start_login(context: Context, provider: Provider, request: Request, *, now: 
         uri_digest=uri_digest(uri),
         started_at=now,
         expires_at=now + LIFETIME,
-        here=here,
+        began_here=began_here,
         fresh=fresh,
     )
-    if not logins.has_room(login):
-        login = replace(login, next=config.after_login)
-    if not logins.has_room(login):
+    if not visit.logins.has_room(login):
+        login = replace(login, next=context.config.after_login)
+    if not visit.logins.has_room(login):
         # Any page can open the login as often as it likes, and none may push out those that the person began here.
-        raise TooManyLogins("this browser has as many logins under way as it may, and all began here")
+        raise TooManyLogins("this browser has as many pending logins as it may, and all began here")
     if not context.state.login_starts.take(now):
-        raise TooManyLogins("the budget for starting logins is used up")
-
-    host = (request.header("host") or "").lower()
-    if uri.loopback and host not in uri.host_names:
-        # `flask run` prints an address that is another host to a browser: the login would end where no cookie of it is.
+        raise TooManyLogins("the rate limit for starting logins is reached")
+    if uri.loopback and (visit.request.header("host") or "").lower() not in uri.host_names:
+        # `flask run` prints an address that is another host to a browser: the login would end where it has no cookie.
         events.warning("login_at_another_host", hint=f"open the site under {uri.origin}/")
-    started = yield from provider.start(context, uri, fresh=fresh, now=now)
-    logins.tidy()
-    ends = login.expires_at if started.expires_at is None else min(login.expires_at, started.expires_at)
-    logins.add(replace(login, proof=started.proof, expires_at=ends))
-    events.info("login_started", login=login.id[:8])
-    return responses.redirect(302, started.url, cookies=logins.changes())
+    return login
 
 
 def _fresh_of(request: Request) -> int | None:
     """How fresh a login has to be to make another one needless. Anybody may ask for one: it only costs a login."""
-    asked = request.parameters("fresh")
-    if len(asked) != 1 or not (asked[0].isascii() and asked[0].isdigit()) or len(asked[0]) > 9:
+    values = request.parameters("fresh")
+    if len(values) != 1 or not (values[0].isascii() and values[0].isdigit()) or len(values[0]) > 9:
         return None
-    return max(int(asked[0]), MIN_FRESH)
+    return max(int(values[0]), MIN_FRESH)
 
 
 def who_am_i(context: Context, request: Request, *, now: int) -> Steps[Response]:
     """Tell a script who is signed in. Being asked does not keep a session alive: a page that polls is not a person."""
     uri = context.redirect_uri_for(request.header("host") or "")
-    visit = yield from look_up(context, request.cookie, uri, now=now)
-    user = visit.session.user.claims() if visit.session else None
+    known = yield from look_up(context, request.cookie, uri, now=now)
+    user = known.session.user.claims() if known.session else None
     body: dict[str, object] = {"user": user, "login_url": context.config.login_path}
-    if visit.ended is not None:
-        body["signed_out"] = visit.ended
+    if known.ended is not None:
+        body["signed_out"] = known.ended
     return responses.document(200, body, extra=[("Vary", "Cookie")])
 
 
@@ -141,24 +130,24 @@ def logout(context: Context, provider: Provider, request: Request, *, now: int) 
     session_over = set_cookie(names.session, "", secure=names.secure, max_age=0)
     cleared = [session_over, *forget_all(request.cookie, names)]
     try:
-        visit = yield from look_up(context, request.cookie, uri, now=now)
-        if not ours and not _has_form_token(context, request, visit):
+        known = yield from look_up(context, request.cookie, uri, now=now)
+        if not ours and not _has_form_token(context, request, known):
             raise CrossSite("the logout was posted by another site, or by a browser that does not say by which")
         ours = True
-        if visit.handle is not None:
-            yield from drop_session(visit.handle, now=now)
+        if known.handle is not None:
+            yield from drop_session(known.handle, now=now)
     except StoreUnavailable as error:
         # The browser forgets its session either way, but "logged out" would not be true.
         return responses.refusal(config, request, error, cookies=cleared if ours else ())
     target = context.next_url(request) or config.after_logout
-    if visit.session is not None:
-        events.info("logged_out", person=events.person_hash(visit.session.user.identity))
+    if known.session is not None:
+        events.info("logged_out", person=events.person_hash(known.session.user.identity))
         if provider.tokens is not None:
-            target = yield from provider.tokens.end_session(context, visit.session, uri, target, now=now)
+            target = yield from provider.tokens.end_session(context, known.session, uri, target, now=now)
     return responses.redirect(303, target, cookies=cleared)
 
 
-def _has_form_token(context: Context, request: Request, visit: SessionLookup) -> bool:
+def _has_form_token(context: Context, request: Request, known: SessionLookup) -> bool:
     origin = request.header("origin")
     if request.header("sec-fetch-site") in ("cross-site", "same-site") or origin not in (
         None,
@@ -167,4 +156,4 @@ def _has_form_token(context: Context, request: Request, visit: SessionLookup) ->
     ):
         return False
     sent = request.form.get("csrf_token", "")
-    return visit.session is not None and context.form_signer.loads(sent) == visit.session.id
+    return known.session is not None and context.form_signer.loads(sent) == known.session.id

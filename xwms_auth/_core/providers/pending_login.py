@@ -9,7 +9,7 @@ Must not: hold a token in clear, or be the only thing that makes a login single-
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -70,7 +70,7 @@ class PendingLogin:
     uri_digest: str
     started_at: int
     expires_at: int
-    here: bool
+    began_here: bool
     """Whether it began on this site or was confirmed by a click, so that no other site can have prepared it."""
 
     fresh: int | None = None
@@ -92,7 +92,7 @@ class PendingLogins:
     names: CookieNames
     sealed: Sealed
     alive: list[PendingLogin]
-    waiting: list[PendingLogin]
+    unconfirmed: list[PendingLogin]
     """Those that wait for their person's word; no callback is theirs any more."""
 
     expired: list[PendingLogin]
@@ -113,7 +113,7 @@ class PendingLogins:
             names=names,
             sealed=sealed,
             alive=[login for login in living if login.person is None],
-            waiting=[login for login in living if login.person is not None],
+            unconfirmed=[login for login in living if login.person is not None],
             expired=[login for login in found if now >= login.expires_at],
         )
 
@@ -123,7 +123,7 @@ class PendingLogins:
 
     def add(self, login: PendingLogin) -> None:
         """Keep a new login for which there is room; the ones that are in its way go."""
-        self._give_up(self._in_the_way(login) or ())
+        self.discard(*(self._in_the_way(login) or ()))
         self.alive.append(login)
         self._set[login.key] = self._value(login)
 
@@ -133,49 +133,46 @@ class PendingLogins:
         None if there is no room. One that begins elsewhere itself never takes the room of one's own: any page can open
         as many as it likes.
         """
-        if not login.here and login.person is None and self._size(login) > MAX_COOKIE_FROM_ELSEWHERE:
+        if not login.began_here and login.person is None and self._size(login) > MAX_COOKIE_FROM_ELSEWHERE:
             return None
-        kept, gone = [one for one in (*self.waiting, *self.alive) if one.id != login.id], list[PendingLogin]()
+        kept, gone = [one for one in (*self.unconfirmed, *self.alive) if one.id != login.id], list[PendingLogin]()
         sizes = {one.id: self._size(one) for one in (*kept, login)}
         while len(kept) >= MAX_LOGINS or sum(sizes.values()) > MAX_COOKIES:
             # One that waits for a word was brought here; the person has not said yet that it is theirs.
-            elsewhere = [one for one in kept if not one.here or one.person is not None]
-            if not kept or not (elsewhere or (login.here and login.person is None)):
+            elsewhere = [one for one in kept if not one.began_here or one.person is not None]
+            if not kept or not (elsewhere or (login.began_here and login.person is None)):
                 return None
             gone.append((elsewhere or kept)[0])
             kept.remove(gone[-1])
             del sizes[gone[-1].id]
         return gone
 
-    def discard(self, *logins: PendingLogin) -> None:
-        """Give logins up: used, failed, or contradicted."""
-        self._give_up(logins)
-
-    def wait(self, login: PendingLogin, person: User, *, now: int) -> bool:
+    def await_confirmation(self, login: PendingLogin, person: User, *, now: int) -> bool:
         """Keep the login until its person says that this is who they are; False, and it is over, if there is no room.
 
         What there is no room for of the person is left out, as in a session.
         """
-        self._give_up([login])
+        self.discard(login)
         for kept in ever_smaller(person):
             waiting = replace(login, proof="", person=kept, expires_at=now + CONFIRMATION_LIFETIME)
             gone = self._in_the_way(waiting) if self._size(waiting) <= MAX_WAITING else None
             if gone is not None:
-                self._give_up(gone)
-                self.waiting.append(waiting)
+                self.discard(*gone)
+                self.unconfirmed.append(waiting)
                 self._set[login.key] = self._value(waiting)
                 return True
         return False
 
-    def tidy(self) -> None:
+    def forget_expired(self) -> None:
         """Have the browser forget what is over."""
-        self._give_up(self.expired)
+        self.discard(*self.expired)
         self.expired.clear()
 
-    def _give_up(self, logins: Iterable[PendingLogin]) -> None:
-        for login in list(logins):
+    def discard(self, *logins: PendingLogin) -> None:
+        """Give logins up: used, failed, or contradicted."""
+        for login in logins:
             self.alive = [one for one in self.alive if one.id != login.id]
-            self.waiting = [one for one in self.waiting if one.id != login.id]
+            self.unconfirmed = [one for one in self.unconfirmed if one.id != login.id]
             self._set[login.key] = ""
 
     def _value(self, login: PendingLogin) -> str:
@@ -209,7 +206,7 @@ def uri_digest(uri: RedirectURI) -> str:
 
 def _pack(login: PendingLogin) -> list[Any]:
     age = login.expires_at - login.started_at
-    packed = [login.id, login.proof, login.next, login.uri_digest, login.started_at, age, login.here]
+    packed = [login.id, login.proof, login.next, login.uri_digest, login.started_at, age, login.began_here]
     if login.person is not None:
         return [*packed, login.fresh, login.person.claims()]
     return packed if login.fresh is None else [*packed, login.fresh]
@@ -221,7 +218,7 @@ def _unpack(value: object) -> PendingLogin | None:
     # One that demands no fresh login, or waits for nobody's word, leaves these parts out.
     match [*cast("list[object]", value), None, None][:9]:
         case [
-            str(id_), str(proof), str(next_), str(uri), int(started_at), int(age), bool(here),
+            str(id_), str(proof), str(next_), str(uri), int(started_at), int(age), bool(began_here),
             int() | None as fresh, claims,
         ]:  # fmt: skip
             try:
@@ -235,7 +232,7 @@ def _unpack(value: object) -> PendingLogin | None:
                 uri_digest=uri,
                 started_at=started_at,
                 expires_at=started_at + age,
-                here=here,
+                began_here=began_here,
                 fresh=fresh,
                 person=person,
             )

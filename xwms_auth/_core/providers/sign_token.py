@@ -67,7 +67,7 @@ class SignTokenProvider:
         # where that is not asked for any more, the person's own confirmation (`needs_confirmation`). The newest comes
         # first: the protocol has nothing that could tell two tabs apart.
         begun_here = mode == "fresh" or not (yield from _is_same(context, now=now))
-        likely = tuple(login for login in reversed(logins) if login.here or not begun_here)
+        likely = tuple(login for login in reversed(logins) if login.began_here or not begun_here)
         # What sign-token gave for another login is not a fresh token, whatever `callback_token` allows.
         (issued,) = yield from single_use.are_claimed(single_use.token_claim("issued", token), now=now)
         if issued:
