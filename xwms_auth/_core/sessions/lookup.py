@@ -84,12 +84,12 @@ def check_is_due(context: Context, session: Session, now: int) -> bool:
     return every > 0 and now - session.checked_at >= every
 
 
-def renew(context: Context, visit: SessionLookup, *, now: int) -> Steps[str | None]:
+def renew(context: Context, known: SessionLookup, *, now: int) -> Steps[str | None]:
     """Move the idle limit if it is time; the Set-Cookie value for it, or None. Never brings an ended session back."""
-    session, interval = visit.session, context.lifetimes.renewal_interval
-    if session is None or visit.handle is None or visit.uri is None:
+    session, interval = known.session, context.lifetimes.renewal_interval
+    if session is None or known.handle is None or known.uri is None:
         return None
-    if not visit.changed:
+    if not known.changed:
         # Of many requests that come at once, one renews.
         due = context.lifetimes.due(session, now)
         if not due or not context.state.renewals.add(session.id, until=now + max(1, interval), now=now):
@@ -99,17 +99,17 @@ def renew(context: Context, visit: SessionLookup, *, now: int) -> Steps[str | No
         # With the cookie store another answer may be bringing newer ones at this moment, and this may arrive later.
         renewed = replace(renewed, tokens=context.state.refreshed_tokens.newest(renewed.tokens, now=now))
     try:
-        handle = yield from renew_session(visit.handle, renewed, until=context.lifetimes.keep_until(renewed), now=now)
+        handle = yield from renew_session(known.handle, renewed, until=context.lifetimes.keep_until(renewed), now=now)
     except StoreUnavailable as error:
         # The page is made already; renewing can wait for the next one.
         events.info("session_not_renewed", cause=error.cause)
         return None
     if handle is None:
         return None
-    if handle != visit.handle and now - visit.at > MAX_RENEWAL_DELAY:
+    if handle != known.handle and now - known.at > MAX_RENEWAL_DELAY:
         context.state.renewals.remove(session.id)
         return None
-    return _session_cookie(context, visit.uri, handle, renewed, now)
+    return _session_cookie(context, known.uri, handle, renewed, now)
 
 
 def begin_session(

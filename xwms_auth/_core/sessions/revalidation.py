@@ -39,22 +39,22 @@ def look_up_for_page(
     context: Context, provider: Provider, cookie: str, uri: RedirectURI | None, *, now: int
 ) -> Steps[SessionLookup]:
     """Who visits a page of the application; where it is time, XWMS is asked whether they still may."""
-    visit = yield from look_up(context, cookie, uri, now=now)
-    session = visit.session
+    known = yield from look_up(context, cookie, uri, now=now)
+    session = known.session
     if session is None or not check_is_due(context, session, now):
-        return visit
+        return known
     # One at a time, and not again soon: nobody else waits, and an XWMS that is down is not asked for every page.
     if not context.state.revalidations.add(session.id, until=now + PAUSE, now=now):
-        return visit
+        return known
     # Nor for every person: each of them would hold a worker until the deadline. One asks for all, once a pause.
     if context.state.outages and not context.state.outages.add(_XWMS, until=now + PAUSE, now=now):
-        return visit
+        return known
     try:
         if session.tokens is not None:
-            visit, _ = yield from access_token(context, provider, visit, cookie, now=now)
-        if visit.session is None:
-            return visit
-        return (yield from ask(Shielded(_recheck(context, provider, visit, visit.session, now=now))))
+            known, _ = yield from access_token(context, provider, known, cookie, now=now)
+        if known.session is None:
+            return known
+        return (yield from ask(Shielded(_recheck(context, provider, known, known.session, now=now))))
     except StoreUnavailable:
         # A no may be known now, and could not be kept: the next page asks again, and not in a minute.
         context.state.revalidations.remove(session.id)
@@ -64,35 +64,35 @@ def look_up_for_page(
             context.state.outages.add(_XWMS, until=now + PAUSE, now=now)
         # A wrong secret is among these: a slip of an operator must not sign everybody out.
         events.warning("session_not_checked", person=events.person_hash(session.user.identity), cause=str(error))
-        return visit
+        return known
 
 
 def look_up_nested(
-    context: Context, provider: Provider, visit: SessionLookup, cookie: str, *, now: int
+    context: Context, provider: Provider, known: SessionLookup, cookie: str, *, now: int
 ) -> Steps[SessionLookup]:
     """The visit of somebody who comes further in, to where `context` is set up once more for the same client.
 
     The limits of both count: what is over in here is over, and what is due in here is done.
     """
-    session = visit.session
+    session = known.session
     if session is not None and context.lifetimes.alive(session, now) and check_is_due(context, session, now):
-        visit = yield from look_up_for_page(context, provider, cookie, visit.uri, now=now)
-        session = visit.session
-    if session is None or visit.uri is None:
-        return visit
+        known = yield from look_up_for_page(context, provider, cookie, known.uri, now=now)
+        session = known.session
+    if session is None or known.uri is None:
+        return known
     if not context.lifetimes.alive(session, now):
-        return visit._replace(session=None, ended=context.lifetimes.ending(session, now))
+        return known._replace(session=None, ended=context.lifetimes.ending(session, now))
     interval = context.lifetimes.renewal_interval
     if context.lifetimes.due(session, now) and context.state.renewals.add(
         session.id, until=now + max(1, interval), now=now
     ):
         # The idle limit out there may be longer, and moved less often than the one in here runs out.
-        return visit._replace(handle=visit.handle or read_cookie(cookie, names_for(visit.uri).session), changed=True)
-    return visit
+        return known._replace(handle=known.handle or read_cookie(cookie, names_for(known.uri).session), changed=True)
+    return known
 
 
 def _recheck(
-    context: Context, provider: Provider, visit: SessionLookup, session: Session, *, now: int
+    context: Context, provider: Provider, known: SessionLookup, session: Session, *, now: int
 ) -> Steps[SessionLookup]:
     """Ask XWMS about the person. Only a clear no ends the session.
 
@@ -106,10 +106,10 @@ def _recheck(
         context.state.revalidations.remove(session.id)
         context.state.revalidations.add(session.id, until=now + context.config.recheck_seconds, now=now)
     except (NotApproved, NotFound, ClientDisabled, ClientUnknown, TokenRejected) as error:
-        if context.config.recheck_policy == "keep" or visit.handle is None:
+        if context.config.recheck_policy == "keep" or known.handle is None:
             events.warning("session_kept", person=person, cause=error.code)
-            return visit._replace(session=replace(session, checked_at=now), changed=True)
+            return known._replace(session=replace(session, checked_at=now), changed=True)
         events.warning("session_ended", person=person, reason=EndReason.WITHDRAWN, cause=error.code)
-        yield from drop_session(visit.handle, why=EndReason.WITHDRAWN, now=now)
-        return visit._replace(session=None, ended=EndReason.WITHDRAWN)
-    return visit._replace(session=confirmed, changed=True)
+        yield from drop_session(known.handle, why=EndReason.WITHDRAWN, now=now)
+        return known._replace(session=None, ended=EndReason.WITHDRAWN)
+    return known._replace(session=confirmed, changed=True)

@@ -29,7 +29,7 @@ POLL_INTERVAL = 0.05
 
 
 def access_token(
-    context: Context, provider: Provider, visit: SessionLookup, cookie: str, *, now: int
+    context: Context, provider: Provider, known: SessionLookup, cookie: str, *, now: int
 ) -> Steps[tuple[SessionLookup, Secret | None]]:
     """The access token of this visit's person, refreshed where it is time, and the visit as it is from then on.
 
@@ -39,10 +39,10 @@ def access_token(
     cannot be asked: the session stays, and so does the refresh token. `ConfigError` with XWMS's own login.
     """
     context.config.require_tokens()
-    if visit.handle is None and visit.uri is not None:
+    if known.handle is None and known.uri is not None:
         # Recognised without a look into the store; from here on one may be needed.
-        visit = visit._replace(handle=read_cookie(cookie, names_for(visit.uri).session))
-    session, waited = visit.session, 0.0
+        known = known._replace(handle=read_cookie(cookie, names_for(known.uri).session))
+    session, waited = known.session, 0.0
     limit = context.config.timeout_seconds + 2
     while session is not None:
         if session.tokens is None:
@@ -50,25 +50,25 @@ def access_token(
         tokens = context.state.refreshed_tokens.newest(session.tokens, now=now)
         if _is_good(tokens, now):
             # Newer than what was kept: an answer was lost, or a store was down. The next one brings them.
-            changed = visit.changed or tokens is not session.tokens
-            return visit._replace(session=replace(session, tokens=tokens), changed=changed), tokens.access_token
+            changed = known.changed or tokens is not session.tokens
+            return known._replace(session=replace(session, tokens=tokens), changed=changed), tokens.access_token
         if tokens.refresh_token is None:
             raise LoginRequired("the access token has expired, and there is no refresh token")
         # The mark ends by itself: a process that dies between asking and saving keeps nobody waiting.
         later = now + int(waited)
-        turn = _Turn(visit, session, tokens, until=later + int(limit), now=later)
-        done = yield from ask(Shielded(_take(context, _tokens_of(provider), turn)))
+        attempt = _RefreshAttempt(known, session, tokens, until=later + int(limit), now=later)
+        done = yield from ask(Shielded(_refresh_once(context, _tokens_of(provider), attempt)))
         if done is not None:
             return done
         if waited >= limit + 1:
             raise Unreachable("another request is refreshing the access token, and has not come to an end", sent=False)
         yield from ask(Pause(POLL_INTERVAL))
         waited += POLL_INTERVAL
-        found = yield from _kept(visit, session, now=now)
+        found = yield from _stored_session(known, session, now=now)
         session = found if isinstance(found, Session) else None
         if session is None:
-            visit = visit._replace(session=None, ended=found if isinstance(found, EndReason) else None)
-    return visit, None
+            known = known._replace(session=None, ended=found if isinstance(found, EndReason) else None)
+    return known, None
 
 
 def _tokens_of(provider: Provider) -> TokenProvider:
@@ -83,16 +83,16 @@ def _is_good(tokens: TokenSet, now: int) -> bool:
     return tokens.expires_at is None or now < tokens.expires_at - ahead
 
 
-def _kept(visit: SessionLookup, session: Session, *, now: int) -> Steps[Session | EndReason | None]:
+def _stored_session(known: SessionLookup, session: Session, *, now: int) -> Steps[Session | EndReason | None]:
     """The session as it is kept now."""
-    return session if visit.handle is None else (yield from load_session(visit.handle, now=now))
+    return session if known.handle is None else (yield from load_session(known.handle, now=now))
 
 
 @dataclass(frozen=True, slots=True)
-class _Turn:
+class _RefreshAttempt:
     """One request that would refresh: with what, and until when the others would wait for it."""
 
-    visit: SessionLookup
+    known: SessionLookup
     session: Session
     tokens: TokenSet
     _: KW_ONLY
@@ -104,65 +104,65 @@ class _Turn:
         return not isinstance(kept, Session) or kept.tokens is None or kept.tokens.number > self.tokens.number
 
 
-def _take(context: Context, provider: TokenProvider, turn: _Turn) -> Steps[tuple[SessionLookup, Secret | None] | None]:
+def _refresh_once(context: Context, provider: TokenProvider, attempt: _RefreshAttempt) -> Steps[tuple[SessionLookup, Secret | None] | None]:
     """Refresh, unless somebody does or has done so: None, for those who have to look again.
 
     Not to be cut short: what the server has given must be kept, since the token that it was given for is used up.
     """
-    if turn.tokens.refresh_token is None:
+    if attempt.tokens.refresh_token is None:
         return None
-    person = events.person_hash(turn.session.user.identity)
+    person = events.person_hash(attempt.session.user.identity)
     try:
         # Beforehand, so that what the others wait for is one call.
-        yield from provider.prepare_refresh(context, now=turn.now)
-        mark = f"refresh/{digest(turn.tokens.refresh_token.reveal())}"
-        if not (yield from claim(mark, until=turn.until, now=turn.now)):
+        yield from provider.prepare_refresh(context, now=attempt.now)
+        mark = f"refresh/{digest(attempt.tokens.refresh_token.reveal())}"
+        if not (yield from claim(mark, until=attempt.until, now=attempt.now)):
             return None
         # This request may have read its session long ago, and the one that refreshed since may have ended.
-        kept = yield from _kept(turn.visit, turn.session, now=turn.now)
+        kept = yield from _stored_session(attempt.known, attempt.session, now=attempt.now)
         if (
-            turn.is_outdated_by(kept)
-            or context.state.refreshed_tokens.newest(turn.tokens, now=turn.now) is not turn.tokens
+            attempt.is_outdated_by(kept)
+            or context.state.refreshed_tokens.newest(attempt.tokens, now=attempt.now) is not attempt.tokens
         ):
             yield from release(mark)
             return None
         try:
-            new = yield from provider.refresh(context, turn.tokens, sub=turn.session.user.sub, now=turn.now)
+            new = yield from provider.refresh(context, attempt.tokens, sub=attempt.session.user.sub, now=attempt.now)
         except APIError as error:
             if not error.sent:
                 yield from release(mark)
             raise
     except TokenRejected as error:
-        return (yield from _end(turn, person, error))
+        return (yield from _end_session(attempt, person, error))
     except APIError as error:
         events.warning("token_not_refreshed", person=person, cause=str(error))
         raise
-    context.state.refreshed_tokens.put(turn.tokens.refresh_token, new, now=turn.now)
+    context.state.refreshed_tokens.put(attempt.tokens.refresh_token, new, now=attempt.now)
     events.info("token_refreshed", person=person)
-    return (yield from _keep(context, provider, turn, new))
+    return (yield from _save(context, provider, attempt, new))
 
 
-def _end(turn: _Turn, person: str, error: TokenRejected) -> Steps[tuple[SessionLookup, None] | None]:
+def _end_session(attempt: _RefreshAttempt, person: str, error: TokenRejected) -> Steps[tuple[SessionLookup, None] | None]:
     """The server refuses to refresh: the session is over, unless it has been refreshed beside us."""
-    visit = turn.visit
-    if turn.is_outdated_by((yield from _kept(visit, turn.session, now=turn.now))):
+    known = attempt.known
+    if attempt.is_outdated_by((yield from _stored_session(known, attempt.session, now=attempt.now))):
         return None
     events.warning("session_ended", person=person, reason=EndReason.WITHDRAWN, cause=error.cause)
-    if visit.handle is not None:
-        yield from drop_session(visit.handle, why=EndReason.WITHDRAWN, now=turn.now)
-    return visit._replace(session=None, ended=EndReason.WITHDRAWN), None
+    if known.handle is not None:
+        yield from drop_session(known.handle, why=EndReason.WITHDRAWN, now=attempt.now)
+    return known._replace(session=None, ended=EndReason.WITHDRAWN), None
 
 
-def _keep(
-    context: Context, provider: TokenProvider, turn: _Turn, new: TokenSet
+def _save(
+    context: Context, provider: TokenProvider, attempt: _RefreshAttempt, new: TokenSet
 ) -> Steps[tuple[SessionLookup, Secret | None]]:
-    visit, renewed = turn.visit, replace(turn.session, tokens=new)
-    if visit.handle is None:
-        return visit._replace(session=renewed), new.access_token
-    handle = yield from renew_session(visit.handle, renewed, until=context.lifetimes.keep_until(renewed), now=turn.now)
+    known, renewed = attempt.known, replace(attempt.session, tokens=new)
+    if known.handle is None:
+        return known._replace(session=renewed), new.access_token
+    handle = yield from renew_session(known.handle, renewed, until=context.lifetimes.keep_until(renewed), now=attempt.now)
     if handle is None:
         # Logged out meanwhile, which gave the older tokens back.
-        yield from provider.revoke_tokens(context, new, now=turn.now)
-        return visit._replace(session=None), None
+        yield from provider.revoke_tokens(context, new, now=attempt.now)
+        return known._replace(session=None), None
     # A handle that has changed holds the session itself, so the browser has to get it.
-    return visit._replace(handle=handle, session=renewed, changed=handle != visit.handle), new.access_token
+    return known._replace(handle=handle, session=renewed, changed=handle != known.handle), new.access_token
