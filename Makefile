@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check docs wheel bench clean
+.PHONY: help demo test coverage check docs wheel bench clean
 
 VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
@@ -25,11 +25,15 @@ demo: $(STAMP) ## the example app beside a local XWMS (APP=flask or starlette; C
 test: $(STAMP) ## the whole suite (ARGS="-k cookie -x" goes to pytest)
 	$(BIN)/python -m pytest -n auto $(ARGS)
 
-check: $(STAMP) ## lint, format, types
+coverage: $(STAMP) ## the suite without browsers, and which branches of the package it runs
+	$(BIN)/python -m pytest -n auto -m "not browser" --cov --cov-context=test --cov-report=term:skip-covered $(ARGS)
+
+check: $(STAMP) ## lint, format, types, import rules
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/pyright
+	$(BIN)/lint-imports
 
 docs: $(STAMP) ## the documentation, into site/
 	$(BIN)/zensical build --clean --strict --config-file mkdocs.yml
@@ -42,7 +46,7 @@ bench: $(STAMP) ## every benchmark, one after another
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
 
 clean: ## remove all that these targets made, .venv too
-	rm -rf $(VENV) build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist site .coverage .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(STAMP): pyproject.toml
 	@old=; bare=; \

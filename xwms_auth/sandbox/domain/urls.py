@@ -3,11 +3,15 @@
 import re
 from collections.abc import Mapping
 from ipaddress import ip_address
+from typing import Final
 from urllib.parse import SplitResult, urlencode, urlsplit
 
 # Letters, digits, dots and hyphens, or an IPv6 literal. Header and CSP injection: no character can end either early.
 _HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
 _HOST_HEADER = re.compile(rf"({_HOST.pattern})(?::[0-9]{{1,5}})?", re.IGNORECASE)
+
+API_PREFIX: Final = "/api"
+"""Where the API is."""
 
 
 def parse_http_url(url: str) -> SplitResult:

@@ -25,8 +25,8 @@ from typing import Final, cast
 from flask import Flask, Response, request
 from werkzeug.serving import WSGIRequestHandler
 
+from xwms_auth.sandbox.domain.urls import API_PREFIX
 from xwms_auth.sandbox.faults.catalogue import ENDPOINTS, FAULTS, MAX_HOLD, Fault, Faults
-from xwms_auth.sandbox.web.responses import API_PREFIX
 
 BIG: Final = 100 * 1024 * 1024  # bytes of `huge`, and of an unpacked `gzip-bomb`
 BEHIND: Final = timedelta(hours=1)

@@ -29,8 +29,9 @@ from xwms_auth.sandbox.domain.request_checks import (
     require_scope,
     user,
 )
+from xwms_auth.sandbox.domain.urls import API_PREFIX
 from xwms_auth.sandbox.faults.injection import instead_of_the_call, with_fault
-from xwms_auth.sandbox.web.responses import API_PREFIX, Refusal, success
+from xwms_auth.sandbox.web.responses import Refusal, success
 
 _Call = Callable[[Session, Caller, dict[str, object]], Response]
 

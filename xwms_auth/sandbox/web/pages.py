@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 from xwms_auth.sandbox.db import Database
 from xwms_auth.sandbox.db.schema import Client, Person, SignIn
 from xwms_auth.sandbox.domain import approvals, directory, sign_ins
-from xwms_auth.sandbox.domain.urls import origin_of, with_query
+from xwms_auth.sandbox.domain.urls import API_PREFIX, origin_of, with_query
 from xwms_auth.sandbox.web.asking import START_AGAIN, Asking, ask_consent, ask_who, chosen, refuse_other_sites
-from xwms_auth.sandbox.web.responses import API_PREFIX, Refusal, page, see_other
+from xwms_auth.sandbox.web.responses import Refusal, page, see_other
 
 _ALWAYS: Final = "Name, e-mail address and picture"
 _MAX_CLIENTS: Final = 20  # on the home page

@@ -6,7 +6,8 @@ from typing import Final
 from flask import Response, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException, default_exceptions
 
-API_PREFIX: Final = "/api"
+from xwms_auth.sandbox.domain.urls import API_PREFIX
+
 OAUTH_CALLS: Final = ("/oauth/token", "/oauth/revoke", "/oauth/introspect", "/oauth/userinfo", "/oauth/jwks")
 """The paths for programs besides the API; the other paths are for browsers."""
 
