@@ -5,6 +5,7 @@ Loads no framework and no HTTP library: the clients and the session managers are
 
 from typing import TYPE_CHECKING
 
+from ._core.api.login_messages import ApiInfo, LoginTicket
 from ._core.api.resources import Address, Country, Project, ProjectCategory, SocialProfile, StoredAddress, UserInfo
 from ._core.base.errors import (
     APIError,
@@ -41,6 +42,7 @@ from ._core.base.errors import (
 )
 from ._core.base.models import AccessToken, Anonymous, EndReason, Identity, SessionInfo, User
 from ._core.base.secrets import Secret
+from ._core.base.store_protocols import RevocationStore, SessionStore
 from ._core.config.config import XWMSConfig
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ __all__ = [
     "AccessToken",
     "Address",
     "Anonymous",
+    "ApiInfo",
     "AsyncXWMSClient",
     "AsyncXWMSSessions",
     "BadAnswer",
@@ -73,6 +76,7 @@ __all__ = [
     "LoginExpired",
     "LoginNotStarted",
     "LoginRequired",
+    "LoginTicket",
     "LoginTooOld",
     "NotApproved",
     "NotFound",
@@ -81,8 +85,10 @@ __all__ = [
     "RedirectNotRegistered",
     "RequestRefused",
     "RequestRejected",
+    "RevocationStore",
     "Secret",
     "SessionInfo",
+    "SessionStore",
     "SocialProfile",
     "StoreUnavailable",
     "StoredAddress",

@@ -34,10 +34,9 @@ from xwms_auth import (
     XWMSConfig,
     XWMSSessions,
 )
-from xwms_auth._core.base.models import Session
-from xwms_auth._core.base.store_protocols import SessionStore
 from xwms_auth.fastapi import BearerToken, CurrentUser, OptionalUser, XWMSAuthMiddleware, bearer_token, fresh_user
 from xwms_auth.flask import XWMSAuth, current_token, current_user, login_required, token_required
+from xwms_auth.stores import Session, SessionStore
 
 config = XWMSConfig(
     client_id="id",

@@ -1,4 +1,4 @@
-"""The stores of sessions. Their protocols are `SessionStore` and `RevocationStore` in `_core/base/store_protocols.py`.
+"""The stores of sessions, and what a store of your own needs: the protocols, and the session that they keep.
 
 The library of a store is imported only if the config uses that store.
 """
@@ -6,14 +6,17 @@ The library of a store is imported only if the config uses that store.
 from typing import cast
 
 from .._core.base.errors import ConfigError
+from .._core.base.models import Session
 from .._core.base.secrets import Secret
 from .._core.base.signing import digest
-from .._core.base.store_protocols import RevocationStore, SessionStore
+from .._core.base.store_protocols import KeepsConnections, KnowsClaims, RevocationStore, SessionStore
 from .._core.config.context import Context
 from .._core.config.env import is_redis
 from .cookie import CookieStore
 from .memory import MemoryStore
 from .records import Records
+
+__all__ = ["KeepsConnections", "KnowsClaims", "RevocationStore", "Session", "SessionStore", "open_store"]
 
 
 def open_store(context: Context, *, is_async: bool = False) -> SessionStore:

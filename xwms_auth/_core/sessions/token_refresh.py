@@ -104,7 +104,9 @@ class _RefreshAttempt:
         return not isinstance(kept, Session) or kept.tokens is None or kept.tokens.number > self.tokens.number
 
 
-def _refresh_once(context: Context, provider: TokenProvider, attempt: _RefreshAttempt) -> Steps[tuple[SessionLookup, Secret | None] | None]:
+def _refresh_once(
+    context: Context, provider: TokenProvider, attempt: _RefreshAttempt
+) -> Steps[tuple[SessionLookup, Secret | None] | None]:
     """Refresh, unless somebody does or has done so: None, for those who have to look again.
 
     Not to be cut short: what the server has given must be kept, since the token that it was given for is used up.
@@ -142,7 +144,9 @@ def _refresh_once(context: Context, provider: TokenProvider, attempt: _RefreshAt
     return (yield from _save(context, provider, attempt, new))
 
 
-def _end_session(attempt: _RefreshAttempt, person: str, error: TokenRejected) -> Steps[tuple[SessionLookup, None] | None]:
+def _end_session(
+    attempt: _RefreshAttempt, person: str, error: TokenRejected
+) -> Steps[tuple[SessionLookup, None] | None]:
     """The server refuses to refresh: the session is over, unless it has been refreshed beside us."""
     known = attempt.known
     if attempt.is_outdated_by((yield from _stored_session(known, attempt.session, now=attempt.now))):
@@ -159,7 +163,9 @@ def _save(
     known, renewed = attempt.known, replace(attempt.session, tokens=new)
     if known.handle is None:
         return known._replace(session=renewed), new.access_token
-    handle = yield from renew_session(known.handle, renewed, until=context.lifetimes.keep_until(renewed), now=attempt.now)
+    handle = yield from renew_session(
+        known.handle, renewed, until=context.lifetimes.keep_until(renewed), now=attempt.now
+    )
     if handle is None:
         # Logged out meanwhile, which gave the older tokens back.
         yield from provider.revoke_tokens(context, new, now=attempt.now)
