@@ -115,16 +115,6 @@ def test_no_two_fields_can_be_given_one_key():
         distinct({"proved_at": "p", "picture": "p"})
 
 
-@pytest.mark.parametrize(
-    ("kept", "picture", "proved_at"),
-    [("https://a.example/p.png", "https://a.example/p.png", 0), (STARTED, None, STARTED)],
-)
-def test_a_record_of_the_first_version_says_no_proof_that_it_may_have_lost(kept, picture, proved_at):
-    """There both were kept under "p". What is not known of a proof is 0, which no page takes for fresh."""
-    session = from_record({**to_record(BARE_SESSION), "p": kept}, issuer=ISSUER)
-    assert (session.user.picture, session.proved_at) == (picture, proved_at)
-
-
 def test_what_is_no_text_is_left_out():
     for key in ("n", "g", "f", "e", "u", "d"):
         for wrong in (7, True, [], {}, 1.5):

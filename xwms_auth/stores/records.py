@@ -48,8 +48,6 @@ KEYS: Final = distinct(
         "email": "e",
         "email_verified": "v",
         "picture": "u",
-        # 0.1.0 used this key for both, and the picture overwrote the time. No longer written.
-        "proved_at or picture": "p",
     }
 )
 """The key of each field of a session and of its user. All are listed here, so that no key can be used twice."""
@@ -129,10 +127,6 @@ def from_record(record: object, *, issuer: str) -> Session | None:
     except ValueError:
         return None
     claims = {name: _text(fields.get(KEYS[name])) for name in _RECORD_CLAIMS}
-    proved_at = _int(fields.get(KEYS["proved_at"]))
-    if (either := fields.get(KEYS["proved_at or picture"])) is not None:
-        # The picture may have overwritten `proved_at`. The time is then unknown: 0, so that no page takes it for fresh.
-        claims["picture"], proved_at = _text(either), _int(either) or 0
     verified = fields.get(KEYS["email_verified"]) is True
     later = {name: at for name in _LATER if (at := _int(fields.get(KEYS[name]))) is not None}
     return Session(
@@ -142,7 +136,7 @@ def from_record(record: object, *, issuer: str) -> Session | None:
         seen_at=seen_at,
         device=plain_text(fields.get(KEYS["device"])),
         tokens=_tokens_from_record(fields.get(KEYS["tokens"])),
-        proved_at=proved_at,
+        proved_at=_int(fields.get(KEYS["proved_at"])),
         **later,
     )
 
