@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from ..base.errors import ConfigError
 from ..base.secrets import Secret, SecretSource
 from ..base.store_protocols import RevocationStore, SessionStore
-from ..http.urls import Address, RedirectURI
+from ..http.urls import ParsedURL, RedirectURI
 from .env import (
     CallbackToken,
     ClientAuth,
@@ -190,7 +190,7 @@ class XWMSConfig(metaclass=_RaisesLast):
     registered: tuple[RedirectURI, ...] = field(init=False, repr=False, compare=False)
     metadata: Metadata | None = field(init=False, repr=False, compare=False)
     openid: bool = field(init=False, repr=False, compare=False)
-    api: Address = field(init=False, repr=False, compare=False)
+    api: ParsedURL = field(init=False, repr=False, compare=False)
     idle_seconds: int = field(init=False, repr=False, compare=False)
     lifetime_seconds: int = field(init=False, repr=False, compare=False)
     recheck_seconds: int = field(init=False, repr=False, compare=False)

@@ -11,7 +11,7 @@ from enum import Enum
 
 from ..base.errors import CrossSite, NotANavigation
 from .messages import Request
-from .urls import Address, RedirectURI, login_url_fault, origin_of
+from .urls import ParsedURL, RedirectURI, login_url_fault, origin_of
 
 
 class ClientKind(Enum):
@@ -98,7 +98,7 @@ def is_own_post(request: Request, uri: RedirectURI) -> bool:
     return origin in (None, "null", uri.origin) or origin.partition("://")[2] == request.header("host")
 
 
-def require_sent_by_xwms(request: Request, uri: RedirectURI, *, api: Address, login_origins: Collection[str]) -> None:
+def require_sent_by_xwms(request: Request, uri: RedirectURI, *, api: ParsedURL, login_origins: Collection[str]) -> None:
     """Raise `CrossSite` if the headers show that a page other than XWMS's opened the callback.
 
     A sibling subdomain appears as same-site, a page of our own as same-origin; XWMS is neither, unless it is hosted

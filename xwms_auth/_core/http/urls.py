@@ -20,7 +20,7 @@ _PRIVATE_SUFFIXES = (".local", ".internal", ".test", ".localhost")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
+class ParsedURL:
     """The checked parts of an absolute http(s) URL; `host` is lower-case, an IPv6 address is in brackets."""
 
     scheme: str
@@ -45,7 +45,7 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RedirectURI(Address):
+class RedirectURI(ParsedURL):
     """A redirect URI as registered with XWMS. `uri` is sent byte for byte; `path` is our callback route."""
 
     uri: str
@@ -76,16 +76,16 @@ def parse_redirect_uri(value: str, *, allow_http: bool = False) -> RedirectURI:
     return RedirectURI(scheme=url.scheme, host=url.host, port=url.port, path=url.path, uri=value)
 
 
-def parse_api_url(value: str, *, allow_http: bool = False) -> Address:
+def parse_api_url(value: str, *, allow_http: bool = False) -> ParsedURL:
     """Parse the API base URL. A missing trailing slash is added, since joining paths would drop the last segment."""
     url = parse_url(value)
     _check_http(url, allow_http=allow_http)
     path = url.path if url.path.endswith("/") else url.path + "/"
     _check_plain_path(path)
-    return Address(scheme=url.scheme, host=url.host, port=url.port, path=path)
+    return ParsedURL(scheme=url.scheme, host=url.host, port=url.port, path=path)
 
 
-def parse_endpoint(value: object, *, allow_http: bool = False, secure: bool = False) -> Address:
+def parse_endpoint(value: object, *, allow_http: bool = False, secure: bool = False) -> ParsedURL:
     """Parse the URL of an OAuth 2.0 endpoint, which may have a query (RFC 6749 3.1) but no fragment.
 
     `allow_http` is as for a redirect URI; `secure` accepts https only. Raises ValueError with the reason.
@@ -102,7 +102,7 @@ def parse_endpoint(value: object, *, allow_http: bool = False, secure: bool = Fa
     return url
 
 
-def parse_origin(value: str) -> Address:
+def parse_origin(value: str) -> ParsedURL:
     """Parse an origin: scheme, host and optional port, nothing else. Raises ValueError."""
     url = parse_url(value)
     if url.path or url.origin != value:
@@ -111,7 +111,7 @@ def parse_origin(value: str) -> Address:
     return url
 
 
-def parse_url(value: str) -> Address:
+def parse_url(value: str) -> ParsedURL:
     """Parse an absolute http(s) URL without user info, query and fragment. Raises ValueError."""
     if any(not "!" <= char <= "~" for char in value):
         raise ValueError("has white space, control characters or non-ASCII characters")
@@ -129,7 +129,7 @@ def parse_url(value: str) -> Address:
     _check_host(host)
     if port == DEFAULT_PORTS[scheme]:
         raise ValueError(f"names the port {port}, which is the default for {scheme}; leave it out")
-    return Address(scheme=scheme, host=host, port=port, path=slash + path)
+    return ParsedURL(scheme=scheme, host=host, port=port, path=slash + path)
 
 
 def _split_port(netloc: str) -> tuple[str, int | None]:
@@ -185,7 +185,7 @@ def _cannot_be_public(host: str) -> bool:
         return False
 
 
-def _check_http(url: Address, *, allow_http: bool) -> None:
+def _check_http(url: ParsedURL, *, allow_http: bool) -> None:
     if url.scheme == "https" or url.loopback or (allow_http and _cannot_be_public(url.host)):
         return
     raise ValueError("uses plain http, which is allowed for localhost only; use https")
@@ -209,7 +209,7 @@ def check_route_path(path: str) -> None:
         raise ValueError("must not be empty or end in a slash")
 
 
-def login_url_fault(url: str, *, origins: Collection[str], api: Address) -> str | None:
+def login_url_fault(url: str, *, origins: Collection[str], api: ParsedURL) -> str | None:
     """Return why a browser may not be sent to this login page URL from XWMS, or None if it may.
 
     Without `origins`, the host must be the API's own or a subdomain of it, over https.
