@@ -1,1 +1,1 @@
-"""Who is signed in: looked up, confirmed again, kept in fresh tokens, and ended."""
+"""Sessions: lookup, revalidation, token refresh and revocation."""

@@ -1,8 +1,4 @@
-"""Who visits: reading a session, renewing it, beginning a new one.
-
-Knows: the session cookie, and what to ask of a store.
-Must not: know how anybody came to be signed in.
-"""
+"""Read a browser's session, renew it, and begin a new one. Independent of how the person logged in."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -25,15 +21,16 @@ MAX_HANDLE = 4096
 
 
 MAX_RENEWAL_DELAY = 5
-"""Seconds within which an answer brings a session that lives in its cookie. Meanwhile somebody may have logged out in
-this browser, or in as somebody else, at a process that this one does not hear of; the next prompt answer renews."""
+"""Seconds from reading the cookie within which a response may set a session that is stored in the cookie itself. After
+more time the person may have logged out in this browser, or somebody else logged in, at a process of which this one
+does not hear. The next response that is fast enough renews the session."""
 
 
 class SessionLookup(NamedTuple):
-    """Who this browser is, as far as its session cookie tells. `session` is None for nobody.
+    """The result of looking up a session cookie. `session` is None if nobody is signed in.
 
-    `handle` is what the cookie held, or None where there was none or where nothing is due for renewal.
-    `ended` is why the session that the cookie was for is over. `changed` says that the store has an older session.
+    `handle` is the value of the cookie, or None if there was no cookie or no renewal is due.
+    `ended` is why the session of this cookie has ended. `changed` means that the store has an older session than this.
     `at` is when the cookie was read, in seconds since 1970.
     """
 
@@ -46,15 +43,16 @@ class SessionLookup(NamedTuple):
 
 
 NO_SESSION = SessionLookup(uri=None, handle=None, session=None)
-"""A browser that sent no cookie of ours."""
+"""The lookup for a browser that sent no session cookie."""
 
 
 def cached_lookup(
     context: Context, store: SessionStore, cookie: str, uri: RedirectURI | None, *, now: int
 ) -> SessionLookup | None:
-    """The visit of a browser that needs no step: its session is at hand, alive, and neither check nor renewal is due.
+    """The lookup without any I/O: for a session in the store's cache that is alive, with no check or renewal due.
 
-    None says nothing; `recheck.look_up_for_page` does. This only spares most requests of a busy person the asking.
+    None means unknown: use `revalidation.look_up_for_page`. This is only a shortcut for most requests of an active
+    person.
     """
     handle = read_cookie(cookie, names_for(uri).session) if uri is not None else None
     if handle is None:
@@ -66,7 +64,7 @@ def cached_lookup(
 
 
 def look_up(context: Context, cookie: str, uri: RedirectURI | None, *, now: int) -> Steps[SessionLookup]:
-    """Read the session cookie from the raw Cookie header and judge the session. Writes nothing."""
+    """Read the session cookie from the raw Cookie header and validate the session. Writes nothing."""
     handle = read_cookie(cookie, names_for(uri).session) if uri is not None else None
     if not handle or len(handle) > MAX_HANDLE:
         return SessionLookup(uri=uri, handle=None, session=None, at=now)
@@ -79,29 +77,29 @@ def look_up(context: Context, cookie: str, uri: RedirectURI | None, *, now: int)
 
 
 def check_is_due(context: Context, session: Session, now: int) -> bool:
-    """Whether it is time to ask XWMS about the person again."""
-    every = context.config.recheck_seconds
-    return every > 0 and now - session.checked_at >= every
+    """Whether it is time to revalidate the session with XWMS."""
+    interval = context.config.recheck_seconds
+    return interval > 0 and now - session.checked_at >= interval
 
 
 def renew(context: Context, known: SessionLookup, *, now: int) -> Steps[str | None]:
-    """Move the idle limit if it is time; the Set-Cookie value for it, or None. Never brings an ended session back."""
+    """Extend the idle limit if that is due; the Set-Cookie value, or None. Never restores an ended session."""
     session, interval = known.session, context.lifetimes.renewal_interval
     if session is None or known.handle is None or known.uri is None:
         return None
     if not known.changed:
-        # Of many requests that come at once, one renews.
+        # Of several concurrent requests, one renews.
         due = context.lifetimes.due(session, now)
         if not due or not context.state.renewals.add(session.id, until=now + max(1, interval), now=now):
             return None
     renewed = context.lifetimes.renewed(session, now)
     if renewed.tokens is not None:
-        # With the cookie store another answer may be bringing newer ones at this moment, and this may arrive later.
+        # With the cookie store, another response may be carrying newer tokens now, and this one may arrive after it.
         renewed = replace(renewed, tokens=context.state.refreshed_tokens.newest(renewed.tokens, now=now))
     try:
         handle = yield from renew_session(known.handle, renewed, until=context.lifetimes.keep_until(renewed), now=now)
     except StoreUnavailable as error:
-        # The page is made already; renewing can wait for the next one.
+        # The page is ready; the next request can renew the session.
         events.info("session_not_renewed", cause=error.cause)
         return None
     if handle is None:
@@ -115,7 +113,7 @@ def renew(context: Context, known: SessionLookup, *, now: int) -> Steps[str | No
 def begin_session(
     context: Context, request: Request, uri: RedirectURI, result: LoginResult, *, now: int
 ) -> Steps[list[str]]:
-    """End the session this browser had, begin a new one under a new key; the Set-Cookie values for it."""
+    """End the browser's old session and begin one under a new key (session fixation); the Set-Cookie values."""
     old = read_cookie(request.cookie, names_for(uri).session)
     if old is not None and len(old) <= MAX_HANDLE:
         yield from drop_session(old, now=now)

@@ -1,7 +1,6 @@
-"""Who visits a page, where XWMS is asked every so often whether they still may.
+"""Look up the session for a page, and periodically ask XWMS whether the person still has access.
 
-Knows: when it is time, and which answers are a clear no.
-Must not: sign anybody out because XWMS cannot be asked.
+Only a definite denial ends a session. Nobody is signed out because XWMS cannot be reached.
 """
 
 from dataclasses import replace
@@ -29,40 +28,42 @@ from ..providers.protocol import Provider
 from .lookup import SessionLookup, check_is_due, look_up
 from .token_refresh import access_token
 
-PAUSE = 60
-"""Seconds before a process asks XWMS about the same session again, whatever became of the last time."""
+REVALIDATION_BACKOFF = 60
+"""Seconds before a process asks XWMS about the same session again, whatever the result of the last call was."""
 
-_XWMS = "xwms"
+_OUTAGE_KEY = "xwms"
 
 
 def look_up_for_page(
     context: Context, provider: Provider, cookie: str, uri: RedirectURI | None, *, now: int
 ) -> Steps[SessionLookup]:
-    """Who visits a page of the application; where it is time, XWMS is asked whether they still may."""
+    """Look up the session for a page of the application, and revalidate it with XWMS if that is due."""
     known = yield from look_up(context, cookie, uri, now=now)
     session = known.session
     if session is None or not check_is_due(context, session, now):
         return known
-    # One at a time, and not again soon: nobody else waits, and an XWMS that is down is not asked for every page.
-    if not context.state.revalidations.add(session.id, until=now + PAUSE, now=now):
+    # One request at a time, and not again soon: the others do not wait, and XWMS is not called for every page while
+    # it is down.
+    if not context.state.revalidations.add(session.id, until=now + REVALIDATION_BACKOFF, now=now):
         return known
-    # Nor for every person: each of them would hold a worker until the deadline. One asks for all, once a pause.
-    if context.state.outages and not context.state.outages.add(_XWMS, until=now + PAUSE, now=now):
+    # During an outage not for every person either, since each call would hold a worker until the deadline: one request
+    # tries for all, once per backoff.
+    if context.state.outages and not context.state.outages.add(_OUTAGE_KEY, until=now + REVALIDATION_BACKOFF, now=now):
         return known
     try:
         if session.tokens is not None:
             known, _ = yield from access_token(context, provider, known, cookie, now=now)
         if known.session is None:
             return known
-        return (yield from ask(Shielded(_recheck(context, provider, known, known.session, now=now))))
+        return (yield from ask(Shielded(_revalidate(context, provider, known, known.session, now=now))))
     except StoreUnavailable:
-        # A no may be known now, and could not be kept: the next page asks again, and not in a minute.
+        # XWMS may have denied access, which could not be stored: the next page asks again without the backoff.
         context.state.revalidations.remove(session.id)
         raise
     except (APIError, LoginRequired, ConfigError) as error:
         if isinstance(error, Timeout | Unreachable):
-            context.state.outages.add(_XWMS, until=now + PAUSE, now=now)
-        # A wrong secret is among these: a slip of an operator must not sign everybody out.
+            context.state.outages.add(_OUTAGE_KEY, until=now + REVALIDATION_BACKOFF, now=now)
+        # These include a wrong client secret: a mistake of an operator must not sign everybody out.
         events.warning("session_not_checked", person=events.person_hash(session.user.identity), cause=str(error))
         return known
 
@@ -70,9 +71,10 @@ def look_up_for_page(
 def look_up_nested(
     context: Context, provider: Provider, known: SessionLookup, cookie: str, *, now: int
 ) -> Steps[SessionLookup]:
-    """The visit of somebody who comes further in, to where `context` is set up once more for the same client.
+    """The lookup of a request that reaches a nested app, with a `context` of its own for the same client.
 
-    The limits of both count: what is over in here is over, and what is due in here is done.
+    The limits of both apps apply: a session that the inner limits end has ended, and a check or renewal that is due by
+    the inner limits is done.
     """
     session = known.session
     if session is not None and context.lifetimes.alive(session, now) and check_is_due(context, session, now):
@@ -86,23 +88,23 @@ def look_up_nested(
     if context.lifetimes.due(session, now) and context.state.renewals.add(
         session.id, until=now + max(1, interval), now=now
     ):
-        # The idle limit out there may be longer, and moved less often than the one in here runs out.
+        # The outer idle limit may be longer, and so extended less often than the inner one expires.
         return known._replace(handle=known.handle or read_cookie(cookie, names_for(known.uri).session), changed=True)
     return known
 
 
-def _recheck(
+def _revalidate(
     context: Context, provider: Provider, known: SessionLookup, session: Session, *, now: int
 ) -> Steps[SessionLookup]:
-    """Ask XWMS about the person. Only a clear no ends the session.
+    """Ask XWMS about the person. Only a definite denial ends the session.
 
-    Not to be cut short: whoever gives their requests up in time would never be asked about.
+    Must run to its end (`Shielded`): otherwise somebody who aborts each request in time would never be checked.
     """
     person = events.person_hash(session.user.identity)
     try:
         confirmed = yield from provider.revalidate(context, session, now=now)
-        context.state.outages.remove(_XWMS)
-        # This process need not ask again where the answer does not get to the browser: a file, a page for everybody.
+        context.state.outages.remove(_OUTAGE_KEY)
+        # So that this process does not ask again if the response sets no cookie: a file, or a page for everybody.
         context.state.revalidations.remove(session.id)
         context.state.revalidations.add(session.id, until=now + context.config.recheck_seconds, now=now)
     except (NotApproved, NotFound, ClientDisabled, ClientUnknown, TokenRejected) as error:

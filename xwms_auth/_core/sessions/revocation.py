@@ -1,7 +1,6 @@
-"""Ending sessions from outside the browser that has them: somebody's other devices, everybody at once.
+"""List and end sessions from outside their browser: a person's other devices, or everybody's at once.
 
-Knows: what to ask of a store, and what goes into the log.
-Must not: decide who may; that is the application's.
+Does no authorization: the application decides who may end a session.
 """
 
 from enum import Enum, auto
@@ -13,7 +12,7 @@ from ..config.context import Context
 
 
 def list_sessions(context: Context, sub: str, *, current: str | None, now: int) -> Steps[tuple[SessionInfo, ...]]:
-    """A person's sessions that are alive, the one used last first. `current` is the id of the one that asks."""
+    """A person's live sessions: the current one first (`current` is its id), then the most recently used."""
     found = yield from effects.list_sessions(_identity(context, sub), now=now)
     alive = [session for session in found if context.lifetimes.alive(session, now)]
     alive.sort(key=lambda session: (session.id == current, session.seen_at, session.started_at), reverse=True)
@@ -21,7 +20,7 @@ def list_sessions(context: Context, sub: str, *, current: str | None, now: int) 
 
 
 class Anybody(Enum):
-    """Whose session may be ended where no person is named. None is not that: it is what nobody's `sub` is."""
+    """The `sub` that matches any person. None does not: it is the `sub` when nobody is signed in."""
 
     ANYBODY = auto()
 
@@ -30,12 +29,12 @@ ANYBODY = Anybody.ANYBODY
 
 
 def revoke(context: Context, session_id: object, *, sub: str | None | Anybody, now: int) -> Steps[bool]:
-    """End one session; with `sub` only if it is that person's. False for what cannot be an id."""
+    """End one session; with `sub` only if it is that person's. False if it is not, or the id is no string."""
     if sub is None or not isinstance(session_id, str):
         return False
     if sub is not ANYBODY:
-        theirs = yield from effects.list_sessions(_identity(context, sub), now=now)
-        if session_id not in [session.id for session in theirs]:
+        sessions = yield from effects.list_sessions(_identity(context, sub), now=now)
+        if session_id not in [session.id for session in sessions]:
             return False
     ended = yield from effects.revoke_session(session_id, now=now)
     if ended:
@@ -51,7 +50,7 @@ def revoke_all(context: Context, sub: str, *, now: int) -> Steps[None]:
 
 
 def revoke_client(context: Context, *, now: int) -> Steps[None]:
-    """End every session of everybody."""
+    """End every session of every person."""
     yield from effects.revoke_sessions(None, now=now)
     events.warning("all_sessions_revoked", client=context.config.client_id)
 

@@ -1,11 +1,8 @@
-"""The access token of somebody who is signed in, fresh enough to be used.
+"""The access token of the signed-in person, refreshed before it expires.
 
-A refresh token may be worth one refresh only (RFC 9700 4.14.2): two requests that refresh at once would look like a
-thief to the server, which then ends everything. So one request refreshes, whoever shares the store with it, and the
-others wait until it has saved the result.
-
-Knows: who refreshes, who waits, and for how long.
-Must not: know how a refresh is asked for; that is the provider's.
+Refresh token replay: a refresh token may be valid for one refresh only (RFC 9700 4.14.2), so two requests that refresh
+at once look to the server like a stolen token, and it revokes everything. So among all processes that share the store
+one request refreshes, and the others wait until it has saved the result. The provider makes the call itself.
 """
 
 from dataclasses import KW_ONLY, dataclass, replace
@@ -22,25 +19,25 @@ from ..providers.protocol import Provider, TokenProvider
 from .lookup import SessionLookup
 
 EXPIRY_MARGIN = 60
-"""Seconds before its end that an access token is renewed: it has to live for as long as somebody's call takes."""
+"""Seconds before its expiry that an access token is refreshed: it has to stay valid while the application uses it."""
 
 POLL_INTERVAL = 0.05
-"""Seconds between two looks whether another request has refreshed."""
+"""Seconds between two checks whether another request has refreshed."""
 
 
 def access_token(
     context: Context, provider: Provider, known: SessionLookup, cookie: str, *, now: int
 ) -> Steps[tuple[SessionLookup, Secret | None]]:
-    """The access token of this visit's person, refreshed where it is time, and the visit as it is from then on.
+    """The access token of the person in `known`, refreshed if that is due, and the updated lookup.
 
-    `cookie` is the raw Cookie header of the visit.
-    None where nobody is signed in any more: the server refused to refresh, and the session has ended. Raises
-    `LoginRequired` where there never was a token, or there is no way to a new one; an `APIError` where the server
-    cannot be asked: the session stays, and so does the refresh token. `ConfigError` with XWMS's own login.
+    `cookie` is the raw Cookie header of the request. The token is None if nobody is signed in any more: the server
+    refused to refresh, and the session has ended. Raises `LoginRequired` if the login has no token, or the token has
+    expired and cannot be refreshed; an `APIError` if the server cannot be asked, and then the session and the refresh
+    token stay as they are; and `ConfigError` with XWMS's own protocol.
     """
     context.config.require_tokens()
     if known.handle is None and known.uri is not None:
-        # Recognised without a look into the store; from here on one may be needed.
+        # A cached lookup has no handle, and from here on one may be needed.
         known = known._replace(handle=read_cookie(cookie, names_for(known.uri).session))
     session, waited = known.session, 0.0
     limit = context.config.timeout_seconds + 2
@@ -48,20 +45,20 @@ def access_token(
         if session.tokens is None:
             raise LoginRequired("this login has no access token")
         tokens = context.state.refreshed_tokens.newest(session.tokens, now=now)
-        if _is_good(tokens, now):
-            # Newer than what was kept: an answer was lost, or a store was down. The next one brings them.
+        if _is_usable(tokens, now):
+            # Newer than the stored ones: a response was lost, or the store was down. The next response saves them.
             changed = known.changed or tokens is not session.tokens
             return known._replace(session=replace(session, tokens=tokens), changed=changed), tokens.access_token
         if tokens.refresh_token is None:
             raise LoginRequired("the access token has expired, and there is no refresh token")
-        # The mark ends by itself: a process that dies between asking and saving keeps nobody waiting.
+        # The lock expires by itself: if a process dies between the call and saving the result, nobody waits for it.
         later = now + int(waited)
         attempt = _RefreshAttempt(known, session, tokens, until=later + int(limit), now=later)
-        done = yield from ask(Shielded(_refresh_once(context, _tokens_of(provider), attempt)))
+        done = yield from ask(Shielded(_refresh_once(context, _token_provider(provider), attempt)))
         if done is not None:
             return done
         if waited >= limit + 1:
-            raise Unreachable("another request is refreshing the access token, and has not come to an end", sent=False)
+            raise Unreachable("another request is refreshing the access token and has not finished in time", sent=False)
         yield from ask(Pause(POLL_INTERVAL))
         waited += POLL_INTERVAL
         found = yield from _stored_session(known, session, now=now)
@@ -71,26 +68,26 @@ def access_token(
     return known, None
 
 
-def _tokens_of(provider: Provider) -> TokenProvider:
+def _token_provider(provider: Provider) -> TokenProvider:
     if provider.tokens is None:
-        raise LoginRequired("this way to log in has no access tokens")
+        raise LoginRequired("this login protocol has no access tokens")
     return provider.tokens
 
 
-def _is_good(tokens: TokenSet, now: int) -> bool:
-    """Whether the token can be used; one that cannot be refreshed is used to its very end."""
-    ahead = EXPIRY_MARGIN if tokens.refresh_token is not None else 0
-    return tokens.expires_at is None or now < tokens.expires_at - ahead
+def _is_usable(tokens: TokenSet, now: int) -> bool:
+    """Whether the token can be used. One that cannot be refreshed is used until it expires."""
+    margin = EXPIRY_MARGIN if tokens.refresh_token is not None else 0
+    return tokens.expires_at is None or now < tokens.expires_at - margin
 
 
 def _stored_session(known: SessionLookup, session: Session, *, now: int) -> Steps[Session | EndReason | None]:
-    """The session as it is kept now."""
+    """The session as it is stored now."""
     return session if known.handle is None else (yield from load_session(known.handle, now=now))
 
 
 @dataclass(frozen=True, slots=True)
 class _RefreshAttempt:
-    """One request that would refresh: with what, and until when the others would wait for it."""
+    """One request's attempt to refresh its tokens. `until` is when its lock expires."""
 
     known: SessionLookup
     session: Session
@@ -99,40 +96,40 @@ class _RefreshAttempt:
     until: int
     now: int
 
-    def is_outdated_by(self, kept: Session | EndReason | None) -> bool:
-        """Whether there is something newer than the tokens of this turn, or no session any more."""
-        return not isinstance(kept, Session) or kept.tokens is None or kept.tokens.number > self.tokens.number
+    def is_outdated_by(self, stored: Session | EndReason | None) -> bool:
+        """Whether the stored session has newer tokens than this attempt, or has ended."""
+        return not isinstance(stored, Session) or stored.tokens is None or stored.tokens.number > self.tokens.number
 
 
 def _refresh_once(
     context: Context, provider: TokenProvider, attempt: _RefreshAttempt
 ) -> Steps[tuple[SessionLookup, Secret | None] | None]:
-    """Refresh, unless somebody does or has done so: None, for those who have to look again.
+    """Refresh the tokens. None if another request does or did so: the caller has to look again.
 
-    Not to be cut short: what the server has given must be kept, since the token that it was given for is used up.
+    Must run to its end (`Shielded`): the new tokens have to be saved, since the old refresh token is used up.
     """
     if attempt.tokens.refresh_token is None:
         return None
     person = events.person_hash(attempt.session.user.identity)
     try:
-        # Beforehand, so that what the others wait for is one call.
+        # Before taking the lock, so that the others wait for one call only.
         yield from provider.prepare_refresh(context, now=attempt.now)
-        mark = f"refresh/{digest(attempt.tokens.refresh_token.reveal())}"
-        if not (yield from claim(mark, until=attempt.until, now=attempt.now)):
+        lock = f"refresh/{digest(attempt.tokens.refresh_token.reveal())}"
+        if not (yield from claim(lock, until=attempt.until, now=attempt.now)):
             return None
-        # This request may have read its session long ago, and the one that refreshed since may have ended.
-        kept = yield from _stored_session(attempt.known, attempt.session, now=attempt.now)
+        # This request may have read its session long ago; another may have refreshed since, and its lock have expired.
+        stored = yield from _stored_session(attempt.known, attempt.session, now=attempt.now)
         if (
-            attempt.is_outdated_by(kept)
+            attempt.is_outdated_by(stored)
             or context.state.refreshed_tokens.newest(attempt.tokens, now=attempt.now) is not attempt.tokens
         ):
-            yield from release(mark)
+            yield from release(lock)
             return None
         try:
             new = yield from provider.refresh(context, attempt.tokens, sub=attempt.session.user.sub, now=attempt.now)
         except APIError as error:
             if not error.sent:
-                yield from release(mark)
+                yield from release(lock)
             raise
     except TokenRejected as error:
         return (yield from _end_session(attempt, person, error))
@@ -147,7 +144,7 @@ def _refresh_once(
 def _end_session(
     attempt: _RefreshAttempt, person: str, error: TokenRejected
 ) -> Steps[tuple[SessionLookup, None] | None]:
-    """The server refuses to refresh: the session is over, unless it has been refreshed beside us."""
+    """End the session because the server refused to refresh, unless another request has refreshed it meanwhile."""
     known = attempt.known
     if attempt.is_outdated_by((yield from _stored_session(known, attempt.session, now=attempt.now))):
         return None
@@ -167,8 +164,8 @@ def _save(
         known.handle, renewed, until=context.lifetimes.keep_until(renewed), now=attempt.now
     )
     if handle is None:
-        # Logged out meanwhile, which gave the older tokens back.
+        # The person has logged out meanwhile, which revoked only the older tokens.
         yield from provider.revoke_tokens(context, new, now=attempt.now)
         return known._replace(session=None), None
-    # A handle that has changed holds the session itself, so the browser has to get it.
+    # A handle that has changed contains the session itself, so the browser has to receive it.
     return known._replace(handle=handle, session=renewed, changed=handle != known.handle), new.access_token
