@@ -1,1 +1,1 @@
-"""The login itself: our routes, the callback, and logouts that begin at the server."""
+"""Our routes: starting a login, the callback, logout, and logouts that begin at the server."""

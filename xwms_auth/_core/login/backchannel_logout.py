@@ -1,10 +1,10 @@
 """A logout that began at the authorization server (OpenID Connect Back-Channel Logout 1.0).
 
-The server posts a signed token, without a browser, and the person's sessions here end: the one of that login, where
-the token names it and the store has a list, otherwise all of theirs.
+The server posts a signed logout token, without a browser, and sessions of the person end here: the sessions of one
+login if the token names it and the store can list sessions, otherwise all of the person's.
 
-Knows: which sessions a logout token is about.
-Must not: believe one that is not signed by the server, for this client, lately, and for the first time.
+Forgery and replay: a logout token counts only if the server signed it, for this client, recently, and it was not used
+before.
 """
 
 from ..base import events
@@ -17,33 +17,33 @@ from ..http.messages import Request, Response
 from ..providers.protocol import LogoutTokenClaims, Provider
 from ..responses import responses
 
-REMEMBERED = 600
-"""Seconds that a token's id is remembered: longer than a token counts, so that it works once."""
+LOGOUT_TOKEN_MEMORY = 600
+"""Seconds that the id of a logout token is remembered (replay): longer than the token is valid."""
 
 
 def log_out(context: Context, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
-    """End the sessions that a logout token is about: 200, or 400 for a token that is none (2.8)."""
+    """End the sessions that a logout token names: 200, or 400 for an invalid token (2.8)."""
     try:
         if provider.tokens is None:
-            raise TokenRejected("XWMS's own login has no logout tokens")
+            raise TokenRejected("XWMS's own protocol has no logout tokens")
         logout_claims = yield from provider.tokens.verify_logout_token(
             context, request.form.get("logout_token", ""), now=now
         )
-        used = f"logout/{digest(logout_claims.token_id)}"
-        if not (yield from claim(used, until=now + REMEMBERED, now=now)):
+        claim_name = f"logout/{digest(logout_claims.token_id)}"
+        if not (yield from claim(claim_name, until=now + LOGOUT_TOKEN_MEMORY, now=now)):
             raise TokenRejected("the logout token has been used before")
     except TokenRejected as error:
         events.refused(error, path=request.path)
         return responses.document(400, {"error": "invalid_request"})
     identity = Identity(context.config.issuer, logout_claims.sub)
     if logout_claims.sid is not None:
-        # A callback of that login may be under way, and has no session yet that could end.
-        context.state.ended_logins.add(logout_claims.sid, until=now + REMEMBERED, now=now)
+        # A callback of that login may be in progress and have no session yet that could be ended.
+        context.state.ended_logins.add(logout_claims.sid, until=now + LOGOUT_TOKEN_MEMORY, now=now)
     try:
         yield from _end(identity, logout_claims, now=now)
     except XWMSError:
-        # Not done: the server may deliver it again.
-        yield from release(used)
+        # The sessions were not ended, so the server may send the token again.
+        yield from release(claim_name)
         raise
     events.info("logged_out_at_xwms", person=events.person_hash(identity))
     return responses.document(200, {})
@@ -54,10 +54,10 @@ def _end(identity: Identity, logout_claims: LogoutTokenClaims, *, now: int) -> S
         try:
             sessions = yield from list_sessions(identity, now=now)
         except ConfigError:
-            pass  # the cookie store: too many end rather than one too few
+            pass  # the cookie store cannot list sessions: end too many rather than too few
         else:
             for session in sessions:
-                # Of a login that the server gave no name, nobody can say that it was another one.
+                # A login without a sid may be the one that is meant.
                 if session.tokens is None or session.tokens.sid in (None, logout_claims.sid):
                     yield from revoke_session(session.id, now=now)
             return

@@ -1,6 +1,6 @@
-"""What a callback is worth: the heart of the login. Read `finish_login` first.
+"""Validate a callback and finish the login. Start reading at `finish_login`.
 
-No credential is redeemed that has not passed every check; `CheckedCallback` is the type that says it has.
+No credential is redeemed before the callback has passed every check; the type `CheckedCallback` states that it has.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from ..base.errors import (
 from ..config.context import Context
 from ..http.fetch_metadata import is_prefetch, require_navigation
 from ..http.messages import Request, Response
-from ..providers.pending_login import LIFETIME, PendingLogin
+from ..providers.pending_login import LOGIN_LIFETIME, PendingLogin
 from ..providers.protocol import CallbackParams, CheckedCallback, MatchingLogins, Provider
 from ..providers.single_use import RedeemAttempt, Taken
 from .login_request import LoginRequest
@@ -28,52 +28,54 @@ from .login_request import LoginRequest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Callback:
-    """One callback on its way through the checks."""
+    """A callback that is being checked."""
 
-    visit: LoginRequest
+    login_request: LoginRequest
     params: CallbackParams
     matching: MatchingLogins
 
     def invalidate(self) -> Steps[bool]:
-        """See to it that nobody can redeem the credential. True if XWMS has confirmed it, now or before."""
-        visit = self.visit
-        return visit.provider.invalidate(visit.context, visit.uri, self.params, now=visit.now)
+        """Make sure that nobody can redeem the credential. True if XWMS has confirmed it, now or before."""
+        login_request = self.login_request
+        return login_request.provider.invalidate(
+            login_request.context, login_request.uri, self.params, now=login_request.now
+        )
 
 
 def finish_login(context: Context, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
-    """Decide what a callback is worth, and if it is this browser's own login, begin a session.
+    """Validate a callback, and begin a session if it belongs to a login of this browser (login CSRF).
 
-    1. the form of the request, without I/O      4. the pending login and the credential are claimed
-    2. this browser's pending logins             5. XWMS says who it is
-    3. which of them the callback belongs to     6. a new session, never the old one
+    1. Parse the request, without I/O.                 4. Claim the login and the credential (replay).
+    2. Read this browser's pending logins.             5. Redeem the credential: XWMS says who the person is.
+    3. Find the login that the callback belongs to.    6. Begin a new session, never reuse one (session fixation).
     """
-    visit = LoginRequest.of(context, provider, request, now=now)
+    login_request = LoginRequest.of(context, provider, request, now=now)
     params = provider.parse_callback(request)
     try:
         if is_prefetch(request):
-            # Has no cookies, and may come before the person does: nothing happens.
+            # A prefetch has no cookies and may come before the person navigates: it claims and invalidates nothing.
             require_navigation(request)
-        matching = yield from provider.matching_logins(context, params, visit.logins.alive, now=now)
-        callback = _Callback(visit=visit, params=params, matching=matching)
+        matching = yield from provider.matching_logins(context, params, login_request.logins.alive, now=now)
+        callback = _Callback(login_request=login_request, params=params, matching=matching)
         yield from _require_navigation_from_xwms(callback)
         if fault := (yield from provider.check_callback(context, params, matching, now=now)):
-            visit.logins.discard(*matching.logins)
+            login_request.logins.discard(*matching.logins)
             raise fault
         return (yield from _claim(callback))
     except XWMSError as error:
-        return visit.refuse(error)
+        return login_request.refuse(error)
 
 
 def _require_navigation_from_xwms(callback: _Callback) -> Steps[None]:
     """Refuse a callback that is not a person's navigation from XWMS (login CSRF through a frame or another site).
 
     A credential that is not exactly this browser's own is invalidated as well: otherwise an attacker who makes the
-    victim's browser bring it here, in a frame or from a page of their own, would redeem it themselves.
+    victim's browser open the callback, in a frame or from the attacker's page, could redeem it afterwards.
     """
-    visit = callback.visit
+    login_request = callback.login_request
     try:
-        require_navigation(visit.request)
-        visit.provider.check_sender(visit.context, visit.request, visit.uri)
+        require_navigation(login_request.request)
+        login_request.provider.check_sender(login_request.context, login_request.request, login_request.uri)
     except RequestRefused:
         if not (callback.matching.exact and callback.matching.logins):
             yield from callback.invalidate()
@@ -81,92 +83,96 @@ def _require_navigation_from_xwms(callback: _Callback) -> Steps[None]:
 
 
 def _claim(callback: _Callback) -> Steps[Response]:
-    """Claim the login that the callback belongs to, together with its credential; then redeem it (replay)."""
-    visit, params = callback.visit, callback.params
+    """Replay: claim the login that the callback belongs to together with its credential, then redeem the credential."""
+    login_request, params = callback.login_request, callback.params
     for login in callback.matching.logins:
-        attempt = RedeemAttempt(login, params.credential, now=visit.now)
+        attempt = RedeemAttempt(login, params.credential, now=login_request.now)
         taken = yield from attempt.begin()
         if taken is Taken.PAIR and callback.matching.own_copies:
-            return (yield from _answer_copy(callback, login))
-        # Several tabs that come back at once each get a login of their own, where nothing tells which is whose.
+            return (yield from _respond_to_copy(callback, login))
+        # Tabs that return at once each take a login of their own if nothing shows which callback belongs to which.
         if taken is Taken.LOGIN:
             continue
         if taken is not None:
             return (yield from _refuse_foreign(callback, tried=True))
         try:
-            invalidated = yield from visit.provider.is_invalidated(visit.context, params, now=visit.now)
+            invalidated = yield from login_request.provider.is_invalidated(
+                login_request.context, params, now=login_request.now
+            )
         except StoreUnavailable:
-            yield from attempt.give_back()
+            yield from attempt.release_all()
             raise
         if invalidated:
-            yield from attempt.give_login_back()
+            yield from attempt.release_login()
             break
         return (yield from _redeem(callback, login, attempt))
     return (yield from _refuse_foreign(callback))
 
 
-def _answer_copy(callback: _Callback, login: PendingLogin) -> Steps[Response]:
-    """The same callback came before: a browser or a proxy sent it twice, or somebody reloads the page.
+def _respond_to_copy(callback: _Callback, login: PendingLogin) -> Steps[Response]:
+    """Respond to a repeated callback: a browser or a proxy sent it twice, or the person reloads the page.
 
-    What the first one began may be under way, so nothing is invalidated and nothing changes in the browser.
+    The first one may still be in progress, so nothing is invalidated and nothing changes in the browser.
     """
-    visit = callback.visit
-    known = yield from visit.look_up()
+    login_request = callback.login_request
+    known = yield from login_request.look_up()
     if known.session is not None:
-        return visit.redirect(visit.target_of(login))
-    return visit.refuse(visit.provider.mismatch_error(callback.params), url=visit.retry_url(login))
+        return login_request.redirect(login_request.target_of(login))
+    return login_request.refuse(
+        login_request.provider.mismatch_error(callback.params), url=login_request.retry_url(login)
+    )
 
 
 def _refuse_foreign(callback: _Callback, *, tried: bool = False) -> Steps[Response]:
     """Refuse a callback of a login that this browser did not start (login CSRF), and invalidate its credential."""
-    visit, matching = callback.visit, callback.matching
-    logins = visit.logins
+    login_request, matching = callback.login_request, callback.matching
+    logins = login_request.logins
     confirmed = yield from callback.invalidate()
     if confirmed and matching.otherwise is not None:
-        # Somebody else's login was brought here while this one was under way.
+        # The callback of somebody else's login was opened here while this login was in progress.
         logins.discard(matching.otherwise)
     expired = bool(logins.expired)
     logins.forget_expired()
     if confirmed or not logins.alive:
-        known = yield from visit.look_up()
+        known = yield from login_request.look_up()
         if known.session is not None:
-            # Most likely a reload, or the back button, after a login that worked. Nothing changes.
-            return visit.redirect(visit.context.config.after_login)
+            # Most likely a reload or the back button after a successful login. Nothing changes.
+            return login_request.redirect(login_request.context.config.after_login)
     if tried:
         raise TokenRejected("the credential has been tried before")
     if logins.alive or matching.otherwise is not None:
-        raise visit.provider.mismatch_error(callback.params)
+        raise login_request.provider.mismatch_error(callback.params)
     if expired:
-        raise LoginExpired(f"the pending login is older than {LIFETIME} s or than its token")
+        raise LoginExpired(f"the pending login is older than {LOGIN_LIFETIME} s or than its token")
     raise LoginNotStarted(
         "no valid pending login in this browser; is the site opened under the same host as the redirect URI?"
     )
 
 
 def _redeem(callback: _Callback, login: PendingLogin, attempt: RedeemAttempt) -> Steps[Response]:
-    """Ask XWMS who it is, begin a session, and go on to where the login was for."""
-    visit, matching = callback.visit, callback.matching
-    context, logins = visit.context, visit.logins
-    checked = CheckedCallback(credential=callback.params.credential, login=login, uri=visit.uri)
+    """Ask XWMS who the person is, begin a session, and redirect to the target of the login."""
+    login_request, matching = callback.login_request, callback.matching
+    context, logins = login_request.context, login_request.logins
+    checked = CheckedCallback(credential=callback.params.credential, login=login, uri=login_request.uri)
     try:
-        result = yield from visit.provider.redeem(context, checked, now=visit.now)
+        result = yield from login_request.provider.redeem(context, checked, now=login_request.now)
     except APIError as error:
         if not error.sent:
-            # The credential has not left this server, so it is as good as before: a reload may work in a moment.
-            yield from attempt.give_back()
-        elif isinstance(error, TokenRejected) and not matching.exact and (yield from attempt.survives()):
-            # Anybody can bring a token that XWMS rejects; that must not cost this person their login.
-            yield from attempt.give_login_back()
+            # The credential was not sent, so it is still valid: reloading the page may work in a moment.
+            yield from attempt.release_all()
+        elif isinstance(error, TokenRejected) and not matching.exact and (yield from attempt.count_rejection()):
+            # Denial of service: anybody can cause a callback whose token XWMS rejects, which must not end this login.
+            yield from attempt.release_login()
         else:
             logins.discard(login)
         logins.forget_expired()
-        return visit.refuse(error, url=visit.retry_url(login))
+        return login_request.refuse(error, url=login_request.retry_url(login))
     logins.forget_expired()
-    if not (yield from visit.provider.needs_confirmation(context, matching, now=visit.now)):
-        return (yield from visit.sign_in(login, result))
-    if not logins.await_confirmation(login, result.user, now=visit.now):
-        full = TooManyLogins("there is no room for a login that waits for its person's confirmation")
-        return visit.refuse(full, url=visit.retry_url(login))
+    if not (yield from login_request.provider.needs_confirmation(context, matching, now=login_request.now)):
+        return (yield from login_request.sign_in(login, result))
+    if not logins.await_confirmation(login, result.user, now=login_request.now):
+        no_room = TooManyLogins("there is no room for a login that waits for confirmation")
+        return login_request.refuse(no_room, url=login_request.retry_url(login))
     events.info("login_waits", login=login.id[:8], person=events.person_hash(result.user.identity))
-    # To an address without a token. Nobody is signed in yet.
-    return visit.redirect(f"{visit.retry_url(login)}&confirm={login.key}")
+    # The URL contains no token. Nobody is signed in yet.
+    return login_request.redirect(f"{login_request.retry_url(login)}&confirm={login.key}")

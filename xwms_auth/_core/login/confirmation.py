@@ -1,4 +1,4 @@
-"""The two pages that ask before a login goes on, and what their buttons do (login CSRF)."""
+"""The two confirmation pages of a login, and what their forms do (login CSRF)."""
 
 from ..base.effects import Steps, claim
 from ..base.errors import LoginNotStarted
@@ -12,54 +12,56 @@ from .login_request import LoginRequest
 
 
 def confirm_start(
-    visit: LoginRequest, known: SessionLookup, target: str, *, fresh: int | None
+    login_request: LoginRequest, known: SessionLookup, target: str, *, fresh: int | None
 ) -> Steps[Response | None]:
-    """Ask for a click before a login that another site began. None where the protocol needs no click."""
-    origins = yield from visit.provider.confirmation_origins(visit.context, now=visit.now)
+    """Ask for a click before a login that did not begin on this site. None if the protocol needs no click."""
+    origins = yield from login_request.provider.confirmation_origins(login_request.context, now=login_request.now)
     if origins is None:
         return None
-    config = visit.context.config
-    made = pages.confirm_page(
+    config = login_request.context.config
+    page = pages.confirm_page(
         action_url=responses.login_url(config, target, fresh=fresh),
-        form_origins=(*origins, *visit.context.origins),
+        form_origins=(*origins, *login_request.context.origins),
         home_url=config.after_logout,
         note=known.ended and known.ended.detail,
     )
-    return responses.page(200, made)
+    return responses.page(200, page)
 
 
-def confirm_person(visit: LoginRequest, key: str) -> Steps[Response | None]:
-    """Show whom somebody is about to be, and go on once they say yes. None where no login waits for that.
+def confirm_person(login_request: LoginRequest, key: str) -> Steps[Response | None]:
+    """Show which account the person is about to log in to, and continue once they confirm. None if no login waits.
 
-    Where XWMS is known to send `sign-token`'s own token, another token comes from somebody else's login. The callback
-    of such a login is not refused, since an attacker could bring that about; but nobody goes on as somebody else
-    without knowing. The POST comes from this page: `start_login` has checked that.
+    Login CSRF: if XWMS is known to send `sign-token`'s own token, any other token comes from somebody else's login. Its
+    callback is not refused, since an attacker could cause that state; but nobody continues as somebody else
+    unknowingly. The POST comes from our own page: `start_login` has checked that.
     """
-    login = next((one for one in visit.logins.unconfirmed if one.key == key), None)
+    login = next((one for one in login_request.logins.unconfirmed if one.key == key), None)
     if login is None or login.person is None:
         return None
-    known = yield from visit.look_up()
+    known = yield from login_request.look_up()
     if known.session is not None and known.session.user.identity == login.person.identity:
-        visit.logins.discard(login)
-        return visit.redirect(visit.target_of(login))
-    if visit.request.method != "POST":
-        url = visit.retry_url(login)
-        made = pages.person_page(
+        login_request.logins.discard(login)
+        return login_request.redirect(login_request.target_of(login))
+    if login_request.request.method != "POST":
+        url = login_request.retry_url(login)
+        page = pages.person_page(
             name=login.person.display_name,
             email=login.person.verified_email,
             sub=login.person.sub,
             action_url=url,
             key=key,
             again_url=url,
-            home_url=visit.context.config.after_logout,
+            home_url=login_request.context.config.after_logout,
         )
-        return responses.page(200, made)
-    if not (yield from claim(f"confirmation/{login.id}", until=login.expires_at + FUTURE_TOLERANCE, now=visit.now)):
+        return responses.page(200, page)
+    if not (
+        yield from claim(f"confirmation/{login.id}", until=login.expires_at + FUTURE_TOLERANCE, now=login_request.now)
+    ):
         raise LoginNotStarted("this login has been confirmed already")
-    # What XWMS said is as old as the question, whenever it is answered.
+    # XWMS named the person when the confirmation was asked for, however late it is given.
     proved_at = login.expires_at - CONFIRMATION_LIFETIME
     return (
-        yield from visit.sign_in(
+        yield from login_request.sign_in(
             login, LoginResult(user=login.person, proved_at=proved_at, log_fields={"callback": "fresh"})
         )
     )

@@ -1,7 +1,4 @@
-"""A request to log in, as the start of a login, the callback and the confirmation share it.
-
-Knows: how a login ends in a session.
-"""
+"""A login request: what the start of a login, the callback and the confirmation have in common."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +19,7 @@ from ..sessions.lookup import SessionLookup, begin_session, look_up
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginRequest:
-    """One browser's request, and the logins that it has pending. `now` is in seconds since 1970."""
+    """A browser's request with its pending logins. `now` is in seconds since 1970."""
 
     context: Context
     provider: Provider
@@ -36,27 +33,27 @@ class LoginRequest:
         """Read the pending logins. Raises `HostNotRegistered`."""
         uri = context.require_redirect_uri(request)
         sealer = context.login_sealer
-        logins = PendingLogins.of(request.cookie, names=names_for(uri), sealed=sealer, uri=uri, now=now)
+        logins = PendingLogins.of(request.cookie, names=names_for(uri), sealer=sealer, uri=uri, now=now)
         return cls(context=context, provider=provider, request=request, uri=uri, logins=logins, now=now)
 
     def look_up(self) -> Steps[SessionLookup]:
-        """The session that this browser has already."""
+        """Look up the session that this browser already has."""
         return look_up(self.context, self.request.cookie, self.uri, now=self.now)
 
     def target_of(self, login: PendingLogin) -> str:
-        """Where a login goes on to.
+        """Where to redirect after the login.
 
-        Validated again where it is used: the value was sealed, but perhaps by an older version with an older rule.
+        Open redirect: validated again on use. The value was sealed, but perhaps by an older version with other rules.
         """
         config = self.context.config
         return safe_next(login.next, own_paths=config.own_paths) or config.after_login
 
     def retry_url(self, login: PendingLogin) -> str:
-        """Where another login begins that goes on to the same place."""
+        """The URL that starts another login with the same target."""
         return responses.login_url(self.context.config, self.target_of(login))
 
     def sign_in(self, login: PendingLogin, result: LoginResult) -> Steps[Response]:
-        """Begin a session under a new key (session fixation), and go on to where the login was for."""
+        """Begin a session under a new key (session fixation), and redirect to the target of the login."""
         self.logins.discard(login)
         cookies = yield from begin_session(self.context, self.request, self.uri, result, now=self.now)
         person = events.person_hash(result.user.identity)
@@ -64,11 +61,11 @@ class LoginRequest:
         return self.redirect(self.target_of(login), cookies=cookies)
 
     def redirect(self, location: str, *, status: int = 303, cookies: Sequence[str] = ()) -> Response:
-        """Send the browser on, with the pending logins as they are now."""
+        """A redirect that also updates the pending-login cookies."""
         return responses.redirect(status, location, cookies=[*self.logins.changes(), *cookies])
 
     def refuse(self, error: XWMSError, *, url: str | None = None) -> Response:
-        """Say no, with the pending logins as they are now. `url` is where to start again."""
+        """An error response that also updates the pending-login cookies. `url` is where to start again."""
         config = self.context.config
         url = url or config.login_path
         return responses.refusal(config, self.request, error, cookies=self.logins.changes(), url=url)

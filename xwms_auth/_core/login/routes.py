@@ -1,7 +1,7 @@
-"""Our routes: a person starts a login, comes back (`callback.py`), asks who they are, and logs out.
+"""Our routes: start a login, the callback (`login/callback.py`), the current user, logout and back-channel logout.
 
-Each function is a flow without I/O: it yields effects and gets their results (`effects.py`), for Flask and ASGI alike.
-It never touches a framework, a clock or a socket; `now` is whole seconds since 1970.
+Each function is a flow without I/O: it yields effects (`base/effects.py`) and is sent their results, for Flask and ASGI
+alike. It never uses a framework, a clock or a socket; `now` is whole seconds since 1970.
 """
 
 from dataclasses import replace
@@ -14,7 +14,7 @@ from ..config.context import Context, names_for
 from ..http.cookies import set_cookie
 from ..http.fetch_metadata import began_here, is_own_post, require_navigation
 from ..http.messages import Request, Response
-from ..providers.pending_login import LIFETIME, NO_PROOF, PendingLogin, forget_all, new_login_id, uri_digest
+from ..providers.pending_login import LOGIN_LIFETIME, NO_PROOF, PendingLogin, forget_all, new_login_id, uri_digest
 from ..providers.protocol import Provider
 from ..responses import responses
 from ..sessions.lookup import SessionLookup, look_up
@@ -25,7 +25,7 @@ from .login_request import LoginRequest
 
 
 def serve(context: Context, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
-    """Answer a request for one of our routes."""
+    """Respond to a request for one of our routes."""
     config = context.config
     try:
         if request.path == config.login_path:
@@ -51,61 +51,67 @@ def _require_method(request: Request, *allowed: str) -> None:
 
 
 def start_login(context: Context, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
-    """Send the browser to XWMS, with a pending login to come back with."""
-    visit = LoginRequest.of(context, provider, request, now=now)
-    target, fresh = context.next_url(request) or context.config.after_login, _fresh_of(request)
+    """Set a pending login and send the browser to XWMS."""
+    login_request = LoginRequest.of(context, provider, request, now=now)
+    target, fresh = context.next_url(request) or context.config.after_login, _parse_fresh(request)
     require_navigation(request)
     posted = request.method == "POST"
-    if posted and not is_own_post(request, visit.uri):
+    if posted and not is_own_post(request, login_request.uri):
         raise CrossSite("the login was posted by another site")
     confirmed = [request.form.get("confirm", "")] if posted else request.parameters("confirm")
-    if confirmed and (response := (yield from confirm_person(visit, confirmed[0]))) is not None:
+    if confirmed and (response := (yield from confirm_person(login_request, confirmed[0]))) is not None:
         return response
-    known = yield from visit.look_up()
+    known = yield from login_request.look_up()
     if known.session is not None and LoginRequirement(fresh=fresh).is_fresh(known.session, now):
         return responses.redirect(303, target)
     if known.ended is not None:
         events.info("session_ended", reason=known.ended)
-    here = began_here(request, visit.uri)
-    if not here and (response := (yield from confirm_start(visit, known, target, fresh=fresh))) is not None:
+    started_here = began_here(request, login_request.uri)
+    if (
+        not started_here
+        and (response := (yield from confirm_start(login_request, known, target, fresh=fresh))) is not None
+    ):
         return response
-    login = _new_login(visit, target, began_here=here, fresh=fresh)
-    started = yield from provider.start(context, visit.uri, fresh=fresh, now=now)
-    visit.logins.forget_expired()
-    ends = login.expires_at if started.expires_at is None else min(login.expires_at, started.expires_at)
-    visit.logins.add(replace(login, proof=started.proof, expires_at=ends))
+    login = _new_login(login_request, target, began_here=started_here, fresh=fresh)
+    started = yield from provider.start(context, login_request.uri, fresh=fresh, now=now)
+    login_request.logins.forget_expired()
+    expires_at = login.expires_at if started.expires_at is None else min(login.expires_at, started.expires_at)
+    login_request.logins.add(replace(login, proof=started.proof, expires_at=expires_at))
     events.info("login_started", login=login.id[:8])
-    return visit.redirect(started.url, status=302)
+    return login_request.redirect(started.url, status=302)
 
 
-def _new_login(visit: LoginRequest, target: str, *, began_here: bool, fresh: int | None) -> PendingLogin:
+def _new_login(login_request: LoginRequest, target: str, *, began_here: bool, fresh: int | None) -> PendingLogin:
     """A pending login for which there is room. Raises `TooManyLogins`."""
-    context, uri, now = visit.context, visit.uri, visit.now
+    context, uri, now = login_request.context, login_request.uri, login_request.now
     login = PendingLogin(
         id=new_login_id(),
         proof=NO_PROOF,
         next=target,
         uri_digest=uri_digest(uri),
         started_at=now,
-        expires_at=now + LIFETIME,
+        expires_at=now + LOGIN_LIFETIME,
         began_here=began_here,
         fresh=fresh,
     )
-    if not visit.logins.has_room(login):
+    if not login_request.logins.has_room(login):
         login = replace(login, next=context.config.after_login)
-    if not visit.logins.has_room(login):
-        # Any page can open the login as often as it likes, and none may push out those that the person began here.
-        raise TooManyLogins("this browser has as many pending logins as it may, and all began here")
+    if not login_request.logins.has_room(login):
+        # Any page can start logins as often as it likes, and none may evict those that the person began here.
+        raise TooManyLogins("this browser has the maximum number of pending logins, and all began here")
     if not context.state.login_starts.take(now):
         raise TooManyLogins("the rate limit for starting logins is reached")
-    if uri.loopback and (visit.request.header("host") or "").lower() not in uri.host_names:
-        # `flask run` prints an address that is another host to a browser: the login would end where it has no cookie.
+    if uri.loopback and (login_request.request.header("host") or "").lower() not in uri.host_names:
+        # `flask run` prints a URL whose host is another one to a browser: the callback would not get the cookie.
         events.warning("login_at_another_host", hint=f"open the site under {uri.origin}/")
     return login
 
 
-def _fresh_of(request: Request) -> int | None:
-    """How fresh a login has to be to make another one needless. Anybody may ask for one: it only costs a login."""
+def _parse_fresh(request: Request) -> int | None:
+    """The `fresh` parameter: the maximum age of a login that makes another one unnecessary.
+
+    Anybody may set it, since it only costs a login.
+    """
     values = request.parameters("fresh")
     if len(values) != 1 or not (values[0].isascii() and values[0].isdigit()) or len(values[0]) > 9:
         return None
@@ -113,7 +119,7 @@ def _fresh_of(request: Request) -> int | None:
 
 
 def who_am_i(context: Context, request: Request, *, now: int) -> Steps[Response]:
-    """Tell a script who is signed in. Being asked does not keep a session alive: a page that polls is not a person."""
+    """Tell a script who is signed in. Does not renew the session: a page that polls is no sign of an active person."""
     uri = context.redirect_uri_for(request.header("host") or "")
     known = yield from look_up(context, request.cookie, uri, now=now)
     user = known.session.user.claims() if known.session else None
@@ -124,21 +130,21 @@ def who_am_i(context: Context, request: Request, *, now: int) -> Steps[Response]
 
 
 def logout(context: Context, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
-    """End the session. Only a form of our own may ask for it (`csrf_token` where the browser says nothing)."""
+    """End the session. CSRF: only a form of our own may do so, shown by the headers or else by `csrf_token`."""
     config, uri = context.config, context.require_redirect_uri(request)
-    names, ours = names_for(uri), is_own_post(request, uri)
-    session_over = set_cookie(names.session, "", secure=names.secure, max_age=0)
-    cleared = [session_over, *forget_all(request.cookie, names)]
+    names, is_own_form = names_for(uri), is_own_post(request, uri)
+    expired_cookie = set_cookie(names.session, "", secure=names.secure, max_age=0)
+    cleared = [expired_cookie, *forget_all(request.cookie, names)]
     try:
         known = yield from look_up(context, request.cookie, uri, now=now)
-        if not ours and not _has_form_token(context, request, known):
-            raise CrossSite("the logout was posted by another site, or by a browser that does not say by which")
-        ours = True
+        if not is_own_form and not _has_form_token(context, request, known):
+            raise CrossSite("the logout was posted by another site, or by an unknown one without a valid csrf_token")
+        is_own_form = True
         if known.handle is not None:
             yield from drop_session(known.handle, now=now)
     except StoreUnavailable as error:
-        # The browser forgets its session either way, but "logged out" would not be true.
-        return responses.refusal(config, request, error, cookies=cleared if ours else ())
+        # The browser deletes its session cookie anyway, but the session may not have ended.
+        return responses.refusal(config, request, error, cookies=cleared if is_own_form else ())
     target = context.next_url(request) or config.after_logout
     if known.session is not None:
         events.info("logged_out", person=events.person_hash(known.session.user.identity))

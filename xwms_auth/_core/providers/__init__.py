@@ -1,1 +1,1 @@
-"""A way to log in: what it has to answer, the pending login, and XWMS's own protocol."""
+"""Login protocols: the interface they implement, pending logins, and XWMS's own protocol."""

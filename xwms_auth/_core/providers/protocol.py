@@ -1,10 +1,8 @@
-"""What a way to log in has to be. `sign_token.py` and `oauth2.py` are the two there are.
+"""The interface of a login protocol. `sign_token.py` and `oauth2/code_flow.py` are the two implementations.
 
-`flow.py` and `callback.py` tell the story in the order that every login has: a browser is sent away with a pending
-login, comes back, is recognised, and only then is anybody asked who it is. A provider fills in what its protocol says.
-
-Knows: the questions that a protocol has to answer.
-Must not: answer any of them.
+`login/routes.py` and `login/callback.py` run the steps in the order that every login has: the browser is sent away with
+a pending login, comes back, is recognised, and only then is XWMS asked who the person is. A provider implements the
+steps that depend on its protocol.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +20,7 @@ from .pending_login import PendingLogin
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginStart:
-    """Where to send the browser, and what the pending login has to remember.
+    """Where to send the browser, and what the pending login has to keep.
 
     `expires_at` is in seconds since 1970, or None if the protocol sets no limit of its own.
     """
@@ -34,9 +32,9 @@ class LoginStart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallbackParams:
-    """What the query of a callback brought, in a possible form. Only the query counts.
+    """The well-formed parameters of a callback, from its query only.
 
-    `credential` is the token or the code; `state`, `issuer` and `error` are what OAuth 2.0 sends beside it.
+    `credential` is the token or the code; `state`, `issuer` and `error` are what OAuth 2.0 sends with it.
     """
 
     credential: str = field(repr=False)
@@ -47,7 +45,9 @@ class CallbackParams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedCallback:
-    """A callback that passed every check. Only `callback._check_callback` makes one, and only this can be redeemed."""
+    """A callback that passed every check. Only `_redeem` in `login/callback.py` creates one, and only this can
+    be redeemed.
+    """
 
     credential: str = field(repr=False)
     login: PendingLogin
@@ -56,9 +56,9 @@ class CheckedCallback:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginResult:
-    """Who logged in, with what tokens if the protocol has any. `log_fields` is for the log: name to value.
+    """Who logged in, and with which tokens if the protocol has any.
 
-    `proved_at` is as in `Session`.
+    `log_fields` are fields of the log entry. `proved_at` is as in `Session`.
     """
 
     user: User
@@ -69,7 +69,7 @@ class LoginResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogoutTokenClaims:
-    """Somebody has logged out at XWMS: who, of which login (None for all of theirs), and the telling token's id."""
+    """A logout at XWMS: who, from which login (`sid`; None for all of the person's), and the id of the logout token."""
 
     sub: str
     sid: str | None
@@ -80,9 +80,9 @@ class LogoutTokenClaims:
 class MatchingLogins:
     """The pending logins of this browser that a callback may belong to, the likeliest first.
 
-    `exact` says that it certainly belongs to the one that is named. `own_copies` says that the same credential with the
-    same login is a copy of this browser's own callback, and not perhaps somebody else's. `otherwise` is the login that
-    it would have been taken for if its credential were not known to be another login's.
+    `exact`: the callback certainly belongs to the login in `logins`, or to none. `own_copies`: the same credential with
+    the same login can only be a copy of this browser's own callback, not one of somebody else's. `otherwise`: the login
+    that would have matched if the credential were not known to be another login's.
     """
 
     logins: tuple[PendingLogin, ...] = ()
@@ -92,29 +92,29 @@ class MatchingLogins:
 
 
 class Provider(Protocol):
-    """One protocol of login. What it remembers between requests is in the `Context`."""
+    """A login protocol. Its state between requests is in the `Context`."""
 
     @property
     def tokens(self) -> "TokenProvider | None":
-        """What the protocol does with tokens; None for one that has none."""
+        """What the protocol does with tokens; None if it has none."""
         ...
 
     def confirmation_origins(self, context: Context, *, now: int) -> Steps[Sequence[str] | None]:
-        """Origins that the page may lead to which asks for a click where the login did not begin on this site.
+        """Origins that the confirmation page may lead to. It asks for a click if the login did not begin on this site.
 
-        None if no click is needed, because the protocol itself ties a callback to its login.
+        None if no click is needed, because the protocol itself binds a callback to its login.
         """
         ...
 
     def start(self, context: Context, uri: RedirectURI, *, fresh: int | None, now: int) -> Steps[LoginStart]:
-        """Begin a login that ends at this redirect URI.
+        """Start a login that returns to this redirect URI.
 
-        `fresh` demands, where the protocol can, that the person has logged in at XWMS in the last so many seconds.
+        `fresh` requires, if the protocol can, that the person logged in at XWMS within that many seconds.
         """
         ...
 
     def parse_callback(self, request: Request) -> CallbackParams:
-        """Take the callback's query apart. Raises `TokenMissing` or `TokenMalformed`."""
+        """Parse the callback's query. Raises `TokenMissing` or `TokenMalformed`."""
         ...
 
     def matching_logins(
@@ -124,71 +124,72 @@ class Provider(Protocol):
         ...
 
     def check_sender(self, context: Context, request: Request, uri: RedirectURI) -> None:
-        """Refuse, with `CrossSite`, a navigation that the protocol's own pages cannot have caused."""
+        """Raise `CrossSite` for a navigation that the protocol's own pages cannot have caused."""
         ...
 
     def invalidate(self, context: Context, uri: RedirectURI, params: CallbackParams, *, now: int) -> Steps[bool]:
-        """The credential came to a browser it does not belong to: see to it that nobody can redeem it.
+        """Make sure that nobody can redeem a credential that came to a browser it does not belong to.
 
-        True if XWMS has confirmed it, now or before.
+        True if XWMS has confirmed the credential, now or before.
         """
         ...
 
     def check_callback(
         self, context: Context, params: CallbackParams, matching: MatchingLogins, *, now: int
     ) -> Steps[XWMSError | None]:
-        """The protocol's own checks before the credential is redeemed: what is wrong, which then ends an exact login.
+        """The protocol's own checks before the credential is redeemed.
 
-        What it raises ends nothing.
+        A returned error ends the matching logins; an exception ends none.
         """
         ...
 
     def mismatch_error(self, params: CallbackParams) -> XWMSError:
-        """What to say of a callback that belongs to none of the logins which this browser has under way."""
+        """The error for a callback that belongs to none of this browser's pending logins."""
         ...
 
     def is_invalidated(self, context: Context, params: CallbackParams, *, now: int) -> Steps[bool]:
-        """Whether the credential is not to be redeemed by anybody any more."""
+        """Whether the credential was invalidated, so that nobody may redeem it."""
         ...
 
     def needs_confirmation(self, context: Context, matching: MatchingLogins, *, now: int) -> Steps[bool]:
-        """Whether the person has to be shown whom they are about to be before a session begins."""
+        """Whether the person has to confirm which account they log in to before a session begins (login CSRF)."""
         ...
 
     def redeem(self, context: Context, callback: CheckedCallback, *, now: int) -> Steps[LoginResult]:
-        """Redeem the credential. An `APIError` that was not `sent` means that it is as good as before."""
+        """Redeem the credential. After an `APIError` that was not `sent` it is still valid."""
         ...
 
     def revalidate(self, context: Context, session: Session, *, now: int) -> Steps[Session]:
-        """Ask about a person who is signed in: the session with what is new. Raises what tells a no from a not now.
+        """Ask XWMS about a person who is signed in, and return the session with current data.
 
-        A clear no is `NotApproved`, `NotFound`, `ClientDisabled`, `ClientUnknown` or `TokenRejected`.
+        `NotApproved`, `NotFound`, `ClientDisabled`, `ClientUnknown` and `TokenRejected` mean that the person no longer
+        has access; any other error means that XWMS could not tell now.
         """
         ...
 
 
 class TokenProvider(Protocol):
-    """What a protocol answers besides that gives an application tokens of the person's."""
+    """What a protocol that issues tokens for the person implements in addition."""
 
     def prepare_refresh(self, context: Context, *, now: int) -> Steps[None]:
-        """Learn what `refresh` needs to know, so that it is one call."""
+        """Fetch what `refresh` needs, so that `refresh` is a single call."""
         ...
 
     def refresh(self, context: Context, tokens: TokenSet, *, sub: str, now: int) -> Steps[TokenSet]:
-        """New tokens for old ones of this person.
+        """Exchange this person's tokens for new ones.
 
-        `TokenRejected` is final; any other `APIError` leaves the old ones as they are.
+        `TokenRejected` is final; after any other `APIError` the old tokens are unchanged.
         """
         ...
 
     def revoke_tokens(self, context: Context, tokens: TokenSet, *, now: int) -> Steps[None]:
-        """Have the server end tokens that nobody here will use. Never raises for what it answers."""
+        """Revoke tokens that will not be used any more. Never raises because of the server's response."""
         ...
 
     def end_session(self, context: Context, session: Session, uri: RedirectURI, target: str, *, now: int) -> Steps[str]:
-        """The person has logged out here: give back what the login was given. Returns where to send the browser."""
+        """Log out at the server too: revoke the login's tokens. Returns where to send the browser."""
         ...
 
     def verify_logout_token(self, context: Context, logout_token: str, *, now: int) -> Steps[LogoutTokenClaims]:
-        """Who has logged out, by a token that XWMS posted. Raises `TokenRejected` for one that is not XWMS's."""
+        """Verify a logout token that XWMS posted. Raises `TokenRejected` if it is not one of XWMS's."""
         ...

@@ -1,11 +1,11 @@
-"""Names that one caller gets, for all processes that share a store: what has happened to a login, and to a token.
+"""Single-use names in the store: what has happened to a login and to a token, for all processes that share the store.
 
-Two rules keep one person's login from becoming another's, in any number of processes. Only redeeming takes names: a
-pending login is used once, a token has one try, and only a call that never left gives them back. And nothing under way
-stops a spending: what marks a token as foreign is a name of its own, which nobody waits for.
+Login CSRF and replay: two rules keep one person's login from becoming another's, in any number of processes. First,
+only redeeming claims the names of a pending login and of a credential: a login is used once, a token is tried once, and
+both are released only if the call was never sent. Second, nothing in progress prevents a token from being invalidated:
+the name that records it as foreign is a separate one, which nobody waits for.
 
-Knows: the names, and how long each matters.
-Must not: hold a token in clear.
+No name contains a token in clear text.
 """
 
 from collections.abc import Sequence
@@ -18,29 +18,29 @@ from ..base.signing import digest
 from .pending_login import PendingLogin
 
 TOKEN_MEMORY = 3600
-"""Seconds that is remembered what became of a token: longer than XWMS can be expected to let a person take."""
+"""Seconds that the state of a token is remembered: longer than XWMS can be expected to let a person take."""
 
-FOR_GOOD = 10 * 365 * 86_400
-"""Seconds. What is learned about XWMS is not forgotten."""
+PERMANENT = 10 * 365 * 86_400
+"""Seconds (ten years). What is learned about XWMS is not forgotten."""
 
-MAX_REFUSED = 3
-"""Tokens that XWMS may refuse before the pending login is over to which they only might have belonged."""
+MAX_REJECTED = 3
+"""Tokens that XWMS may reject before a pending login ends which they did not match exactly."""
 
 SAME_TOKEN = "learned/same"
-"""Claimed once XWMS has confirmed a callback's token that was exactly `sign-token`'s."""
+"""Claimed when XWMS has confirmed a callback token that was exactly the one from `sign-token`."""
 
 
 def token_claim(kind: str, token: str) -> str:
-    """The name of something that is known about a token.
+    """The name that records a fact about a token.
 
-    `issued`: sign-token gave it for a login. `token`: somebody had the one try to redeem it. `foreign`: it was issued,
-    and came to a browser it does not belong to. `confirmed`: XWMS said whose it was.
+    `issued`: sign-token issued it for a login. `token`: the one try to redeem it was taken. `foreign`: it was issued,
+    and came to a browser it does not belong to. `confirmed`: XWMS confirmed whose it was.
     """
     return f"{kind}/{digest(token)}"
 
 
 def remember(name: str, *, seconds: int = TOKEN_MEMORY, now: int) -> Steps[bool]:
-    """Claim a name that says something; True if nobody had said it before."""
+    """Claim a name that records a fact; True if it was not recorded before."""
     return claim(name, until=now + seconds, now=now)
 
 
@@ -49,23 +49,23 @@ def are_claimed(*names: str, now: int) -> Steps[Sequence[bool]]:
     found = yield from claimed(names, now=now)
     if found is not None:
         return found
-    answers: list[bool] = []
+    results: list[bool] = []
     for name in names:
         free = yield from claim(name, until=now + 1, now=now)
         if free:
             yield from release(name)
-        answers.append(not free)
-    return answers
+        results.append(not free)
+    return results
 
 
 def is_learned(name: str, *, now: int) -> Steps[bool]:
-    """The same for what must never be taken for true by mistake: a store that cannot tell says no."""
+    """Whether a name has been claimed, for a fact never to be assumed by mistake: False if the store cannot tell."""
     found = yield from claimed((name,), now=now)
     return found is not None and found[0]
 
 
 class Taken(Enum):
-    """What was taken already when a callback came to be redeemed."""
+    """What had been claimed already when a callback was to be redeemed."""
 
     PAIR = "this login with this credential: the callback is a copy of one that came before"
     LOGIN = "the login, with another credential"
@@ -73,50 +73,50 @@ class Taken(Enum):
 
 
 class RedeemAttempt:
-    """One try to redeem a credential with a pending login: the names that it takes, and when it gives them back."""
+    """One attempt to redeem a credential with a pending login: the names it claims, and when it releases them."""
 
     def __init__(self, login: PendingLogin, credential: str, *, now: int) -> None:
         self._login_id = login.id
-        # Another machine's clock may be behind: there the login still counts for a moment.
+        # Another machine's clock may be behind, so that the login is valid there a little longer.
         self._until = login.expires_at + FUTURE_TOLERANCE
         self._now = now
         self._credential = token_claim("token", credential)
-        # First the two together, which tells a copy from somebody else's try; then in the order of their scarcity.
-        self._wanted = (
+        # The pair first: it distinguishes a copy of a callback from somebody else's attempt. Then the scarcest first.
+        self._names = (
             (Taken.PAIR, f"pair/{digest(f'{login.id} {credential}')}", self._until),
             (Taken.LOGIN, f"login/{login.id}", self._until),
             (Taken.CREDENTIAL, self._credential, now + TOKEN_MEMORY),
         )
-        self._held: list[str] = []
+        self._claimed: list[str] = []
 
     def begin(self) -> Steps[Taken | None]:
-        """Take all names: None. Or say which is taken, and hold none."""
-        for what, name, until in self._wanted:
+        """Claim all names and return None; or return the one that is taken, and claim none."""
+        for kind, name, until in self._names:
             try:
                 free = yield from claim(name, until=until, now=self._now)
             except StoreUnavailable:
-                # Nothing has left, so reloading the page may work in a moment.
-                yield from self.give_back()
+                # The credential has not been sent, so reloading the page may work in a moment.
+                yield from self.release_all()
                 raise
             if not free:
-                yield from self.give_back()
-                return what
-            self._held.append(name)
+                yield from self.release_all()
+                return kind
+            self._claimed.append(name)
         return None
 
-    def give_back(self) -> Steps[None]:
-        """The credential never left: everything is as it was."""
-        while self._held:
-            yield from release(self._held.pop())
+    def release_all(self) -> Steps[None]:
+        """Release all names: the credential was never sent."""
+        while self._claimed:
+            yield from release(self._claimed.pop())
 
-    def give_login_back(self) -> Steps[None]:
-        """The login is as it was, but the credential has had its try."""
-        self._held.remove(self._credential)
-        yield from self.give_back()
+    def release_login(self) -> Steps[None]:
+        """Release the login, but not the credential, whose one try is over."""
+        self._claimed.remove(self._credential)
+        yield from self.release_all()
 
-    def survives(self) -> Steps[bool]:
-        """Whether the login may have one more credential that XWMS refused."""
-        for number in range(1, MAX_REFUSED):
+    def count_rejection(self) -> Steps[bool]:
+        """Count a credential that XWMS rejected; True if the login may still be used with another one."""
+        for number in range(1, MAX_REJECTED):
             if (yield from claim(f"refused/{self._login_id}/{number}", until=self._until, now=self._now)):
                 return True
         return False
