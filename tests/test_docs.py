@@ -108,6 +108,23 @@ def test_index_leads_to_every_page():
     assert linked == {page.name for page in (ROOT / "docs").glob("*.md")} - {"index.md"}
 
 
+def test_architecture_has_every_module_in_its_folder():
+    told = {
+        title.strip("`").removeprefix("xwms_auth/"): re.findall(r"^\| `(\w+\.py)` \| \S", body, re.M)
+        for title, body in sections(documentation("architecture.md"), 3).items()
+        if title.endswith("/`")
+    }
+    modules: dict[str, list[str]] = {}
+    for path in (ROOT / "xwms_auth").rglob("*.py"):
+        # What a folder is for, its heading says; an `__init__.py` with names in it is a module like others.
+        folder = path.parent.relative_to(ROOT / "xwms_auth").as_posix()
+        if path.name != "__init__.py" or folder in {".", "stores"}:
+            modules.setdefault("" if folder == "." else f"{folder}/", []).append(path.name)
+    assert {folder: sorted(names) for folder, names in told.items()} == {
+        folder: sorted(names) for folder, names in modules.items()
+    }
+
+
 def test_mkdocs_has_every_page_in_its_navigation():
     listed = re.findall(r": ([a-z0-9-]+\.md)$", text_of(ROOT / "mkdocs.yml"), re.M)
     assert sorted(listed) == sorted(page.name for page in (ROOT / "docs").glob("*.md"))
@@ -207,7 +224,7 @@ def test_the_sandbox_page_lists_every_fault_and_every_refusal():
     page = documentation("sandbox.md")
     assert set(re.findall(r"^\| `([\w-]+)` \|", sections(page, 2)["When things go wrong"], re.M)) == set(FAULTS)
     told = set(re.findall(r"\| \d{3} \| ([^|]+) \|", page))
-    assert refused_with(SANDBOX / "judgement.py") <= told
+    assert refused_with(SANDBOX / "domain" / "request_checks.py") <= told
 
 
 def refused_with(path: Path) -> set[str]:
