@@ -7,6 +7,7 @@ Every ```python block must compile. One that binds `app` at its top level is a w
 import ast
 import re
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from datetime import timedelta
@@ -19,7 +20,8 @@ import httpx2
 import pytest
 from starlette.testclient import TestClient
 
-from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, HTTPS_URI, LOGIN, ME, PROGRAM
+from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, HTTPS_URI, LOGIN, LOGOUT, ME, PROGRAM
+from tests.fx import FakeXWMS
 from xwms_auth import XWMSConfig, XWMSError
 from xwms_auth._core.config.env import ENVIRONMENT
 from xwms_auth.cli.commands import xwms_auth as command_line
@@ -185,23 +187,58 @@ def client_of(app: Any) -> httpx2.Client:
     return TestClient(app, base_url="https://app.example", follow_redirects=False)
 
 
-@pytest.mark.parametrize(("where", "code"), APPLICATIONS, ids=[where for where, _ in APPLICATIONS])
-def test_applications_in_the_documentation_log_a_person_in(where, code, make_fx, monkeypatch, tmp_path):
-    fx = make_fx()
-    options = fx.options(redirect_uris=HTTPS_URI)
-    for name, value in options.items():
-        monkeypatch.setenv(ENVIRONMENT[name][0], value)
-    monkeypatch.chdir(tmp_path)
-    module = ModuleType("app")
-    monkeypatch.setitem(sys.modules, "app", module)
-    exec(compile(code, where, "exec"), vars(module))
+@pytest.fixture
+def run_documented(make_fx, monkeypatch, tmp_path):
+    """Run an application of the documentation; gives the application, a browser that visits it, and the fake XWMS."""
 
-    client = client_of(module.app)
-    started = client.get(LOGIN, headers=FROM_HERE)
-    token = fx.approve(started.headers["location"].rpartition("/")[2], sub="17")
-    back = client.get(CALLBACK, params={"token": token}, headers=FROM_ELSEWHERE)
+    def run(where: str, code: str) -> tuple[Any, httpx2.Client, FakeXWMS]:
+        fx = make_fx()
+        for name, value in fx.options(redirect_uris=HTTPS_URI).items():
+            monkeypatch.setenv(ENVIRONMENT[name][0], value)
+        monkeypatch.chdir(tmp_path)
+        module = ModuleType("app")
+        monkeypatch.setitem(sys.modules, "app", module)
+        exec(compile(code, where, "exec"), vars(module))
+        return module.app, client_of(module.app), fx
+
+    return run
+
+
+def log_in(client: httpx2.Client, fx: FakeXWMS, login: str = LOGIN) -> httpx2.Response:
+    """Log in as person 17; gives the response to the callback."""
+    started = client.get(login, headers=FROM_HERE)
+    token = fx.approve(started.headers["location"].rpartition("/")[2], sub="17", name="Anna <3")
+    return client.get(CALLBACK, params={"token": token}, headers=FROM_ELSEWHERE)
+
+
+@pytest.mark.parametrize(("where", "code"), APPLICATIONS, ids=[where for where, _ in APPLICATIONS])
+def test_applications_in_the_documentation_log_a_person_in(where, code, run_documented):
+    _, client, fx = run_documented(where, code)
+    back = log_in(client, fx)
     assert (back.status_code, back.headers["location"]) == (303, "/")
     assert client.get(ME, headers=PROGRAM).json()["user"]["sub"] == "17"
+
+
+def test_the_edge_of_writing_an_edge_guards_its_page(run_documented):
+    [(where, code)] = [found for found in APPLICATIONS if found[0].startswith("writing-an-edge.md:")]
+    app, client, fx = run_documented(where, code)
+    refused = client.get("/?page=2", headers=FROM_HERE)
+    assert (refused.status_code, refused.headers["location"]) == (302, "/xwms/auth?next=/%3Fpage%3D2")
+    assert client.get("/", headers=PROGRAM).status_code == 401
+
+    assert log_in(client, fx, refused.headers["location"]).headers["location"] == "/?page=2"
+    page = client.get("/?page=2", headers=FROM_HERE)
+    assert (page.status_code, page.headers["vary"]) == (200, "Cookie")
+    assert page.headers["cache-control"] == "private, no-store"
+    assert "<p>Hello Anna &lt;3</p>" in page.text
+    assert 'action="/xwms/logout"' in page.text
+    assert "set-cookie" not in page.headers
+    app.clock = lambda: time.time() + 3600
+    assert client.get("/", headers=FROM_HERE).headers["set-cookie"].startswith("__Host-xwms_session=")
+
+    left = client.post(LOGOUT, headers=FROM_HERE)
+    assert (left.status_code, left.headers["location"]) == (303, "/")
+    assert client.get("/", headers=FROM_HERE).status_code == 302
 
 
 def test_the_documentation_shows_an_application_for_every_edge():
