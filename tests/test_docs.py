@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from datetime import timedelta
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -152,6 +154,17 @@ def test_relative_links_lead_somewhere():
                 assert anchor in anchors(linked), (page.name, target)
 
 
+NAMED_FROM = [ROOT, ROOT / "xwms_auth", ROOT / "xwms_auth" / "_core", SANDBOX]
+"""The folders that a page may name files from."""
+
+
+def test_files_that_are_named_are_there():
+    for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
+        for named in re.findall(r"`([\w.-]+/[\w./-]*)`", without_code(text_of(page))):
+            if named.endswith((".py", "/")) and named not in {"site/", "dist/"}:
+                assert any((folder / named).exists() for folder in NAMED_FROM), (page.name, named)
+
+
 # --- what is shown ---
 
 
@@ -179,6 +192,20 @@ def test_python_in_the_documentation_compiles():
     assert BLOCKS
     for where, code in BLOCKS:
         compile(code, where, "exec")
+
+
+def imports_of(code: str) -> Iterator[tuple[str, str]]:
+    """Module and name of everything that is imported from this package."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "xwms_auth":
+            yield from ((str(node.module), alias.name) for alias in node.names)
+
+
+def test_what_the_documentation_imports_is_there_and_public():
+    for where, code in BLOCKS:
+        for module, name in imports_of(code):
+            assert hasattr(import_module(module), name) or find_spec(f"{module}.{name}"), (where, module, name)
+            assert "._core" not in module or where.startswith("writing-an-edge.md:"), (where, module, name)
 
 
 def client_of(app: Any) -> httpx2.Client:
