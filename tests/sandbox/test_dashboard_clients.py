@@ -45,7 +45,7 @@ def sign(xwms, client_id: str, secret: str, uri: str = GOOD["redirect_uri"]):
 def test_the_credentials_of_a_new_client_work_and_the_secret_is_shown_once(xwms, office):
     answer = create(office)
     client_id, secret = value_of(answer, "client-id"), value_of(answer, "client-secret")
-    assert "shown this once" in words(answer)
+    assert "shown only once" in words(answer)
     assert f"XWMS_CLIENT_ID={client_id}" in answer.text
     assert "XWMS_DOMAIN=shop.example" in answer.text
     assert "XWMS_REDIRECT_URI=https://shop.example/callback" in answer.text

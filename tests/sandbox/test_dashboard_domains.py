@@ -279,7 +279,7 @@ def test_linking_secrets_needs_a_permission_of_its_own(xwms, office):
     editor = colleague(xwms, "Edda", "clients.change")
     assert secrets_at(editor.get(DOMAINS)) == secrets_at(editor.get(LOCALHOST)) == {}
     assert "“Command line”" in editor.page_text(LOCALHOST)
-    assert notice(add(editor, domain="staging.example")).startswith("staging.example was added. It is linked to no")
+    assert notice(add(editor, domain="staging.example")).startswith("staging.example was added. It is not linked to")
     assert notice(change(editor, allowed_ips="192.0.2.7")) == "localhost was changed."
     for boxes in ({"secret": "1"}, {"offered": "1"}):
         answer = change(editor, allowed_ips="", **boxes)

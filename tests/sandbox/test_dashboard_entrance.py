@@ -107,7 +107,7 @@ def test_a_client_needs_a_plan(office):
 def test_after_the_plan_has_ended_clients_go_on_and_no_new_one_is_made(xwms, local):
     local.submit("/plan", "/plan/end")
     assert xwms.sign_token()["token"]
-    assert "Its clients go on working; a new one needs a plan." in local.page_text("/clients")
+    assert "Its clients keep working; a new one needs a plan." in local.page_text("/clients")
     assert local.post("/clients/new", **CLIENT).status_code == 422
     local.activate_plan()
     assert local.post("/clients/new", **CLIENT).status_code == 200
@@ -231,7 +231,7 @@ def test_a_form_that_another_site_sends_is_refused_even_with_a_token_and_nothing
             path.removeprefix("/dashboard"), form={"member": "1", **CLIENT}, headers={"Sec-Fetch-Site": site}
         )
         assert answer.status_code == 403, path
-        assert "from the dashboard only" in words(answer)
+        assert "only be sent from the dashboard" in words(answer)
     assert everything(xwms) == before
 
 

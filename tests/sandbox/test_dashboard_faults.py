@@ -65,7 +65,7 @@ def test_an_app_meets_the_fault_as_often_as_was_said(office, xwms):
         ({"fault": ""}, ["Please choose a fault."]),
         ({"fault": "html", "times": "0"}, ["A fault strikes at least once, not 0 times."]),
         ({"fault": "html", "times": "-1"}, ["TIMES must be a whole number, not '-1'."]),
-        ({"fault": "html", "times": "1:2"}, ["A fault is written"]),
+        ({"fault": "html", "times": "1:2"}, ["The form of a fault is"]),
         ({"fault": "slow", "seconds": "soon"}, ["The delay of slow must be a number of seconds, not 'soon'."]),
         ({"fault": "slow", "seconds": "nan"}, ["The delay of slow must be more than 0 and at most 120 seconds."]),
         ({"fault": "slow", "seconds": "121"}, ["The delay of slow must be more than 0 and at most 120 seconds."]),
@@ -107,7 +107,7 @@ def test_each_fault_is_cleared_by_its_own_button_and_all_by_one(office, xwms):
     all_gone = office.submit("/faults", "/clear", button="Clear html in sign-token")
     assert active(office) == ["500:sign-token"]
     assert "Still active: 500 in sign-token, until it is cleared." in notice(all_gone)
-    assert "Nothing goes wrong" in notice(office.post("/faults/clear"))
+    assert "No fault is active" in notice(office.post("/faults/clear"))
     assert active(office) == []
 
 

@@ -95,14 +95,14 @@ def test_a_member_gets_another_role_and_may_at_once_what_it_allows(owner, xwms):
     vera.enter("Vera")
     assert vera.get("/clients/new").status_code == 403
     answer = owner.submit("/members", page_of(owner, "Vera", "role"), role=role_ids(owner)["Developer"])
-    assert notice(answer) == "Vera has the role Developer now."
+    assert notice(answer) == "Vera now has the role Developer."
     assert vera.get("/clients/new").status_code == 200
 
 
 def test_a_removed_member_is_signed_out_at_once(owner, xwms):
     dewi = Office(xwms)
     dewi.enter("Dewi")
-    assert "is no member any more" in notice(owner.submit("/members", page_of(owner, "Dewi", "remove")))
+    assert "is no longer a member" in notice(owner.submit("/members", page_of(owner, "Dewi", "remove")))
     answer = dewi.get("/clients")
     assert answer.request.path == "/dashboard"
     assert "Register an account" in words(answer)
@@ -191,11 +191,11 @@ def test_a_lead_can_make_no_role_with_a_permission_they_lack_nor_extend_or_empty
 
 
 def test_a_lead_can_hand_out_what_they_hold(owner, lead):
-    assert notice(make_role(lead, "Helper", ["clients.change"])) == "The role Helper was made."
+    assert notice(make_role(lead, "Helper", ["clients.change"])) == "The role Helper was created."
     helper = role_ids(owner)["Helper"]
     answer = lead.submit("/members", page_of(owner, "Vera", "role"), role=helper)
-    assert notice(answer) == "Vera has the role Helper now."
-    assert "no member any more" in notice(lead.submit("/members", page_of(owner, "Vera", "remove")))
+    assert notice(answer) == "Vera now has the role Helper."
+    assert "no longer a member" in notice(lead.submit("/members", page_of(owner, "Vera", "remove")))
     assert "was removed" in notice(lead.submit("/roles", f"/roles/{helper}/remove"))
 
 
@@ -227,7 +227,7 @@ def test_a_role_that_allows_everything_still_makes_nobody_an_owner(owner, lead):
 
 
 def test_a_role_is_made_changed_and_removed(owner):
-    assert notice(make_role(owner, "Support", ["users.revoke"])) == "The role Support was made."
+    assert notice(make_role(owner, "Support", ["users.revoke"])) == "The role Support was created."
     number = role_ids(owner)["Support"]
     page = f"/roles/{number}"
     assert owner.form("/roles", page).fields["permission"] == ["users.revoke"]

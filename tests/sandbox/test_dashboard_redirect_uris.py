@@ -154,7 +154,7 @@ def test_the_page_warns_of_what_a_live_domain_refuses(shop):
     one = re.search(rf'href="/dashboard({domains}/\d+)"', shop.office.get(domains).text)
     assert one
     shop.office.submit(one[1], one[1], live="yes")
-    assert shop.office.page_text(shop.page).count("It is not https: logins from localhost cannot end here") == 1
+    assert shop.office.page_text(shop.page).count("It is not https: logins from localhost cannot use it") == 1
     assert shop.begin_login(REDIRECT) == (422, "A live domain needs an https redirect URL.")
 
 

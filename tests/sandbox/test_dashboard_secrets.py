@@ -91,7 +91,7 @@ def test_regenerating_one_secret_leaves_the_others_alone(shop):
 
 
 def test_the_page_says_when_a_secret_was_made_and_when_it_was_regenerated(shop):
-    assert "Made 15 Jan 2027, 08:00 UTC Expires never" in shop.office.page_text(shop.page)
+    assert "Created 15 Jan 2027, 08:00 UTC Expires never" in shop.office.page_text(shop.page)
     shop.xwms.clock.now += 3600
     shop.submit("regenerate")
     assert "Regenerated 15 Jan 2027, 09:00 UTC Expires never" in shop.office.page_text(shop.page)
@@ -164,10 +164,10 @@ def test_an_expiry_that_cannot_be_is_explained_and_what_was_typed_stays(shop, su
         ("2027-01-14", "This time is in the past."),
         ("2027-01-15T08:00", "This time is in the past."),
         ("0001-01-01", "This time is in the past."),
-        ("tomorrow", "Please give a date"),
-        ("2027-02-30", "Please give a date"),
-        ("9999-12-31", "Please give a date"),
-        ("2027-01-20T25:00", "Please give a date"),
+        ("tomorrow", "Please enter a date"),
+        ("2027-02-30", "Please enter a date"),
+        ("9999-12-31", "Please enter a date"),
+        ("2027-01-20T25:00", "Please enter a date"),
     ]:
         with subtests.test(typed=typed, said=said):
             localhost, other = (
@@ -216,7 +216,7 @@ def test_the_domains_of_a_secret_can_be_changed(shop):
     assert (shop.call(shop.secret), shop.call(shop.secret, "other.example")) == (NOT_LINKED, GRANTED)
 
     answer = shop.submit("domains", domain=[])
-    assert "for none now" in notice(answer)
+    assert "no domain now" in notice(answer)
     assert "It has no domain, and every call with it is refused." in words(answer)
     assert shop.call(shop.secret, "other.example") == NOT_LINKED
 

@@ -224,7 +224,7 @@ def test_the_address_is_judged_like_a_redirect_uri(app, dashboard):
         assert client.backchannel_logout_uri is None
     dashboard.post("/clients/1/backchannel-logout", backchannel_logout_uri=REDIRECT)
     assert REDIRECT in dashboard.post("/clients/1/name", name="Shop").text
-    assert "not told" in dashboard.post("/clients/1/backchannel-logout", backchannel_logout_uri="").text
+    assert "no logout tokens" in dashboard.post("/clients/1/backchannel-logout", backchannel_logout_uri="").text
 
 
 def test_an_app_without_the_id_token_is_sent_back_to_its_own_address_only(app):

@@ -235,7 +235,7 @@ def test_the_front_page_shows_every_client_and_whether_it_is_disabled(xwms):
     assert "other.example" in text
     assert secret not in text
     assert text.count('<span class="badge">disabled</span>') == 1
-    assert "forgotten when the server stops" in text
+    assert "lost when the server stops" in text
     assert '<a href="/dashboard">' in text
 
 
