@@ -32,7 +32,7 @@ _NAMED = frozenset((b"vary", b"cache-control"))
 _HEADERS = {who: encoded(cache_headers.headers_for_session((), signed_in=who, cookie=None)) for who in (True, False)}
 
 
-class ASGIRequestState(RequestState):
+class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
     """Looked up by the middleware; the response depends on it from when somebody asks.
 
     It is `scope["auth"]` too, and stands between the application's `send` and the server's.
@@ -51,9 +51,6 @@ class ASGIRequestState(RequestState):
         "token",
         "touched",
     )
-
-    lookup: SessionLookup | XWMSError
-    """A middleware further in may make it less."""
 
     def __init__(
         self,

@@ -5,6 +5,7 @@ Must not: touch WSGI or ASGI.
 """
 
 from abc import ABC, abstractmethod
+from typing import Generic, TypeVar
 
 from ..base.errors import XWMSError
 from ..base.lifetimes import ANY_LOGIN, LoginRequirement
@@ -14,14 +15,17 @@ from ..responses import access_control
 from ..sessions.lookup import NO_SESSION, SessionLookup
 from .served_app import ServedApp
 
+L = TypeVar("L", bound=SessionLookup | XWMSError | None)
+"""The lookup of the session: None only where it is made on first use."""
 
-class RequestState(ABC):
+
+class RequestState(ABC, Generic[L]):
     """The half that WSGI and ASGI share."""
 
     __slots__ = ("lookup", "served")
 
     served: ServedApp
-    lookup: SessionLookup | XWMSError | None
+    lookup: L
     """What the session's cookie says, or why nobody could be asked; None before somebody asked."""
 
     @abstractmethod

@@ -29,7 +29,7 @@ STATE_KEY = "xwms_auth.state"
 """Where a WSGI environment has the state of its request."""
 
 
-class WSGIRequestState(RequestState):
+class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
     """Who is signed in is looked up when somebody asks; from then on the response depends on it."""
 
     __slots__ = ("_debug", "_environ", "_held", "_nested", "_server_write", "_start_response", "_started")
