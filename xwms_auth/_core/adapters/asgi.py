@@ -8,16 +8,13 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapp
 from typing import Any
 from urllib.parse import quote
 
-from ..http.messages import Request, Response, parse_form
+from ..http.messages import MAX_FORM, Request, Response, is_form, parse_form
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-MAX_FORM = 64 * 1024
-"""Bytes of a form that one of our routes reads. Ours have one short field."""
 
 POLICY_VIOLATION = 1008
 """The websocket close code of a refused handshake (RFC 6455 7.4.1)."""
@@ -70,8 +67,8 @@ def _is_debugged(app: object) -> bool:
 
 async def form_of(scope: Scope, receive: Receive) -> dict[str, str]:
     """A small urlencoded body of a POST to one of our routes; anything else is nothing."""
-    content_type = dict(scope["headers"]).get(b"content-type", b"").partition(b";")[0].strip().lower()
-    if scope["method"] != "POST" or content_type != b"application/x-www-form-urlencoded":
+    content_type = dict(scope["headers"]).get(b"content-type", b"").decode("latin-1")
+    if scope["method"] != "POST" or not is_form(content_type):
         return {}
     body = bytearray()
     while True:

@@ -9,13 +9,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from ..http.messages import Request, Response, parse_form
+from ..http.messages import MAX_FORM, Request, Response, is_form, parse_form
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
-
-MAX_FORM = 64 * 1024
-"""Bytes of a form that one of our routes reads. Ours have one short field."""
 
 
 def request_of(environ: "WSGIEnvironment", *, debug: bool = False, body: bool = True) -> Request:
@@ -37,8 +34,7 @@ def request_of(environ: "WSGIEnvironment", *, debug: bool = False, body: bool = 
 
 def _form(environ: "WSGIEnvironment") -> dict[str, str]:
     """A small urlencoded body of a POST to one of our routes; anything else is nothing."""
-    is_form = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() == "application/x-www-form-urlencoded"
-    if environ["REQUEST_METHOD"] != "POST" or not is_form:
+    if environ["REQUEST_METHOD"] != "POST" or not is_form(environ.get("CONTENT_TYPE", "")):
         return {}
     return dict(parse_form(_small_body(environ).decode("latin-1")))
 

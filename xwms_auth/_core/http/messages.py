@@ -7,6 +7,9 @@ from urllib.parse import parse_qsl
 MAX_QUERY_FIELDS = 64
 """Most query or form fields that are parsed. No legitimate request to our routes has as many."""
 
+MAX_FORM = 64 * 1024
+"""Most bytes of a form that one of our routes reads. Our forms have one short field."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
@@ -36,6 +39,11 @@ class Request:
     def parameters(self, name: str) -> list[str]:
         """Every value of a query parameter, in order. A query that cannot be parsed has none."""
         return [value for key, value in parse_form(self.query) if key == name]
+
+
+def is_form(content_type: str) -> bool:
+    """Whether the Content-Type of a request is that of an urlencoded form."""
+    return content_type.partition(";")[0].strip(" \t").lower() == "application/x-www-form-urlencoded"
 
 
 def parse_form(text: str) -> list[tuple[str, str]]:
