@@ -37,7 +37,7 @@ MAX_TIMEOUTS = 2
 OPEN_SECONDS = 1.0
 """Seconds that it stays open, so that a stalled Redis does not block every worker."""
 
-MAX_CONNECTIONS = 64
+MAX_REDIS_CONNECTIONS = 64
 """Connections of one process in async code; further commands wait for a free one."""
 
 SCAN_COUNT = 1000
@@ -200,7 +200,7 @@ class AsyncRedisExecutor:
             options = _cluster_options()
             return AsyncRedisCluster.from_url(self._url.reveal().replace(CLUSTER, "://"), **options)
         pool = cast("Any", redis.asyncio.BlockingConnectionPool).from_url(
-            self._url.reveal(), max_connections=MAX_CONNECTIONS, timeout=REDIS_TIMEOUT, **_options()
+            self._url.reveal(), max_connections=MAX_REDIS_CONNECTIONS, timeout=REDIS_TIMEOUT, **_options()
         )
         return redis.asyncio.Redis.from_pool(pool)
 

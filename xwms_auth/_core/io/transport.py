@@ -26,7 +26,7 @@ from ..base.errors import APIError, BadAnswer, Timeout, Unreachable
 from ..config.config import XWMSConfig
 from .connections import AsyncBackend, Backend, deadline, tls_context
 
-MAX_CONNECTIONS = 64
+MAX_XWMS_CONNECTIONS = 64
 """Most open connections to XWMS; further calls wait for a free one, within their deadline."""
 
 KEEPALIVE = 5.0
@@ -182,7 +182,7 @@ class HTTPTransport(_BaseTransport):
                 self._pid = os.getpid()
                 self._pool = httpcore2.ConnectionPool(
                     ssl_context=tls_context(),
-                    max_connections=MAX_CONNECTIONS,
+                    max_connections=MAX_XWMS_CONNECTIONS,
                     keepalive_expiry=KEEPALIVE,
                     network_backend=Backend(),
                 )
@@ -269,7 +269,7 @@ class AsyncHTTPTransport(_BaseTransport):
             self._tls = tls_context()
         return httpcore2.AsyncConnectionPool(
             ssl_context=self._tls,
-            max_connections=MAX_CONNECTIONS,
+            max_connections=MAX_XWMS_CONNECTIONS,
             keepalive_expiry=KEEPALIVE,
             network_backend=AsyncBackend(),
         )
