@@ -26,9 +26,8 @@ MAX_SCOPE = 8192
 """Characters of all scopes of a token together."""
 
 
-# RFC 6749 3.3, with any number of U+0020 between scopes, as some servers send them. Splitting at other white space
-# could turn one scope, whose name somebody else chose, into two.
-_SCOPES = re.compile(r"[ !#-\[\]-~]*")
+# RFC 6749 3.3: visible ASCII except the double quote and the backslash.
+_SCOPE = re.compile(r"[!#-\[\]-~]+")
 
 
 def parse_sub(value: object) -> str:
@@ -56,11 +55,20 @@ def parse_id(value: object, name: str) -> str:
     return value
 
 
+def is_scope(value: object) -> TypeGuard[str]:
+    """Whether this is one scope (RFC 6749 3.3), which can be quoted in a header without escaping."""
+    return isinstance(value, str) and _SCOPE.fullmatch(value) is not None
+
+
 def parse_granted(value: object) -> tuple[str, ...]:
     """The scopes that a server says it granted, separated by U+0020. Raises ValueError."""
-    if not isinstance(value, str) or len(value) > MAX_SCOPE or _SCOPES.fullmatch(value) is None:
-        raise ValueError("scope is not a string, is too long, or has characters that are not allowed in a scope")
-    return tuple(value.split())
+    if isinstance(value, str) and len(value) <= MAX_SCOPE:
+        # Some servers send several spaces. Other white space does not separate: that could turn one scope, whose name
+        # somebody else chose, into two.
+        scopes = tuple(scope for scope in value.split(" ") if scope)
+        if all(map(is_scope, scopes)):
+            return scopes
+    raise ValueError("scope is not a string, is too long, or has characters that are not allowed in a scope")
 
 
 def plain_text(value: object, *, most: int = MAX_CLAIM, lines: bool = False) -> str | None:

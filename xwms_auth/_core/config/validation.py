@@ -15,6 +15,7 @@ from ..base.errors import ConfigError
 from ..base.lifetimes import MAX_LIFETIME
 from ..base.secrets import FixedSecret, Secret, SecretFromCallable, SecretFromFile, SecretSource, header_fault
 from ..base.store_protocols import RevocationStore, SessionStore
+from ..base.strict_json import is_scope
 from ..http.next_url import safe_next
 from ..http.urls import RedirectURI, check_route_path, parse_api_url, parse_endpoint, parse_origin, parse_redirect_uri
 from .env import (
@@ -37,10 +38,6 @@ from .server_metadata import ENDPOINTS, metadata_of
 
 if TYPE_CHECKING:
     from .config import XWMSConfig
-
-
-# RFC 6749 3.3: visible ASCII except the double quote and the backslash.
-_SCOPE_CHARS = frozenset(map(chr, range(0x21, 0x7F))) - {'"', "\\"}
 
 
 _REDIS_OPTIONS = frozenset(("db", "username", "password", "ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"))
@@ -274,11 +271,12 @@ class Validator:
         config = self.config
         value: object = config.scopes
         scopes = tuple(value.split()) if isinstance(value, str) else _as_tuple(value)
-        if not all(isinstance(scope, str) and _SCOPE_CHARS.issuperset(scope) and scope for scope in scopes):
+        if not all(map(is_scope, scopes)):
             self.fault("scopes", "has an entry that is not a scope: visible ASCII without quotes and backslashes")
         self.set("scopes", scopes)
         audience: object = config.audience
-        if not isinstance(audience, str) or len(audience) > MAX_AUDIENCE or not _SCOPE_CHARS.issuperset(audience):
+        # The characters of a scope; empty where none is set.
+        if audience != "" and (not is_scope(audience) or len(audience) > MAX_AUDIENCE):
             self.fault("audience", "is not a valid name of an API: visible ASCII without quotes and backslashes")
         self.set("openid", "openid" in scopes)
         self.set("metadata", None)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from ..base import events
 from ..base.errors import BearerRefused, InvalidBearerRequest, TokenRequired, XWMSError
 from ..base.secrets import Secret
+from ..base.strict_json import is_scope
 from ..config.config import XWMSConfig
 from ..http.messages import Request, Response
 from . import developer_hints, responses
@@ -22,8 +23,6 @@ MAX_BEARER = 16 * 1024
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*)", re.IGNORECASE)
 # Repeated headers are joined by a comma, which no token contains.
 _NAMES_BEARER = re.compile(r"(?:^|,)[ \t]*bearer(?:[ ,]|$)", re.IGNORECASE)
-# RFC 6749 3.3. No scope contains a quote or a backslash, so the challenge can quote it unescaped.
-_SCOPE = re.compile(r"[!#-\[\]-~]+")
 
 
 def bearer_token(request: Request) -> Secret:
@@ -40,7 +39,7 @@ def bearer_token(request: Request) -> Secret:
 def parse_scopes(scopes: str | Sequence[str]) -> tuple[str, ...]:
     """Return the scopes that an endpoint requires; one string may list several. Raises ValueError if one is invalid."""
     names = tuple(scopes.split() if isinstance(scopes, str) else scopes)
-    if not all(isinstance(name, str) and _SCOPE.fullmatch(name) for name in names):
+    if not all(map(is_scope, names)):
         raise ValueError("a scope must be visible ASCII without spaces, quotes and backslashes")
     return names
 
@@ -72,5 +71,6 @@ def refusal(config: XWMSConfig, request: Request, error: XWMSError, *, scopes: S
 def _challenge(config: XWMSConfig, error: BearerRefused, scopes: Sequence[str]) -> str:
     # A request without a token gets no error code, only the realm and the scopes (RFC 6750 3.1).
     realm = config.domain.replace("\\", "\\\\").replace('"', '\\"')
+    # A scope contains no quote and no backslash, so it needs no escaping.
     params = {"realm": realm, "error": error.error, "scope": " ".join(scopes)}
     return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in params.items() if value)
