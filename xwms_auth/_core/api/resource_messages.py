@@ -1,6 +1,7 @@
 """Requests and responses of the XWMS API outside a login.
 
-XWMS's SDKs put `redirect_url` into the body of every POST and send a `sub` of digits as a number, and so does this module.
+XWMS's SDKs put `redirect_url` into the body of every POST and send a `sub` of digits as a number, and so does this
+module.
 """
 
 import json
