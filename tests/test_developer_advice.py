@@ -18,6 +18,7 @@ from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, HTTPS_URI, LOGIN, P
 from tests.fx import CANARY, CLIENT_ID, FakeXWMS
 from tests.fx_faults import Reply, refusal
 from xwms_auth import ConfigError, StoreUnavailable, XWMSConfig
+from xwms_auth._core.base.secrets import SecretFromFile
 from xwms_auth._core.http.messages import Request
 from xwms_auth._core.responses import responses
 from xwms_auth._core.responses.pages import error_page
@@ -313,7 +314,7 @@ def test_a_secret_file_that_has_gone_is_told_to_the_developer_without_what_was_i
     site = make_site()
     file = tmp_path / "secret"
     file.write_text(CANARY)
-    uses_file = Site.restarted(site, debug=True, client_secret=xwms_auth.secret.SecretFromFile(file))
+    uses_file = Site.restarted(site, debug=True, client_secret=SecretFromFile(file))
     file.unlink()
     page = uses_file.browser().get(LOGIN)
     assert page.status_code == 500
