@@ -1,10 +1,8 @@
-"""What a login story may ask the outside world for.
+"""The effects of a flow: every kind of I/O that a login may need, as data.
 
-A story in `flow.py` is a generator: it yields an effect and is sent the answer, or is thrown an `XWMSError`.
-It performs nothing itself, so one story serves Flask and ASGI, and a test can play the world by hand.
-
-Knows: the effects, the shape of the two things that perform them, and the `Steps` type.
-Must not: perform anything.
+A flow (`Steps`) is a generator without I/O: it yields an effect and gets its result sent in, or an `XWMSError` thrown
+in. So the same flow serves Flask and ASGI, and a test can drive it by hand. The executors in `io/runner.py` perform the
+effects.
 """
 
 from collections.abc import Awaitable, Collection, Generator, Mapping, Sequence
@@ -21,14 +19,14 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 MAX_REPLY = 64 * 1024
-"""Bytes of an answer worth reading. The longest documented one that is no list is a few hundred."""
+"""Most bytes that are read of a response. The longest documented one, lists apart, has a few hundred."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiCall:
     """One call of the XWMS API, as data. `path` is relative to the API base; `body` is JSON, or None for GET.
 
-    `max_reply` is the longest answer worth reading, in bytes.
+    `max_reply` is the largest response that is read, in bytes.
     """
 
     method: str
@@ -40,11 +38,11 @@ class ApiCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OAuthCall:
-    """One call of an OAuth 2.0 endpoint, as data. `url` is its whole address, checked when it was read.
+    """One call of an OAuth 2.0 endpoint, as data. `url` is the whole URL, validated when it was parsed.
 
-    `form` is an urlencoded body, or None for GET. `authenticated` has the transport add the client's credentials, as
-    the configured `client_auth` says; `bearer` is an access token to be shown.
-    `max_reply` is the longest answer worth reading, in bytes.
+    `form` is an urlencoded body, or None for GET. With `authenticated` the transport adds the client's credentials, by
+    the configured `client_auth`. `bearer` is an access token to send.
+    `max_reply` is the largest response that is read, in bytes.
     """
 
     url: str
@@ -56,7 +54,7 @@ class OAuthCall:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamResponse:
-    """What came back. `body` is complete, decoded and within the size cap."""
+    """A response of XWMS or of the OAuth server. `body` is complete, decoded and within the size limit."""
 
     status: int
     content_type: str
@@ -64,10 +62,10 @@ class UpstreamResponse:
 
 
 class Transport(Protocol):
-    """Sends calls to XWMS: `Unreachable`, `Timeout` or `BadAnswer` where there is no whole answer."""
+    """Sends calls to XWMS. Without a complete response it raises `Unreachable`, `Timeout` or `BadAnswer`."""
 
     def pause(self, seconds: float) -> None | Awaitable[None]:
-        """Let this time go by, for somebody who waits for what another request is doing."""
+        """Sleep, in a request that waits for what another request is doing."""
         ...
 
     def send(self, call: ApiCall | OAuthCall) -> UpstreamResponse | Awaitable[UpstreamResponse]:
@@ -77,19 +75,19 @@ class Transport(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """The outside: who performs what a story asks for."""
+    """What effects are performed with."""
 
     transport: Transport
     store: SessionStore
 
 
 class Effect(Generic[R]):
-    """Something asked of the world; `R` is the type of the answer."""
+    """One I/O operation; `R` is the type of its result."""
 
     __slots__ = ()
 
     def perform(self, runtime: Runtime) -> R | Awaitable[R]:
-        """Ask the world. Only the two drivers in `drive.py` call this."""
+        """Perform it. Only the two executors in `io/runner.py` call this."""
         raise TypeError(f"{type(self).__name__} cannot be performed by {runtime}")
 
 
@@ -97,7 +95,7 @@ Steps: TypeAlias = Generator[Effect[Any], Any, T]
 
 
 def ask(effect: Effect[R]) -> Steps[R]:
-    """Yield one effect and return its answer with the right type: `reply = yield from ask(CallXWMS(call))`."""
+    """Yield one effect and return its result with the right type: `response = yield from ask(CallXWMS(call))`."""
     return cast("R", (yield effect))
 
 
@@ -113,7 +111,7 @@ class CallXWMS(Effect[UpstreamResponse]):
 
 @dataclass(frozen=True, slots=True)
 class Pause(Effect[None]):
-    """Wait a moment for somebody else."""
+    """Wait a moment for another request."""
 
     seconds: float
 
@@ -123,9 +121,9 @@ class Pause(Effect[None]):
 
 @dataclass(frozen=True, slots=True)
 class Shielded(Effect[T]):
-    """Steps that come to their end once they have begun, also where the request is given up meanwhile.
+    """Steps that run to their end once they have begun, even if the request is cancelled meanwhile.
 
-    Async code can be cancelled wherever it waits. The drivers play these in a task of their own.
+    Async code can be cancelled at every await; the async executor runs these steps shielded from that.
     """
 
     steps: Steps[T]
@@ -133,9 +131,9 @@ class Shielded(Effect[T]):
 
 @dataclass(frozen=True, slots=True)
 class CallStore(Effect[R]):
-    """Call a method of the session store. Only the functions below make one, with the types of `SessionStore`.
+    """Call a method of the session store. Only the functions below create one, with the types of `SessionStore`.
 
-    `optional`: the result is None where the store does not have the method.
+    With `optional`, the result is None if the store does not have the method.
     """
 
     method: str
@@ -154,17 +152,17 @@ def _call_store(method: str, *arguments: object, optional: bool = False, **optio
 
 
 def create_session(session: Session, *, until: int, now: int) -> Steps[str]:
-    """Keep a new session; gives its handle."""
+    """Store a new session and return its handle."""
     return _call_store("create", session, until=until, now=now)
 
 
 def load_session(handle: str, *, now: int) -> Steps[Session | EndReason | None]:
-    """Look a session up."""
+    """Return the session of a handle, or the reason why it ended, or None."""
     return _call_store("load", handle, now=now)
 
 
 def renew_session(handle: str, session: Session, *, until: int, now: int) -> Steps[str | None]:
-    """Keep what is new about a session, if it is still there; gives the handle to use now."""
+    """Store the changes of a session that has not ended, and return the handle to use from now on."""
     return _call_store("renew", handle, session, until=until, now=now)
 
 
@@ -174,42 +172,42 @@ def drop_session(handle: str, *, why: EndReason | None = None, now: int) -> Step
 
 
 def list_sessions(identity: Identity, *, now: int) -> Steps[Sequence[Session]]:
-    """Find a person's sessions."""
+    """Return a person's sessions."""
     return _call_store("list", identity, now=now)
 
 
 def revoke_session(session_id: str, *, now: int) -> Steps[bool]:
-    """End one session, wherever it is used."""
+    """End one session, in whatever browser it is."""
     return _call_store("revoke", session_id, now=now)
 
 
 def revoke_sessions(identity: Identity | None, *, now: int) -> Steps[None]:
-    """End all sessions of a person, or with None of everybody."""
+    """End all sessions of a person, or of everybody if `identity` is None."""
     if identity is None:
         return _call_store("revoke_client", now=now)
     return _call_store("revoke_all", identity, now=now)
 
 
 def claim(name: str, *, until: int, now: int) -> Steps[bool]:
-    """Take a name that one caller gets."""
+    """Claim a name: True for exactly one caller."""
     return _call_store("claim", name, until=until, now=now)
 
 
 def release(name: str) -> Steps[None]:
-    """Give a name back."""
+    """Release a claimed name."""
     return _call_store("release", name)
 
 
 def claimed(names: Sequence[str], *, now: int) -> Steps[Sequence[bool] | None]:
-    """Ask which names are taken; None from a store that cannot tell without taking them (`KnowsClaims`)."""
+    """Return which names are claimed, or None if the store cannot tell without claiming them (`KnowsClaims`)."""
     return _call_store("claimed", names, now=now, optional=True)
 
 
 def json_object(
-    reply: UpstreamResponse, *, media_types: Collection[str] = ("application/json",)
+    response: UpstreamResponse, *, media_types: Collection[str] = ("application/json",)
 ) -> JSONObject | BadAnswer:
-    """The JSON object that an answer consists of, or what is wrong with it; of an answer of any status."""
-    if reply.content_type.partition(";")[0].strip().lower() not in media_types:
-        return BadAnswer(f"the answer is not {' or '.join(media_types)}", upstream_status=reply.status)
-    parsed = parse_json_object(reply.body)
-    return BadAnswer("the answer is not a JSON object", upstream_status=reply.status) if parsed is None else parsed
+    """Parse the body of a response, whatever its status. A `BadAnswer` is returned, not raised."""
+    if response.content_type.partition(";")[0].strip().lower() not in media_types:
+        return BadAnswer(f"the response is not {' or '.join(media_types)}", upstream_status=response.status)
+    parsed = parse_json_object(response.body)
+    return BadAnswer("the response is not a JSON object", upstream_status=response.status) if parsed is None else parsed

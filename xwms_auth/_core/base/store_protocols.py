@@ -1,9 +1,7 @@
-"""What a store has to be: `SessionStore`, `RevocationStore`, and what it may be besides.
+"""The protocols of stores: `SessionStore`, `RevocationStore`, and two optional ones.
 
-`xwms_auth.testing` holds both as tests.
-
-Knows: the methods and their promises.
-Must not: know any store."""
+`xwms_auth.testing` has their contracts as tests.
+"""
 
 from collections.abc import Awaitable, Sequence
 from typing import Protocol, runtime_checkable
@@ -11,104 +9,105 @@ from typing import Protocol, runtime_checkable
 from .models import EndReason, Identity, Session
 
 MAX_CLAIM_NAME = 64
-"""Characters of a name that a store can be asked to claim."""
+"""Most characters of a name that a store has to be able to claim."""
 
 
 @runtime_checkable
 class SessionStore(Protocol):
-    """Where sessions live between requests. A method may be plain or async; all raise `StoreUnavailable` when down.
+    """Keeps sessions between requests. Methods may be sync or async, and raise `StoreUnavailable` if the store is down.
 
-    A *handle* is what the browser's session cookie holds: an opaque string that only the store understands.
-    A session's *id* names it in lists; nobody can make a handle of it. `now` and `until` are seconds since 1970.
+    A *handle* is what the session cookie contains: an opaque string that only the store understands.
+    A session's *id* identifies it in lists; no handle can be derived from it. `now` and `until` are seconds since 1970.
 
-    missing:    `load` returns None for a handle it never gave out; nothing is ever created under it.
+    missing:    `load` returns None for a handle that the store has not issued, and no session is ever created under it
+                (session fixation).
     malformed:  the same as missing. A store never raises for what a browser sent.
-    expired:    the idle and absolute limits are judged by the flow, for every store alike. A session is kept `until`
-                some time after them, so that its person can be told why; from then on it is the same as missing.
-    ended:      a session that was ended with a reason is gone for good, and `load` returns the reason until that time.
+    expired:    the flow checks the idle and the absolute limit, in the same way for every store. A session is kept
+                `until` some time after them, so that the user can be told why it ended; then it counts as missing.
+    ended:      a session that was ended with a reason is deleted, and `load` returns the reason until that time.
                 Nothing else of it is kept: no name, no address.
-    down:       `StoreUnavailable`, never None: "cannot tell" must not look like "signed out".
+    down:       `StoreUnavailable`, never None: "unknown" must not look like "signed out".
 
-    `xwms_auth.testing.store_contract` holds all of this as tests, for a store of your own too.
+    `xwms_auth.testing.store_contract` has all of this as tests, for a store of your own too.
     """
 
     def create(self, session: Session, *, until: int, now: int) -> str | Awaitable[str]:
-        """Keep a new session under a new handle nobody can guess, and return the handle.
+        """Store a new session under a new handle that nobody can guess, and return the handle.
 
-        The store may give the session another id than the one it comes with.
+        The store may give the session an id other than the one it has.
         """
         ...
 
     def load(self, handle: str, *, now: int) -> Session | EndReason | None | Awaitable[Session | EndReason | None]:
-        """Return the session behind the handle, or why it ended, or None."""
+        """Return the session of a handle, or the reason why it ended, or None."""
         ...
 
     def recall(self, handle: str, *, now: int) -> Session | None:
-        """Return the session behind the handle if that needs no looking up, otherwise None, which says nothing.
+        """Return the session of a handle if it is known without I/O; otherwise None, which does not mean missing.
 
-        Never async: it is what makes most requests of a busy person cheap. A session that has ended is not recalled.
+        Never async: this makes most requests of an active user cheap. A session that has ended is not returned.
         """
         ...
 
     def renew(self, handle: str, session: Session, *, until: int, now: int) -> str | None | Awaitable[str | None]:
-        """Keep what is new about the session *if it is still there*; return the handle to use now.
+        """Store the changes of a session *if it has not ended*, and return the handle to use from now on.
 
-        None means that the session has ended meanwhile: a request in flight must not bring it back. What is kept may
-        have changed since `session` was read, so the two are made one, at once for all who share the store:
-        `models.latest` says how.
+        None means that the session has ended meanwhile: a request in progress must not bring it back. The stored
+        session may have changed since `session` was read, so the two are merged, as `models.latest` does it, and
+        atomically for all who share the store.
         """
         ...
 
     def drop(self, handle: str, *, why: EndReason | None, now: int) -> None | Awaitable[None]:
-        """End the session; without a reason nothing of it stays. Unknown handles are fine."""
+        """End the session; without a reason nothing of it is kept. An unknown handle is not an error."""
         ...
 
     def list(self, identity: Identity, *, now: int) -> Sequence[Session] | Awaitable[Sequence[Session]]:
-        """Return the person's sessions that have not ended. `ConfigError` where the store has no list."""
+        """Return the person's sessions that have not ended. Raises `ConfigError` if the store cannot list them."""
         ...
 
     def revoke(self, session_id: str, *, now: int) -> bool | Awaitable[bool]:
-        """End the session of this id with `EndReason.REVOKED`. True if there may have been one.
+        """End the session with this id, for the reason `EndReason.REVOKED`. True if there may have been one.
 
-        This and the two below raise `ConfigError` where the store cannot end a session elsewhere.
+        This and the two methods below raise `ConfigError` if the store cannot end sessions of other browsers.
         """
         ...
 
     def revoke_all(self, identity: Identity, *, now: int) -> None | Awaitable[None]:
-        """End every session of the person that began up to now."""
+        """End all sessions of the person that were created up to `now`."""
         ...
 
     def revoke_client(self, *, now: int) -> None | Awaitable[None]:
-        """End every session of everybody that began up to now."""
+        """End all sessions of everybody that were created up to `now`."""
         ...
 
     def claim(self, name: str, *, until: int, now: int) -> bool | Awaitable[bool]:
-        """Take a name: True for exactly one caller, until that time or until it is released.
+        """Claim a name: True for exactly one caller, until that time or until the name is released.
 
-        Names are 1 to 64 characters of `A-Z a-z 0-9 - _ /`. They stand for whatever may happen once: a pending login
-        that is used, a token that is tried, a refresh that is under way, a logout token that was delivered.
-        Wherever the store is shared this is atomic for everybody who shares it.
+        A name has 1 to 64 characters of `A-Z a-z 0-9 - _ /`. It stands for something that may happen once (replay): a
+        pending login that is used, a token that is redeemed, a refresh in progress, a logout token that was delivered.
+        This is atomic for all who share the store.
         """
         ...
 
     def release(self, name: str) -> None | Awaitable[None]:
-        """Give a name back, after a call to XWMS of which no byte was sent. Unknown names are fine."""
+        """Release a name, after a call to XWMS of which no byte was sent. An unknown name is not an error."""
         ...
 
 
 @runtime_checkable
 class RevocationStore(Protocol):
-    """What sessions that live in their own cookies need a server for: times from before which they no longer count.
+    """Revokes sessions that are stored in cookies: sessions that were created up to a certain time are over.
 
-    Every server store is one too. Down and async are as in `SessionStore`.
+    Every server store is one too. Async methods and `StoreUnavailable` are as in `SessionStore`.
     """
 
     def not_before(self, names: Sequence[str], *, now: int) -> Sequence[int] | Awaitable[Sequence[int]]:
-        """Return for each name the time up to which sessions of that name are over; 0 where there is none."""
+        """Return for each name the time up to which its sessions are over, or 0 if it has none."""
         ...
 
     def forbid(self, name: str, *, upto: int, until: int, now: int) -> None | Awaitable[None]:
-        """Set that time to `upto`, or to one second after the one it has, whichever is later. Kept `until` then."""
+        """Set that time to `upto`, or to one second after the present one, whichever is later. Keep it `until` then."""
         ...
 
     def claim(self, name: str, *, until: int, now: int) -> bool | Awaitable[bool]:
@@ -122,25 +121,25 @@ class RevocationStore(Protocol):
 
 @runtime_checkable
 class KnowsClaims(Protocol):
-    """A store that tells which names are claimed without claiming them. Optional for a store.
+    """A store that tells which names are claimed without claiming them. Optional.
 
-    Without it a name is claimed and released again to find out, and each process learns for itself what its callbacks
-    look like.
+    Without it, a name is claimed and released again to find out, and each process has to learn by itself what its
+    callbacks look like.
     """
 
     def claimed(self, names: Sequence[str], *, now: int) -> Sequence[bool] | Awaitable[Sequence[bool]]:
-        """Return for each name whether somebody has claimed it."""
+        """Return for each name whether it is claimed."""
         ...
 
 
 @runtime_checkable
 class KeepsConnections(Protocol):
-    """A store with connections to keep while the application lives, and to close when it ends. Optional for a store."""
+    """A store that keeps connections open while the application runs. Optional."""
 
     def keep_connections(self) -> None:
-        """The application begins, and `close` will be called when it ends, in the same event loop."""
+        """The application starts; `close` is called when it stops, in the same event loop."""
         ...
 
     def close(self) -> None | Awaitable[None]:
-        """The application ends. The store can be used again afterwards."""
+        """Close the connections. The store can be used again afterwards."""
         ...
