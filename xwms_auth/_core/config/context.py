@@ -1,7 +1,6 @@
-"""What is worked out once from the settings of one client: which redirect URI a host means, signers, limits.
+"""The context of one client, derived once from its config: signers, lifetimes, and the redirect URI of each host.
 
-Knows: everything that is the same for every request.
-Must not: change, or hold anything of a single request. What a process remembers is its `state`.
+Immutable, and holds nothing of a single request. What the process remembers is in `state`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,20 +20,20 @@ from .config import XWMSConfig
 from .env import missing_session_secret
 from .state import ProcessState
 
-_ALONE = (
-    "fine with one process; several share nothing without XWMS_SESSION_STORE or XWMS_REVOCATION_STORE in SQLite or "
-    "Redis, so that each knows only the logins and tokens it has seen itself, and a callback that is sent twice may "
+_SINGLE_PROCESS_HINT = (
+    "fine with one process; several processes need XWMS_SESSION_STORE or XWMS_REVOCATION_STORE in SQLite or Redis: "
+    "without one, each knows only the logins and tokens that it has seen itself, and a callback that is sent twice may "
     "sign nobody in"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class Context:
-    """What a flow needs to know about the application it serves. `Context.of` makes one."""
+    """What a flow needs to know about the application that it serves. `Context.of` creates one."""
 
     config: XWMSConfig
     audience: str
-    """Tells this client's values from those of every other client and every other way to log in."""
+    """Part of every signature, so that values of another client or another flow are not accepted."""
 
     session_signer: Signed
     record_sealer: Sealed
@@ -45,7 +44,7 @@ class Context:
     """The origins of all redirect URIs."""
 
     only_uri: RedirectURI | None
-    """The one redirect URI, where there are not several."""
+    """The redirect URI, if there is exactly one."""
 
     uris_by_host: Mapping[str, RedirectURI]
     public_paths: frozenset[str]
@@ -54,22 +53,22 @@ class Context:
 
     @classmethod
     def of(cls, config: XWMSConfig, *, session_keys: Sequence[Secret] = ()) -> Self:
-        """Work it out. Raises `ConfigError` without a session secret."""
+        """Derive the context of a config. Raises `ConfigError` without a session secret."""
         keys = tuple(session_keys) or config.session_keys
         if not keys:
             raise ConfigError([missing_session_secret()])
         _warn_of_loopback(config)
         _warn_of_several_processes(config)
-        # One address may be the name of two ways to log in, whose people are not to be mixed up.
-        way = "oauth2:" if config.flow == "oauth2" else ""
-        audience = f"{way}{config.client_id}@{config.issuer}"
+        # Both flows may have the same issuer, and their users must not be mixed up.
+        prefix = "oauth2:" if config.flow == "oauth2" else ""
+        audience = f"{prefix}{config.client_id}@{config.issuer}"
         return cls(
             config=config,
             audience=audience,
             session_signer=Signed(keys, purpose="session", audience=audience, sealed=True),
             record_sealer=Sealed(keys, purpose="record", audience=audience),
-            # One flow never takes the pending logins of another. Sealed: OAuth's hold what nobody but us may read, and
-            # one that waits for its person's confirmation holds the person.
+            # One flow never accepts the pending logins of another. Encrypted: those of OAuth contain the seed of state
+            # and verifier, and those that wait for a confirmation contain the user.
             login_sealer=Sealed(keys, purpose=f"login/{config.flow}", audience=audience),
             form_signer=Signed(keys, purpose="logout-form", audience=audience),
             lifetimes=Lifetimes(idle=config.idle_seconds, absolute=config.lifetime_seconds),
@@ -81,63 +80,63 @@ class Context:
         )
 
     def knows_server(self, now: int) -> bool:
-        """Whether nothing has to be asked of the authorization server before one of its tokens can be judged."""
+        """Whether metadata and keys are at hand, so that a token can be validated without a call to the server."""
         server = self.state.server
         return bool(self.config.metadata or server.metadata(now)) and server.keys(now) is not None
 
     def redirect_uri_for(self, host: str) -> RedirectURI | None:
-        """The redirect URI that serves this Host header: the only one, or the one on that host, or None.
+        """Return the redirect URI for this Host header: the only one, the one on that host, or None.
 
-        The host picks among what is registered. It never becomes part of anything.
+        Host header injection: the host only selects among the registered URIs, and never becomes part of a URL.
         """
         return self.only_uri or self.uris_by_host.get(host.lower())
 
     def require_redirect_uri(self, request: Request) -> RedirectURI:
-        """The same for a request that cannot go on without."""
+        """Return the redirect URI for this request. Raises `HostNotRegistered` if there is none."""
         uri = self.redirect_uri_for(request.header("host") or "")
         if uri is None:
             raise HostNotRegistered(f"no redirect URI is on the host {(request.header('host') or '')[:100]!r}")
         return uri
 
     def is_own_route(self, path: str, host: str) -> bool:
-        """Whether a path is one of our routes. A callback path counts on the host it is registered for."""
+        """Whether a path is one of our routes. A callback path is one only on the host that it is registered for."""
         if path not in self.config.own_paths:
             return False
         uri = self.redirect_uri_for(host)
         return uri is None or path == uri.path or path not in self.config.callback_paths
 
     def is_public(self, path: str) -> bool:
-        """Whether anybody may see this path under `protect="all"`. Only plain paths can match; odd ones never do."""
+        """Whether a path is public under `protect="all"`. A path that can be read in several ways never is."""
         if path in self.public_paths:
             return True
         return path.startswith(self.public_prefixes) and _is_plain(path)
 
     def next_url(self, request: Request) -> str | None:
-        """Where the request asks to go afterwards, by the `next` rule; None where it asks for nothing good."""
-        asked = request.parameters("next")
-        return safe_next(asked[0], own_paths=self.config.own_paths) if len(asked) == 1 else None
+        """Return the validated `next` parameter of the request; None if it is missing, repeated or not valid."""
+        values = request.parameters("next")
+        return safe_next(values[0], own_paths=self.config.own_paths) if len(values) == 1 else None
 
 
 def _warn_of_loopback(config: XWMSConfig) -> None:
     if any(uri.loopback for uri in config.registered) and any(not uri.loopback for uri in config.registered):
-        # Somebody can start a login here for the loopback address, and a victim's approval then ends on the victim's
-        # own machine, where nobody spends the token.
+        # Anybody can start a login here for the loopback address. If a victim approves it, the token goes to the
+        # victim's own machine, where nobody redeems it.
         events.warning("loopback_beside_public", hint="list only the redirect URIs that this deployment serves")
 
 
 def _warn_of_several_processes(config: XWMSConfig) -> None:
     if config.session_store == "cookie" and not config.revocation_store:
-        # On a developer's machine there is one process, and nothing to be warned of.
-        say = events.info if all(uri.loopback for uri in config.registered) else events.warning
-        say("each_process_by_itself", hint=_ALONE)
+        # On a developer's machine there is one process, so this is no warning.
+        log = events.info if all(uri.loopback for uri in config.registered) else events.warning
+        log("each_process_by_itself", hint=_SINGLE_PROCESS_HINT)
 
 
 def names_for(uri: RedirectURI) -> CookieNames:
-    """The names of our cookies where this redirect URI is served."""
+    """Return the names of our cookies for this redirect URI."""
     return HTTPS if uri.secure else HTTP
 
 
 def _is_plain(path: str) -> bool:
-    """No part of the path that a server, a proxy and an application might resolve differently."""
+    """Whether a server, a proxy and an application all read this path in the same way (path confusion)."""
     segments = [segment.partition(";")[0] for segment in path.split("/")]
     return "//" not in path and "\\" not in path and "%" not in path and not {".", ".."}.intersection(segments)
