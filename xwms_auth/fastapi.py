@@ -123,9 +123,9 @@ class _TokenRequired(SecurityBase):
         if connection.scope["type"] == "websocket":
             raise WebSocketException(POLICY_VIOLATION, refused.code)
         request_state.response = (
-            refused.answer
+            refused.response
         )  # as for people: the documented answer, whatever handlers the application has
-        raise HTTPException(refused.answer.status)
+        raise HTTPException(refused.response.status)
 
 
 setattr(_TokenRequired, NEEDS_TOKEN, True)

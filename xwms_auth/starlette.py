@@ -142,7 +142,7 @@ def _guard_class(endpoint: type[Any], gate: _Gate) -> type[Any]:
         elif isinstance(self, WebSocketEndpoint):
             await WebSocket(self.scope, self.receive, self.send).close(POLICY_VIOLATION, refused.code)
         else:
-            await _response(refused.answer)(self.scope, self.receive, self.send)
+            await _response(refused.response)(self.scope, self.receive, self.send)
 
     endpoint.dispatch = dispatch  # type: ignore[method-assign]  # the class is guarded wherever it is routed
     return endpoint
@@ -177,7 +177,7 @@ async def _refuse(connection: HTTPConnection[Any], refused: Refusal) -> Response
     if isinstance(connection, WebSocket):
         await connection.close(POLICY_VIOLATION, refused.code)
         return None
-    return _response(refused.answer)
+    return _response(refused.response)
 
 
 def _response(answer: XWMSResponse) -> Response:

@@ -73,8 +73,8 @@ def _guard(view: Callable[P, R], *, scopes: Sequence[str]) -> Callable[P, R]:
         steps = authenticate(served.context, state.request(), scopes=scopes, now=served.now())
         found = run(steps, served.runtime)
         if isinstance(found, Refusal):
-            answer = found.answer
-            return cast("R", Response(answer.body, answer.status, answer.header_list()))
+            response = found.response
+            return cast("R", Response(response.body, response.status, response.header_list()))
         environ[_TOKEN] = found
         after_this_request(_marked)
         return cast("R", (current_app.ensure_sync(view) if is_async else view)(*args, **kwargs))

@@ -1,10 +1,7 @@
-"""Who calls an API: the access token of a request, or what to answer instead (RFC 6750).
+"""Authentication of API requests by access token (RFC 6750).
 
-Nothing here looks at the session, and nothing of the session's looks here: a cookie opens no API, which other sites
-could then call in a visitor's name, and a token signs nobody in.
-
-Knows: the order of the checks.
-Must not: know a framework, or how a token is checked.
+CSRF: never looks at the session. A cookie gives no access to an API, which other sites could then call on behalf of a
+visitor; and a token signs nobody in.
 """
 
 from collections.abc import Sequence
@@ -18,20 +15,20 @@ from ..http.messages import Request, Response
 from ..responses.bearer_challenge import bearer_token, refusal
 
 NEEDS_TOKEN = "_xwms_needs_token"
-"""The attribute of a view or an endpoint that says so."""
+"""The attribute that marks a view or an endpoint as needing an access token."""
 
 
 class Refusal(NamedTuple):
-    """What to answer instead: `code` is for a websocket, which has no answer."""
+    """A refused request: its response, and the error code for a websocket, which gets no response."""
 
     code: str
-    answer: Response
+    response: Response
 
 
 def authenticate(
     context: Context, request: Request, *, scopes: Sequence[str], now: int
 ) -> Steps[AccessToken | Refusal]:
-    """The token of this request, good and with all these scopes, or why there is none."""
+    """Return the access token of this request if it is valid and has all these scopes; otherwise a `Refusal`."""
     try:
         return (yield from _access_token(context, request, scopes, now=now))
     except XWMSError as error:
@@ -40,9 +37,9 @@ def authenticate(
 
 def _access_token(context: Context, request: Request, scopes: Sequence[str], *, now: int) -> Steps[AccessToken]:
     context.config.require_tokens()
-    from .token_validation import validate  # noqa: PLC0415  Authlib is loaded only by who uses it
+    from .token_validation import validate  # noqa: PLC0415  Authlib is imported only where it is used
 
     token = yield from validate(context, bearer_token(request), now=now)
     if missing := set(scopes).difference(token.scopes):
-        raise InsufficientScope(f"{len(missing)} of the scopes that are needed were not granted")
+        raise InsufficientScope(f"{len(missing)} of the required scopes were not granted")
     return token
