@@ -1,1 +1,1 @@
-"""WSGI and ASGI: their messages, and what is known about one request."""
+"""WSGI and ASGI: conversion of their messages, and the state of a request."""

@@ -1,8 +1,4 @@
-"""ASGI's scopes and messages as `Request` and `Response`, and back.
-
-Knows: the shapes servers deliver, odd ones included.
-Must not: know what a request means.
-"""
+"""Conversion of ASGI scopes to `Request`, and of `Response` to ASGI messages."""
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from typing import Any
@@ -29,20 +25,23 @@ def encoded(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
 
 
 def header_of(scope: Scope, name: bytes, joint: str) -> str:
-    """One header of any request. HTTP/2 may split the Cookie header; two hosts are no host of ours."""
-    found: list[bytes] = [value for key, value in scope["headers"] if key == name]
-    return found[0].decode("latin-1") if len(found) == 1 else joint.join(value.decode("latin-1") for value in found)
+    """Return a header of the request; the values of a repeated one are joined by `joint`.
+
+    HTTP/2 may split the Cookie header. Two Host headers joined are the name of no host, so they match none of ours.
+    """
+    values: list[bytes] = [value for key, value in scope["headers"] if key == name]
+    return values[0].decode("latin-1") if len(values) == 1 else joint.join(value.decode("latin-1") for value in values)
 
 
 def route_path(scope: Scope) -> str:
-    """The path as the application's routes have it: without the prefix it is mounted at."""
+    """Return the path relative to the application: without the prefix that it is mounted at."""
     root: str = scope.get("root_path", "")
     path: str = scope["path"]
     return path.removeprefix(root) if root and path.startswith(root + "/") else path
 
 
 def request_of(scope: Scope, *, form: dict[str, str] | None = None, app: ASGIApp | None = None) -> Request:
-    """An ASGI scope as a `Request`. `app` is what the middleware stands around, which may be in debug mode."""
+    """Convert an ASGI scope to a `Request`. `app` is the application that the middleware wraps, for its debug mode."""
     headers: dict[str, str] = {}
     for name, value in decoded(scope["headers"]):
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
@@ -56,17 +55,17 @@ def request_of(scope: Scope, *, form: dict[str, str] | None = None, app: ASGIApp
         headers=headers,
         cookie=header_of(scope, b"cookie", "; "),
         form=form or {},
-        debug=_is_debugged(scope.get("app")) or _is_debugged(app),
+        debug=_in_debug_mode(scope.get("app")) or _in_debug_mode(app),
     )
 
 
-def _is_debugged(app: object) -> bool:
-    # `is True`: what only looks like yes must not show a visitor what is for a developer.
+def _in_debug_mode(app: object) -> bool:
+    # `is True`: a merely truthy value must not show developer hints to visitors.
     return getattr(app, "debug", None) is True
 
 
 async def form_of(scope: Scope, receive: Receive) -> dict[str, str]:
-    """A small urlencoded body of a POST to one of our routes; anything else is nothing."""
+    """Return the fields of an urlencoded POST to one of our routes; none for any other or a too large body."""
     content_type = dict(scope["headers"]).get(b"content-type", b"").decode("latin-1")
     if scope["method"] != "POST" or not is_form(content_type):
         return {}
@@ -82,10 +81,10 @@ async def form_of(scope: Scope, receive: Receive) -> dict[str, str]:
             return dict(parse_form(body.decode("latin-1")))
 
 
-async def send_response(answer: Response, send: Send) -> None:
-    headers = encoded(answer.header_list())
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body.encode()})
+async def send_response(response: Response, send: Send) -> None:
+    headers = encoded(response.header_list())
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body.encode()})
 
 
 async def refuse_websocket(receive: Receive, send: Send, reason: str) -> None:

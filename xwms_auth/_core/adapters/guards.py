@@ -1,10 +1,9 @@
-"""Guards that are not in effect: `@login_required` above `@app.get` guards a function that nobody routes to.
+"""Detection of guards that are not in effect, such as `@login_required` above `@app.get`.
 
-The route has the function from below, without its guard, and the page is public without a word. A guard notes what it
-was put around; when the first request comes, each edge shows which functions its routes have.
+In that order the route has the unguarded function, and the page is public without any warning. So each guard notes the
+function that it wraps, and at the first request the adapter checks the functions of its routes.
 
-Knows: what was guarded, and how wrappers name what is inside them.
-Must not: know a framework, or keep a function alive.
+Functions are referenced weakly, so that none is kept alive.
 """
 
 import threading
@@ -16,66 +15,65 @@ from ..base import events
 from ..base.errors import ConfigError
 
 MAX_WRAPPED = 32
-"""Wrappers around one another that are looked through, outermost first."""
+"""Most nested wrappers that are searched, from the outermost."""
 
 _guard_of: WeakKeyDictionary[object, str] = WeakKeyDictionary()
-"""What a guard was put around, or around a wrapper of, and the guard's name."""
+"""The name of the guard around each function, whether the guard wraps it directly or through other wrappers."""
 
 _guarded: WeakSet[object] = WeakSet()
-"""What guards have made."""
+"""The functions that guards have returned."""
 
 
 def note_guard(view: object, guarded: object, guard: str) -> None:
-    """Note that `guarded` is `view` with this guard."""
+    """Note that `guarded` is `view` wrapped by this guard."""
     _guarded.add(guarded)
-    for inside in _chain(view):
+    for wrapped in _chain(view):
         try:
-            _guard_of[inside] = guard
-        except TypeError:  # an object that cannot be referred to weakly
+            _guard_of[wrapped] = guard
+        except TypeError:  # an object that cannot be weakly referenced
             continue
 
 
 class GuardCheck:
-    """Whether the routes of one application have the functions that its guards have made."""
+    """Checks that the routes of an application have the functions that its guards have returned."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._problems: list[str] | None = None
         self.settled = False
-        """Whether there is nothing left to check: every request asks this, and few need more."""
+        """Whether there is nothing left to check. Read at every request."""
 
     def check(self, views: Callable[[], Iterable[object]], *, debug: Callable[[], bool]) -> None:
-        """Log, once, each function that is routed without its guard; raise `ConfigError` for them in debug mode.
+        """Log once each function that is routed without its guard; in debug mode, also raise `ConfigError`.
 
-        One that is routed with its guard as well may be open at one address on purpose: of that only the log tells.
+        A function that is also routed with its guard may be public at one URL on purpose: it is only logged.
         """
         if self._problems is None:
             with self._lock:
                 if self._problems is None:
                     routed = list(views())
-                    guarded = _with_guard(routed)
-                    self._problems = [
-                        said for view in _without(routed) if (said := _warn(view)) and id(view) not in guarded
-                    ]
+                    guarded = _ids_with_guard(routed)
+                    warned = [(view, _warn(view)) for view in _without_guard(routed)]
+                    self._problems = [problem for view, problem in warned if id(view) not in guarded]
         self.settled = not self._problems
         if self._problems and debug():
             raise ConfigError(self._problems)
 
 
-def _without(views: list[object]) -> list[object]:
-    """Which of these functions stand among them without a guard that was put around them."""
-    inside = {id(part) for view in views for part in list(_chain(view))[1:]}
-    lost = {
+def _without_guard(views: list[object]) -> list[object]:
+    """Return those of these functions that are routed without the guard that wraps them elsewhere."""
+    wrapped = {id(part) for view in views for part in list(_chain(view))[1:]}
+    unguarded = {
         id(view): view
         for view in views
-        # One that has a guard, and stands there with another one around it too, is there twice on purpose.
-        if _is_known(view) and not (id(view) in inside and any(part in _guarded for part in _chain(view)))
+        # A function with a guard that is also routed inside another guard is routed twice on purpose.
+        if _has_guard(view) and not (id(view) in wrapped and any(part in _guarded for part in _chain(view)))
     }
-    return list(lost.values())
+    return list(unguarded.values())
 
 
-def _with_guard(views: list[object]) -> set[int]:
-    """Whatever has a guard around it in one of these functions, by identity."""
+def _ids_with_guard(views: list[object]) -> set[int]:
+    """Return the `id()` of every function that a guard wraps in one of these functions."""
     found: set[int] = set()
     for view in views:
         guarded = False
@@ -92,15 +90,15 @@ def _warn(view: object) -> str:
     return f"@{guard} is not in effect on {name}: it must stand below the route's decorator, next to the function"
 
 
-def _is_known(view: object) -> bool:
+def _has_guard(view: object) -> bool:
     try:
         return view in _guard_of
-    except TypeError:  # not hashable, or not referable
+    except TypeError:  # not hashable, or cannot be weakly referenced
         return False
 
 
 def _chain(view: object) -> Iterator[object]:
-    """A function and what it is a wrapper of."""
+    """Yield a function, and the functions that it wraps, from the outermost."""
     for _ in range(MAX_WRAPPED):
         yield view
         if not hasattr(view, "__wrapped__"):

@@ -1,8 +1,4 @@
-"""What is known about one request, whatever the server speaks: who is signed in, and what to answer instead of a page.
-
-Knows: the lookup of the session's cookie, and the answers that depend on it.
-Must not: touch WSGI or ASGI.
-"""
+"""The state of one request: its session, and the response if access is denied. Shared by WSGI and ASGI."""
 
 from abc import ABC, abstractmethod
 from typing import Generic, TypeVar
@@ -20,40 +16,40 @@ L = TypeVar("L", bound=SessionLookup | XWMSError | None)
 
 
 class RequestState(ABC, Generic[L]):
-    """The half that WSGI and ASGI share."""
+    """The part of the state that WSGI and ASGI share."""
 
     __slots__ = ("lookup", "served")
 
     served: ServedApp
     lookup: L
-    """What the session's cookie says, or why nobody could be asked; None before somebody asked."""
+    """The result of looking up the session cookie, or the error that prevented it; None before the lookup."""
 
     @abstractmethod
     def session(self) -> Session | None:
-        """The session, which the response depends on from now on. Raises `StoreUnavailable` if it cannot be known."""
+        """Return the session, and note that the response depends on it. Raises `StoreUnavailable` if it is unknown."""
 
     @abstractmethod
     def request(self) -> Request:
-        """The request as our responses need it, without a body."""
+        """Return the request without its body, for building a response."""
 
     def session_or_reason(self) -> tuple[Session | None, EndReason | None]:
-        """The session, or why there no longer is one."""
+        """Return the session, or None and the reason why it ended, if known."""
         session = self.session()
-        return session, self._known().ended
+        return session, self._found().ended
 
     def refusal(self, requirement: LoginRequirement = ANY_LOGIN) -> Response | None:
-        """What to answer instead of a page that needs a person: None if there is one, with a login as required."""
+        """Return None if a user is signed in and meets the requirement, otherwise the response to send instead."""
         config, now = self.served.context.config, self.served.now()
         return access_control.unless_signed_in(
             config, self.session_or_reason, self.request, requirement=requirement, now=now
         )
 
     def response_to(self, error: XWMSError) -> Response:
-        """What to answer for an application that did not catch our own error."""
-        known, config, now = self._known(), self.served.context.config, self.served.now()
+        """Return the response for one of our errors that the application did not catch."""
+        found, config, now = self._found(), self.served.context.config, self.served.now()
         return access_control.for_failure(
-            config, self.request(), error, session=known.session, ended=known.ended, now=now
+            config, self.request(), error, session=found.session, ended=found.ended, now=now
         )
 
-    def _known(self) -> SessionLookup:
+    def _found(self) -> SessionLookup:
         return self.lookup if isinstance(self.lookup, SessionLookup) else NO_SESSION

@@ -1,8 +1,4 @@
-"""One application with the login around it: what its requests share, whatever the server speaks.
-
-Knows: the parts, and what has to be done before the first request.
-Must not: touch WSGI or ASGI.
-"""
+"""An application wrapped with the login: what all of its requests share, in WSGI and ASGI."""
 
 from collections.abc import Callable, Iterable
 
@@ -16,7 +12,11 @@ from .guards import GuardCheck
 
 
 class ServedApp:
-    """`clock` returns seconds since 1970. Raises `ConfigError` with every fault at once."""
+    """Context, provider, runtime and clock of one application.
+
+    `connect` returns the transport and the store; `clock` returns seconds since 1970. Raises `ConfigError` with every
+    fault at once.
+    """
 
     def __init__(
         self,
@@ -44,26 +44,26 @@ class ServedApp:
         return self._clock()
 
     def check_guards(self, views: Callable[[], Iterable[object]], *, debug: Callable[[], bool]) -> None:
-        """Before the first request: are all guards in effect? `views` are the functions that are routed to."""
+        """Check at the first request that all guards are in effect. `views` returns the routed functions."""
         if not self._guards.settled:
             self._guards.check(views, debug=debug)
 
     def may_be_own(self, path: str) -> bool:
-        """Whether a path may be one of our routes; `Context.is_own_route` knows by the host too."""
+        """Whether a path may be one of our routes; `Context.is_own_route` decides by the host too."""
         own = path in self._own_paths
         if own or self._is_new:
-            # A server sets its access log up after the application, so each callback looks again.
+            # The server configures its access log after the application, so this is repeated at each callback.
             self._is_new = False
             access_log.redact_coming(self.context)
         return own
 
     def serves_same_client(self, other: "ServedApp") -> bool:
-        """Whether another application around this one is of this client, and then serves both by the rules of both.
+        """Whether an outer application belongs to the same client. Then both share one request state.
 
-        Two request states would be two sessions, of which one knows nothing of the other's end.
+        Two request states would be two sessions, and one of them would not notice that the other has ended.
         """
         return other.context.audience == self.context.audience
 
     def runtime_in(self, outer: "ServedApp | None") -> Runtime:
-        """Our runtime; inside of another application of this client with its store, where the sessions are."""
+        """Return the runtime; inside another application of the same client, with that one's store of sessions."""
         return self.runtime if outer is None else Runtime(self.transport, outer.store)

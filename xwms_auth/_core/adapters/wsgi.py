@@ -1,8 +1,4 @@
-"""WSGI's environments as `Request`, and `Response` back (PEP 3333).
-
-Knows: the shapes servers deliver.
-Must not: know what a request means.
-"""
+"""Conversion of WSGI environments to `Request`, and of `Response` to WSGI (PEP 3333)."""
 
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -16,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def request_of(environ: "WSGIEnvironment", *, debug: bool = False, body: bool = True) -> Request:
-    """A WSGI environment as a `Request`. Without `body` that is left unread, for the application."""
+    """Convert a WSGI environment to a `Request`. With `body=False` the body is left unread, for the application."""
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     query = environ.get("QUERY_STRING", "")
     headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")}
@@ -33,7 +29,7 @@ def request_of(environ: "WSGIEnvironment", *, debug: bool = False, body: bool = 
 
 
 def _form(environ: "WSGIEnvironment") -> dict[str, str]:
-    """A small urlencoded body of a POST to one of our routes; anything else is nothing."""
+    """Return the fields of an urlencoded POST to one of our routes; none for any other or a too large body."""
     if environ["REQUEST_METHOD"] != "POST" or not is_form(environ.get("CONTENT_TYPE", "")):
         return {}
     return dict(parse_form(_small_body(environ).decode("latin-1")))
@@ -44,28 +40,28 @@ def _small_body(environ: "WSGIEnvironment") -> bytes:
     if length:
         is_small = length.isascii() and length.isdigit() and len(length) < 8 and int(length) <= MAX_FORM
         return environ["wsgi.input"].read(int(length)) if is_small else b""
-    # A body in chunks has no length. Only where the server promises an end may it be read to there: elsewhere the
-    # read would wait for the connection's.
+    # A chunked body has no Content-Length. It can be read to its end only if the server guarantees that input ends with
+    # it; otherwise the read would wait for the end of the connection.
     if not environ.get("wsgi.input_terminated"):
         return b""
     body = bytearray()
     try:
-        # More than once: a server may give one chunk at a time.
+        # In a loop, since a server may return one chunk per read.
         while len(body) <= MAX_FORM and (piece := environ["wsgi.input"].read(MAX_FORM + 1 - len(body))):
             body += piece
-    except OSError:  # no chunks, or a connection that ended among them
+    except OSError:  # malformed chunks, or the connection was closed between them
         return b""
     return bytes(body) if len(body) <= MAX_FORM else b""
 
 
 def decoded(path: str) -> str:
-    # WSGI hands paths over as bytes in the clothes of Latin-1 (PEP 3333).
+    # In WSGI a path is bytes decoded as Latin-1 (PEP 3333).
     return path.encode("latin-1").decode("utf-8", "surrogateescape")
 
 
-def send(answer: Response, start_response: "StartResponse") -> Iterable[bytes]:
-    start_response(_status_line(answer.status), answer.header_list())
-    return [answer.body.encode()]
+def send(response: Response, start_response: "StartResponse") -> Iterable[bytes]:
+    start_response(_status_line(response.status), response.header_list())
+    return [response.body.encode()]
 
 
 def _status_line(status: int) -> str:
