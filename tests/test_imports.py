@@ -1,4 +1,4 @@
-"""What importing the package costs, and the shape of its files. Who may import whom is in pyproject.toml (`make check`)."""
+"""What importing the package loads, and the shape of its files. Who may import whom stands in pyproject.toml."""
 
 import ast
 import subprocess

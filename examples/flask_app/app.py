@@ -145,7 +145,7 @@ def ticket_form(*, subject: str = "", message: str = "", faults: dict[str, str] 
 
 
 # Whoever holds a stolen cookie must not be able to pick out the owner's other sessions and end them, so the list, with
-# the ids that ending one takes, is for a fresh login. EndReason everything takes none: the thief's session goes with it.
+# the ids that ending one takes, is for a fresh login. Ending everything takes none: the thief's session goes with it.
 
 
 @app.get("/devices")

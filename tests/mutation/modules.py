@@ -8,9 +8,10 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "xwms_auth"
 
 SECURITY_MODULES = """
-    access answers authorization backchannel bearer browser callback claims cookies ending flow id_token judge
-    known_tokens logout_token oauth2 oauth2_wire pending recheck redirects revocation secret session sign_token
-    signed_jwt token_claims token_validation tokens unrevoked visits
+    access_control backchannel_logout bearer_challenge bearer_guard callback code_flow confirmation context cookie
+    cookies fetch_metadata id_token jwt login_request logout_token lookup next_url pending_login records revalidation
+    revocation routes secrets sign_token signing single_use state token_refresh token_revocation token_validation urls
+    validation xwms_auth/_core/oauth2/messages.py
 """.split()
 """What is mutated unless `--modules` says otherwise. Bare names are found in whatever folder they are."""
 
