@@ -258,5 +258,5 @@ def test_current_user_says_when_it_is_used_outside_a_request():
 
 
 def test_an_endpoint_without_the_middleware_is_a_wiring_mistake_that_is_told():
-    with pytest.raises(RuntimeError, match="XWMSAuthMiddleware is not around"):
+    with pytest.raises(RuntimeError, match="XWMSAuthMiddleware is not installed"):
         visit(starlette_app()).get("/plain")

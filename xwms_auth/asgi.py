@@ -118,7 +118,7 @@ class XWMSAuthMiddleware:
             if not (is_http and await state.respond_instead(error)):
                 raise
         finally:
-            state.over = True
+            state.finished = True
             current_request_state.reset(mark)
 
     async def _serve_nested(self, outer: ASGIRequestState, scope: Scope, receive: Receive, send: Send) -> None:

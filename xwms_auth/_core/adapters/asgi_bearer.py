@@ -1,7 +1,6 @@
-"""Access tokens for APIs in ASGI applications: the token of a request, and whether an application needs tokens at all.
+"""Access tokens in ASGI applications: the token of a request, and whether an application needs tokens at all.
 
-Knows: seats.
-Must not: import a framework, look at a session, or decide whether a token is good.
+Never looks at a session.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,78 +12,79 @@ from ..oauth2.bearer_guard import NEEDS_TOKEN, Refusal, authenticate
 from .asgi_state import ASGIRequestState, current_request_state, request_state_of
 
 MAX_NESTED = 32
-"""Applications inside one another that are looked at, outermost first."""
+"""Most nested applications that are searched, from the outermost."""
 
 
 async def check_token(request_state: ASGIRequestState, *, scopes: Sequence[str]) -> Refusal | None:
-    """See to it that the request has a good token, and put it on the seat; what to answer if it has none."""
+    """Authenticate the request by its access token, which is kept in its state. Return None, or why it is refused."""
     served = request_state.served
     steps = authenticate(served.context, request_state.request(), scopes=scopes, now=served.now())
-    found = await arun(steps, served.runtime)
-    if isinstance(found, Refusal):
-        return found
-    request_state.token = found
+    result = await arun(steps, served.runtime)
+    if isinstance(result, Refusal):
+        return result
+    request_state.token = result
     return None
 
 
 def needs_tokens(app: object) -> bool:
-    """Whether an endpoint of this application is known to need access tokens."""
+    """Whether any endpoint of this application is known to need an access token."""
     for _ in range(MAX_NESTED):
-        if getattr(app, NEEDS_TOKEN, False) or any(map(_is_marked, _parts(app, "routes"))):
+        if getattr(app, NEEDS_TOKEN, False) or any(map(_route_needs_token, _list_of(app, "routes"))):
             return True
         app = _nested(app)
     return False
 
 
 def endpoints_of(app: object) -> Iterator[object]:
-    """The endpoints of this application's routes, and of what is mounted in it."""
+    """Yield the endpoints of this application's routes, mounted applications included."""
     for _ in range(MAX_NESTED):
-        for route in _parts(app, "routes"):
+        for route in _list_of(app, "routes"):
             endpoint: object = getattr(route, "endpoint", None)
             yield from endpoints_of(route) if endpoint is None else (endpoint,)
         app = _nested(app)
 
 
-def _is_marked(route: object) -> bool:
-    if getattr(getattr(route, "endpoint", None), NEEDS_TOKEN, False) or _depends(getattr(route, "dependant", None)):
+def _route_needs_token(route: object) -> bool:
+    dependant: object = getattr(route, "dependant", None)
+    if getattr(getattr(route, "endpoint", None), NEEDS_TOKEN, False) or _dependency_needs_token(dependant):
         return True
     return needs_tokens(route)  # a mounted application
 
 
-def _depends(dependant: object) -> bool:
-    """FastAPI's dependencies, which have dependencies."""
+def _dependency_needs_token(dependant: object) -> bool:
+    """Whether this dependency of FastAPI, or one of its own dependencies, needs a token."""
     return getattr(getattr(dependant, "call", None), NEEDS_TOKEN, False) or any(
-        map(_depends, _parts(dependant, "dependencies"))
+        map(_dependency_needs_token, _list_of(dependant, "dependencies"))
     )
 
 
 def _nested(app: object) -> object:
-    """What is in there by itself: an application in a middleware, or a router that FastAPI includes by reference."""
+    """Return the application inside a middleware, or the router that FastAPI includes by reference."""
     return getattr(app, "app", None) or getattr(app, "original_router", None)
 
 
-def _parts(whole: object, name: str) -> Iterable[object]:
-    found: object = getattr(whole, name, None)
-    return cast("list[object]", found) if isinstance(found, list) else ()
+def _list_of(owner: object, name: str) -> Iterable[object]:
+    value: object = getattr(owner, name, None)
+    return cast("list[object]", value) if isinstance(value, list) else ()
 
 
 def token_of(request_state: ASGIRequestState) -> AccessToken:
-    """The token on the seat."""
+    """Return the access token of a request. Raises `RuntimeError` if no guard has authenticated it."""
     if request_state.token is None:
-        raise RuntimeError("there is no token: the endpoint is without token_required")
+        raise RuntimeError("current_token is used in an endpoint without token_required")
     return request_state.token
 
 
 class CurrentTokenProxy:
-    """`current_token`: the token of the request being served; `current_token(request)` gives a plain object."""
+    """`current_token`: the access token of the current request; `current_token(request)` returns a plain object."""
 
     __slots__ = ()
 
     @property
     def _token(self) -> AccessToken:
         request_state = current_request_state.get(None)
-        # A task that outlives the request it was started in must not go on with that request's token.
-        if request_state is None or request_state.over:
+        # A task that outlives its request must not keep using the token of that request.
+        if request_state is None or request_state.finished:
             raise RuntimeError("current_token is used outside a request, or without XWMSAuthMiddleware")
         return token_of(request_state)
 
@@ -113,5 +113,5 @@ class CurrentTokenProxy:
         return self._token.identity
 
     def __call__(self, connection: Any) -> AccessToken:
-        """The token of this request or websocket: a plain object that may be kept."""
+        """Return the token of this request or websocket, as a plain object that may be kept."""
         return token_of(request_state_of(connection.scope))

@@ -1,8 +1,4 @@
-"""One request of an ASGI application: who is signed in, and the headers of a response that depends on it.
-
-Knows: the messages between an application and its server.
-Must not: import a framework.
-"""
+"""The state of an ASGI request: its session, and the cache headers of a response that depends on it."""
 
 from collections.abc import Awaitable
 from contextvars import ContextVar
@@ -27,29 +23,32 @@ def _is_streamed(start: Message) -> bool:
     return not any(name == b"content-length" for name, _ in headers) and cache_headers.is_streamed(decoded(headers))
 
 
-# Nearly every answer has neither of these, and then gets the same marks.
-_NAMED = frozenset((b"vary", b"cache-control"))
-_HEADERS = {who: encoded(cache_headers.headers_for_session((), signed_in=who, cookie=None)) for who in (True, False)}
+# Most responses have none of these headers, and then get the same ones.
+_CACHE_HEADERS = frozenset((b"vary", b"cache-control"))
+_USUAL_HEADERS = {
+    signed_in: encoded(cache_headers.headers_for_session((), signed_in=signed_in, cookie=None))
+    for signed_in in (True, False)
+}
 
 
 class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
-    """Looked up by the middleware; the response depends on it from when somebody asks.
+    """The middleware looks the session up; once it has been read, the response depends on it.
 
-    It is `scope["auth"]` too, and stands between the application's `send` and the server's.
+    Also `scope["auth"]`, and the `send` that the application gets.
     """
 
     __slots__ = (
         "_app",
-        "_begun",
         "_failure",
         "_held",
         "_send",
         "_sessions",
-        "over",
+        "_started",
+        "finished",
         "response",
         "scope",
+        "session_read",
         "token",
-        "touched",
     )
 
     def __init__(
@@ -65,42 +64,43 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
         self.served = served
         self.scope = scope
         self.lookup = lookup
-        self.touched = False
-        self.over = False
+        self.session_read = False
+        """Whether the response depends on the session."""
+        self.finished = False
         self._app = app
-        self._begun = False
+        self._started = False
         self._failure: XWMSError | None = None
         self.response: Response | None = None
-        """Set by whoever refuses from inside the application; it then takes the place of the application's response."""
+        """If a guard inside the application sets it, it is sent in place of the application's response."""
         self.token: AccessToken | None = None
-        """The access token that the request was let through with; `request.auth.token`. Nothing of the session."""
+        """The access token that authenticated the request: `request.auth.token`. It is independent of the session."""
         self._send = send
         self._sessions = sessions
         self._held: Message | None = None
 
     def session(self) -> Session | None:
-        self.touched = True
+        self.session_read = True
         if isinstance(self.lookup, XWMSError):
             self._failure = self.lookup
             raise self.lookup
         return self.lookup.session
 
     def user(self) -> User | Anonymous:
-        """The person, or the anonymous one."""
+        """Return the user, or an anonymous one."""
         session, ended = self.session_or_reason()
         return session.user if session else anonymous(ended)
 
     @property
     def sessions(self) -> AsyncXWMSSessions:
-        """Lists and ends people's sessions: `await request.auth.sessions.list(request.user.sub)`."""
+        """Lists and revokes sessions: `await request.auth.sessions.list(request.user.sub)`."""
         return self._sessions.seen_from(self._id, failed=self._fail)
 
     async def access_token(self) -> str:
-        """The access token of this request's person, refreshed ahead of its end: for calls to XWMS in their name.
+        """Return the user's access token, for calls to XWMS on their behalf. It is refreshed before it expires.
 
-        With `flow="oauth2"` only. Keep it out of pages and logs. Raises `LoginRequired` where there is none, or XWMS
-        no longer gives one, and an `APIError` where XWMS cannot be asked; an application that does not catch the first
-        answers with a login.
+        With `flow="oauth2"` only. Keep it out of pages and logs. Raises `LoginRequired` if there is none or XWMS no
+        longer issues one, and an `APIError` if XWMS cannot be reached. If the application does not catch
+        `LoginRequired`, the response is a login.
         """
         self.session()
         try:
@@ -116,7 +116,7 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
             raise
 
     def _fail(self, error: XWMSError) -> None:
-        """An error of ours is on its way through the application, which may not catch it."""
+        """Note one of our errors that the application may not catch."""
         self._failure = error
 
     def _id(self) -> str | None:
@@ -125,14 +125,14 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
 
     @property
     def scopes(self) -> list[str]:
-        """What Starlette's `@requires` looks at: `["authenticated"]` for a person, nothing for nobody."""
+        """For Starlette's `@requires`: `["authenticated"]` if a user is signed in, otherwise empty."""
         return ["authenticated"] if self.session() else []
 
     async def respond_instead(self, error: XWMSError) -> bool:
-        """Answer for an application that did not catch our own error. False if it has its own answer."""
+        """Send the response for one of our errors that the application did not catch. False if it has sent its own."""
         if error is not self._failure:
             return False
-        if not self._begun or self._held is not None:
+        if not self._started or self._held is not None:
             self._held = None
             await self.send({"type": "http.response.start", "status": 500, "headers": []})
         return self.response is not None
@@ -142,65 +142,65 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
 
     @property
     def debug(self) -> bool:
-        """Whether the application is in debug mode now."""
+        """Whether the application is in debug mode."""
         return self.request().debug
 
     def send(self, message: Message) -> Awaitable[None]:
-        """The application's `send`: passes everything on, and marks the answer's head if somebody asked.
+        """The application's `send`: passes messages on, and adds cache headers if the session has been read.
 
-        Plain where it can be: a coroutine for every piece of every body would cost more than all the rest.
+        Not async: a coroutine for each chunk of each body would cost more than everything else here.
         """
         if message["type"] != "http.response.start":
             return self._send(message) if self._held is None else self._send_held(message)
-        self._begun = True
+        self._started = True
         if self._failure is not None and message["status"] >= 500:
-            # What a framework makes of our error when the application does not catch it.
+            # The framework's response to our error, which the application did not catch.
             self.response = self.response_to(self._failure)
         if self.response is not None:
-            send, self._send = self._send, _nowhere
+            send, self._send = self._send, _discard
             return send_response(self.response, send)
         if self.token is not None:
-            said = message.get("headers", ())
-            message = {**message, "headers": [*said, *encoded(cache_headers.headers_for_token(decoded(said)))]}
-        if self.touched:
+            headers = message.get("headers", ())
+            message = {**message, "headers": [*headers, *encoded(cache_headers.headers_for_token(decoded(headers)))]}
+        if self.session_read:
             return self._send_dependent(message)
         if _is_streamed(message):
-            self._held = message  # until the first piece of the body shows whether making it asks
-            return _nowhere(message)
+            self._held = message  # until the first chunk of the body, since producing it may read the session
+            return _discard(message)
         return self._send(message)
 
     async def _send_held(self, message: Message) -> None:
         if message["type"] == "http.response.body" and not message.get("body") and message.get("more_body"):
-            return  # nothing to send yet, and the next piece may still ask
+            return  # nothing to send yet, and the next chunk may still read the session
         if self._held is not None:
             start, self._held = self._held, None
-            await (self._send_dependent(start) if self.touched else self._send(start))
+            await (self._send_dependent(start) if self.session_read else self._send(start))
         await self._send(message)
 
     def _send_dependent(self, start: Message) -> Awaitable[None]:
-        known, headers = self.lookup, start.get("headers", ())
-        if isinstance(known, XWMSError):
+        found, headers = self.lookup, start.get("headers", ())
+        if isinstance(found, XWMSError):
             return self._send(
                 {**start, "headers": [*headers, *encoded(cache_headers.headers_for_unknown_session(decoded(headers)))]}
             )
-        if known.handle is not None:
-            return self._send_checked(start, known)
+        if found.handle is not None:
+            return self._send_merged(start, found)
         for name, _ in headers:
-            if name.lower() in _NAMED:
-                return self._send_checked(start, known)
-        return self._send({**start, "headers": [*headers, *_HEADERS[known.session is not None]]})
+            if name.lower() in _CACHE_HEADERS:
+                return self._send_merged(start, found)
+        return self._send({**start, "headers": [*headers, *_USUAL_HEADERS[found.session is not None]]})
 
-    async def _send_checked(self, start: Message, known: SessionLookup) -> None:
-        said, cookie = list(decoded(start.get("headers", ()))), None
-        if known.handle is not None and cache_headers.may_set_cookie(said):
+    async def _send_merged(self, start: Message, found: SessionLookup) -> None:
+        headers, cookie = list(decoded(start.get("headers", ()))), None
+        if found.handle is not None and cache_headers.may_set_cookie(headers):
             served = self.served
-            cookie = await arun(renew(served.context, known, now=served.now()), served.runtime)
-        added = cache_headers.headers_for_session(said, signed_in=known.session is not None, cookie=cookie)
+            cookie = await arun(renew(served.context, found, now=served.now()), served.runtime)
+        added = cache_headers.headers_for_session(headers, signed_in=found.session is not None, cookie=cookie)
         await self._send({**start, "headers": [*start.get("headers", ()), *encoded(added)]})
 
 
-async def _nowhere(message: Message) -> None:
-    """Where the rest of an answer goes that was replaced."""
+async def _discard(message: Message) -> None:
+    """Takes a message that is not sent now, or not at all because the response was replaced."""
 
 
 def _same(user: User | Anonymous) -> User | Anonymous:
@@ -208,10 +208,10 @@ def _same(user: User | Anonymous) -> User | Anonymous:
 
 
 class LazyUser:
-    """`scope["user"]`: behaves as the `User` or `Anonymous` of the request, and notes that somebody asked."""
+    """`scope["user"]`: behaves like the `User` or `Anonymous` of the request. Once read, the response depends on it."""
 
     __slots__ = ("_request_state",)
-    __dataclass_fields__ = User.__dataclass_fields__  # so that `asdict()`, and FastAPI by it, can write one
+    __dataclass_fields__ = User.__dataclass_fields__  # for `asdict()`, which FastAPI uses to serialize it
 
     def __init__(self, request_state: ASGIRequestState) -> None:
         self._request_state = request_state
@@ -228,7 +228,7 @@ class LazyUser:
         raise TypeError("the class of a user cannot be changed")
 
     def __eq__(self, other: object) -> bool:
-        # `type` and not `isinstance`, which would be told the class of the person.
+        # `type` and not `isinstance`, which would use the class of the user.
         theirs = cast("LazyUser", other)._request_state.user() if issubclass(type(other), LazyUser) else other
         return self._request_state.user() == theirs
 
@@ -242,43 +242,43 @@ class LazyUser:
         return repr(self._request_state.user())
 
     def __reduce_ex__(self, protocol: object) -> Any:
-        # A copy is a copy of the person, which may be kept when the request is over.
+        # A copy is a copy of the user, which may be kept after the request.
         return (_same, (self._request_state.user(),))
 
 
-def _passed_on(name: str) -> property:
+def _forwarded(name: str) -> property:
     def read(lazy: LazyUser) -> Any:
         return getattr(lazy._request_state.user(), name)  # pyright: ignore[reportPrivateUsage]  a part of the class above
 
     return property(read)
 
 
-# What is asked for most; the same as `__getattr__` would find, in half the time.
+# The most used attributes: the same values as from `__getattr__`, in half the time.
 for _name in (*USER_FIELDS, "is_authenticated", "is_anonymous", "is_active", "display_name", "identity", "signed_out"):
-    setattr(LazyUser, _name, _passed_on(_name))
+    setattr(LazyUser, _name, _forwarded(_name))
 
-current_request_state: ContextVar[ASGIRequestState] = ContextVar("xwms_auth_seat")
-"""The seat of the request being served."""
+current_request_state: ContextVar[ASGIRequestState] = ContextVar("xwms_auth_request_state")
+"""The state of the current request."""
 
 
 def _in_debug_mode() -> bool:
     request_state = current_request_state.get(None)
-    return request_state is not None and not request_state.over and request_state.debug
+    return request_state is not None and not request_state.finished and request_state.debug
 
 
 in_debug_mode.append(_in_debug_mode)
 
 
 def request_state_of(scope: Scope) -> ASGIRequestState:
-    """The seat of a request, from its scope."""
+    """Return the state of a request, from its scope."""
     request_state = scope.get("xwms_auth")
     if not isinstance(request_state, ASGIRequestState):
-        raise RuntimeError("XWMSAuthMiddleware is not around this application")
+        raise RuntimeError("XWMSAuthMiddleware is not installed in this application")
     return request_state
 
 
 class CurrentUserProxy(LazyUser):
-    """`current_user`: the person of the request being served; `current_user(request)` says it of any request."""
+    """`current_user`: the user of the current request; `current_user(request)` returns that of any request."""
 
     __slots__ = ()
 
@@ -286,13 +286,13 @@ class CurrentUserProxy(LazyUser):
         pass
 
     @property
-    def _request_state(self) -> ASGIRequestState:  # type: ignore[override]  # looked up anew each time, where LazyUser keeps one
+    def _request_state(self) -> ASGIRequestState:  # type: ignore[override]  # looked up each time, where LazyUser keeps one
         request_state = current_request_state.get(None)
-        # A task that outlives the request it was started in must not go on as that request's person.
-        if request_state is None or request_state.over:
+        # A task that outlives its request must not keep acting as the user of that request.
+        if request_state is None or request_state.finished:
             raise RuntimeError("current_user is used outside a request, or without XWMSAuthMiddleware")
         return request_state
 
     def __call__(self, connection: Any) -> User | Anonymous:
-        """The person of this request or websocket: a plain object that may be kept."""
+        """Return the user of this request or websocket, as a plain object that may be kept."""
         return request_state_of(connection.scope).user()

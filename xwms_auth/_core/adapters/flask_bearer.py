@@ -1,7 +1,6 @@
-"""Access tokens for APIs in Flask: `token_required`, `current_token`.
+"""Access tokens in Flask: `token_required`, `current_token`.
 
-Knows: Flask's views, and where the state of a request is.
-Must not: look at a session, or decide whether a token is good.
+Never looks at a session.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,7 +27,7 @@ _TOKEN = "xwms_auth.token"
 
 
 def _environ() -> dict[str, Any]:
-    # Not `request.environ`: looking an attribute up through Flask's proxy costs ten times as much.
+    # Not `request.environ`: attribute access through Flask's proxy is ten times as slow.
     return cast("dict[str, Any]", request._get_current_object().environ)  # type: ignore[attr-defined]  # werkzeug's
 
 
@@ -48,11 +47,11 @@ def token_required(view: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
 def token_required(*, scopes: str | Sequence[str] = ()) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 def token_required(view: Callable[P, R] | None = None, /, *, scopes: str | Sequence[str] = ()) -> Any:
-    """Let only calls with a good access token reach this view: 401, or 400 or 403, for all others (RFC 6750).
+    """Require a valid access token for this view; other requests get 401, 400 or 403 (RFC 6750).
 
-    For functions, async views and `decorators = [token_required]` of a `MethodView`; below the route decorator.
-    With `scopes` the token must have been granted all of them. `current_token` is the token. Who is signed in does
-    not count here. Needs `flow="oauth2"`: `ConfigError`. Raises ValueError for what cannot be a scope.
+    For functions, async views and `decorators = [token_required]` of a `MethodView`; place it below the route
+    decorator. With `scopes`, the token must have all of them. `current_token` is the token. A session gives no access
+    here. Raises `ConfigError` without `flow="oauth2"`, and ValueError for an invalid scope.
     """
     names = parse_scopes(scopes)
     if view is None:
@@ -71,12 +70,12 @@ def _guard(view: Callable[P, R], *, scopes: Sequence[str]) -> Callable[P, R]:
             raise RuntimeError("this Flask application has no XWMSAuth: call XWMSAuth(app) or auth.init_app(app)")
         served = state.served
         steps = authenticate(served.context, state.request(), scopes=scopes, now=served.now())
-        found = run(steps, served.runtime)
-        if isinstance(found, Refusal):
-            response = found.response
+        result = run(steps, served.runtime)
+        if isinstance(result, Refusal):
+            response = result.response
             return cast("R", Response(response.body, response.status, response.header_list()))
-        environ[_TOKEN] = found
-        after_this_request(_marked)
+        environ[_TOKEN] = result
+        after_this_request(_add_cache_headers)
         return cast("R", (current_app.ensure_sync(view) if is_async else view)(*args, **kwargs))
 
     setattr(guarded, NEEDS_TOKEN, True)
@@ -84,13 +83,13 @@ def _guard(view: Callable[P, R], *, scopes: Sequence[str]) -> Callable[P, R]:
     return guarded
 
 
-def _marked(response: Response) -> Response:
+def _add_cache_headers(response: Response) -> Response:
     for name, value in headers_for_token(response.headers):
         response.headers.add(name, value)
     return response
 
 
 def require_tokens_for(app: Flask, config: XWMSConfig) -> None:
-    """Raise `ConfigError` at start, not at the first call, if a view needs tokens and there can be none."""
+    """Raise `ConfigError` at startup, not at the first call, if a view needs tokens and the flow has none."""
     if any(getattr(view, NEEDS_TOKEN, False) for view in app.view_functions.values()):
         config.require_tokens()

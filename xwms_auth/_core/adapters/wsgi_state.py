@@ -1,7 +1,6 @@
-"""One request of a WSGI application: who is signed in, and the headers of a response that depends on it.
+"""The state of a WSGI request: its session, and the cache headers of a response that depends on it.
 
-Knows: `start_response`, and that an application may call it late, or twice.
-Must not: know a framework.
+An application may call `start_response` late, or twice (PEP 3333).
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -26,11 +25,11 @@ if TYPE_CHECKING:
 
 
 STATE_KEY = "xwms_auth.state"
-"""Where a WSGI environment has the state of its request."""
+"""The key of the request state in a WSGI environment."""
 
 
 class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
-    """Who is signed in is looked up when somebody asks; from then on the response depends on it."""
+    """The session is looked up when it is first read; from then on the response depends on it."""
 
     __slots__ = ("_debug", "_environ", "_held", "_nested", "_server_write", "_start_response", "_started")
 
@@ -53,39 +52,39 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         self._held: tuple[str, list[tuple[str, str]], Any] | None = None
 
     def session(self) -> Session | None:
-        # Asked once: half a page must not be made for somebody and half for nobody.
+        # Looked up once, so that a page is never rendered half signed in and half signed out.
         if self.lookup is None:
-            self.lookup = self._looked_up()
+            self.lookup = self._look_up()
         while self._nested and isinstance(self.lookup, SessionLookup):
-            self.lookup = self._looked_up_in(self._nested.pop(0), self.lookup)
+            self.lookup = self._look_up_in(self._nested.pop(0), self.lookup)
         if isinstance(self.lookup, XWMSError):
             raise self.lookup
         return self.lookup.session
 
-    def _looked_up(self) -> SessionLookup | StoreUnavailable:
+    def _look_up(self) -> SessionLookup | StoreUnavailable:
         served, cookie = self.served, self._environ.get("HTTP_COOKIE", "")
         context, now = served.context, served.now()
         uri = context.only_uri or context.redirect_uri_for(self._environ.get("HTTP_HOST", ""))
         try:
-            known = cached_lookup(context, served.store, cookie, uri, now=now)
-            return known or run(look_up_for_page(context, served.provider, cookie, uri, now=now), served.runtime)
+            found = cached_lookup(context, served.store, cookie, uri, now=now)
+            return found or run(look_up_for_page(context, served.provider, cookie, uri, now=now), served.runtime)
         except StoreUnavailable as error:
             return error
 
-    def _looked_up_in(self, inner: ServedApp, known: SessionLookup) -> SessionLookup | StoreUnavailable:
+    def _look_up_in(self, inner: ServedApp, found: SessionLookup) -> SessionLookup | StoreUnavailable:
         cookie = self._environ.get("HTTP_COOKIE", "")
-        steps = look_up_nested(inner.context, inner.provider, known, cookie, now=inner.now())
+        steps = look_up_nested(inner.context, inner.provider, found, cookie, now=inner.now())
         try:
             return run(steps, inner.runtime_in(self.served))
         except StoreUnavailable as error:
             return error
 
     def enter_nested(self, inner: ServedApp) -> None:
-        """The request comes to where the same client is set up once more: from there on both have their say."""
+        """Note that the request enters an inner application of the same client. The session must be valid for both."""
         self._nested.append(inner)
 
     def access_token(self) -> str:
-        """The person's access token. Raises `LoginRequired`, `StoreUnavailable`, or an `APIError`."""
+        """Return the user's access token. Raises `LoginRequired`, `StoreUnavailable`, or an `APIError`."""
         self.session()
         if isinstance(self.lookup, SessionLookup):
             served, cookie = self.served, self._environ.get("HTTP_COOKIE", "")
@@ -99,25 +98,26 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         return request_of(self._environ, debug=self._debug(), body=body)
 
     def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /) -> Callable[[bytes], object]:
-        """The application's `start_response`: marks the answer's head if somebody asked who is there."""
+        """The application's `start_response`: adds cache headers if the session has been read."""
         self._started, self._held = True, None
         if self.lookup is None and cache_headers.is_streamed(headers):
-            self._held = (status, headers, exc_info)  # until the first piece of the body shows whether making it asks
+            # Held back until the first chunk of the body, since producing it may read the session.
+            self._held = (status, headers, exc_info)
             return self._write
         return self._start(status, headers, exc_info)
 
     def _start(self, status: str, headers: list[tuple[str, str]], exc_info: Any) -> Callable[[bytes], object]:
         if isinstance(self.lookup, XWMSError):
-            # The view caught it and made a page of its own, which is nobody's in particular and not for long.
+            # The view has caught the error and made a page of its own, for an unknown user.
             headers = [*headers, *cache_headers.headers_for_unknown_session(headers)]
         elif self.lookup is not None:
             cookie = None
             if self.lookup.handle is not None and cache_headers.may_set_cookie(headers):
                 served = self.served
                 cookie = run(renew(served.context, self.lookup, now=served.now()), served.runtime)
-            marks = cache_headers.headers_for_session(headers, signed_in=self.lookup.session is not None, cookie=cookie)
-            # A new list: the application's may be a constant that the next person's answer is made of.
-            headers = [*headers, *marks]
+            signed_in = self.lookup.session is not None
+            # A new list: the application's may be a constant that it uses for the next response too.
+            headers = [*headers, *cache_headers.headers_for_session(headers, signed_in=signed_in, cookie=cookie)]
         return self._start_response(status, headers, exc_info) if exc_info else self._start_response(status, headers)
 
     def _release(self) -> None:
@@ -126,21 +126,21 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
             self._server_write = self._start(*held)
 
     def _write(self, data: bytes) -> None:
-        """PEP 3333's `write`, for old applications: the first piece releases the head here too."""
+        """The `write` of PEP 3333, for old applications. It too sends headers that were held back."""
         self._release()
         if self._server_write is not None:
             self._server_write(data)
 
-    def body(self, pieces: Iterable[bytes]) -> Iterable[bytes]:
-        """The application's body; where the head was held back, it goes out with the first piece."""
+    def body(self, chunks: Iterable[bytes]) -> Iterable[bytes]:
+        """The application's body. Headers that were held back are sent with its first chunk."""
         if self._started and self._held is None:
-            return pieces
-        # Also where the application has not begun yet: it may do so as late as with the first piece (PEP 3333).
-        return ClosingIterator(self._streamed(pieces), getattr(pieces, "close", None))
+            return chunks
+        # Also if the application has not called `start_response` yet: it may do so with its first chunk (PEP 3333).
+        return ClosingIterator(self._streamed(chunks), getattr(chunks, "close", None))
 
-    def _streamed(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
-        for piece in pieces:
-            if piece:
+    def _streamed(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            if chunk:
                 self._release()
-                yield piece
+                yield chunk
         self._release()
