@@ -1,11 +1,10 @@
-"""Login with XWMS for any ASGI application: one middleware, http and websocket.
+"""Login with XWMS for any ASGI application: a middleware for http and websocket.
 
-Pure ASGI, so that streaming, background tasks and context variables work as without us. `scope["user"]` and
-`scope["auth"]` follow Starlette's convention. The session is looked up when a request brings its cookie; an answer is
-marked as depending on it only if somebody asked who the user is, so static files stay cacheable.
+Pure ASGI, so that streaming, background tasks and context variables work as without it. `scope["user"]` and
+`scope["auth"]` follow Starlette's convention. The session is looked up if a request has its cookie, but a response gets
+cache headers only if the application has read the session, so static files remain cacheable.
 
-Knows: the order of things for one request.
-Must not: import a framework, or decide anything about a login.
+Imports no framework.
 """
 
 import time
@@ -46,14 +45,14 @@ def _config_from_env() -> XWMSConfig:
     try:
         return XWMSConfig.from_env(session_secret_required=True)
     except ConfigError as error:
-        # A framework may make its middleware only when the server starts, and uvicorn then takes the error to mean
-        # that there is no lifespan: without this line nobody would see it before the first page.
+        # A framework may create its middleware only when the server starts. uvicorn then takes the error to mean that
+        # there is no lifespan, so without this log line nobody would see it before the first request.
         events.config_error(error)
         raise
 
 
 class XWMSAuthMiddleware:
-    """Login with XWMS around any ASGI application.
+    """Adds login with XWMS to any ASGI application.
 
     `config=None` reads the `XWMS_…` environment variables. `clock` returns seconds since 1970.
     Raises `ConfigError` with every fault at once.
@@ -66,12 +65,12 @@ class XWMSAuthMiddleware:
         self.app = app
         self._transport = AsyncHTTPTransport(config)
         self._served = ServedApp(config, lambda context: (self._transport, open_store(context, is_async=True)), clock)
-        _require_own_uris(app, config)
-        _require_tokens_for(app, config)
+        _check_redirect_uris(app, config)
+        _check_token_flow(app, config)
         self.sessions = AsyncXWMSSessions.of(
             self._served.context, self._served.runtime, clock=clock, current=lambda: None
         )
-        """Lists and ends people's sessions from outside a request; inside of one it is `request.auth.sessions`."""
+        """Lists and revokes sessions outside a request; within one, use `request.auth.sessions`."""
 
     @property
     def config(self) -> XWMSConfig:
@@ -80,7 +79,7 @@ class XWMSAuthMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._live(scope, receive, send)
+            await self._run_lifespan(scope, receive, send)
             return
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
@@ -105,13 +104,13 @@ class XWMSAuthMiddleware:
             return
 
         cookie, now = header_of(scope, b"cookie", "; "), served.now()
-        known = cached_lookup(context, served.store, cookie, uri, now=now) or await self._look_up(cookie, uri, now)
-        state = ASGIRequestState(served, scope, known, send, app=self.app, sessions=self.sessions)
+        found = cached_lookup(context, served.store, cookie, uri, now=now) or await self._look_up(cookie, uri, now)
+        state = ASGIRequestState(served, scope, found, send, app=self.app, sessions=self.sessions)
         scope["xwms_auth"] = scope["auth"] = state
         scope["user"] = LazyUser(state)
         if served.protects_all and await self._refuse(state, scope, receive, send):
             return
-        mark = current_request_state.set(state)
+        reset_token = current_request_state.set(state)
         try:
             await self.app(scope, receive, state.send if is_http else send)
         except XWMSError as error:
@@ -119,10 +118,10 @@ class XWMSAuthMiddleware:
                 raise
         finally:
             state.finished = True
-            current_request_state.reset(mark)
+            current_request_state.reset(reset_token)
 
     async def _serve_nested(self, outer: ASGIRequestState, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request that comes through another middleware of this client, by the rules of both."""
+        """Serve a request that came through an outer middleware of the same client. The rules of both apply."""
         served = self._served
         if isinstance(outer.lookup, SessionLookup):
             cookie, now = header_of(scope, b"cookie", "; "), served.now()
@@ -139,10 +138,10 @@ class XWMSAuthMiddleware:
         try:
             return await arun(look_up_for_page(served.context, served.provider, cookie, uri, now=now), served.runtime)
         except XWMSError as error:
-            return error  # raised to whoever asks; a page that does not ask need not fail
+            return error  # raised when the session is read; a page that does not read it need not fail
 
     async def _refuse(self, state: ASGIRequestState, scope: Scope, receive: Receive, send: Send) -> bool:
-        """Answer for an application that is not for everybody. False if it is to answer itself."""
+        """Deny access to a page that requires login. False if the application is to respond."""
         if self._served.context.is_public(route_path(scope)):
             return False
         refused = state.refusal()
@@ -152,8 +151,8 @@ class XWMSAuthMiddleware:
         await (send_response(refused, send) if is_http else refuse_websocket(receive, send, "login_required"))
         return True
 
-    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Keep connections for as long as the application lives. Its own lifespan passes through untouched."""
+    async def _run_lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Keep connections open while the application runs. Its own lifespan messages are passed on unchanged."""
         store = self._served.store if isinstance(self._served.store, KeepsConnections) else None
         self._transport.keep_connections()
         if store is not None:
@@ -167,30 +166,33 @@ class XWMSAuthMiddleware:
                 await closing
 
 
-def _require_own_uris(app: object, config: XWMSConfig) -> None:
-    """Refuse a redirect URI that a middleware inside this one has for another flow (RFC 9700 4.4.2.2).
+def _check_redirect_uris(app: object, config: XWMSConfig) -> None:
+    """Refuse a redirect URI that a middleware inside this one uses for another flow (mix-up, RFC 9700 4.4.2.2).
 
-    Which of two servers has sent a person back to one address could not be told.
+    With the same URI for two servers, a callback would not show which of them sent the browser.
     """
     for _ in range(MAX_NESTED):
         if isinstance(app, XWMSAuthMiddleware) and app.config.flow != config.flow:
             ours = {uri.uri for uri in config.registered}
             if any(uri.uri in ours for uri in app.config.registered):
-                raise ConfigError(["XWMS_REDIRECT_URI (redirect_uris) has an address that another flow has too"])
+                raise ConfigError(["XWMS_REDIRECT_URI (redirect_uris) has a URI that another flow uses too"])
         app = getattr(app, "app", None)
 
 
-def _require_tokens_for(app: object, config: XWMSConfig) -> None:
-    """Refuse a flow that has no access tokens where an endpoint needs some."""
+def _check_token_flow(app: object, config: XWMSConfig) -> None:
+    """Refuse a flow without access tokens if an endpoint needs them."""
     if needs_tokens(app):
         try:
             config.require_tokens()
         except ConfigError as error:
-            events.config_error(error)  # as above: it may be raised where nobody sees it
+            events.config_error(error)  # as in `_config_from_env`: nobody may see it otherwise
             raise
 
 
 def _is_own_websocket(scope: Scope, uri: RedirectURI | None) -> bool:
-    """A browser names the page that opens a websocket, and cookies travel whatever page it is: only this site's may."""
-    named = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
-    return not named or (uri is not None and named == [uri.origin])
+    """Whether a websocket is opened by a page of this application (cross-site WebSocket hijacking).
+
+    The browser sends cookies whatever page opens it, and names the page's origin in `Origin`.
+    """
+    origins = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
+    return not origins or (uri is not None and origins == [uri.origin])

@@ -1,11 +1,10 @@
 """Login with XWMS for Flask: `XWMSAuth`, `login_required`, `current_user`.
 
-A thin layer of WSGI around the application answers our routes before Flask's own routing sees them, so that no
-redirect of Werkzeug's (for a doubled or missing slash) can carry a token along, and adds the headers that a page needs
-whose content depends on who is looking. The session is read when somebody asks for `current_user`, not before.
+A thin WSGI layer around the application serves our routes before Flask's routing sees them, so that no redirect of
+Werkzeug (for a doubled or missing slash) can leak a token. It adds cache headers to responses that depend on the user.
+The session is looked up when `current_user` is first read.
 
-Knows: WSGI and Flask.
-Must not: decide anything about a login, or touch Flask's own session, which is the application's.
+Never touches Flask's own session, which belongs to the application.
 """
 
 import os
@@ -57,9 +56,9 @@ current_token, token_required = flask_bearer.current_token, flask_bearer.token_r
 class XWMSAuth:
     """Login with XWMS for one Flask application.
 
-    `XWMSAuth(app)` reads `app.config` and the environment (the same `XWMS_…` names, `app.config` first);
-    `XWMSAuth(app, config)` takes an `XWMSConfig`; `auth = XWMSAuth()` with `auth.init_app(app)` serves factories.
-    Without a session secret of its own it uses `app.secret_key` and `SECRET_KEY_FALLBACKS`.
+    `XWMSAuth(app)` reads `app.config` and the environment (the same `XWMS_…` names; `app.config` takes precedence).
+    `XWMSAuth(app, config)` takes an `XWMSConfig`. `auth = XWMSAuth()` and `auth.init_app(app)` are for application
+    factories. Without a session secret, `app.secret_key` and `SECRET_KEY_FALLBACKS` are used.
     `clock` returns seconds since 1970. Raises `ConfigError` with every fault at once.
     """
 
@@ -74,32 +73,32 @@ class XWMSAuth:
 
     @property
     def sessions(self) -> XWMSSessions:
-        """Lists and ends people's sessions, in a request and outside of one: `auth.sessions.list(current_user.sub)`."""
+        """Lists and revokes sessions, within a request or outside: `auth.sessions.list(current_user.sub)`."""
         if len(self._served) == 1:
             return self._served[0].sessions
         if not has_app_context():
-            raise RuntimeError("this XWMSAuth serves no application, or several: ask for sessions in one's context")
+            raise RuntimeError("this XWMSAuth has no application, or several: use sessions in an application context")
         return cast("_FlaskApp", current_app.extensions[_EXTENSION]).sessions
 
     def access_token(self) -> str:
-        """The access token of this request's person, refreshed ahead of its end: for calls to XWMS in their name.
+        """Return the user's access token, for calls to XWMS on their behalf. It is refreshed before it expires.
 
-        With `flow="oauth2"` only. Keep it out of pages and logs. Raises `LoginRequired` where there is none, or XWMS
-        no longer gives one, and an `APIError` where XWMS cannot be asked; a view that does not catch them answers with
-        a login, or with the page of that error.
+        With `flow="oauth2"` only. Keep it out of pages and logs. Raises `LoginRequired` if there is none or XWMS no
+        longer issues one, and an `APIError` if XWMS cannot be reached. If the view does not catch them, the response is
+        a login, or the error page.
         """
         return _request_state().access_token()
 
     def init_app(self, app: Flask, config: XWMSConfig | None = None) -> None:
-        """Set the application up. Once per application."""
+        """Set up the application. Once per application."""
         if _EXTENSION in app.extensions:
             raise ConfigError(["XWMSAuth is set up twice for this application; keep one"])
-        made = _config_for(app, config or self._config)
-        if isinstance(made, ConfigError):
-            # Raised here: a crash report of `_config_for` would show the application's settings.
-            raise made
-        flask_bearer.require_tokens_for(app, made)
-        served = _FlaskApp(made, app, clock=self._clock)
+        app_config = _config_for(app, config or self._config)
+        if isinstance(app_config, ConfigError):
+            # Raised here: a crash report of `_config_for` would contain the application's settings.
+            raise app_config
+        flask_bearer.require_tokens_for(app, app_config)
+        served = _FlaskApp(app_config, app, clock=self._clock)
         self._served.append(served)
         app.extensions[_EXTENSION] = served
         for error in (StoreUnavailable, LoginRequired, ConfigError):
@@ -131,7 +130,7 @@ def _as_text(key: str | bytes) -> str:
 
 
 class _FlaskApp(ServedApp):
-    """The application with us around it."""
+    """The WSGI layer around a Flask application."""
 
     def __init__(self, config: XWMSConfig, app: Flask, *, clock: Callable[[], float]) -> None:
         super().__init__(config, lambda context: (HTTPTransport(config), open_store(context)), clock)
@@ -140,8 +139,8 @@ class _FlaskApp(ServedApp):
         self._inner: WSGIApplication = app.wsgi_app
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        self.check_guards(self._app.view_functions.values, debug=self.is_debugged)
-        # The whole path, as the browser sees it; and the application's part of it, which its routes are about.
+        self.check_guards(self._app.view_functions.values, debug=self.in_debug_mode)
+        # `path` is the whole path as the browser sees it, `route` the part of it that the application routes.
         route = environ.get("PATH_INFO", "")
         path = environ.get("SCRIPT_NAME", "") + route
         outer = environ.get(STATE_KEY)
@@ -149,24 +148,24 @@ class _FlaskApp(ServedApp):
             outer = None
         if self.may_be_own(path) and self.context.is_own_route(path, environ.get("HTTP_HOST", "")):
             steps = routes.serve(
-                self.context, self.provider, request_of(environ, debug=self.is_debugged()), now=self.now()
+                self.context, self.provider, request_of(environ, debug=self.in_debug_mode()), now=self.now()
             )
             return send(run(steps, self.runtime_in(None if outer is None else outer.served)), start_response)
-        state = outer or WSGIRequestState(self, environ, start_response, debug=self.is_debugged)
+        state = outer or WSGIRequestState(self, environ, start_response, debug=self.in_debug_mode)
         if outer is None:
             environ[STATE_KEY] = state
         else:
             outer.enter_nested(self)
-        # Not the whole path: SCRIPT_NAME may come from a header that a proxy lets through.
+        # Not the whole path: SCRIPT_NAME may come from a request header that a proxy passes on.
         if self.protects_all and not self.context.is_public(decoded(route)):
             refused = state.refusal()
             if refused is not None:
                 return send(refused, start_response)
         return state.body(self._inner(environ, state.start)) if outer is None else self._inner(environ, start_response)
 
-    def is_debugged(self) -> bool:
-        """Whether the application is in debug mode now: `app.run(debug=True)` says so after we are set up."""
-        # `is True`: what only looks like yes must not show a visitor what is for a developer.
+    def in_debug_mode(self) -> bool:
+        """Whether the application is in debug mode now. `app.run(debug=True)` sets it after `init_app`."""
+        # `is True`: a merely truthy value must not show developer hints to visitors.
         return self._app.debug is True
 
 
@@ -178,36 +177,36 @@ in_debug_mode.append(_in_debug_mode)
 
 
 def _request_state() -> WSGIRequestState:
-    # Not `request.environ`: looking an attribute up through Flask's proxy costs ten times as much.
+    # Not `request.environ`: attribute access through Flask's proxy is ten times as slow.
     request_state = request._get_current_object().environ.get(STATE_KEY)  # type: ignore[attr-defined]  # werkzeug's LocalProxy
     if request_state is None:
         raise RuntimeError("this Flask application has no XWMSAuth: call XWMSAuth(app) or auth.init_app(app)")
     return cast("WSGIRequestState", request_state)
 
 
-def _who() -> User | Anonymous:
+def _current_user() -> User | Anonymous:
     session, ended = _request_state().session_or_reason()
     return session.user if session else anonymous(ended)
 
 
 def _current_id() -> str | None:
-    """The id of the session of the request being served, if there is one."""
+    """The id of the current session, or None outside a request or if nobody is signed in."""
     request_state = request.environ.get(STATE_KEY) if has_request_context() else None
     session = request_state.session() if isinstance(request_state, WSGIRequestState) else None
     return session.id if session else None
 
 
 def _on_error(error: StoreUnavailable | LoginRequired) -> Response:
-    """A view that asked who is there, or for their token, and could not be told, is no fault of the application's."""
+    """Handle our errors in a view that reads the user or the access token: not errors of the application."""
     return _as_response(_request_state().response_to(error))
 
 
-def _as_response(answer: XWMSResponse) -> Response:
-    return Response(answer.body, answer.status, answer.header_list())
+def _as_response(response: XWMSResponse) -> Response:
+    return Response(response.body, response.status, response.header_list())
 
 
-current_user: User | Anonymous = cast("User | Anonymous", LocalProxy(_who))
-"""The person of this request. Nobody is an object with `is_authenticated == False`, never None."""
+current_user: User | Anonymous = cast("User | Anonymous", LocalProxy(_current_user))
+"""The user of this request. If nobody is signed in, an object with `is_authenticated == False`, never None."""
 
 
 @overload
@@ -219,11 +218,11 @@ def login_required(
 def login_required(
     view: Callable[P, R] | None = None, /, *, fresh: timedelta | float | None = None, scopes: Sequence[str] = ()
 ) -> Any:
-    """Let only people who are signed in see this view; others are sent to log in, programs get a 401.
+    """Require login for this view. Browsers are redirected to the login; API clients get a 401.
 
-    For functions, async views and `decorators = [login_required]` of a `MethodView`; below the route decorator.
-    With `fresh`, a timedelta or seconds, a login that is older is asked for once more; the session goes on meanwhile.
-    With `scopes`, a login at which XWMS was not asked for them, or the person did not grant them, is a 403
+    For functions, async views and `decorators = [login_required]` of a `MethodView`; place it below the route
+    decorator. With `fresh`, a timedelta or seconds, users whose login is older have to log in again; until then their
+    session continues. With `scopes`, a login for which one of them was not requested or not granted gets a 403
     `not_approved`; only `flow="oauth2"` has scopes.
     """
     requirement = LoginRequirement.of(fresh=fresh, scopes=scopes)
@@ -244,18 +243,18 @@ def _guard(view: Callable[P, R], *, requirement: LoginRequirement) -> Callable[P
     return guarded
 
 
-def xwms_login_url(*, next: str | None = None) -> str:  # noqa: A002  the parameter's name in the address
-    """The address that starts a login and comes back to `next`, by default to the page being shown."""
+def xwms_login_url(*, next: str | None = None) -> str:  # noqa: A002  named like the query parameter
+    """Return the URL that starts a login and returns to `next`, by default to the current page."""
     return widgets.login_url(_request_state().served.context, request_of(request.environ), to=next)
 
 
 def xwms_login_button(*, locale: str = "en", next: str | None = None) -> Html:  # noqa: A002
-    """A login link as HTML, in one of XWMS's ten languages."""
+    """Return a login button as HTML, in one of XWMS's ten languages."""
     return widgets.login_button(_request_state().served.context, request_of(request.environ), to=next, locale=locale)
 
 
 def xwms_logout_form(*, label: str = "Log out") -> Html:
-    """A logout button as HTML: a form, because logging out changes something."""
+    """Return a logout button as HTML. It is a form, because logging out changes state."""
     request_state = _request_state()
     return widgets.logout_form(request_state.served.context, request_state.session(), label=label)
 

@@ -156,7 +156,7 @@ def template_context(request: Request) -> dict[str, Any]:
     request_state = request_state_of(request.scope)
     context, asked = request_state.served.context, request_of(request.scope)
 
-    def xwms_login_url(*, next: str | None = None) -> str:  # noqa: A002  the parameter's name in the address
+    def xwms_login_url(*, next: str | None = None) -> str:  # noqa: A002  named like the query parameter
         return widgets.login_url(context, asked, to=next)
 
     def xwms_login_button(*, locale: str = "en", next: str | None = None) -> Html:  # noqa: A002
