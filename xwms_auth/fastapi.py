@@ -1,8 +1,4 @@
-"""Login with XWMS for FastAPI: the middleware of `asgi.py`, and dependencies for people and for access tokens.
-
-Knows: FastAPI's dependencies and its OpenAPI.
-Must not: decide anything about a login or a token.
-"""
+"""Login with XWMS for FastAPI: the middleware of `asgi.py`, and dependencies for users and for access tokens."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -29,86 +25,88 @@ from .asgi import XWMSAuthMiddleware
 __all__ = ["BearerToken", "CurrentUser", "OptionalUser", "XWMSAuthMiddleware", "bearer_token", "fresh_user"]
 
 
-class _InItsPlace:
-    """What a dependency is below a type: `CurrentUser | None` hides it from FastAPI, which then asks the body.
+class _NotInsideType:
+    """Refuses a dependency inside another type, when the application starts.
 
-    FastAPI itself does not ask pydantic about a dependency; that somebody does says that it stands where it has no
-    effect. Raised when the application starts.
+    `CurrentUser | None` hides the dependency from FastAPI, which then reads the user from the request body. For a
+    dependency that it sees, FastAPI does not ask pydantic for a schema; so if pydantic is asked, it has no effect.
     """
 
     def __get_pydantic_core_schema__(self, _source: object, _handler: object) -> NoReturn:
         raise TypeError(
-            "a dependency of xwms_auth stands inside another type, where FastAPI cannot see it: "
+            "a dependency of xwms_auth is used inside another type, where FastAPI cannot see it: "
             "write `user: OptionalUser` instead of `user: CurrentUser | None`, and `user: CurrentUser` by itself"
         )
 
 
-class _Depends(_InItsPlace, params.Depends):
+class _Depends(_NotInsideType, params.Depends):
     pass
 
 
-class _Security(_InItsPlace, params.Security):
+class _Security(_NotInsideType, params.Security):
     pass
 
 
 class _SessionCookie(SecurityBase):
-    """The session cookie as a security scheme, so that the API's documentation says how to be somebody."""
+    """The session cookie as a security scheme of OpenAPI."""
 
     def __init__(self) -> None:
         self.model = APIKey.model_validate(
             {
                 "in": APIKeyIn.cookie,
                 "name": HTTPS.session,
-                "description": "The session of a person who logged in with XWMS; on http://localhost: xwms_session.",
+                "description": "The session of a user who logged in with XWMS; on http://localhost: xwms_session.",
             }
         )
         self.scheme_name = "XWMS login"
 
 
-class _PersonRequired(_SessionCookie):
+class _UserRequired(_SessionCookie):
     def __init__(self, requirement: LoginRequirement = ANY_LOGIN) -> None:
         super().__init__()
-        self._demand = requirement
+        self._requirement = requirement
 
     async def __call__(self, connection: HTTPConnection) -> User:
         request_state = request_state_of(connection.scope)
-        refused = request_state.refusal(self._demand)
-        if refused is None:
+        response = request_state.refusal(self._requirement)
+        if response is None:
             user = request_state.user()
             if isinstance(user, User):
                 return user
         if connection.scope["type"] == "websocket":
             raise WebSocketException(POLICY_VIOLATION, "login_required")
-        # The middleware gives its own answer in place of what FastAPI makes of the exception, so that a browser is
-        # sent to log in and a program gets the documented problem, whatever handlers the application has.
-        request_state.response = refused
+        # The middleware sends this in place of FastAPI's response to the exception, so that a browser is redirected to
+        # the login and an API client gets the documented error, whatever exception handlers the application has.
+        request_state.response = response
         raise HTTPException(401)
 
 
-class _PersonOptional(_SessionCookie):
+class _UserOptional(_SessionCookie):
     async def __call__(self, connection: HTTPConnection) -> User | None:
         user = request_state_of(connection.scope).user()
         return user if isinstance(user, User) else None
 
 
-CurrentUser = Annotated[User, _Depends(_PersonRequired())]
-"""The person; without one the endpoint is not called: a browser is sent to log in, a program gets a 401."""
+CurrentUser = Annotated[User, _Depends(_UserRequired())]
+"""The user. If nobody is signed in, the endpoint is not called: browsers are redirected to the login, API clients get
+a 401."""
 
 
 def fresh_user(fresh: timedelta | float) -> Any:
-    """A dependency like `CurrentUser`'s that asks for a login at most this old: a timedelta or seconds.
+    """A dependency like that of `CurrentUser`, for a login that is at most this old: a timedelta or seconds.
 
-    `Annotated[User, fresh_user(timedelta(minutes=5))]`. An older login is asked for once more; the session goes on.
+    `Annotated[User, fresh_user(timedelta(minutes=5))]`. Users whose login is older have to log in again; until then
+    their session continues.
     """
-    return _Depends(_PersonRequired(LoginRequirement.of(fresh=fresh)))
+    return _Depends(_UserRequired(LoginRequirement.of(fresh=fresh)))
 
 
-OptionalUser = Annotated[User | None, _Depends(_PersonOptional())]
-"""The person, or None."""
+OptionalUser = Annotated[User | None, _Depends(_UserOptional())]
+"""The user, or None if nobody is signed in."""
 
 
 class _TokenRequired(SecurityBase):
-    """The access token as a security scheme. `scopes` is what it must have been granted."""
+    """The access token as a security scheme of OpenAPI. The token must have all of `scopes`."""
 
     def __init__(self, scopes: Sequence[str] = ()) -> None:
         self.model = HTTPBearer(description="An access token of the authorization server (RFC 6750).")
@@ -122,22 +120,21 @@ class _TokenRequired(SecurityBase):
             return token_of(request_state)
         if connection.scope["type"] == "websocket":
             raise WebSocketException(POLICY_VIOLATION, refused.code)
-        request_state.response = (
-            refused.response
-        )  # as for people: the documented answer, whatever handlers the application has
+        # As for users: the documented error, whatever exception handlers the application has.
+        request_state.response = refused.response
         raise HTTPException(refused.response.status)
 
 
 setattr(_TokenRequired, NEEDS_TOKEN, True)
 
 BearerToken = Annotated[AccessToken, _Depends(_TokenRequired())]
-"""The access token of the call; without a good one the endpoint is not called. Who is signed in does not count."""
+"""The access token of the request. Without a valid one the endpoint is not called. A session gives no access."""
 
 
 def bearer_token(*, scopes: str | Sequence[str] = ()) -> Any:
-    """A dependency like `BearerToken`'s that asks for scopes: `Annotated[AccessToken, bearer_token(scopes=["read"])]`.
+    """A dependency like that of `BearerToken`, with scopes: `Annotated[AccessToken, bearer_token(scopes=["read"])]`.
 
-    The token must have been granted all of them. Raises ValueError for what cannot be a scope.
+    The token must have all of them. Raises ValueError for an invalid scope.
     """
     names = parse_scopes(scopes)
     return _Security(_TokenRequired(names), scopes=names)

@@ -1,8 +1,4 @@
-"""Login with XWMS for Starlette: the middleware of `asgi.py`, two decorators, `current_user` and `current_token`.
-
-Knows: Starlette's endpoints.
-Must not: decide anything about a login or a token.
-"""
+"""Login with XWMS for Starlette: the middleware of `asgi.py`, two decorators, `current_user` and `current_token`."""
 
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
@@ -42,14 +38,14 @@ __all__ = [
 
 E = TypeVar("E", bound=Callable[..., Any])
 
-_Gate = Callable[[Scope], Awaitable[Refusal | None]]
-"""Asks whether a request may pass: what to answer instead, or None."""
+_Check = Callable[[Scope], Awaitable[Refusal | None]]
+"""Checks a request: None if it is allowed, otherwise the refusal."""
 
 current_user = CurrentUserProxy()
-"""The person of the request being served: `current_user.name`, or `current_user(request)` for a plain object."""
+"""The user of the current request: `current_user.name`, or `current_user(request)` for a plain object."""
 
 current_token = CurrentTokenProxy()
-"""The access token of the request being served, in an endpoint with `token_required`; or `current_token(request)`."""
+"""The access token of the current request, in an endpoint with `token_required`; or `current_token(request)`."""
 
 
 @overload
@@ -59,21 +55,21 @@ def login_required(*, fresh: timedelta | float | None = None, scopes: Sequence[s
 def login_required(
     endpoint: Any = None, /, *, fresh: timedelta | float | None = None, scopes: Sequence[str] = ()
 ) -> Any:
-    """Let only people who are signed in reach this endpoint; others are sent to log in, programs get a 401.
+    """Require login for this endpoint. Browsers are redirected to the login; API clients get a 401.
 
     For functions (async or not), `HTTPEndpoint` and `WebSocketEndpoint` classes, and websocket functions, whose
     handshake is refused with 1008.
-    With `fresh`, a timedelta or seconds, a login that is older is asked for once more; the session goes on meanwhile.
-    With `scopes`, a login at which XWMS was not asked for them, or the person did not grant them, is a 403
-    `not_approved`; only `flow="oauth2"` has scopes.
+    With `fresh`, a timedelta or seconds, users whose login is older have to log in again; until then their session
+    continues. With `scopes`, a login for which one of them was not requested or not granted gets a 403 `not_approved`;
+    only `flow="oauth2"` has scopes.
     """
     requirement = LoginRequirement.of(fresh=fresh, scopes=scopes)
 
-    async def gate(scope: Scope) -> Refusal | None:
-        refused = request_state_of(scope).refusal(requirement)
-        return None if refused is None else Refusal("login_required", refused)
+    async def check(scope: Scope) -> Refusal | None:
+        response = request_state_of(scope).refusal(requirement)
+        return None if response is None else Refusal("login_required", response)
 
-    guard = partial(_guard, gate=gate, name="login_required")
+    guard = partial(_guard, check=check, name="login_required")
     return guard if endpoint is None else guard(endpoint)
 
 
@@ -82,36 +78,35 @@ def token_required(endpoint: E, /) -> E: ...
 @overload
 def token_required(*, scopes: str | Sequence[str] = ()) -> Callable[[E], E]: ...
 def token_required(endpoint: Any = None, /, *, scopes: str | Sequence[str] = ()) -> Any:
-    """Let only calls with a good access token reach this endpoint: 401, or 400 or 403, for all others (RFC 6750).
+    """Require a valid access token for this endpoint; other requests get 401, 400 or 403 (RFC 6750).
 
     For functions (async or not), `HTTPEndpoint` and `WebSocketEndpoint` classes, and websocket functions, whose
-    handshake is refused with 1008. With `scopes` the token must have been granted all of them. `current_token` is the
-    token. Who is signed in does not count here. Needs `flow="oauth2"`: `ConfigError`. Raises ValueError for what
-    cannot be a scope.
+    handshake is refused with 1008. With `scopes`, the token must have all of them. `current_token` is the token. A
+    session gives no access here. Raises `ConfigError` without `flow="oauth2"`, and ValueError for an invalid scope.
     """
     names = parse_scopes(scopes)
 
-    async def gate(scope: Scope) -> Refusal | None:
+    async def check(scope: Scope) -> Refusal | None:
         return await check_token(request_state_of(scope), scopes=names)
 
     def guard(unguarded: Any) -> Any:
-        guarded = _guard(unguarded, gate, name="token_required")
+        guarded = _guard(unguarded, check, name="token_required")
         setattr(guarded, NEEDS_TOKEN, True)
         return guarded
 
     return guard(endpoint) if endpoint is not None else guard
 
 
-def _guard(endpoint: Any, gate: _Gate, *, name: str) -> Any:
+def _guard(endpoint: Any, check: _Check, *, name: str) -> Any:
     if inspect.isclass(endpoint):
-        return _guard_class(endpoint, gate)
+        return _guard_class(endpoint, check)
 
     is_async = inspect.iscoroutinefunction(endpoint)
 
     @wraps(endpoint)
     async def guarded(*args: Any, **kwargs: Any) -> Any:
         connection = _connection(endpoint, (*args, *kwargs.values()))
-        refused = await gate(connection.scope)
+        refused = await check(connection.scope)
         if refused is not None:
             return await _refuse(connection, refused)
         if is_async:
@@ -126,17 +121,17 @@ def _connection(endpoint: Callable[..., Any], arguments: tuple[Any, ...]) -> HTT
     for argument in arguments:
         if isinstance(argument, HTTPConnection):
             return argument  # pyright: ignore[reportUnknownVariableType]  the class is generic in its state
-    raise TypeError(f"{endpoint.__qualname__} has no request or websocket to judge by")
+    raise TypeError(f"{endpoint.__qualname__} has no request or websocket parameter")
 
 
-def _guard_class(endpoint: type[Any], gate: _Gate) -> type[Any]:
+def _guard_class(endpoint: type[Any], check: _Check) -> type[Any]:
     if not issubclass(endpoint, HTTPEndpoint | WebSocketEndpoint):
         raise TypeError(f"{endpoint.__qualname__} is neither an HTTPEndpoint nor a WebSocketEndpoint")
     unguarded = cast("Callable[[Any], Awaitable[None]]", cast("Any", endpoint).dispatch)
 
     @wraps(unguarded)
     async def dispatch(self: Any) -> None:
-        refused = await gate(self.scope)
+        refused = await check(self.scope)
         if refused is None:
             await unguarded(self)
         elif isinstance(self, WebSocketEndpoint):
@@ -149,18 +144,18 @@ def _guard_class(endpoint: type[Any], gate: _Gate) -> type[Any]:
 
 
 def template_context(request: Request) -> dict[str, Any]:
-    """The names templates get: `Jinja2Templates(directory, context_processors=[template_context])`.
+    """The names for templates: `Jinja2Templates(directory, context_processors=[template_context])`.
 
     `current_user`, `xwms_login_url(next=…)`, `xwms_login_button(locale=…, next=…)`, `xwms_logout_form(label=…)`.
     """
     request_state = request_state_of(request.scope)
-    context, asked = request_state.served.context, request_of(request.scope)
+    context, current = request_state.served.context, request_of(request.scope)
 
     def xwms_login_url(*, next: str | None = None) -> str:  # noqa: A002  named like the query parameter
-        return widgets.login_url(context, asked, to=next)
+        return widgets.login_url(context, current, to=next)
 
     def xwms_login_button(*, locale: str = "en", next: str | None = None) -> Html:  # noqa: A002
-        return widgets.login_button(context, asked, to=next, locale=locale)
+        return widgets.login_button(context, current, to=next, locale=locale)
 
     def xwms_logout_form(*, label: str = "Log out") -> Html:
         return widgets.logout_form(context, request_state.session(), label=label)
@@ -180,7 +175,7 @@ async def _refuse(connection: HTTPConnection[Any], refused: Refusal) -> Response
     return _response(refused.response)
 
 
-def _response(answer: XWMSResponse) -> Response:
-    response = Response(answer.body, answer.status)
-    response.raw_headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in answer.header_list()]
+def _response(ours: XWMSResponse) -> Response:
+    response = Response(ours.body, ours.status)
+    response.raw_headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in ours.header_list()]
     return response
