@@ -239,22 +239,22 @@ def test_a_name_with_markup_in_it_is_shown_as_text(desk: Desk) -> None:
 
 
 WRONG_FORMS: list[tuple[dict[str, str], str]] = [
-    ({"subject": "", "message": "text"}, "subject-fault"),
-    ({"subject": " \t ", "message": "text"}, "subject-fault"),
-    ({"subject": "x" * 121, "message": "text"}, "subject-fault"),
-    ({"message": "text"}, "subject-fault"),
-    ({"subject": "text", "message": "\r\n "}, "message-fault"),
-    ({"subject": "text", "message": "x" * 4001}, "message-fault"),
-    ({"subject": "text"}, "message-fault"),
+    ({"subject": "", "message": "text"}, "subject-error"),
+    ({"subject": " \t ", "message": "text"}, "subject-error"),
+    ({"subject": "x" * 121, "message": "text"}, "subject-error"),
+    ({"message": "text"}, "subject-error"),
+    ({"subject": "text", "message": "\r\n "}, "message-error"),
+    ({"subject": "text", "message": "x" * 4001}, "message-error"),
+    ({"subject": "text"}, "message-error"),
 ]
 
 
 def test_a_ticket_that_is_too_short_or_too_long_is_explained_and_not_kept(desk: Desk) -> None:
     anna = desk.person(ANNA)
-    for form, fault in WRONG_FORMS:
+    for form, error_id in WRONG_FORMS:
         answer = anna.post("/tickets", form)
         assert answer.status_code == 422, form
-        assert f'<p class="fault" id="{fault}">' in answer.text, form
+        assert f'<p class="error" id="{error_id}">' in answer.text, form
         assert "No tickets yet" in anna.get("/tickets").text, form
     answer = anna.post("/tickets", {"subject": "", "message": "A long story"})
     assert "A long story</textarea>" in answer.text, "what was typed is still there"

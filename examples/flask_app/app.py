@@ -1,4 +1,4 @@
-"""A small support desk: anybody reads the answers; whoever logs in with XWMS opens tickets and sees their own."""
+"""A small support desk: anybody can read the answers; users who log in with XWMS open tickets and see their own."""
 
 import os
 import secrets
@@ -15,10 +15,10 @@ from xwms_auth.flask import XWMSAuth, current_user, login_required
 
 SUBJECT_MAX = 120
 MESSAGE_MAX = 4000
-FRESH = timedelta(minutes=15)  # a login that is older asks XWMS again before it sees where else its person is logged in
+FRESH = timedelta(minutes=15)  # with an older login, users have to log in again to see and end their other sessions
 
 database = os.environ.get("SUPPORT_DESK_DB") or str(Path(__file__).with_name("support-desk.sqlite3"))
-# Sessions live in a file beside it, so that they can be listed and ended; XWMS_SESSION_STORE names another place.
+# Sessions are kept in a file beside it, so that they can be listed and ended. XWMS_SESSION_STORE sets another store.
 store = os.environ.get("XWMS_SESSION_STORE") or f"sqlite:///{Path(database).with_name('sessions.sqlite3')}"
 
 app = Flask(__name__)
@@ -27,7 +27,7 @@ config = XWMSConfig.from_env({**os.environ, "XWMS_SESSION_STORE": store}, sessio
 auth = XWMSAuth(app, config)
 
 
-# --- what is kept ---
+# --- models ---
 
 
 class Base(DeclarativeBase):
@@ -45,9 +45,10 @@ class Question(Base):
 class Ticket(Base):
     __tablename__ = "tickets"
 
-    # Random, so that its address tells nobody how many tickets there are.
+    # Random, so that its URL does not reveal how many tickets there are.
     id: Mapped[str] = mapped_column(String(16), primary_key=True, default=lambda: secrets.token_hex(8))
-    # Who opened it: always this pair, never the e-mail address, which two people can share and which can change hands.
+    # The user who opened it: always this pair, never the e-mail address, which two users may share and which may later
+    # belong to somebody else.
     issuer: Mapped[str] = mapped_column(String(255), index=True)
     sub: Mapped[str] = mapped_column(String(255), index=True)
     subject: Mapped[str] = mapped_column(String(SUBJECT_MAX))
@@ -58,8 +59,8 @@ class Ticket(Base):
 QUESTIONS = {
     "Do I need an account to read this page?": "No. Everybody can read the questions and the answers.",
     "How do I ask something that is not here?": "Log in with XWMS and open a ticket. A few sentences are enough.",
-    "Who can see my tickets?": "You and the people who answer them. Others cannot, not even with the address.",
-    "Do you get to see my password?": "No. You log in at XWMS, which then only tells us who you are.",
+    "Who can see my tickets?": "You and the people who answer them. Nobody else can, not even with the link.",
+    "Do you get to see my password?": "No. You log in at XWMS, which only tells us who you are.",
     "What should I write in a ticket?": "What you did, what you expected, and what happened. No passwords, please.",
 }
 
@@ -77,7 +78,7 @@ def own_tickets() -> Select[Ticket]:
     return select(Ticket).where(*mine).order_by(Ticket.opened_at.desc())
 
 
-# --- what is shown ---
+# --- pages ---
 
 
 @app.get("/")
@@ -104,7 +105,7 @@ def new_ticket() -> str:
 @login_required
 def ticket(ticket_id: str) -> str:
     with Session(engine) as db:
-        # Asked of their own tickets only: somebody else's is as unknown as one that never was.
+        # Searched among the user's own tickets: somebody else's gets the same 404 as one that does not exist.
         found = db.scalar(own_tickets().where(Ticket.id == ticket_id))
     if found is None:
         abort(404)
@@ -117,13 +118,13 @@ def open_ticket() -> ResponseReturnValue:
     require_own_form()
     subject = " ".join(request.form.get("subject", "").split())
     message = request.form.get("message", "").replace("\r\n", "\n").strip()
-    faults: dict[str, str] = {}
+    errors: dict[str, str] = {}
     if not 1 <= len(subject) <= SUBJECT_MAX:
-        faults["subject"] = f"Please give your ticket a subject of at most {SUBJECT_MAX} characters."
+        errors["subject"] = f"Please give your ticket a subject of at most {SUBJECT_MAX} characters."
     if not 1 <= len(message) <= MESSAGE_MAX:
-        faults["message"] = f"Please write a message of at most {MESSAGE_MAX} characters."
-    if faults:
-        return ticket_form(subject=subject, message=message, faults=faults), 422
+        errors["message"] = f"Please write a message of at most {MESSAGE_MAX} characters."
+    if errors:
+        return ticket_form(subject=subject, message=message, errors=errors), 422
     with Session(engine) as db:
         opened = Ticket(issuer=current_user.issuer, sub=current_user.sub, subject=subject, message=message)
         db.add(opened)
@@ -133,19 +134,19 @@ def open_ticket() -> ResponseReturnValue:
 
 
 def require_own_form() -> None:
-    # The session cookie is SameSite=Lax, so a form on another site comes without it and ends at the login. A sibling
-    # subdomain (or another port of localhost) is the same *site*, though; the browser says which of them is asking.
+    # CSRF: the session cookie is SameSite=Lax, so a form on another site is sent without it and ends at the login. A
+    # sibling subdomain, or another port of localhost, is the same *site* though; Sec-Fetch-Site tells them apart.
     if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
         abort(403)
 
 
-def ticket_form(*, subject: str = "", message: str = "", faults: dict[str, str] | None = None) -> str:
+def ticket_form(*, subject: str = "", message: str = "", errors: dict[str, str] | None = None) -> str:
     limits = {"subject_max": SUBJECT_MAX, "message_max": MESSAGE_MAX}
-    return render_template("new_ticket.html", subject=subject, message=message, faults=faults or {}, **limits)
+    return render_template("new_ticket.html", subject=subject, message=message, errors=errors or {}, **limits)
 
 
-# Whoever holds a stolen cookie must not be able to pick out the owner's other sessions and end them, so the list, with
-# the ids that ending one takes, is for a fresh login. Ending everything takes none: the thief's session goes with it.
+# With a stolen cookie it must not be possible to choose which of the user's other sessions to end. So the list, which
+# has the ids needed for that, requires a fresh login. Ending everything requires none: it ends the thief's session too.
 
 
 @app.get("/devices")
@@ -158,7 +159,7 @@ def devices() -> str:
 @login_required
 def end_session() -> ResponseReturnValue:
     require_own_form()
-    # With `sub`, an id ends nobody else's session. One that has ended meanwhile is gone from the list all the same.
+    # With `sub`, only the user's own sessions can be ended. If it has ended meanwhile, nothing happens.
     auth.sessions.revoke(request.form.get("id", ""), sub=own_sub())
     return redirect("/devices", 303)
 
@@ -168,17 +169,17 @@ def end_session() -> ResponseReturnValue:
 def end_all_sessions() -> ResponseReturnValue:
     require_own_form()
     auth.sessions.revoke_all(own_sub())
-    # 307: the browser posts on to the logout, which clears this browser's cookie and leads home.
+    # 307: the browser repeats the POST at the logout, which clears its cookie and redirects to the home page.
     return redirect(config.logout_path, 307)
 
 
 def own_sub() -> str:
-    return current_user.sub or abort(401)  # of a person it is never empty; this says so to type checkers
+    return current_user.sub or abort(401)  # never None for a user who is signed in; this tells type checkers
 
 
 @app.template_filter()
 def ago(moment: datetime) -> str:
-    """How long ago that was, in words, which are right in every time zone: nobody told us the reader's."""
+    """Return how long ago that was, in words, because the user's time zone is unknown."""
     minutes = max(0, int((datetime.now(UTC) - moment).total_seconds()) // 60)
     if minutes < 10:
         return "a few minutes ago" if minutes else "just now"
@@ -190,7 +191,7 @@ def ago(moment: datetime) -> str:
 
 @app.errorhandler(ConfigError)
 def no_devices(_error: Exception) -> ResponseReturnValue:
-    """With XWMS_SESSION_STORE=cookie there is nothing on the server that could be listed or ended."""
+    """With XWMS_SESSION_STORE=cookie the server has no list of sessions."""
     return render_template("no_devices.html"), 404
 
 

@@ -1,4 +1,4 @@
-"""A small support desk: anybody reads the answers; whoever logs in with XWMS opens tickets and sees their own."""
+"""A small support desk: anybody can read the answers; users who log in with XWMS open tickets and see their own."""
 
 import os
 import secrets
@@ -23,17 +23,17 @@ from xwms_auth.starlette import XWMSAuthMiddleware, current_user, login_required
 SUBJECT_MAX = 120
 MESSAGE_MAX = 4000
 FORM_MAX = 64 * 1024  # bytes of one field
-FRESH = timedelta(minutes=15)  # a login that is older asks XWMS again before it sees where else its person is logged in
+FRESH = timedelta(minutes=15)  # with an older login, users have to log in again to see and end their other sessions
 
 HERE = Path(__file__).parent
 database = os.environ.get("SUPPORT_DESK_DB") or str(HERE / "support-desk.sqlite3")
-# Sessions live in a file beside it, so that they can be listed and ended; XWMS_SESSION_STORE names another place.
+# Sessions are kept in a file beside it, so that they can be listed and ended. XWMS_SESSION_STORE sets another store.
 store = os.environ.get("XWMS_SESSION_STORE") or f"sqlite:///{Path(database).with_name('sessions.sqlite3')}"
 config = XWMSConfig.from_env({**os.environ, "XWMS_SESSION_STORE": store}, session_secret_required=True)
 templates = Jinja2Templates(HERE / "templates", context_processors=[template_context])
 
 
-# --- what is kept ---
+# --- models ---
 
 
 class Base(DeclarativeBase):
@@ -51,9 +51,10 @@ class Question(Base):
 class Ticket(Base):
     __tablename__ = "tickets"
 
-    # Random, so that its address tells nobody how many tickets there are.
+    # Random, so that its URL does not reveal how many tickets there are.
     id: Mapped[str] = mapped_column(String(16), primary_key=True, default=lambda: secrets.token_hex(8))
-    # Who opened it: always this pair, never the e-mail address, which two people can share and which can change hands.
+    # The user who opened it: always this pair, never the e-mail address, which two users may share and which may later
+    # belong to somebody else.
     issuer: Mapped[str] = mapped_column(String(255), index=True)
     sub: Mapped[str] = mapped_column(String(255), index=True)
     subject: Mapped[str] = mapped_column(String(SUBJECT_MAX))
@@ -64,8 +65,8 @@ class Ticket(Base):
 QUESTIONS = {
     "Do I need an account to read this page?": "No. Everybody can read the questions and the answers.",
     "How do I ask something that is not here?": "Log in with XWMS and open a ticket. A few sentences are enough.",
-    "Who can see my tickets?": "You and the people who answer them. Others cannot, not even with the address.",
-    "Do you get to see my password?": "No. You log in at XWMS, which then only tells us who you are.",
+    "Who can see my tickets?": "You and the people who answer them. Nobody else can, not even with the link.",
+    "Do you get to see my password?": "No. You log in at XWMS, which only tells us who you are.",
     "What should I write in a ticket?": "What you did, what you expected, and what happened. No passwords, please.",
 }
 
@@ -91,8 +92,8 @@ def save_ticket(subject: str, message: str) -> str:
         return opened.id
 
 
-# --- what is shown ---
-# With a plain `def` Starlette runs an endpoint in a thread, where waiting for the database stops nobody else.
+# --- pages ---
+# Starlette runs a plain `def` endpoint in a thread, where waiting for the database does not block other requests.
 
 
 def home(request: Request) -> Response:
@@ -115,7 +116,7 @@ def new_ticket(request: Request) -> Response:
 @login_required
 def ticket(request: Request) -> Response:
     with Session(engine) as db:
-        # Asked of their own tickets only: somebody else's is as unknown as one that never was.
+        # Searched among the user's own tickets: somebody else's gets the same 404 as one that does not exist.
         found = db.scalar(own_tickets().where(Ticket.id == request.path_params["ticket_id"]))
     if found is None:
         raise HTTPException(404)
@@ -128,34 +129,34 @@ async def open_ticket(request: Request) -> Response:
     async with request.form(max_files=0, max_fields=2, max_part_size=FORM_MAX) as form:
         subject = " ".join(str(form.get("subject", "")).split())
         message = str(form.get("message", "")).replace("\r\n", "\n").strip()
-    faults: dict[str, str] = {}
+    errors: dict[str, str] = {}
     if not 1 <= len(subject) <= SUBJECT_MAX:
-        faults["subject"] = f"Please give your ticket a subject of at most {SUBJECT_MAX} characters."
+        errors["subject"] = f"Please give your ticket a subject of at most {SUBJECT_MAX} characters."
     if not 1 <= len(message) <= MESSAGE_MAX:
-        faults["message"] = f"Please write a message of at most {MESSAGE_MAX} characters."
-    if faults:
-        return ticket_form(request, subject=subject, message=message, faults=faults)
+        errors["message"] = f"Please write a message of at most {MESSAGE_MAX} characters."
+    if errors:
+        return ticket_form(request, subject=subject, message=message, errors=errors)
     # 303, so that reloading the next page does not send the form again.
     return RedirectResponse(f"/tickets/{await run_in_threadpool(save_ticket, subject, message)}", 303)
 
 
 def require_own_form(request: Request) -> None:
-    # The session cookie is SameSite=Lax, so a form on another site comes without it and ends at the login. A sibling
-    # subdomain (or another port of localhost) is the same *site*, though; the browser says which of them is asking.
+    # CSRF: the session cookie is SameSite=Lax, so a form on another site is sent without it and ends at the login. A
+    # sibling subdomain, or another port of localhost, is the same *site* though; Sec-Fetch-Site tells them apart.
     if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
         raise HTTPException(403)
 
 
 def ticket_form(
-    request: Request, *, subject: str = "", message: str = "", faults: dict[str, str] | None = None
+    request: Request, *, subject: str = "", message: str = "", errors: dict[str, str] | None = None
 ) -> Response:
     limits = {"subject_max": SUBJECT_MAX, "message_max": MESSAGE_MAX}
-    context = {"subject": subject, "message": message, "faults": faults or {}, **limits}
-    return templates.TemplateResponse(request, "new_ticket.html", context, 422 if faults else 200)
+    context = {"subject": subject, "message": message, "errors": errors or {}, **limits}
+    return templates.TemplateResponse(request, "new_ticket.html", context, 422 if errors else 200)
 
 
-# Whoever holds a stolen cookie must not be able to pick out the owner's other sessions and end them, so the list, with
-# the ids that ending one takes, is for a fresh login. Ending everything takes none: the thief's session goes with it.
+# With a stolen cookie it must not be possible to choose which of the user's other sessions to end. So the list, which
+# has the ids needed for that, requires a fresh login. Ending everything requires none: it ends the thief's session too.
 
 
 @login_required(fresh=FRESH)
@@ -169,7 +170,7 @@ async def end_session(request: Request) -> Response:
     require_own_form(request)
     async with request.form(max_files=0, max_fields=1, max_part_size=FORM_MAX) as form:
         session_id = str(form.get("id", ""))
-    # With `sub`, an id ends nobody else's session. One that has ended meanwhile is gone from the list all the same.
+    # With `sub`, only the user's own sessions can be ended. If it has ended meanwhile, nothing happens.
     await request.auth.sessions.revoke(session_id, sub=current_user.sub)
     return RedirectResponse("/devices", 303)
 
@@ -178,12 +179,12 @@ async def end_session(request: Request) -> Response:
 async def end_all_sessions(request: Request) -> Response:
     require_own_form(request)
     await request.auth.sessions.revoke_all(current_user.sub)
-    # 307: the browser posts on to the logout, which clears this browser's cookie and leads home.
+    # 307: the browser repeats the POST at the logout, which clears its cookie and redirects to the home page.
     return RedirectResponse(config.logout_path, 307)
 
 
 def ago(moment: datetime) -> str:
-    """How long ago that was, in words, which are right in every time zone: nobody told us the reader's."""
+    """Return how long ago that was, in words, because the user's time zone is unknown."""
     minutes = max(0, int((datetime.now(UTC) - moment).total_seconds()) // 60)
     if minutes < 10:
         return "a few minutes ago" if minutes else "just now"
@@ -197,7 +198,7 @@ templates.env.filters["ago"] = ago
 
 
 def no_devices(request: Request, _error: Exception) -> Response:
-    """With XWMS_SESSION_STORE=cookie there is nothing on the server that could be listed or ended."""
+    """With XWMS_SESSION_STORE=cookie the server has no list of sessions."""
     return templates.TemplateResponse(request, "no_devices.html", status_code=404)
 
 
