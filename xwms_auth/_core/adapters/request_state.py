@@ -22,7 +22,10 @@ class RequestState(ABC, Generic[L]):
 
     served: ServedApp
     lookup: L
-    """The result of looking up the session cookie, or the error that prevented it; None before the lookup."""
+    """The result of looking up the session cookie, or the error that prevented it; None before the lookup.
+
+    A nested application of the same client may replace it by one without a session.
+    """
 
     @abstractmethod
     def session(self) -> Session | None:
