@@ -19,7 +19,7 @@ def test_s1_account_then_plan_then_client_then_credentials(story):
     assert "Register an account" in dashboard.text("/clients")  # nobody yet: the way in, instead of the clients
 
     dashboard.register()
-    assert "without one it can have no clients" in dashboard.text("/clients")
+    assert "It needs one to create clients" in dashboard.text("/clients")
     refused = dashboard.send_raw("/clients/new", name="Shop", domain="shop.example", redirect_uri=SHOP)
     assert refused.status_code == 422
     assert "Activate a plan first" in words(refused)
