@@ -41,8 +41,8 @@ import xwms_auth.flask
 import xwms_auth.starlette
 from tests.edges import PROGRAM, Site
 from tests.fx import FakeXWMS
-from tests.oauth import steps
-from tests.oauth.fake_as import FakeAS
+from tests.oauth2 import steps
+from tests.oauth2.fake_as import FakeAS
 
 PACKAGE = str(Path(xwms_auth.__file__).parent) + "/"
 DOORS = {"flask": "Flask", "asgi": "Starlette"}

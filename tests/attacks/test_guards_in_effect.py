@@ -17,7 +17,7 @@ import xwms_auth.fastapi
 import xwms_auth.flask
 import xwms_auth.starlette
 from tests.edges import PROGRAM, Site
-from tests.oauth.fake_as import FakeAS
+from tests.oauth2.fake_as import FakeAS
 from xwms_auth import ConfigError
 
 EVENT = "guard_not_in_effect"

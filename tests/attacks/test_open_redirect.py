@@ -1,6 +1,6 @@
 """OR-01 to OR-08 and OR-14 over HTTP: nothing that a visitor says sends a browser to a place of their choice.
 
-Judged is what leaves: the bytes of the Location header. The rule itself, without HTTP: tests/test_next_rule.py.
+Judged is what leaves: the bytes of the Location header. The rule itself, without HTTP: tests/http/test_next_url.py.
 What XWMS says: test_login_page_address.py.
 """
 

@@ -1,6 +1,6 @@
 """RU-01 to RU-08 over HTTP: the redirect URI is the configured one, and its path is the callback, to the byte.
 
-The form of a redirect URI, without HTTP: tests/test_redirect_uris.py.
+The form of a redirect URI, without HTTP: tests/http/test_urls.py.
 """
 
 from collections.abc import Iterator
@@ -153,7 +153,7 @@ async def _nothing(scope: object, receive: object, send: object) -> None:
 
 
 def test_ru_03_a_near_miss_stops_the_start_of_either_edge(edge, monkeypatch, subtests):
-    """RU-03: white space separates several, so what has any is judged in tests/test_redirect_uris.py."""
+    """RU-03: white space separates several, so what has any is judged in tests/http/test_urls.py."""
     for uri in chain.from_iterable(URIS.values()):
         if not uri or "\x00" in uri or len(uri.split()) != 1 or uri != uri.strip() or not uri.isprintable():
             continue

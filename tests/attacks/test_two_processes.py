@@ -21,7 +21,7 @@ from tests.attacks.two_processes import EDGES, MODES, SHARED, STORES, App, Endin
 from tests.attacks.visitors import CALLBACK, LOGIN, Visitor, token_of
 from tests.edges import FROM_HERE, Site
 from tests.fx_faults import changed
-from tests.oauth.fake_as import FakeAS
+from tests.oauth2.fake_as import FakeAS
 from tests.redis_server import RedisServer
 
 PERSON = "xwms-user-1234"

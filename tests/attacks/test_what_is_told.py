@@ -6,8 +6,8 @@ import pytest
 
 from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, LOGIN, LOGOUT, ME, PROGRAM, Site
 from tests.fx_faults import refusal
-from tests.oauth.fake_as import FakeAS
-from tests.oauth.steps import begin, come_back
+from tests.oauth2.fake_as import FakeAS
+from tests.oauth2.steps import begin, come_back
 
 SUB = "person-with-a-name-4711"
 

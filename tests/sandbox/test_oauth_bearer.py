@@ -6,8 +6,8 @@ import pytest
 from local_xwms import NOON, REDIRECT, SECRET
 from oauth_app import CLIENT_ID
 
-from tests.oauth.apis import APISite
-from tests.oauth.steps import code_of
+from tests.oauth2.apis import APISite
+from tests.oauth2.steps import code_of
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from tests.base.test_secret_exposure import USES, attempt, shown
 from tests.fx import CANARY as CLIENT_SECRET
 from tests.fx import REDIRECT_URI
 from tests.redis_server import redis_server
-from tests.test_secret_exposure import USES, attempt, shown
 from xwms_auth import ConfigError, Secret, XWMSConfig
 from xwms_auth._core.base.errors import StoreUnavailable
 from xwms_auth._core.config.context import Context
