@@ -112,7 +112,7 @@ def test_sm_03_in_debug_mode_an_unknown_attribute_in_a_template_is_an_error_that
         template = asks.replace("NAME", name)
         with (
             subtests.test(template),
-            pytest.raises(jinja2.UndefinedError, match=r"current user for 'is_guest'.* is_anonymous"),
+            pytest.raises(jinja2.UndefinedError, match=r"a template uses 'is_guest'.* is_anonymous"),
         ):
             rendered(browser, template)
 

@@ -62,7 +62,7 @@ class TestAFileThatFails(StoreHarness):
 
     def test_a_locked_one_goes_on_knowing_who_is_there_and_refuses_the_rest(self, path, is_async, monkeypatch):
         """SL-11"""
-        monkeypatch.setattr("xwms_auth.stores.sqlite.PATIENCE", 0.05)
+        monkeypatch.setattr("xwms_auth.stores.sqlite.BUSY_TIMEOUT", 0.05)
         store = self.store(path, is_async=is_async)
         handle = begin(self, store)
         other = sqlite3.connect(path, isolation_level=None)
@@ -80,7 +80,7 @@ class TestAFileThatFails(StoreHarness):
 
     def test_one_that_another_keeps_for_itself_is_down_until_it_is_let_go(self, path, is_async, monkeypatch):
         """SL-11"""
-        monkeypatch.setattr("xwms_auth.stores.sqlite.PATIENCE", 0.05)
+        monkeypatch.setattr("xwms_auth.stores.sqlite.BUSY_TIMEOUT", 0.05)
         first = self.store(path, is_async=False)
         handle = begin(self, first)
         first.close()
