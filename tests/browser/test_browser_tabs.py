@@ -53,16 +53,28 @@ class House:
     """Whether one process serves it, or several that share a store."""
 
 
-@pytest.fixture(params=MODES)
-def mode(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
+# Every mode with one process and with four; with and without a shared store in turn.
+PAIRS = [
+    (mode, size)
+    for number, mode in enumerate(MODES)
+    for size in ("flask-one-process", ("starlette-four-processes", "flask-four-processes-one-store")[number % 2])
+]
 
 
-@pytest.fixture(params=HOUSES)
-def size(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
+@pytest.fixture(params=PAIRS, ids="-".join)
+def pair(request: pytest.FixtureRequest) -> tuple[str, str]:
+    modes: tuple[str, str] = request.param
+    return modes
+
+
+@pytest.fixture
+def mode(pair: tuple[str, str]) -> str:
+    return pair[0]
+
+
+@pytest.fixture
+def size(pair: tuple[str, str]) -> str:
+    return pair[1]
 
 
 @pytest.fixture
@@ -213,8 +225,9 @@ def test_eight_tabs_approved_at_once_come_home_and_so_does_a_ninth_that_is_late(
     tell(story)
 
 
-@pytest.mark.parametrize("size", ["flask-one-process"], indirect=True)
-@pytest.mark.parametrize("mode", ["same", "fresh", "oauth2"], indirect=True)
+@pytest.mark.parametrize(
+    "pair", [(mode, "flask-one-process") for mode in ("same", "fresh", "oauth2")], indirect=True, ids="-".join
+)
 @pytest.mark.parametrize("length", [1, 400])
 def test_the_cookies_of_many_logins_stay_small_and_the_newest_login_works(make_house, tell, length):
     house = make_house()
@@ -231,8 +244,9 @@ def test_the_cookies_of_many_logins_stay_small_and_the_newest_login_works(make_h
     tell(story)
 
 
-@pytest.mark.parametrize("size", ["starlette-four-processes"], indirect=True)
-@pytest.mark.parametrize("mode", ["same", "oauth2"], indirect=True)
+@pytest.mark.parametrize(
+    "pair", [(mode, "starlette-four-processes") for mode in ("same", "oauth2")], indirect=True, ids="-".join
+)
 def test_logins_that_another_site_begins_push_out_none_of_ones_own(make_house, tell, elsewhere: Elsewhere):
     house = make_house()
 
