@@ -18,13 +18,18 @@ COLUMNS = ("killed", "survived", "timeout", "error")
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Draw, judge, and print the table."""
-    asked = _parser().parse_args(arguments)
+    parser = _parser()
+    asked = parser.parse_args(arguments)
+    if not asked.coverage.is_file():
+        parser.error(f"there is no {asked.coverage}")
     modules, unknown = find_modules(name.strip() for name in asked.modules.split(",") if name.strip())
     errors = names_of_exceptions()
     drawn = sample((one for module in modules for one in mutants_of(module, errors)), asked.sample, asked.seed)
     covering = Covering(asked.coverage, modules, asked.source)
     for name in unknown:
         _say(f"No module is called {name}.", sys.stderr)
+    if not covering.knows_tests:
+        parser.error(f"{asked.coverage} does not say which tests run a line: was it made with --cov-context=test?")
     for module in covering.unmeasured:
         _say(f"{module.shown} is not in {asked.coverage}.", sys.stderr)
 

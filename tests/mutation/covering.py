@@ -34,6 +34,11 @@ class Covering:
                 self._cost.update(lines[line])
             self._lines[module] = lines
 
+    @property
+    def knows_tests(self) -> bool:
+        """Whether it names any test at all."""
+        return any("|" in context for context in self._data.measured_contexts())
+
     def tests_of(self, mutant: Mutant) -> list[str]:
         """Return the tests that run the mutant's statement, those first that are likely to tell soonest.
 

@@ -349,10 +349,12 @@ class _Source:
             yield "constant", span, str(value - 1)
         elif isinstance(value, str) and not self._is_wording(node):
             yield "constant", span, repr(value + "X")
-            yield "constant", span, repr("")
+            if value:
+                yield "constant", span, repr("")
         elif isinstance(value, bytes):
             yield "constant", span, repr(value + b"X")
-            yield "constant", span, repr(b"")
+            if value:
+                yield "constant", span, repr(b"")
 
     def _without_one(self, node: ast.Tuple | ast.List | ast.Set, kind: str) -> Iterator[Edit]:
         if len(node.elts) < 2:
