@@ -86,11 +86,12 @@ class XWMSAuthMiddleware:
             return
         served, path, is_http = self._served, scope["path"], scope["type"] == "http"
         context = served.context
-        served.check_guards(lambda: endpoints_of(self.app), debug=lambda: request_of(scope, app=self.app).debug)
+        if not served.is_prepared:
+            served.prepare(lambda: endpoints_of(self.app), debug=lambda: request_of(scope, app=self.app).debug)
         outer = scope.get("xwms_auth")
-        if not isinstance(outer, ASGIRequestState) or not served.serves_same_client(outer.served):
+        if outer is not None and not (isinstance(outer, ASGIRequestState) and served.serves_same_client(outer.served)):
             outer = None
-        if served.may_be_own(path) and is_http and context.is_own_route(path, header_of(scope, b"host", ", ")):
+        if is_http and path in served.own_paths and served.is_own_route(path, header_of(scope, b"host", ", ")):
             request = request_of(scope, form=await form_of(scope, receive), app=self.app)
             steps = routes.serve(context, served.provider, request, now=served.now())
             await send_response(await arun(steps, served.runtime_in(None if outer is None else outer.served)), send)

@@ -139,14 +139,15 @@ class _FlaskApp(ServedApp):
         self._inner: WSGIApplication = app.wsgi_app
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        self.check_guards(self._app.view_functions.values, debug=self.in_debug_mode)
+        if not self.is_prepared:
+            self.prepare(self._app.view_functions.values, debug=self.in_debug_mode)
         # `path` is the whole path as the browser sees it, `route` the part of it that the application routes.
         route = environ.get("PATH_INFO", "")
         path = environ.get("SCRIPT_NAME", "") + route
         outer = environ.get(STATE_KEY)
-        if not isinstance(outer, WSGIRequestState) or not self.serves_same_client(outer.served):
+        if outer is not None and not (isinstance(outer, WSGIRequestState) and self.serves_same_client(outer.served)):
             outer = None
-        if self.may_be_own(path) and self.context.is_own_route(path, environ.get("HTTP_HOST", "")):
+        if path in self.own_paths and self.is_own_route(path, environ.get("HTTP_HOST", "")):
             steps = routes.serve(
                 self.context, self.provider, request_of(environ, debug=self.in_debug_mode()), now=self.now()
             )

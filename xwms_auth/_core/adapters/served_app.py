@@ -29,8 +29,11 @@ class ServedApp:
         self.transport, self.store = connect(self.context)
         self.runtime = Runtime(self.transport, self.store)
         self.protects_all = config.protect == "all"
+        self.own_paths = config.own_paths
+        """The paths that may be one of our routes; `is_own_route` decides by the host too."""
+        self.is_prepared = False
+        """Whether `prepare` has nothing left to do. An attribute, because every request reads it."""
         self._clock = clock
-        self._own_paths = config.own_paths
         self._guards = GuardCheck()
         self._is_new = True
         access_log.redact(self.context)
@@ -43,19 +46,19 @@ class ServedApp:
         """Seconds since 1970."""
         return self._clock()
 
-    def check_guards(self, views: Callable[[], Iterable[object]], *, debug: Callable[[], bool]) -> None:
+    def prepare(self, views: Callable[[], Iterable[object]], *, debug: Callable[[], bool]) -> None:
         """Check at the first request that all guards are in effect. `views` returns the routed functions."""
-        if not self._guards.settled:
-            self._guards.check(views, debug=debug)
-
-    def may_be_own(self, path: str) -> bool:
-        """Whether a path may be one of our routes; `Context.is_own_route` decides by the host too."""
-        own = path in self._own_paths
-        if own or self._is_new:
-            # The server configures its access log after the application, so this is repeated at each callback.
+        if self._is_new:
             self._is_new = False
             access_log.redact_coming(self.context)
-        return own
+        self._guards.check(views, debug=debug)
+        self.is_prepared = self._guards.settled
+
+    def is_own_route(self, path: str, host: str) -> bool:
+        """Whether one of `own_paths` is ours on this host."""
+        # The server configures its access log after the application, so this is repeated at each callback.
+        access_log.redact_coming(self.context)
+        return self.context.is_own_route(path, host)
 
     def serves_same_client(self, other: "ServedApp") -> bool:
         """Whether an outer application belongs to the same client. Then both share one request state.
