@@ -52,12 +52,14 @@ def _require_method(request: Request, *allowed: str) -> None:
 
 def start_login(context: Context, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
     """Set a pending login and send the browser to XWMS."""
-    login_request = LoginRequest.of(context, provider, request, now=now)
+    uri = context.require_redirect_uri(request)
     target, fresh = context.next_url(request) or context.config.after_login, _parse_fresh(request)
     require_navigation(request)
     posted = request.method == "POST"
-    if posted and not is_own_post(request, login_request.uri):
+    if posted and not is_own_post(request, uri):
         raise CrossSite("the login was posted by another site")
+    # Only now: what another site embeds or prefetches costs no decryption of cookies.
+    login_request = LoginRequest.of(context, provider, request, now=now)
     confirmed = [request.form.get("confirm", "")] if posted else request.parameters("confirm")
     if confirmed and (response := (yield from confirm_person(login_request, confirmed[0]))) is not None:
         return response
@@ -66,14 +68,14 @@ def start_login(context: Context, provider: Provider, request: Request, *, now: 
         return responses.redirect(303, target)
     if known.ended is not None:
         events.info("session_ended", reason=known.ended)
-    started_here = began_here(request, login_request.uri)
+    started_here = began_here(request, uri)
     if (
         not started_here
         and (response := (yield from confirm_start(login_request, known, target, fresh=fresh))) is not None
     ):
         return response
     login = _new_login(login_request, target, began_here=started_here, fresh=fresh)
-    started = yield from provider.start(context, login_request.uri, fresh=fresh, now=now)
+    started = yield from provider.start(context, uri, fresh=fresh, now=now)
     login_request.logins.forget_expired()
     expires_at = login.expires_at if started.expires_at is None else min(login.expires_at, started.expires_at)
     login_request.logins.add(replace(login, proof=started.proof, expires_at=expires_at))
