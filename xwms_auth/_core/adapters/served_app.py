@@ -42,10 +42,6 @@ class ServedApp:
         """Whole seconds since 1970."""
         return int(self._clock())
 
-    def clock(self) -> float:
-        """Seconds since 1970."""
-        return self._clock()
-
     def prepare(self, views: Callable[[], Iterable[object]], *, debug: Callable[[], bool]) -> None:
         """Check at the first request that all guards are in effect. `views` returns the routed functions."""
         if self._is_new:

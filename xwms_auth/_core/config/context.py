@@ -3,14 +3,13 @@
 Immutable, and holds nothing of a single request. What the process remembers is in `state`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
 from ..base import events
 from ..base.errors import ConfigError, HostNotRegistered
 from ..base.lifetimes import Lifetimes
-from ..base.secrets import Secret
 from ..base.signing import Sealed, Signed
 from ..http.cookies import HTTP, HTTPS, CookieNames
 from ..http.messages import Request
@@ -52,9 +51,9 @@ class Context:
     state: ProcessState = field(default_factory=ProcessState)
 
     @classmethod
-    def of(cls, config: XWMSConfig, *, session_keys: Sequence[Secret] = ()) -> Self:
+    def of(cls, config: XWMSConfig) -> Self:
         """Derive the context of a config. Raises `ConfigError` without a session secret."""
-        keys = tuple(session_keys) or config.session_keys
+        keys = config.session_keys
         if not keys:
             raise ConfigError([missing_session_secret()])
         _warn_of_loopback(config)
