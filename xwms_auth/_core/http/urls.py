@@ -7,7 +7,7 @@ differently (RFC 9700 4.1.3, 4.11; WHATWG URL versus RFC 3986).
 
 import ipaddress
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from .next_url import MAX_NEXT
@@ -49,11 +49,11 @@ class RedirectURI(ParsedURL):
     """A redirect URI as registered with XWMS. `uri` is sent byte for byte; `path` is our callback route."""
 
     uri: str
+    secure: bool = field(init=False)
+    """Whether cookies must be `Secure`. Computed once, since every request asks."""
 
-    @property
-    def secure(self) -> bool:
-        """Whether cookies must be `Secure`."""
-        return self.scheme == "https"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "secure", self.scheme == "https")
 
     @property
     def host_names(self) -> frozenset[str]:

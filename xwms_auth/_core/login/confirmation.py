@@ -8,7 +8,7 @@ from ..providers.pending_login import CONFIRMATION_LIFETIME
 from ..providers.protocol import LoginResult
 from ..responses import pages, responses
 from ..sessions.lookup import SessionLookup
-from .login_request import LoginRequest
+from .callback import LoginRequest
 
 
 def confirm_start(

@@ -19,9 +19,8 @@ from ..providers.protocol import Provider
 from ..responses import responses
 from ..sessions.lookup import SessionLookup, look_up
 from . import backchannel_logout
-from .callback import finish_login
+from .callback import LoginRequest, finish_login
 from .confirmation import confirm_person, confirm_start
-from .login_request import LoginRequest
 
 
 def serve(context: Context, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
