@@ -10,8 +10,9 @@ from typing import Self
 from ..base import events
 from ..base.errors import ConfigError, HostNotRegistered
 from ..base.lifetimes import Lifetimes
+from ..base.models import Session
 from ..base.signing import Sealed, Signed
-from ..http.cookies import HTTP, HTTPS, CookieNames
+from ..http.cookies import HTTP, HTTPS, CookieNames, set_cookie
 from ..http.messages import Request
 from ..http.next_url import safe_next
 from ..http.urls import RedirectURI
@@ -109,6 +110,11 @@ class Context:
         if path in self.public_paths:
             return True
         return path.startswith(self.public_prefixes) and _is_plain(path)
+
+    def session_cookie(self, uri: RedirectURI, handle: str, session: Session, *, now: int) -> str:
+        """Return the Set-Cookie value that keeps this handle in the browser as long as the session may live."""
+        names, age = names_for(uri), self.lifetimes.keep_until(session) - now
+        return set_cookie(names.session, handle, secure=names.secure, max_age=max(1, age))
 
     def next_url(self, request: Request) -> str | None:
         """Return the validated `next` parameter of the request; None if it is missing, repeated or not valid."""

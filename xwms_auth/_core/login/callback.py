@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from ..base import events
-from ..base.effects import Steps
+from ..base.effects import Steps, create_session, drop_session
 from ..base.errors import (
     APIError,
     LoginExpired,
@@ -19,16 +19,20 @@ from ..base.errors import (
     TooManyLogins,
     XWMSError,
 )
+from ..base.models import Session
+from ..base.signing import new_key
 from ..config.context import Context, names_for
+from ..http.cookies import read_cookie
 from ..http.fetch_metadata import is_prefetch, require_navigation
 from ..http.messages import Request, Response
 from ..http.next_url import safe_next
 from ..http.urls import RedirectURI
+from ..http.user_agent import device_name
 from ..providers.pending_login import LOGIN_LIFETIME, PendingLogin, PendingLogins
 from ..providers.protocol import CallbackParams, CheckedCallback, LoginResult, MatchingLogins, Provider
 from ..providers.single_use import RedeemAttempt, Taken
 from ..responses import responses
-from ..sessions.lookup import SessionLookup, begin_session, look_up
+from ..sessions.lookup import MAX_HANDLE, SessionLookup, look_up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +73,28 @@ class LoginRequest:
     def sign_in(self, login: PendingLogin, result: LoginResult) -> Steps[Response]:
         """Begin a session under a new key (session fixation), and redirect to the target of the login."""
         self.logins.discard(login)
-        cookies = yield from begin_session(self.context, self.request, self.uri, result, now=self.now)
+        cookie = yield from self._begin_session(result)
         person = events.person_hash(result.user.identity)
         events.info("login_finished", login=login.id[:8], person=person, **result.log_fields)
-        return self.redirect(self.target_of(login), cookies=cookies)
+        return self.redirect(self.target_of(login), cookies=[cookie])
+
+    def _begin_session(self, result: LoginResult) -> Steps[str]:
+        """End the browser's old session, and begin one under a new key; the Set-Cookie value."""
+        context, now = self.context, self.now
+        old = read_cookie(self.request.cookie, names_for(self.uri).session)
+        if old is not None and len(old) <= MAX_HANDLE:
+            yield from drop_session(old, now=now)
+        session = Session(
+            id=new_key(),
+            user=result.user,
+            started_at=now,
+            seen_at=now,
+            device=device_name(self.request),
+            tokens=result.tokens,
+            proved_at=result.proved_at,
+        )
+        handle = yield from create_session(session, until=context.lifetimes.keep_until(session), now=now)
+        return context.session_cookie(self.uri, handle, session, now=now)
 
     def redirect(self, location: str, *, status: int = 303, cookies: Sequence[str] = ()) -> Response:
         """A redirect that also updates the pending-login cookies."""

@@ -4,17 +4,13 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ..base import events
-from ..base.effects import Steps, create_session, drop_session, load_session, renew_session
+from ..base.effects import Steps, load_session, renew_session
 from ..base.errors import StoreUnavailable
 from ..base.models import EndReason, Session
-from ..base.signing import new_key
 from ..base.store_protocols import SessionStore
 from ..config.context import Context, names_for
-from ..http.cookies import read_cookie, set_cookie
-from ..http.messages import Request
+from ..http.cookies import read_cookie
 from ..http.urls import RedirectURI
-from ..http.user_agent import device_name
-from ..providers.protocol import LoginResult
 
 MAX_HANDLE = 4096
 """Characters. No session cookie of ours is longer, so a longer one is not looked up."""
@@ -107,29 +103,4 @@ def renew(context: Context, known: SessionLookup, *, now: int) -> Steps[str | No
     if handle != known.handle and now - known.at > MAX_RENEWAL_DELAY:
         context.state.renewals.remove(session.id)
         return None
-    return _session_cookie(context, known.uri, handle, renewed, now)
-
-
-def begin_session(
-    context: Context, request: Request, uri: RedirectURI, result: LoginResult, *, now: int
-) -> Steps[list[str]]:
-    """End the browser's old session and begin one under a new key (session fixation); the Set-Cookie values."""
-    old = read_cookie(request.cookie, names_for(uri).session)
-    if old is not None and len(old) <= MAX_HANDLE:
-        yield from drop_session(old, now=now)
-    session = Session(
-        id=new_key(),
-        user=result.user,
-        started_at=now,
-        seen_at=now,
-        device=device_name(request),
-        tokens=result.tokens,
-        proved_at=result.proved_at,
-    )
-    handle = yield from create_session(session, until=context.lifetimes.keep_until(session), now=now)
-    return [_session_cookie(context, uri, handle, session, now)]
-
-
-def _session_cookie(context: Context, uri: RedirectURI, handle: str, session: Session, now: int) -> str:
-    names, age = names_for(uri), context.lifetimes.keep_until(session) - now
-    return set_cookie(names.session, handle, secure=names.secure, max_age=max(1, age))
+    return context.session_cookie(known.uri, handle, renewed, now=now)
