@@ -5,7 +5,7 @@ Loads no framework and no HTTP library: the clients and the session managers are
 
 from typing import TYPE_CHECKING
 
-from ._core.api.login_messages import ApiInfo, LoginTicket
+from ._core.api.login_calls import ApiInfo, LoginTicket
 from ._core.api.resources import Address, Country, Project, ProjectCategory, SocialProfile, StoredAddress, UserInfo
 from ._core.base.errors import (
     APIError,

@@ -33,7 +33,7 @@ from xwms_auth import (
     XWMSClient,
     XWMSConfig,
 )
-from xwms_auth._core.api import calls
+from xwms_auth._core.api import resource_calls
 from xwms_auth._core.base import effects
 
 Client = Callable[..., Any]
@@ -565,12 +565,12 @@ SETTINGS = XWMSConfig(
 )
 ADDRESS_NAMES = [name for name in asdict(Address()) if name != "country"]
 STEPS: dict[str, Callable[[], Generator[Any, Any, Any]]] = {
-    "countries": lambda: calls.countries(SETTINGS),
-    "projects": calls.projects,
-    "user_info": lambda: calls.user_info(SETTINGS, "1234", socials=True),
-    "addresses.list": lambda: calls.list_addresses(SETTINGS, "1234"),
-    "addresses.create": lambda: calls.create_address(SETTINGS, "1234", Address()),
-    "addresses.update": lambda: calls.update_address(SETTINGS, "1234", "7", Address()),
+    "countries": lambda: resource_calls.countries(SETTINGS),
+    "projects": resource_calls.projects,
+    "user_info": lambda: resource_calls.user_info(SETTINGS, "1234", socials=True),
+    "addresses.list": lambda: resource_calls.list_addresses(SETTINGS, "1234"),
+    "addresses.create": lambda: resource_calls.create_address(SETTINGS, "1234", Address()),
+    "addresses.update": lambda: resource_calls.update_address(SETTINGS, "1234", "7", Address()),
 }
 
 
@@ -627,7 +627,7 @@ made = st.builds(Address, country=countries, **dict.fromkeys(ADDRESS_NAMES, st.n
 
 @given(made)
 def test_what_was_sent_is_what_comes_back(address: Address):
-    steps = calls.create_address(SETTINGS, BEYOND_A_FLOAT, address)
+    steps = resource_calls.create_address(SETTINGS, BEYOND_A_FLOAT, address)
     sent = json.loads(next(steps).call.body)
     assert sent["sub"] == BEYOND_A_FLOAT
     assert answer_to(steps, {"address": {"id": "new", **sent["address"]}}) == StoredAddress(id="new", **asdict(address))

@@ -1,6 +1,6 @@
 """OR-09 to OR-12 over HTTP: nothing that XWMS says sends a browser to a place that is not XWMS's login page.
 
-Judged is the Location that leaves; the same judgement without HTTP: tests/api/test_login_messages.py.
+Judged is the Location that leaves; the same judgement without HTTP: tests/api/test_login_calls.py.
 """
 
 import json

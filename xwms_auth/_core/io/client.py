@@ -1,14 +1,14 @@
 """The public XWMS API clients, sync and async.
 
-Each method is one line: `calls.py` defines the calls, `transport.py` sends them. Sync and async share all other code.
+Each method is one line: `api/` defines the calls, `transport.py` sends them. Sync and async share all other code.
 """
 
 from types import TracebackType
 from typing import Self
 
 from ...stores.memory import MemoryStore
-from ..api import calls
-from ..api.login_messages import ApiInfo, LoginTicket
+from ..api import login_calls, resource_calls
+from ..api.login_calls import ApiInfo, LoginTicket
 from ..api.resources import Address, Country, Project, StoredAddress, UserInfo
 from ..base.effects import Runtime
 from ..base.models import User
@@ -33,27 +33,27 @@ class XWMSClient:
 
     def info(self) -> ApiInfo:
         """Check that XWMS is reachable. Needs no credentials."""
-        return run(calls.info(), self._runtime)
+        return run(login_calls.info(), self._runtime)
 
     def sign_token(self, redirect_uri: str) -> LoginTicket:
         """Begin a login that returns to this registered redirect URI."""
-        return run(calls.sign_token(self._config, redirect_uri), self._runtime)
+        return run(login_calls.sign_token(self._config, redirect_uri), self._runtime)
 
     def verify_token(self, token: str, redirect_uri: str) -> User:
         """Redeem a callback's single-use token and return the user who logged in."""
-        return run(calls.verify_token(self._config, token, redirect_uri), self._runtime)
+        return run(login_calls.verify_token(self._config, token, redirect_uri), self._runtime)
 
     def countries(self) -> tuple[Country, ...]:
         """Return all countries, with the data that address forms and tax rules need."""
-        return run(calls.countries(self._config), self._runtime)
+        return run(resource_calls.countries(self._config), self._runtime)
 
     def projects(self) -> tuple[Project, ...]:
         """Return the public projects. Needs no credentials."""
-        return run(calls.projects(), self._runtime)
+        return run(resource_calls.projects(), self._runtime)
 
     def user_info(self, sub: str, *, socials: bool = True) -> UserInfo:
         """Return a user's current data. Everything beyond a `User` needs the scope `userinfo`."""
-        return run(calls.user_info(self._config, sub, socials=socials), self._runtime)
+        return run(resource_calls.user_info(self._config, sub, socials=socials), self._runtime)
 
     def addresses(self, sub: str) -> "Addresses":
         """Return access to a user's addresses, without a request yet. Needs the scope `useraddresses`."""
@@ -80,19 +80,19 @@ class Addresses:
 
     def list(self) -> tuple[StoredAddress, ...]:
         """Return all addresses of the user, possibly none."""
-        return run(calls.list_addresses(self._config, self._sub), self._runtime)
+        return run(resource_calls.list_addresses(self._config, self._sub), self._runtime)
 
     def create(self, address: Address) -> StoredAddress:
         """Create an address. Never retried automatically: after a `Timeout` it may exist."""
-        return run(calls.create_address(self._config, self._sub, address), self._runtime)
+        return run(resource_calls.create_address(self._config, self._sub, address), self._runtime)
 
     def update(self, address_id: str, address: Address) -> StoredAddress:
         """Update an address. Fields that are None keep their value at XWMS."""
-        return run(calls.update_address(self._config, self._sub, address_id, address), self._runtime)
+        return run(resource_calls.update_address(self._config, self._sub, address_id, address), self._runtime)
 
     def delete(self, address_id: str) -> None:
         """Delete an address."""
-        run(calls.delete_address(self._config, self._sub, address_id), self._runtime)
+        run(resource_calls.delete_address(self._config, self._sub, address_id), self._runtime)
 
 
 class AsyncXWMSClient:
@@ -106,27 +106,27 @@ class AsyncXWMSClient:
 
     async def info(self) -> ApiInfo:
         """Check that XWMS is reachable. Needs no credentials."""
-        return await arun(calls.info(), self._runtime)
+        return await arun(login_calls.info(), self._runtime)
 
     async def sign_token(self, redirect_uri: str) -> LoginTicket:
         """Begin a login that returns to this registered redirect URI."""
-        return await arun(calls.sign_token(self._config, redirect_uri), self._runtime)
+        return await arun(login_calls.sign_token(self._config, redirect_uri), self._runtime)
 
     async def verify_token(self, token: str, redirect_uri: str) -> User:
         """Redeem a callback's single-use token and return the user who logged in."""
-        return await arun(calls.verify_token(self._config, token, redirect_uri), self._runtime)
+        return await arun(login_calls.verify_token(self._config, token, redirect_uri), self._runtime)
 
     async def countries(self) -> tuple[Country, ...]:
         """Return all countries, with the data that address forms and tax rules need."""
-        return await arun(calls.countries(self._config), self._runtime)
+        return await arun(resource_calls.countries(self._config), self._runtime)
 
     async def projects(self) -> tuple[Project, ...]:
         """Return the public projects. Needs no credentials."""
-        return await arun(calls.projects(), self._runtime)
+        return await arun(resource_calls.projects(), self._runtime)
 
     async def user_info(self, sub: str, *, socials: bool = True) -> UserInfo:
         """Return a user's current data. Everything beyond a `User` needs the scope `userinfo`."""
-        return await arun(calls.user_info(self._config, sub, socials=socials), self._runtime)
+        return await arun(resource_calls.user_info(self._config, sub, socials=socials), self._runtime)
 
     def addresses(self, sub: str) -> "AsyncAddresses":
         """Return access to a user's addresses, without a request yet. Needs the scope `useraddresses`."""
@@ -153,16 +153,16 @@ class AsyncAddresses:
 
     async def list(self) -> tuple[StoredAddress, ...]:
         """Return all addresses of the user, possibly none."""
-        return await arun(calls.list_addresses(self._config, self._sub), self._runtime)
+        return await arun(resource_calls.list_addresses(self._config, self._sub), self._runtime)
 
     async def create(self, address: Address) -> StoredAddress:
         """Create an address. Never retried automatically: after a `Timeout` it may exist."""
-        return await arun(calls.create_address(self._config, self._sub, address), self._runtime)
+        return await arun(resource_calls.create_address(self._config, self._sub, address), self._runtime)
 
     async def update(self, address_id: str, address: Address) -> StoredAddress:
         """Update an address. Fields that are None keep their value at XWMS."""
-        return await arun(calls.update_address(self._config, self._sub, address_id, address), self._runtime)
+        return await arun(resource_calls.update_address(self._config, self._sub, address_id, address), self._runtime)
 
     async def delete(self, address_id: str) -> None:
         """Delete an address."""
-        await arun(calls.delete_address(self._config, self._sub, address_id), self._runtime)
+        await arun(resource_calls.delete_address(self._config, self._sub, address_id), self._runtime)

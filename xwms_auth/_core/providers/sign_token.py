@@ -10,8 +10,8 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..api import calls
-from ..api.login_messages import is_plausible_token
+from ..api import login_calls, resource_calls
+from ..api.login_calls import is_plausible_token
 from ..base import events
 from ..base.effects import Steps
 from ..base.errors import APIError, StoreUnavailable, TokenMalformed, TokenMissing, TokenRejected, XWMSError
@@ -38,7 +38,7 @@ class SignTokenProvider:
         return None if (yield from _sends_same_token(context, now=now)) else _login_origins(context)
 
     def start(self, context: Context, uri: RedirectURI, *, fresh: int | None, now: int) -> Steps[LoginStart]:
-        ticket = yield from calls.sign_token(context.config, uri.uri)
+        ticket = yield from login_calls.sign_token(context.config, uri.uri)
         # For every process that shares the store: a token issued for one login is not a fresh token of another login.
         yield from single_use.remember(single_use.token_claim("issued", ticket.token), now=now)
         return LoginStart(url=ticket.url, proof=digest(ticket.token), expires_at=ticket.expires_at)
@@ -108,7 +108,7 @@ class SignTokenProvider:
 
     def _redeem_for_nobody(self, context: Context, uri: RedirectURI, token: str, *, now: int) -> Steps[bool]:
         try:
-            yield from calls.verify_token(context.config, token, uri.uri)
+            yield from login_calls.verify_token(context.config, token, uri.uri)
         except APIError as error:
             events.info("token_not_spent", cause=error.code)
             return False
@@ -142,7 +142,7 @@ class SignTokenProvider:
 
     def redeem(self, context: Context, callback: CheckedCallback, *, now: int) -> Steps[LoginResult]:
         token = callback.credential
-        user = yield from calls.verify_token(context.config, token, callback.uri.uri)
+        user = yield from login_calls.verify_token(context.config, token, callback.uri.uri)
         yield from _remember_if_possible(single_use.token_claim("confirmed", token), now=now)
         has_same_token = _is_issued_for(callback.login, token)
         if has_same_token and not (yield from _sends_same_token(context, now=now)):
@@ -152,7 +152,7 @@ class SignTokenProvider:
         return LoginResult(user=user, log_fields={"callback": "same" if has_same_token else "fresh"})
 
     def revalidate(self, context: Context, session: Session, *, now: int) -> Steps[Session]:
-        info = yield from calls.user_info(context.config, session.user.sub, socials=False)
+        info = yield from resource_calls.user_info(context.config, session.user.sub, socials=False)
         return replace(session, user=newer(session.user, info), checked_at=now)
 
 

@@ -1,4 +1,4 @@
-"""Requests and responses of the XWMS API for a login; `resource_messages.py` has the others.
+"""The calls of the XWMS API for a login, as steps: send the request, parse the response. The others: `resource_calls`.
 
 Where XWMS's documentation leaves something open, every reading is accepted; what contradicts it is `BadAnswer`.
 """
@@ -7,11 +7,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..base.effects import ApiCall, UpstreamResponse
+from ..base.effects import ApiCall, CallXWMS, Steps, UpstreamResponse, ask
 from ..base.errors import BadAnswer, TokenRejected
 from ..base.model_guards import output_only
 from ..base.models import User
 from ..base.strict_json import parse_moment
+from ..config.config import XWMSConfig
+from ..http.urls import login_url_fault
 from .envelope import data_of, member, require_echo, success
 
 MIN_SIGN_TOKEN, MAX_SIGN_TOKEN = 8, 4096
@@ -52,27 +54,9 @@ def is_plausible_token(token: str) -> bool:
     return MIN_SIGN_TOKEN <= len(token) <= MAX_SIGN_TOKEN and _SIGN_TOKEN.issuperset(token)
 
 
-def info() -> ApiCall:
-    """`GET info`: check that XWMS is reachable."""
-    return ApiCall("GET", "info", None, authenticated=False)
-
-
-def sign_token(redirect_uri: str) -> ApiCall:
-    """`POST sign-token`: begin a login that ends at this redirect URI."""
-    return _post("sign-token", {"redirect_url": redirect_uri})
-
-
-def verify_token(token: str, redirect_uri: str) -> ApiCall:
-    """`POST sign-token-verify`: redeem the token for the user. XWMS's SDKs send the redirect URI here too."""
-    return _post("sign-token-verify", {"token": token, "redirect_url": redirect_uri})
-
-
-def _post(path: str, body: Mapping[str, str]) -> ApiCall:
-    return ApiCall("POST", path, json.dumps(body).encode(), authenticated=True)
-
-
-def read_info(response: UpstreamResponse) -> ApiInfo:
-    """Parse the response to `info`."""
+def info() -> Steps[ApiInfo]:
+    """`GET info`: check that the XWMS API is reachable."""
+    response = yield from ask(CallXWMS(ApiCall("GET", "info", None, authenticated=False)))
     data = data_of(success(response, refused=BadAnswer))
     application, api = member(data, "application"), member(data, "api")
     endpoints = {key: value for key, value in member(api, "endpoints").items() if isinstance(value, str)}
@@ -86,11 +70,11 @@ def read_info(response: UpstreamResponse) -> ApiInfo:
     )
 
 
-def read_ticket(response: UpstreamResponse, *, client_id: str) -> LoginTicket:
-    """Parse the response to `sign-token`."""
-    envelope = success(response, refused=BadAnswer)
+def sign_token(config: XWMSConfig, redirect_uri: str) -> Steps[LoginTicket]:
+    """`POST sign-token`: begin a login that ends at this redirect URI."""
+    envelope = success((yield from _post("sign-token", {"redirect_url": redirect_uri})), refused=BadAnswer)
     data = data_of(envelope)
-    require_echo(data, "client_id", client_id)
+    require_echo(data, "client_id", config.client_id)
     token = data.get("token")
     if not isinstance(token, str) or not is_plausible_token(token):
         raise BadAnswer("sign-token returned no usable token")
@@ -98,20 +82,29 @@ def read_ticket(response: UpstreamResponse, *, client_id: str) -> LoginTicket:
     url = data.get("url") or data.get("redirect_url") or envelope.get("redirect_url")
     if not isinstance(url, str):
         raise BadAnswer("sign-token returned no url")
+    if fault := login_url_fault(url, origins=config.login_origins, api=config.api):
+        # Open redirect
+        raise BadAnswer(f"sign-token returned a URL that is not XWMS's login page: {fault}")
     return LoginTicket(token=token, url=url, expires_at=_seconds(data.get("expires_at")))
 
 
-def read_user(response: UpstreamResponse, *, token: str, client_id: str, issuer: str) -> User:
-    """Parse the response to `sign-token-verify`."""
+def verify_token(config: XWMSConfig, token: str, redirect_uri: str) -> Steps[User]:
+    """`POST sign-token-verify`: redeem a single-use token for the user who logged in."""
+    # XWMS's SDKs send the redirect URI here too.
+    response = yield from _post("sign-token-verify", {"token": token, "redirect_url": redirect_uri})
     data = data_of(success(response, refused=TokenRejected))
     require_echo(data, "token", token)
-    require_echo(data, "client_id", client_id)
-    person = member(data, "user") or data
+    require_echo(data, "client_id", config.client_id)
     try:
-        return User.parse(person, issuer=issuer)
+        return User.parse(member(data, "user") or data, issuer=config.issuer)
     except ValueError as fault:
         cause = f"sign-token-verify: {fault}"
+    # Raised outside the handler, so that the traceback holds no frame with response data.
     raise BadAnswer(cause)
+
+
+def _post(path: str, body: Mapping[str, str]) -> Steps[UpstreamResponse]:
+    return ask(CallXWMS(ApiCall("POST", path, json.dumps(body).encode(), authenticated=True)))
 
 
 def _string(value: object) -> str | None:
