@@ -28,9 +28,8 @@ from ..http.messages import Request, Response
 from ..http.next_url import safe_next
 from ..http.urls import RedirectURI
 from ..http.user_agent import device_name
-from ..providers.pending_login import LOGIN_LIFETIME, PendingLogin, PendingLogins
+from ..providers.pending_login import LOGIN_LIFETIME, PendingLogin, PendingLogins, RedeemAttempt, Taken
 from ..providers.protocol import CallbackParams, CheckedCallback, LoginResult, MatchingLogins, Provider
-from ..providers.single_use import RedeemAttempt, Taken
 from ..responses import responses
 from ..sessions.lookup import MAX_HANDLE, SessionLookup, look_up
 

@@ -6,14 +6,17 @@ proof. Each login has its own cookie, so that when eight tabs start a login at t
 the cookie of another.
 
 Never holds a token in clear text. Replay: the cookies do not make a login single-use, since a browser can send an old
-cookie again; `SessionStore.claim` does.
+cookie again; `RedeemAttempt` does, by names that it claims in the store.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import Any, cast
 
+from ..base.effects import Steps, claim, release
+from ..base.errors import StoreUnavailable
 from ..base.lifetimes import FUTURE_TOLERANCE
 from ..base.models import User, ever_smaller
 from ..base.signing import Sealed, digest, new_key
@@ -43,6 +46,12 @@ this login, which has no session yet."""
 
 COOKIE_LIFETIME = 3600
 """Seconds that the browser keeps the cookie: longer than a login may take, so that a late one gets `LoginExpired`."""
+
+TOKEN_MEMORY = 3600
+"""Seconds that the state of a token is remembered: longer than XWMS can be expected to let a person take."""
+
+MAX_REJECTED = 3
+"""Tokens that XWMS may reject before a pending login ends which they did not match exactly."""
 
 _ID_LENGTH = 16
 """Characters of a login's id, 96 random bits. The first half of them names its cookie."""
@@ -246,3 +255,74 @@ def _unpack(value: object) -> PendingLogin | None:
 def _person(claims: object) -> User | None:
     found = parse_object(claims)
     return None if found is None else User.parse(found, issuer=str(found.get("issuer")))
+
+
+def token_claim(kind: str, token: str) -> str:
+    """The name in the store that records a fact about a token, without the token in clear text.
+
+    `issued`: sign-token issued it for a login. `token`: the one try to redeem it was taken. `foreign`: it was issued,
+    and came to a browser it does not belong to. `confirmed`: XWMS confirmed whose it was.
+    """
+    return f"{kind}/{digest(token)}"
+
+
+class Taken(Enum):
+    """What had been claimed already when a callback was to be redeemed."""
+
+    PAIR = "this login with this credential: the callback is a copy of one that came before"
+    LOGIN = "the login, with another credential"
+    CREDENTIAL = "the credential, with another login or in another browser"
+
+
+class RedeemAttempt:
+    """One attempt to redeem a credential with a pending login: the names it claims, and when it releases them.
+
+    Replay: only redeeming claims these names, in one store for all processes. So a login is used once and a token is
+    tried once, and both are released only if the call was never sent.
+    """
+
+    def __init__(self, login: PendingLogin, credential: str, *, now: int) -> None:
+        self._login_id = login.id
+        # Another machine's clock may be behind, so that the login is valid there a little longer.
+        self._until = login.expires_at + FUTURE_TOLERANCE
+        self._now = now
+        self._credential = token_claim("token", credential)
+        # The pair first: it distinguishes a copy of a callback from somebody else's attempt. Then the scarcest first.
+        self._names = (
+            (Taken.PAIR, f"pair/{digest(f'{login.id} {credential}')}", self._until),
+            (Taken.LOGIN, f"login/{login.id}", self._until),
+            (Taken.CREDENTIAL, self._credential, now + TOKEN_MEMORY),
+        )
+        self._claimed: list[str] = []
+
+    def begin(self) -> Steps[Taken | None]:
+        """Claim all names and return None; or return the one that is taken, and claim none."""
+        for kind, name, until in self._names:
+            try:
+                free = yield from claim(name, until=until, now=self._now)
+            except StoreUnavailable:
+                # The credential has not been sent, so reloading the page may work in a moment.
+                yield from self.release_all()
+                raise
+            if not free:
+                yield from self.release_all()
+                return kind
+            self._claimed.append(name)
+        return None
+
+    def release_all(self) -> Steps[None]:
+        """Release all names: the credential was never sent."""
+        while self._claimed:
+            yield from release(self._claimed.pop())
+
+    def release_login(self) -> Steps[None]:
+        """Release the login, but not the credential, whose one try is over."""
+        self._claimed.remove(self._credential)
+        yield from self.release_all()
+
+    def count_rejection(self) -> Steps[bool]:
+        """Count a credential that XWMS rejected; True if the login may still be used with another one."""
+        for number in range(1, MAX_REJECTED):
+            if (yield from claim(f"refused/{self._login_id}/{number}", until=self._until, now=self._now)):
+                return True
+        return False

@@ -3,7 +3,8 @@
 The protocol has no `state`, and its redirect URIs are matched exactly, so no value can be passed along: a token belongs
 to a pending login because `sign-token` issued it for that login, or because no other site can have caused the login.
 
-A token that came to a browser it does not belong to must never stay valid.
+A token that came to a browser it does not belong to must never stay valid. Replay and login CSRF: nothing in progress
+prevents a token from being invalidated, since the name that records it as foreign is one that nobody waits for.
 """
 
 import hmac
@@ -13,7 +14,7 @@ from dataclasses import replace
 from ..api import login_calls, resource_calls
 from ..api.login_calls import is_plausible_token
 from ..base import events
-from ..base.effects import Steps
+from ..base.effects import Steps, claim, claimed, release
 from ..base.errors import APIError, StoreUnavailable, TokenMalformed, TokenMissing, TokenRejected, XWMSError
 from ..base.models import Session, newer
 from ..base.signing import digest
@@ -21,9 +22,14 @@ from ..config.context import Context
 from ..http.fetch_metadata import require_sent_by_xwms
 from ..http.messages import Request
 from ..http.urls import RedirectURI
-from . import single_use
-from .pending_login import PendingLogin
+from .pending_login import TOKEN_MEMORY, PendingLogin, token_claim
 from .protocol import CallbackParams, CheckedCallback, LoginResult, LoginStart, MatchingLogins
+
+PERMANENT = 10 * 365 * 86_400
+"""Seconds (ten years). What is learned about XWMS is not forgotten."""
+
+SAME_TOKEN = "learned/same"
+"""Claimed when XWMS has confirmed a callback token that was exactly the one from `sign-token`."""
 
 
 class SignTokenProvider:
@@ -40,7 +46,7 @@ class SignTokenProvider:
     def start(self, context: Context, uri: RedirectURI, *, fresh: int | None, now: int) -> Steps[LoginStart]:
         ticket = yield from login_calls.sign_token(context.config, uri.uri)
         # For every process that shares the store: a token issued for one login is not a fresh token of another login.
-        yield from single_use.remember(single_use.token_claim("issued", ticket.token), now=now)
+        yield from _remember(token_claim("issued", ticket.token), now=now)
         return LoginStart(url=ticket.url, proof=digest(ticket.token), expires_at=ticket.expires_at)
 
     def parse_callback(self, request: Request) -> CallbackParams:
@@ -66,7 +72,7 @@ class SignTokenProvider:
         must_begin_here = mode == "fresh" or not (yield from _sends_same_token(context, now=now))
         candidates = tuple(login for login in reversed(logins) if login.began_here or not must_begin_here)
         # A token that sign-token issued for another login is not a fresh one, whatever `callback_token` allows.
-        (issued,) = yield from single_use.are_claimed(single_use.token_claim("issued", token), now=now)
+        (issued,) = yield from _are_claimed(token_claim("issued", token), now=now)
         if issued:
             return MatchingLogins(otherwise=next(iter(candidates), None))
         # With `either`, the token may have been issued by a process that shares no store with this one: its owner is
@@ -86,12 +92,12 @@ class SignTokenProvider:
         issued = confirmed = False
         # Remembered in this process too, for when the store is down. A token that was not issued belongs to no login
         # of the processes that share the store, so junk takes no space there.
-        context.state.foreign_tokens.add(digest(token), until=now + single_use.TOKEN_MEMORY, now=now)
+        context.state.foreign_tokens.add(digest(token), until=now + TOKEN_MEMORY, now=now)
         try:
-            names = (single_use.token_claim("issued", token), single_use.token_claim("confirmed", token))
-            issued, confirmed = yield from single_use.are_claimed(*names, now=now)
+            names = (token_claim("issued", token), token_claim("confirmed", token))
+            issued, confirmed = yield from _are_claimed(*names, now=now)
             if issued:
-                yield from single_use.remember(single_use.token_claim("foreign", token), now=now)
+                yield from _remember(token_claim("foreign", token), now=now)
         except StoreUnavailable as error:
             fault = error  # XWMS can still be called
         # Denial of service: an issued token is redeemed in any case, since there are no more of these than started
@@ -113,7 +119,7 @@ class SignTokenProvider:
             events.info("token_not_spent", cause=error.code)
             return False
         events.info("token_spent")
-        yield from _remember_if_possible(single_use.token_claim("confirmed", token), now=now)
+        yield from _remember_if_possible(token_claim("confirmed", token), now=now)
         return True
 
     def check_callback(
@@ -130,7 +136,7 @@ class SignTokenProvider:
 
     def is_invalidated(self, context: Context, params: CallbackParams, *, now: int) -> Steps[bool]:
         token = params.credential
-        (foreign,) = yield from single_use.are_claimed(single_use.token_claim("foreign", token), now=now)
+        (foreign,) = yield from _are_claimed(token_claim("foreign", token), now=now)
         return foreign or context.state.foreign_tokens.holds(digest(token), now=now)
 
     def needs_confirmation(self, context: Context, matching: MatchingLogins, *, now: int) -> Steps[bool]:
@@ -143,11 +149,11 @@ class SignTokenProvider:
     def redeem(self, context: Context, callback: CheckedCallback, *, now: int) -> Steps[LoginResult]:
         token = callback.credential
         user = yield from login_calls.verify_token(context.config, token, callback.uri.uri)
-        yield from _remember_if_possible(single_use.token_claim("confirmed", token), now=now)
+        yield from _remember_if_possible(token_claim("confirmed", token), now=now)
         has_same_token = _is_issued_for(callback.login, token)
         if has_same_token and not (yield from _sends_same_token(context, now=now)):
             context.state.same_token_seen = True
-            yield from _remember_if_possible(single_use.SAME_TOKEN, seconds=single_use.PERMANENT, now=now)
+            yield from _remember_if_possible(SAME_TOKEN, seconds=PERMANENT, now=now)
         # The log field shows an operator which `callback_token` to set instead of `either`.
         return LoginResult(user=user, log_fields={"callback": "same" if has_same_token else "fresh"})
 
@@ -166,14 +172,14 @@ def _sends_same_token(context: Context, *, now: int) -> Steps[bool]:
     if context.config.callback_token != "either":
         return context.config.callback_token == "same"
     if not context.state.same_token_seen:
-        context.state.same_token_seen = yield from single_use.is_learned(single_use.SAME_TOKEN, now=now)
+        context.state.same_token_seen = yield from _is_learned(SAME_TOKEN, now=now)
     return context.state.same_token_seen
 
 
-def _remember_if_possible(name: str, *, seconds: int = single_use.TOKEN_MEMORY, now: int) -> Steps[None]:
+def _remember_if_possible(name: str, *, seconds: int = TOKEN_MEMORY, now: int) -> Steps[None]:
     """Remember what XWMS has confirmed. If the store is down, XWMS is asked again the next time."""
     try:
-        yield from single_use.remember(name, seconds=seconds, now=now)
+        yield from _remember(name, seconds=seconds, now=now)
     except StoreUnavailable as error:
         events.info("not_remembered", cause=error.cause)
 
@@ -188,3 +194,28 @@ def _login_origins(context: Context) -> tuple[str, ...]:
         return (f"http://{host}:*", f"https://{host}:*")
     port = f":{config.api.port}" if config.api.port else ""
     return (config.api.origin, f"https://*.{host}{port}")
+
+
+def _remember(name: str, *, seconds: int = TOKEN_MEMORY, now: int) -> Steps[bool]:
+    """Claim a name that records a fact; True if it was not recorded before."""
+    return claim(name, until=now + seconds, now=now)
+
+
+def _are_claimed(*names: str, now: int) -> Steps[Sequence[bool]]:
+    """Whether each name has been claimed."""
+    found = yield from claimed(names, now=now)
+    if found is not None:
+        return found
+    results: list[bool] = []
+    for name in names:
+        free = yield from claim(name, until=now + 1, now=now)
+        if free:
+            yield from release(name)
+        results.append(not free)
+    return results
+
+
+def _is_learned(name: str, *, now: int) -> Steps[bool]:
+    """Whether a name has been claimed, for a fact never to be assumed by mistake: False if the store cannot tell."""
+    found = yield from claimed((name,), now=now)
+    return found is not None and found[0]
