@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from ..base.effects import ApiCall, CallXWMS, Steps, UpstreamResponse, ask
 from ..base.errors import BadAnswer, TokenRejected
-from ..base.model_guards import output_only
 from ..base.models import User
+from ..base.output_only import output_only
 from ..base.strict_json import parse_moment
 from ..config.config import XWMSConfig
 from ..http.urls import login_url_fault

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import date, datetime, time
 from typing import Any, Self
 
-from ..base.model_guards import output_only
 from ..base.models import USER_FIELDS, User
+from ..base.output_only import output_only
 from ..base.strict_json import parse_id, parse_moment, parse_object, parse_objects, plain_link, plain_text
 
 MAX_DESCRIPTION = 16 * 1024

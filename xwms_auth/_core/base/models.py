@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
-from .model_guards import missing, output_only, require_text
+from .output_only import missing, output_only
 from .secrets import Secret
 from .strict_json import parse_sub, plain_link, plain_text
 
@@ -26,6 +26,13 @@ class _InTemplates:
 
         def __getattr__(self, name: str) -> object:
             return missing(self, name)
+
+
+def _require_text(one: object, *names: str) -> None:
+    """Raise TypeError unless these fields are strings: a framework that cannot build one may pass None instead."""
+    for name in names:
+        if not isinstance(getattr(one, name), str):
+            raise TypeError(f"{name} must be a string")
 
 
 @output_only
@@ -55,7 +62,7 @@ class User(_InTemplates):
     signed_out: ClassVar[None] = None
 
     def __post_init__(self) -> None:
-        require_text(self, "issuer", "sub")
+        _require_text(self, "issuer", "sub")
 
     @property
     def identity(self) -> Identity:
@@ -296,7 +303,7 @@ class AccessToken:
     expires_at: int | None
 
     def __post_init__(self) -> None:
-        require_text(self, "issuer", "client_id")
+        _require_text(self, "issuer", "client_id")
 
     @property
     def identity(self) -> Identity | None:

@@ -1,7 +1,8 @@
 """The framework-independent `Request` and `Response` that the adapters exchange with the login."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 from urllib.parse import parse_qsl
 
 MAX_QUERY_FIELDS = 64
@@ -9,6 +10,14 @@ MAX_QUERY_FIELDS = 64
 
 MAX_FORM = 64 * 1024
 """Most bytes of a form that one of our routes reads. Our forms have one short field."""
+
+# On every response of ours: never stored, never framed, and its URL (which may hold a token) is never sent as Referer.
+COMMON_HEADERS = (
+    ("Cache-Control", "no-store"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Content-Type-Options", "nosniff"),
+)
+NO_CONTENT_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +71,12 @@ class Response:
     headers: tuple[tuple[str, str], ...] = ()
     cookies: tuple[str, ...] = ()
     body: str = ""
+
+    @classmethod
+    def redirect(cls, status: int, location: str, *, cookies: Sequence[str] = ()) -> Self:
+        """Return a redirect. The body is empty, so that nothing is reflected in it (XSS)."""
+        headers = (("Location", location), *COMMON_HEADERS, ("Content-Security-Policy", NO_CONTENT_POLICY))
+        return cls(status=status, headers=headers, cookies=tuple(cookies))
 
     def header_list(self) -> list[tuple[str, str]]:
         """All headers, including Set-Cookie and Content-Length."""

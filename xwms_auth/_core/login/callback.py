@@ -97,7 +97,7 @@ class LoginRequest:
 
     def redirect(self, location: str, *, status: int = 303, cookies: Sequence[str] = ()) -> Response:
         """A redirect that also updates the pending-login cookies."""
-        return responses.redirect(status, location, cookies=[*self.logins.changes(), *cookies])
+        return Response.redirect(status, location, cookies=[*self.logins.changes(), *cookies])
 
     def refuse(self, error: XWMSError, *, url: str | None = None) -> Response:
         """An error response that also updates the pending-login cookies. `url` is where to start again."""

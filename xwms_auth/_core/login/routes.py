@@ -64,7 +64,7 @@ def start_login(context: Context, provider: Provider, request: Request, *, now: 
         return response
     known = yield from login_request.look_up()
     if known.session is not None and LoginRequirement(fresh=fresh).is_fresh(known.session, now):
-        return responses.redirect(303, target)
+        return Response.redirect(303, target)
     if known.ended is not None:
         events.info("session_ended", reason=known.ended)
     started_here = began_here(request, uri)
@@ -151,7 +151,7 @@ def logout(context: Context, provider: Provider, request: Request, *, now: int) 
         events.info("logged_out", person=events.person_hash(known.session.user.identity))
         if provider.tokens is not None:
             target = yield from provider.tokens.end_session(context, known.session, uri, target, now=now)
-    return responses.redirect(303, target, cookies=cleared)
+    return Response.redirect(303, target, cookies=cleared)
 
 
 def _has_form_token(context: Context, request: Request, known: SessionLookup) -> bool:

@@ -12,7 +12,7 @@ from ..config.config import XWMSConfig
 from ..http.fetch_metadata import ClientKind, client_kind
 from ..http.messages import Request, Response
 from ..http.next_url import MAX_NEXT
-from .responses import login_url, redirect, refusal
+from .responses import login_url, refusal
 
 
 def needs_login(
@@ -24,7 +24,7 @@ def needs_login(
     """
     url = login_url(config, _page_of(config, request), fresh=fresh)
     if client_kind(request) is ClientKind.PERSON:
-        return redirect(302, url)
+        return Response.redirect(302, url)
     if fresh is not None:
         return refusal(config, request, LoginTooOld(f"the login is older than {fresh} s"), url=url)
     cause = "there is no session" if ended is None else f"the session has ended: {ended}"

@@ -1,4 +1,4 @@
-"""The responses of our own routes: redirects, pages and problem documents."""
+"""The responses of our own routes: pages and problem documents. Redirects: `Response.redirect`."""
 
 import json
 from collections.abc import Sequence
@@ -10,22 +10,8 @@ from ..base.errors import ClientDisabled, LoginRequired, MethodNotAllowed, NotAN
 from ..base.models import EndReason
 from ..config.config import XWMSConfig
 from ..http.fetch_metadata import ClientKind, client_kind
-from ..http.messages import Request, Response
+from ..http.messages import COMMON_HEADERS, NO_CONTENT_POLICY, Request, Response
 from . import developer_hints, pages
-
-# On every response: never stored, never framed, and its URL (which may hold a token) is never sent as Referer.
-COMMON_HEADERS = (
-    ("Cache-Control", "no-store"),
-    ("Referrer-Policy", "no-referrer"),
-    ("X-Content-Type-Options", "nosniff"),
-)
-NO_CONTENT_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-
-
-def redirect(status: int, location: str, *, cookies: Sequence[str] = ()) -> Response:
-    """Return a redirect. The body is empty, so that nothing is reflected in it (XSS)."""
-    headers = (("Location", location), *COMMON_HEADERS, ("Content-Security-Policy", NO_CONTENT_POLICY))
-    return Response(status=status, headers=headers, cookies=tuple(cookies))
 
 
 def page(

@@ -105,13 +105,6 @@ def _serialized_type(model: Any) -> tuple[Any, Callable[[Any], Any]]:
     return kind, lambda one: {name: getattr(one, name) for name in names}
 
 
-def require_text(one: object, *names: str) -> None:
-    """Raise TypeError unless these fields are strings: a framework that cannot build one may pass None instead."""
-    for name in names:
-        if not isinstance(getattr(one, name), str):
-            raise TypeError(f"{name} must be a string")
-
-
 in_debug_mode: list[Callable[[], bool]] = []
 """One function for each framework, which returns whether it is serving a request of an application in debug mode."""
 
