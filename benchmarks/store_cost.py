@@ -54,7 +54,7 @@ from starlette.testclient import TestClient
 
 from tests.redis_server import redis_server
 from xwms_auth import User, XWMSConfig
-from xwms_auth._core.base.models import Session
+from xwms_auth._core.base.session import Session
 from xwms_auth._core.base.signing import new_key
 from xwms_auth._core.config.context import Context
 from xwms_auth.stores import open_store

@@ -39,7 +39,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs from a chec
 
 from tests.redis_server import RedisServer, redis_server
 from xwms_auth import StoreUnavailable, User, XWMSConfig
-from xwms_auth._core.base.models import Session
+from xwms_auth._core.base.session import Session
 from xwms_auth._core.base.store_protocols import KeepsConnections
 from xwms_auth._core.config.context import Context
 from xwms_auth.stores import open_store

@@ -19,7 +19,7 @@ from ._core.adapters.asgi import POLICY_VIOLATION, Scope, request_of
 from ._core.adapters.asgi_bearer import CurrentTokenProxy, check_token
 from ._core.adapters.asgi_state import CurrentUserProxy, request_state_of
 from ._core.adapters.guards import note_guard
-from ._core.base.lifetimes import LoginRequirement
+from ._core.base.session import LoginRequirement
 from ._core.http.messages import Response as XWMSResponse
 from ._core.oauth2.bearer_guard import NEEDS_TOKEN, Refusal
 from ._core.responses import widgets

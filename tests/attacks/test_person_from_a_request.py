@@ -27,7 +27,8 @@ import xwms_auth
 from tests.edges import FROM_ELSEWHERE, FROM_HERE, LOGIN
 from xwms_auth import AccessToken, Address, Anonymous, Country, Identity, SessionInfo, StoredAddress, User, UserInfo
 from xwms_auth._core.api.login_calls import ApiInfo, LoginTicket
-from xwms_auth._core.base.models import Session, TokenSet
+from xwms_auth._core.base.models import TokenSet
+from xwms_auth._core.base.session import Session
 from xwms_auth.fastapi import BearerToken, CurrentUser, OptionalUser, XWMSAuthMiddleware, bearer_token, fresh_user
 
 ORIGIN = "https://app.example"

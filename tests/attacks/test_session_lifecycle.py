@@ -15,7 +15,7 @@ from tests.places import KINDS, REACHING, SERVERS, SHARED
 from tests.session_pages import given, inside, log_in_again, outside, with_pages
 from tests.stores.conftest import opened
 from xwms_auth import ConfigError, User
-from xwms_auth._core.base.models import Session
+from xwms_auth._core.base.session import Session
 
 IDLE, LIFETIME, INTERVAL = 300, 600, 15
 LIMITS = {"session_idle": IDLE, "session_lifetime": LIFETIME}

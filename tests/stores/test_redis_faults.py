@@ -28,7 +28,8 @@ from tests.stores.questions import (
     sub_of,
 )
 from xwms_auth import StoreUnavailable
-from xwms_auth._core.base.models import EndReason, Session
+from xwms_auth._core.base.models import EndReason
+from xwms_auth._core.base.session import Session
 from xwms_auth.testing.harness import StoreHarness
 from xwms_auth.testing.store_contract import DAY, NOW, session
 

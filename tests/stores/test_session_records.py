@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xwms_auth import Secret, User
-from xwms_auth._core.base.models import Session, TokenSet
+from xwms_auth._core.base.models import TokenSet
+from xwms_auth._core.base.session import Session, distinct, from_record, to_record
 from xwms_auth._core.base.strict_json import MAX_CLAIM, MAX_MOMENT, MAX_SUB, parse_sub, plain_text
-from xwms_auth.stores.records import distinct, from_record, to_record
 
 ISSUER = "https://xwms.nl"
 STARTED = 1_800_000_000

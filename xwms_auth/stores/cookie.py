@@ -12,12 +12,12 @@ from dataclasses import replace
 from .._core.base import events
 from .._core.base.errors import ConfigError
 from .._core.base.expiring import ExpiringMap, ExpiringSet, LocalClaims
-from .._core.base.lifetimes import FUTURE_TOLERANCE
-from .._core.base.models import EndReason, Identity, Session, ever_smaller
+from .._core.base.models import EndReason, Identity, ever_smaller
+from .._core.base.session import FUTURE_TOLERANCE, Session, from_record, to_record
 from .._core.base.signing import Signed, identity_digest, is_shaped
 from .._core.base.store_protocols import KeepsConnections, KnowsClaims, RevocationStore
 from .._core.http.cookies import HTTPS, fits
-from .records import from_record, is_key, to_record
+from .records import is_key
 from .sync_async import then
 
 MAX_CACHED = 4096

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from .._core.base.expiring import LocalClaims
-from .._core.base.models import EndReason, Identity, Session, latest
+from .._core.base.models import EndReason, Identity
+from .._core.base.session import Session, latest
 from .._core.base.signing import digest, new_key
 
 V = TypeVar("V")

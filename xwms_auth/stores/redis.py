@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from .._core.base.errors import StoreUnavailable
-from .._core.base.lifetimes import KEPT_AFTER_END
-from .._core.base.models import EndReason, Identity, Session, latest
+from .._core.base.models import EndReason, Identity
+from .._core.base.session import KEPT_AFTER_END, Session, latest
 from .._core.base.signing import digest, identity_digest, new_key
 from .records import Records, ending_of, is_key
 

@@ -5,8 +5,9 @@ from contextvars import ContextVar
 from typing import Any, cast
 
 from ..base.errors import ConfigError, LoginRequired, StoreUnavailable, XWMSError
-from ..base.models import USER_FIELDS, AccessToken, Anonymous, Session, User, anonymous
+from ..base.models import USER_FIELDS, AccessToken, Anonymous, User, anonymous
 from ..base.output_only import in_debug_mode
+from ..base.session import Session
 from ..http.messages import Request, Response
 from ..io.runner import arun
 from ..io.session_manager import AsyncXWMSSessions

@@ -4,8 +4,8 @@ from abc import ABC, abstractmethod
 from typing import Generic, TypeVar
 
 from ..base.errors import XWMSError
-from ..base.lifetimes import ANY_LOGIN, LoginRequirement
-from ..base.models import EndReason, Session
+from ..base.models import EndReason
+from ..base.session import ANY_LOGIN, LoginRequirement, Session
 from ..http.messages import Request, Response
 from ..responses import access_control
 from ..sessions.lookup import NO_SESSION, SessionLookup

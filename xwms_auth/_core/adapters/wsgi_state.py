@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.wsgi import ClosingIterator
 
 from ..base.errors import LoginRequired, StoreUnavailable, XWMSError
-from ..base.models import Session
+from ..base.session import Session
 from ..http.messages import Request
 from ..io.runner import run
 from ..responses import cache_headers

@@ -1,8 +1,7 @@
-"""The models: users, sessions and tokens, and how to parse a user strictly from untrusted data."""
+"""The models: users and tokens, and how to parse a user strictly from untrusted data. Sessions are in `session`."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
@@ -211,76 +210,6 @@ class TokenSet:
     expires_at: int | None
     sid: str | None = None
     number: int = 0
-
-
-@output_only
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """One login of one person in one browser. Times are seconds since 1970, UTC.
-
-    `id` is random and cannot be turned into the cookie; it identifies the session in lists and is bound to the logout
-    form. `started_at` is the time of the login: the absolute lifetime counts from it, and it never changes.
-    `seen_at` is the last renewal: the idle limit counts from it.
-    `checked_at` is when XWMS last confirmed the person: at the login, or at a re-check.
-    `counts_from` is later than every revocation before the login; a later revocation ends the session.
-    `device` is a name to recognise the browser by, such as "Firefox on Linux".
-    `tokens` are those that an authorization server issued for the person; XWMS's own login has none.
-    `proved_at` is when the person last authenticated there, by this machine's clock: a server with a session of its own
-    may complete a login without asking. 0 if the server does not say, None if this kind of login does not report it.
-    """
-
-    id: str
-    user: User
-    started_at: int
-    seen_at: int
-    checked_at: int = 0
-    counts_from: int = 0
-    device: str | None = None
-    tokens: TokenSet | None = None
-    proved_at: int | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "checked_at", max(self.checked_at, self.started_at))
-        object.__setattr__(self, "counts_from", max(self.counts_from, self.started_at))
-
-
-def latest(kept: Session, changed: Session) -> Session:
-    """Merge two versions of a session: the one in the store, and one that a request read earlier and has changed.
-
-    Lost update: a request that only renews the idle limit must not overwrite refreshed tokens, whose refresh token may
-    be valid for one use only, or claims that were confirmed meanwhile.
-    """
-    checked = kept if kept.checked_at > changed.checked_at else changed
-    tokens = [session.tokens for session in (changed, kept) if session.tokens is not None]
-    return replace(
-        changed,
-        seen_at=max(kept.seen_at, changed.seen_at),
-        user=checked.user,
-        checked_at=checked.checked_at,
-        tokens=max(tokens, key=lambda one: one.number, default=None),
-    )
-
-
-@output_only
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionInfo:
-    """A session as an application may show it to its user. Times are in UTC.
-
-    `seen_at` is exact to the renewal interval: a twentieth of the idle limit, at most ten minutes.
-    `is_current` is True for the session of the current request.
-    """
-
-    id: str
-    started_at: datetime
-    seen_at: datetime
-    device: str | None
-    is_current: bool
-
-    @classmethod
-    def of(cls, session: Session, *, is_current: bool) -> Self:
-        """The fields of a session that may be shown."""
-        started_at, seen_at = (datetime.fromtimestamp(at, UTC) for at in (session.started_at, session.seen_at))
-        return cls(id=session.id, started_at=started_at, seen_at=seen_at, device=session.device, is_current=is_current)
 
 
 USER_FIELDS = tuple(field.name for field in fields(User))

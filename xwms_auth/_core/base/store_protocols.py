@@ -6,7 +6,8 @@
 from collections.abc import Awaitable, Sequence
 from typing import Protocol, runtime_checkable
 
-from .models import EndReason, Identity, Session
+from .models import EndReason, Identity
+from .session import Session
 
 MAX_CLAIM_NAME = 64
 """Most characters of a name that a store has to be able to claim."""

@@ -9,8 +9,7 @@ from typing import Self
 
 from ..base import events
 from ..base.errors import ConfigError, HostNotRegistered
-from ..base.lifetimes import Lifetimes
-from ..base.models import Session
+from ..base.session import Lifetimes, Session
 from ..base.signing import Sealed, Signed
 from ..http.cookies import HTTP, HTTPS, CookieNames, set_cookie
 from ..http.messages import Request

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, cast, get_args
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ..base.errors import ConfigError
-from ..base.lifetimes import MAX_LIFETIME
 from ..base.secrets import FixedSecret, Secret, SecretFromCallable, SecretFromFile, SecretSource, header_fault
+from ..base.session import MAX_LIFETIME
 from ..base.store_protocols import RevocationStore, SessionStore
 from ..base.strict_json import is_scope
 from ..http.next_url import safe_next

@@ -12,7 +12,7 @@ from typing import Self, TypeVar
 from ...stores import open_store
 from ..base.effects import Runtime, Steps
 from ..base.errors import ConfigError, StoreUnavailable, XWMSError
-from ..base.models import SessionInfo
+from ..base.session import SessionInfo
 from ..base.store_protocols import KeepsConnections
 from ..config.config import XWMSConfig
 from ..config.context import Context

@@ -19,7 +19,7 @@ from ..base.errors import (
     TooManyLogins,
     XWMSError,
 )
-from ..base.models import Session
+from ..base.session import Session
 from ..base.signing import new_key
 from ..config.context import Context, names_for
 from ..http.cookies import read_cookie

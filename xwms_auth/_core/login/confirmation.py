@@ -2,7 +2,7 @@
 
 from ..base.effects import Steps, claim
 from ..base.errors import LoginNotStarted
-from ..base.lifetimes import FUTURE_TOLERANCE
+from ..base.session import FUTURE_TOLERANCE
 from ..http.messages import Response
 from ..providers.pending_login import CONFIRMATION_LIFETIME
 from ..providers.protocol import LoginResult

@@ -9,7 +9,7 @@ from dataclasses import replace
 from ..base import events
 from ..base.effects import Steps, drop_session
 from ..base.errors import CrossSite, MethodNotAllowed, StoreUnavailable, TooManyLogins, XWMSError
-from ..base.lifetimes import MIN_FRESH, LoginRequirement
+from ..base.session import MIN_FRESH, LoginRequirement
 from ..config.context import Context, names_for
 from ..http.cookies import set_cookie
 from ..http.fetch_metadata import began_here, is_own_post, require_navigation

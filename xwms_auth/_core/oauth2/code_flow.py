@@ -24,8 +24,9 @@ from ..base.errors import (
     TooManyLogins,
     XWMSError,
 )
-from ..base.models import Session, TokenSet, newer
+from ..base.models import TokenSet, newer
 from ..base.secrets import Secret
+from ..base.session import Session
 from ..base.signing import new_key
 from ..base.strict_json import JSONObject
 from ..config.context import Context

@@ -17,8 +17,8 @@ from typing import Any, cast
 
 from ..base.effects import Steps, claim, release
 from ..base.errors import StoreUnavailable
-from ..base.lifetimes import FUTURE_TOLERANCE
 from ..base.models import User, ever_smaller
+from ..base.session import FUTURE_TOLERANCE
 from ..base.signing import Sealed, digest, new_key
 from ..base.strict_json import parse_object
 from ..http.cookies import CookieNames, read_cookies, set_cookie

@@ -11,7 +11,8 @@ from typing import Protocol
 
 from ..base.effects import Steps
 from ..base.errors import XWMSError
-from ..base.models import Session, TokenSet, User
+from ..base.models import TokenSet, User
+from ..base.session import Session
 from ..config.context import Context
 from ..http.messages import Request
 from ..http.urls import RedirectURI

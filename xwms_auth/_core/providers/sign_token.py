@@ -16,7 +16,8 @@ from ..api.login_calls import is_plausible_token
 from ..base import events
 from ..base.effects import Steps, claim, claimed, release
 from ..base.errors import APIError, StoreUnavailable, TokenMalformed, TokenMissing, TokenRejected, XWMSError
-from ..base.models import Session, newer
+from ..base.models import newer
+from ..base.session import Session
 from ..base.signing import digest
 from ..config.context import Context
 from ..http.fetch_metadata import require_sent_by_xwms

@@ -6,8 +6,8 @@ Never looks up a session itself.
 from collections.abc import Callable
 
 from ..base.errors import LoginRequired, LoginTooOld, NotApproved, XWMSError
-from ..base.lifetimes import ANY_LOGIN, MIN_FRESH, LoginRequirement
-from ..base.models import EndReason, Session
+from ..base.models import EndReason
+from ..base.session import ANY_LOGIN, MIN_FRESH, LoginRequirement, Session
 from ..config.config import XWMSConfig
 from ..http.fetch_metadata import ClientKind, client_kind
 from ..http.messages import Request, Response

@@ -3,7 +3,7 @@
 `pages.py` produces the HTML.
 """
 
-from ..base.models import Session
+from ..base.session import Session
 from ..config.context import Context
 from ..http.messages import Request
 from . import pages, responses

@@ -6,7 +6,8 @@ from typing import NamedTuple
 from ..base import events
 from ..base.effects import Steps, load_session, renew_session
 from ..base.errors import StoreUnavailable
-from ..base.models import EndReason, Session
+from ..base.models import EndReason
+from ..base.session import Session
 from ..base.store_protocols import SessionStore
 from ..config.context import Context, names_for
 from ..http.cookies import read_cookie

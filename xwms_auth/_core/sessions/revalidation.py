@@ -20,7 +20,8 @@ from ..base.errors import (
     TokenRejected,
     Unreachable,
 )
-from ..base.models import EndReason, Session
+from ..base.models import EndReason
+from ..base.session import Session
 from ..config.context import Context, names_for
 from ..http.cookies import read_cookie
 from ..http.urls import RedirectURI

@@ -7,7 +7,8 @@ from enum import Enum, auto
 
 from ..base import effects, events
 from ..base.effects import Steps
-from ..base.models import Identity, SessionInfo
+from ..base.models import Identity
+from ..base.session import SessionInfo
 from ..config.context import Context
 
 

@@ -1,0 +1,297 @@
+"""A session: what it holds, how long it lives, what a page may require of it, and its form in a store or a cookie."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Self, cast
+
+from .models import EndReason, TokenSet, User
+from .output_only import output_only
+from .secrets import Secret
+from .strict_json import parse_sub, plain_text
+
+MAX_LIFETIME = timedelta(days=400)
+"""Browsers keep no cookie longer (RFC 6265bis 5.5)."""
+
+FUTURE_TOLERANCE = 60
+"""Seconds by which the clocks of two machines may differ. A session from further in the future is refused."""
+
+RENEWAL_DIVISOR = 20
+MAX_RENEWAL_INTERVAL = 600
+"""A session is renewed after a twentieth of the idle limit, at most ten minutes, so that not every request writes."""
+
+MIN_FRESH = 30
+"""Seconds. A page with a shorter limit could not be reached, because the way back from XWMS takes a moment."""
+
+KEPT_AFTER_END = 86_400
+"""Seconds that a store and a browser keep an expired session, so that the user can be told why it ended."""
+
+
+@output_only
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One login of one person in one browser. Times are seconds since 1970, UTC.
+
+    `id` is random and cannot be turned into the cookie; it identifies the session in lists and is bound to the logout
+    form. `started_at` is the time of the login: the absolute lifetime counts from it, and it never changes.
+    `seen_at` is the last renewal: the idle limit counts from it.
+    `checked_at` is when XWMS last confirmed the person: at the login, or at a re-check.
+    `counts_from` is later than every revocation before the login; a later revocation ends the session.
+    `device` is a name to recognise the browser by, such as "Firefox on Linux".
+    `tokens` are those that an authorization server issued for the person; XWMS's own login has none.
+    `proved_at` is when the person last authenticated there, by this machine's clock: a server with a session of its own
+    may complete a login without asking. 0 if the server does not say, None if this kind of login does not report it.
+    """
+
+    id: str
+    user: User
+    started_at: int
+    seen_at: int
+    checked_at: int = 0
+    counts_from: int = 0
+    device: str | None = None
+    tokens: TokenSet | None = None
+    proved_at: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "checked_at", max(self.checked_at, self.started_at))
+        object.__setattr__(self, "counts_from", max(self.counts_from, self.started_at))
+
+
+def latest(kept: Session, changed: Session) -> Session:
+    """Merge two versions of a session: the one in the store, and one that a request read earlier and has changed.
+
+    Lost update: a request that only renews the idle limit must not overwrite refreshed tokens, whose refresh token may
+    be valid for one use only, or claims that were confirmed meanwhile.
+    """
+    checked = kept if kept.checked_at > changed.checked_at else changed
+    tokens = [session.tokens for session in (changed, kept) if session.tokens is not None]
+    return replace(
+        changed,
+        seen_at=max(kept.seen_at, changed.seen_at),
+        user=checked.user,
+        checked_at=checked.checked_at,
+        tokens=max(tokens, key=lambda one: one.number, default=None),
+    )
+
+
+@output_only
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionInfo:
+    """A session as an application may show it to its user. Times are in UTC.
+
+    `seen_at` is exact to the renewal interval: a twentieth of the idle limit, at most ten minutes.
+    `is_current` is True for the session of the current request.
+    """
+
+    id: str
+    started_at: datetime
+    seen_at: datetime
+    device: str | None
+    is_current: bool
+
+    @classmethod
+    def of(cls, session: Session, *, is_current: bool) -> Self:
+        """The fields of a session that may be shown."""
+        started_at, seen_at = (datetime.fromtimestamp(at, UTC) for at in (session.started_at, session.seen_at))
+        return cls(id=session.id, started_at=started_at, seen_at=seen_at, device=session.device, is_current=is_current)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifetimes:
+    """The limits of sessions, in seconds."""
+
+    idle: int
+    """Without a request."""
+
+    absolute: int
+    """Since the login, whatever the activity."""
+
+    renewal_interval: int = field(init=False)
+    """Between two renewals of a session in use."""
+
+    def __post_init__(self) -> None:
+        interval = min(self.idle // RENEWAL_DIVISOR, MAX_RENEWAL_INTERVAL)
+        object.__setattr__(self, "renewal_interval", interval)
+
+    def alive(self, session: Session, now: int) -> bool:
+        """Whether the session is within both limits."""
+        return (
+            now < session.seen_at + self.idle
+            and now < session.started_at + self.absolute
+            and session.seen_at <= now + FUTURE_TOLERANCE
+            and session.started_at <= session.seen_at
+        )
+
+    def ending(self, session: Session, now: int) -> EndReason | None:
+        """The limit that ended a session which is not alive; None for one from the future, which gets no reason."""
+        if now >= session.started_at + self.absolute:
+            return EndReason.LIFETIME
+        return EndReason.IDLE if now >= session.seen_at + self.idle else None
+
+    def due(self, session: Session, now: int) -> bool:
+        """Whether the session should be renewed."""
+        return now - session.seen_at > self.renewal_interval
+
+    def renewed(self, session: Session, now: int) -> Session:
+        """The session, last seen now; `seen_at` never moves back, even if this machine's clock is behind."""
+        return replace(session, seen_at=max(now, session.seen_at))
+
+    def keep_until(self, session: Session) -> int:
+        """When a store and the browser may delete the session. The limits are enforced by `alive`, not by this."""
+        return min(session.seen_at + self.idle, session.started_at + self.absolute) + KEPT_AFTER_END
+
+
+@dataclass(frozen=True, slots=True)
+class LoginRequirement:
+    """What a page requires of a login: its maximum age in seconds, and the scopes that were granted."""
+
+    fresh: int | None = None
+    scopes: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, *, fresh: timedelta | float | None, scopes: Sequence[str] = ()) -> Self:
+        """Parse the arguments of a decorator; one string may name several scopes. ValueError below `MIN_FRESH`."""
+        names = frozenset(scopes.split() if isinstance(scopes, str) else scopes)
+        if fresh is None:
+            return cls(scopes=names)
+        seconds = fresh.total_seconds() if isinstance(fresh, timedelta) else fresh
+        if not seconds >= MIN_FRESH:
+            raise ValueError(f"fresh must be at least {MIN_FRESH} seconds")
+        return cls(fresh=int(min(seconds, MAX_LIFETIME.total_seconds())), scopes=names)
+
+    def is_fresh(self, session: Session, now: int) -> bool:
+        """Whether the login is recent enough, counted from `proved_at`, or from the login if that is not known."""
+        proved_at = session.started_at if session.proved_at is None else session.proved_at
+        return self.fresh is None or now - proved_at <= self.fresh
+
+    def is_granted(self, session: Session) -> bool:
+        """Whether all required scopes were granted at this login."""
+        return not self.scopes or (session.tokens is not None and self.scopes.issubset(session.tokens.scope))
+
+
+ANY_LOGIN = LoginRequirement()
+
+
+def distinct(keys: Mapping[str, str]) -> Mapping[str, str]:
+    """The keys of a record. Raises ValueError if two fields have the same key, since one would be read as the other."""
+    if len(set(keys.values())) != len(keys):
+        raise ValueError("two fields have the same key")
+    return keys
+
+
+KEYS: Final = distinct(
+    {
+        "id": "i",
+        "started_at": "t",
+        "seen_at": "a",
+        "checked_at": "c",
+        "counts_from": "l",
+        "proved_at": "o",
+        "device": "d",
+        "tokens": "k",
+        "sub": "s",
+        "name": "n",
+        "given_name": "g",
+        "family_name": "f",
+        "email": "e",
+        "email_verified": "v",
+        "picture": "u",
+    }
+)
+"""The key of each field of a session and of its user. All are listed here, so that no key can be used twice."""
+
+
+_LATER = ("checked_at", "counts_from")
+
+
+_RECORD_CLAIMS = ("name", "given_name", "family_name", "email", "picture")
+
+
+def to_record(session: Session) -> dict[str, Any]:
+    """The session as a compact JSON object."""
+    user = session.user
+    record: dict[str, Any] = {
+        KEYS["id"]: session.id,
+        KEYS["started_at"]: session.started_at,
+        KEYS["seen_at"]: session.seen_at,
+        KEYS["sub"]: user.sub,
+    }
+    for name in _LATER:
+        if (at := getattr(session, name)) > session.started_at:
+            record[KEYS[name]] = at
+    if session.proved_at is not None:
+        record[KEYS["proved_at"]] = session.proved_at
+    if session.device is not None:
+        record[KEYS["device"]] = session.device
+    if session.tokens is not None:
+        record[KEYS["tokens"]] = _tokens_to_record(session.tokens)
+    if user.verified_email:
+        record[KEYS["email_verified"]] = True
+    for name in _RECORD_CLAIMS:
+        if (value := getattr(user, name)) is not None:
+            record[KEYS[name]] = value
+    return record
+
+
+def from_record(record: object, *, issuer: str) -> Session | None:
+    """Parse a record; None if it is invalid. Records are authenticated, so an invalid one is of another version."""
+    if not isinstance(record, Mapping):
+        return None
+    fields = cast("Mapping[str, Any]", record)
+    started_at, seen_at, session_id = (fields.get(KEYS[name]) for name in ("started_at", "seen_at", "id"))
+    if type(started_at) is not int or type(seen_at) is not int or not isinstance(session_id, str):
+        return None
+    try:
+        sub = parse_sub(fields.get(KEYS["sub"]))
+    except ValueError:
+        return None
+    claims = {name: _text(fields.get(KEYS[name])) for name in _RECORD_CLAIMS}
+    verified = fields.get(KEYS["email_verified"]) is True
+    later = {name: at for name in _LATER if (at := _int(fields.get(KEYS[name]))) is not None}
+    return Session(
+        id=session_id,
+        user=User(issuer=issuer, sub=sub, email_verified=verified, **claims),
+        started_at=started_at,
+        seen_at=seen_at,
+        device=plain_text(fields.get(KEYS["device"])),
+        tokens=_tokens_from_record(fields.get(KEYS["tokens"])),
+        proved_at=_int(fields.get(KEYS["proved_at"])),
+        **later,
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _int(value: object) -> int | None:
+    return value if type(value) is int else None
+
+
+def _tokens_to_record(tokens: TokenSet) -> list[Any]:
+    refresh = None if tokens.refresh_token is None else tokens.refresh_token.reveal()
+    return [tokens.access_token.reveal(), refresh, " ".join(tokens.scope), tokens.expires_at, tokens.sid, tokens.number]
+
+
+def _tokens_from_record(record: object) -> TokenSet | None:
+    match record:
+        case [
+            str(access),
+            str() | None as refresh,
+            str(scope),
+            int() | None as expires,
+            str() | None as sid,
+            int(number),
+        ]:
+            return TokenSet(
+                access_token=Secret(access),
+                refresh_token=None if refresh is None else Secret(refresh),
+                id_token=None,
+                scope=tuple(scope.split()),
+                expires_at=expires,
+                sid=sid,
+                number=number,
+            )
+        case _:
+            return None
