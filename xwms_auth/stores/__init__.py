@@ -7,7 +7,7 @@ from typing import cast
 
 from .._core.base.errors import ConfigError
 from .._core.base.secrets import Secret
-from .._core.base.session import Session
+from .._core.base.session import Session, latest
 from .._core.base.signing import digest
 from .._core.base.store_protocols import KeepsConnections, KnowsClaims, RevocationStore, SessionStore
 from .._core.config.context import Context
@@ -16,7 +16,7 @@ from .cookie import CookieStore
 from .memory import MemoryStore
 from .records import Records
 
-__all__ = ["KeepsConnections", "KnowsClaims", "RevocationStore", "Session", "SessionStore", "open_store"]
+__all__ = ["KeepsConnections", "KnowsClaims", "RevocationStore", "Session", "SessionStore", "latest", "open_store"]
 
 
 def open_store(context: Context, *, is_async: bool = False) -> SessionStore:
