@@ -91,10 +91,11 @@ class XWMSAuthMiddleware:
         outer = scope.get("xwms_auth")
         if outer is not None and not (isinstance(outer, ASGIRequestState) and served.serves_same_client(outer.served)):
             outer = None
-        if is_http and path in served.own_paths and served.is_own_route(path, header_of(scope, b"host", ", ")):
+        if is_http and path in served.own_paths and context.is_own_route(path, header_of(scope, b"host", ", ")):
             request = request_of(scope, form=await form_of(scope, receive), app=self.app)
-            steps = routes.serve(context, served.provider, request, now=served.now())
-            await send_response(await arun(steps, served.runtime_in(None if outer is None else outer.served)), send)
+            steps = routes.serve(context, served.provider, request, now=int(served.clock()))
+            runtime = served.runtime if outer is None else served.runtime_in(outer.served)
+            await send_response(await arun(steps, runtime), send)
             return
         if outer is not None:
             await self._serve_nested(outer, scope, receive, send)
@@ -104,7 +105,7 @@ class XWMSAuthMiddleware:
             await refuse_websocket(receive, send, "cross_site")
             return
 
-        cookie, now = header_of(scope, b"cookie", "; "), served.now()
+        cookie, now = header_of(scope, b"cookie", "; "), int(served.clock())
         found = cached_lookup(context, served.store, cookie, uri, now=now) or await self._look_up(cookie, uri, now)
         state = ASGIRequestState(served, scope, found, send, app=self.app, sessions=self.sessions)
         scope["xwms_auth"] = scope["auth"] = state

@@ -147,11 +147,11 @@ class _FlaskApp(ServedApp):
         outer = environ.get(STATE_KEY)
         if outer is not None and not (isinstance(outer, WSGIRequestState) and self.serves_same_client(outer.served)):
             outer = None
-        if path in self.own_paths and self.is_own_route(path, environ.get("HTTP_HOST", "")):
-            steps = routes.serve(
-                self.context, self.provider, request_of(environ, debug=self.in_debug_mode()), now=self.now()
-            )
-            return send(run(steps, self.runtime_in(None if outer is None else outer.served)), start_response)
+        if path in self.own_paths and self.context.is_own_route(path, environ.get("HTTP_HOST", "")):
+            request = request_of(environ, debug=self.in_debug_mode())
+            steps = routes.serve(self.context, self.provider, request, now=int(self.clock()))
+            runtime = self.runtime if outer is None else self.runtime_in(outer.served)
+            return send(run(steps, runtime), start_response)
         state = outer or WSGIRequestState(self, environ, start_response, debug=self.in_debug_mode)
         if outer is None:
             environ[STATE_KEY] = state

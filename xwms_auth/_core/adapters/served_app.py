@@ -14,7 +14,7 @@ from .guards import GuardCheck
 class ServedApp:
     """Context, provider, runtime and clock of one application.
 
-    `connect` returns the transport and the store; `clock` returns seconds since 1970. Raises `ConfigError` with every
+    `connect` returns the transport and the store. Raises `ConfigError` with every
     fault at once.
     """
 
@@ -30,17 +30,18 @@ class ServedApp:
         self.runtime = Runtime(self.transport, self.store)
         self.protects_all = config.protect == "all"
         self.own_paths = config.own_paths
-        """The paths that may be one of our routes; `is_own_route` decides by the host too."""
+        """The paths that may be one of our routes; `Context.is_own_route` decides by the host too."""
         self.is_prepared = False
         """Whether `prepare` has nothing left to do. An attribute, because every request reads it."""
-        self._clock = clock
+        self.clock = clock
+        """Seconds since 1970."""
         self._guards = GuardCheck()
         self._is_new = True
         access_log.redact(self.context)
 
     def now(self) -> int:
         """Whole seconds since 1970."""
-        return int(self._clock())
+        return int(self.clock())
 
     def prepare(self, views: Callable[[], Iterable[object]], *, debug: Callable[[], bool]) -> None:
         """Check at the first request that all guards are in effect. `views` returns the routed functions."""
@@ -50,12 +51,6 @@ class ServedApp:
         self._guards.check(views, debug=debug)
         self.is_prepared = self._guards.settled
 
-    def is_own_route(self, path: str, host: str) -> bool:
-        """Whether one of `own_paths` is ours on this host."""
-        # The server configures its access log after the application, so this is repeated at each callback.
-        access_log.redact_coming(self.context)
-        return self.context.is_own_route(path, host)
-
     def serves_same_client(self, other: "ServedApp") -> bool:
         """Whether an outer application belongs to the same client. Then both share one request state.
 
@@ -63,6 +58,6 @@ class ServedApp:
         """
         return other.context.audience == self.context.audience
 
-    def runtime_in(self, outer: "ServedApp | None") -> Runtime:
-        """Return the runtime; inside another application of the same client, with that one's store of sessions."""
-        return self.runtime if outer is None else Runtime(self.transport, outer.store)
+    def runtime_in(self, outer: "ServedApp") -> Runtime:
+        """Return the runtime inside another application of the same client: with that one's store of sessions."""
+        return Runtime(self.transport, outer.store)
