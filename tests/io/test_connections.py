@@ -6,7 +6,7 @@ import h11
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from xwms_auth._core.io.framing import ResponseTap
+from xwms_auth._core.io.connections import ResponseTap
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 COUNTED = HEAD + b"Content-Length: 2\r\n\r\n"
