@@ -295,3 +295,42 @@ def _tokens_from_record(record: object) -> TokenSet | None:
             )
         case _:
             return None
+
+
+# Order matters: nearly every browser also claims to be Chrome, and Chrome to be Safari.
+_BROWSERS = (
+    ("Edg", "Edge"),
+    ("OPR/", "Opera"),
+    ("SamsungBrowser/", "Samsung Internet"),
+    ("Vivaldi/", "Vivaldi"),
+    ("Firefox/", "Firefox"),
+    ("FxiOS/", "Firefox"),
+    ("Chrome/", "Chrome"),
+    ("CriOS/", "Chrome"),
+    ("Chromium/", "Chromium"),
+    ("Safari/", "Safari"),
+)
+# Order matters: Android also claims to be Linux, and an iPhone "like Mac OS X".
+_SYSTEMS = (
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Android", "Android"),
+    ("CrOS", "ChromeOS"),
+    ("Windows", "Windows"),
+    ("Mac OS X", "macOS"),
+    ("Linux", "Linux"),
+)
+
+
+def device_name(header: str) -> str | None:
+    """The browser and operating system that a User-Agent header names, such as "Firefox on Linux", or None.
+
+    Such headers are unreliable for the sake of compatibility: use the name for display only, never for a decision. The
+    header itself is not kept, since it would reveal more about the user than the list of their sessions needs.
+    """
+    browser, system = (
+        next((name for product, name in known if product in header), None) for known in (_BROWSERS, _SYSTEMS)
+    )
+    if browser and system:
+        return f"{browser} on {system}"
+    return browser or system

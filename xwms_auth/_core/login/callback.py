@@ -19,7 +19,7 @@ from ..base.errors import (
     TooManyLogins,
     XWMSError,
 )
-from ..base.session import Session
+from ..base.session import Session, device_name
 from ..base.signing import new_key
 from ..config.context import Context, names_for
 from ..http.cookies import read_cookie
@@ -27,7 +27,6 @@ from ..http.fetch_metadata import is_prefetch, require_navigation
 from ..http.messages import Request, Response
 from ..http.next_url import safe_next
 from ..http.urls import RedirectURI
-from ..http.user_agent import device_name
 from ..providers.pending_login import LOGIN_LIFETIME, PendingLogin, PendingLogins, RedeemAttempt, Taken
 from ..providers.protocol import CallbackParams, CheckedCallback, LoginResult, MatchingLogins, Provider
 from ..responses import responses
@@ -88,7 +87,7 @@ class LoginRequest:
             user=result.user,
             started_at=now,
             seen_at=now,
-            device=device_name(self.request),
+            device=device_name(self.request.header("user-agent") or ""),
             tokens=result.tokens,
             proved_at=result.proved_at,
         )
