@@ -17,7 +17,7 @@ from ._core.adapters.asgi_bearer import check_token, token_of
 from ._core.adapters.asgi_state import request_state_of
 from ._core.base.models import AccessToken, User
 from ._core.base.session import ANY_LOGIN, LoginRequirement
-from ._core.http.cookies import HTTPS
+from ._core.http.messages import HTTPS
 from ._core.oauth2.bearer_guard import NEEDS_TOKEN
 from ._core.responses.bearer_challenge import parse_scopes
 from .asgi import XWMSAuthMiddleware

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from xwms_auth._core.http.cookies import read_cookie
+from xwms_auth._core.http.messages import read_cookie
 
 NAME = "__Host-xwms_session"
 PIECES = [NAME, NAME[:-1], NAME.upper(), "=", ";", " ", "\t", "\xa0", "\x85", "\n", '"', "x", "a=b", ",", "%3D"]

@@ -16,7 +16,7 @@ from .._core.base.models import EndReason, Identity, ever_smaller
 from .._core.base.session import FUTURE_TOLERANCE, Session, from_record, to_record
 from .._core.base.signing import Signed, identity_digest, is_shaped
 from .._core.base.store_protocols import KeepsConnections, KnowsClaims, RevocationStore
-from .._core.http.cookies import HTTPS, fits
+from .._core.http.messages import HTTPS, fits
 from .records import is_key
 from .sync_async import then
 

@@ -11,8 +11,7 @@ from ..base import events
 from ..base.errors import ConfigError, HostNotRegistered
 from ..base.session import Lifetimes, Session
 from ..base.signing import Sealed, Signed
-from ..http.cookies import HTTP, HTTPS, CookieNames, set_cookie
-from ..http.messages import Request
+from ..http.messages import HTTP, HTTPS, CookieNames, Request, set_cookie
 from ..http.next_url import safe_next
 from ..http.urls import RedirectURI
 from .config import XWMSConfig

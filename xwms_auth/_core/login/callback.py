@@ -22,9 +22,8 @@ from ..base.errors import (
 from ..base.session import Session, device_name
 from ..base.signing import new_key
 from ..config.context import Context, names_for
-from ..http.cookies import read_cookie
 from ..http.fetch_metadata import is_prefetch, require_navigation
-from ..http.messages import Request, Response
+from ..http.messages import Request, Response, read_cookie
 from ..http.next_url import safe_next
 from ..http.urls import RedirectURI
 from ..providers.pending_login import LOGIN_LIFETIME, PendingLogin, PendingLogins, RedeemAttempt, Taken

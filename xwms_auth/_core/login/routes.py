@@ -11,9 +11,8 @@ from ..base.effects import Steps, drop_session
 from ..base.errors import CrossSite, MethodNotAllowed, StoreUnavailable, TooManyLogins, XWMSError
 from ..base.session import MIN_FRESH, LoginRequirement
 from ..config.context import Context, names_for
-from ..http.cookies import set_cookie
 from ..http.fetch_metadata import began_here, is_own_post, require_navigation
-from ..http.messages import Request, Response
+from ..http.messages import Request, Response, set_cookie
 from ..providers.pending_login import LOGIN_LIFETIME, NO_PROOF, PendingLogin, forget_all, new_login_id, uri_digest
 from ..providers.protocol import Provider
 from ..responses import responses

@@ -21,7 +21,7 @@ from ..base.models import User, ever_smaller
 from ..base.session import FUTURE_TOLERANCE
 from ..base.signing import Sealed, digest, new_key
 from ..base.strict_json import parse_object
-from ..http.cookies import CookieNames, read_cookies, set_cookie
+from ..http.messages import CookieNames, read_cookies, set_cookie
 from ..http.urls import RedirectURI
 
 MAX_LOGINS = 10

@@ -10,7 +10,7 @@ from ..base.models import EndReason
 from ..base.session import Session
 from ..base.store_protocols import SessionStore
 from ..config.context import Context, names_for
-from ..http.cookies import read_cookie
+from ..http.messages import read_cookie
 from ..http.urls import RedirectURI
 
 MAX_HANDLE = 4096

@@ -23,7 +23,7 @@ from ..base.errors import (
 from ..base.models import EndReason
 from ..base.session import Session
 from ..config.context import Context, names_for
-from ..http.cookies import read_cookie
+from ..http.messages import read_cookie
 from ..http.urls import RedirectURI
 from ..providers.protocol import Provider
 from .lookup import SessionLookup, check_is_due, look_up

@@ -15,7 +15,7 @@ from ..base.secrets import Secret
 from ..base.session import Session
 from ..base.signing import digest
 from ..config.context import Context, names_for
-from ..http.cookies import read_cookie
+from ..http.messages import read_cookie
 from ..providers.protocol import Provider, TokenProvider
 from .lookup import SessionLookup
 
