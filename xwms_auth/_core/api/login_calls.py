@@ -1,5 +1,7 @@
 """The calls of the XWMS API for a login, as steps: send the request, parse the response. The others: `resource_calls`.
 
+The functions at the end validate the envelope that every response of XWMS has: `status`, `message`, `data`.
+
 Where XWMS's documentation leaves something open, every reading is accepted; what contradicts it is `BadAnswer`.
 """
 
@@ -7,14 +9,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..base.effects import ApiCall, CallXWMS, Steps, UpstreamResponse, ask
-from ..base.errors import BadAnswer, TokenRejected
+from ..base.effects import ApiCall, CallXWMS, Steps, UpstreamResponse, ask, json_object
+from ..base.errors import APIError, BadAnswer, TokenRejected, Unreachable
 from ..base.models import User
 from ..base.output_only import output_only
-from ..base.strict_json import parse_moment
+from ..base.strict_json import JSONObject, parse_moment
 from ..config.config import XWMSConfig
 from ..http.urls import login_url_fault
-from .envelope import data_of, member, require_echo, success
+from .error_responses import refusal
 
 MIN_SIGN_TOKEN, MAX_SIGN_TOKEN = 8, 4096
 """Characters of a sign token. A shorter one could be guessed, a longer one does not fit into a URL."""
@@ -114,3 +116,47 @@ def _string(value: object) -> str | None:
 def _seconds(value: object) -> int | None:
     moment = parse_moment(value)
     return None if moment is None else int(moment.timestamp())
+
+
+def success(response: UpstreamResponse, *, refused: type[APIError]) -> JSONObject:
+    """Return the envelope of a successful response, or raise. `refused` is the error class for a plain refusal."""
+    outcome = _parse(response, refused)
+    if isinstance(outcome, APIError):
+        raise outcome
+    return outcome
+
+
+def data_of(envelope: JSONObject) -> JSONObject:
+    """Return the envelope's `data`. Raises `BadAnswer` if it is not an object."""
+    data = envelope.get("data")
+    if not isinstance(data, JSONObject):
+        raise BadAnswer("the response has no data object")
+    return data
+
+
+def member(parent: JSONObject, name: str) -> JSONObject:
+    """Return the object under this name, or an empty object."""
+    value = parent.get(name)
+    return value if isinstance(value, JSONObject) else JSONObject()
+
+
+def require_echo(data: JSONObject, name: str, expected: str) -> None:
+    """Raise `BadAnswer` if XWMS echoes another value than the request had: the response belongs to another request."""
+    if data.get(name) is not None and str(data[name]) != expected:
+        raise BadAnswer(f"the response is for another {name}")
+
+
+def _parse(response: UpstreamResponse, refused: type[APIError]) -> JSONObject | APIError:
+    if response.status in (429, 502, 503, 504):
+        return Unreachable(f"XWMS answered {response.status}", upstream_status=response.status)
+    if response.status != 200 and not 400 <= response.status < 500:
+        return BadAnswer(f"XWMS answered {response.status}", upstream_status=response.status)
+    envelope = json_object(response)
+    if isinstance(envelope, APIError):
+        return envelope
+    # Both must agree: a 200 with status "error" is an error, and a 400 with status "success" is invalid.
+    if envelope.get("status") == "error":
+        return refusal(response.status, envelope.get("message"), refused)
+    if response.status != 200 or envelope.get("status") != "success":
+        return BadAnswer("HTTP status and envelope contradict each other", upstream_status=response.status)
+    return envelope

@@ -12,7 +12,7 @@ from ..base.effects import MAX_REPLY, ApiCall, CallXWMS, Steps, UpstreamResponse
 from ..base.errors import APIError, BadAnswer, RequestRejected
 from ..base.strict_json import JSONObject, parse_id, parse_objects, parse_sub
 from ..config.config import XWMSConfig
-from .envelope import data_of, member, require_echo, success
+from .login_calls import data_of, member, require_echo, success
 from .resources import ADDRESS_FIELDS, Address, Country, Project, StoredAddress, UserInfo
 
 T = TypeVar("T")
