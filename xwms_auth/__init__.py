@@ -40,8 +40,7 @@ from ._core.base.errors import (
     Unreachable,
     XWMSError,
 )
-from ._core.base.models import AccessToken, Anonymous, EndReason, Identity, User
-from ._core.base.secrets import Secret
+from ._core.base.models import AccessToken, Anonymous, EndReason, Identity, Secret, User
 from ._core.base.session import SessionInfo
 from ._core.base.store_protocols import RevocationStore, SessionStore
 from ._core.config.config import XWMSConfig

@@ -16,7 +16,7 @@ import pytest
 from corpus.answers import API_URL
 
 from xwms_auth import ConfigError, XWMSConfig
-from xwms_auth._core.base.secrets import Secret
+from xwms_auth._core.base.models import Secret
 
 CANARY = "Canary-9fK2xQ7vB4mT1zLw"
 KEY = "r7Qw2mZx9KfT4vLbN6cYpHs1JdGe8Ua3"

@@ -18,7 +18,7 @@ from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, HTTPS_URI, LOGIN, P
 from tests.fx import CANARY, CLIENT_ID, FakeXWMS
 from tests.fx_faults import Reply, refusal
 from xwms_auth import ConfigError, StoreUnavailable, XWMSConfig
-from xwms_auth._core.base.secrets import SecretFromFile
+from xwms_auth._core.config.secret_sources import SecretFromFile
 from xwms_auth._core.http.messages import Request
 from xwms_auth._core.responses import responses
 from xwms_auth._core.responses.pages import error_page

@@ -15,7 +15,7 @@ from tests.places import KINDS, SERVERS, SHARED
 from tests.session_pages import enter, given, outside, with_pages
 from tests.statements.story import told as told_story
 from xwms_auth import StoreUnavailable
-from xwms_auth._core.base.secrets import SecretFromFile
+from xwms_auth._core.config.secret_sources import SecretFromFile
 from xwms_auth.stores.memory import MemoryStore
 
 SUB = "xwms-user-1234"

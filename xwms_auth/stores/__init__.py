@@ -6,7 +6,7 @@ The library of a store is imported only if the config uses that store.
 from typing import cast
 
 from .._core.base.errors import ConfigError
-from .._core.base.secrets import Secret
+from .._core.base.models import Secret
 from .._core.base.session import Session, latest
 from .._core.base.signing import digest
 from .._core.base.store_protocols import KeepsConnections, KnowsClaims, RevocationStore, SessionStore

@@ -23,7 +23,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
 from .._core.base.errors import StoreUnavailable
-from .._core.base.secrets import Secret
+from .._core.base.models import Secret
 from .redis import Command, Commands, EveryKey
 
 T = TypeVar("T")

@@ -19,8 +19,7 @@ from typing import Any
 import pytest
 
 from .._core.base.errors import ConfigError
-from .._core.base.models import EndReason, TokenSet, User
-from .._core.base.secrets import Secret
+from .._core.base.models import EndReason, Secret, TokenSet, User
 from .._core.base.session import Session
 from .._core.base.store_protocols import SessionStore
 from .claim_contract import ClaimContract

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
 from .errors import BadAnswer
-from .models import EndReason, Identity
-from .secrets import Secret
+from .models import EndReason, Identity, Secret
 from .session import Session
 from .store_protocols import SessionStore
 from .strict_json import JSONObject, parse_json_object

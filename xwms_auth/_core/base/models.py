@@ -1,13 +1,69 @@
-"""The models: users and tokens, and how to parse a user strictly from untrusted data. Sessions are in `session`."""
+"""The models: secrets, users and tokens, and how to parse a user strictly from untrusted data.
 
-from collections.abc import Iterator, Mapping
+Sessions are in `session`. Printing, logging, pickling or copying an object with a secret does not reveal it.
+"""
+
+import hmac
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, NoReturn, Self
 
 from .output_only import missing, output_only
-from .secrets import Secret
 from .strict_json import parse_sub, plain_link, plain_text
+
+
+class Secret:
+    """A string that is masked wherever it is shown.
+
+    The value is held in a closure, so that `vars()`, `asdict()`, a debugger's list of local variables and a crash
+    report show only this object and its mask. `reveal()` is the only way to the value; grep for it to find every use.
+    """
+
+    __slots__ = ("_reveal",)
+
+    def __init__(self, value: "str | Secret") -> None:
+        plain = value.reveal() if isinstance(value, Secret) else value
+        self._reveal: Callable[[], str] = lambda: plain
+
+    def reveal(self) -> str:
+        """Return the secret in clear text."""
+        return self._reveal()
+
+    def __call__(self) -> "Secret":
+        """Return the secret itself: a fixed secret is its own source."""
+        return self
+
+    def __repr__(self) -> str:
+        return "Secret('**********')"
+
+    def __format__(self, spec: str) -> str:
+        return format(repr(self), spec)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(_bytes(self), _bytes(other))
+
+    def __hash__(self) -> int:
+        return hash((Secret, self.reveal()))
+
+    def __bool__(self) -> bool:
+        return bool(self.reveal())
+
+    def __copy__(self) -> "Secret":
+        return self
+
+    def __deepcopy__(self, memo: object) -> "Secret":
+        return self
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("a Secret cannot be pickled")
+
+
+def _bytes(secret: Secret) -> bytes:
+    # Python represents bytes of the environment that are not UTF-8 as lone surrogates.
+    return secret.reveal().encode("utf-8", "surrogatepass")
 
 
 @output_only

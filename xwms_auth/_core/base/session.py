@@ -5,9 +5,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self, cast
 
-from .models import EndReason, TokenSet, User
+from .models import EndReason, Secret, TokenSet, User
 from .output_only import output_only
-from .secrets import Secret
 from .strict_json import parse_sub, plain_text
 
 MAX_LIFETIME = timedelta(days=400)

@@ -21,8 +21,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from itsdangerous import BadData, Serializer
 from itsdangerous.encoding import base64_decode, base64_encode
 
-from .models import Identity
-from .secrets import Secret
+from .models import Identity, Secret
 
 MAX_SIGNED_TEXT = 8192
 """Characters. No text that we issue is longer, so a longer one is rejected without a signature check."""
@@ -195,11 +194,6 @@ def digest(text: str) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def identity_digest(identity: Identity) -> str:
-    """The `digest` of a person's identity: the person's name in stores, and shortened in the log."""
-    return digest(f"{identity.issuer}\n{identity.sub}")
-
-
 def derived(seed: str, purpose: str) -> str:
     """256 bits for one purpose, derived from a secret seed, as 43 URL-safe characters. None reveals another."""
     raw = hmac.digest(seed.encode(), f"xwms-auth/1/{purpose}".encode(), "sha256")
@@ -209,3 +203,8 @@ def derived(seed: str, purpose: str) -> str:
 def new_key() -> str:
     """256 random bits as 43 URL-safe characters."""
     return base64.urlsafe_b64encode(os.urandom(32)).rstrip(b"=").decode()
+
+
+def identity_digest(identity: Identity) -> str:
+    """The `digest` of a person's identity: the person's name in stores, and shortened in the log."""
+    return digest(f"{identity.issuer}\n{identity.sub}")

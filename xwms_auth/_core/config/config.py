@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ..base.errors import ConfigError
-from ..base.secrets import Secret, SecretSource
+from ..base.models import Secret
 from ..base.store_protocols import RevocationStore, SessionStore
 from ..http.urls import ParsedURL, RedirectURI
 from .env import (
@@ -20,6 +20,7 @@ from .env import (
     missing_session_secret,
     read_options,
 )
+from .secret_sources import SecretSource
 from .server_metadata import Metadata
 from .validation import Validator
 
@@ -185,7 +186,7 @@ class XWMSConfig(metaclass=_RaisesLast):
 
     # Derived from the options by the validator. Not options.
     faults: tuple[str, ...] = field(init=False, repr=False, compare=False)
-    secret_source: SecretSource = field(init=False, repr=False, compare=False)
+    secret_source: Secret | SecretSource = field(init=False, repr=False, compare=False)
     session_keys: tuple[Secret, ...] = field(init=False, repr=False, compare=False)
     registered: tuple[RedirectURI, ...] = field(init=False, repr=False, compare=False)
     metadata: Metadata | None = field(init=False, repr=False, compare=False)

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Literal
 from urllib.parse import unquote
 
-from ..base.secrets import Secret, SecretFromFile
+from ..base.models import Secret
+from .secret_sources import SecretFromFile
 
 CallbackToken = Literal["either", "same", "fresh"]
 Protect = Literal["marked", "all"]

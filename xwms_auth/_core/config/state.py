@@ -10,9 +10,8 @@ refreshed one or still has to be revoked.
 import threading
 
 from ..base.expiring import ExpiringMap, ExpiringSet
-from ..base.models import AccessToken, TokenSet
+from ..base.models import AccessToken, Secret, TokenSet
 from ..base.rate_limit import TokenBucket
-from ..base.secrets import Secret
 from ..base.signing import digest
 from .server_metadata import ServerCache
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast, get_args
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ..base.errors import ConfigError
-from ..base.secrets import FixedSecret, Secret, SecretFromCallable, SecretFromFile, SecretSource, header_fault
+from ..base.models import Secret
 from ..base.session import MAX_LIFETIME
 from ..base.store_protocols import RevocationStore, SessionStore
 from ..base.strict_json import is_scope
@@ -34,6 +34,7 @@ from .env import (
     is_redis,
     may_hold_password,
 )
+from .secret_sources import SecretFromCallable, SecretFromFile, SecretSource, header_fault
 from .server_metadata import ENDPOINTS, metadata_of
 
 if TYPE_CHECKING:
@@ -75,23 +76,23 @@ class Validator:
         elif header_fault(Secret(self.config.client_id)) or len(self.config.client_id) > 255:
             self.fault("client_id", "has characters that cannot be part of a client id")
         value = self.config.client_secret
-        source: SecretSource = FixedSecret(Secret(""))
-        if isinstance(value, SecretSource):
+        source: Secret | SecretSource = Secret("")
+        if isinstance(value, str | Secret):
+            source = Secret(value)
+        elif isinstance(value, SecretSource):
             source = value
-        elif isinstance(value, str | Secret):
-            source = FixedSecret(Secret(value))
         elif callable(value):
             source = SecretFromCallable(value)
         else:
             self.fault("client_secret", "is neither text nor a callable")
         self.set("client_secret", source)
         self.set("secret_source", source)
-        if isinstance(source, FixedSecret) and isinstance(value, str | Secret):
-            if not source():
+        if isinstance(value, str | Secret) and isinstance(source, Secret):
+            if not source:
                 self.fault("client_secret", "is missing; it was shown once when the client was created")
-            elif reason := header_fault(source()):
+            elif reason := header_fault(source):
                 self.fault("client_secret", reason)
-            self.client_secret = source()
+            self.client_secret = source
         elif isinstance(source, SecretFromFile):
             try:
                 self.client_secret = source()

@@ -24,8 +24,7 @@ from ..base.errors import (
     TooManyLogins,
     XWMSError,
 )
-from ..base.models import TokenSet, newer
-from ..base.secrets import Secret
+from ..base.models import Secret, TokenSet, newer
 from ..base.session import Session
 from ..base.signing import new_key
 from ..base.strict_json import JSONObject

@@ -9,7 +9,7 @@ import hmac
 from typing import cast
 
 from ..base.errors import TokenRejected
-from ..base.secrets import Secret
+from ..base.models import Secret
 from ..base.strict_json import JSONObject, is_moment
 from .jwt import VerifiedClaims
 

@@ -39,8 +39,7 @@ from ..base.errors import (
     Unreachable,
     XWMSError,
 )
-from ..base.models import TokenSet, User
-from ..base.secrets import Secret
+from ..base.models import Secret, TokenSet, User
 from ..base.signing import derived
 from ..base.strict_json import JSONObject, parse_granted
 from ..config.config import XWMSConfig

@@ -10,8 +10,7 @@ from urllib.parse import urlencode
 
 from ..base.effects import CallXWMS, OAuthCall, Pause, Steps, UpstreamResponse, ask, json_object
 from ..base.errors import BadAnswer, CredentialsRejected, InvalidToken, TokenRejected, TooManyTokens, Unreachable
-from ..base.models import AccessToken
-from ..base.secrets import Secret
+from ..base.models import AccessToken, Secret
 from ..base.signing import digest
 from ..base.strict_json import is_moment, parse_granted, parse_id
 from ..config.context import Context

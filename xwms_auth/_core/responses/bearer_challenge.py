@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from ..base import events
 from ..base.errors import BearerRefused, InvalidBearerRequest, TokenRequired, XWMSError
-from ..base.secrets import Secret
+from ..base.models import Secret
 from ..base.strict_json import is_scope
 from ..config.config import XWMSConfig
 from ..http.messages import Request, Response

@@ -21,7 +21,7 @@ from ..base.errors import (
     Unreachable,
     XWMSError,
 )
-from ..base.secrets import Secret
+from ..base.models import Secret
 from ..config.config import XWMSConfig
 from ..http.messages import Request
 from ..http.urls import RedirectURI

@@ -10,8 +10,7 @@ from dataclasses import KW_ONLY, dataclass, replace
 from ..base import events
 from ..base.effects import Pause, Shielded, Steps, ask, claim, drop_session, load_session, release, renew_session
 from ..base.errors import APIError, LoginRequired, TokenRejected, Unreachable
-from ..base.models import EndReason, TokenSet
-from ..base.secrets import Secret
+from ..base.models import EndReason, Secret, TokenSet
 from ..base.session import Session
 from ..base.signing import digest
 from ..config.context import Context, names_for

@@ -1,57 +1,13 @@
-"""Secrets and their sources. Printing, logging, pickling or copying an object with a secret does not reveal it."""
+"""Where the client secret comes from, if not from a string: a file, or a function of the application."""
 
-import hmac
 import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn, Self
 
-from .errors import ConfigError
-
-
-class Secret:
-    """A string that is masked wherever it is shown.
-
-    The value is held in a closure, so that `vars()`, `asdict()`, a debugger's list of local variables and a crash
-    report show only this object and its mask. `reveal()` is the only way to the value; grep for it to find every use.
-    """
-
-    __slots__ = ("_reveal",)
-
-    def __init__(self, value: "str | Secret") -> None:
-        plain = value.reveal() if isinstance(value, Secret) else value
-        self._reveal: Callable[[], str] = lambda: plain
-
-    def reveal(self) -> str:
-        """Return the secret in clear text."""
-        return self._reveal()
-
-    def __repr__(self) -> str:
-        return "Secret('**********')"
-
-    def __format__(self, spec: str) -> str:
-        return format(repr(self), spec)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Secret):
-            return NotImplemented
-        return hmac.compare_digest(_bytes(self), _bytes(other))
-
-    def __hash__(self) -> int:
-        return hash((Secret, self.reveal()))
-
-    def __bool__(self) -> bool:
-        return bool(self.reveal())
-
-    def __copy__(self) -> "Secret":
-        return self
-
-    def __deepcopy__(self, memo: object) -> "Secret":
-        return self
-
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError("a Secret cannot be pickled")
+from ..base.errors import ConfigError
+from ..base.models import Secret
 
 
 class SecretSource:
@@ -71,21 +27,6 @@ class SecretSource:
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("a SecretSource cannot be pickled")
-
-
-class FixedSecret(SecretSource):
-    """A secret that was given as a string."""
-
-    __slots__ = ("_secret",)
-
-    def __init__(self, secret: Secret) -> None:
-        self._secret = secret
-
-    def __call__(self) -> Secret:
-        return self._secret
-
-    def __repr__(self) -> str:
-        return "FixedSecret()"
 
 
 class SecretFromCallable(SecretSource):
@@ -136,11 +77,6 @@ class SecretFromFile(SecretSource):
 
     def __repr__(self) -> str:
         return "SecretFromFile()"
-
-
-def _bytes(secret: Secret) -> bytes:
-    # Python represents bytes of the environment that are not UTF-8 as lone surrogates.
-    return secret.reveal().encode("utf-8", "surrogatepass")
 
 
 def header_fault(secret: Secret) -> str | None:
