@@ -23,7 +23,7 @@ except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.flask needs Flask: pip install 'xwms-auth[flask]'") from missing
 
 from ._core.adapters import flask_bearer
-from ._core.adapters.guards import note_guard
+from ._core.adapters.guard_check import note_guard
 from ._core.adapters.served_app import ServedApp
 from ._core.adapters.wsgi import decoded, request_of, send
 from ._core.adapters.wsgi_state import STATE_KEY, WSGIRequestState

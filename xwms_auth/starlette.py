@@ -18,7 +18,7 @@ except ImportError as missing:  # pragma: no cover
 from ._core.adapters.asgi import POLICY_VIOLATION, Scope, request_of
 from ._core.adapters.asgi_bearer import CurrentTokenProxy, check_token
 from ._core.adapters.asgi_state import CurrentUserProxy, request_state_of
-from ._core.adapters.guards import note_guard
+from ._core.adapters.guard_check import note_guard
 from ._core.base.session import LoginRequirement
 from ._core.http.messages import Response as XWMSResponse
 from ._core.oauth2.bearer_guard import NEEDS_TOKEN, Refusal

@@ -8,10 +8,10 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "xwms_auth"
 
 SECURITY_MODULES = """
-    access_control backchannel_logout bearer_challenge bearer_guard callback code_flow confirmation context cookie
-    fetch_metadata id_token jwt logout_token lookup models next_url pending_login records revalidation revocation
-    routes secret_sources session sign_token signing state token_refresh token_revocation token_validation urls
-    validation xwms_auth/_core/http/messages.py xwms_auth/_core/oauth2/messages.py
+    access_denied backchannel_logout bearer_challenge bearer_guard callback code_flow confirmation context cookie
+    endpoints fetch_metadata id_token jwt logout_token lookup models next_url pending_login records revalidation
+    revocation routes secret_sources session sign_token signing state token_refresh token_revocation token_validation
+    urls validation xwms_auth/_core/http/messages.py
 """.split()
 """What is mutated unless `--modules` says otherwise. Bare names are found in whatever folder they are."""
 

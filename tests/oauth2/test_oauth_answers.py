@@ -18,7 +18,7 @@ from xwms_auth._core.base.effects import CallXWMS
 from xwms_auth._core.base.effects import UpstreamResponse as Answered
 from xwms_auth._core.base.errors import BadAnswer
 from xwms_auth._core.login import routes
-from xwms_auth._core.oauth2.messages import read_tokens
+from xwms_auth._core.oauth2.endpoints import read_tokens
 
 PLAIN = "profile"
 # For what is decided of an answer, in which no edge has a part.

@@ -18,7 +18,7 @@ from xwms_auth import APIError, ConfigError, Secret, XWMSConfig
 from xwms_auth._core.base.effects import OAuthCall, UpstreamResponse
 from xwms_auth._core.base.signing import Sealed, Signed
 from xwms_auth._core.io.transport import HTTPTransport
-from xwms_auth._core.oauth2.messages import read_tokens
+from xwms_auth._core.oauth2.endpoints import read_tokens
 
 TESTS = str(Path(__file__).parents[1])
 BASIC = base64.b64encode(f"{CLIENT_ID}:{quote_plus(CANARY)}".encode()).decode()

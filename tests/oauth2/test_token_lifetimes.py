@@ -7,7 +7,7 @@ from tests.oauth2.local_as import token_page
 from tests.oauth2.steps import log_in
 from tests.oauth2.test_oauth_answers import answered
 from xwms_auth._core.base.errors import BadAnswer
-from xwms_auth._core.oauth2.messages import read_tokens
+from xwms_auth._core.oauth2.endpoints import read_tokens
 
 LIVES = {
     1300: [300, "300", "+300", 300.0, 300.9],

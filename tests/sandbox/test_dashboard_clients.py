@@ -7,7 +7,7 @@ from local_xwms import SECRET
 from office import Office, faults, notice, value_of, words
 
 from xwms_auth.sandbox.db.schema import ApiCall, Approval, Client, ClientSecret, Domain, Member, RedirectURI, SignIn
-from xwms_auth.sandbox.seed.founding import LOCAL_OWNER
+from xwms_auth.sandbox.seed.defaults import LOCAL_OWNER
 
 GOOD = {"name": "Shop", "domain": "shop.example", "redirect_uri": "https://shop.example/callback"}
 OWNED = (ClientSecret, RedirectURI, Domain, SignIn, Approval, ApiCall)

@@ -6,7 +6,7 @@ import pytest
 from local_xwms import NOON, REDIRECT
 from oauth_app import CLIENT_ID, EVERYTHING, Login, challenge_of, half_hash, refused, said
 
-from xwms_auth.sandbox.domain import domains
+from xwms_auth.sandbox.domain import client_domains
 
 
 def test_the_whole_story_from_the_login_to_the_last_token(app):
@@ -378,7 +378,7 @@ def test_the_domain_of_a_login_is_the_one_of_its_redirect_uri(make_app):
     uris = ("https://shop.example/cb", "https://www.shop.example/cb", "https://elsewhere.example/cb")
     app = make_app(redirect_uris=uris)
     with app.settings() as client:
-        domains.add_domain(client, "shop.example").allow_login = False
+        client_domains.add_domain(client, "shop.example").allow_login = False
     errors = [
         dict(parse_qsl(urlsplit(app.authorize(Login().parameters(redirect_uri=uri)).headers["Location"]).query))
         for uri in uris

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 from local_xwms import NOON, REDIRECT, SECRET, LocalXWMS
 
-from xwms_auth.sandbox.domain import client_secrets, domains
+from xwms_auth.sandbox.domain import client_domains, client_secrets
 
 NO_CLIENT: Final = "Invalid client credentials: the client ID is not known."
 WRONG_SECRET: Final = "Invalid client credentials: the client secret is wrong."
@@ -206,7 +206,7 @@ def test_a_secret_that_expires_works_until_then(xwms):
 
 def test_each_secret_is_for_the_domains_it_is_linked_to(xwms):
     with xwms.client() as client:
-        shop = domains.add_domain(client, "shop.example")
+        shop = client_domains.add_domain(client, "shop.example")
         second = client_secrets.add_secret(client, label_text="Shop", domains=[shop], expires_at=None, now=NOON)
     said = {}
     for name in ("localhost", "shop.example"):
@@ -238,7 +238,7 @@ def test_switching_login_off_leaves_the_api_and_the_reverse(xwms):
 
 def test_a_token_is_not_spent_through_another_domain_while_its_own_is_switched_off(xwms):
     with xwms.client() as client:
-        shop = domains.add_domain(client, "shop.example")
+        shop = client_domains.add_domain(client, "shop.example")
         client.secrets[0].domains.append(shop)
     token = xwms.sign_token()["token"]
     xwms.choose(token)

@@ -72,7 +72,7 @@ def test_se_04_a_store_that_is_down_shows_it_in_no_frame_and_no_line(is_async, c
 @both_colours
 def test_se_04_a_store_without_its_library_shows_it_in_no_frame(is_async, monkeypatch):
     """SE-04"""
-    for name in [name for name in sys.modules if name.startswith(("redis.", "xwms_auth.stores.redis_executors"))]:
+    for name in [name for name in sys.modules if name.startswith(("redis.", "xwms_auth.stores.redis_connections"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "redis", None)
     for address, option in product(ADDRESSES, OPTIONS):

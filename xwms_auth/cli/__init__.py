@@ -3,7 +3,7 @@
 This module must not import click: the process that serves the app imports this package without the extra.
 """
 
-from xwms_auth.cli.extras import needs_extra
+from xwms_auth.cli.missing_extras import needs_extra
 
 
 def main() -> None:

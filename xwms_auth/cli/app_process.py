@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from xwms_auth._core.base.errors import ConfigError
-from xwms_auth.cli.extras import needs_extra
 from xwms_auth.cli.loading import AppNotFound, interface_of, load_app
+from xwms_auth.cli.missing_extras import needs_extra
 
 # How long requests and the app's own shutdown may continue after this process was told to end.
 GRACE_SECONDS: Final = 2

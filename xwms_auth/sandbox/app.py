@@ -20,8 +20,8 @@ from xwms_auth.sandbox.domain.urls import host_name, is_address, is_loopback, pa
 from xwms_auth.sandbox.faults.catalogue import Faults, parse_fault
 from xwms_auth.sandbox.faults.injection import install_faults
 from xwms_auth.sandbox.oauth import Deliveries, OAuth, Provider
+from xwms_auth.sandbox.seed.defaults import found
 from xwms_auth.sandbox.seed.demo import seed_demo
-from xwms_auth.sandbox.seed.founding import found
 from xwms_auth.sandbox.settings import SandboxSettings
 from xwms_auth.sandbox.web.api import Api
 from xwms_auth.sandbox.web.pages import Pages

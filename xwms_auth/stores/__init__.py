@@ -55,7 +55,7 @@ def _open_redis(url: Secret, client: str, records: Records, *, is_async: bool) -
     from .redis import RedisStore  # noqa: PLC0415  imported only if the config uses Redis
 
     try:
-        from .redis_executors import AsyncRedisExecutor, RedisExecutor  # noqa: PLC0415  needs redis-py
+        from .redis_connections import AsyncRedisExecutor, RedisExecutor  # noqa: PLC0415  needs redis-py
     except ImportError:
         pass
     else:

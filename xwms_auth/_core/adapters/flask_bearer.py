@@ -17,7 +17,7 @@ from ..io.runner import run
 from ..oauth2.bearer_guard import NEEDS_TOKEN, Refusal, authenticate
 from ..responses.bearer_challenge import parse_scopes
 from ..responses.cache_headers import headers_for_token
-from .guards import note_guard
+from .guard_check import note_guard
 from .wsgi_state import STATE_KEY, WSGIRequestState
 
 P = ParamSpec("P")

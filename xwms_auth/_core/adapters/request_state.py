@@ -7,7 +7,7 @@ from ..base.errors import XWMSError
 from ..base.models import EndReason
 from ..base.session import ANY_LOGIN, LoginRequirement, Session
 from ..http.messages import Request, Response
-from ..responses import access_control
+from ..responses import access_denied
 from ..sessions.lookup import NO_SESSION, SessionLookup
 from .served_app import ServedApp
 
@@ -43,14 +43,14 @@ class RequestState(ABC, Generic[L]):
     def refusal(self, requirement: LoginRequirement = ANY_LOGIN) -> Response | None:
         """Return None if a user is signed in and meets the requirement, otherwise the response to send instead."""
         config, now = self.served.context.config, self.served.now()
-        return access_control.unless_signed_in(
+        return access_denied.unless_signed_in(
             config, self.session_or_reason, self.request, requirement=requirement, now=now
         )
 
     def response_to(self, error: XWMSError) -> Response:
         """Return the response for one of our errors that the application did not catch."""
         found, config, now = self._found(), self.served.context.config, self.served.now()
-        return access_control.for_failure(
+        return access_denied.for_failure(
             config, self.request(), error, session=found.session, ended=found.ended, now=now
         )
 

@@ -8,7 +8,7 @@ from ..base.store_protocols import SessionStore
 from ..config.config import XWMSConfig
 from ..config.context import Context
 from ..login.select import provider_of
-from .guards import GuardCheck
+from .guard_check import GuardCheck
 
 
 class ServedApp:

@@ -41,7 +41,7 @@ from ..providers.protocol import (
     LogoutTokenClaims,
     MatchingLogins,
 )
-from . import messages as wire
+from . import endpoints as wire
 from .discovery import keys_for, metadata_for
 from .id_token import check_id_token, check_refreshed_id_token, proved_at, sid_of
 from .jwt import SignedJWT, VerifiedClaims, parse_signed_jwt, verified_claims

@@ -5,7 +5,7 @@ from ..base.errors import BadAnswer
 from ..base.strict_json import JSONObject
 from ..config.context import Context
 from ..config.server_metadata import Metadata, discover, read_keys, read_metadata, well_known
-from . import messages
+from . import endpoints
 from .jwt import SignedJWT
 
 
@@ -31,6 +31,6 @@ def keys_for(context: Context, metadata: Metadata, token: SignedJWT, *, now: int
     cached = context.state.server.keys(now)
     if cached is not None and (token.keys(cached) or not context.state.server.may_ask_for_keys(now)):
         return cached
-    keys = read_keys((yield from ask(CallXWMS(messages.ask_for_keys(metadata.jwks_uri)))))
+    keys = read_keys((yield from ask(CallXWMS(endpoints.ask_for_keys(metadata.jwks_uri)))))
     context.state.server.learn_keys(keys, now)
     return keys

@@ -9,7 +9,7 @@ from ..base.effects import CallXWMS, Steps, ask
 from ..base.errors import APIError
 from ..base.models import TokenSet
 from ..config.context import Context
-from . import messages as wire
+from . import endpoints as wire
 from .discovery import metadata_for
 
 

@@ -6,10 +6,9 @@ What is allowed and what is valid is decided in `domain/`.
 from flask import Blueprint
 
 from xwms_auth.sandbox.dashboard import (
-    calls,
+    api_log,
     clients,
     domains,
-    entrance,
     faults,
     members,
     plan,
@@ -17,10 +16,11 @@ from xwms_auth.sandbox.dashboard import (
     roles,
     scopes,
     secrets,
+    sign_in,
     users,
 )
-from xwms_auth.sandbox.dashboard.desk import DASHBOARD_PREFIX, Desk
-from xwms_auth.sandbox.dashboard.words import iso_time, plain_time
+from xwms_auth.sandbox.dashboard.page import DASHBOARD_PREFIX, Desk
+from xwms_auth.sandbox.dashboard.time_formats import iso_time, plain_time
 from xwms_auth.sandbox.domain.directory import initials
 
 __all__ = ["DASHBOARD_PREFIX", "Desk", "dashboard"]
@@ -30,7 +30,7 @@ def dashboard(desk: Desk) -> Blueprint:
     """The routes below /dashboard."""
     pages = Blueprint("dashboard", __name__, url_prefix=DASHBOARD_PREFIX)
     for page in (
-        entrance,
+        sign_in,
         plan,
         members,
         roles,
@@ -40,7 +40,7 @@ def dashboard(desk: Desk) -> Blueprint:
         domains,
         scopes,
         users,
-        calls,
+        api_log,
         faults,
     ):
         desk.serve(pages, page.RULES)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from flask import Response, request
 from sqlalchemy import func, select
 
-from xwms_auth.sandbox.dashboard.desk import Rule, Visit
+from xwms_auth.sandbox.dashboard.page import Rule, Visit
 from xwms_auth.sandbox.db.schema import Approval, Client, ClientSecret, SignIn
 from xwms_auth.sandbox.domain import clients
 from xwms_auth.sandbox.domain.accounts import Permission

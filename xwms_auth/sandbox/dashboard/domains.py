@@ -1,6 +1,6 @@
 """The domains of a client: their switches, server addresses and secrets. Linking a secret needs its own permission.
 
-`domain/domains.py` validates them.
+`domain/client_domains.py` validates them.
 """
 
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ from typing import Final
 
 from flask import Response
 
-from xwms_auth.sandbox.dashboard.desk import Rule, Visit
+from xwms_auth.sandbox.dashboard.page import Rule, Visit
 from xwms_auth.sandbox.db.schema import Client, ClientSecret, Domain
-from xwms_auth.sandbox.domain import client_secrets, clients, domains
+from xwms_auth.sandbox.domain import client_domains, client_secrets, clients
 from xwms_auth.sandbox.domain.accounts import Permission
 
 
@@ -39,7 +39,7 @@ def list_all(visit: Visit, client: int) -> Response:
 def add(visit: Visit, client: int) -> Response:
     """Add a domain, linked to the ticked secrets."""
     found = visit.client(client)
-    domain = domains.add_domain(found, visit.form.get("domain", ""))
+    domain = client_domains.add_domain(found, visit.form.get("domain", ""))
     visit.db.flush()
     _link(visit, domain)
     warning = (
@@ -53,7 +53,7 @@ def add(visit: Visit, client: int) -> Response:
 def show(visit: Visit, client: int, domain: int) -> Response:
     """One domain: its switches, its servers and its secrets."""
     found = visit.client(client)
-    chosen = domains.domain_of(found, domain)
+    chosen = client_domains.domain_of(found, domain)
     return visit.show(
         "domain.html",
         client=found,
@@ -67,8 +67,8 @@ def show(visit: Visit, client: int, domain: int) -> Response:
 def change(visit: Visit, client: int, domain: int) -> Response:
     """Set the switches, the server addresses and the fallback URI, and link the ticked secrets."""
     form = visit.form
-    chosen = domains.domain_of(visit.client(client), domain)
-    domains.change_domain(
+    chosen = client_domains.domain_of(visit.client(client), domain)
+    client_domains.change_domain(
         chosen,
         active=form.get("active") == "yes",
         allow_login=form.get("allow_login") == "yes",
@@ -84,8 +84,8 @@ def change(visit: Visit, client: int, domain: int) -> Response:
 def remove(visit: Visit, client: int, domain: int) -> Response:
     """Remove a domain, with its pending logins."""
     found = visit.client(client)
-    removed = domains.domain_of(found, domain)
-    domains.remove_domain(found, removed)
+    removed = client_domains.domain_of(found, domain)
+    client_domains.remove_domain(found, removed)
     return visit.done(f"{removed.root_domain} was removed. Calls from it are refused.", "domains.list", client=client)
 
 

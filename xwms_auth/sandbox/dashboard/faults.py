@@ -5,7 +5,7 @@ from typing import Final
 
 from flask import Response
 
-from xwms_auth.sandbox.dashboard.desk import Rule, Visit
+from xwms_auth.sandbox.dashboard.page import Rule, Visit
 from xwms_auth.sandbox.domain.problems import Invalid, Missing
 from xwms_auth.sandbox.faults.catalogue import ENDPOINTS, FAULTS, NOT_PERFORMED, Fault, parse_fault
 

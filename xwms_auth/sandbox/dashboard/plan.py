@@ -5,7 +5,7 @@ from typing import Final
 from flask import Response
 from sqlalchemy import select
 
-from xwms_auth.sandbox.dashboard.desk import Rule, Visit
+from xwms_auth.sandbox.dashboard.page import Rule, Visit
 from xwms_auth.sandbox.db.schema import Plan
 from xwms_auth.sandbox.domain import accounts
 from xwms_auth.sandbox.domain.accounts import Permission

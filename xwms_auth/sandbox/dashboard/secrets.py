@@ -1,4 +1,4 @@
-"""The secrets of a client, each with a label, an expiry and its domains.
+"""The secrets of a client, each with a label, an expiry and its client_domains.
 
 A secret is shown only in the response to the form that created it.
 """
@@ -10,10 +10,10 @@ from typing import Final, Literal
 from flask import Response
 
 from xwms_auth.sandbox.dashboard.clients import show_secret
-from xwms_auth.sandbox.dashboard.desk import Rule, Visit
-from xwms_auth.sandbox.dashboard.words import plain_time
+from xwms_auth.sandbox.dashboard.page import Rule, Visit
+from xwms_auth.sandbox.dashboard.time_formats import plain_time
 from xwms_auth.sandbox.db.schema import ClientSecret
-from xwms_auth.sandbox.domain import client_secrets, domains
+from xwms_auth.sandbox.domain import client_domains, client_secrets
 from xwms_auth.sandbox.domain.accounts import Permission
 from xwms_auth.sandbox.domain.problems import Invalid
 
@@ -49,7 +49,7 @@ def add(visit: Visit, client: int) -> Response:
     value = client_secrets.add_secret(
         found,
         label_text=visit.form.get("label", ""),
-        domains=[domains.domain_of(found, domain) for domain in visit.numbers("domain")],
+        domains=[client_domains.domain_of(found, domain) for domain in visit.numbers("domain")],
         expires_at=_expiry(visit.form.get("expires_at", "")),
         now=visit.now,
     )

@@ -4,7 +4,7 @@ from typing import Final
 
 from flask import Response
 
-from xwms_auth.sandbox.dashboard.desk import Rule, Visit
+from xwms_auth.sandbox.dashboard.page import Rule, Visit
 from xwms_auth.sandbox.domain import approvals, grants
 from xwms_auth.sandbox.domain.accounts import Permission
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from xwms_auth.sandbox.db.schema import Client, ClientSecret, Domain
-from xwms_auth.sandbox.domain.domains import domain_of, part_of
+from xwms_auth.sandbox.domain.client_domains import domain_of, part_of
 from xwms_auth.sandbox.domain.problems import Invalid, label
 
 MAX_SECRETS: Final = 20  # per client; each call is compared with all of them

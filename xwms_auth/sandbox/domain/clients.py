@@ -8,8 +8,8 @@ from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session, selectinload
 
 from xwms_auth.sandbox.db.schema import Account, Client, RedirectURI
+from xwms_auth.sandbox.domain.client_domains import add_domain, part_of
 from xwms_auth.sandbox.domain.client_secrets import new_secret
-from xwms_auth.sandbox.domain.domains import add_domain, part_of
 from xwms_auth.sandbox.domain.problems import Invalid, Missing, label
 from xwms_auth.sandbox.domain.urls import parse_http_url
 

@@ -4,7 +4,7 @@ Authlib implements the protocol, on top of the sandbox's clients, people and gra
 """
 
 from xwms_auth.sandbox.oauth.backchannel import Deliveries
-from xwms_auth.sandbox.oauth.calls import OAuth
 from xwms_auth.sandbox.oauth.provider import Provider
+from xwms_auth.sandbox.oauth.routes import OAuth
 
 __all__ = ["Deliveries", "OAuth", "Provider"]

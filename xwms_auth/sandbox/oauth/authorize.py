@@ -14,15 +14,15 @@ from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 
 from xwms_auth.sandbox.db.schema import AuthorizationRequest, Client, Domain, Person
-from xwms_auth.sandbox.domain import approvals, authorizations, clients, directory, domains, grants
+from xwms_auth.sandbox.domain import approvals, authorizations, client_domains, clients, directory, grants
 from xwms_auth.sandbox.domain.request_checks import Caller, Refused, check_redirect_url, check_switches, enabled
 from xwms_auth.sandbox.domain.urls import with_query
+from xwms_auth.sandbox.oauth.authlib_models import RESPONSE_TYPES
 from xwms_auth.sandbox.oauth.grant_types import invalid
 from xwms_auth.sandbox.oauth.metadata import AUTHORIZE, PROMPTS, SIGN_IN
-from xwms_auth.sandbox.oauth.parties import RESPONSE_TYPES
 from xwms_auth.sandbox.oauth.provider import Provider, note
 from xwms_auth.sandbox.oauth.server import Request, Server, once
-from xwms_auth.sandbox.web.asking import START_AGAIN, Asking, ask_consent, ask_who, chosen, refuse_other_sites
+from xwms_auth.sandbox.web.consent import START_AGAIN, Asking, ask_consent, ask_who, chosen, refuse_other_sites
 from xwms_auth.sandbox.web.responses import Refusal, see_other
 
 _LOGGED_AS: Final = AUTHORIZE.removeprefix("/")
@@ -105,7 +105,7 @@ def _check_redirect_uri(server: Server, client: Client, sent: Sequence[str]) -> 
         server.reason = "The redirect_uri must be sent exactly once."
         raise Refusal(400, "The app did not send a redirect_uri, or sent it twice.")
     known = any(registered.uri == sent[0] for registered in client.redirect_uris)
-    domain = domains.domain_for(client, sent[0]) if known else client.domains[0]
+    domain = client_domains.domain_for(client, sent[0]) if known else client.domains[0]
     try:
         check_redirect_url(Caller(client=client, domain=domain), sent[0])
     except Refused as refused:

@@ -20,8 +20,8 @@ from authlib.oidc.core.util import create_half_hash
 
 from xwms_auth.sandbox.db.schema import Person
 from xwms_auth.sandbox.domain import grants, signing
+from xwms_auth.sandbox.oauth.authlib_models import HeldToken, SpentCode, grant_of
 from xwms_auth.sandbox.oauth.claims import claims
-from xwms_auth.sandbox.oauth.parties import HeldToken, SpentCode, grant_of
 from xwms_auth.sandbox.oauth.server import AUTH_METHODS, Request, Server
 
 ID_TOKEN_LIFETIME: Final = 300.0  # seconds; it is for the login only, not a session

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from xwms_auth.sandbox.domain import approvals, signing
-from xwms_auth.sandbox.oauth.parties import GRANT_TYPES, RESPONSE_TYPES
+from xwms_auth.sandbox.oauth.authlib_models import GRANT_TYPES, RESPONSE_TYPES
 from xwms_auth.sandbox.oauth.server import AUTH_METHODS
 
 AUTHORIZE: Final = "/oauth/authorize"

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from xwms_auth.sandbox.db import Database
 from xwms_auth.sandbox.domain import api_log
-from xwms_auth.sandbox.oauth import endpoints, grant_types
+from xwms_auth.sandbox.oauth import grant_types, token_endpoints
 from xwms_auth.sandbox.oauth.backchannel import Deliveries
 from xwms_auth.sandbox.oauth.server import Server
 
@@ -37,7 +37,7 @@ class Provider:
             ip=request.remote_addr,
         )
         grant_types.register(server)
-        endpoints.register(server)
+        token_endpoints.register(server)
         return server
 
 

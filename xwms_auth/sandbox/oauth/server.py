@@ -24,7 +24,7 @@ from werkzeug.datastructures import Authorization, Headers, MultiDict
 from xwms_auth.sandbox.db.schema import Client, ClientSecret, Domain, Grant
 from xwms_auth.sandbox.domain import clients, grants
 from xwms_auth.sandbox.domain.request_checks import Caller, Refused, check_domain, enabled, usable_secret
-from xwms_auth.sandbox.oauth.parties import HeldToken, KnownClient, grant_of
+from xwms_auth.sandbox.oauth.authlib_models import HeldToken, KnownClient, grant_of
 
 AUTH_METHODS: Final = ("client_secret_basic", "client_secret_post")
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from xwms_auth.sandbox.db.database import CLIENT_PLAN
 from xwms_auth.sandbox.db.schema import Account
-from xwms_auth.sandbox.domain import accounts, api_log, approvals, client_secrets, clients, directory, domains
+from xwms_auth.sandbox.domain import accounts, api_log, approvals, client_domains, client_secrets, clients, directory
 from xwms_auth.sandbox.domain.accounts import Permission
 
 DEMO_ACCOUNT: Final = "Bloom flower shop"
@@ -48,7 +48,7 @@ def seed_demo(session: Session, *, now: float) -> None:
     clients.add_redirect_uri(shop, "http://localhost:5000/xwms/validateToken").active = False
     live = shop.domains[0]
     live.live = True
-    staging = domains.add_domain(shop, "staging.bloom.example")
+    staging = client_domains.add_domain(shop, "staging.bloom.example")
     client_secrets.add_secret(shop, label_text="Staging", domains=[staging], expires_at=now + 30 * _DAY, now=now)
     approvals.enable_scopes(shop, ["userinfo", "useraddresses"])
 

@@ -13,7 +13,7 @@ from xwms_auth.sandbox.db import Database
 from xwms_auth.sandbox.db.schema import Client, Person, SignIn
 from xwms_auth.sandbox.domain import approvals, directory, sign_ins
 from xwms_auth.sandbox.domain.urls import API_PREFIX, origin_of, with_query
-from xwms_auth.sandbox.web.asking import START_AGAIN, Asking, ask_consent, ask_who, chosen, refuse_other_sites
+from xwms_auth.sandbox.web.consent import START_AGAIN, Asking, ask_consent, ask_who, chosen, refuse_other_sites
 from xwms_auth.sandbox.web.responses import Refusal, page, see_other
 
 _ALWAYS: Final = "Name, e-mail address and picture"

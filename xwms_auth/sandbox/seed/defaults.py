@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from xwms_auth.sandbox.db.database import CLIENT_PLAN
 from xwms_auth.sandbox.db.schema import Account, Client, ClientSecret, Domain, RedirectURI
-from xwms_auth.sandbox.domain import accounts, approvals, client_secrets, clients, directory, domains
+from xwms_auth.sandbox.domain import accounts, approvals, client_domains, client_secrets, clients, directory
 from xwms_auth.sandbox.settings import SandboxSettings
 
 LOCAL_ACCOUNT: Final = "Local account"
@@ -36,7 +36,7 @@ def found(session: Session, settings: SandboxSettings, *, now: float) -> None:
     domain = next((known for known in client.domains if known.root_domain == settings.domain), None)
     if domain is None:
         # Without validation: an app's tests may use a domain that is not one.
-        domain = domains.new_domain(client, settings.domain)
+        domain = client_domains.new_domain(client, settings.domain)
     registered = {known.uri for known in client.redirect_uris}
     client.redirect_uris.extend(
         RedirectURI(uri=uri, active=True) for uri in dict.fromkeys(settings.redirect_uris) if uri not in registered

@@ -8,11 +8,11 @@ from flask import Blueprint, Response, jsonify, request
 from xwms_auth.sandbox.domain import signing
 from xwms_auth.sandbox.faults.injection import instead_of_the_call, with_fault
 from xwms_auth.sandbox.oauth import authorize, metadata
-from xwms_auth.sandbox.oauth.endpoints import userinfo
 from xwms_auth.sandbox.oauth.grant_types import invalid
 from xwms_auth.sandbox.oauth.logout import log_out
 from xwms_auth.sandbox.oauth.provider import Provider, note
 from xwms_auth.sandbox.oauth.server import Request, Server, once
+from xwms_auth.sandbox.oauth.token_endpoints import userinfo
 
 _Perform = Callable[[Server, Request], Response]
 

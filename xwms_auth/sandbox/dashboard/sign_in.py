@@ -6,7 +6,7 @@ from flask import Response
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
-from xwms_auth.sandbox.dashboard.desk import Rule, Visit, to
+from xwms_auth.sandbox.dashboard.page import Rule, Visit, to
 from xwms_auth.sandbox.db.schema import Member
 from xwms_auth.sandbox.domain import accounts
 from xwms_auth.sandbox.domain.problems import Missing

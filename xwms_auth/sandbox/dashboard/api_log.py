@@ -4,8 +4,8 @@ from typing import Final
 
 from flask import Response, request
 
-from xwms_auth.sandbox.dashboard.desk import Rule, Visit
-from xwms_auth.sandbox.dashboard.words import exact_time
+from xwms_auth.sandbox.dashboard.page import Rule, Visit
+from xwms_auth.sandbox.dashboard.time_formats import exact_time
 from xwms_auth.sandbox.domain import api_log
 
 _MAX_CALLS: Final = 200

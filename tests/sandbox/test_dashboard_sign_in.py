@@ -8,7 +8,7 @@ from local_xwms import REDIRECT
 from office import Office, faults, notice, value_of, words
 
 from xwms_auth.sandbox.db.schema import Table
-from xwms_auth.sandbox.seed.founding import LOCAL_OWNER
+from xwms_auth.sandbox.seed.defaults import LOCAL_OWNER
 
 CLIENT = {"name": "Shop", "domain": "shop.example", "redirect_uri": "https://shop.example/callback"}
 OPEN = {"/dashboard", "/dashboard/enter", "/dashboard/leave", "/dashboard/register"}

@@ -24,9 +24,9 @@ from flask import Response
 
 from xwms_auth.sandbox.domain import grants
 from xwms_auth.sandbox.domain.request_checks import Refused, check_address, check_switches
+from xwms_auth.sandbox.oauth.authlib_models import HeldToken
 from xwms_auth.sandbox.oauth.claims import claims, extra_fields
 from xwms_auth.sandbox.oauth.grant_types import invalid
-from xwms_auth.sandbox.oauth.parties import HeldToken
 from xwms_auth.sandbox.oauth.server import AUTH_METHODS, Request, Server
 
 REALM: Final = "XWMS"
