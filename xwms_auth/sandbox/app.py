@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from xwms_auth.sandbox.dashboard import DASHBOARD_PREFIX, Desk, dashboard
+from xwms_auth.sandbox.dashboard import DASHBOARD_PREFIX, Dashboard, dashboard_routes
 from xwms_auth.sandbox.db import Database
 from xwms_auth.sandbox.domain.urls import host_name, is_address, is_loopback, parse_http_url
 from xwms_auth.sandbox.faults.catalogue import Faults, parse_fault
@@ -88,7 +88,7 @@ def create_app(
             deliveries=deliveries,
         )
     )
-    desk = Desk(
+    dashboard = Dashboard(
         database=database, clock=clock, public_url=public_url, faults=inside.faults, tell_logouts=deliveries.announce
     )
 
@@ -106,7 +106,7 @@ def create_app(
     app.register_blueprint(api.blueprint())
     app.register_blueprint(pages.blueprint())
     app.register_blueprint(oauth.blueprint())
-    app.register_blueprint(dashboard(desk))
+    app.register_blueprint(dashboard_routes(dashboard))
     app.register_error_handler(HTTPException, on_error)
 
     def refuse_foreign_hosts() -> None:

@@ -19,14 +19,14 @@ from xwms_auth.sandbox.dashboard import (
     sign_in,
     users,
 )
-from xwms_auth.sandbox.dashboard.page import DASHBOARD_PREFIX, Desk
+from xwms_auth.sandbox.dashboard.page import DASHBOARD_PREFIX, Dashboard
 from xwms_auth.sandbox.dashboard.time_formats import iso_time, plain_time
 from xwms_auth.sandbox.domain.directory import initials
 
-__all__ = ["DASHBOARD_PREFIX", "Desk", "dashboard"]
+__all__ = ["DASHBOARD_PREFIX", "Dashboard", "dashboard_routes"]
 
 
-def dashboard(desk: Desk) -> Blueprint:
+def dashboard_routes(dashboard: Dashboard) -> Blueprint:
     """The routes below /dashboard."""
     pages = Blueprint("dashboard", __name__, url_prefix=DASHBOARD_PREFIX)
     for page in (
@@ -43,7 +43,7 @@ def dashboard(desk: Desk) -> Blueprint:
         api_log,
         faults,
     ):
-        desk.serve(pages, page.RULES)
+        dashboard.serve(pages, page.RULES)
     pages.add_app_template_filter(initials)
     pages.add_app_template_filter(iso_time)
     pages.add_app_template_filter(plain_time)

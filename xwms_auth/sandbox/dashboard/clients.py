@@ -66,7 +66,7 @@ def show_secret(visit: Visit, client: Client, secret: ClientSecret, value: str, 
 
     Sending that form again creates no second secret: names and labels are then in use, and revisions have changed.
     """
-    lines = _export_lines(client, secret, public_url=visit.desk.public_url)
+    lines = _export_lines(client, secret, public_url=visit.dashboard.public_url)
     return visit.show("secret_once.html", client=client, secret=secret, value=value, created=created, variables=lines)
 
 
@@ -87,7 +87,7 @@ def _export_lines(client: Client, secret: ClientSecret, *, public_url: str) -> s
 
 def show(visit: Visit, client: int) -> Response:
     """One client."""
-    return visit.show("client.html", client=visit.client(client), issuer=visit.desk.public_url)
+    return visit.show("client.html", client=visit.client(client), issuer=visit.dashboard.public_url)
 
 
 def rename(visit: Visit, client: int) -> Response:

@@ -20,20 +20,20 @@ def show(visit: Visit) -> Response:
             "Instead of the call": [name for name in FAULTS if name in NOT_PERFORMED],
         },
         endpoints=ENDPOINTS,
-        active=visit.desk.faults.active(),
+        active=visit.dashboard.faults.active(),
     )
 
 
 def add(visit: Visit) -> Response:
     """Activate a fault."""
     fault = _parse_form(visit.form)
-    visit.desk.faults.add(fault)
+    visit.dashboard.faults.add(fault)
     return visit.done(f"From the next call on: {_described(fault)}.", "faults.show")
 
 
 def clear(visit: Visit) -> Response:
     """Clear all faults, or those with a name, or with a name and an endpoint."""
-    faults, form = visit.desk.faults, visit.form
+    faults, form = visit.dashboard.faults, visit.form
     try:
         faults.clear(form.get("fault") or None, endpoint=form.get("endpoint") or None)
     except ValueError:

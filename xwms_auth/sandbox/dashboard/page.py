@@ -49,7 +49,7 @@ class Visit:
     empty unless the page is shown again because of an error.
     """
 
-    desk: "Desk"
+    dashboard: "Dashboard"
     db: Session
     now: float
     member: Member | None
@@ -168,7 +168,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
+class Dashboard:
     """The dependencies of the dashboard. `public_url` is the sandbox's own URL without a trailing slash.
 
     `tell_logouts` sends logout tokens to apps whose logins have ended, after the request.
@@ -216,7 +216,7 @@ class Desk:
     ) -> Response:
         with self.database.work() as db:
             visit = Visit(
-                desk=self,
+                dashboard=self,
                 db=db,
                 now=self.clock(),
                 member=_member_of_session(db),

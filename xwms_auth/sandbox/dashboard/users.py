@@ -28,7 +28,7 @@ def revoke(visit: Visit, client: int, user: int) -> Response:
     """Revoke a person's approval."""
     found = visit.client(client)
     approval = approvals.user_of(visit.db, found, user)
-    visit.desk.tell_logouts(visit.db, approvals.revoke(visit.db, approval, now=visit.now))
+    visit.dashboard.tell_logouts(visit.db, approvals.revoke(visit.db, approval, now=visit.now))
     text = f"The approval of {approval.person.name} was revoked. Calls about them are refused until they log in again."
     return visit.done(text, "users.list", client=client)
 
@@ -37,7 +37,7 @@ def log_out(visit: Visit, client: int, user: int) -> Response:
     """End a person's OAuth logins; the approval stays."""
     approval = approvals.user_of(visit.db, visit.client(client), user)
     ended = grants.end_all(visit.db, approval, now=visit.now)
-    visit.desk.tell_logouts(visit.db, ended)
+    visit.dashboard.tell_logouts(visit.db, ended)
     text = (
         f"{approval.person.name} was logged out: {len(ended)} login{'' if len(ended) == 1 else 's'} over OAuth ended."
     )
