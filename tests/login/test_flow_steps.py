@@ -6,7 +6,7 @@ import pytest
 
 from tests.edges import FROM_ELSEWHERE, FROM_HERE
 from xwms_auth import StoreUnavailable, Timeout, Unreachable, XWMSConfig
-from xwms_auth._core.base.effects import CallStore, CallXWMS, Runtime, UpstreamResponse
+from xwms_auth._core.base.effects import CallXWMS, Runtime, UpstreamResponse
 from xwms_auth._core.config.context import Context
 from xwms_auth._core.http.messages import Request
 from xwms_auth._core.login import routes
@@ -27,13 +27,25 @@ def site():
     )
 
 
+class RecordingStore(MemoryStore):
+    """A store that notes which names were claimed and which sessions were created, in their order."""
+
+    def __init__(self):
+        super().__init__()
+        self.claims, self.created = [], []
+
+    def claim(self, name, *, until, now):
+        self.claims.append(name)
+        return super().claim(name, until=until, now=now)
+
+    def create(self, session, *, until, now):
+        self.created.append(session)
+        return super().create(session, until=until, now=now)
+
+
 @pytest.fixture
 def store():
-    return MemoryStore()
-
-
-def _is_call(effect, method):
-    return isinstance(effect, CallStore) and effect.method == method
+    return RecordingStore()
 
 
 class Story:
@@ -101,16 +113,13 @@ def callback(site, store, cookie="", token=TOKEN):
 
 def test_a_callback_claims_the_login_then_asks_xwms_then_creates_a_session(site, store):
     story = callback(site, store, started(site, store))
+    store.claims.clear()
     call = story.go_on()
     assert json.loads(call.body) == {"token": TOKEN, "redirect_url": URI}
-    assert [effect.arguments[0].partition("/")[0] for effect in story.asked if _is_call(effect, "claim")] == [
-        "pair",
-        "login",
-        "token",
-    ]
+    assert [name.partition("/")[0] for name in store.claims] == ["pair", "login", "token"]
     assert story.answered(answer(sub="17")) is None
-    (created,) = (effect for effect in story.asked if _is_call(effect, "create"))
-    assert (created.arguments[0].user.sub, created.arguments[0].user.issuer) == ("17", "https://xwms.nl/api/")
+    (created,) = store.created
+    assert (created.user.sub, created.user.issuer) == ("17", "https://xwms.nl/api/")
     assert story.done.status == 303
     assert any(cookie.startswith("__Host-xwms_session=") for cookie in story.done.cookies)
 

@@ -5,14 +5,14 @@ in. So the same flow serves Flask and ASGI, and a test can drive it by hand. The
 effects.
 """
 
-from collections.abc import Awaitable, Collection, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
 from .errors import BadAnswer
 from .models import EndReason, Identity, Secret
 from .session import Session
-from .store_protocols import SessionStore
+from .store_protocols import KnowsClaims, SessionStore
 from .strict_json import JSONObject, parse_json_object
 
 R = TypeVar("R")
@@ -131,76 +131,64 @@ class Shielded(Effect[T]):
 
 @dataclass(frozen=True, slots=True)
 class CallStore(Effect[R]):
-    """Call a method of the session store. Only the functions below create one, with the types of `SessionStore`.
+    """Call a method of the session store. Only the functions below create one."""
 
-    With `optional`, the result is None if the store does not have the method.
-    """
-
-    method: str
-    arguments: tuple[Any, ...] = field(repr=False)
-    options: Mapping[str, Any] = field(repr=False)
-    optional: bool = False
+    call: Callable[[SessionStore], R | Awaitable[R]] = field(repr=False)
 
     def perform(self, runtime: Runtime) -> R | Awaitable[R]:
-        if self.optional and not hasattr(runtime.store, self.method):
-            return cast("R", None)
-        return cast("R | Awaitable[R]", getattr(runtime.store, self.method)(*self.arguments, **self.options))
-
-
-def _call_store(method: str, *arguments: object, optional: bool = False, **options: object) -> Steps[Any]:
-    return ask(CallStore(method, arguments, options, optional))
+        return self.call(runtime.store)
 
 
 def create_session(session: Session, *, until: int, now: int) -> Steps[str]:
     """Store a new session and return its handle."""
-    return _call_store("create", session, until=until, now=now)
+    return ask(CallStore(lambda store: store.create(session, until=until, now=now)))
 
 
 def load_session(handle: str, *, now: int) -> Steps[Session | EndReason | None]:
     """Return the session of a handle, or the reason why it ended, or None."""
-    return _call_store("load", handle, now=now)
+    return ask(CallStore(lambda store: store.load(handle, now=now)))
 
 
 def renew_session(handle: str, session: Session, *, until: int, now: int) -> Steps[str | None]:
     """Store the changes of a session that has not ended, and return the handle to use from now on."""
-    return _call_store("renew", handle, session, until=until, now=now)
+    return ask(CallStore(lambda store: store.renew(handle, session, until=until, now=now)))
 
 
 def drop_session(handle: str, *, why: EndReason | None = None, now: int) -> Steps[None]:
     """End the session of this browser."""
-    return _call_store("drop", handle, why=why, now=now)
+    return ask(CallStore(lambda store: store.drop(handle, why=why, now=now)))
 
 
 def list_sessions(identity: Identity, *, now: int) -> Steps[Sequence[Session]]:
     """Return a person's sessions."""
-    return _call_store("list", identity, now=now)
+    return ask(CallStore(lambda store: store.list(identity, now=now)))
 
 
 def revoke_session(session_id: str, *, now: int) -> Steps[bool]:
     """End one session, in whatever browser it is."""
-    return _call_store("revoke", session_id, now=now)
+    return ask(CallStore(lambda store: store.revoke(session_id, now=now)))
 
 
 def revoke_sessions(identity: Identity | None, *, now: int) -> Steps[None]:
     """End all sessions of a person, or of everybody if `identity` is None."""
     if identity is None:
-        return _call_store("revoke_client", now=now)
-    return _call_store("revoke_all", identity, now=now)
+        return ask(CallStore(lambda store: store.revoke_client(now=now)))
+    return ask(CallStore(lambda store: store.revoke_all(identity, now=now)))
 
 
 def claim(name: str, *, until: int, now: int) -> Steps[bool]:
     """Claim a name: True for exactly one caller."""
-    return _call_store("claim", name, until=until, now=now)
+    return ask(CallStore(lambda store: store.claim(name, until=until, now=now)))
 
 
 def release(name: str) -> Steps[None]:
     """Release a claimed name."""
-    return _call_store("release", name)
+    return ask(CallStore(lambda store: store.release(name)))
 
 
 def claimed(names: Sequence[str], *, now: int) -> Steps[Sequence[bool] | None]:
     """Return which names are claimed, or None if the store cannot tell without claiming them (`KnowsClaims`)."""
-    return _call_store("claimed", names, now=now, optional=True)
+    return ask(CallStore(lambda store: store.claimed(names, now=now) if isinstance(store, KnowsClaims) else None))
 
 
 def json_object(
