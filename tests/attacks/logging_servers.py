@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.attacks.real_servers import Line
 from tests.edges import CALLBACK
 from tests.redis_server import free_port
-from xwms_auth.cli.dev import wait_until_up
+from xwms_auth.cli.app_process import wait_until_up
 
 CLIENT_SECRET = "canary-client-secret-of-the-desk"
 

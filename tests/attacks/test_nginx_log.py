@@ -11,7 +11,7 @@ from tests.edges import CALLBACK, HTTPS_URI, Site
 from tests.fx import FakeXWMS
 from tests.redis_server import free_port
 from tests.requires import program
-from xwms_auth.cli.dev import wait_until_up
+from xwms_auth.cli.app_process import wait_until_up
 
 RECIPE = Path(__file__).parents[2] / "docs" / "access-logs.md"
 TOKEN = "canary-token-0123456789"

@@ -1,75 +1,81 @@
-"""The process that serves the app: ``python -m xwms_auth.cli.app_process module:app PORT``.
+"""The app's process, seen from its parent: start it, wait until it listens, stop it.
 
-It ends when its parent does. The variables of XWMS are in the environment that it was started with.
+The parent does not import the app and does not change its own environment.
 """
 
-import logging
-import os
-import signal
+import socket
+import subprocess
 import sys
-import threading
 import time
-from pathlib import Path
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
-from xwms_auth._core.base.errors import ConfigError
-from xwms_auth.cli.loading import AppNotFound, interface_of, load_app
-from xwms_auth.cli.missing_extras import needs_extra
+from xwms_auth.cli.serve_app import GRACE_SECONDS
 
-# How long requests and the app's own shutdown may continue after this process was told to end.
-GRACE_SECONDS: Final = 2
+# Enough for the imports of a large app on a slow machine. The user sees its output meanwhile and can press Ctrl-C.
+START_SECONDS: Final = 60.0
+
+_POLL_SECONDS: Final = 0.05
 
 
-def main() -> None:
-    """Serve until SIGTERM, or until standard input ends: the parent holds its other end, which closes with it."""
-    target, port = sys.argv[1], int(sys.argv[2])
-    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
-    threading.Thread(target=_exit_with_parent, args=(_take_standard_input(),), daemon=True).start()
-    sys.path.insert(0, str(Path.cwd()))
-    _print_login_log()
+class AppFailed(Exception):
+    """The app's process ended by itself, or never listened; the text is one line."""
+
+
+@contextmanager
+def app_process(target: str, *, port: int, environ: Mapping[str, str]) -> Generator[subprocess.Popen[bytes]]:
+    """Serve ``module:app`` on ``port`` in a process that ends with this block, or with this process."""
+    process = subprocess.Popen(  # noqa: S603  our own interpreter and module; the target is an argument, not a command
+        [sys.executable, "-m", "xwms_auth.cli.serve_app", target, str(port)],
+        env=dict(environ),
+        stdin=subprocess.PIPE,  # never written to: it closes when this process ends, whatever the reason
+        stdout=2,  # standard output is for the command; the app's output goes to standard error, like its log
+        start_new_session=True,  # Ctrl-C in the terminal reaches only this process, which then stops the app
+    )
     try:
-        app = load_app(target)
-        interface = interface_of(app, target=target)
-    except AppNotFound as error:
-        sys.exit(f"Error: {error}")
-    except ConfigError as error:
-        sys.exit(f"Error: the settings are wrong:{error}")
-    if interface == "asgi":
-        with needs_extra("cli"):
-            from xwms_auth.cli.asgi_server import serve_asgi  # noqa: PLC0415  needs uvicorn
-        serve_asgi(app, port=port, grace_seconds=GRACE_SECONDS)
-    else:
-        with needs_extra("flask"):
-            from xwms_auth.cli.wsgi_server import serve_wsgi  # noqa: PLC0415  needs Werkzeug
-        serve_wsgi(app, port=port)
+        yield process
+    finally:
+        _end(process)
 
 
-def _print_login_log() -> None:
-    """Print the log of logins, so that developers see why one was refused. No other logger is changed."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("xwms_auth: %(message)s"))
-    log = logging.getLogger("xwms_auth")
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    log.propagate = False
+def wait_until_up(process: subprocess.Popen[bytes], *, port: int) -> None:
+    """Return when the app listens on ``port``. Raises `AppFailed`."""
+    deadline = time.monotonic() + START_SECONDS
+    while not _is_listening(port):
+        if time.monotonic() > deadline:
+            raise AppFailed(f"the app did not listen on port {port} within {START_SECONDS:.0f} seconds")
+        _raise_if_ended(process, seconds=_POLL_SECONDS)
 
 
-def _take_standard_input() -> int:
-    """A private copy of descriptor 0; the app and its children get an empty standard input instead of the pipe."""
-    pipe = os.dup(0)
-    devnull = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(devnull, 0)
-    os.close(devnull)
-    return pipe
+def wait_until_ended(process: subprocess.Popen[bytes]) -> None:
+    """Never returns: raises `AppFailed` when the app ends by itself."""
+    while True:
+        _raise_if_ended(process, seconds=3600)
 
 
-def _exit_with_parent(pipe: int) -> None:
-    while os.read(pipe, 1024):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(GRACE_SECONDS + 1)
-    os._exit(1)  # an app that does not stop must not outlive the command that started it
+def _raise_if_ended(process: subprocess.Popen[bytes], *, seconds: float) -> None:
+    try:
+        status = process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return
+    raise AppFailed(f"the app ended with exit status {status}")
 
 
-if __name__ == "__main__":
-    main()
+def _is_listening(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=GRACE_SECONDS + 1)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdin is not None:
+        process.stdin.close()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 
 import click
 
-from xwms_auth.cli.dev import AppFailed, app_process, wait_until_ended, wait_until_up
+from xwms_auth.cli.app_process import AppFailed, app_process, wait_until_ended, wait_until_up
 from xwms_auth.cli.environment import export_lines, fresh_secret, with_variables, xwms_variables
 from xwms_auth.cli.login_check import CheckFailed, log_in
 from xwms_auth.cli.missing_extras import needs_extra
