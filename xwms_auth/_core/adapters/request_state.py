@@ -43,16 +43,16 @@ class RequestState(ABC, Generic[L]):
     def refusal(self, requirement: LoginRequirement = ANY_LOGIN) -> Response | None:
         """Return None if a user is signed in and meets the requirement, otherwise the response to send instead."""
         config, now = self.served.context.config, self.served.now()
-        return access_denied.unless_signed_in(
-            config, self.session_or_reason, self.request, requirement=requirement, now=now
-        )
+        return access_denied.unless_signed_in(config, self._look, self.request, requirement=requirement, now=now)
+
+    def _look(self) -> SessionLookup:
+        self.session()
+        return self._found()
 
     def response_to(self, error: XWMSError) -> Response:
         """Return the response for one of our errors that the application did not catch."""
-        found, config, now = self._found(), self.served.context.config, self.served.now()
-        return access_denied.for_failure(
-            config, self.request(), error, session=found.session, ended=found.ended, now=now
-        )
+        config, now = self.served.context.config, self.served.now()
+        return access_denied.for_failure(config, self.request(), error, found=self._found(), now=now)
 
     def _found(self) -> SessionLookup:
         return self.lookup if isinstance(self.lookup, SessionLookup) else NO_SESSION

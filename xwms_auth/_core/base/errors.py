@@ -15,6 +15,7 @@ XWMSError                        code                     status
 │   ├── RequestRejected          request_rejected         500    XWMS considers the request invalid
 │   └── NotFound                 not_found                404    no such address or person
 ├── StoreUnavailable             store_unavailable        503    the session store is down
+├── ClockSkew                    clock_skew               503    two machines disagree about the time
 └── RequestRefused                                               the fault is in the browser's request
     ├── LoginRequired            login_required           401
     │   └── LoginTooOld          login_too_old            401    the page requires a more recent login
@@ -191,6 +192,16 @@ class StoreUnavailable(XWMSError):
     title = "Please try again in a moment"
     detail = "Your login could not be checked right now. You have not been signed out."
     retry_after = 5
+
+
+class ClockSkew(XWMSError):
+    """A login is from the future here, also when it is new: the clocks of two machines differ by over a minute."""
+
+    code = "clock_skew"
+    status = 503
+    title = "Please try again in a moment"
+    detail = "The clocks of two of this site's machines differ, so your login cannot be used here yet."
+    retry_after = 60
 
 
 class RequestRefused(XWMSError):

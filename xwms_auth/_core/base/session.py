@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Self, cast
+from typing import Any, Final, NamedTuple, Self, cast
 
 from .models import EndReason, Secret, TokenSet, User
 from .output_only import output_only
@@ -128,6 +128,11 @@ class Lifetimes:
             return EndReason.LIFETIME
         return EndReason.IDLE if now >= session.seen_at + self.idle else None
 
+    def ahead(self, session: Session, now: int) -> int:
+        """The seconds by which a session is from the future, if they are more than clocks may differ; otherwise 0."""
+        seconds = session.seen_at - now
+        return seconds if seconds > FUTURE_TOLERANCE else 0
+
     def due(self, session: Session, now: int) -> bool:
         """Whether the session should be renewed."""
         return now - session.seen_at > self.renewal_interval
@@ -139,6 +144,18 @@ class Lifetimes:
     def keep_until(self, session: Session) -> int:
         """When a store and the browser may delete the session. The limits are enforced by `alive`, not by this."""
         return min(session.seen_at + self.idle, session.started_at + self.absolute) + KEPT_AFTER_END
+
+
+class AheadSession(NamedTuple):
+    """What to know about a session that is refused because it is from the future (clock skew between two machines).
+
+    `seconds` is by how much. `note` is a Set-Cookie value that notes the refusal in the browser. `is_second` means that
+    another session of this browser was refused a moment ago: logging in again does not help.
+    """
+
+    seconds: int
+    note: str
+    is_second: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ class ProcessState:
         self.renewals = ExpiringSet()
         self.revalidations = ExpiringSet()
         self.outages = ExpiringSet()
+        self.clock_warnings = ExpiringSet()
         self.ended_logins = ExpiringSet()
         # For OAuth 2.0.
         self.server = ServerCache()

@@ -98,17 +98,21 @@ class Response:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CookieNames:
-    """The names of our cookies, and whether they are for https. `login` is the prefix for those of pending logins."""
+    """The names of our cookies, and whether they are for https. `login` is the prefix for those of pending logins.
+
+    `ahead` notes that a session was refused because it is from the future. It protects nothing.
+    """
 
     session: str
     login: str
+    ahead: str
     secure: bool
 
 
 # `__Host-` makes the browser refuse the cookie unless it is Secure, has Path=/ and no Domain (RFC 6265bis 4.1.3.2).
 # WebKit drops such cookies on http://localhost, so plain http uses separate names, which are never read over https.
-HTTPS = CookieNames(session="__Host-xwms_session", login="__Host-xwms_login_", secure=True)
-HTTP = CookieNames(session="xwms_session", login="xwms_login_", secure=False)
+HTTPS = CookieNames(session="__Host-xwms_session", login="__Host-xwms_login_", ahead="__Host-xwms_ahead", secure=True)
+HTTP = CookieNames(session="xwms_session", login="xwms_login_", ahead="xwms_ahead", secure=False)
 
 
 def read_cookie(header: str, name: str) -> str | None:

@@ -11,6 +11,7 @@ from ..base import events
 from ..base.effects import Steps, create_session, drop_session
 from ..base.errors import (
     APIError,
+    ClockSkew,
     LoginExpired,
     LoginNotStarted,
     RequestRefused,
@@ -220,6 +221,8 @@ def _refuse_foreign(callback: _Callback, *, tried: bool = False) -> Steps[Respon
         raise TokenRejected("the credential has been tried before")
     if logins.alive or matching.otherwise is not None:
         raise login_request.provider.mismatch_error(callback.params)
+    if logins.ahead:
+        raise ClockSkew(f"the login began {logins.ahead} s ahead of this clock")
     if expired:
         raise LoginExpired(f"the pending login is older than {LOGIN_LIFETIME} s or than its token")
     raise LoginNotStarted(

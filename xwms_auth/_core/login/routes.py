@@ -16,7 +16,7 @@ from ..http.messages import Request, Response, set_cookie
 from ..providers.pending_login import LOGIN_LIFETIME, NO_PROOF, PendingLogin, forget_all, new_login_id, uri_digest
 from ..providers.protocol import Provider
 from ..responses import responses
-from ..sessions.lookup import SessionLookup, look_up
+from ..sessions.lookup import SessionLookup, look_up, was_refused_as_ahead
 from . import backchannel_logout
 from .callback import LoginRequest, finish_login
 from .confirmation import confirm_person, confirm_start
@@ -62,7 +62,11 @@ def start_login(context: Context, provider: Provider, request: Request, *, now: 
     if confirmed and (response := (yield from confirm_person(login_request, confirmed[0]))) is not None:
         return response
     known = yield from login_request.look_up()
-    if known.session is not None and LoginRequirement(fresh=fresh).is_fresh(known.session, now):
+    if (
+        known.session is not None
+        and LoginRequirement(fresh=fresh).is_fresh(known.session, now)
+        and not was_refused_as_ahead(known, request.cookie)
+    ):
         return Response.redirect(303, target)
     if known.ended is not None:
         events.info("session_ended", reason=known.ended)

@@ -53,6 +53,9 @@ TOKEN_MEMORY = 3600
 MAX_REJECTED = 3
 """Tokens that XWMS may reject before a pending login ends which they did not match exactly."""
 
+MAX_SKEW = 86_400
+"""Seconds. A login from further in the future is left out without a word: no two clocks differ by so much."""
+
 _ID_LENGTH = 16
 """Characters of a login's id, 96 random bits. The first half of them names its cookie."""
 
@@ -108,6 +111,9 @@ class PendingLogins:
 
     expired: list[PendingLogin]
 
+    ahead: int = 0
+    """Seconds by which a login of this browser, which is left out, is from the future (clock skew); otherwise 0."""
+
     _cookie_values: dict[str, str] = field(default_factory=dict[str, str], init=False)
 
     @classmethod
@@ -116,8 +122,11 @@ class PendingLogins:
         found = [
             login
             for key, value in read_cookies(header, names.login).items()
-            if (login := _unpack(sealer.open_text(value, place=key))) is not None and _is_for(login, uri, now)
+            if (login := _unpack(sealer.open_text(value, place=key))) is not None
+            and login.uri_digest == uri_digest(uri)
         ]
+        ahead = max((login.started_at - now for login in found), default=0)
+        found = [login for login in found if login.started_at <= now + FUTURE_TOLERANCE]
         found.sort(key=lambda login: login.started_at)
         valid = [login for login in found if now < login.expires_at]
         return cls(
@@ -126,6 +135,7 @@ class PendingLogins:
             alive=[login for login in valid if login.person is None],
             unconfirmed=[login for login in valid if login.person is not None],
             expired=[login for login in found if now >= login.expires_at],
+            ahead=ahead if FUTURE_TOLERANCE < ahead <= MAX_SKEW else 0,
         )
 
     def has_room(self, login: PendingLogin) -> bool:
@@ -205,10 +215,6 @@ def forget_all(header: str, names: CookieNames) -> list[str]:
     """The Set-Cookie values that delete every pending login that the browser sent."""
     keys = [key for key in read_cookies(header, names.login) if _KEY_PATTERN.fullmatch(key)]
     return [set_cookie(names.login + key, "", secure=names.secure, max_age=0) for key in keys]
-
-
-def _is_for(login: PendingLogin, uri: RedirectURI, now: int) -> bool:
-    return login.uri_digest == uri_digest(uri) and login.started_at <= now + FUTURE_TOLERANCE
 
 
 def uri_digest(uri: RedirectURI) -> str:

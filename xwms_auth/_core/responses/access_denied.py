@@ -4,10 +4,11 @@ Never looks up a session itself.
 """
 
 from collections.abc import Callable
+from typing import Protocol
 
-from ..base.errors import LoginRequired, LoginTooOld, NotApproved, XWMSError
+from ..base.errors import ClockSkew, LoginRequired, LoginTooOld, NotApproved, XWMSError
 from ..base.models import EndReason
-from ..base.session import ANY_LOGIN, MIN_FRESH, LoginRequirement, Session
+from ..base.session import ANY_LOGIN, MIN_FRESH, AheadSession, LoginRequirement, Session
 from ..config.config import XWMSConfig
 from ..http.fetch_metadata import ClientKind, client_kind
 from ..http.messages import Request, Response
@@ -15,25 +16,37 @@ from ..http.next_url import MAX_NEXT
 from .responses import login_url, refusal
 
 
-def needs_login(
-    config: XWMSConfig, request: Request, *, ended: EndReason | None = None, fresh: int | None = None
-) -> Response:
+class Found(Protocol):
+    """What is known about the session of a request, as in `SessionLookup`."""
+
+    @property
+    def session(self) -> Session | None: ...
+    @property
+    def ended(self) -> EndReason | None: ...
+    @property
+    def ahead(self) -> AheadSession | None: ...
+
+
+def _needs_login(config: XWMSConfig, request: Request, found: Found, *, fresh: int | None = None) -> Response:
     """Return the response that requests a login: a redirect, a 401, or an `HX-Redirect` for HTMX.
 
-    `ended` is why the session has ended. With `fresh`, there is a session, but its login is older than `fresh` seconds.
+    With `fresh`, there is a session, but its login is older than `fresh` seconds.
     """
-    url = login_url(config, _page_of(config, request), fresh=fresh)
+    url, ended, ahead = login_url(config, _page_of(config, request), fresh=fresh), found.ended, found.ahead
+    if ahead is not None and ahead.is_second:
+        return refusal(config, request, ClockSkew(f"the session is {ahead.seconds} s ahead of this clock"), url=url)
+    cookies = () if ahead is None else (ahead.note,)
     if client_kind(request) is ClientKind.PERSON:
-        return Response.redirect(302, url)
+        return Response.redirect(302, url, cookies=cookies)
     if fresh is not None:
         return refusal(config, request, LoginTooOld(f"the login is older than {fresh} s"), url=url)
     cause = "there is no session" if ended is None else f"the session has ended: {ended}"
-    return refusal(config, request, LoginRequired(cause), url=url, ended=ended)
+    return refusal(config, request, LoginRequired(cause), cookies=cookies, url=url, ended=ended)
 
 
 def unless_signed_in(
     config: XWMSConfig,
-    lookup: Callable[[], tuple[Session | None, EndReason | None]],
+    lookup: Callable[[], Found],
     request: Callable[[], Request],
     *,
     requirement: LoginRequirement = ANY_LOGIN,
@@ -44,37 +57,30 @@ def unless_signed_in(
     A failing store gives an error response of its own: "unknown" must not look like "signed out".
     """
     try:
-        session, ended = lookup()
+        found = lookup()
+        session = found.session
         if session is None:
-            return needs_login(config, request(), ended=ended)
+            return _needs_login(config, request(), found)
         if not requirement.is_granted(session):
             no_tokens = "the session has no tokens, so its scopes are unknown; perhaps they did not fit into the cookie"
             not_granted = "a scope that the page requires was not granted at this login"
             return refusal(config, request(), NotApproved(no_tokens if session.tokens is None else not_granted))
         if not requirement.is_fresh(session, now):
-            return needs_login(config, request(), fresh=requirement.fresh)
+            return _needs_login(config, request(), found, fresh=requirement.fresh)
     except XWMSError as error:
         return refusal(config, request(), error)
     return None
 
 
-def for_failure(
-    config: XWMSConfig,
-    request: Request,
-    error: XWMSError,
-    *,
-    session: Session | None,
-    ended: EndReason | None,
-    now: int,
-) -> Response:
+def for_failure(config: XWMSConfig, request: Request, error: XWMSError, *, found: Found, now: int) -> Response:
     """Return the response for one of our errors that the application did not catch."""
     if not isinstance(error, LoginRequired):
         return refusal(config, request, error)
-    if session is None:
-        return needs_login(config, request, ended=ended)
+    if found.session is None:
+        return _needs_login(config, request, found)
     # Signed in, but without a usable token. Another login gives one, but not right after a login (redirect loop).
-    if now - session.started_at > MIN_FRESH:
-        return needs_login(config, request, fresh=MIN_FRESH)
+    if now - found.session.started_at > MIN_FRESH:
+        return _needs_login(config, request, found, fresh=MIN_FRESH)
     return refusal(config, request, error)
 
 

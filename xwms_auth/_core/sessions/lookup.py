@@ -7,10 +7,10 @@ from ..base import events
 from ..base.effects import Steps, load_session, renew_session
 from ..base.errors import StoreUnavailable
 from ..base.models import EndReason
-from ..base.session import Session
+from ..base.session import AheadSession, Session
 from ..base.store_protocols import SessionStore
 from ..config.context import Context, names_for
-from ..http.messages import read_cookie
+from ..http.messages import read_cookie, set_cookie
 from ..http.urls import RedirectURI
 
 MAX_HANDLE = 4096
@@ -22,13 +22,20 @@ MAX_RENEWAL_DELAY = 5
 more time the person may have logged out in this browser, or somebody else logged in, at a process of which this one
 does not hear. The next response that is fast enough renews the session."""
 
+REFUSAL_NOTED = 600
+"""Seconds that a browser keeps a note that its session was refused as one from the future: as long as a login may take.
+Another refusal of a new session is then not answered by yet another login (redirect loop)."""
+
+CLOCK_LOG_INTERVAL = 60
+"""Seconds between two lines in the log about the same session from the future."""
+
 
 class SessionLookup(NamedTuple):
     """The result of looking up a session cookie. `session` is None if nobody is signed in.
 
     `handle` is the value of the cookie, or None if there was no cookie or no renewal is due.
     `ended` is why the session of this cookie has ended. `changed` means that the store has an older session than this.
-    `at` is when the cookie was read, in seconds since 1970.
+    `at` is when the cookie was read, in seconds since 1970. `ahead` is set if the session is from the future.
     """
 
     uri: RedirectURI | None
@@ -37,6 +44,7 @@ class SessionLookup(NamedTuple):
     ended: EndReason | None = None
     changed: bool = False
     at: int = 0
+    ahead: AheadSession | None = None
 
 
 NO_SESSION = SessionLookup(uri=None, handle=None, session=None)
@@ -68,9 +76,35 @@ def look_up(context: Context, cookie: str, uri: RedirectURI | None, *, now: int)
     found = yield from load_session(handle, now=now)
     if isinstance(found, EndReason):
         return SessionLookup(uri=uri, handle=handle, session=None, ended=found, at=now)
-    if found is not None and not context.lifetimes.alive(found, now):
-        return SessionLookup(uri=uri, handle=handle, session=None, ended=context.lifetimes.ending(found, now), at=now)
-    return SessionLookup(uri=uri, handle=handle, session=found, at=now)
+    if found is None or context.lifetimes.alive(found, now):
+        return SessionLookup(uri=uri, handle=handle, session=found, at=now)
+    ended, ahead = context.lifetimes.ending(found, now), None
+    if ended is None and uri is not None and (seconds := context.lifetimes.ahead(found, now)):
+        ahead = _refused_as_ahead(context, cookie, uri, found, seconds, now=now)
+    return SessionLookup(uri=uri, handle=handle, session=None, ended=ended, at=now, ahead=ahead)
+
+
+def _refused_as_ahead(
+    context: Context, cookie: str, uri: RedirectURI, session: Session, seconds: int, *, now: int
+) -> AheadSession:
+    names = names_for(uri)
+    noted = read_cookie(cookie, names.ahead)
+    if context.state.clock_warnings.add(session.id, until=now + CLOCK_LOG_INTERVAL, now=now):
+        events.warning(
+            "session_from_the_future",
+            person=events.person_hash(session.user.identity),
+            seconds=str(seconds),
+            hint="the clock of this machine is behind, or that of the one where the session was last used is ahead",
+        )
+    note = set_cookie(names.ahead, session.id, secure=names.secure, max_age=REFUSAL_NOTED)
+    return AheadSession(seconds, note, is_second=noted is not None and noted != session.id)
+
+
+def was_refused_as_ahead(known: SessionLookup, cookie: str) -> bool:
+    """Whether another machine, whose clock is behind, has just refused this session: only a new login may help."""
+    if known.session is None or known.uri is None:
+        return False
+    return known.session.id == read_cookie(cookie, names_for(known.uri).ahead)
 
 
 def check_is_due(context: Context, session: Session, now: int) -> bool:
