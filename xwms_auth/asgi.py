@@ -150,7 +150,13 @@ class XWMSAuthMiddleware:
         if refused is None:
             return False
         is_http = scope["type"] == "http"
-        await (send_response(refused, send) if is_http else refuse_websocket(receive, send, "login_required"))
+        if is_http:
+            # New tokens have to reach the browser, whatever the response is.
+            found = state.lookup
+            carries = isinstance(found, SessionLookup) and found.has_new_tokens
+            await send_response(refused, state.send if carries else send)
+        else:
+            await refuse_websocket(receive, send, "login_required")
         return True
 
     async def _run_lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:

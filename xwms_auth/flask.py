@@ -160,7 +160,7 @@ class _FlaskApp(ServedApp):
         if self.protects_all and not self.context.is_public(decoded(route)):
             refused = state.refusal()
             if refused is not None:
-                return send(refused, start_response)
+                return send(refused, state.start if outer is None else start_response)
         return state.body(self._inner(environ, state.start)) if outer is None else self._inner(environ, start_response)
 
     def in_debug_mode(self) -> bool:

@@ -89,29 +89,6 @@ def test_the_answers_of_one_person_are_not_made_of_the_headers_of_another(make_f
     assert constant == [("Content-Type", "text/plain"), ("Content-Length", "2")]
 
 
-@pytest.mark.parametrize("control", ["max-age=60", "no-cache", "public", "must-revalidate, max-age=5"])
-def test_a_renewed_session_rides_on_no_answer_that_a_cache_may_keep(make_fx, control):
-    """CK-14"""
-    fx = make_fx()
-    now = [1.0]
-    app = flask.Flask(__name__)
-
-    @app.get("/page")
-    def page():
-        return flask.Response(f"{current_user.sub}", headers={"Cache-Control": control})
-
-    import time  # noqa: PLC0415
-
-    now[0] = time.time()
-    config = XWMSConfig(**fx.options(redirect_uris="https://app.example/xwms/validateToken"))
-    XWMSAuth(app, config, clock=lambda: now[0])
-    client = httpx2.Client(transport=httpx2.WSGITransport(app), base_url="https://app.example")
-    location = client.get(LOGIN, headers=FROM_HERE).headers["location"]
-    client.get(CALLBACK, params={"token": fx.approve(location.rpartition("/")[2])}, headers=FROM_ELSEWHERE)
-    now[0] += 1000
-    assert "set-cookie" not in client.get("/page").headers
-
-
 def test_faults_in_flasks_settings_show_no_secret_in_a_traceback_with_locals():
     """SE-05"""
     app = flask.Flask(__name__)

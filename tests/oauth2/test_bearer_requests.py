@@ -142,12 +142,12 @@ def test_a_refusal_is_a_document_that_nobody_keeps_and_no_way_to_log_in(api, ser
         assert "www-authenticate" in head.headers
 
 
-def test_an_answer_made_for_a_token_is_kept_by_no_cache_unless_the_application_says_so(api, server):
+def test_an_answer_made_for_a_token_is_kept_by_no_shared_cache(api, server):
     token = server.give()
     plain = api.call(token, "/api/read").headers
     assert (plain["cache-control"], plain["vary"]) == ("private, no-store", "Authorization")
     own = api.call(token, "/api/cached").headers
-    assert own.get_list("cache-control") == ["public, max-age=60"]
+    assert own.get_list("cache-control") == ["private, max-age=60"]
     assert own["vary"] == "Accept, Authorization"
     both = api.call(token, "/api/token").headers
     assert {part.strip() for part in both["vary"].split(",")} == {"Authorization", "Cookie"}

@@ -2,12 +2,15 @@
 
 from collections.abc import Awaitable
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any, cast
 
+from ..base import events
 from ..base.errors import ConfigError, LoginRequired, StoreUnavailable, XWMSError
 from ..base.models import USER_FIELDS, AccessToken, Anonymous, User, anonymous
 from ..base.output_only import in_debug_mode
 from ..base.session import Session
+from ..http.fetch_metadata import is_passive
 from ..http.messages import Request, Response
 from ..io.runner import arun
 from ..io.session_manager import AsyncXWMSSessions
@@ -18,18 +21,15 @@ from .asgi import ASGIApp, Message, Scope, Send, decoded, encoded, header_of, re
 from .request_state import RequestState
 from .served_app import ServedApp
 
-
-def _is_streamed(start: Message) -> bool:
-    headers = start.get("headers", ())
-    return not any(name == b"content-length" for name, _ in headers) and cache_headers.is_streamed(decoded(headers))
-
-
-# Most responses have none of these headers, and then get the same ones.
-_CACHE_HEADERS = frozenset((b"vary", b"cache-control"))
+# Most responses have none of these headers, and then get the same ones. The endings of all that concern caches.
+_CACHE_HEADERS = (b"vary", b"-control", b"x-accel-expires")
 _USUAL_HEADERS = {
-    signed_in: encoded(cache_headers.headers_for_session((), signed_in=signed_in, cookie=None))
-    for signed_in in (True, False)
+    signed_in: encoded(cache_headers.for_session((), signed_in=signed_in).added) for signed_in in (True, False)
 }
+
+
+def _edited(start: Message, edit: cache_headers.Edit) -> Message:
+    return {**start, "headers": [*edit.kept(start.get("headers", ())), *encoded(edit.added)]}
 
 
 class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
@@ -65,8 +65,10 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
         self.served = served
         self.scope = scope
         self.lookup = lookup
-        self.session_read = False
+        # New tokens have to reach the browser, whatever the application asks.
+        self.session_read = isinstance(lookup, SessionLookup) and lookup.has_new_tokens
         """Whether the response depends on the session."""
+        self.guarded = self.passive = False
         self.finished = False
         self._app = app
         self._started = False
@@ -108,13 +110,21 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
             if isinstance(self.lookup, SessionLookup):
                 served, cookie = self.served, header_of(self.scope, b"cookie", "; ")
                 steps = access_token(served.context, served.provider, self.lookup, cookie, now=served.now())
-                self.lookup, token = await arun(steps, served.runtime)
+                found, token = await arun(steps, served.runtime)
+                self.lookup = found
+                if found.has_new_tokens and self._is_too_late:
+                    events.tokens_not_saved()
                 if token is not None:
                     return token.reveal()
             raise LoginRequired("the access token could not be refreshed, and the session has ended")
         except (LoginRequired, StoreUnavailable, ConfigError) as error:
             self._fail(error)
             raise
+
+    @property
+    def _is_too_late(self) -> bool:
+        """Whether no cookie can be set any more."""
+        return (self._started and self._held is None) or self.scope["type"] == "websocket"
 
     def _fail(self, error: XWMSError) -> None:
         """Note one of our errors that the application may not catch."""
@@ -127,7 +137,10 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
     @property
     def scopes(self) -> list[str]:
         """For Starlette's `@requires`: `["authenticated"]` if a user is signed in, otherwise empty."""
-        return ["authenticated"] if self.session() else []
+        if self.session() is None:
+            return []
+        self.guarded = True
+        return ["authenticated"]
 
     async def respond_instead(self, error: XWMSError) -> bool:
         """Send the response for one of our errors that the application did not catch. False if it has sent its own."""
@@ -159,16 +172,21 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
             self.response = self.response_to(self._failure)
         if self.response is not None:
             send, self._send = self._send, _discard
-            return send_response(self.response, send)
+            return self._send_instead(self.response, send)
         if self.token is not None:
-            headers = message.get("headers", ())
-            message = {**message, "headers": [*headers, *encoded(cache_headers.headers_for_token(decoded(headers)))]}
+            message = _edited(message, cache_headers.for_token(decoded(message.get("headers", ()))))
         if self.session_read:
             return self._send_dependent(message)
-        if _is_streamed(message):
+        if cache_headers.is_streamed(decoded(message.get("headers", ()))):
             self._held = message  # until the first chunk of the body, since producing it may read the session
             return _discard(message)
         return self._send(message)
+
+    async def _send_instead(self, response: Response, send: Send) -> None:
+        if isinstance(self.lookup, SessionLookup) and self.lookup.has_new_tokens:
+            cookie = await self._renewed(self.lookup)
+            response = response if cookie is None else replace(response, cookies=(*response.cookies, cookie))
+        await send_response(response, send)
 
     async def _send_held(self, message: Message) -> None:
         if message["type"] == "http.response.body" and not message.get("body") and message.get("more_body"):
@@ -181,23 +199,30 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
     def _send_dependent(self, start: Message) -> Awaitable[None]:
         found, headers = self.lookup, start.get("headers", ())
         if isinstance(found, XWMSError):
-            return self._send(
-                {**start, "headers": [*headers, *encoded(cache_headers.headers_for_unknown_session(decoded(headers)))]}
-            )
+            return self._send(_edited(start, cache_headers.for_unknown_session(decoded(headers))))
         if found.handle is not None:
             return self._send_merged(start, found)
         for name, _ in headers:
-            if name.lower() in _CACHE_HEADERS:
+            if name.lower().endswith(_CACHE_HEADERS):
                 return self._send_merged(start, found)
         return self._send({**start, "headers": [*headers, *_USUAL_HEADERS[found.session is not None]]})
 
     async def _send_merged(self, start: Message, found: SessionLookup) -> None:
         headers, cookie = list(decoded(start.get("headers", ()))), None
-        if found.handle is not None and cache_headers.may_set_cookie(headers):
-            served = self.served
-            cookie = await arun(renew(served.context, found, now=served.now()), served.runtime)
-        added = cache_headers.headers_for_session(headers, signed_in=found.session is not None, cookie=cookie)
-        await self._send({**start, "headers": [*start.get("headers", ()), *encoded(added)]})
+        if found.handle is not None:
+            cookie = await self._renewed(found, is_shared=not self.guarded and cache_headers.is_shared(headers))
+        signed_in = found.session is not None
+        edit = cache_headers.for_session(headers, signed_in=signed_in, guarded=self.guarded, cookie=cookie)
+        await self._send(_edited(start, edit))
+
+    async def _renewed(self, found: SessionLookup, *, is_shared: bool = False) -> str | None:
+        """Renew the session if that is due. Return the Set-Cookie value that the response has to carry."""
+        served, scope = self.served, self.scope
+        passive = self.passive or is_passive(
+            header_of(scope, b"xwms-passive", ","), header_of(scope, b"sec-fetch-site", ",") or None
+        )
+        steps = renew(served.context, found, now=served.now(), is_passive=passive, is_shared=is_shared)
+        return await arun(steps, served.runtime)
 
 
 async def _discard(message: Message) -> None:

@@ -9,14 +9,15 @@ from inspect import iscoroutinefunction
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from flask import Flask, Response, after_this_request, current_app, request
+from werkzeug.datastructures import Headers
 from werkzeug.local import LocalProxy
 
 from ..base.models import AccessToken
 from ..config.config import XWMSConfig
 from ..io.runner import run
 from ..oauth2.bearer_guard import NEEDS_TOKEN, Refusal, authenticate
+from ..responses import cache_headers
 from ..responses.bearer_challenge import parse_scopes
-from ..responses.cache_headers import headers_for_token
 from .guard_check import note_guard
 from .wsgi_state import STATE_KEY, WSGIRequestState
 
@@ -84,8 +85,8 @@ def _guard(view: Callable[P, R], *, scopes: Sequence[str]) -> Callable[P, R]:
 
 
 def _add_cache_headers(response: Response) -> Response:
-    for name, value in headers_for_token(response.headers):
-        response.headers.add(name, value)
+    edit = cache_headers.for_token(response.headers)
+    response.headers = Headers([*edit.kept(response.headers), *edit.added])
     return response
 
 

@@ -18,9 +18,15 @@ L = TypeVar("L", bound=SessionLookup | XWMSError | None)
 class RequestState(ABC, Generic[L]):
     """The part of the state that WSGI and ASGI share."""
 
-    __slots__ = ("lookup", "served")
+    __slots__ = ("guarded", "lookup", "passive", "served")
 
     served: ServedApp
+    guarded: bool
+    """Whether a guard has let the request through: its response is then never public."""
+
+    passive: bool
+    """Whether the request is no sign of an active person, and so does not renew the session."""
+
     lookup: L
     """The result of looking up the session cookie, or the error that prevented it; None before the lookup.
 
@@ -43,6 +49,7 @@ class RequestState(ABC, Generic[L]):
     def refusal(self, requirement: LoginRequirement = ANY_LOGIN) -> Response | None:
         """Return None if a user is signed in and meets the requirement, otherwise the response to send instead."""
         config, now = self.served.context.config, self.served.now()
+        self.guarded = True
         return access_denied.unless_signed_in(config, self._look, self.request, requirement=requirement, now=now)
 
     def _look(self) -> SessionLookup:

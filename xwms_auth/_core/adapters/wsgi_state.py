@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.wsgi import ClosingIterator
 
+from ..base import events
 from ..base.errors import LoginRequired, StoreUnavailable, XWMSError
 from ..base.session import Session
+from ..http.fetch_metadata import is_passive
 from ..http.messages import Request
 from ..io.runner import run
 from ..responses import cache_headers
@@ -43,6 +45,7 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
     ) -> None:
         self.served = served
         self.lookup = None
+        self.guarded = self.passive = False
         self._environ = environ
         self._start_response = start_response
         self._debug = debug
@@ -90,6 +93,8 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
             served, cookie = self.served, self._environ.get("HTTP_COOKIE", "")
             steps = access_token(served.context, served.provider, self.lookup, cookie, now=served.now())
             self.lookup, token = run(steps, served.runtime)
+            if self.lookup.has_new_tokens and self._started and self._held is None:
+                events.tokens_not_saved()
             if token is not None:
                 return token.reveal()
         raise LoginRequired("the access token could not be refreshed, and the session has ended")
@@ -107,18 +112,25 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         return self._start(status, headers, exc_info)
 
     def _start(self, status: str, headers: list[tuple[str, str]], exc_info: Any) -> Callable[[bytes], object]:
-        if isinstance(self.lookup, XWMSError):
-            # The view has caught the error and made a page of its own, for an unknown user.
-            headers = [*headers, *cache_headers.headers_for_unknown_session(headers)]
-        elif self.lookup is not None:
-            cookie = None
-            if self.lookup.handle is not None and cache_headers.may_set_cookie(headers):
-                served = self.served
-                cookie = run(renew(served.context, self.lookup, now=served.now()), served.runtime)
-            signed_in = self.lookup.session is not None
+        if self.lookup is not None:
+            edit = self._edit_for(headers, self.lookup)
             # A new list: the application's may be a constant that it uses for the next response too.
-            headers = [*headers, *cache_headers.headers_for_session(headers, signed_in=signed_in, cookie=cookie)]
+            headers = [*edit.kept(headers), *edit.added]
         return self._start_response(status, headers, exc_info) if exc_info else self._start_response(status, headers)
+
+    def _edit_for(self, headers: list[tuple[str, str]], found: SessionLookup | XWMSError) -> cache_headers.Edit:
+        if isinstance(found, XWMSError):
+            # The view has caught the error and made a page of its own, for an unknown user.
+            return cache_headers.for_unknown_session(headers)
+        cookie = None
+        if found.handle is not None:
+            served, environ = self.served, self._environ
+            passive = self.passive or is_passive(environ.get("HTTP_XWMS_PASSIVE"), environ.get("HTTP_SEC_FETCH_SITE"))
+            shared = not self.guarded and cache_headers.is_shared(headers)
+            steps = renew(served.context, found, now=served.now(), is_passive=passive, is_shared=shared)
+            cookie = run(steps, served.runtime)
+        signed_in = found.session is not None
+        return cache_headers.for_session(headers, signed_in=signed_in, guarded=self.guarded, cookie=cookie)
 
     def _release(self) -> None:
         if self._held is not None:
@@ -133,6 +145,9 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
 
     def body(self, chunks: Iterable[bytes]) -> Iterable[bytes]:
         """The application's body. Headers that were held back are sent with its first chunk."""
+        if self._started and (isinstance(chunks, list | tuple | self._environ.get("wsgi.file_wrapper", tuple))):
+            # Nothing in it can still read the session. The server may send a file by itself, if it sees that it is one.
+            self._release()
         if self._started and self._held is None:
             return chunks
         # Also if the application has not called `start_response` yet: it may do so with its first chunk (PEP 3333).

@@ -31,6 +31,14 @@ def warning(event: str, **fields: str) -> None:
     log.warning("%s%s", event, _formatted(fields))
 
 
+def tokens_not_saved() -> None:
+    """Log that refreshed tokens exist in this process only, because no response can carry them."""
+    warning(
+        "tokens_not_saved",
+        hint="call access_token() before the response begins, not in a websocket, or use another session_store",
+    )
+
+
 def config_error(error: ConfigError) -> None:
     """Log that the settings are wrong, with every problem."""
     log.error("the settings are wrong:%s", error)

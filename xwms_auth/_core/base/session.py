@@ -145,6 +145,10 @@ class Lifetimes:
         """When a store and the browser may delete the session. The limits are enforced by `alive`, not by this."""
         return min(session.seen_at + self.idle, session.started_at + self.absolute) + KEPT_AFTER_END
 
+    def longest(self, session: Session) -> int:
+        """When the session is deleted at the latest, however often it is renewed."""
+        return session.started_at + self.absolute + KEPT_AFTER_END
+
 
 class AheadSession(NamedTuple):
     """What to know about a session that is refused because it is from the future (clock skew between two machines).

@@ -110,8 +110,11 @@ class Context:
         return path.startswith(self.public_prefixes) and _is_plain(path)
 
     def session_cookie(self, uri: RedirectURI, handle: str, session: Session, *, now: int) -> str:
-        """Return the Set-Cookie value that keeps this handle in the browser as long as the session may live."""
-        names, age = names_for(uri), self.lifetimes.keep_until(session) - now
+        """Return the Set-Cookie value that keeps this handle in the browser as long as the session may live.
+
+        Until the absolute limit: a store may extend the idle limit without a cookie, and both are enforced here.
+        """
+        names, age = names_for(uri), self.lifetimes.longest(session) - now
         return set_cookie(names.session, handle, secure=names.secure, max_age=max(1, age))
 
     def next_url(self, request: Request) -> str | None:

@@ -1,82 +1,155 @@
-"""Cache headers to add to an application's response that depends on the session or on a token (RFC 9111).
+"""What an application's response has to say to caches if it depends on the session or on a token (RFC 9111).
 
-Never removes a header that the application has set.
+What the response says, and what has to ride on it:
+
+                                    nothing                  a renewal              a changed session, or guarded
+    `private`, `no-store`           as it is                 with the cookie        with the cookie
+    `public`, `s-maxage`, or a      as it is                 as it is: no cookie    made `private`, with the cookie
+      header for one kind of cache
+    other directives                as it is                 `private` is added, with the cookie
+    no Cache-Control                `private, no-store` if somebody is signed in, with the cookie
+
+`Vary: Cookie` is added in each case.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, TypeVar
 
-# A cache that knows one of the latter two ignores Cache-Control (RFC 9213).
-_FOR_CACHES = frozenset(("cache-control", "cdn-cache-control", "surrogate-control"))
+T = TypeVar("T")
+
+Headers = Iterable[tuple[str, str]]
+
+# A comma inside a quoted string separates nothing (RFC 9110 5.6.4).
+_QUOTED = r'"(?:[^"\\]|\\.)*(?:"|$)'
+_DIRECTIVES = re.compile(rf'(?:[^",]|{_QUOTED})+')
+_STRINGS = re.compile(_QUOTED)
+
+# Exactly these: `private="set-cookie"` is about one header only (RFC 9111 5.2.2.7).
+_NOT_SHARED = frozenset(("private", "no-store"))
+_SHARED = frozenset(("public", "s-maxage"))
 
 
-def may_set_cookie(headers: Iterable[tuple[str, str]]) -> bool:
-    """Whether a cookie may be set on this response: not if the application lets shared caches store it.
+class Edit(NamedTuple):
+    """The changes to the headers of a response: the places of those to leave out, and those to append."""
+
+    dropped: frozenset[int]
+    added: list[tuple[str, str]]
+
+    def kept(self, headers: Iterable[T]) -> list[T]:
+        """The headers that stay, in whatever form the application has given them."""
+        return [header for place, header in enumerate(headers) if place not in self.dropped]
+
+
+def is_shared(headers: Headers) -> bool:
+    """Whether the application lets shared caches keep this response. A renewed session then does not ride on it.
 
     Session leak: a cache that ignores Vary would deliver the cookie to the next visitor (CVE-2025-48947).
     """
-    values: dict[str, str] = {}
+    directives: list[str] = []
     for name, value in headers:
-        if (known := name.lower()) in _FOR_CACHES:
-            values[known] = f"{values.get(known, '')},{value.lower()}"
-    return all("private" in value or "no-store" in value for value in values.values())
+        lower = name.lower()
+        if lower == "cache-control":
+            directives += _directives(value)
+        elif _lets_a_cache_keep(lower, value):
+            return True
+    return _NOT_SHARED.isdisjoint(directives) and any(map(_says_shared, directives))
 
 
-def is_streamed(headers: Iterable[tuple[str, str]]) -> bool:
-    """Whether the body may still be produced after the headers are known, so that the session may yet be read.
+def is_streamed(headers: Headers) -> bool:
+    """Whether the headers wait for the first piece of the body, since producing it may read the session.
 
     Server-sent events are not waited for: the first event may come after an hour.
     """
-    values = {name.lower(): value.lower() for name, value in headers}
-    return "content-length" not in values and not values.get("content-type", "").startswith("text/event-stream")
+    return not any(
+        name.lower() == "content-type" and value.lower().startswith("text/event-stream") for name, value in headers
+    )
 
 
-def headers_for_unknown_session(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return the headers to add if the session could not be looked up: such a response must not be stored.
+def for_unknown_session(headers: Headers) -> Edit:
+    """The changes if the session could not be looked up: such a response must not be stored.
 
-    Added even if the application allows caching, since the content was made for an unknown user.
+    Even if the application allows caching, since the content was made for an unknown user.
     """
-    present = {(name.lower(), value.lower()) for name, value in headers}
-    required = (("Vary", "Cookie"), ("Cache-Control", "no-store"))
-    return [(name, value) for name, value in required if (name.lower(), value.lower()) not in present]
+    return _edit(headers, vary="Cookie", unless=frozenset(("no-store",)), otherwise="no-store", alone="no-store")
 
 
-def headers_for_session(
-    headers: Iterable[tuple[str, str]], *, signed_in: bool, cookie: str | None
-) -> list[tuple[str, str]]:
-    """Return the headers to add if the session was read while the response was made.
+def for_session(headers: Headers, *, signed_in: bool, guarded: bool = False, cookie: str | None = None) -> Edit:
+    """The changes if the session was read while the response was made: see the table above.
 
-    Session leak: a cache must not deliver one user's page to another (CVE-2023-30861). The response varies by cookie,
-    and if a user is signed in and the application sets no Cache-Control, it is not stored at all.
+    Session leak: a cache must not deliver one user's page to another (CVE-2023-30861). `guarded` means that the
+    response is for people who are signed in only; `cookie` is the Set-Cookie value that has to ride on it.
     """
-    vary = cached = False
-    for name, value in headers:
+    if guarded or cookie is not None:
+        edit = _edit(headers, vary="Cookie", unless=_NOT_SHARED, otherwise="private", alone="private, no-store")
+        if cookie is not None:
+            edit.added.append(("Set-Cookie", cookie))
+        return edit
+    return _edit(headers, vary="Cookie", alone="private, no-store" if signed_in else None)
+
+
+def for_token(headers: Headers) -> Edit:
+    """The changes if the response was made for an access token: it varies by token and is never shared."""
+    return _edit(headers, vary="Authorization", unless=_NOT_SHARED, otherwise="private", alone="private, no-store")
+
+
+def _edit(
+    headers: Headers,
+    *,
+    vary: str,
+    unless: frozenset[str] = frozenset(),
+    otherwise: str | None = None,
+    alone: str | None,
+) -> Edit:
+    """Add `vary`, and `alone` if there is no Cache-Control. With `otherwise`, take the response from shared caches.
+
+    That adds the directive `otherwise`, unless one of those in `unless` is there.
+    """
+    varies, directives, places, dropped = False, list[str](), set[int](), set[int]()
+    for place, (name, value) in enumerate(headers):
         lower = name.lower()
         if lower == "vary":
-            vary = vary or not {"*", "cookie"}.isdisjoint(part.strip().lower() for part in value.split(","))
+            varies = varies or not {"*", vary.lower()}.isdisjoint(part.strip().lower() for part in value.split(","))
         elif lower == "cache-control":
-            cached = True
-    added: list[tuple[str, str]] = []
-    if not vary:
-        added.append(("Vary", "Cookie"))
-    if cookie is not None:
-        added.append(("Set-Cookie", cookie))
-    if signed_in and not cached:
-        added.append(("Cache-Control", "private, no-store"))
-    return added
+            directives += _DIRECTIVES.findall(value)
+            places.add(place)
+        elif otherwise is not None and _lets_a_cache_keep(lower, value):
+            dropped.add(place)
+    added = [] if varies else [("Vary", vary)]
+    directives = [stripped for directive in directives if (stripped := directive.strip())]
+    if not directives:
+        if alone is not None:
+            dropped |= places
+            added.append(("Cache-Control", alone))
+    elif otherwise is not None:
+        kept = [directive for directive in directives if not _says_shared(directive)]
+        missing = unless.isdisjoint(map(str.lower, kept))
+        if missing or len(kept) < len(directives):
+            # In one header, and first: some caches read one line only, and a quoted string may never end.
+            dropped |= places
+            added.append(("Cache-Control", ", ".join([otherwise, *kept] if missing else kept)))
+    return Edit(frozenset(dropped), added)
 
 
-def headers_for_token(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return the headers to add if the response was made for an access token.
+def _directives(value: str) -> Sequence[str]:
+    return [directive.strip().lower() for directive in _DIRECTIVES.findall(value)]
 
-    It varies by token, and if the application sets no Cache-Control, it is not stored at all.
+
+def _says_shared(directive: str) -> bool:
+    """Also where a semicolon or a space stands for the comma, as in `public; max-age=60`: some caches accept that."""
+    words = re.split(r"[;\s]+", _STRINGS.sub("", directive.lower()))
+    return not _SHARED.isdisjoint(word.partition("=")[0] for word in words)
+
+
+def _lets_a_cache_keep(name: str, value: str) -> bool:
+    """Whether this is a header for one kind of cache that allows it to keep the response.
+
+    A cache that knows such a header ignores Cache-Control (RFC 9213, `CDN-Cache-Control` and others of that ending).
     """
-    values: dict[str, str] = {}
-    for name, value in headers:
-        values[name.lower()] = f"{values.get(name.lower(), '')},{value}"
-    vary = {part.strip().lower() for part in values.get("vary", "").split(",")}
-    added: list[tuple[str, str]] = []
-    if vary.isdisjoint({"*", "authorization"}):
-        added.append(("Vary", "Authorization"))
-    if "cache-control" not in values:
-        added.append(("Cache-Control", "private, no-store"))
-    return added
+    if name == "x-accel-expires":
+        return value.strip() != "0"
+    if name not in ("surrogate-control", "edge-control") and not (
+        name.endswith("cache-control") and name != "cache-control"
+    ):
+        return False
+    return _NOT_SHARED.isdisjoint(_directives(value))

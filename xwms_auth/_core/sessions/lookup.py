@@ -20,7 +20,8 @@ MAX_HANDLE = 4096
 MAX_RENEWAL_DELAY = 5
 """Seconds from reading the cookie within which a response may set a session that is stored in the cookie itself. After
 more time the person may have logged out in this browser, or somebody else logged in, at a process of which this one
-does not hear. The next response that is fast enough renews the session."""
+does not hear. The next response that is fast enough renews the session. New tokens are set however late they are, since
+nobody else has them."""
 
 REFUSAL_NOTED = 600
 """Seconds that a browser keeps a note that its session was refused as one from the future: as long as a login may take.
@@ -34,8 +35,10 @@ class SessionLookup(NamedTuple):
     """The result of looking up a session cookie. `session` is None if nobody is signed in.
 
     `handle` is the value of the cookie, or None if there was no cookie or no renewal is due.
-    `ended` is why the session of this cookie has ended. `changed` means that the store has an older session than this.
+    `ended` is why the session of this cookie has ended. `changed` means that the store has an older session than this,
+    `has_new_tokens` that only this response can carry its tokens, because the cookie contains the session.
     `at` is when the cookie was read, in seconds since 1970. `ahead` is set if the session is from the future.
+    `renewed_by` is the context of a nested application by whose limits a renewal is due.
     """
 
     uri: RedirectURI | None
@@ -43,8 +46,10 @@ class SessionLookup(NamedTuple):
     session: Session | None
     ended: EndReason | None = None
     changed: bool = False
+    has_new_tokens: bool = False
     at: int = 0
     ahead: AheadSession | None = None
+    renewed_by: Context | None = None
 
 
 NO_SESSION = SessionLookup(uri=None, handle=None, session=None)
@@ -81,6 +86,8 @@ def look_up(context: Context, cookie: str, uri: RedirectURI | None, *, now: int)
     ended, ahead = context.lifetimes.ending(found, now), None
     if ended is None and uri is not None and (seconds := context.lifetimes.ahead(found, now)):
         ahead = _refused_as_ahead(context, cookie, uri, found, seconds, now=now)
+    elif now >= context.lifetimes.keep_until(found):
+        ended = None
     return SessionLookup(uri=uri, handle=handle, session=None, ended=ended, at=now, ahead=ahead)
 
 
@@ -113,17 +120,27 @@ def check_is_due(context: Context, session: Session, now: int) -> bool:
     return interval > 0 and now - session.checked_at >= interval
 
 
-def renew(context: Context, known: SessionLookup, *, now: int) -> Steps[str | None]:
-    """Extend the idle limit if that is due; the Set-Cookie value, or None. Never restores an ended session."""
-    session, interval = known.session, context.lifetimes.renewal_interval
+def renew(
+    context: Context, known: SessionLookup, *, now: int, is_passive: bool = False, is_shared: bool = False
+) -> Steps[str | None]:
+    """Extend the idle limit if that is due, and save changes of the session. Never restores an ended session.
+
+    Returns the Set-Cookie value that the response has to carry, or None. `is_passive`: the request is no sign of an
+    active person. `is_shared`: shared caches may keep the response, so it carries a cookie only if a change would
+    otherwise be lost.
+    """
+    session = known.session
     if session is None or known.handle is None or known.uri is None:
         return None
+    limits = known.renewed_by or context
     if not known.changed:
-        # Of several concurrent requests, one renews.
-        due = context.lifetimes.due(session, now)
-        if not due or not context.state.renewals.add(session.id, until=now + max(1, interval), now=now):
+        interval = limits.lifetimes.renewal_interval
+        if is_passive or not limits.lifetimes.due(session, now):
             return None
-    renewed = context.lifetimes.renewed(session, now)
+        # Of several concurrent requests, one renews.
+        if not limits.state.renewals.add(session.id, until=now + max(1, interval), now=now):
+            return None
+    renewed = session if is_passive else context.lifetimes.renewed(session, now)
     if renewed.tokens is not None:
         # With the cookie store, another response may be carrying newer tokens now, and this one may arrive after it.
         renewed = replace(renewed, tokens=context.state.refreshed_tokens.newest(renewed.tokens, now=now))
@@ -132,10 +149,14 @@ def renew(context: Context, known: SessionLookup, *, now: int) -> Steps[str | No
     except StoreUnavailable as error:
         # The page is ready; the next request can renew the session.
         events.info("session_not_renewed", cause=error.cause)
-        return None
+        return context.session_cookie(known.uri, known.handle, session, now=now) if known.has_new_tokens else None
     if handle is None:
         return None
-    if handle != known.handle and now - known.at > MAX_RENEWAL_DELAY:
-        context.state.renewals.remove(session.id)
+    if handle == known.handle:
+        # A server store. It has the new limit already, and the cookie only lives longer in the browser.
+        return None if is_shared else context.session_cookie(known.uri, handle, renewed, now=now)
+    is_late = now - known.at > MAX_RENEWAL_DELAY
+    if (is_late and not known.has_new_tokens) or (is_shared and not known.changed):
+        limits.state.renewals.remove(session.id)
         return None
     return context.session_cookie(known.uri, handle, renewed, now=now)

@@ -85,12 +85,10 @@ def look_up_nested(
         return known
     if not context.lifetimes.alive(session, now):
         return known._replace(session=None, ended=context.lifetimes.ending(session, now))
-    interval = context.lifetimes.renewal_interval
-    if context.lifetimes.due(session, now) and context.state.renewals.add(
-        session.id, until=now + max(1, interval), now=now
-    ):
+    if context.lifetimes.due(session, now):
         # The outer idle limit may be longer, and so extended less often than the inner one expires.
-        return known._replace(handle=known.handle or read_cookie(cookie, names_for(known.uri).session), changed=True)
+        handle = known.handle or read_cookie(cookie, names_for(known.uri).session)
+        return known._replace(handle=handle, renewed_by=context)
     return known
 
 

@@ -168,4 +168,5 @@ def _save(
         yield from provider.revoke_tokens(context, new, now=attempt.now)
         return known._replace(session=None), None
     # A handle that has changed contains the session itself, so the browser has to receive it.
-    return known._replace(handle=handle, session=renewed, changed=handle != known.handle), new.access_token
+    in_cookie = handle != known.handle
+    return known._replace(handle=handle, session=renewed, changed=in_cookie, has_new_tokens=in_cookie), new.access_token
