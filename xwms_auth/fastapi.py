@@ -14,6 +14,7 @@ except ImportError as missing:  # pragma: no cover
 
 from ._core.adapters.asgi import POLICY_VIOLATION
 from ._core.adapters.asgi_bearer import check_token, token_of
+from ._core.adapters.asgi_passive import passive
 from ._core.adapters.asgi_state import request_state_of
 from ._core.base.models import AccessToken, User
 from ._core.base.session import ANY_LOGIN, LoginRequirement
@@ -22,7 +23,7 @@ from ._core.oauth2.bearer_guard import NEEDS_TOKEN
 from ._core.responses.bearer_challenge import parse_scopes
 from .asgi import XWMSAuthMiddleware
 
-__all__ = ["BearerToken", "CurrentUser", "OptionalUser", "XWMSAuthMiddleware", "bearer_token", "fresh_user"]
+__all__ = ["BearerToken", "CurrentUser", "OptionalUser", "XWMSAuthMiddleware", "bearer_token", "fresh_user", "passive"]
 
 
 class _NotInsideType:

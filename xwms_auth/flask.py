@@ -243,6 +243,22 @@ def _guard(view: Callable[P, R], *, requirement: LoginRequirement) -> Callable[P
     return guarded
 
 
+def passive(view: Callable[P, R], /) -> Callable[P, R]:
+    """Let this view look at the user without renewing the session, as for a page that polls.
+
+    For functions, async views and `decorators = [passive]` of a `MethodView`; place it below the route decorator. What
+    has changed in the session is saved nevertheless.
+    """
+    is_async = iscoroutinefunction(view)
+
+    @wraps(view)
+    def quiet(*args: P.args, **kwargs: P.kwargs) -> R:
+        _request_state().passive = True
+        return cast("R", (current_app.ensure_sync(view) if is_async else view)(*args, **kwargs))
+
+    return quiet
+
+
 def xwms_login_url(*, next: str | None = None) -> str:  # noqa: A002  named like the query parameter
     """Return the URL that starts a login and returns to `next`, by default to the current page."""
     return widgets.login_url(_request_state().served.context, request_of(request.environ), to=next)

@@ -17,6 +17,7 @@ except ImportError as missing:  # pragma: no cover
 
 from ._core.adapters.asgi import POLICY_VIOLATION, Scope, request_of
 from ._core.adapters.asgi_bearer import CurrentTokenProxy, check_token
+from ._core.adapters.asgi_passive import passive
 from ._core.adapters.asgi_state import CurrentUserProxy, request_state_of
 from ._core.adapters.guard_check import note_guard
 from ._core.base.session import LoginRequirement
@@ -32,6 +33,7 @@ __all__ = [
     "current_token",
     "current_user",
     "login_required",
+    "passive",
     "template_context",
     "token_required",
 ]

@@ -1,6 +1,7 @@
 """A site with pages that say to caches what a test tells them to, behind both edges.
 
-/open       asks who is there    /guarded  needs a login    /late  asks while its body is made, of a known length
+/open       asks who is there            /guarded  needs a login
+/quiet      is passive, needs a login    /late     asks while its body is made, of a known length
 """
 
 import re
@@ -34,7 +35,7 @@ def saying(site: Site) -> Said:
 
 
 def _flask_pages(site: Site, said: Said) -> None:
-    user, guard = xwms_auth.flask.current_user, xwms_auth.flask.login_required
+    user, guard, passive = xwms_auth.flask.current_user, xwms_auth.flask.login_required, xwms_auth.flask.passive
 
     def page() -> flask.Response:
         answer = flask.Response(f"{user.sub}")
@@ -51,11 +52,12 @@ def _flask_pages(site: Site, said: Said) -> None:
 
     site.app.add_url_rule("/open", "open", page)
     site.app.add_url_rule("/guarded", "guarded", guard(page))
+    site.app.add_url_rule("/quiet", "quiet", passive(guard(page)))
     site.app.add_url_rule("/late", "late", late)
 
 
 def _asgi_pages(site: Site, said: Said) -> None:
-    guard = xwms_auth.starlette.login_required
+    guard, passive = xwms_auth.starlette.login_required, xwms_auth.starlette.passive
 
     def with_headers(answer: Response) -> Response:
         answer.raw_headers += [(name.lower().encode(), value.encode()) for name, value in said.headers]
@@ -71,7 +73,8 @@ def _asgi_pages(site: Site, said: Said) -> None:
         return with_headers(StreamingResponse(pieces(), headers={"Content-Length": "4"}))
 
     routes: Any = site.app.app.router.routes
-    routes += [Route("/open", page), Route("/guarded", guard(page)), Route("/late", late)]
+    routes += [Route("/open", page), Route("/guarded", guard(page)), Route("/quiet", passive(guard(page)))]
+    routes += [Route("/late", late)]
 
 
 def ask(site: Site, path: str, cookie: str, *more: tuple[str, str]) -> httpx2.Response:

@@ -19,7 +19,7 @@ from werkzeug.test import EnvironBuilder
 import xwms_auth.flask
 import xwms_auth.starlette
 from tests.corpus.cache_controls import ALL, NOT_SHARED, OTHERS, SHARED
-from tests.edges import ME, PROGRAM, Site
+from tests.edges import ME, PROGRAM, Browser, Site
 from tests.fx import envelope, person
 from tests.places import KINDS, SERVERS
 from tests.sessions.saying import a_cache_may_keep, ask, lines, saying, session_in
@@ -269,3 +269,79 @@ def test_a_file_is_handed_to_the_server_as_it_is(site, edge):
     assert isinstance(body, FileWrapper)
     assert got[0][0] == "200 OK"
     body.close()
+
+
+# looking without renewing
+
+
+def poll(browser: Browser, path: str, headers: dict[str, str], *, times: int = 20) -> list[str | None]:
+    site = browser.site
+    found = []
+    for _ in range(times):
+        site.clock.advance(INTERVAL + 1)
+        answer = browser.get(path, headers)
+        assert answer.text == SUB
+        found.append(session_in(site, answer))
+    return found
+
+
+OWN_SCRIPT = {**PROGRAM, "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}
+MARKED = {**OWN_SCRIPT, "XWMS-Passive": "1"}
+
+
+@every_kind
+@pytest.mark.parametrize(("path", "headers"), [("/quiet", OWN_SCRIPT), ("/open", MARKED), ("/guarded", MARKED)])
+def test_a_page_that_polls_passively_keeps_no_session_alive(make, kind, path, headers):
+    site = make(kind)
+    saying(site)
+    browser = site.browser()
+    browser.log_in(SUB)
+    strides = (IDLE - 1) // (INTERVAL + 1)
+    assert poll(browser, path, headers, times=strides) == [None] * strides
+    site.clock.advance(INTERVAL + 1)
+    assert browser.who() is None
+
+
+@every_kind
+def test_polling_passively_keeps_nothing_from_a_person_who_is_there(make, kind):
+    """Each poll comes just before the person's own request, when a renewal is due."""
+    site = make(kind)
+    saying(site)
+    browser = site.browser()
+    browser.log_in(SUB)
+    for _ in range(5):
+        site.clock.advance(IDLE - 1)
+        for headers in (MARKED, MARKED):
+            assert session_in(site, browser.get("/open", headers)) is None
+        assert session_in(site, browser.get("/open"))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {**MARKED, "Sec-Fetch-Site": "cross-site"},
+        {**MARKED, "Sec-Fetch-Site": "same-site"},
+        {**OWN_SCRIPT, "XWMS-Passive": "0"},
+        {**OWN_SCRIPT, "XWMS-Passive": ""},
+    ],
+)
+def test_only_a_script_of_the_site_itself_looks_without_renewing(make, headers):
+    site = make("cookie")
+    saying(site)
+    browser = site.browser()
+    browser.log_in(SUB)
+    assert any(poll(browser, "/open", headers, times=1))
+
+
+@every_kind
+def test_what_has_changed_is_saved_by_a_passive_page_too_without_the_person_being_seen(make, kind):
+    site = make(kind, recheck=RECHECK)
+    saying(site)
+    browser = site.browser()
+    browser.log_in(SUB)
+    site.clock.advance(RECHECK + 1)
+    site.fx.answer("get/user/info", envelope({"user": {**person(SUB), "name": "Anna II"}}))
+    browser.get("/quiet", OWN_SCRIPT)
+    assert browser.get(ME, PROGRAM).json()["user"]["name"] == "Anna II"
+    site.clock.advance(IDLE - RECHECK - 1)
+    assert browser.who() is None
