@@ -88,16 +88,16 @@ class ExpiringMap(Generic[V]):
         return now < until and (self._longest is None or until <= now + self._longest)
 
     def _set(self, key: str, value: V, until: int, now: int) -> None:
-        self._entries.pop(key, None)  # so that the new entry goes to the end
+        entries = self._entries
+        entries.pop(key, None)  # so that the new entry goes to the end
         # Denial of service: remove at most two of the oldest entries, so that no request waits while the entries of a
         # flood are removed.
         for _ in range(2):
-            if self._entries and (len(self._entries) >= self._size or not self._is_valid(self._oldest(), now)):
-                self._entries.popitem(last=False)
-        self._entries[key] = (until, value)
-
-    def _oldest(self) -> int:
-        return next(iter(self._entries.values()))[0]
+            oldest = next(iter(entries.values()), None)
+            if oldest is None or (len(entries) < self._size and self._is_valid(oldest[0], now)):
+                break
+            entries.popitem(last=False)
+        entries[key] = (until, value)
 
 
 class ExpiringSet:
