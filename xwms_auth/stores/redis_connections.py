@@ -9,7 +9,6 @@ Never reveals a part of the URL, which may contain a password.
 
 import asyncio
 import os
-import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
@@ -22,6 +21,7 @@ from redis.exceptions import RedisClusterException
 from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
+from .._core.base.circuit_breaker import CircuitBreaker
 from .._core.base.errors import StoreUnavailable
 from .._core.base.models import Secret
 from .redis import Command, Commands, EveryKey
@@ -35,7 +35,7 @@ MAX_TIMEOUTS = 2
 """Timeouts in a row after which the circuit breaker opens."""
 
 OPEN_SECONDS = 1.0
-"""Seconds that it stays open, so that a stalled Redis does not block every worker."""
+"""Seconds that it stays open, so that a stalled Redis does not block every worker. Then one run of commands tries."""
 
 MAX_REDIS_CONNECTIONS = 64
 """Connections of one process in async code; further commands wait for a free one."""
@@ -60,27 +60,30 @@ def _options() -> dict[str, Any]:
     }
 
 
-class _CircuitBreaker:
-    """Counts timeouts in a row and then makes commands fail at once, instead of waiting for the same timeout."""
+class _Attempt:
+    """One run of commands: the circuit breaker learns what became of it. Raises `StoreUnavailable` if it is open."""
 
-    def __init__(self) -> None:
-        self._timeouts = 0
-        self._open_until = 0.0
-
-    def check(self) -> None:
-        if time.monotonic() < self._open_until:
+    def __init__(self, breaker: CircuitBreaker) -> None:
+        self._breaker = breaker
+        self._tries = breaker.is_open
+        if breaker.wait():
             raise StoreUnavailable("Redis has just timed out")
 
-    def success(self) -> None:
-        self._timeouts = 0
+    def succeeded(self) -> None:
+        self._breaker.answered()
 
-    def failure(self, error: BaseException) -> StoreUnavailable:
+    def failed(self, error: Exception) -> StoreUnavailable:
+        # A single timeout may come from a busy machine and does not open the breaker; other errors come at once.
         if isinstance(error, _TIMEOUTS):
-            self._timeouts += 1
-            # A single one may come from a busy machine and does not open the breaker.
-            if self._timeouts >= MAX_TIMEOUTS:
-                self._open_until = time.monotonic() + OPEN_SECONDS
+            self._breaker.failed()
+        else:
+            self.ended()
         return StoreUnavailable(f"Redis: {type(error).__name__}")
+
+    def ended(self) -> None:
+        """It has ended without showing whether Redis responds."""
+        if self._tries:
+            self._breaker.unknown()
 
 
 class RedisExecutor:
@@ -88,18 +91,18 @@ class RedisExecutor:
 
     def __init__(self, url: Secret) -> None:
         self._url = url
-        self._breaker = _CircuitBreaker()
+        self._breaker = CircuitBreaker(outages=MAX_TIMEOUTS, seconds=OPEN_SECONDS)
         self._client: Any = None
 
     def run(self, commands: Commands[T]) -> T:
         """Raises `StoreUnavailable`."""
-        self._breaker.check()
+        attempt = _Attempt(self._breaker)
         try:
             result = self._run(self._open(), commands)
         except _ERRORS as error:
-            unavailable = self._breaker.failure(error)
+            unavailable = attempt.failed(error)
         else:
-            self._breaker.success()
+            attempt.succeeded()
             return result
         raise unavailable
 
@@ -156,20 +159,24 @@ class AsyncRedisExecutor:
 
     def __init__(self, url: Secret) -> None:
         self._url = url
-        self._breaker = _CircuitBreaker()
+        self._breaker = CircuitBreaker(outages=MAX_TIMEOUTS, seconds=OPEN_SECONDS)
         self._client: Any = None
         self._kept_for: object = None
 
     async def run(self, commands: Commands[T]) -> T:
         """Raises `StoreUnavailable`."""
-        self._breaker.check()
+        attempt = _Attempt(self._breaker)
         try:
             async with self._client_for_run() as client:
                 result = await self._run(client, commands)
-        except _ERRORS as error:
-            unavailable = self._breaker.failure(error)
+        # uvloop raises RuntimeError for a connection that Redis has closed.
+        except (*_ERRORS, RuntimeError) as error:
+            unavailable = attempt.failed(error)
+        except BaseException:
+            attempt.ended()
+            raise
         else:
-            self._breaker.success()
+            attempt.succeeded()
             return result
         raise unavailable
 
