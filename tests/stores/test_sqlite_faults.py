@@ -273,6 +273,67 @@ def test_a_file_of_somebody_elses_is_down_and_never_a_visitor_without_a_session(
     assert got == ["down", "1001", *["down"] * 4, "True", "down", "1001", "True"]
 
 
+@pytest.mark.parametrize("is_async", [False, True], ids=["plain", "async"])
+def test_a_disk_that_was_read_only_for_a_while_needs_no_restart(is_async):
+    """SL-11: connections that were opened meanwhile cannot write, and nor can new ones beside them."""
+    code = """
+    import asyncio, shutil, subprocess, tempfile
+    from inspect import isawaitable
+
+    root = Path(tempfile.mkdtemp())
+    file, is_async = root / "sessions.sqlite3", sys.argv[1] == "True"
+    store = opened(session_store=f"sqlite:///{file}", is_async=is_async)
+
+    def as_a_stranger(ask):
+        if os.geteuid() != 0:  # root may write everywhere, so it becomes somebody else for a moment
+            return ask()
+        os.seteuid(65534)
+        try:
+            return ask()
+        finally:
+            os.seteuid(0)
+
+    async def tell(ask, *values, **named):
+        try:
+            found = ask(*values, **named, now=NOW)
+            found = await found if isawaitable(found) else found
+        except StoreUnavailable:
+            return "down"
+        return found.user.sub if hasattr(found, "user") else found
+
+    runner = asyncio.Runner()
+
+    def told(*asked, **named):
+        return as_a_stranger(lambda: runner.run(tell(*asked, **named)))
+
+    def modes(mode):
+        for one in root.iterdir():
+            one.chmod(mode)
+
+    root.chmod(0o777)
+    handle = runner.run(tell(store.create, session(), until=NOW + DAY))
+    holds = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.execute('SELECT * FROM marks').fetchall()"
+    other = subprocess.Popen(
+        [sys.executable, "-c", f"{holds}; print(flush=True); sys.stdin.read()", file],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )
+    try:
+        other.stdout.readline()
+        store.close()
+        modes(0o444)
+        print(told(store.load, handle), told(store.claim, "one", until=NOW + DAY), told(store.load, handle))
+        modes(0o666)
+        print(told(store.claim, "two", until=NOW + DAY), told(store.load, handle))
+    finally:
+        store.close()
+        other.communicate()
+        shutil.rmtree(root)
+        runner.close()
+    """
+    got = run_alone(WITH_A_FILE + code, str(is_async)).split()
+    assert got == ["1001", "down", "1001", "True", "1001"]
+
+
 def test_a_full_disk_refuses_logins_and_goes_on_knowing_who_is_there(tmp_path):
     """SL-11"""
     mount = 'mount -t tmpfs -o size=512k none "$0" && exec "$@"'

@@ -45,6 +45,7 @@ class Connections:
         self._path = path
         self._timeout = timeout
         self._idle: deque[_Connection] = deque()
+        self._epoch = 0
         self._open_lock = threading.Lock()
         self._write_lock = threading.Lock()
         _all.add(self)
@@ -54,19 +55,29 @@ class Connections:
     def run(self, work: Work[T]) -> T:
         """Run the work in one transaction. Raises `StoreUnavailable`."""
         try:
-            connection = self._acquire()
             try:
-                with connection.db:
-                    result = work(connection.db)
-            except BaseException:
-                connection.db.close()
-                raise
+                return self._run(work)
+            except sqlite3.OperationalError as error:
+                if not _is_read_only(error):
+                    raise
+                _forget_all(self._path)
+                return self._run(work)
         except (sqlite3.Error, OSError) as error:
             cause = f"SQLite: {type(error).__name__}: {getattr(error, 'sqlite_errorname', 'cannot be opened')}"
-        else:
-            self._idle.append(connection)
-            return result
         raise StoreUnavailable(cause)
+
+    def _run(self, work: Work[T]) -> T:
+        connection = self._acquire()
+        try:
+            with connection.db:
+                result = work(connection.db)
+        except BaseException:
+            connection.db.close()
+            raise
+        self._idle.append(connection)
+        if connection.epoch != self._epoch:
+            self.close()  # it was in use when the others were forgotten
+        return result
 
     def write(self, work: Work[T]) -> T:
         """Run work that writes, one at a time in this process.
@@ -98,10 +109,16 @@ class Connections:
         db = sqlite3.connect(self._path, timeout=self._timeout, check_same_thread=False, cached_statements=32)
         try:
             _prepare(db, timeout=self._timeout)
-            return _Connection(db, _file_id(self._path))
+            return _Connection(db, _file_id(self._path), self._epoch)
         except BaseException:
             db.close()
             raise
+
+    def forget(self, path: Path) -> None:
+        """Close all connections, if they are to this file: the idle ones now, the others when they are done."""
+        if path == self._path:
+            self._epoch += 1
+            self.close()
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -117,10 +134,25 @@ class Connections:
 
 
 class _Connection(NamedTuple):
-    """A connection, and the file that it was opened on."""
+    """A connection, the file that it was opened on, and the epoch of its `Connections` then."""
 
     db: sqlite3.Connection
     file: tuple[int, int] | None
+    epoch: int
+
+
+def _is_read_only(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY
+
+
+def _forget_all(path: Path) -> None:
+    """Make every connection of this process to a file end.
+
+    A disk that was read-only for a while, as after an error, leaves connections that cannot write. SQLite shares what
+    it has mapped of a file among all connections of a process, so as long as one is open a new one cannot either.
+    """
+    for connections in list(_all):
+        connections.forget(path)
 
 
 def _file_id(path: Path) -> tuple[int, int] | None:
