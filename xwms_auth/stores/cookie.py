@@ -44,7 +44,7 @@ class CookieStore:
         self._issuer = issuer
         self._lifetime = lifetime
         self._revocations = revocations
-        self._cache: ExpiringMap[Session] = ExpiringMap(MAX_CACHED)
+        self._cache: ExpiringMap[Session] = ExpiringMap(MAX_CACHED, entry_bytes=2000)
         # Sessions that were not revoked when last checked. A time slightly ahead comes from a thread that read the
         # clock later, a time further ahead from a clock that was set.
         self._not_revoked: ExpiringMap[bool] = ExpiringMap(MAX_CACHED, longest=2 * REVOCATION_CACHE_AGE - 1)

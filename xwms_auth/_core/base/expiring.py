@@ -1,32 +1,78 @@
 """Bounded maps and sets in memory whose entries expire. Times are seconds since 1970.
 
-They belong to one process: use a store for what other processes have to see.
+They belong to one process: use a store for what other processes have to see. All of a process share one budget.
 """
 
+import os
 import threading
+import weakref
 from collections import OrderedDict
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 V = TypeVar("V")
 
 MAX_ENTRIES = 100_000
 """About 20 MB of names. Beyond that the oldest entries are removed."""
 
+MAX_BYTES = 64 * 1024 * 1024
+"""Bytes that all maps and sets of this process may take together. Beyond that the largest one loses its oldest entries:
+whoever fills one with names that anybody can make up does not push out what is in the others."""
+
+NAME_BYTES = 250
+"""Bytes of an entry whose value is not worth mentioning, with its name."""
+
+SETTLE_INTERVAL = 64
+"""Entries that are added to a map before the budget is checked."""
+
+
+class _Budget:
+    def __init__(self) -> None:
+        self._maps: weakref.WeakSet[ExpiringMap[Any]] = weakref.WeakSet()
+        self._lock = threading.Lock()
+
+    def add(self, one: "ExpiringMap[Any]") -> None:
+        with self._lock:
+            self._maps.add(one)
+
+    def settle(self) -> None:
+        with self._lock:
+            maps = list(self._maps)
+            while sum(one.bytes for one in maps) > MAX_BYTES:
+                max(maps, key=lambda one: one.bytes).remove_oldest(SETTLE_INTERVAL)
+
+    def reset_after_fork(self) -> None:
+        # A thread of the parent may have held it.
+        self._lock = threading.Lock()
+
+
+_budget = _Budget()
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_budget.reset_after_fork)
+
 
 class ExpiringMap(Generic[V]):
     """A map of at most `size` entries; the oldest are removed to make room. Thread-safe.
 
-    With `longest`, in seconds, an entry that expires later than that from now counts as expired: it was added before
-    the clock was set back.
+    `entry_bytes` is how much memory an entry takes, at a guess. With `longest`, in seconds, an entry that expires later
+    than that from now counts as expired: it was added before the clock was set back.
     """
 
-    def __init__(self, size: int = MAX_ENTRIES, *, longest: int | None = None) -> None:
+    def __init__(self, size: int = MAX_ENTRIES, *, longest: int | None = None, entry_bytes: int = NAME_BYTES) -> None:
         self._size = size
         self._longest = longest
+        self._entry_bytes = entry_bytes
+        self._added = 0
         self._entries: OrderedDict[str, tuple[int, V]] = OrderedDict()
         self._lock = threading.Lock()
         self.peek = self._entries.get
         """The expiry time and the value of a key, expired or not, or None. The fastest lookup."""
+        _budget.add(self)
+
+    @property
+    def bytes(self) -> int:
+        """How much memory it takes, at a guess."""
+        return len(self._entries) * self._entry_bytes
 
     def get(self, key: str, *, now: int) -> V | None:
         """The value of a key, or None if it is missing or expired."""
@@ -37,6 +83,7 @@ class ExpiringMap(Generic[V]):
         """Set the value of a key, as the newest entry."""
         with self._lock:
             self._set(key, value, until, now)
+        self._settle()
 
     def put_new(self, key: str, value: V, *, until: int, now: int) -> bool:
         """Set the value of a key that has none; True for exactly one caller until the entry expires or is removed."""
@@ -45,7 +92,8 @@ class ExpiringMap(Generic[V]):
             if entry is not None and self._is_valid(entry[0], now):
                 return False
             self._set(key, value, until, now)
-            return True
+        self._settle()
+        return True
 
     def touch(self, key: str) -> None:
         """Make an entry the newest, so that it is removed last."""
@@ -67,6 +115,12 @@ class ExpiringMap(Generic[V]):
                 if self._is_valid(until, now):
                     return value
             return None
+
+    def remove_oldest(self, number: int) -> None:
+        """Remove that many of the oldest entries."""
+        with self._lock:
+            for _ in range(min(number, len(self._entries))):
+                self._entries.popitem(last=False)
 
     def clear(self) -> None:
         """Remove all entries."""
@@ -98,6 +152,11 @@ class ExpiringMap(Generic[V]):
                 break
             entries.popitem(last=False)
         entries[key] = (until, value)
+
+    def _settle(self) -> None:
+        self._added += 1
+        if self._added % SETTLE_INTERVAL == 0:
+            _budget.settle()
 
 
 class ExpiringSet:

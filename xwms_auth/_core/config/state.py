@@ -83,7 +83,7 @@ class ValidatedTokens:
     """
 
     def __init__(self) -> None:
-        self._valid: ExpiringMap[tuple[int, AccessToken]] = ExpiringMap(MAX_VALIDATED)
+        self._valid: ExpiringMap[tuple[int, AccessToken]] = ExpiringMap(MAX_VALIDATED, entry_bytes=1000)
         self._invalid: ExpiringMap[bool] = ExpiringMap(MAX_VALIDATED, longest=INVALID_SECONDS + THREAD_CLOCK_SKEW)
         self._in_progress = ExpiringSet()
         self._new = TokenBucket(rate=NEW_RATE, burst=NEW_BURST)
@@ -143,7 +143,7 @@ class RefreshedTokens:
     """
 
     def __init__(self) -> None:
-        self._by_old: ExpiringMap[TokenSet] = ExpiringMap(MAX_REFRESHED)
+        self._by_old: ExpiringMap[TokenSet] = ExpiringMap(MAX_REFRESHED, entry_bytes=3000)
 
     def put(self, old: Secret, tokens: TokenSet, *, now: int) -> None:
         """Remember the tokens that an old refresh token was exchanged for."""
@@ -179,7 +179,7 @@ class PendingRevocations:
     """
 
     def __init__(self) -> None:
-        self._pending: ExpiringMap[tuple[int, TokenSet]] = ExpiringMap(MAX_REVOCATIONS)
+        self._pending: ExpiringMap[tuple[int, TokenSet]] = ExpiringMap(MAX_REVOCATIONS, entry_bytes=3000)
         self._backoff, self._not_before = BACKOFF, 0
         self._lock = threading.Lock()
 
