@@ -4,6 +4,7 @@ import asyncio
 import copy
 import os
 import pickle
+import socket
 import traceback
 
 import flask
@@ -102,14 +103,12 @@ def test_faults_in_flasks_settings_show_no_secret_in_a_traceback_with_locals():
 
 def test_an_interrupted_call_shows_no_secret_in_a_traceback_with_locals(make_fx, monkeypatch):
     """SE-05: a worker that is told to exit while it waits for XWMS."""
-    import httpcore2  # noqa: PLC0415
-
     fx = make_fx()
 
-    def exits(self, *args, **kwargs):
+    def exits(*args, **kwargs):
         raise SystemExit(1)
 
-    monkeypatch.setattr(httpcore2.SyncBackend, "connect_tcp", exits)
+    monkeypatch.setattr(socket, "getaddrinfo", exits)
     with XWMSClient(XWMSConfig(**fx.options())) as client, pytest.raises(SystemExit) as raised:
         client.sign_token("http://localhost:5000/xwms/validateToken")
     shown = "".join(traceback.TracebackException.from_exception(raised.value, capture_locals=True).format())

@@ -60,6 +60,7 @@ TABLE = [
     ("callback_token", "XWMS_CALLBACK_TOKEN", "fresh", "fresh"),
     ("login_origins", "XWMS_LOGIN_ORIGINS", "https://id.example.org", ("https://id.example.org",)),
     ("timeout", "XWMS_TIMEOUT", "2.5", 2.5),
+    ("max_slow_calls", "XWMS_MAX_SLOW_CALLS", "12", 12),
     ("flow", "XWMS_FLOW", "sign-token", "sign-token"),
     ("scopes", "XWMS_SCOPES", "openid email", ("openid", "email")),
     ("client_auth", "XWMS_CLIENT_AUTH", "client_secret_post", "client_secret_post"),
@@ -98,6 +99,7 @@ DEFAULTS = {
     "callback_token": "either",
     "login_origins": (),
     "timeout": 8,
+    "max_slow_calls": 3,
     "flow": "sign-token",
     "issuer": API_URL,
     "scopes": ("openid", "profile", "email"),
@@ -274,6 +276,11 @@ def test_an_impossible_time_in_the_environment_is_a_config_error_that_names_the_
 
 
 WRONG_OPTIONS = [
+    ("max_slow_calls", 0),
+    ("max_slow_calls", -1),
+    ("max_slow_calls", 1001),
+    ("max_slow_calls", True),
+    ("max_slow_calls", "3"),
     ("client_id", ""),
     ("client_id", "a b"),
     ("client_id", "a\r\nX-A: b"),
@@ -354,7 +361,11 @@ def test_a_wrong_option_is_one_config_error_that_names_it() -> None:
 def is_right_kind(name: str, given: object) -> bool:
     """A number is right for seconds, and a callable for the client secret."""
     seconds = name in ("session_idle", "session_lifetime", "timeout")
-    return (seconds and isinstance(given, int | float)) or (name == "client_secret" and callable(given))
+    return (
+        (seconds and isinstance(given, int | float))
+        or (name == "max_slow_calls" and isinstance(given, int))
+        or (name == "client_secret" and callable(given))
+    )
 
 
 WRONG_KINDS = [
@@ -370,6 +381,12 @@ def test_a_value_of_a_wrong_kind_is_a_config_error_and_never_another_crash() -> 
         problems = problems_of(**{name: given})
         assert problems, (name, given)
         assert_no_secret(problems)
+
+
+def test_a_number_in_the_environment_is_a_whole_one() -> None:
+    for given in ("3.5", "many", "0x3"):
+        with pytest.raises(ConfigError, match="XWMS_MAX_SLOW_CALLS"):
+            XWMSConfig.from_env({**ENVIRON, "XWMS_MAX_SLOW_CALLS": given})
 
 
 def test_all_faults_are_told_at_once_without_any_secret() -> None:

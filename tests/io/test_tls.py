@@ -11,6 +11,7 @@ import pytest
 from tests.browser.servers import self_signed
 from tests.fx import outcomes
 from xwms_auth import AsyncXWMSClient, Unreachable, XWMSClient, XWMSConfig
+from xwms_auth._core.io.sockets import openssl_context
 
 
 def answer(name):
@@ -84,10 +85,12 @@ def serve(tmp_path, monkeypatch):
         certificate = self_signed(tmp_path)
         if trusted:
             monkeypatch.setenv("SSL_CERT_FILE", str(certificate.certificate))
+        openssl_context.cache_clear()  # the process reads the certificates that it trusts once
         servers.append(TLSServer(certificate, extra=extra))
         return servers[-1]
 
     yield make
+    openssl_context.cache_clear()
     for server in servers:
         server.close()
 

@@ -7,7 +7,6 @@ import asyncio
 import gc
 import json
 import random
-import socket
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ import pytest
 
 from tests.fx import CANARY, CLIENT_ID, REDIRECT_URI, FakeXWMS, ask, outcomes, outcomes_at_once
 from tests.fx_faults import Exchange, Reply, delayed, envelope, redirect
+from tests.io.ports import closed_port
 from xwms_auth import AsyncXWMSClient, XWMSClient, XWMSConfig
 from xwms_auth._core.base.errors import APIError
 
@@ -62,11 +62,6 @@ def sign(client: Any) -> Any:
 
 def verify(token: str) -> Callable[[Any], Any]:
     return lambda client: client.verify_token(token, REDIRECT_URI)
-
-
-def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 # --- what is sent ----------------------------------------------------------------------------------------------------
@@ -221,7 +216,8 @@ def test_waiting_for_a_free_connection_counts_towards_the_deadline(fx: FakeXWMS,
     fx.answer("sign-token", "hang")
     began = time.monotonic()
     failures = outcomes_at_once(client, config(fx, timeout=0.3), [sign] * 80)
-    assert {getattr(failure, "code", failure) for failure in failures} == {"xwms_timeout"}
+    # The last ones are not tried: so many timeouts in a row open the circuit breaker.
+    assert {getattr(failure, "code", failure) for failure in failures} <= {"xwms_timeout", "xwms_unreachable"}
     assert time.monotonic() - began < 3 * LONG  # 20 threads need four rounds
 
 

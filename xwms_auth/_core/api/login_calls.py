@@ -9,8 +9,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..base.effects import ApiCall, CallXWMS, Steps, UpstreamResponse, ask, json_object
-from ..base.errors import APIError, BadAnswer, TokenRejected, Unreachable
+from ..base.effects import ApiCall, CallXWMS, Steps, UpstreamResponse, ask, json_object, unavailable
+from ..base.errors import APIError, BadAnswer, TokenRejected
 from ..base.models import User
 from ..base.output_only import output_only
 from ..base.strict_json import JSONObject, parse_moment
@@ -148,7 +148,7 @@ def require_echo(data: JSONObject, name: str, expected: str) -> None:
 
 def _parse(response: UpstreamResponse, refused: type[APIError]) -> JSONObject | APIError:
     if response.status in (429, 502, 503, 504):
-        return Unreachable(f"XWMS answered {response.status}", upstream_status=response.status)
+        return unavailable(response, "XWMS")
     if response.status != 200 and not 400 <= response.status < 500:
         return BadAnswer(f"XWMS answered {response.status}", upstream_status=response.status)
     envelope = json_object(response)

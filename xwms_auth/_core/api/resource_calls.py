@@ -87,7 +87,9 @@ def delete_address(config: XWMSConfig, sub: str, address_id: str) -> Steps[None]
 def _change_address(
     config: XWMSConfig, sub: str, action: Literal["create", "update", "delete"], more: Mapping[str, object]
 ) -> Steps[UpstreamResponse]:
-    return _post("user/address", config, {"sub": _json_id(parse_sub(sub)), "action": action, **more})
+    body = {"sub": _json_id(parse_sub(sub)), "action": action, **more}
+    # Whether it was made would otherwise be unknown.
+    return _post("user/address", config, body, must_finish=True)
 
 
 def _fields(address: Address) -> dict[str, str]:
@@ -101,11 +103,17 @@ def _json_id(identifier: str) -> int | str:
 
 
 def _post(
-    path: str, config: XWMSConfig, body: Mapping[str, object], *, max_reply: int = MAX_REPLY
+    path: str,
+    config: XWMSConfig,
+    body: Mapping[str, object],
+    *,
+    max_reply: int = MAX_REPLY,
+    must_finish: bool = False,
 ) -> Steps[UpstreamResponse]:
     # Outside a login the redirect URI is the first registered one.
     content = json.dumps({**body, "redirect_url": config.registered[0].uri}).encode()
-    return ask(CallXWMS(ApiCall("POST", path, content, authenticated=True, max_reply=max_reply)))
+    call = ApiCall("POST", path, content, authenticated=True, max_reply=max_reply, must_finish=must_finish)
+    return ask(CallXWMS(call))
 
 
 def _read_address(response: UpstreamResponse, *, sub: str) -> StoredAddress:

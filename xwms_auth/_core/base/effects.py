@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
-from .errors import BadAnswer
+from .errors import BadAnswer, Unreachable
 from .models import EndReason, Identity, Secret
 from .session import Session
 from .store_protocols import KnowsClaims, SessionStore
@@ -26,7 +26,8 @@ MAX_REPLY = 64 * 1024
 class ApiCall:
     """One call of the XWMS API, as data. `path` is relative to the API base; `body` is JSON, or None for GET.
 
-    `max_reply` is the largest response that is read, in bytes.
+    `max_reply` is the largest response that is read, in bytes. With `must_finish` the call is not given up because it
+    is slow (`slow_calls.py`): it changes something, and the outcome would be lost.
     """
 
     method: str
@@ -34,6 +35,7 @@ class ApiCall:
     body: bytes | None = field(repr=False)
     authenticated: bool
     max_reply: int = MAX_REPLY
+    must_finish: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,7 @@ class OAuthCall:
 
     `form` is an urlencoded body, or None for GET. With `authenticated` the transport adds the client's credentials, by
     the configured `client_auth`. `bearer` is an access token to send.
-    `max_reply` is the largest response that is read, in bytes.
+    `max_reply` and `must_finish` are as in `ApiCall`.
     """
 
     url: str
@@ -50,15 +52,20 @@ class OAuthCall:
     authenticated: bool = False
     bearer: Secret | None = None
     max_reply: int = MAX_REPLY
+    must_finish: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamResponse:
-    """A response of XWMS or of the OAuth server. `body` is complete, decoded and within the size limit."""
+    """A response of XWMS or of the OAuth server. `body` is complete, decoded and within the size limit.
+
+    `retry_after` is in seconds, or None if the response does not say when to come back.
+    """
 
     status: int
     content_type: str
     body: bytes = field(repr=False)
+    retry_after: int | None = None
 
 
 class Transport(Protocol):
@@ -189,6 +196,12 @@ def release(name: str) -> Steps[None]:
 def claimed(names: Sequence[str], *, now: int) -> Steps[Sequence[bool] | None]:
     """Return which names are claimed, or None if the store cannot tell without claiming them (`KnowsClaims`)."""
     return ask(CallStore(lambda store: store.claimed(names, now=now) if isinstance(store, KnowsClaims) else None))
+
+
+def unavailable(response: UpstreamResponse, who: str) -> Unreachable:
+    """The error for a response that says that the server is down or busy; `who` is the server, for the log."""
+    cause = f"{who} answered {response.status}"
+    return Unreachable(cause, upstream_status=response.status, retry_after=response.retry_after)
 
 
 def json_object(

@@ -52,7 +52,7 @@ class XWMSError(Exception):
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Something went wrong"
     detail: ClassVar[str] = "Please try again."
-    retry_after: ClassVar[int | None] = None
+    retry_after: int | None = None
 
     def __init__(self, cause: str = "") -> None:
         super().__init__(cause)
@@ -81,16 +81,26 @@ class APIError(XWMSError):
     """A call to XWMS failed.
 
     `sent` is True if XWMS may have received the request: a single-use token must then not be sent again.
-    `upstream_status` is the HTTP status that XWMS returned, or None if there was no response.
+    `upstream_status` is the HTTP status that XWMS returned, or None if there was no response. `retry_after`, if given,
+    replaces the seconds of the class.
     """
 
     title = "Login is not available"
     detail = "Login with XWMS is not available right now. Please try again in a moment."
 
-    def __init__(self, cause: str = "", *, sent: bool = True, upstream_status: int | None = None) -> None:
+    def __init__(
+        self,
+        cause: str = "",
+        *,
+        sent: bool = True,
+        upstream_status: int | None = None,
+        retry_after: int | None = None,
+    ) -> None:
         super().__init__(cause)
         self.sent = sent
         self.upstream_status = upstream_status
+        if retry_after is not None:
+            self.retry_after = retry_after
 
 
 class Unreachable(APIError):

@@ -130,6 +130,9 @@ class XWMSConfig(metaclass=_RaisesLast):
     timeout: timedelta | float = 8.0
     """Deadline for a whole call to XWMS. A timedelta or seconds; XWMS's SDKs wait ten."""
 
+    max_slow_calls: int = 3
+    """How many calls to XWMS in one process may take longer than a second. A worker waits for each of them."""
+
     flow: Flow = "sign-token"
     """How to log in: XWMS's own `sign-token`, or `oauth2`, the authorization code flow with PKCE."""
 

@@ -27,6 +27,9 @@ MIN_RECHECK = 30
 MAX_TIMEOUT = 60.0
 """Seconds. A worker that waits longer for XWMS cannot serve anybody else meanwhile."""
 
+MAX_SLOW_CALLS = 1000
+"""The largest `max_slow_calls`, which is as good as no limit."""
+
 MAX_AUDIENCE = 255
 """Characters of the name of an API, which is usually its URL."""
 
@@ -55,6 +58,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "confirm_person": ("XWMS_CONFIRM_PERSON",),
     "login_origins": ("XWMS_LOGIN_ORIGINS",),
     "timeout": ("XWMS_TIMEOUT",),
+    "max_slow_calls": ("XWMS_MAX_SLOW_CALLS",),
     "flow": ("XWMS_FLOW",),
     "issuer": ("XWMS_ISSUER",),
     "scopes": ("XWMS_SCOPES",),
@@ -78,6 +82,7 @@ REDIS = ("redis://", "rediss://", "unix://", "redis+cluster://", "rediss+cluster
 
 _LISTS = ("redirect_uris", "session_secret", "public", "login_origins", "scopes")
 _SECONDS = ("session_idle", "session_lifetime", "recheck", "timeout")
+_NUMBERS = ("max_slow_calls",)
 _SWITCHES = ("confirm_person", "debug", "provider_logout", "redact_access_logs")
 _ON, _OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
@@ -112,6 +117,12 @@ def read_options(mapping: Mapping[str, Any], faults: list[str]) -> dict[str, Any
                 value = float(value)
             except ValueError:
                 faults.append(f"{variables[0]} ({name}) is not a number of seconds")
+                continue
+        elif isinstance(value, str) and name in _NUMBERS:
+            try:
+                value = int(value)
+            except ValueError:
+                faults.append(f"{variables[0]} ({name}) is not a whole number")
                 continue
         # Numbers too: a reader that parses the environment as JSON, as Flask can, turns "1" into one.
         elif isinstance(value, str | int) and name in _SWITCHES:

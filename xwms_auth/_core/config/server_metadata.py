@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from ..base.effects import OAuthCall, UpstreamResponse, json_object
-from ..base.errors import BadAnswer, Unreachable
+from ..base.effects import OAuthCall, UpstreamResponse, json_object, unavailable
+from ..base.errors import BadAnswer
 from ..base.strict_json import JSONObject
 from ..http.urls import parse_endpoint
 
@@ -102,8 +102,7 @@ def read_keys(response: UpstreamResponse) -> tuple[JSONObject, ...]:
 
 def _document(response: UpstreamResponse, media_types: Sequence[str]) -> JSONObject | None:
     if response.status in (429, 502, 503, 504):
-        cause = f"the authorization server responded with status {response.status}"
-        raise Unreachable(cause, upstream_status=response.status)
+        raise unavailable(response, "the authorization server")
     document = json_object(response, media_types=media_types)
     return None if response.status != 200 or isinstance(document, BadAnswer) else document
 

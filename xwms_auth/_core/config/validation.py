@@ -21,6 +21,7 @@ from ..http.urls import RedirectURI, check_route_path, parse_api_url, parse_endp
 from .env import (
     ENVIRONMENT,
     MAX_AUDIENCE,
+    MAX_SLOW_CALLS,
     MAX_TIMEOUT,
     MIN_RECHECK,
     MIN_SESSION_SECRET,
@@ -178,6 +179,9 @@ class Validator:
         else:
             self.set("timeout", timeout)
             self.set("timeout_seconds", timeout)
+        most: object = self.config.max_slow_calls
+        if not isinstance(most, int) or isinstance(most, bool) or not 1 <= most <= MAX_SLOW_CALLS:
+            self.fault("max_slow_calls", f"must be a whole number between 1 and {MAX_SLOW_CALLS}")
 
     def routes(self) -> None:
         config = self.config

@@ -2,7 +2,7 @@
 
 Slow responses (Slowloris): the HTTP library's timeouts are per read, so a server that sends byte by byte could block a
 worker for hours. Here every wait of a sync call is limited to the time left until the call's deadline. Async calls get
-their deadline from the caller (`anyio.fail_after`).
+their deadline from the caller.
 
 Response desynchronisation: XWMS defines where a response ends (RFC 9112 6.3). If more bytes follow it, an HTTP library
 keeps them for the next request on that connection: a proxy that is off by one response would then deliver each user's
@@ -13,72 +13,93 @@ The HTTP library parses the response; `ResponseTap` only checks the same bytes, 
 import re
 import socket
 import ssl
-import time
-from collections.abc import Iterable
-from contextvars import ContextVar
-from typing import Any, cast
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import anyio
 import httpcore2
-import truststore
 
+from .attempts import current_attempt
+from .sockets import connect, connect_async, is_readable, resolver, tls_context
 
-def tls_context() -> ssl.SSLContext:
-    """A context for TLS 1.2 or newer with the operating system's trust store. Create it once: it takes tens of ms.
-
-    Not `ssl.create_default_context`, which writes session keys to the file named by SSLKEYLOGFILE.
-    """
-    context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
-
-
-deadline: ContextVar[float] = ContextVar("xwms_auth_deadline")
-"""The deadline of the current sync call, on the clock of `time.monotonic`."""
-
-
-def _remaining(timeout_error: type[Exception] = httpcore2.ReadTimeout) -> float:
-    """Seconds until the current call's deadline. Raises `timeout_error` if it has passed."""
-    seconds = deadline.get() - time.monotonic()
-    if seconds <= 0:
-        raise timeout_error
-    return seconds
+T = TypeVar("T")
 
 
 class _Stream(httpcore2.NetworkStream):
     """A connection on which every read and write is limited to the time left until the call's deadline."""
 
-    def __init__(self, stream: httpcore2.NetworkStream) -> None:
-        self._stream = stream
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
         self._tap = ResponseTap()
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        data = self._stream.read(max_bytes, _remaining())
+        def receive(seconds: float) -> bytes:
+            self._sock.settimeout(seconds)
+            return self._sock.recv(max_bytes)
+
+        data = self._wait(receive, httpcore2.ReadTimeout, httpcore2.ReadError)
         self._tap.received(data)
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        unsent = memoryview(buffer)
+
+        def send(seconds: float) -> int:
+            self._sock.settimeout(seconds)
+            return self._sock.send(unsent)
+
         self._tap.begin_request()
-        self._stream.write(buffer, _remaining())
+        attempt = current_attempt.get()
+        attempt.begun()
+        attempt.sent = True
+        while unsent:
+            unsent = unsent[self._wait(send, httpcore2.WriteTimeout, httpcore2.WriteError) :]
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore2.NetworkStream:
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, _remaining()))
+        # truststore verifies at the end of `wrap_socket`, so where it is used the handshake is done in it as well.
+        at_once = sys.platform in ("darwin", "win32")
+
+        def shake_hands(seconds: float) -> None:
+            tls.settimeout(seconds)
+            tls.do_handshake()
+
+        try:
+            self._sock.settimeout(current_attempt.get().remaining(httpcore2.ConnectTimeout))
+            tls = tls_context().wrap_socket(
+                self._sock, server_hostname=server_hostname, do_handshake_on_connect=at_once
+            )
+        except OSError as error:
+            self.close()
+            raise httpcore2.ConnectError(str(error)) from None
+        stream = _Stream(tls)
+        try:
+            stream._wait(shake_hands, httpcore2.ConnectTimeout, httpcore2.ConnectError)
+        except BaseException:
+            stream.close()
+            raise
+        return stream
+
+    def _wait(self, operation: Callable[[float], T], timeout: type[Exception], failure: type[Exception]) -> T:
+        try:
+            return current_attempt.get().wait(operation, timeout)
+        except OSError as error:
+            raise failure(str(error)) from None
 
     def close(self) -> None:
-        self._stream.close()
+        self._sock.close()
 
     def get_extra_info(self, info: str) -> Any:
+        if info != "is_readable":
+            return None
         # The pool checks this before it reuses an idle connection, and drops one that is readable.
-        return (info == "is_readable" and not self._tap.reusable) or self._stream.get_extra_info(info)
+        return not self._tap.reusable or is_readable(self._sock)
 
 
 class Backend(httpcore2.NetworkBackend):
     """Opens connections for sync code."""
-
-    def __init__(self) -> None:
-        self._sockets = httpcore2.SyncBackend()
 
     def connect_tcp(
         self,
@@ -88,26 +109,9 @@ class Backend(httpcore2.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.NetworkStream:
-        # Each address is tried with the time that is left. Only the DNS resolver has a timeout of its own.
-        fault: Exception = httpcore2.ConnectError(f"{host} has no address")
-        for *_, address in _addresses(host, port):
-            try:
-                ip = str(address[0])
-                return _Stream(
-                    self._sockets.connect_tcp(
-                        ip, port, _remaining(httpcore2.ConnectTimeout), local_address, socket_options
-                    )
-                )
-            except httpcore2.ConnectError as error:
-                fault = error
-        raise fault
-
-
-def _addresses(host: str, port: int) -> list[Any]:
-    try:
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise httpcore2.ConnectError(str(error)) from None
+        attempt = current_attempt.get()
+        attempt.begun()
+        return _Stream(connect(resolver.addresses(host, port, attempt), attempt))
 
 
 class _AsyncStream(httpcore2.AsyncNetworkStream):
@@ -124,13 +128,16 @@ class _AsyncStream(httpcore2.AsyncNetworkStream):
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._tap.begin_request()
+        attempt = current_attempt.get()
+        attempt.begun()
+        attempt.sent = True
         await self._stream.write(buffer, timeout)
 
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore2.AsyncNetworkStream:
         try:
-            return _AsyncStream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
+            return _AsyncStream(await self._stream.start_tls(tls_context(), server_hostname, timeout))
         except BaseException:
             # The HTTP library closes the connection after an error, but not when the deadline cancels the handshake.
             with anyio.CancelScope(shield=True):
@@ -162,9 +169,6 @@ class _AsyncStream(httpcore2.AsyncNetworkStream):
 class AsyncBackend(httpcore2.AsyncNetworkBackend):
     """Opens connections for async code, on asyncio or trio."""
 
-    def __init__(self) -> None:
-        self._sockets = cast("httpcore2.AsyncNetworkBackend", httpcore2.AnyIOBackend())
-
     async def connect_tcp(
         self,
         host: str,
@@ -173,7 +177,8 @@ class AsyncBackend(httpcore2.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        return _AsyncStream(await self._sockets.connect_tcp(host, port, timeout, local_address, socket_options))
+        current_attempt.get().begun()
+        return _AsyncStream(await connect_async(await resolver.addresses_async(host, port)))
 
 
 MAX_INSPECTED = 2 * 1024 * 1024

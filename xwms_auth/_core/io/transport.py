@@ -8,23 +8,29 @@ No exception, traceback frame or log line that leaves this module holds a header
 """
 
 import base64
+import math
 import os
-import ssl
 import threading
 import time
 import weakref
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable
+from contextlib import asynccontextmanager, suppress
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
 from urllib.parse import quote_plus, urlencode, urlsplit
 
 import anyio
 import anyio.lowlevel
 import httpcore2
 
+from ..base.circuit_breaker import CircuitBreaker
 from ..base.effects import ApiCall, OAuthCall, UpstreamResponse
-from ..base.errors import APIError, BadAnswer, Timeout, Unreachable
+from ..base.errors import APIError, BadAnswer, Unreachable
+from ..base.slow_calls import QUICK, Patience
 from ..config.config import XWMSConfig
-from .connections import AsyncBackend, Backend, deadline, tls_context
+from .attempts import OPEN_SECONDS, OUTAGES, Attempt
+from .connections import AsyncBackend, Backend
+from .sockets import tls_context
 
 MAX_XWMS_CONNECTIONS = 64
 """Most open connections to XWMS; further calls wait for a free one, within their deadline."""
@@ -32,8 +38,11 @@ MAX_XWMS_CONNECTIONS = 64
 KEEPALIVE = 5.0
 """Seconds an idle connection is kept. Short, so that the server rarely closes it just as it is used."""
 
-# After one of these errors, no byte of the request has been sent.
-_NOT_SENT = (httpcore2.ConnectError, httpcore2.ConnectTimeout, httpcore2.PoolTimeout)
+LATE_READ = 0.02
+"""Seconds that async code gives a response that has arrived to be read, before it gives up a call."""
+
+MAX_RETRY_AFTER = 86_400
+"""Seconds (a day): the longest `Retry-After` of a server that is passed on."""
 
 _NETWORK_FAULTS = (
     httpcore2.TimeoutException,
@@ -42,6 +51,8 @@ _NETWORK_FAULTS = (
     httpcore2.ConnectionNotAvailable,
     OSError,  # including ssl.SSLError
 )
+
+T = TypeVar("T")
 
 _Call = ApiCall | OAuthCall
 _Headers = list[tuple[bytes, bytes]]
@@ -53,6 +64,20 @@ class _BaseTransport:
     def __init__(self, config: XWMSConfig) -> None:
         self._config = config
         self._url = config.api.origin + config.api.path
+        self._breakers: dict[str, CircuitBreaker] = {}
+
+    def _begin(self, call: _Call) -> Attempt:
+        """Begin one call. Raises `Unreachable` if it may not go now."""
+        origin = self._config.api.origin
+        if isinstance(call, OAuthCall):
+            parts = urlsplit(call.url)
+            origin = f"{parts.scheme}://{parts.netloc}"
+        # The origins are those of the config and of the server's own metadata.
+        breaker = self._breakers.get(origin)
+        if breaker is None:
+            breaker = self._breakers.setdefault(origin, CircuitBreaker(outages=OUTAGES, seconds=OPEN_SECONDS))
+        patience = Patience(self._config.max_slow_calls, must_finish=call.must_finish)
+        return Attempt(f"{_name(call)} at {origin}", breaker, patience, timeout=self._config.timeout_seconds)
 
     def _request(self, call: _Call) -> tuple[str, str, _Headers, bytes | None]:
         """Return the method, URL, headers and body of a call."""
@@ -92,18 +117,6 @@ class _BaseTransport:
         pair = f"{quote_plus(client_id)}:{quote_plus(secret)}"
         return call.form, [(b"Authorization", b"Basic " + base64.b64encode(pair.encode()))]
 
-    def _failure(self, fault: BaseException, call: _Call) -> APIError:
-        """Map an error of the HTTP library, which holds the request and so the secret, to one of ours."""
-        sent = not isinstance(fault, _NOT_SENT)
-        origin = self._config.api.origin
-        if isinstance(call, OAuthCall):
-            parts = urlsplit(call.url)
-            origin = f"{parts.scheme}://{parts.netloc}"
-        cause = f"{_name(call)} at {origin}: {type(fault).__name__}"
-        if isinstance(fault, httpcore2.TimeoutException | TimeoutError):
-            return Timeout(cause, sent=sent)
-        return Unreachable(cause, sent=sent)
-
 
 def _name(call: _Call) -> str:
     return call.path if isinstance(call, ApiCall) else urlsplit(call.url).path
@@ -121,14 +134,28 @@ def _too_large(call: _Call) -> APIError:
 
 def _upstream_response(response: httpcore2.Response, body: bytes) -> UpstreamResponse | APIError:
     content_type = encoding = ""
+    retry_after: int | None = None
     for name, value in response.headers:
         if name.lower() == b"content-type":
             content_type = value.decode("latin-1")
         elif name.lower() == b"content-encoding":
             encoding = value.decode("latin-1").strip().lower()
+        elif name.lower() == b"retry-after":
+            retry_after = _seconds(value.decode("latin-1").strip())
     if encoding not in ("", "identity"):
         return BadAnswer("the response is compressed, which was not requested", upstream_status=response.status)
-    return UpstreamResponse(status=response.status, content_type=content_type, body=body)
+    return UpstreamResponse(status=response.status, content_type=content_type, body=body, retry_after=retry_after)
+
+
+def _seconds(retry_after: str) -> int | None:
+    """The seconds of a `Retry-After` header, which may also be a date (RFC 9110 10.2.3); None if it is neither."""
+    if retry_after.isascii() and retry_after.isdigit():
+        return min(int(retry_after[:9]), MAX_RETRY_AFTER)
+    try:
+        seconds = parsedate_to_datetime(retry_after).timestamp() - time.time()
+    except (ValueError, OverflowError):
+        return None
+    return max(0, min(math.ceil(seconds), MAX_RETRY_AFTER))
 
 
 class HTTPTransport(_BaseTransport):
@@ -152,27 +179,30 @@ class HTTPTransport(_BaseTransport):
         return outcome
 
     def _attempt(self, call: _Call) -> UpstreamResponse | APIError:
-        timeout = self._config.timeout_seconds
-        token = deadline.set(time.monotonic() + timeout)
         try:
-            method, url, headers, content = self._request(call)
-            with self._open().stream(
-                method,
-                url,
-                headers=headers,
-                content=content,
-                extensions={"timeout": {"pool": timeout}},
-            ) as response:
-                body = bytearray()
-                for chunk in response.iter_stream():
-                    body += chunk
-                    if len(body) > call.max_reply:
-                        return _too_large(call)
-                return _upstream_response(response, bytes(body))
-        except _NETWORK_FAULTS as fault:
-            return self._failure(fault, call)
-        finally:
-            deadline.reset(token)
+            attempt = self._begin(call)
+        except Unreachable as error:
+            return error
+        with attempt:
+            try:
+                method, url, headers, content = self._request(call)
+                with self._open().stream(
+                    method,
+                    url,
+                    headers=headers,
+                    content=content,
+                    # The pool knows no deadline; by then it is full of calls that are not slow.
+                    extensions={"timeout": {"pool": min(self._config.timeout_seconds, QUICK)}},
+                ) as response:
+                    body = bytearray()
+                    for chunk in response.iter_stream():
+                        body += chunk
+                        if len(body) > call.max_reply:
+                            return _too_large(call)
+                    attempt.answered()
+                    return _upstream_response(response, bytes(body))
+            except _NETWORK_FAULTS as fault:
+                return attempt.failure(fault)
 
     def _open(self) -> httpcore2.ConnectionPool:
         with self._lock:
@@ -202,6 +232,33 @@ class HTTPTransport(_BaseTransport):
             pool.close()
 
 
+async def _within(attempt: Attempt, exchange: Awaitable[T]) -> T:
+    """The result of the exchange. Raises TimeoutError when its time is over."""
+    outcome: T | None = None
+    fault: Exception | None = None
+
+    async def watch() -> None:
+        with suppress(TimeoutError):
+            while True:
+                await anyio.sleep(attempt.remaining(TimeoutError))
+                # If the event loop was busy, the response may be there and has not been read.
+                await anyio.sleep(LATE_READ)
+        group.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(watch)
+        try:
+            outcome = await exchange
+        except Exception as error:  # noqa: BLE001  raised below: the task group would put it into another one
+            fault = error
+        group.cancel_scope.cancel()
+    if fault is not None:
+        raise fault
+    if outcome is None:
+        raise TimeoutError
+    return outcome
+
+
 class AsyncHTTPTransport(_BaseTransport):
     """Calls XWMS from async code, on asyncio or trio. A connection belongs to an event loop, and so does a pool.
 
@@ -212,7 +269,6 @@ class AsyncHTTPTransport(_BaseTransport):
     def __init__(self, config: XWMSConfig) -> None:
         super().__init__(config)
         self._keep = False
-        self._tls: ssl.SSLContext | None = None
         self._pool: httpcore2.AsyncConnectionPool | None = None
         self._loop: object = None
 
@@ -227,30 +283,29 @@ class AsyncHTTPTransport(_BaseTransport):
         return outcome
 
     async def _attempt(self, call: _Call) -> UpstreamResponse | APIError:
-        timeout = self._config.timeout_seconds
         try:
-            method, url, headers, content = self._request(call)
-            with anyio.fail_after(timeout):
-                async with (
-                    self._pool_for_call() as pool,
-                    pool.stream(
-                        method,
-                        url,
-                        headers=headers,
-                        content=content,
-                        # The pool and the connection time out slightly before the whole call, to tell a request
-                        # that was never sent from one whose outcome is unknown.
-                        extensions={"timeout": {"pool": timeout * 0.95, "connect": timeout * 0.9}},
-                    ) as response,
-                ):
-                    body = bytearray()
-                    async for chunk in response.aiter_stream():
-                        body += chunk
-                        if len(body) > call.max_reply:
-                            return _too_large(call)
-                    return _upstream_response(response, bytes(body))
-        except _NETWORK_FAULTS as fault:
-            return self._failure(fault, call)
+            attempt = self._begin(call)
+        except Unreachable as error:
+            return error
+        with attempt:
+            try:
+                return await _within(attempt, self._exchange(attempt, call))
+            except _NETWORK_FAULTS as fault:
+                return attempt.failure(fault)
+
+    async def _exchange(self, attempt: Attempt, call: _Call) -> UpstreamResponse | APIError:
+        method, url, headers, content = self._request(call)
+        async with (
+            self._pool_for_call() as pool,
+            pool.stream(method, url, headers=headers, content=content) as response,
+        ):
+            body = bytearray()
+            async for chunk in response.aiter_stream():
+                body += chunk
+                if len(body) > call.max_reply:
+                    return _too_large(call)
+            attempt.answered()
+            return _upstream_response(response, bytes(body))
 
     @asynccontextmanager
     async def _pool_for_call(self) -> AsyncGenerator[httpcore2.AsyncConnectionPool]:
@@ -265,10 +320,8 @@ class AsyncHTTPTransport(_BaseTransport):
         yield pool
 
     def _new_pool(self) -> httpcore2.AsyncConnectionPool:
-        if self._tls is None:
-            self._tls = tls_context()
         return httpcore2.AsyncConnectionPool(
-            ssl_context=self._tls,
+            ssl_context=tls_context(),
             max_connections=MAX_XWMS_CONNECTIONS,
             keepalive_expiry=KEEPALIVE,
             network_backend=AsyncBackend(),
@@ -281,6 +334,7 @@ class AsyncHTTPTransport(_BaseTransport):
     def keep_connections(self) -> None:
         """Keep connections open between calls from now on. The caller must call `aclose` in the same event loop."""
         self._keep = True
+        tls_context()  # reads the certificates of the system: at the start, not in the first login
 
     async def aclose(self) -> None:
         """Close kept connections, and keep no more."""

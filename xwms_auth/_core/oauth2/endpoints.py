@@ -25,7 +25,7 @@ try:
 except ImportError as missing:  # pragma: no cover
     raise ImportError("flow=oauth2 needs Authlib: pip install 'xwms-auth[oauth2]'") from missing
 
-from ..base.effects import OAuthCall, UpstreamResponse, json_object
+from ..base.effects import OAuthCall, UpstreamResponse, json_object, unavailable
 from ..base.errors import (
     APIError,
     BadAnswer,
@@ -133,7 +133,8 @@ def exchange_code(metadata: Metadata, code: str, redirect_uri: str, *, seed: str
 def refresh(metadata: Metadata, refresh_token: Secret) -> OAuthCall:
     """Exchange a refresh token for new tokens (RFC 6749 6)."""
     form = prepare_token_request("refresh_token", refresh_token=refresh_token.reveal())
-    return OAuthCall(url=metadata.token_endpoint, form=form, authenticated=True)
+    # A refresh token that was sent may have been exchanged: without the response the login's tokens are lost.
+    return OAuthCall(url=metadata.token_endpoint, form=form, authenticated=True, must_finish=True)
 
 
 def revoke(url: str, tokens: TokenSet) -> OAuthCall:
@@ -194,7 +195,7 @@ def read_revoked(response: UpstreamResponse) -> None:
         raise (
             _error(response.status, json_object(response), "the revocation endpoint", BadAnswer)
             if (400 <= response.status < 500)
-            else Unreachable(f"the revocation endpoint answered {response.status}", upstream_status=response.status)
+            else unavailable(response, "the revocation endpoint")
         )
 
 
@@ -257,7 +258,7 @@ def _is_token(value: object) -> bool:
 
 def _parse(response: UpstreamResponse, where: str, *, refused: type[APIError]) -> JSONObject:
     if response.status in (429, 502, 503, 504):
-        raise Unreachable(f"{where} answered {response.status}", upstream_status=response.status)
+        raise unavailable(response, where)
     if response.status != 200 and not 400 <= response.status < 500:
         raise BadAnswer(f"{where} answered {response.status}", upstream_status=response.status)
     body = json_object(response)

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import urlencode
 
-from ..base.effects import CallXWMS, OAuthCall, Pause, Steps, UpstreamResponse, ask, json_object
+from ..base.effects import CallXWMS, OAuthCall, Steps, UpstreamResponse, ask, json_object, unavailable
 from ..base.errors import BadAnswer, CredentialsRejected, InvalidToken, TokenRejected, TooManyTokens, Unreachable
 from ..base.models import AccessToken, Secret
 from ..base.signing import digest
+from ..base.slow_calls import Waiting
 from ..base.strict_json import is_moment, parse_granted, parse_id
 from ..config.context import Context
 from .discovery import keys_for, metadata_for
@@ -30,22 +31,18 @@ def validate(context: Context, token: Secret, *, now: int) -> Steps[AccessToken]
 
 
 def _validate_by_introspection(context: Context, token: Secret, *, now: int) -> Steps[AccessToken]:
-    name, cache, waited = digest(token.reveal()), context.state.validated_tokens, 0.0
+    name, cache = digest(token.reveal()), context.state.validated_tokens
+    access_token = cache.get(name, now=now)
+    if access_token is not None:
+        return access_token
+    if cache.is_bad(name, now=now):
+        raise InvalidToken("it was found invalid a moment ago")
     limit = int(context.config.timeout_seconds) + 2
-    while True:
-        access_token = cache.get(name, now=now)
+    # This entry expires, so a call that was cancelled halfway does not make others wait.
+    if not cache.begin(name, until=now + limit, now=now):
+        access_token = yield from _wait_for_another(context, name, limit, now=now)
         if access_token is not None:
             return access_token
-        if cache.is_bad(name, now=now):
-            raise InvalidToken("it was found invalid a moment ago")
-        later = now + int(waited)
-        # This entry expires, so a call that was cancelled halfway does not make others wait.
-        if cache.begin(name, until=later + limit, now=later):
-            break
-        if waited > limit:
-            raise Unreachable("another call is validating this token, and has not finished in time", sent=False)
-        yield from ask(Pause(VALIDATION_POLL_INTERVAL))
-        waited += VALIDATION_POLL_INTERVAL
     try:
         if not cache.may_ask(name, now=now):
             raise TooManyTokens("the rate limit for introspection is reached")
@@ -58,6 +55,26 @@ def _validate_by_introspection(context: Context, token: Secret, *, now: int) -> 
         return access_token
     finally:
         cache.end(name)
+
+
+def _wait_for_another(context: Context, name: str, limit: int, *, now: int) -> Steps[AccessToken | None]:
+    """Wait for the call that validates the same token. None if this request has to make one, and has begun to."""
+    cache = context.state.validated_tokens
+    with Waiting(context.config.max_slow_calls) as waiting:
+        while True:
+            yield from waiting.pause(VALIDATION_POLL_INTERVAL)
+            access_token = cache.get(name, now=now)
+            if access_token is not None:
+                return access_token
+            if cache.is_bad(name, now=now):
+                raise InvalidToken("it was found invalid a moment ago")
+            later = now + int(waiting.seconds)
+            if not cache.begin(name, until=later + limit, now=later):
+                continue
+            if not waiting.is_long:
+                return None
+            cache.end(name)
+            raise Unreachable("the call that this one waited for has failed", sent=False)
 
 
 def _request_introspection(context: Context, token: Secret, *, now: int) -> Steps[AccessToken]:
@@ -143,7 +160,7 @@ def read_jwt(claims: Mapping[str, Any], *, issuer: str, audience: str, now: int)
 def _introspection_claims(response: UpstreamResponse) -> Mapping[str, Any]:
     where = "the introspection endpoint"
     if response.status == 429 or response.status >= 500:
-        raise Unreachable(f"{where} answered {response.status}", upstream_status=response.status)
+        raise unavailable(response, where)
     if response.status in (401, 403):
         raise CredentialsRejected(f"{where} answered {response.status}", upstream_status=response.status)
     body = json_object(response)

@@ -8,11 +8,12 @@ one request refreshes, and the others wait until it has saved the result. The pr
 from dataclasses import KW_ONLY, dataclass, replace
 
 from ..base import events
-from ..base.effects import Pause, Shielded, Steps, ask, claim, drop_session, load_session, release, renew_session
+from ..base.effects import Shielded, Steps, ask, claim, drop_session, load_session, release, renew_session
 from ..base.errors import APIError, LoginRequired, TokenRejected, Unreachable
 from ..base.models import EndReason, Secret, TokenSet
 from ..base.session import Session
 from ..base.signing import digest
+from ..base.slow_calls import Waiting
 from ..config.context import Context, names_for
 from ..http.messages import read_cookie
 from ..providers.protocol import Provider, TokenProvider
@@ -39,8 +40,14 @@ def access_token(
     if known.handle is None and known.uri is not None:
         # A cached lookup has no handle, and from here on one may be needed.
         known = known._replace(handle=read_cookie(cookie, names_for(known.uri).session))
-    session, waited = known.session, 0.0
-    limit = context.config.timeout_seconds + 2
+    with Waiting(context.config.max_slow_calls) as waiting:
+        return (yield from _current_token(context, provider, known, waiting, now=now))
+
+
+def _current_token(
+    context: Context, provider: Provider, known: SessionLookup, waiting: Waiting, *, now: int
+) -> Steps[tuple[SessionLookup, Secret | None]]:
+    session, limit = known.session, context.config.timeout_seconds + 2
     while session is not None:
         if session.tokens is None:
             raise LoginRequired("this login has no access token")
@@ -52,15 +59,14 @@ def access_token(
         if tokens.refresh_token is None:
             raise LoginRequired("the access token has expired, and there is no refresh token")
         # The lock expires by itself: if a process dies between the call and saving the result, nobody waits for it.
-        later = now + int(waited)
+        later = now + int(waiting.seconds)
         attempt = _RefreshAttempt(known, session, tokens, until=later + int(limit), now=later)
         done = yield from ask(Shielded(_refresh_once(context, _token_provider(provider), attempt)))
         if done is not None:
             return done
-        if waited >= limit + 1:
+        if waiting.seconds >= limit + 1:
             raise Unreachable("another request is refreshing the access token and has not finished in time", sent=False)
-        yield from ask(Pause(POLL_INTERVAL))
-        waited += POLL_INTERVAL
+        yield from waiting.pause(POLL_INTERVAL)
         found = yield from _stored_session(known, session, now=now)
         session = found if isinstance(found, Session) else None
         if session is None:
