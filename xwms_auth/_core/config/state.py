@@ -8,6 +8,7 @@ refreshed one or still has to be revoked.
 """
 
 import threading
+from typing import NamedTuple
 
 from ..base.expiring import ExpiringMap, ExpiringSet
 from ..base.models import AccessToken, Secret, TokenSet
@@ -22,8 +23,19 @@ INVALIDATION_RATE, INVALIDATION_BURST = 2, 3
 """Rate limit: foreign tokens that a process invalidates per second, by redeeming them; at most five in any second
 (docs/security.md)."""
 
+MAX_UNSPENT = 10_000
+"""Foreign tokens that wait to be invalidated because XWMS could not be asked; about 10 MB. The oldest go first."""
+
 LOGOUT_TOKEN_RATE, LOGOUT_TOKEN_BURST = 2, 5
 """Rate limit: logout tokens per second for which a process fetches the metadata and keys of the server."""
+
+
+class UnspentToken(NamedTuple):
+    """A foreign token that XWMS could not be asked to invalidate, with its redirect URI. `until` is when to give up."""
+
+    token: Secret
+    uri: str
+    until: int
 
 
 class ProcessState:
@@ -39,6 +51,7 @@ class ProcessState:
         self.logout_tokens = TokenBucket(rate=LOGOUT_TOKEN_RATE, burst=LOGOUT_TOKEN_BURST)
         # Names seen before.
         self.foreign_tokens = ExpiringSet()
+        self.unspent_tokens: ExpiringMap[UnspentToken] = ExpiringMap(MAX_UNSPENT, entry_bytes=1000)
         self.same_token_seen = False
         self.renewals = ExpiringSet()
         self.revalidations = ExpiringSet()

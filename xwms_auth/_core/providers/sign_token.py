@@ -15,11 +15,21 @@ from ..api import login_calls, resource_calls
 from ..api.login_calls import is_plausible_token
 from ..base import events
 from ..base.effects import Steps, claim, claimed, release
-from ..base.errors import APIError, StoreUnavailable, TokenMalformed, TokenMissing, TokenRejected, XWMSError
-from ..base.models import newer
+from ..base.errors import (
+    APIError,
+    StoreUnavailable,
+    Timeout,
+    TokenMalformed,
+    TokenMissing,
+    TokenRejected,
+    Unreachable,
+    XWMSError,
+)
+from ..base.models import Secret, newer
 from ..base.session import Session
 from ..base.signing import digest
 from ..config.context import Context
+from ..config.state import UnspentToken
 from ..http.fetch_metadata import require_sent_by_xwms
 from ..http.messages import Request
 from ..http.urls import RedirectURI
@@ -31,6 +41,9 @@ PERMANENT = 10 * 365 * 86_400
 
 SAME_TOKEN = "learned/same"
 """Claimed when XWMS has confirmed a callback token that was exactly the one from `sign-token`."""
+
+MAX_RETRIED = 3
+"""Foreign tokens that one request invalidates in addition, of those that wait for it."""
 
 
 class SignTokenProvider:
@@ -48,6 +61,8 @@ class SignTokenProvider:
         ticket = yield from login_calls.sign_token(context.config, uri.uri)
         # For every process that shares the store: a token issued for one login is not a fresh token of another login.
         yield from _remember(token_claim("issued", ticket.token), now=now)
+        # Here, because nothing has begun yet that could be lost if XWMS is slow.
+        yield from _invalidate_unspent(context, now=now)
         return LoginStart(url=ticket.url, proof=digest(ticket.token), expires_at=ticket.expires_at)
 
     def parse_callback(self, request: Request) -> CallbackParams:
@@ -106,22 +121,15 @@ class SignTokenProvider:
         if not confirmed:
             bucket = context.state.invalidations if fault is None else context.state.invalidations_without_store
             if issued or bucket.take(now):
-                confirmed = yield from self._redeem_for_nobody(context, uri, token, now=now)
+                unspent = UnspentToken(Secret(token), uri.uri, now + TOKEN_MEMORY)
+                confirmed = yield from _invalidate(context, unspent, now=now)
+                if digest(token) not in context.state.unspent_tokens:
+                    yield from _invalidate_unspent(context, now=now)
             else:
                 events.info("token_not_spent", cause="rate limit")
         if fault is not None:
             raise fault
         return confirmed
-
-    def _redeem_for_nobody(self, context: Context, uri: RedirectURI, token: str, *, now: int) -> Steps[bool]:
-        try:
-            yield from login_calls.verify_token(context.config, token, uri.uri)
-        except APIError as error:
-            events.info("token_not_spent", cause=error.code)
-            return False
-        events.info("token_spent")
-        yield from _remember_if_possible(token_claim("confirmed", token), now=now)
-        return True
 
     def check_callback(
         self, context: Context, params: CallbackParams, matching: MatchingLogins, *, now: int
@@ -138,7 +146,12 @@ class SignTokenProvider:
     def is_invalidated(self, context: Context, params: CallbackParams, *, now: int) -> Steps[bool]:
         token = params.credential
         (foreign,) = yield from _are_claimed(token_claim("foreign", token), now=now)
-        return foreign or context.state.foreign_tokens.holds(digest(token), now=now)
+        # A flood may push a name out of the first set; what waits to be invalidated has its rate limit behind it.
+        return (
+            foreign
+            or context.state.foreign_tokens.holds(digest(token), now=now)
+            or digest(token) in context.state.unspent_tokens
+        )
 
     def needs_confirmation(self, context: Context, matching: MatchingLogins, *, now: int) -> Steps[bool]:
         # The login is never refused for this, and what was learned is never unlearned: an attacker could bring that
@@ -161,6 +174,41 @@ class SignTokenProvider:
     def revalidate(self, context: Context, session: Session, *, now: int) -> Steps[Session]:
         info = yield from resource_calls.user_info(context.config, session.user.sub, socials=False)
         return replace(session, user=newer(session.user, info), checked_at=now)
+
+
+def _invalidate(context: Context, unspent: UnspentToken, *, now: int) -> Steps[bool]:
+    """Redeem a foreign token for nobody, now or, if XWMS cannot be asked now, later. True if XWMS has confirmed it."""
+    token, is_answered = unspent.token.reveal(), False
+    try:
+        yield from login_calls.verify_token(context.config, token, unspent.uri)
+        is_answered = True
+    except APIError as error:
+        is_answered = not isinstance(error, Unreachable | Timeout)
+        events.info("token_not_spent", cause=error.code)
+        return False
+    finally:
+        # Also if the request is cancelled meanwhile.
+        if is_answered:
+            context.state.unspent_tokens.remove(digest(token))
+        else:
+            context.state.unspent_tokens.put(digest(token), unspent, until=unspent.until, now=now)
+    events.info("token_spent")
+    yield from _remember_if_possible(token_claim("confirmed", token), now=now)
+    return True
+
+
+def _invalidate_unspent(context: Context, *, now: int) -> Steps[None]:
+    """Invalidate some of the foreign tokens that came while XWMS could not be asked. It has just answered.
+
+    Token fixation: until then they are dead in every process that knows of them, but not in one that shares no store.
+    """
+    for _ in range(MAX_RETRIED):
+        unspent = context.state.unspent_tokens.pop_oldest(now=now)
+        if unspent is None:
+            return
+        yield from _invalidate(context, unspent, now=now)
+        if digest(unspent.token.reveal()) in context.state.unspent_tokens:
+            return
 
 
 def _is_issued_for(login: PendingLogin, token: str) -> bool:
