@@ -26,11 +26,11 @@ from ._core.adapters.asgi_bearer import MAX_NESTED, endpoints_of, needs_tokens
 from ._core.adapters.asgi_state import ASGIRequestState, LazyUser, current_request_state
 from ._core.adapters.served_app import ServedApp
 from ._core.base import events
+from ._core.base.effects import arun
 from ._core.base.errors import ConfigError, XWMSError
 from ._core.base.store_protocols import KeepsConnections
 from ._core.config.config import XWMSConfig
 from ._core.http.urls import RedirectURI
-from ._core.io.runner import arun
 from ._core.io.session_manager import AsyncXWMSSessions
 from ._core.io.transport import AsyncHTTPTransport
 from ._core.login import routes

@@ -27,13 +27,13 @@ from ._core.adapters.guard_check import note_guard
 from ._core.adapters.served_app import ServedApp
 from ._core.adapters.wsgi import decoded, request_of, send
 from ._core.adapters.wsgi_state import STATE_KEY, WSGIRequestState
+from ._core.base.effects import run
 from ._core.base.errors import ConfigError, LoginRequired, StoreUnavailable
 from ._core.base.models import Anonymous, Secret, User, anonymous
 from ._core.base.output_only import in_debug_mode
 from ._core.base.session import LoginRequirement
 from ._core.config.config import XWMSConfig
 from ._core.http.messages import Response as XWMSResponse
-from ._core.io.runner import run
 from ._core.io.session_manager import XWMSSessions
 from ._core.io.transport import HTTPTransport
 from ._core.login import routes

@@ -16,8 +16,7 @@ from tests.fx import FakeXWMS, outcomes
 from tests.fx_faults import Exchange, Reply
 from tests.io.ports import closed_port
 from xwms_auth import AsyncXWMSClient, Unreachable, XWMSClient, XWMSConfig
-from xwms_auth._core.base.circuit_breaker import CircuitBreaker
-from xwms_auth._core.base.slow_calls import Patience
+from xwms_auth._core.base.limits import CircuitBreaker, Patience
 from xwms_auth._core.io import transport
 
 both = pytest.mark.parametrize("client", [XWMSClient, AsyncXWMSClient], ids=["sync", "async"])
@@ -34,7 +33,7 @@ def fx() -> Iterator[FakeXWMS]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls are slow much sooner than after a second."""
-    for module in ("base.slow_calls", "io.attempts", "io.transport"):
+    for module in ("base.limits", "io.connections", "io.transport"):
         monkeypatch.setattr(f"xwms_auth._core.{module}.QUICK", 0.2)
 
 

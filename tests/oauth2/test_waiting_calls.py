@@ -6,11 +6,10 @@ from typing import Any
 import pytest
 
 from xwms_auth import Secret, Unreachable, User, XWMSConfig
-from xwms_auth._core.base import slow_calls
 from xwms_auth._core.base.effects import CallStore, CallXWMS, Pause, Runtime, Shielded
+from xwms_auth._core.base.limits import QUICK, Patience
 from xwms_auth._core.base.models import TokenSet
 from xwms_auth._core.base.session import Session
-from xwms_auth._core.base.slow_calls import Patience
 from xwms_auth._core.config.context import Context
 from xwms_auth._core.login.select import provider_of
 from xwms_auth._core.oauth2.token_validation import VALIDATION_POLL_INTERVAL, validate
@@ -20,7 +19,7 @@ from xwms_auth.stores.memory import MemoryStore
 
 NOW = 1_800_000_000
 SERVER = "https://as.example"
-LONG = int(slow_calls.QUICK / VALIDATION_POLL_INTERVAL) + 1
+LONG = int(QUICK / VALIDATION_POLL_INTERVAL) + 1
 """Pauses after which a wait is no longer quick."""
 
 

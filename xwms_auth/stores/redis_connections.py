@@ -21,8 +21,8 @@ from redis.exceptions import RedisClusterException
 from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
-from .._core.base.circuit_breaker import CircuitBreaker
 from .._core.base.errors import StoreUnavailable
+from .._core.base.limits import CircuitBreaker
 from .._core.base.models import Secret
 from .redis import Command, Commands, EveryKey
 

@@ -6,8 +6,8 @@ Never looks at a session.
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
+from ..base.effects import arun
 from ..base.models import AccessToken, Identity
-from ..io.runner import arun
 from ..oauth2.bearer_guard import NEEDS_TOKEN, Refusal, authenticate
 from .asgi_state import ASGIRequestState, current_request_state, request_state_of
 

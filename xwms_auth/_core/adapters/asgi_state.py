@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import Any, cast
 
 from ..base import events
+from ..base.effects import arun
 from ..base.errors import ConfigError, LoginRequired, StoreUnavailable, XWMSError
 from ..base.models import USER_FIELDS, AccessToken, Anonymous, User, anonymous
 from ..base.output_only import in_debug_mode
 from ..base.session import Session
 from ..http.fetch_metadata import is_passive
 from ..http.messages import Request, Response
-from ..io.runner import arun
 from ..io.session_manager import AsyncXWMSSessions
 from ..responses import cache_headers
 from ..sessions.lookup import SessionLookup, renew

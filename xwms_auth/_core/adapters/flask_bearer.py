@@ -12,9 +12,9 @@ from flask import Flask, Response, after_this_request, current_app, request
 from werkzeug.datastructures import Headers
 from werkzeug.local import LocalProxy
 
+from ..base.effects import run
 from ..base.models import AccessToken
 from ..config.config import XWMSConfig
-from ..io.runner import run
 from ..oauth2.bearer_guard import NEEDS_TOKEN, Refusal, authenticate
 from ..responses import cache_headers
 from ..responses.bearer_challenge import parse_scopes

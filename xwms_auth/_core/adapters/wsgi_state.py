@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.wsgi import ClosingIterator
 
 from ..base import events
+from ..base.effects import run
 from ..base.errors import LoginRequired, StoreUnavailable, XWMSError
 from ..base.session import Session
 from ..http.fetch_metadata import is_passive
 from ..http.messages import Request
-from ..io.runner import run
 from ..responses import cache_headers
 from ..sessions.lookup import SessionLookup, cached_lookup, renew
 from ..sessions.revalidation import look_up_for_page, look_up_nested

@@ -1,15 +1,16 @@
 """The effects of a flow: every kind of I/O that a login may need, as data.
 
 A flow (`Steps`) is a generator without I/O: it yields an effect and gets its result sent in, or an `XWMSError` thrown
-in. So the same flow serves Flask and ASGI, and a test can drive it by hand. The executors in `io/runner.py` perform the
-effects.
+in. So the same flow serves Flask and ASGI, and a test can drive it by hand. `run` and `arun` are the loops that perform
+its effects.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Generator, Sequence
 from dataclasses import dataclass, field
+from inspect import isawaitable
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
-from .errors import BadAnswer, Unreachable
+from .errors import BadAnswer, Unreachable, XWMSError
 from .models import EndReason, Identity, Secret
 from .session import Session
 from .store_protocols import KnowsClaims, SessionStore
@@ -27,7 +28,7 @@ class ApiCall:
     """One call of the XWMS API, as data. `path` is relative to the API base; `body` is JSON, or None for GET.
 
     `max_reply` is the largest response that is read, in bytes. With `must_finish` the call is not given up because it
-    is slow (`slow_calls.py`): it changes something, and the outcome would be lost.
+    is slow (`limits.py`): it changes something, and the outcome would be lost.
     """
 
     method: str
@@ -79,6 +80,10 @@ class Transport(Protocol):
         """Send one call, once, within the deadline."""
         ...
 
+    def shielded(self, steps: "Steps[T]", runtime: "Runtime") -> "T | Awaitable[T]":
+        """Run steps to their end, even if the request is cancelled meanwhile."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
@@ -94,7 +99,7 @@ class Effect(Generic[R]):
     __slots__ = ()
 
     def perform(self, runtime: Runtime) -> R | Awaitable[R]:
-        """Perform it. Only the two executors in `io/runner.py` call this."""
+        """Perform it. Only `run` and `arun` call this."""
         raise TypeError(f"{type(self).__name__} cannot be performed by {runtime}")
 
 
@@ -130,10 +135,13 @@ class Pause(Effect[None]):
 class Shielded(Effect[T]):
     """Steps that run to their end once they have begun, even if the request is cancelled meanwhile.
 
-    Async code can be cancelled at every await; the async executor runs these steps shielded from that.
+    Async code can be cancelled at every await; an async transport runs these steps shielded from that.
     """
 
     steps: Steps[T]
+
+    def perform(self, runtime: Runtime) -> T | Awaitable[T]:
+        return runtime.transport.shielded(self.steps, runtime)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +210,40 @@ def unavailable(response: UpstreamResponse, who: str) -> Unreachable:
     """The error for a response that says that the server is down or busy; `who` is the server, for the log."""
     cause = f"{who} answered {response.status}"
     return Unreachable(cause, upstream_status=response.status, retry_after=response.retry_after)
+
+
+def run(steps: Steps[T], runtime: Runtime) -> T:
+    """Run steps to their end in sync code. `runtime` must not hold anything async."""
+    try:
+        effect = next(steps)
+        while True:
+            try:
+                result = effect.perform(runtime)
+            except XWMSError as error:
+                effect = steps.throw(error)
+            else:
+                if isawaitable(result):
+                    raise TypeError(f"{type(effect).__name__} is async; use arun")
+                effect = steps.send(result)
+    except StopIteration as end:
+        return cast("T", end.value)
+
+
+async def arun(steps: Steps[T], runtime: Runtime) -> T:
+    """Run steps to their end in async code. Sync results are not awaited: a memory store causes no task switch."""
+    try:
+        effect = next(steps)
+        while True:
+            try:
+                result = effect.perform(runtime)
+                if isinstance(result, Awaitable):
+                    result = await cast("Awaitable[object]", result)
+            except XWMSError as error:
+                effect = steps.throw(error)
+            else:
+                effect = steps.send(result)
+    except StopIteration as end:
+        return cast("T", end.value)
 
 
 def json_object(

@@ -11,8 +11,8 @@ import threading
 from typing import NamedTuple
 
 from ..base.expiring import ExpiringMap, ExpiringSet
+from ..base.limits import TokenBucket
 from ..base.models import AccessToken, Secret, TokenSet
-from ..base.rate_limit import TokenBucket
 from ..base.signing import digest
 from .server_metadata import ServerCache
 

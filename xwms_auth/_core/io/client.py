@@ -10,11 +10,10 @@ from ...stores.memory import MemoryStore
 from ..api import login_calls, resource_calls
 from ..api.login_calls import ApiInfo, LoginTicket
 from ..api.resources import Address, Country, Project, StoredAddress, UserInfo
-from ..base.effects import Runtime
+from ..base.effects import Runtime, arun, run
 from ..base.models import User
 from ..base.strict_json import parse_sub
 from ..config.config import XWMSConfig
-from .runner import arun, run
 from .transport import AsyncHTTPTransport, HTTPTransport
 
 

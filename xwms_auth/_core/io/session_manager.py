@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from ...stores import open_store
-from ..base.effects import Runtime, Steps
+from ..base.effects import Runtime, Steps, arun, run
 from ..base.errors import ConfigError, StoreUnavailable, XWMSError
 from ..base.session import SessionInfo
 from ..base.store_protocols import KeepsConnections
@@ -18,7 +18,6 @@ from ..config.config import XWMSConfig
 from ..config.context import Context
 from ..sessions import revocation
 from ..sessions.revocation import ANYBODY, Anybody
-from .runner import arun, run
 from .transport import AsyncHTTPTransport, HTTPTransport
 
 T = TypeVar("T")

@@ -210,15 +210,6 @@ def connect(addresses: Sequence[Any], deadline: Deadline) -> socket.socket:
     raise fault
 
 
-def is_readable(sock: socket.socket) -> bool:
-    """Whether there is something to read, or the connection has ended."""
-    if sock.fileno() < 0 or (isinstance(sock, ssl.SSLSocket) and sock.pending()):
-        return True
-    with selectors.DefaultSelector() as selector:
-        selector.register(sock, selectors.EVENT_READ)
-        return bool(selector.select(0))
-
-
 def _begin(entry: Any) -> socket.socket:
     family, kind, protocol, _, address = entry
     sock = socket.socket(family, kind, protocol)

@@ -7,6 +7,7 @@ limit on the size of the body.
 No exception, traceback frame or log line that leaves this module holds a header or a request.
 """
 
+import asyncio
 import base64
 import math
 import os
@@ -16,20 +17,18 @@ import weakref
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from email.utils import parsedate_to_datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote_plus, urlencode, urlsplit
 
 import anyio
 import anyio.lowlevel
 import httpcore2
 
-from ..base.circuit_breaker import CircuitBreaker
-from ..base.effects import ApiCall, OAuthCall, UpstreamResponse
+from ..base.effects import ApiCall, OAuthCall, Runtime, Steps, UpstreamResponse, arun, run
 from ..base.errors import APIError, BadAnswer, Unreachable
-from ..base.slow_calls import QUICK, Patience
+from ..base.limits import QUICK, CircuitBreaker, Patience
 from ..config.config import XWMSConfig
-from .attempts import OPEN_SECONDS, OUTAGES, Attempt
-from .connections import AsyncBackend, Backend
+from .connections import OPEN_SECONDS, OUTAGES, AsyncBackend, Attempt, Backend
 from .sockets import tls_context
 
 MAX_XWMS_CONNECTIONS = 64
@@ -63,12 +62,13 @@ class _BaseTransport:
 
     def __init__(self, config: XWMSConfig) -> None:
         self._config = config
-        self._url = config.api.origin + config.api.path
+        self._origin = config.api.origin
+        self._url = self._origin + config.api.path
         self._breakers: dict[str, CircuitBreaker] = {}
 
     def _begin(self, call: _Call) -> Attempt:
         """Begin one call. Raises `Unreachable` if it may not go now."""
-        origin = self._config.api.origin
+        origin = self._origin
         if isinstance(call, OAuthCall):
             parts = urlsplit(call.url)
             origin = f"{parts.scheme}://{parts.netloc}"
@@ -224,6 +224,10 @@ class HTTPTransport(_BaseTransport):
         """Sleep for this long."""
         time.sleep(seconds)
 
+    def shielded(self, steps: Steps[T], runtime: Runtime) -> T:
+        """Run steps to their end. Nothing cancels sync code."""
+        return run(steps, runtime)
+
     def close(self) -> None:
         """Close idle connections. The transport can be used again afterwards."""
         with self._lock:
@@ -331,6 +335,16 @@ class AsyncHTTPTransport(_BaseTransport):
         """Sleep for this long."""
         await anyio.sleep(seconds)
 
+    async def shielded(self, steps: Steps[T], runtime: Runtime) -> T:
+        """Run steps shielded from cancellation. Each call in them has a deadline of its own."""
+        if _is_trio():
+            with anyio.CancelScope(shield=True):
+                return await arun(steps, runtime)
+        task = asyncio.create_task(arun(steps, runtime))
+        _running_tasks.add(task)
+        task.add_done_callback(_done)
+        return await asyncio.shield(task)
+
     def keep_connections(self) -> None:
         """Keep connections open between calls from now on. The caller must call `aclose` in the same event loop."""
         self._keep = True
@@ -341,3 +355,21 @@ class AsyncHTTPTransport(_BaseTransport):
         pool, self._pool, self._keep = self._pool, None, False
         if pool is not None and self._loop == (os.getpid(), anyio.lowlevel.current_token()):
             await pool.aclose()
+
+
+def _is_trio() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return True
+    return False
+
+
+_running_tasks: set[asyncio.Task[Any]] = set()
+"""Keeps shielded tasks alive: an event loop holds only weak references to its tasks."""
+
+
+def _done(task: asyncio.Task[Any]) -> None:
+    _running_tasks.discard(task)
+    if not task.cancelled():
+        task.exception()  # marks it as retrieved, also if nobody awaits the task any more; the steps have logged it

@@ -10,9 +10,9 @@ from urllib.parse import urlencode
 
 from ..base.effects import CallXWMS, OAuthCall, Steps, UpstreamResponse, ask, json_object, unavailable
 from ..base.errors import BadAnswer, CredentialsRejected, InvalidToken, TokenRejected, TooManyTokens, Unreachable
+from ..base.limits import Waiting
 from ..base.models import AccessToken, Secret
 from ..base.signing import digest
-from ..base.slow_calls import Waiting
 from ..base.strict_json import is_moment, parse_granted, parse_id
 from ..config.context import Context
 from .discovery import keys_for, metadata_for
