@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.browser.drivers import chromium as start_chromium
 from tests.browser.servers import (
     Certificate,
     Edge,
@@ -20,13 +21,12 @@ from tests.browser.servers import (
     serve_app,
     serve_elsewhere,
 )
-from tests.browser.visitor import ARGUMENTS, CALLBACK, STEP_TIMEOUT, Place, Visitor
-from tests.requires import missing, program
+from tests.browser.visitor import CALLBACK, STEP_TIMEOUT, Place, Visitor
 from xwms_auth import XWMSConfig
 from xwms_auth.sandbox import SandboxServer, SandboxSettings
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, BrowserContext
 
 
 @pytest.fixture(scope="module")
@@ -38,15 +38,19 @@ def launch_options() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def chromium(launch_options: dict[str, Any]) -> "Iterator[Browser]":
     """A real Chromium."""
-    try:
-        from playwright.sync_api import sync_playwright  # noqa: PLC0415
-    except ImportError:
-        missing("the package playwright")
-    path = program("chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS, **launch_options)
+    with start_chromium(**launch_options) as browser:
         yield browser
-        browser.close()
+
+
+@pytest.fixture(scope="module")
+def kept_context(chromium: "Browser") -> "BrowserContext":
+    """One for the first visitor of each test, because a new window costs half of what a test does with it.
+
+    An empty tab keeps the window open.
+    """
+    context = chromium.new_context(ignore_https_errors=True)
+    context.new_page()
+    return context
 
 
 @pytest.fixture(scope="session")
@@ -61,11 +65,11 @@ def callback_token(request: pytest.FixtureRequest) -> str:
     return token
 
 
-@pytest.fixture(params=["flask-http", "flask-https", "starlette-http", "starlette-https"])
+@pytest.fixture(params=["flask-http", "starlette-https"])
 def place(
     request: pytest.FixtureRequest, certificate: Certificate, callback_token: Any, caplog: pytest.LogCaptureFixture
 ) -> Iterator[Place]:
-    """The app behind Flask and Starlette, over http and https. Each test runs on all four."""
+    """The app behind Flask over http and Starlette over https; a module may ask for the other pairs as well."""
     caplog.set_level("INFO", "xwms_auth.sandbox")
     edge: Edge
     edge, _, scheme = request.param.partition("-")
@@ -87,21 +91,33 @@ def place(
 
 
 @pytest.fixture
-def make_visitor(chromium: "Browser", place: Place) -> Iterator[Callable[..., Visitor]]:
-    """Make a visitor with a fresh browser: `make_visitor(java_script_enabled=False)`."""
+def make_visitor(chromium: "Browser", kept_context: "BrowserContext", place: Place) -> Iterator[Callable[..., Visitor]]:
+    """Make a visitor whose browser knows nothing yet: `make_visitor(java_script_enabled=False)`.
+
+    Every app has an origin of its own, so that cookies are all that a kept browser has to forget. Over TLS the server
+    would end before the idle connections of one.
+    """
     made: list[Visitor] = []
 
     def make(**options: Any) -> Visitor:
-        context = chromium.new_context(ignore_https_errors=True, **options)
+        used = any(visitor.context is kept_context for visitor in made)
+        new = used or options or place.secure
+        context = chromium.new_context(ignore_https_errors=True, **options) if new else kept_context
         context.set_default_timeout(STEP_TIMEOUT)
         visitor = Visitor(context, place)
-        context.on("console", lambda said: visitor.note_violation(said.text))
+        context.on("console", visitor.note_violation)
         made.append(visitor)
         return visitor
 
     yield make
     for visitor in made:
-        visitor.context.close()
+        if visitor.context is not kept_context:
+            visitor.context.close()
+            continue
+        visitor.context.remove_listener("console", visitor.note_violation)
+        visitor.context.clear_cookies()
+        for page in visitor.context.pages[1:]:
+            page.close()
     assert [visitor.violations for visitor in made] == [[] for _ in made]
 
 

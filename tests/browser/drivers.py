@@ -182,15 +182,15 @@ class Chromium:
 
 
 @contextmanager
-def chromium() -> "Iterator[Browser]":
-    """A Chromium that makes contexts."""
+def chromium(**options: Any) -> "Iterator[Browser]":
+    """A Chromium that makes contexts; the options are those of Playwright's `launch`."""
     try:
         from playwright.sync_api import sync_playwright  # noqa: PLC0415
     except ImportError:
         missing("the package playwright")
     path = program("chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS, **options)
         yield browser
         browser.close()
 

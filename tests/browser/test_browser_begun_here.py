@@ -181,15 +181,19 @@ def choose_anna(driver: Driver, house: House, *, back_at: str) -> None:
 
 
 def starts() -> list[Any]:
-    """Every script in every browser; where a browser does not say who sent a form, no rule could tell (docs)."""
+    """Every script in every browser, the two modes by turns, so that no script has one mode in all browsers.
+
+    Where a browser does not say who sent a form, no rule could tell (docs).
+    """
     return [
-        pytest.param(browser, name, id=f"{browser}-{name}")
-        for browser in ("chromium", "firefox", "webkit")
-        for name in (FETCHES if browser == "webkit" else {**FETCHES, **POSTS})
+        pytest.param(browser, name, mode, id=f"{browser}-{name}-{mode}")
+        for first, browser in enumerate(("chromium", "firefox", "webkit"))
+        for number, name in enumerate(FETCHES if browser == "webkit" else {**FETCHES, **POSTS})
+        for mode in [("either", "fresh")[(first + number) % 2]]
     ]
 
 
-@pytest.mark.parametrize(("driver", "start"), starts(), indirect=["driver"])
+@pytest.mark.parametrize(("driver", "start", "house"), starts(), indirect=["driver", "house"])
 def test_a_login_that_a_script_began_brings_nobody_into_the_attackers_session(driver, house, elsewhere, start):
     """SM-07: nothing but a page with a question comes of it, and the attacker's callback finds no login here."""
     callback = house.login_of_mallory()

@@ -16,10 +16,7 @@ from tests.browser.visitor import Place, Visitor
 if TYPE_CHECKING:
     from playwright.sync_api import CDPSession, Page
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.parametrize("place", ["flask-http", "starlette-https"], indirect=True),
-]
+pytestmark = pytest.mark.browser
 LOGIN = "/xwms/auth"
 TOUCH = {"has_touch": True, "is_mobile": True, "viewport": {"width": 400, "height": 800}}
 WATCH = """() => {

@@ -3,6 +3,9 @@
 import pytest
 
 pytestmark = pytest.mark.browser
+on_every_pair = pytest.mark.parametrize(
+    "place", ["flask-http", "flask-https", "starlette-http", "starlette-https"], indirect=True
+)
 
 
 def tell_the_whole_story(visitor, place):
@@ -15,6 +18,7 @@ def tell_the_whole_story(visitor, place):
     assert place.api_calls() == ["sign-token 200", "sign-token-verify 200"]
 
 
+@on_every_pair
 def test_a_person_is_sent_to_xwms_comes_back_to_the_page_and_logs_out(visitor, place):
     tell_the_whole_story(visitor, place)
 
@@ -28,6 +32,7 @@ def test_nothing_needs_javascript(make_visitor, place):
     tell_the_whole_story(make_visitor(java_script_enabled=False), place)
 
 
+@on_every_pair
 def test_chromium_keeps_the_cookies_as_they_are_meant(visitor, place):
     """CK-17: and it lets go of both at log-out, while a login in another tab is still pending."""
     page, other = visitor.tab(), visitor.tab()

@@ -14,8 +14,30 @@ from tests.browser.servers import Journal
 from xwms_auth.sandbox import SandboxServer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, Page
+    from playwright.sync_api import BrowserContext, ConsoleMessage, Page
 
+_OFF: Final = (
+    # What Playwright switches off; naming others replaces its list.
+    "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "DestroyProfileOnBrowserClose",
+    "HttpsUpgrades",
+    "HttpsFirstBalancedModeAutoEnable",
+    "LensOverlay",
+    "MediaRouter",
+    "PaintHolding",
+    "ThirdPartyStoragePartitioning",
+    "AvoidCorsURLLoaderRestartOnRedirect",
+    "OptimizationHints",
+    "NetworkTimeServiceQuerying",
+    "AimEnabled",
+    "PreconnectToSearch",
+    # Each window's own buttons are a page with a process, a sixth of what a new window costs.
+    "InitialWebUI",
+    "PreloadTopChromeWebUI",
+    "WebUIOmniboxPopup",
+    "WebUIReloadButton",
+    "WebUIToolbar",
+)
 ARGUMENTS: Final[Sequence[str]] = [
     "--no-sandbox",
     "--disable-gpu",
@@ -24,6 +46,7 @@ ARGUMENTS: Final[Sequence[str]] = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    f"--disable-features={','.join(_OFF)}",
 ]
 STEP_TIMEOUT: Final = 15_000  # milliseconds one step of a story may take on a busy machine
 CALLBACK: Final = "/xwms/validateToken"
@@ -53,7 +76,7 @@ class Place:
         return [line.partition("/api/")[2] for line in lines if "/api/" in line]
 
 
-@dataclass(slots=True)
+@dataclass  # with slots Playwright could not keep the listener
 class Visitor:
     """A person with a browser of their own."""
 
@@ -105,10 +128,10 @@ class Visitor:
         """Who the page says is there."""
         return page.locator("#who").inner_text()
 
-    def note_violation(self, text: str) -> None:
+    def note_violation(self, said: "ConsoleMessage") -> None:
         """Keep a line of Chromium's console if it speaks of Content-Security-Policy."""
-        if "content security policy" in text.lower():
-            self.violations.append(text)
+        if "content security policy" in said.text.lower():
+            self.violations.append(said.text)
 
     def cookies(self) -> dict[str, Any]:
         """The cookies of the app as Chromium keeps them, by name."""
