@@ -1,5 +1,7 @@
 """Fixtures that every test may use. See edges.py for the application they give, places.py for stores."""
 
+import os
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
@@ -10,6 +12,10 @@ from tests.fx import FakeXWMS
 from tests.places import place, redis_of_the_run, redis_url, sqlite_url, where
 
 __all__ = ["place", "redis_of_the_run", "redis_url", "sqlite_url", "where"]
+
+# The run starts hundreds of processes; none of them should compile what another has compiled.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.fixture(params=["flask", "asgi"])
