@@ -1,13 +1,17 @@
 """`xwms-auth dev`: an app beside a local XWMS, in a process that never outlives the command."""
 
 import os
+import re
 import select
 import signal
 import socket
+import sys
 from pathlib import Path
 
 import httpx2
 import pytest
+
+from xwms_auth.cli.loading import AppNotFound, interface_of, load_app
 
 ANY_PORTS = ("--port", "0", "--sandbox-port", "0")
 
@@ -96,7 +100,7 @@ def test_se_14_the_app_has_every_variable_and_none_that_competes(start):
     assert told["pid"] != dev.process.pid
 
 
-@pytest.mark.parametrize(("mine", "told"), [("0", "0"), ("off", "off"), ("", "1")])
+@pytest.mark.parametrize(("mine", "told"), [("off", "off"), ("", "1")])
 def test_a_developer_who_says_otherwise_has_no_debug_mode(start, mine, told):
     """And a session secret of one's own stays, so that a restart signs nobody out."""
     own = "my-own-session-secret-0123456789-abcdef"
@@ -105,7 +109,7 @@ def test_a_developer_who_says_otherwise_has_no_debug_mode(start, mine, told):
         assert (variables["XWMS_DEBUG"], variables["XWMS_SESSION_SECRET"]) == (told, own)
 
 
-@pytest.mark.parametrize("target", ["flask_one:app", "asgi_one:app", "lazy:app"])
+@pytest.mark.parametrize("target", ["flask_one:app", "lazy:app"])
 def test_settings_that_are_wrong_end_it_and_are_told_without_a_traceback(run, target):
     ended = run("dev", target, *ANY_PORTS, XWMS_SESSION_STORE="postgres://nowhere", XWMS_TIMEOUT="0")
     assert (ended.returncode, ended.stdout) == (1, "")
@@ -115,10 +119,7 @@ def test_settings_that_are_wrong_end_it_and_are_told_without_a_traceback(run, ta
     assert "Error: the app ended with exit status" in ended.stderr
 
 
-@pytest.mark.parametrize(
-    ("target", "number"),
-    [("telling:app", signal.SIGINT), ("asgi_one:app", signal.SIGINT), ("asgi_one:app", signal.SIGTERM)],
-)
+@pytest.mark.parametrize(("target", "number"), [("telling:app", signal.SIGINT), ("asgi_one:app", signal.SIGTERM)])
 def test_the_app_and_xwms_end_with_the_command(start, target, number):
     with start("dev", target, *ANY_PORTS, ready="Open") as dev:
         app_port = httpx2.URL(dev.address).port
@@ -153,13 +154,20 @@ def test_a_port_asked_for_and_in_use_is_one_line(run):
         ("absent.part:app", "there is no module 'absent.part'"),
         ("telling:application", "module 'telling' has no 'application'"),
         ("telling:json", "neither a Flask nor an ASGI app"),
-        ("flask_one:Flask", "it is the class Flask"),
+        ("telling:json.JSONDecoder", "it is the class JSONDecoder"),
     ],
 )
-def test_a_target_that_is_no_app_is_told_in_a_line(run, target, said):
-    ended = run("dev", target, *ANY_PORTS)
+def test_a_target_that_is_no_app_is_refused_with_a_reason(folder, monkeypatch, target, said):
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.delitem(sys.modules, "telling", raising=False)  # of the folder of another test
+    with pytest.raises(AppNotFound, match=re.escape(said)):
+        interface_of(load_app(target), target=target)
+
+
+def test_such_a_reason_is_a_line(run):
+    ended = run("dev", "absent:app", *ANY_PORTS)
     assert ended.returncode == 1
-    assert said in ended.stderr
+    assert "Error: there is no module 'absent' in" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
