@@ -20,9 +20,9 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 import httpx2
 from joserfc import jwt
 from joserfc.jwk import KeySet
-from local_xwms import NOON, REDIRECT, SECRET, another_client
 from sqlalchemy.orm import Session
 
+from tests.sandbox.local_xwms import NOON, REDIRECT, SECRET, another_client
 from xwms_auth.sandbox import SandboxServer
 from xwms_auth.sandbox.db.schema import Client
 from xwms_auth.sandbox.domain import api_log, approvals, clients, directory

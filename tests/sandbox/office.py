@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-from local_xwms import REDIRECT, LocalXWMS
 from werkzeug.test import TestResponse
+
+from tests.sandbox.local_xwms import REDIRECT, LocalXWMS
 
 Fields = dict[str, list[str]]
 

@@ -9,9 +9,10 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar
 
-from local_xwms import LocalXWMS
-from office import Office
 from werkzeug.test import TestResponse
+
+from tests.sandbox.local_xwms import LocalXWMS
+from tests.sandbox.office import Office
 
 CLIENT = "/clients/1"  # the one that the sandbox was started with
 

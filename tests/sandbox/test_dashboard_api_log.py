@@ -4,10 +4,10 @@ import json
 import sqlite3
 
 import pytest
-from local_xwms import REDIRECT, SECRET
-from office import Office, value_of, words
-from staff import CLIENT, colleague, log, owner, rows, stranger
 
+from tests.sandbox.local_xwms import REDIRECT, SECRET
+from tests.sandbox.office import Office, value_of, words
+from tests.sandbox.staff import CLIENT, colleague, log, owner, rows, stranger
 from xwms_auth.sandbox.faults.catalogue import FAULTS, NOT_PERFORMED, parse_fault
 
 HOST = "a domain that this client does not have."

@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from local_xwms import SECRET
-from office import Office, faults, notice, value_of, words
 
+from tests.sandbox.local_xwms import SECRET
+from tests.sandbox.office import Office, faults, notice, value_of, words
 from xwms_auth.sandbox.db.schema import ApiCall, Approval, Client, ClientSecret, Domain, Member, RedirectURI, SignIn
 from xwms_auth.sandbox.seed.defaults import LOCAL_OWNER
 

@@ -3,9 +3,10 @@
 import re
 
 import pytest
-from local_xwms import REDIRECT
-from office import Office, faults, notice, value_of, words
-from staff import CLIENT, colleague, log, owner, rows, stranger
+
+from tests.sandbox.local_xwms import REDIRECT
+from tests.sandbox.office import Office, faults, notice, value_of, words
+from tests.sandbox.staff import CLIENT, colleague, log, owner, rows, stranger
 
 DOMAINS = f"{CLIENT}/domains"
 LOCALHOST = f"{DOMAINS}/1"

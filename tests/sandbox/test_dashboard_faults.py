@@ -1,8 +1,8 @@
 """Faults in the dashboard: chosen, counted, cleared, and announced on every page while they are there."""
 
 import pytest
-from office import Office, faults, notice, words
 
+from tests.sandbox.office import Office, faults, notice, words
 from xwms_auth.sandbox import parse_fault
 from xwms_auth.sandbox.faults.catalogue import ENDPOINTS, FAULTS
 

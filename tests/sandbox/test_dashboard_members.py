@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 import pytest
-from office import Office, faults, notice, words
 
+from tests.sandbox.office import Office, faults, notice, words
 from xwms_auth.sandbox.db.schema import Member, Role
 from xwms_auth.sandbox.domain import accounts
 from xwms_auth.sandbox.domain.accounts import PERMISSIONS, Permission

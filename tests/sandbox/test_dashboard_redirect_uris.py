@@ -3,9 +3,10 @@
 import re
 
 import pytest
-from local_xwms import REDIRECT
-from office import Office, faults, notice, words
-from staff import ClientPage
+
+from tests.sandbox.local_xwms import REDIRECT
+from tests.sandbox.office import Office, faults, notice, words
+from tests.sandbox.staff import ClientPage
 
 STAGING = "https://staging.shop.example/xwms/validateToken?from=a&to=b"
 NOT_REGISTERED = (422, "The redirect URL is not registered for this client.")

@@ -3,9 +3,10 @@
 import re
 
 import pytest
-from local_xwms import REDIRECT
-from office import Office, faults, notice, words
-from staff import CLIENT, colleague, log, owner, rows, stranger
+
+from tests.sandbox.local_xwms import REDIRECT
+from tests.sandbox.office import Office, faults, notice, words
+from tests.sandbox.staff import CLIENT, colleague, log, owner, rows, stranger
 
 SCOPES, USERS = f"{CLIENT}/scopes", f"{CLIENT}/users"
 REVOKE = f"{USERS}/1/revoke"

@@ -4,9 +4,10 @@ import re
 from datetime import UTC, datetime
 
 import pytest
-from local_xwms import REDIRECT, LocalXWMS
-from office import Office, faults, notice, value_of, words
-from staff import ClientPage
+
+from tests.sandbox.local_xwms import REDIRECT, LocalXWMS
+from tests.sandbox.office import Office, faults, notice, value_of, words
+from tests.sandbox.staff import ClientPage
 
 GRANTED = (200, "The sign token was created.")
 UNKNOWN = (401, "Invalid client credentials: the client secret is wrong.")

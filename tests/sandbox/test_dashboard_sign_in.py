@@ -4,9 +4,9 @@ import re
 import time
 
 import pytest
-from local_xwms import REDIRECT
-from office import Office, faults, notice, value_of, words
 
+from tests.sandbox.local_xwms import REDIRECT
+from tests.sandbox.office import Office, faults, notice, value_of, words
 from xwms_auth.sandbox.db.schema import Table
 from xwms_auth.sandbox.seed.defaults import LOCAL_OWNER
 

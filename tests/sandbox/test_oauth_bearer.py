@@ -3,11 +3,11 @@
 from types import SimpleNamespace
 
 import pytest
-from local_xwms import NOON, REDIRECT, SECRET
-from oauth_app import CLIENT_ID
 
 from tests.oauth2.apis import APISite
 from tests.oauth2.steps import code_of
+from tests.sandbox.local_xwms import NOON, REDIRECT, SECRET
+from tests.sandbox.oauth_app import CLIENT_ID
 
 
 @pytest.fixture

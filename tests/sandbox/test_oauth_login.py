@@ -3,9 +3,9 @@
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from local_xwms import NOON, REDIRECT
-from oauth_app import CLIENT_ID, EVERYTHING, Login, challenge_of, half_hash, refused, said
 
+from tests.sandbox.local_xwms import NOON, REDIRECT
+from tests.sandbox.oauth_app import CLIENT_ID, EVERYTHING, Login, challenge_of, half_hash, refused, said
 from xwms_auth.sandbox.domain import client_domains
 
 

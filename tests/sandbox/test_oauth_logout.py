@@ -5,9 +5,9 @@ from typing import Any
 
 import httpx2
 import pytest
-from local_xwms import NOON, REDIRECT
-from oauth_app import LOGOUT_EVENT, App, Login, backchannel, unsigned
 
+from tests.sandbox.local_xwms import NOON, REDIRECT
+from tests.sandbox.oauth_app import LOGOUT_EVENT, App, Login, backchannel, unsigned
 from xwms_auth.sandbox.domain import clients, signing
 
 PATIENCE = 10  # seconds to wait for what should come at once

@@ -12,9 +12,9 @@ from authlib.oidc.discovery import OpenIDProviderMetadata
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
-from local_xwms import REDIRECT, SECRET, settings, written
-from oauth_app import App, Login, backchannel, refused, said, unsigned
 
+from tests.sandbox.local_xwms import REDIRECT, SECRET, settings, written
+from tests.sandbox.oauth_app import App, Login, backchannel, refused, said, unsigned
 from xwms_auth.sandbox import SandboxServer, parse_fault
 from xwms_auth.sandbox.db import Database
 from xwms_auth.sandbox.domain import clients

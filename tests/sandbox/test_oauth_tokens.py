@@ -6,9 +6,9 @@ from contextlib import ExitStack, closing
 from threading import Barrier
 
 import pytest
-from local_xwms import NOON, SECRET, settings
-from oauth_app import EVERYTHING, App, Login, half_hash, refused
 
+from tests.sandbox.local_xwms import NOON, SECRET, settings
+from tests.sandbox.oauth_app import EVERYTHING, App, Login, half_hash, refused
 from xwms_auth.sandbox import SandboxServer
 from xwms_auth.sandbox.domain import approvals, clients
 

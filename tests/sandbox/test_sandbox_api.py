@@ -3,7 +3,7 @@
 import json
 from datetime import timedelta
 
-from local_xwms import REDIRECT
+from tests.sandbox.local_xwms import REDIRECT
 
 INVALID_TOKEN = "The token is invalid, expired or already used."
 

@@ -4,7 +4,8 @@ import html
 import re
 
 import pytest
-from local_xwms import REDIRECT, LocalXWMS
+
+from tests.sandbox.local_xwms import REDIRECT, LocalXWMS
 
 BOTH = ("userinfo", "useraddresses")
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
-from local_xwms import NOON, REDIRECT, SECRET, LocalXWMS, settings, written
 
+from tests.sandbox.local_xwms import NOON, REDIRECT, SECRET, LocalXWMS, settings, written
 from xwms_auth.sandbox import SandboxServer, create_app
 from xwms_auth.sandbox.db import Database, DatabaseUnusable
 from xwms_auth.sandbox.db.schema import VERSION

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import pytest
-from local_xwms import NOON, REDIRECT, SECRET, LocalXWMS
 
+from tests.sandbox.local_xwms import NOON, REDIRECT, SECRET, LocalXWMS
 from xwms_auth.sandbox.domain import client_domains, client_secrets
 
 NO_CLIENT: Final = "Invalid client credentials: the client ID is not known."

@@ -5,8 +5,8 @@ import logging
 import re
 
 import pytest
-from local_xwms import REDIRECT
 
+from tests.sandbox.local_xwms import REDIRECT
 from xwms_auth.sandbox.domain.people import PEOPLE
 
 

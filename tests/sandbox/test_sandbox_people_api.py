@@ -5,8 +5,8 @@ from itertools import product
 from typing import Any
 
 import pytest
-from local_xwms import LocalXWMS
 
+from tests.sandbox.local_xwms import LocalXWMS
 from xwms_auth.sandbox.domain.address_book import FIELDS, MAX_ADDRESSES
 
 NOT_APPROVED = "The user has not approved this client."

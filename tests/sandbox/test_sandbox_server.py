@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
-from local_xwms import REDIRECT, SECRET, settings
 
+from tests.sandbox.local_xwms import REDIRECT, SECRET, settings
 from xwms_auth.sandbox import SandboxServer, parse_fault
 from xwms_auth.sandbox.domain import clients
 

@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 import pytest
-from local_xwms import REDIRECT, settings
 
+from tests.sandbox.local_xwms import REDIRECT, settings
 from xwms_auth.sandbox import SandboxSettings, create_app
 
 

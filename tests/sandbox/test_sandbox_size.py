@@ -4,11 +4,11 @@ import re
 from urllib.parse import quote
 
 import pytest
-from local_xwms import NOON, LocalXWMS
-from office import Office, words
 from sqlalchemy import insert
-from staff import owner, rows, stranger
 
+from tests.sandbox.local_xwms import NOON, LocalXWMS
+from tests.sandbox.office import Office, words
+from tests.sandbox.staff import owner, rows, stranger
 from xwms_auth.sandbox.db.schema import Approval, Client, Domain, Member, Person
 
 CLIENTS = 3000  # beside the one that the sandbox was started with
