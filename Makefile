@@ -23,7 +23,7 @@ demo: $(STAMP) ## the example app beside a local XWMS (APP=flask or starlette; C
 	@cd examples/$(APP)_app && exec $(BIN)/xwms-auth dev app:app $(if $(filter-out 0,$(CHECK)),--check)
 
 test: $(STAMP) ## the whole suite (ARGS="-k cookie -x" goes to pytest)
-	$(BIN)/python -m pytest -n auto $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 coverage: $(STAMP) ## the suite without browsers, and which branches of the package it runs
 	$(BIN)/python -m pytest -n auto -m "not browser" --cov --cov-context=test --cov-report=term:skip-covered $(ARGS)

@@ -82,10 +82,10 @@ def test_no_answer_of_a_login_that_works_holds_the_secret(make_site, caplog):
 
 
 def test_no_answer_holds_the_secret_when_xwms_misbehaves(edge, make_fx, subtests, caplog):
-    """SE-03, SE-04: some of these faults send our own headers back."""
+    """SE-03, SE-04: some of these faults send our own headers back. Each at one edge and the other in turn."""
     caplog.set_level(logging.DEBUG)
     fx = make_fx()
-    for fault in QUICK_FAULTS:
+    for fault in QUICK_FAULTS[int(edge == "asgi") :: 2]:
         with subtests.test(fault):
             # Only one of them makes anybody wait.
             site = Site(edge, fx, timeout=0.2 if fault == "body never ends" else 2)

@@ -1,4 +1,4 @@
-"""SL-14: four processes, 500 people, and as many requests as `XWMS_AUTH_REQUESTS` says. Nobody is taken for another.
+"""SL-14: four processes, 250 people, and as many requests as `XWMS_AUTH_REQUESTS` says. Nobody is taken for another.
 
 Knows: what the crowd counts.
 Must not: leave a complaint of a server unread.
@@ -17,8 +17,8 @@ from tests.stores.many_people import Crowd
 from tests.stores.people_app import CALLBACK, served
 from xwms_auth import XWMSConfig, XWMSSessions
 
-PEOPLE, WORKERS = 500, 4
-REQUESTS = int(os.environ.get("XWMS_AUTH_REQUESTS", "4000"))
+PEOPLE, WORKERS = 250, 4
+REQUESTS = int(os.environ.get("XWMS_AUTH_REQUESTS", "2000"))
 
 
 def settings_for(fx, url):
