@@ -41,6 +41,12 @@ def make_fx() -> Iterator[Callable[..., FakeXWMS]]:
 
 
 @pytest.fixture
+def fx(make_fx: Callable[..., FakeXWMS]) -> FakeXWMS:
+    """A fake XWMS whose callback token is sign-token's."""
+    return make_fx()
+
+
+@pytest.fixture
 def make_site(edge: str, make_fx: Callable[..., FakeXWMS]) -> Callable[..., Site]:
     """Make the application: `make_site(callback="fresh", **options of the config)`, on the edge of this run."""
 

@@ -11,7 +11,6 @@ process; `raw()` gives the bare answer to a request whose path, headers or query
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -28,6 +27,7 @@ from starlette.testclient import TestClient
 import xwms_auth.flask
 import xwms_auth.starlette
 from tests.fx import FakeXWMS
+from tests.tools.clock import Clock
 from xwms_auth import XWMSConfig
 
 # What a browser sends with a top-level navigation.
@@ -40,19 +40,6 @@ PROGRAM = {"Accept": "application/json"}
 
 HTTPS_URI = "https://app.example/xwms/validateToken"
 LOGIN, LOGOUT, ME, CALLBACK = "/xwms/auth", "/xwms/logout", "/xwms/me", "/xwms/validateToken"
-
-
-class Clock:
-    """A clock that a test moves. Starts now, because the fake XWMS says in real time when its tokens expire."""
-
-    def __init__(self) -> None:
-        self.now = float(int(time.time()))
-
-    def __call__(self) -> float:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        self.now += seconds
 
 
 class Browser:
@@ -278,6 +265,13 @@ def _raw_asgi(
     start = sent[0]
     data = b"".join(message.get("body", b"") for message in sent[1:])
     return httpx2.Response(start["status"], headers=start["headers"], content=data)
+
+
+def log_in(client: httpx2.Client, fx: FakeXWMS, sub: str = "17") -> httpx2.Response:
+    """The whole story, with a client of an application of a test's own; gives the answer to the callback."""
+    location = client.get(LOGIN, headers=FROM_HERE).headers["location"]
+    token = fx.approve(location.rpartition("/")[2], sub=sub)
+    return client.get(CALLBACK, params={"token": token}, headers=FROM_ELSEWHERE)
 
 
 def query_of(location: str) -> dict[str, list[str]]:

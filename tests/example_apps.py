@@ -6,8 +6,6 @@ Must not: know a page of theirs, or start a server.
 
 import importlib.util
 import sys
-import time
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -17,22 +15,10 @@ import pytest
 
 import xwms_auth.flask
 import xwms_auth.starlette
+from tests.tools.clock import Clock
 
 EXAMPLES: Final = Path(__file__).parents[1] / "examples"
 FOLDERS: Final = ("flask_app", "starlette_app")
-
-
-@dataclass(slots=True)
-class Clock:
-    """The machine's time, and what a test has moved it by."""
-
-    ahead: float = 0.0
-
-    def __call__(self) -> float:
-        return time.time() + self.ahead
-
-    def advance(self, *, minutes: float) -> None:
-        self.ahead += minutes * 60
 
 
 def load(folder: str, monkeypatch: pytest.MonkeyPatch, *, clock: Clock) -> ModuleType:

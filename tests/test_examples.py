@@ -11,7 +11,8 @@ import httpx2
 import pytest
 from starlette.testclient import TestClient
 
-from tests.example_apps import EXAMPLES, FOLDERS, Clock, load
+from tests.example_apps import EXAMPLES, FOLDERS, load
+from tests.tools.clock import Clock
 from xwms_auth.sandbox import SandboxServer, SandboxSettings
 
 ORIGIN = "http://localhost:5000"

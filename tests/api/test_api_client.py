@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from tests.fx import CANARY, CLIENT_ID, REDIRECT_URI, FakeXWMS, ask, outcomes
 from tests.fx_faults import Reply, envelope, refusal
+from tests.tools.clients import Client, both, config
 from xwms_auth import (
     Address,
-    AsyncXWMSClient,
     BadAnswer,
     Country,
     NotApproved,
@@ -30,13 +30,11 @@ from xwms_auth import (
     StoredAddress,
     User,
     UserInfo,
-    XWMSClient,
     XWMSConfig,
 )
 from xwms_auth._core.api import resource_calls
 from xwms_auth._core.base import effects
 
-Client = Callable[..., Any]
 Question = Callable[[Any], Any]
 
 SUB = "xwms-user-1234"
@@ -44,18 +42,6 @@ BEYOND_A_FLOAT = "9007199254740993"  # 2**53 + 1, which JavaScript and every flo
 SECOND_URI = "https://app.example/xwms/validateToken"
 URI = json.dumps(REDIRECT_URI)
 KIB = 1024
-
-both = pytest.mark.parametrize("client", [XWMSClient, AsyncXWMSClient], ids=["sync", "async"])
-
-
-@pytest.fixture
-def fx() -> Iterator[FakeXWMS]:
-    with FakeXWMS() as fake:
-        yield fake
-
-
-def config(fx: FakeXWMS, **changes: object) -> XWMSConfig:
-    return XWMSConfig(**fx.options(**changes))
 
 
 def user_info(sub: str = SUB, **how: object) -> Question:

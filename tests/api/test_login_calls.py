@@ -3,44 +3,22 @@
 The answers themselves are data in `corpus/answers.py`; a test says which ones it expected otherwise.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from tests.corpus import answers as corpus
-from tests.fx import CLIENT_ID, REDIRECT_URI, REJECTED, FakeXWMS, ask, outcomes
+from tests.fx import CLIENT_ID, REJECTED, FakeXWMS, ask, outcomes
 from tests.fx_faults import Reply, changed, envelope, refusal
-from xwms_auth import AsyncXWMSClient, User, XWMSClient, XWMSConfig, XWMSError
+from tests.tools.clients import Client, both, config, info, sign
+from tests.tools.clients import verify as verifying
+from xwms_auth import User, XWMSError
 from xwms_auth._core.base.errors import APIError
 
-Client = Callable[..., Any]
 TOKEN = "a-token-0123456789"
+verify = verifying(TOKEN)
 CALLS = ("info", "sign-token", "sign-token-verify")
-
-both = pytest.mark.parametrize("client", [XWMSClient, AsyncXWMSClient], ids=["sync", "async"])
-
-
-@pytest.fixture
-def fx() -> Iterator[FakeXWMS]:
-    with FakeXWMS() as fake:
-        yield fake
-
-
-def config(fx: FakeXWMS, **changes: object) -> XWMSConfig:
-    return XWMSConfig(**fx.options(**changes))
-
-
-def info(client: Any) -> Any:
-    return client.info()
-
-
-def sign(client: Any) -> Any:
-    return client.sign_token(REDIRECT_URI)
-
-
-def verify(client: Any) -> Any:
-    return client.verify_token(TOKEN, REDIRECT_URI)
 
 
 def user_info(client: Any) -> Any:

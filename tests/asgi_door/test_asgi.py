@@ -14,7 +14,7 @@ from starlette.templating import Jinja2Templates
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from tests.edges import FROM_ELSEWHERE, FROM_HERE, LOGIN, NAVIGATION, PROGRAM
+from tests.edges import FROM_HERE, NAVIGATION, PROGRAM, log_in
 from tests.fx import CANARY
 from xwms_auth import ConfigError, User, XWMSConfig
 from xwms_auth.asgi import XWMSAuthMiddleware
@@ -25,23 +25,12 @@ ORIGIN = "https://app.example"
 
 
 @pytest.fixture
-def fx(make_fx):
-    return make_fx()
-
-
-@pytest.fixture
 def config(fx):
     return XWMSConfig(**fx.options(redirect_uris=f"{ORIGIN}/xwms/validateToken"))
 
 
 def visit(app):
     return TestClient(app, base_url=ORIGIN, follow_redirects=False)
-
-
-def log_in(client, fx, sub="17"):
-    location = client.get(LOGIN, headers=FROM_HERE).headers["location"]
-    token = fx.approve(location.rpartition("/")[2], sub=sub)
-    client.get("/xwms/validateToken", params={"token": token}, headers=FROM_ELSEWHERE)
 
 
 def starlette_app():

@@ -83,11 +83,6 @@ def door(request):
     return Door(request.param)
 
 
-@pytest.fixture
-def fx(make_fx):
-    return make_fx()
-
-
 def warnings(caplog) -> list[str]:
     return [record.getMessage() for record in caplog.records if EVENT in record.getMessage()]
 

@@ -49,11 +49,6 @@ UNEXPORTED = [ApiInfo, LoginTicket]
 
 
 @pytest.fixture
-def fx(make_fx):
-    return make_fx()
-
-
-@pytest.fixture
 def app(fx):
     made = FastAPI()
     made.add_middleware(

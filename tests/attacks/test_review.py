@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, FROM_SIBLING, LOGIN, NAVIGATION, PROGRAM
+from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, FROM_SIBLING, LOGIN, NAVIGATION, PROGRAM, log_in
 from tests.fx import CANARY, FakeXWMS
 from xwms_auth import ConfigError, User, XWMSClient, XWMSConfig
 from xwms_auth.flask import XWMSAuth, current_user, login_required
@@ -137,11 +137,6 @@ def asgi_site(fx, routes, **options):
     config = XWMSConfig(**fx.options(redirect_uris="https://app.example/xwms/validateToken", **options))
     app = XWMSAuthMiddleware(Starlette(routes=routes), config)
     return app, config
-
-
-def log_in(client, fx, sub="17"):
-    location = client.get(LOGIN, headers=FROM_HERE).headers["location"]
-    client.get(CALLBACK, params={"token": fx.approve(location.rpartition("/")[2], sub=sub)}, headers=FROM_ELSEWHERE)
 
 
 def test_a_task_that_outlives_its_request_is_nobodys(make_fx):

@@ -7,7 +7,7 @@ import json
 import logging
 import pickle
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -16,35 +16,19 @@ import pytest
 
 from tests.fx import CANARY, REDIRECT_URI, FakeXWMS, outcomes
 from tests.fx_faults import FAULTS, Reply, redirect, refusal
+from tests.tools.clients import Client, both, info, sign, verify
 from xwms_auth import AsyncXWMSClient, ConfigError, Secret, XWMSClient, XWMSConfig, XWMSError
 
-Client = Callable[..., Any]
 TOKEN = "canary-token-0123456789"
 SESSION_SECRET = "canary-session-secret-0123456789-abcdef"
 TESTS = str(Path(__file__).parents[1])
-
-both = pytest.mark.parametrize("client", [XWMSClient, AsyncXWMSClient], ids=["sync", "async"])
-
-
-@pytest.fixture
-def fx() -> Iterator[FakeXWMS]:
-    with FakeXWMS() as fake:
-        yield fake
 
 
 def config(fx: FakeXWMS, **changes: object) -> XWMSConfig:
     return XWMSConfig(**fx.options(session_secret=SESSION_SECRET, **changes))
 
 
-def sign(client: Any) -> Any:
-    return client.sign_token(REDIRECT_URI)
-
-
-def verify(client: Any) -> Any:
-    return client.verify_token(TOKEN, REDIRECT_URI)
-
-
-QUESTIONS = {"info": lambda client: client.info(), "sign-token": sign, "sign-token-verify": verify}
+QUESTIONS = {"info": info, "sign-token": sign, "sign-token-verify": verify(TOKEN)}
 
 
 def spellings(secret: str) -> set[str]:
@@ -169,7 +153,7 @@ def test_a_refusal_that_quotes_the_token_is_redacted_in_the_error(fx: FakeXWMS, 
     """LP-01"""
     replies = [quoting(TOKEN, message, http) for message in REFUSED_WITH for http in (401, 422, 500)]
     fx.answer("sign-token-verify", *replies)
-    errors = outcomes(client, config(fx), *[verify] * len(replies))
+    errors = outcomes(client, config(fx), *[verify(TOKEN)] * len(replies))
     said = [f"{error} {error!r} {error.args} {vars(error)}" for error in errors]
     assert [text for text in said if TOKEN in text] == []
 

@@ -5,17 +5,12 @@ import httpx2
 import pytest
 from flask.views import MethodView
 
-from tests.edges import FROM_ELSEWHERE, FROM_HERE, LOGIN, PROGRAM
+from tests.edges import FROM_HERE, LOGIN, PROGRAM, log_in
 from xwms_auth import ConfigError, User, XWMSConfig
 from xwms_auth.flask import XWMSAuth, current_user, login_required
 
 ORIGIN = "https://app.example"
 KEY = "a Flask secret key of more than 32 bytes"
-
-
-@pytest.fixture
-def fx(make_fx):
-    return make_fx()
 
 
 def settings(fx, **changes):
@@ -30,12 +25,6 @@ def settings(fx, **changes):
 
 def visit(app):
     return httpx2.Client(transport=httpx2.WSGITransport(app), base_url=ORIGIN)
-
-
-def log_in(client, fx, sub="17"):
-    location = client.get(LOGIN, headers=FROM_HERE).headers["location"]
-    token = fx.approve(location.rpartition("/")[2], sub=sub)
-    client.get("/xwms/validateToken", params={"token": token}, headers=FROM_ELSEWHERE)
 
 
 def app_with_routes():

@@ -9,7 +9,6 @@ import json
 import random
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,10 @@ import pytest
 
 from tests.fx import CANARY, CLIENT_ID, REDIRECT_URI, FakeXWMS, ask, outcomes, outcomes_at_once
 from tests.fx_faults import Exchange, Reply, delayed, envelope, redirect
-from tests.io.ports import closed_port
-from xwms_auth import AsyncXWMSClient, XWMSClient, XWMSConfig
+from tests.redis_server import free_port
+from tests.tools.clients import Client, both, config, info, sign, verify
+from xwms_auth import AsyncXWMSClient, XWMSClient
 from xwms_auth._core.base.errors import APIError
-
-Client = Callable[..., Any]
 
 TIMEOUTS = (
     "hang",
@@ -38,30 +36,6 @@ NOT_HTTP = ("not http", "bad chunk size", "two lengths", "huge header")
 TOO_LARGE = ("huge body", "huge chunks", "gzip bomb")
 CAP = 64 * 1024
 LONG = 5.0  # seconds: far more than the deadline of a second, far less than a drip would take
-
-both = pytest.mark.parametrize("client", [XWMSClient, AsyncXWMSClient], ids=["sync", "async"])
-
-
-@pytest.fixture
-def fx() -> Iterator[FakeXWMS]:
-    with FakeXWMS() as fake:
-        yield fake
-
-
-def config(fx: FakeXWMS, **changes: object) -> XWMSConfig:
-    return XWMSConfig(**fx.options(**changes))
-
-
-def info(client: Any) -> Any:
-    return client.info()
-
-
-def sign(client: Any) -> Any:
-    return client.sign_token(REDIRECT_URI)
-
-
-def verify(token: str) -> Callable[[Any], Any]:
-    return lambda client: client.verify_token(token, REDIRECT_URI)
 
 
 # --- what is sent ----------------------------------------------------------------------------------------------------
@@ -277,7 +251,7 @@ def test_a_hundred_megabytes_are_refused_without_being_held(fx: FakeXWMS, client
 
 @both
 def test_a_refused_connection_is_unreachable_and_nothing_was_sent(fx: FakeXWMS, client: Client):
-    (failure,) = outcomes(client, config(fx, api_url=f"http://127.0.0.1:{closed_port()}/api/"), verify("a-token-01234"))
+    (failure,) = outcomes(client, config(fx, api_url=f"http://127.0.0.1:{free_port()}/api/"), verify("a-token-01234"))
     assert (failure.code, failure.status, failure.sent) == ("xwms_unreachable", 503, False)
     assert failure.retry_after
 

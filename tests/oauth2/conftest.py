@@ -5,9 +5,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.edges import Browser, Clock, Site
+from tests.edges import Browser, Site
 from tests.oauth2.fake_as import FakeAS
 from tests.oauth2.local_as import LocalAS, token_page
+from tests.tools.clock import Clock
 
 
 @pytest.fixture

@@ -6,13 +6,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.edges import CALLBACK, FROM_ELSEWHERE, PROGRAM, Clock, Site
+from tests.edges import CALLBACK, FROM_ELSEWHERE, PROGRAM, Site
 from tests.fx import CANARY, CLIENT_ID
 from tests.fx_faults import Reply
 from tests.oauth2.fake_as import DISCOVERY, JWKS, TOKEN, USERINFO, document
 from tests.oauth2.jwts import make_key
 from tests.oauth2.local_as import token_page
 from tests.oauth2.steps import begin, code_of, come_back, log_in
+from tests.tools.clock import Clock
 from xwms_auth import XWMSConfig
 from xwms_auth._core.base.effects import CallXWMS
 from xwms_auth._core.base.effects import UpstreamResponse as Answered

@@ -7,10 +7,11 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.edges import FROM_HERE, LOGIN, LOGOUT, PROGRAM, Browser, Clock, Site
+from tests.edges import FROM_HERE, LOGIN, LOGOUT, PROGRAM, Browser, Site
 from tests.oauth2.fake_as import DISCOVERY, document
 from tests.oauth2.local_as import LocalAS, log_in, token_page
 from tests.oauth2.steps import begin, come_back
+from tests.tools.clock import Clock
 from xwms_auth.sandbox.faults.catalogue import parse_fault
 from xwms_auth.stores.memory import MemoryStore
 

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.edges import HTTPS_URI, ME, PROGRAM, Clock, Site
+from tests.edges import HTTPS_URI, ME, PROGRAM, Site
 from tests.oauth2.local_as import LocalAS, log_in
 from tests.oauth2.steps import begin, code_of, come_back
+from tests.tools.clock import Clock
 
 
 @pytest.fixture

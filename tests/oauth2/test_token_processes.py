@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.edges import Clock, Site
+from tests.edges import Site
 from tests.oauth2.local_as import SCOPES, LocalAS, log_in
 from tests.stores.conftest import KEY
 from tests.stores.many_people import Answer, Gone, Line, request
 from tests.stores.people_app import CALLBACK, served
+from tests.tools.clock import Clock
 from xwms_auth.sandbox.faults.catalogue import parse_fault
 
 TOKEN = "oauth/token"

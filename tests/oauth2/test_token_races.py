@@ -11,8 +11,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 import xwms_auth.flask
-from tests.edges import PROGRAM, Browser, Clock, Site, alive
+from tests.edges import PROGRAM, Browser, Site, alive
 from tests.oauth2.local_as import LocalAS, log_in, token_page
+from tests.tools.clock import Clock
 from xwms_auth.sandbox.faults.catalogue import parse_fault
 
 TOKEN = "oauth/token"

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.local_xwms import NOON, Clock, LocalXWMS, settings
+from tests.sandbox.local_xwms import NOON, LocalXWMS, settings
 from tests.sandbox.oauth_app import App
+from tests.tools.clock import Clock
 from xwms_auth.sandbox import SandboxServer, create_app
 
 
@@ -46,7 +47,7 @@ def make_xwms(kept: dict[str, list[tuple[LocalXWMS, sqlite3.Connection]]]) -> It
                 xwms, at_first = kept[key].pop()
                 used.append((key, xwms, at_first))
                 return LocalXWMS(xwms.app, xwms.clock)
-            clock = Clock()
+            clock = Clock(NOON)
             app = create_app(settings(**changes), clock=clock, public_url=public_url, any_host=any_host)
             made = LocalXWMS(app, clock)
             if changes.keys() & {"database", "faults"}:
@@ -72,7 +73,7 @@ def xwms(make_xwms) -> LocalXWMS:
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(NOON)
 
 
 @pytest.fixture

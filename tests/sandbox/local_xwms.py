@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
+from tests.tools.clock import Clock
 from xwms_auth.sandbox import SandboxSettings
 from xwms_auth.sandbox.db.schema import Account, Client
 from xwms_auth.sandbox.domain import approvals, clients, directory
@@ -58,14 +59,6 @@ def written(value: str) -> Iterator[bytes]:
             yield encoded[4 if skipped else 0 : -4]
     if len(value) == 43:  # 32 bytes, as `secrets.token_urlsafe` writes them
         yield base64.urlsafe_b64decode(f"{value}=")
-
-
-@dataclass
-class Clock:
-    now: float = NOON
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @dataclass

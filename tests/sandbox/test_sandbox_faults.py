@@ -19,7 +19,8 @@ from flask import Flask, Response, abort, jsonify, request
 from werkzeug.serving import make_server
 
 from tests.fx import ask, outcomes
-from xwms_auth import AsyncXWMSClient, User, XWMSClient, XWMSConfig
+from tests.tools.clients import both
+from xwms_auth import User, XWMSConfig
 from xwms_auth.sandbox.faults import injection
 from xwms_auth.sandbox.faults.catalogue import ENDPOINTS, FAULTS, MAX_HOLD, NOT_PERFORMED, Fault, Faults, parse_fault
 from xwms_auth.sandbox.faults.injection import BIG, HandlerWithFaults, install_faults
@@ -578,7 +579,6 @@ CODES = {
     "disabled-client": "client_disabled",
     "wrong-clock": None,
 }
-both = pytest.mark.parametrize("client", [XWMSClient, AsyncXWMSClient])
 
 
 @both

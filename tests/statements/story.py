@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +18,13 @@ import httpx2
 from starlette.testclient import TestClient
 
 from tests.edges import FROM_ELSEWHERE, FROM_HERE, PROGRAM, asgi_app, flask_app
+from tests.tools.clock import Clock
 from xwms_auth import XWMSConfig
 from xwms_auth.sandbox import SandboxServer, SandboxSettings
 
 LOCALHOST = "http://localhost:5000/xwms/validateToken"
 SHOP = "https://shop.example/xwms/validateToken"
 STAGING = "https://staging.shop.example/xwms/validateToken"
-
-
-@dataclass
-class Clock:
-    """Both sides' clock."""
-
-    now: float = field(default_factory=lambda: datetime.now(UTC).timestamp())
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @dataclass(frozen=True)
