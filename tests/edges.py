@@ -55,7 +55,7 @@ class Browser:
     def post(self, url: str, headers: Mapping[str, str] = FROM_HERE, **more: Any) -> httpx2.Response:
         return self.client.post(url, headers=dict(headers), **more)
 
-    def start(self, next: str | None = None, headers: Mapping[str, str] = FROM_HERE) -> str:  # noqa: A002
+    def start(self, next: str | None = None, headers: Mapping[str, str] = FROM_HERE) -> str:
         """Start a login; gives sign-token's token, which the address of XWMS's sign-in page ends with."""
         answer = self.get(LOGIN, headers, params={} if next is None else {"next": next})
         assert answer.status_code == 302, answer.text
@@ -65,7 +65,7 @@ class Browser:
         """Open the callback with a token, as XWMS's redirect does."""
         return self.get(CALLBACK, headers, params={"token": token})
 
-    def log_in(self, sub: object = "xwms-user-1234", next: str | None = None, **claims: object) -> httpx2.Response:  # noqa: A002
+    def log_in(self, sub: object = "xwms-user-1234", next: str | None = None, **claims: object) -> httpx2.Response:
         """The whole story; gives the answer to the callback."""
         return self.come_back(self.site.fx.approve(self.start(next), sub=sub, **claims))
 
@@ -198,7 +198,7 @@ def asgi_app(config: XWMSConfig, clock: Callable[[], float]) -> Any:
 def _raw_wsgi(
     app: Any, method: str, path: str, query: str, headers: list[tuple[str, str]], body: bytes
 ) -> httpx2.Response:
-    from io import BytesIO  # noqa: PLC0415
+    from io import BytesIO
 
     environ: dict[str, Any] = {
         "REQUEST_METHOD": method,

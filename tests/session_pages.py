@@ -48,13 +48,13 @@ def with_pages(site: Site) -> Site:
     """The same site with these pages in place of its own; its options and its clock stay."""
     pages = Pages()
     site.app = _flask(site, pages) if site.edge == "flask" else _asgi(site, pages)
-    site.pages = pages  # type: ignore[attr-defined]
+    site.pages = pages
     return site
 
 
 def outside(site: Site, question: Question) -> Any:
     """What the application's sessions answer outside of a request; raises what they raise."""
-    return told(question, site.pages.sessions)  # type: ignore[attr-defined]
+    return told(question, site.pages.sessions)
 
 
 def told(question: Question, sessions: Any) -> Any:
@@ -65,7 +65,7 @@ def told(question: Question, sessions: Any) -> Any:
 
 def inside(browser: Browser, question: Question) -> Any:
     """What they answer during a request of this browser's; an error is an answer too."""
-    pages: Pages = browser.site.pages  # type: ignore[attr-defined]
+    pages: Pages = browser.site.pages
     pages.question = question
     assert browser.get("/inside").status_code == 200
     return pages.answer
@@ -136,7 +136,7 @@ def _flask(site: Site, pages: Pages) -> flask.Flask:
     app.add_url_rule("/", "home", lambda: "home")
     app.add_url_rule("/who", "who", guard(who), methods=BOTH)
     app.add_url_rule("/signed-out", "signed_out", lambda: _said(user))
-    app.add_url_rule("/claims", "claims", lambda: flask.jsonify(user.claims() if user else None))  # type: ignore[union-attr]
+    app.add_url_rule("/claims", "claims", lambda: flask.jsonify(user.claims() if user else None))
     app.add_url_rule("/fresh", "fresh", guard(fresh=FRESH)(who), methods=BOTH)
     app.add_url_rule("/inside", "inside", inside)
     return app

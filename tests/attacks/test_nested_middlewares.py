@@ -45,7 +45,7 @@ def flask_app(outer, inner, clock):
     app.add_url_rule("/", "home", lambda: f"home {user.sub}")
     app.add_url_rule("/who", "who", xwms_auth.flask.login_required(lambda: f"{user.sub}"))
     mounted = {"/inside": flask_inside(inner, clock)}
-    app.wsgi_app = DispatcherMiddleware(app.wsgi_app, mounted)  # type: ignore[method-assign]
+    app.wsgi_app = DispatcherMiddleware(app.wsgi_app, mounted)
     xwms_auth.flask.XWMSAuth(app, outer, clock=clock)
     return app
 

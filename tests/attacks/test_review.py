@@ -288,9 +288,9 @@ def test_an_old_application_may_write_its_answer_piece_by_piece(make_fx):
 
 def test_the_traces_of_a_flood_are_cleared_away_a_little_at_a_time():
     """A hundred thousand marks that are over must not be one request's work."""
-    from time import process_time  # noqa: PLC0415
+    from time import process_time
 
-    from xwms_auth._core.base.expiring import MAX_ENTRIES, ExpiringSet  # noqa: PLC0415
+    from xwms_auth._core.base.expiring import MAX_ENTRIES, ExpiringSet
 
     marks = ExpiringSet()
     for number in range(MAX_ENTRIES + 10):

@@ -185,7 +185,7 @@ class Chromium:
 def chromium(**options: Any) -> "Iterator[Browser]":
     """A Chromium that makes contexts; the options are those of Playwright's `launch`."""
     try:
-        from playwright.sync_api import sync_playwright  # noqa: PLC0415
+        from playwright.sync_api import sync_playwright
     except ImportError:
         missing("the package playwright")
     path = program("chromium")

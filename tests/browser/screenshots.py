@@ -231,7 +231,7 @@ def _say_if_too_wide(page: "Page", name: str, width: int) -> None:
 
 def main() -> None:
     """Take all pictures into the folder named on the command line."""
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415  a developer's tool
+    from playwright.sync_api import sync_playwright
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where the pictures go; made if it is not there")

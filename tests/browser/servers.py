@@ -106,7 +106,7 @@ def self_signed(folder: Path) -> Certificate:
 
 
 class _QuietHandler(WSGIRequestHandler):
-    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002  the parent's name
+    def log(self, type: str, message: str, *args: object) -> None:
         pass
 
 

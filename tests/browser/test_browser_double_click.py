@@ -49,7 +49,7 @@ def mouse(devtools: "CDPSession", kind: str, at: tuple[float, float], **more: An
 
 
 def type_of_error() -> type[Exception]:
-    from playwright.sync_api import Error  # noqa: PLC0415  the fixture says first whether it is installed
+    from playwright.sync_api import Error
 
     return Error
 

@@ -118,7 +118,7 @@ def runner() -> Iterator[asyncio.Runner]:
 @pytest.fixture(scope="module")
 def browser(runner: asyncio.Runner) -> "Iterator[Browser]":
     try:
-        from playwright.async_api import async_playwright  # noqa: PLC0415
+        from playwright.async_api import async_playwright
     except ImportError:
         missing("the package playwright")
     path = program("chromium")

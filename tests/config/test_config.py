@@ -229,9 +229,9 @@ def test_ck_18_the_dangerous_flag_is_a_real_bool() -> None:
 
 def test_a_config_cannot_be_changed_and_takes_keywords_only() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        configure().client_id = "other"  # type: ignore[misc]
+        configure().client_id = "other"
     with pytest.raises(TypeError):
-        XWMSConfig("support-desk", CANARY, URI)  # type: ignore[misc]
+        XWMSConfig("support-desk", CANARY, URI)
 
 
 def test_an_option_can_be_replaced_and_is_judged_again() -> None:

@@ -22,7 +22,7 @@ class Covering:
     """
 
     def __init__(self, file: Path, modules: Iterable[Module], source: Path | None = None) -> None:
-        from coverage import CoverageData  # noqa: PLC0415  not everybody who works here has it
+        from coverage import CoverageData
 
         self._data = CoverageData(basename=str(file))
         self._data.read()

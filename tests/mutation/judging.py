@@ -106,7 +106,7 @@ class _Court:
 
     def pytest_configure(self) -> None:
         """Let tests by Hypothesis do the same each time, be slow on a busy machine, and not search for the simplest."""
-        import hypothesis  # noqa: PLC0415  pytest has to be the first to import it, for its plugin
+        import hypothesis
 
         phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
         hypothesis.settings.register_profile(

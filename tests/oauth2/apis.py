@@ -56,7 +56,7 @@ class APISite(Site):
 
 
 def flask_api(config: XWMSConfig, clock: Clock) -> flask.Flask:
-    from xwms_auth.flask import current_token, current_user, login_required, token_required  # noqa: PLC0415
+    from xwms_auth.flask import current_token, current_user, login_required, token_required
 
     app = flask.Flask(__name__)
 
@@ -95,7 +95,7 @@ def flask_api(config: XWMSConfig, clock: Clock) -> flask.Flask:
 
 
 def starlette_api(config: XWMSConfig, clock: Clock) -> Any:
-    from xwms_auth.starlette import current_token, current_user, login_required, token_required  # noqa: PLC0415
+    from xwms_auth.starlette import current_token, current_user, login_required, token_required
 
     @token_required
     async def token(request: Request) -> Response:
@@ -131,7 +131,7 @@ def starlette_api(config: XWMSConfig, clock: Clock) -> Any:
 
 
 def fastapi_api(config: XWMSConfig, clock: Clock) -> fastapi.FastAPI:
-    from xwms_auth.fastapi import BearerToken, CurrentUser, OptionalUser, bearer_token  # noqa: PLC0415
+    from xwms_auth.fastapi import BearerToken, CurrentUser, OptionalUser, bearer_token
 
     app = fastapi.FastAPI()
     app.add_middleware(xwms_auth.fastapi.XWMSAuthMiddleware, config=config, clock=clock)

@@ -41,7 +41,7 @@ def local(clock: Clock) -> Iterator[LocalAS]:
 def make_local(edge: str, local: LocalAS, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Site]:
     """Make the application over it, with its page of tokens; several over one store are several processes."""
     monkeypatch.setattr("tests.edges.Clock", lambda: clock)
-    return lambda **options: token_page(Site(edge, local, **options))  # type: ignore[arg-type]  # what it asks for
+    return lambda **options: token_page(Site(edge, local, **options))
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def why(browser: Browser) -> Any:
 def test_a_certified_provider_tells_the_application_and_the_right_login_ends(edge, start, bound, uri, where, kind):  # noqa: F811
     """panva's oidc-provider signs and posts the logout token itself, and names the login by `sid`."""
     provider: Provider = start(backchannel_logout_uri=uri, backchannel_logout_session_required=True)
-    site = Site(edge, provider, **where(kind))  # type: ignore[arg-type]  # the part of a fake XWMS that it uses
+    site = Site(edge, provider, **where(kind))
     one, two, other = (site.browser() for _ in range(3))
     with httpx2.Client() as laptop, httpx2.Client() as phone, httpx2.Client() as bobs, listening(site, bound):
         for browser, sub, person in ((one, "ada", laptop), (two, "ada", phone), (other, "bob", bobs)):
@@ -72,7 +72,7 @@ def test_the_dashboard_of_the_local_xwms_tells_the_application(
     edge: str, server: LocalAS, bound: socket.socket, uri: str, button: str
 ) -> None:
     """Either button ends every login of the person; one leaves their approval, the other takes it."""
-    site = Site(edge, server, session_store="memory://")  # type: ignore[arg-type]
+    site = Site(edge, server, session_store="memory://")
     one, two, other = (site.browser() for _ in range(3))
     with listening(site, bound):
         server.click("/clients/1/backchannel-logout", backchannel_logout_uri=uri)

@@ -54,7 +54,7 @@ def flask_client(app):
 
 
 def test_flasks_views_of_every_kind(server, config):
-    from xwms_auth.flask import current_token, login_required, token_required  # noqa: PLC0415
+    from xwms_auth.flask import current_token, login_required, token_required
 
     app = flask.Flask(__name__)
 
@@ -225,7 +225,7 @@ def guarded_applications():
     def caller(token: Annotated[AccessToken, bearer_token(scopes="x")]) -> str:
         return token.client_id
 
-    from fastapi import Depends  # noqa: PLC0415
+    from fastapi import Depends
 
     @deep.get("/", dependencies=[Depends(caller)])
     def two() -> None: ...

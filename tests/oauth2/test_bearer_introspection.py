@@ -305,7 +305,7 @@ def test_a_call_that_is_given_up_in_the_middle_keeps_nobody_waiting(server):
 
 
 def test_a_token_is_shown_by_nothing_that_carries_it():
-    from xwms_auth._core.oauth2.token_validation import introspect  # noqa: PLC0415
+    from xwms_auth._core.oauth2.token_validation import introspect
 
     call = introspect("https://id.example/introspect", Secret("the-token"))
     assert isinstance(call, OAuthCall)

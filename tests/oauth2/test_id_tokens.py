@@ -67,8 +67,8 @@ def tampered(server: Any, claims: dict[str, Any]) -> str:
 
 
 def der_signature(server: Any, claims: dict[str, Any]) -> str:
-    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
-    from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.hashes import SHA256
 
     header = {"alg": "ES256", "kid": "key-1"}
     return encode(header, claims, lambda data: server.key.private.sign(data, ec.ECDSA(SHA256())))
@@ -334,7 +334,7 @@ def test_oc_12_an_access_token_that_the_id_token_was_not_given_with_is_refused(m
 
 def test_oc_12_a_hash_of_the_whole_or_by_another_function_is_refused(browser, server):
     """OC-12: half of SHA-512 where the signature says SHA-256."""
-    from tests.oauth2.jwts import at_hash  # noqa: PLC0415
+    from tests.oauth2.jwts import at_hash
 
     server.tokens = {"access_token": "an-access-token"}
     server.claims = {"at_hash": at_hash("an-access-token", "ES512")}

@@ -361,10 +361,10 @@ def test_an_answer_that_is_no_answer_is_named_without_its_words():
 
 
 def test_a_start_asks_for_the_document_and_then_for_nothing(server):
-    from tests.edges import FROM_HERE  # noqa: PLC0415
-    from xwms_auth._core.config.context import Context  # noqa: PLC0415
-    from xwms_auth._core.http.messages import Request  # noqa: PLC0415
-    from xwms_auth._core.oauth2.code_flow import OAuth2Provider  # noqa: PLC0415
+    from tests.edges import FROM_HERE
+    from xwms_auth._core.config.context import Context
+    from xwms_auth._core.http.messages import Request
+    from xwms_auth._core.oauth2.code_flow import OAuth2Provider
 
     site = Context.of(XWMSConfig(**server.options()))
     headers = {name.lower(): value for name, value in FROM_HERE.items()}

@@ -33,12 +33,12 @@ class Provider:
         client = json.dumps({**METADATA, "client_secret": SECRET, **metadata})
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         self._process = subprocess.Popen([node, "provider.mjs", client], cwd=HERE, text=True, **pipes)
-        self.issuer = self._process.stdout.readline().strip()  # type: ignore[union-attr]  # a pipe, as asked for
+        self.issuer = self._process.stdout.readline().strip()
         assert self.issuer, f"oidc-provider ended with {self._process.wait()}"
 
     def close(self) -> None:
-        self._process.stdin.close()  # type: ignore[union-attr]  # a pipe, as asked for
-        self._process.stdout.close()  # type: ignore[union-attr]  # a pipe, as asked for
+        self._process.stdin.close()
+        self._process.stdout.close()
         assert self._process.wait(timeout=20) == 0
 
     # what `Site` asks of an XWMS
@@ -98,7 +98,7 @@ def provider(start: Callable[..., Provider]) -> Provider:
 
 @pytest.fixture
 def site(edge: str, provider: Provider) -> Site:
-    return Site(edge, provider)  # type: ignore[arg-type]  # the part of a fake XWMS that a Site uses
+    return Site(edge, provider)
 
 
 @pytest.fixture

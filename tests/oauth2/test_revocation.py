@@ -107,7 +107,7 @@ def test_a_server_that_stays_away_is_asked_more_and_more_seldom(site, server, cl
 def test_a_logout_that_is_given_up_leaves_nothing_undone(server, clock, monkeypatch):
     """DS-10: the person closes the browser while the server is being told."""
     monkeypatch.setattr("tests.edges.Clock", lambda: clock)
-    site = token_page(Site("asgi", server, session_store="memory://", timeout=20))  # type: ignore[arg-type]
+    site = token_page(Site("asgi", server, session_store="memory://", timeout=20))
     browser, token = signed_in(site, server)
     refuses_to_revoke(server, "timeout:oauth/revoke:1")
 

@@ -19,7 +19,7 @@ def server() -> Iterator[LocalAS]:
 
 @pytest.fixture
 def make(edge: str, server: LocalAS) -> Callable[..., Site]:
-    return lambda **options: Site(edge, server, **options)  # type: ignore[arg-type]  # what it asks for, this server has
+    return lambda **options: Site(edge, server, **options)
 
 
 def test_a_person_logs_in_with_what_they_agreed_to(make, server):

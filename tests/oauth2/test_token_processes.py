@@ -46,7 +46,7 @@ def store(kind: str, place: Callable[[str], str]) -> str:
 def cookies(edge: str, server: LocalAS, clock: Clock, store: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The cookies of somebody who logged in ten minutes ago."""
     monkeypatch.setattr("tests.edges.Clock", lambda: clock)
-    site = Site(edge, server, session_store=store, session_secret=KEY)  # type: ignore[arg-type]
+    site = Site(edge, server, session_store=store, session_secret=KEY)
     browser = site.browser()
     log_in(browser, server)
     assert browser.who() == "1001"

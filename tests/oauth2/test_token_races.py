@@ -151,7 +151,7 @@ def asgi_site(make: Callable[..., Site], page: Callable[[Request], Any], **optio
 def asgi(server: LocalAS, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Site]:
     """As `make`, for what there is on ASGI only."""
     monkeypatch.setattr("tests.edges.Clock", lambda: clock)
-    return lambda **options: token_page(Site("asgi", server, **options))  # type: ignore[arg-type]
+    return lambda **options: token_page(Site("asgi", server, **options))
 
 
 async def get(site: Site, cookies: dict[str, str], *paths: str) -> list[httpx2.Response]:

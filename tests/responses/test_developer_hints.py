@@ -439,7 +439,7 @@ def starlette_wrapped(fx: FakeXWMS, debug: object) -> httpx2.Client:
 
 
 def fastapi_inside(fx: FakeXWMS, debug: object) -> httpx2.Client:
-    from fastapi import FastAPI  # noqa: PLC0415  as the others above
+    from fastapi import FastAPI
 
     app = FastAPI(debug=debug)
     app.add_middleware(FastAPIMiddleware, config=XWMSConfig(**fx.options(redirect_uris=HTTPS_URI)))

@@ -54,7 +54,7 @@ PERSON = {
 class Handler(HandlerWithFaults):
     timeout = PATIENCE
 
-    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002  the parent's name
+    def log(self, type: str, message: str, *args: object) -> None:
         pass
 
 

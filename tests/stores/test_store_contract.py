@@ -94,7 +94,7 @@ class TestCookieWithRedis(OfAPlace, StoreContract):
 
 class TestRevocationsInMemory(RevocationContract):
     def make_store(self) -> RevocationStore:
-        return opened(session_store="memory://")  # type: ignore[return-value]  # it is both
+        return opened(session_store="memory://")
 
 
 class TestRevocationsInSQLite(InBothColours, RevocationContract):

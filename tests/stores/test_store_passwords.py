@@ -39,9 +39,7 @@ def configured(**options: Any) -> XWMSConfig:
 def load(config: XWMSConfig, *, is_async: bool) -> object:
     """What a request with a cookie asks of the store; of a cookie store, what a logout does."""
     store = open_store(Context.of(config), is_async=is_async)
-    asked: Any = (
-        store.load("x" * 43, now=5) if config.session_store != "cookie" else store.revoke_client(now=5)  # type: ignore[attr-defined]
-    )
+    asked: Any = store.load("x" * 43, now=5) if config.session_store != "cookie" else store.revoke_client(now=5)
 
     async def waited() -> object:
         return await asked
