@@ -13,6 +13,7 @@ process; `raw()` gives the bare answer to a request whose path, headers or query
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from io import BytesIO
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -198,7 +199,6 @@ def asgi_app(config: XWMSConfig, clock: Callable[[], float]) -> Any:
 def _raw_wsgi(
     app: Any, method: str, path: str, query: str, headers: list[tuple[str, str]], body: bytes
 ) -> httpx2.Response:
-    from io import BytesIO
 
     environ: dict[str, Any] = {
         "REQUEST_METHOD": method,

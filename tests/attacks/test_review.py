@@ -6,6 +6,7 @@ import os
 import pickle
 import socket
 import traceback
+from time import process_time
 
 import flask
 import httpx2
@@ -19,6 +20,7 @@ from starlette.testclient import TestClient
 from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, FROM_SIBLING, LOGIN, NAVIGATION, PROGRAM, log_in
 from tests.fx import CANARY, FakeXWMS
 from xwms_auth import ConfigError, User, XWMSClient, XWMSConfig
+from xwms_auth._core.base.expiring import MAX_ENTRIES, ExpiringSet
 from xwms_auth.flask import XWMSAuth, current_user, login_required
 from xwms_auth.starlette import XWMSAuthMiddleware
 from xwms_auth.starlette import current_user as asgi_current_user
@@ -288,9 +290,6 @@ def test_an_old_application_may_write_its_answer_piece_by_piece(make_fx):
 
 def test_the_traces_of_a_flood_are_cleared_away_a_little_at_a_time():
     """A hundred thousand marks that are over must not be one request's work."""
-    from time import process_time
-
-    from xwms_auth._core.base.expiring import MAX_ENTRIES, ExpiringSet
 
     marks = ExpiringSet()
     for number in range(MAX_ENTRIES + 10):

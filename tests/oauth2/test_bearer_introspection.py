@@ -18,6 +18,7 @@ from tests.oauth2.test_id_tokens import NO_MOMENTS
 from xwms_auth import AccessToken, Secret
 from xwms_auth._core.base.effects import OAuthCall
 from xwms_auth._core.config.state import MAX_VALIDATED, NEW_BURST, ValidatedTokens
+from xwms_auth._core.oauth2.token_validation import introspect
 
 
 @pytest.fixture
@@ -305,7 +306,6 @@ def test_a_call_that_is_given_up_in_the_middle_keeps_nobody_waiting(server):
 
 
 def test_a_token_is_shown_by_nothing_that_carries_it():
-    from xwms_auth._core.oauth2.token_validation import introspect
 
     call = introspect("https://id.example/introspect", Secret("the-token"))
     assert isinstance(call, OAuthCall)

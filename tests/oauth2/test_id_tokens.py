@@ -10,10 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from tests.fx import CANARY, CLIENT_ID
 from tests.oauth2.fake_as import JWKS
-from tests.oauth2.jwts import ALGORITHMS, base64url, encode, hs256, make_key, signed
+from tests.oauth2.jwts import ALGORITHMS, at_hash, base64url, encode, hs256, make_key, signed
 from tests.oauth2.steps import code_of, log_in
 from xwms_auth import TokenRejected
 from xwms_auth._core.oauth2.jwt import parse_signed_jwt
@@ -67,8 +69,6 @@ def tampered(server: Any, claims: dict[str, Any]) -> str:
 
 
 def der_signature(server: Any, claims: dict[str, Any]) -> str:
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.hashes import SHA256
 
     header = {"alg": "ES256", "kid": "key-1"}
     return encode(header, claims, lambda data: server.key.private.sign(data, ec.ECDSA(SHA256())))
@@ -334,7 +334,6 @@ def test_oc_12_an_access_token_that_the_id_token_was_not_given_with_is_refused(m
 
 def test_oc_12_a_hash_of_the_whole_or_by_another_function_is_refused(browser, server):
     """OC-12: half of SHA-512 where the signature says SHA-256."""
-    from tests.oauth2.jwts import at_hash
 
     server.tokens = {"access_token": "an-access-token"}
     server.claims = {"at_hash": at_hash("an-access-token", "ES512")}

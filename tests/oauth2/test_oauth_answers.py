@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.edges import CALLBACK, FROM_ELSEWHERE, PROGRAM, Site
+from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, PROGRAM, Site
 from tests.fx import CANARY, CLIENT_ID
 from tests.fx_faults import Reply
 from tests.oauth2.fake_as import DISCOVERY, JWKS, TOKEN, USERINFO, document
@@ -18,7 +18,10 @@ from xwms_auth import XWMSConfig
 from xwms_auth._core.base.effects import CallXWMS
 from xwms_auth._core.base.effects import UpstreamResponse as Answered
 from xwms_auth._core.base.errors import BadAnswer
+from xwms_auth._core.config.context import Context
+from xwms_auth._core.http.messages import Request
 from xwms_auth._core.login import routes
+from xwms_auth._core.oauth2.code_flow import OAuth2Provider
 from xwms_auth._core.oauth2.endpoints import read_tokens
 
 PLAIN = "profile"
@@ -361,10 +364,6 @@ def test_an_answer_that_is_no_answer_is_named_without_its_words():
 
 
 def test_a_start_asks_for_the_document_and_then_for_nothing(server):
-    from tests.edges import FROM_HERE
-    from xwms_auth._core.config.context import Context
-    from xwms_auth._core.http.messages import Request
-    from xwms_auth._core.oauth2.code_flow import OAuth2Provider
 
     site = Context.of(XWMSConfig(**server.options()))
     headers = {name.lower(): value for name, value in FROM_HERE.items()}

@@ -4,9 +4,12 @@ import json
 
 import pytest
 
-from tests.edges import CALLBACK, FROM_HERE, LOGIN
+from tests.edges import CALLBACK, FROM_HERE, LOGIN, Site
 from tests.oauth2.fake_as import DISCOVERY, RFC8414, TOKEN, document
 from tests.oauth2.steps import asked, begin, code_of, log_in
+from xwms_auth._core.base.effects import UpstreamResponse
+from xwms_auth._core.base.errors import BadAnswer
+from xwms_auth._core.config.server_metadata import read_metadata
 
 
 def start(browser):
@@ -76,9 +79,6 @@ def test_oc_05_a_document_without_an_endpoint_that_is_needed_is_refused(browser,
 
 def test_oc_05_an_https_issuer_has_no_endpoint_on_plain_http_on_this_machine():
     """OC-05: loopback is for a server that is itself on loopback."""
-    from xwms_auth._core.base.effects import UpstreamResponse
-    from xwms_auth._core.base.errors import BadAnswer
-    from xwms_auth._core.config.server_metadata import read_metadata
 
     body = {"issuer": "https://id.example.org", "authorization_endpoint": "https://id.example.org/a"}
     for endpoint, good in (("https://tokens.example.net/t", True), ("http://127.0.0.1/t", False)):
@@ -103,7 +103,6 @@ def test_the_document_of_rfc_8414_is_looked_for_where_openid_has_none(make_site,
 
 
 def test_an_issuer_with_a_path_has_its_documents_in_two_places(make_as, edge):
-    from tests.edges import Site
 
     server = make_as(path="/tenant")
     browser = Site(edge, server).browser()
