@@ -39,10 +39,10 @@ from starlette.routing import Route
 import xwms_auth
 import xwms_auth.flask
 import xwms_auth.starlette
-from tests.edges import PROGRAM, Site
-from tests.fx import FakeXWMS
 from tests.oauth2 import steps
 from tests.oauth2.fake_as import FakeAS
+from tests.tools.fake_xwms import FakeXWMS
+from tests.tools.site import PROGRAM, Site
 
 PACKAGE = str(Path(xwms_auth.__file__).parent) + "/"
 DOORS = {"flask": "Flask", "asgi": "Starlette"}

@@ -52,7 +52,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from tests.redis_server import redis_server
+from tests.tools.redis_server import redis_server
 from xwms_auth import User, XWMSConfig
 from xwms_auth._core.base.session import Session
 from xwms_auth._core.base.signing import new_key

@@ -37,7 +37,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs from a checkout, installed or not
 
-from tests.redis_server import RedisServer, redis_server
+from tests.tools.redis_server import RedisServer, redis_server
 from xwms_auth import StoreUnavailable, User, XWMSConfig
 from xwms_auth._core.base.session import Session
 from xwms_auth._core.base.store_protocols import KeepsConnections

@@ -1,4 +1,4 @@
-"""Fixtures that every test may use. See edges.py for the application they give, places.py for stores."""
+"""Fixtures that every test may use. See tools/site.py for the application they give, tools/places.py for stores."""
 
 import os
 import sys
@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import pytest
 
-from tests.edges import Browser, Site
-from tests.fx import FakeXWMS
-from tests.places import place, redis_of_the_run, redis_url, sqlite_url, where
+from tests.tools.fake_xwms import FakeXWMS
+from tests.tools.places import place, redis_of_the_run, redis_url, sqlite_url, where
+from tests.tools.site import Browser, Site
 
 __all__ = ["place", "redis_of_the_run", "redis_url", "sqlite_url", "where"]
 

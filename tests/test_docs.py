@@ -22,8 +22,8 @@ import httpx2
 import pytest
 from starlette.testclient import TestClient
 
-from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, HTTPS_URI, LOGIN, LOGOUT, ME, PROGRAM
-from tests.fx import FakeXWMS
+from tests.tools.fake_xwms import FakeXWMS
+from tests.tools.site import CALLBACK, FROM_ELSEWHERE, FROM_HERE, HTTPS_URI, LOGIN, LOGOUT, ME, PROGRAM
 from xwms_auth import XWMSConfig, XWMSError
 from xwms_auth._core.config.env import ENVIRONMENT
 from xwms_auth.cli.commands import xwms_auth as command_line

@@ -11,8 +11,8 @@ import httpx2
 import pytest
 from starlette.testclient import TestClient
 
-from tests.example_apps import EXAMPLES, FOLDERS, load
 from tests.tools.clock import Clock
+from tests.tools.example_apps import EXAMPLES, FOLDERS, load
 from xwms_auth.sandbox import SandboxServer, SandboxSettings
 
 ORIGIN = "http://localhost:5000"

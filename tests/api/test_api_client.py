@@ -1,7 +1,7 @@
 """XWMS's API beside the login: countries, projects, what XWMS knows about a person, their addresses; on both clients.
 
-Every story runs on both clients through one body; see `ask` in `fx.py`. Where thousands of answers are tried, the steps
-of a call are played by hand instead.
+Every story runs on both clients through one body; see `ask` in `tools/fake_xwms.py`. Where thousands of answers are
+tried, the steps of a call are played by hand instead.
 """
 
 import json
@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fx import CANARY, CLIENT_ID, REDIRECT_URI, FakeXWMS, ask, outcomes
-from tests.fx_faults import Reply, envelope, refusal
 from tests.tools.clients import Client, both, config
+from tests.tools.fake_xwms import CANARY, CLIENT_ID, REDIRECT_URI, FakeXWMS, ask, outcomes
+from tests.tools.faults import Reply, envelope, refusal
 from xwms_auth import (
     Address,
     BadAnswer,

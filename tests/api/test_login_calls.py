@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from tests.corpus import answers as corpus
-from tests.fx import CLIENT_ID, REJECTED, FakeXWMS, ask, outcomes
-from tests.fx_faults import Reply, changed, envelope, refusal
 from tests.tools.clients import Client, both, config, info, sign
 from tests.tools.clients import verify as verifying
+from tests.tools.fake_xwms import CLIENT_ID, REJECTED, FakeXWMS, ask, outcomes
+from tests.tools.faults import Reply, changed, envelope, refusal
 from xwms_auth import User, XWMSError
 from xwms_auth._core.base.errors import APIError
 

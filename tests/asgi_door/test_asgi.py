@@ -14,8 +14,8 @@ from starlette.templating import Jinja2Templates
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from tests.edges import FROM_HERE, NAVIGATION, PROGRAM, log_in
-from tests.fx import CANARY
+from tests.tools.fake_xwms import CANARY
+from tests.tools.site import FROM_HERE, NAVIGATION, PROGRAM, log_in
 from xwms_auth import ConfigError, User, XWMSConfig
 from xwms_auth.asgi import XWMSAuthMiddleware
 from xwms_auth.fastapi import CurrentUser, OptionalUser

@@ -1,8 +1,8 @@
 """An operating-system process that serves applications: each line of its input asks for one more.
 
 A line is JSON: `{"edge": "flask" or "asgi", "name": …, "options": {…}}`, where the options are those of `XWMSConfig`.
-The answer is the port on which that application of tests/edges.py is served, to requests whose `X-Application` is its
-name: one server for each edge is enough, and an idle one is not for nothing. The process ends with its input.
+The answer is the port on which that application of tests/tools/site.py is served, to requests whose `X-Application` is
+its name: one server for each edge is enough, and an idle one is not for nothing. The process ends with its input.
 
 Knows: how to serve.
 Must not: share anything with another process but what the options name.
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.attacks.real_servers import listening
-from tests.edges import asgi_app, flask_app
+from tests.tools.site import asgi_app, flask_app
 from xwms_auth import XWMSConfig
 
 APPS: dict[str, Any] = {}

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from itsdangerous import Signer
 
-from tests.edges import Site
+from tests.tools.site import Site
 
 KEY = "K3y-for-tests-0123456789-abcdefghij"  # FakeXWMS.options()
 LOGIN, SESSION = "login/sign-token", "session"

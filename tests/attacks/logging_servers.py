@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.attacks.real_servers import Line
-from tests.edges import CALLBACK
-from tests.redis_server import free_port
+from tests.tools.redis_server import free_port
+from tests.tools.site import CALLBACK
 from xwms_auth.cli.app_process import wait_until_up
 
 CLIENT_SECRET = "canary-client-secret-of-the-desk"

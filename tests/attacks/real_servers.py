@@ -17,7 +17,7 @@ from typing import Any
 import uvicorn
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from tests.edges import Site
+from tests.tools.site import Site
 
 PATIENCE = 20.0  # seconds for something that should come at once
 

@@ -15,8 +15,8 @@ from gunicorn.glogging import SafeAtoms
 
 from tests.attacks.logging_servers import CLIENT_SECRET, SERVERS, log_of
 from tests.attacks.real_servers import Line
-from tests.edges import CALLBACK, HTTPS_URI, Site
-from tests.fx import FakeXWMS
+from tests.tools.fake_xwms import FakeXWMS
+from tests.tools.site import CALLBACK, HTTPS_URI, Site
 from xwms_auth.access_log import LOGGERS, WithoutTokens
 
 TOKEN, CODE, STATE = "canary-token-0123456789", "canary-code-0123456789", "canary-state-0123456789"

@@ -12,9 +12,9 @@ from starlette.testclient import TestClient
 
 import xwms_auth.flask
 import xwms_auth.starlette
-from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, LOGIN, LOGOUT, ME, NAVIGATION, PROGRAM, Site
-from tests.fx import CANARY
-from tests.fx_faults import FAULTS
+from tests.tools.fake_xwms import CANARY
+from tests.tools.faults import FAULTS
+from tests.tools.site import CALLBACK, FROM_ELSEWHERE, FROM_HERE, LOGIN, LOGOUT, ME, NAVIGATION, PROGRAM, Site
 from xwms_auth import XWMSConfig
 
 SLOW = ("hang", "drip", "flood", "huge")

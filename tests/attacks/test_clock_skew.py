@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, LOGIN, ME, PROGRAM, Browser, Site
-from tests.places import KINDS
 from tests.stores.conftest import KEY
+from tests.tools.places import KINDS
+from tests.tools.site import CALLBACK, FROM_ELSEWHERE, FROM_HERE, LOGIN, ME, PROGRAM, Browser, Site
 from xwms_auth.stores.memory import MemoryStore
 
 SUB = "xwms-user-1234"

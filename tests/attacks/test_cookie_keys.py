@@ -8,8 +8,8 @@ import pytest
 
 import xwms_auth.asgi
 import xwms_auth.flask
-from tests.edges import CALLBACK, PROGRAM, Site
-from tests.fx import CANARY
+from tests.tools.fake_xwms import CANARY
+from tests.tools.site import CALLBACK, PROGRAM, Site
 from xwms_auth import ConfigError
 
 KEYS = tuple(f"{number}-K3y-for-tests-0123456789-abcdefghij" for number in "abc")

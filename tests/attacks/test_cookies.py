@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from tests.attacks.real_servers import listening
-from tests.edges import (
+from tests.tools.site import (
     CALLBACK,
     FROM_HERE,
     LOGIN,

@@ -9,7 +9,7 @@ from flask import Flask
 from flask.sessions import SecureCookieSessionInterface
 from itsdangerous import URLSafeSerializer, URLSafeTimedSerializer
 
-from tests.edges import CALLBACK, FROM_ELSEWHERE, LOGIN, LOGOUT, ME, PROGRAM
+from tests.tools.site import CALLBACK, FROM_ELSEWHERE, LOGIN, LOGOUT, ME, PROGRAM
 from xwms_auth._core.base.signing import Sealed, Signed
 
 BOTH_STORES = pytest.mark.parametrize("store", ["cookie", "memory://"])

@@ -2,7 +2,7 @@
 
 import time
 
-from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, LOGIN, PROGRAM
+from tests.tools.site import CALLBACK, FROM_ELSEWHERE, FROM_HERE, LOGIN, PROGRAM
 
 MANY = 200
 A_SECONDS_WORTH = 100  # logins that one process starts at once; fifty a second after that

@@ -14,7 +14,7 @@ import pytest
 
 from tests.attacks import forge
 from tests.corpus.tokens import PLAUSIBLE
-from tests.edges import CALLBACK, PROGRAM, Site
+from tests.tools.site import CALLBACK, PROGRAM, Site
 
 SEED = 20_261_123
 MUTANTS = 10_000  # of each of the two cookies, at one edge and the other in turn: what opens them is behind both

@@ -16,8 +16,8 @@ from starlette.routing import Mount, Route, WebSocketRoute
 import xwms_auth.fastapi
 import xwms_auth.flask
 import xwms_auth.starlette
-from tests.edges import PROGRAM, Site
 from tests.oauth2.fake_as import FakeAS
+from tests.tools.site import PROGRAM, Site
 from xwms_auth import ConfigError
 
 EVENT = "guard_not_in_effect"

@@ -16,8 +16,8 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from tests.attacks.real_servers import Line, gunicorn, listening
 from tests.corpus.hosts import FORWARDED, HOSTS, UNDERSCORED
 from tests.corpus.tokens import PLAUSIBLE
-from tests.edges import CALLBACK, FROM_HERE, LOGIN, LOGOUT, ME, NAVIGATION, PROGRAM, Site, asgi_app, flask_app
-from tests.fx import FakeXWMS
+from tests.tools.fake_xwms import FakeXWMS
+from tests.tools.site import CALLBACK, FROM_HERE, LOGIN, LOGOUT, ME, NAVIGATION, PROGRAM, Site, asgi_app, flask_app
 from xwms_auth import XWMSConfig
 
 GUARDED = {"protect": "all", "public": ("/public", "/static/*")}

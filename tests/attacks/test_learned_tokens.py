@@ -8,8 +8,8 @@ import re
 
 import pytest
 
-from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, FROM_SIBLING, LOGIN, PROGRAM, TYPED
-from tests.session_pages import FRESH, with_pages
+from tests.tools.session_pages import FRESH, with_pages
+from tests.tools.site import CALLBACK, FROM_ELSEWHERE, FROM_HERE, FROM_SIBLING, LOGIN, PROGRAM, TYPED
 
 STORES = pytest.mark.parametrize("store", ["cookie", "memory://"])
 

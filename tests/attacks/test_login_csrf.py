@@ -11,7 +11,7 @@ import pytest
 
 import xwms_auth.asgi
 import xwms_auth.flask
-from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, FROM_SIBLING, LOGIN, NAVIGATION, PROGRAM, TYPED
+from tests.tools.site import CALLBACK, FROM_ELSEWHERE, FROM_HERE, FROM_SIBLING, LOGIN, NAVIGATION, PROGRAM, TYPED
 from xwms_auth import XWMSConfig
 from xwms_auth._core.base.signing import Sealed, Signed
 

@@ -11,8 +11,8 @@ import httpx2
 import pytest
 
 from tests.corpus.answers import BAD_URLS, GOOD_URLS
-from tests.edges import FROM_HERE, LOGIN, ME, PROGRAM, Site
-from tests.fx_faults import Behaviour, Exchange, Reply
+from tests.tools.faults import Behaviour, Exchange, Reply
+from tests.tools.site import FROM_HERE, LOGIN, ME, PROGRAM, Site
 
 
 def location(answer: httpx2.Response) -> str:

@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse, Response
 
 import xwms_auth.flask
 from tests.corpus.next_targets import GOOD, HOSTILE
-from tests.edges import (
+from tests.tools.site import (
     CALLBACK,
     FROM_ELSEWHERE,
     FROM_HERE,

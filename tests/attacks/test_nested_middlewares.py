@@ -17,8 +17,8 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 import xwms_auth.fastapi
 import xwms_auth.flask
 import xwms_auth.starlette
-from tests.edges import FROM_HERE, LOGIN, ME, PROGRAM, Site
-from tests.session_pages import enter, greet
+from tests.tools.session_pages import enter, greet
+from tests.tools.site import FROM_HERE, LOGIN, ME, PROGRAM, Site
 from xwms_auth import XWMSConfig
 
 SUB = "xwms-user-1234"

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.attacks.real_servers import Line, listening
-from tests.edges import CALLBACK, HTTPS_URI, Site
-from tests.fx import FakeXWMS
-from tests.redis_server import free_port
-from tests.requires import program
+from tests.tools.fake_xwms import FakeXWMS
+from tests.tools.redis_server import free_port
+from tests.tools.requires import program
+from tests.tools.site import CALLBACK, HTTPS_URI, Site
 from xwms_auth.cli.app_process import wait_until_up
 
 RECIPE = Path(__file__).parents[2] / "docs" / "access-logs.md"

@@ -16,7 +16,7 @@ import pytest
 from tests.attacks import forge
 from tests.corpus.next_targets import DOUBTFUL, GOOD, HOSTILE
 from tests.corpus.tokens import PLAUSIBLE
-from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, LOGIN, LOGOUT, NAVIGATION, PROGRAM, Browser, Site
+from tests.tools.site import CALLBACK, FROM_ELSEWHERE, FROM_HERE, LOGIN, LOGOUT, NAVIGATION, PROGRAM, Browser, Site
 
 WELCOME, BYE = "/welcome", "/bye"
 LONGEST_URL = 60_000  # what the client of these tests sends; longer ones go out raw

@@ -24,7 +24,7 @@ from pydantic.errors import PydanticSchemaGenerationError
 from starlette.testclient import TestClient
 
 import xwms_auth
-from tests.edges import FROM_ELSEWHERE, FROM_HERE, LOGIN
+from tests.tools.site import FROM_ELSEWHERE, FROM_HERE, LOGIN
 from xwms_auth import AccessToken, Address, Anonymous, Country, Identity, SessionInfo, StoredAddress, User, UserInfo
 from xwms_auth._core.api.login_calls import ApiInfo, LoginTicket
 from xwms_auth._core.base.models import TokenSet

@@ -18,9 +18,9 @@ from tests.corpus.hosts import FORWARDED, HOSTS, UNDERSCORED
 from tests.corpus.redirect_uris import INSECURE_BAD, INSECURE_GOOD
 from tests.corpus.redirect_uris import NEAR_MISSES as URIS
 from tests.corpus.tokens import PLAUSIBLE
-from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, HTTPS_URI, LOGIN, NAVIGATION, PROGRAM, Site
-from tests.fx import CANARY, FakeXWMS
-from tests.fx_faults import Behaviour, Exchange, Reply, refusal
+from tests.tools.fake_xwms import CANARY, FakeXWMS
+from tests.tools.faults import Behaviour, Exchange, Reply, refusal
+from tests.tools.site import CALLBACK, FROM_ELSEWHERE, FROM_HERE, HTTPS_URI, LOGIN, NAVIGATION, PROGRAM, Site
 from xwms_auth import ConfigError, XWMSConfig
 
 Header = tuple[str, str]

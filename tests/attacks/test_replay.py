@@ -19,7 +19,7 @@ import uvicorn
 from werkzeug.serving import make_server
 
 from tests.corpus.tokens import ABSURD, GOOD, PLAUSIBLE
-from tests.edges import CALLBACK, FROM_ELSEWHERE, PROGRAM, Site
+from tests.tools.site import CALLBACK, FROM_ELSEWHERE, PROGRAM, Site
 
 BOTH_STORES = pytest.mark.parametrize("store", ["cookie", "memory://"])
 EVERY_MODE = pytest.mark.parametrize("mode", ["either", "same", "fresh"])

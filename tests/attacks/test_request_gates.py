@@ -8,7 +8,7 @@ from itertools import product
 
 import pytest
 
-from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, FROM_SIBLING, LOGIN, NAVIGATION, PROGRAM, TYPED
+from tests.tools.site import CALLBACK, FROM_ELSEWHERE, FROM_HERE, FROM_SIBLING, LOGIN, NAVIGATION, PROGRAM, TYPED
 
 NOT_A_PERSONS_CLICK = (
     {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"},

@@ -17,8 +17,8 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, FROM_SIBLING, LOGIN, NAVIGATION, PROGRAM, log_in
-from tests.fx import CANARY, FakeXWMS
+from tests.tools.fake_xwms import CANARY, FakeXWMS
+from tests.tools.site import CALLBACK, FROM_ELSEWHERE, FROM_HERE, FROM_SIBLING, LOGIN, NAVIGATION, PROGRAM, log_in
 from xwms_auth import ConfigError, User, XWMSClient, XWMSConfig
 from xwms_auth._core.base.expiring import MAX_ENTRIES, ExpiringSet
 from xwms_auth.flask import XWMSAuth, current_user, login_required

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.edges import HTTPS_URI, ME, PROGRAM, Site
-from tests.places import KINDS, REACHING, SERVERS, SHARED
-from tests.session_pages import given, inside, log_in_again, outside, with_pages
 from tests.stores.conftest import opened
+from tests.tools.places import KINDS, REACHING, SERVERS, SHARED
+from tests.tools.session_pages import given, inside, log_in_again, outside, with_pages
+from tests.tools.site import HTTPS_URI, ME, PROGRAM, Site
 from xwms_auth import ConfigError, User
 from xwms_auth._core.base.session import Session
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 import xwms_auth.flask
-from tests.edges import CALLBACK, FROM_ELSEWHERE, LOGIN, LOGOUT, ME, NAVIGATION, PROGRAM, Site
+from tests.tools.site import CALLBACK, FROM_ELSEWHERE, LOGIN, LOGOUT, ME, NAVIGATION, PROGRAM, Site
 
 
 def session_of(site: Site, **claims: object) -> str:

@@ -15,7 +15,7 @@ from starlette.templating import Jinja2Templates
 import xwms_auth.fastapi
 import xwms_auth.flask
 import xwms_auth.starlette
-from tests.edges import Site
+from tests.tools.site import Site
 from xwms_auth import Anonymous, User
 
 SUB = "17"

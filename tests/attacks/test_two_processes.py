@@ -19,10 +19,10 @@ from tests.attacks import two_processes as stories
 from tests.attacks.real_servers import Answer
 from tests.attacks.two_processes import EDGES, MODES, SHARED, STORES, App, Ending, Story, Town, happens, town
 from tests.attacks.visitors import CALLBACK, LOGIN, Visitor, token_of
-from tests.edges import FROM_HERE, Site
-from tests.fx_faults import changed
 from tests.oauth2.fake_as import FakeAS
-from tests.redis_server import RedisServer
+from tests.tools.faults import changed
+from tests.tools.redis_server import RedisServer
+from tests.tools.site import FROM_HERE, Site
 
 PERSON = "xwms-user-1234"
 TABS = 8

@@ -15,8 +15,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from tests.attacks.real_servers import listening
 from tests.corpus.tokens import PLAUSIBLE
-from tests.edges import CALLBACK, LOGIN, Site
-from tests.fx import FakeXWMS
+from tests.tools.fake_xwms import FakeXWMS
+from tests.tools.site import CALLBACK, LOGIN, Site
 from xwms_auth import XWMSConfig
 from xwms_auth.starlette import XWMSAuthMiddleware, login_required
 

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, LOGIN, LOGOUT, ME, PROGRAM, Site
-from tests.fx_faults import refusal
 from tests.oauth2.fake_as import FakeAS
 from tests.oauth2.steps import begin, come_back
+from tests.tools.faults import refusal
+from tests.tools.site import CALLBACK, FROM_ELSEWHERE, FROM_HERE, LOGIN, LOGOUT, ME, PROGRAM, Site
 
 SUB = "person-with-a-name-4711"
 

@@ -24,9 +24,9 @@ from typing import IO, Any
 
 from tests.attacks.real_servers import Line
 from tests.attacks.visitors import CALLBACK, ORIGIN, Door, Visitor
-from tests.fx import PATIENCE, FakeXWMS
-from tests.fx_faults import Exchange, Reply
-from tests.redis_server import redis_server
+from tests.tools.fake_xwms import PATIENCE, FakeXWMS
+from tests.tools.faults import Exchange, Reply
+from tests.tools.redis_server import redis_server
 
 VERIFY = "sign-token-verify"
 EDGES = ("flask", "asgi")

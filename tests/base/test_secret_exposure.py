@@ -14,9 +14,9 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from tests.fx import CANARY, REDIRECT_URI, FakeXWMS, outcomes
-from tests.fx_faults import FAULTS, Reply, redirect, refusal
 from tests.tools.clients import Client, both, info, sign, verify
+from tests.tools.fake_xwms import CANARY, REDIRECT_URI, FakeXWMS, outcomes
+from tests.tools.faults import FAULTS, Reply, redirect, refusal
 from xwms_auth import AsyncXWMSClient, ConfigError, Secret, XWMSClient, XWMSConfig, XWMSError
 
 TOKEN = "canary-token-0123456789"

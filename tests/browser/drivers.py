@@ -24,7 +24,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.browser.servers import WAIT, listener, port_of
 from tests.browser.visitor import ARGUMENTS, STEP_TIMEOUT
-from tests.requires import missing, program
+from tests.tools.requires import missing, program
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -8,8 +8,8 @@ import pytest
 
 from tests.browser.servers import Journal, listener, port_of, serve_asgi, serve_wsgi
 from tests.browser.visitor import CALLBACK, Place, Visitor
-from tests.example_apps import FOLDERS, load
 from tests.tools.clock import Clock
+from tests.tools.example_apps import FOLDERS, load
 from xwms_auth.sandbox import SandboxServer, SandboxSettings
 
 pytestmark = pytest.mark.browser

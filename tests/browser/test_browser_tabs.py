@@ -12,7 +12,7 @@ import pytest
 from tests.browser.processes import serve_processes
 from tests.browser.servers import Edge, Elsewhere, listener, port_of
 from tests.browser.visitor import ARGUMENTS, CALLBACK, STEP_TIMEOUT
-from tests.requires import missing, program
+from tests.tools.requires import missing, program
 from xwms_auth.sandbox import SandboxServer, SandboxSettings
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ import httpx2
 import pytest
 from flask.views import MethodView
 
-from tests.edges import FROM_HERE, LOGIN, PROGRAM, log_in
+from tests.tools.site import FROM_HERE, LOGIN, PROGRAM, log_in
 from xwms_auth import ConfigError, User, XWMSConfig
 from xwms_auth.flask import XWMSAuth, current_user, login_required
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from tests.browser.servers import self_signed
-from tests.edges import FROM_HERE, LOGIN, Site
-from tests.fx import FakeXWMS, Listener, outcomes
-from tests.fx_faults import envelope
+from tests.tools.fake_xwms import FakeXWMS, Listener, outcomes
+from tests.tools.faults import envelope
+from tests.tools.site import FROM_HERE, LOGIN, Site
 from xwms_auth import AsyncXWMSClient, XWMSClient, XWMSConfig
 from xwms_auth._core.io import sockets
 

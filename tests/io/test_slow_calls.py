@@ -3,7 +3,6 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from email.utils import formatdate
 from typing import Any
@@ -11,23 +10,16 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.edges import FROM_HERE, LOGIN, Site
-from tests.fx import FakeXWMS, outcomes
-from tests.fx_faults import Exchange, Reply
-from tests.io.ports import closed_port
-from xwms_auth import AsyncXWMSClient, Unreachable, XWMSClient, XWMSConfig
+from tests.tools.clients import Client, both, config, info
+from tests.tools.fake_xwms import FakeXWMS, outcomes
+from tests.tools.faults import Exchange, Reply
+from tests.tools.redis_server import free_port
+from tests.tools.site import FROM_HERE, LOGIN, Site
+from xwms_auth import AsyncXWMSClient, Unreachable, XWMSClient
 from xwms_auth._core.base.limits import CircuitBreaker, Patience
 from xwms_auth._core.io import transport
 
-both = pytest.mark.parametrize("client", [XWMSClient, AsyncXWMSClient], ids=["sync", "async"])
-Client = Callable[..., Any]
 PATIENCE = 20.0
-
-
-@pytest.fixture
-def fx() -> Iterator[FakeXWMS]:
-    with FakeXWMS() as fake:
-        yield fake
 
 
 @pytest.fixture
@@ -35,14 +27,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls are slow much sooner than after a second."""
     for module in ("base.limits", "io.connections", "io.transport"):
         monkeypatch.setattr(f"xwms_auth._core.{module}.QUICK", 0.2)
-
-
-def config(fx: FakeXWMS, **changes: Any) -> XWMSConfig:
-    return XWMSConfig(**fx.options(**changes))
-
-
-def info(client: Any) -> Any:
-    return client.info()
 
 
 def starts(site: Site, count: int, threads: ThreadPoolExecutor) -> "list[Future[httpx2.Response]]":
@@ -192,7 +176,7 @@ def test_whoever_cancels_the_call_that_tries_does_not_keep_the_breaker_open():
 @both
 def test_a_server_that_refuses_connections_is_left_alone_after_some(fx: FakeXWMS, client: Client):
     """SM-12"""
-    api = f"http://127.0.0.1:{closed_port()}/api/"
+    api = f"http://127.0.0.1:{free_port()}/api/"
     failures = outcomes(client, config(fx, api_url=api), *[info] * (transport.OUTAGES + 2))
     assert [failure.code for failure in failures] == ["xwms_unreachable"] * len(failures)
     assert not any(failure.sent for failure in failures)

@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from tests.browser.servers import self_signed
-from tests.fx import outcomes
+from tests.tools.fake_xwms import outcomes
 from xwms_auth import AsyncXWMSClient, Unreachable, XWMSClient, XWMSConfig
 from xwms_auth._core.io.sockets import openssl_context
 

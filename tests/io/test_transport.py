@@ -1,6 +1,6 @@
 """How calls to XWMS travel: headers, deadline, size, redirects, cookies, the environment, connections, many at once.
 
-Every story runs on both clients through one body; see `ask` in `fx.py`.
+Every story runs on both clients through one body; see `ask` in `tools/fake_xwms.py`.
 """
 
 import asyncio
@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from tests.fx import CANARY, CLIENT_ID, REDIRECT_URI, FakeXWMS, ask, outcomes, outcomes_at_once
-from tests.fx_faults import Exchange, Reply, delayed, envelope, redirect
-from tests.redis_server import free_port
 from tests.tools.clients import Client, both, config, info, sign, verify
+from tests.tools.fake_xwms import CANARY, CLIENT_ID, REDIRECT_URI, FakeXWMS, ask, outcomes, outcomes_at_once
+from tests.tools.faults import Exchange, Reply, delayed, envelope, redirect
+from tests.tools.redis_server import free_port
 from xwms_auth import AsyncXWMSClient, XWMSClient
 from xwms_auth._core.base.errors import APIError
 

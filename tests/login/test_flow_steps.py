@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.edges import FROM_ELSEWHERE, FROM_HERE
+from tests.tools.site import FROM_ELSEWHERE, FROM_HERE
 from xwms_auth import StoreUnavailable, Timeout, Unreachable, XWMSConfig
 from xwms_auth._core.base.effects import CallXWMS, Runtime, UpstreamResponse
 from xwms_auth._core.config.context import Context

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.edges import CALLBACK, FROM_ELSEWHERE, LOGIN, LOGOUT, ME, NAVIGATION, PROGRAM, query_of
+from tests.tools.site import CALLBACK, FROM_ELSEWHERE, LOGIN, LOGOUT, ME, NAVIGATION, PROGRAM, query_of
 
 
 def test_a_person_logs_in_sees_who_they_are_and_logs_out(site, browser):

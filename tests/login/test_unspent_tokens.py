@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.edges import FROM_ELSEWHERE, FROM_HERE
 from tests.login.test_flow_steps import NOW, TOKEN, Story, answer, callback, headers, started
+from tests.tools.site import FROM_ELSEWHERE, FROM_HERE
 from xwms_auth import BadAnswer, Timeout, TokenRejected, Unreachable, XWMSConfig
 from xwms_auth._core.base.limits import CircuitBreaker
 from xwms_auth._core.config.context import Context

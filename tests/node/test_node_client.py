@@ -21,8 +21,8 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import pytest
 
-from tests.requires import program
 from tests.statements.story import Dashboard
+from tests.tools.requires import program
 from xwms_auth.sandbox import SandboxServer, SandboxSettings, parse_fault
 
 CLIENT = Path(__file__).with_name("client.mjs")

@@ -20,8 +20,8 @@ from starlette.routing import Route
 import xwms_auth.fastapi
 import xwms_auth.flask
 import xwms_auth.starlette
-from tests.edges import Site
 from tests.tools.clock import Clock
+from tests.tools.site import Site
 from xwms_auth import AccessToken, XWMSConfig
 
 CACHED = {"Cache-Control": "public, max-age=60", "Vary": "Accept"}

@@ -1,14 +1,14 @@
-"""The application of tests/edges.py over a fake authorization server, on each edge, and steps of a login."""
+"""The application of tests/tools/site.py over a fake authorization server, on each edge, and steps of a login."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
 
-from tests.edges import Browser, Site
 from tests.oauth2.fake_as import FakeAS
 from tests.oauth2.local_as import LocalAS, token_page
 from tests.tools.clock import Clock
+from tests.tools.site import Browser, Site
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def local(clock: Clock) -> Iterator[LocalAS]:
 @pytest.fixture
 def make_local(edge: str, local: LocalAS, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Site]:
     """Make the application over it, with its page of tokens; several over one store are several processes."""
-    monkeypatch.setattr("tests.edges.Clock", lambda: clock)
+    monkeypatch.setattr("tests.tools.site.Clock", lambda: clock)
     return lambda **options: token_page(Site(edge, local, **options))
 
 

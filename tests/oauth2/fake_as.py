@@ -1,7 +1,7 @@
 """A fake authorization server for attacks: it records every request as it came and misbehaves on demand.
 
-A `FakeXWMS` (tests/fx.py) that speaks OAuth 2.0 and OpenID Connect instead. It knows them from outside only, and checks
-what a server has to: the client, the code's single use, its redirect URI and its PKCE challenge.
+A `FakeXWMS` (tests/tools/fake_xwms.py) that speaks OAuth 2.0 and OpenID Connect instead. It knows them from outside
+only, and checks what a server has to: the client, the code's single use, its redirect URI and its PKCE challenge.
 """
 
 import base64
@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, unquote_plus, urlsplit
 
-from tests.fx import CANARY, CLIENT_ID, REDIRECT_URI, FakeXWMS, person
-from tests.fx_faults import Exchange, Reply, Request
 from tests.oauth2.jwts import Key, at_hash, make_key, signed
+from tests.tools.fake_xwms import CANARY, CLIENT_ID, REDIRECT_URI, FakeXWMS, person
+from tests.tools.faults import Exchange, Reply, Request
 
 DISCOVERY = "/.well-known/openid-configuration"
 RFC8414 = "/.well-known/oauth-authorization-server"

@@ -1,4 +1,4 @@
-"""The local XWMS as the authorization server of tests/edges.py's application, which gets a page of tokens.
+"""The local XWMS as the authorization server of tests/tools/site.py's application, which gets a page of tokens.
 
 `token_page(site)` adds `/token` to a site: it answers with the access token of whoever is signed in.
 """
@@ -16,8 +16,8 @@ from starlette.routing import Route
 
 import xwms_auth.flask
 import xwms_auth.starlette
-from tests.edges import HTTPS_URI, Browser, Site
 from tests.oauth2.steps import begin, come_back
+from tests.tools.site import HTTPS_URI, Browser, Site
 from xwms_auth.sandbox import SandboxServer, SandboxSettings
 from xwms_auth.sandbox.domain import api_log, approvals, clients, directory
 

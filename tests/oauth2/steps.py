@@ -4,8 +4,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
 
-from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, LOGIN, Browser
 from tests.oauth2.fake_as import FakeAS
+from tests.tools.site import CALLBACK, FROM_ELSEWHERE, FROM_HERE, LOGIN, Browser
 
 
 def begin(browser: Browser, next_: str | None = None) -> str:

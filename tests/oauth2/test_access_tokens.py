@@ -17,8 +17,8 @@ from starlette.routing import Route
 
 import xwms_auth.flask
 import xwms_auth.starlette
-from tests.edges import FROM_HERE, LOGIN, LOGOUT, ME, PROGRAM, Browser, Site, alive
 from tests.oauth2.local_as import LocalAS, log_in
+from tests.tools.site import FROM_HERE, LOGIN, LOGOUT, ME, PROGRAM, Browser, Site, alive
 from xwms_auth import APIError
 from xwms_auth.sandbox.faults.catalogue import parse_fault
 from xwms_auth.stores.memory import MemoryStore

@@ -9,11 +9,11 @@ import httpx2
 import pytest
 
 from tests.attacks.real_servers import listening
-from tests.edges import PROGRAM, Browser, Site
 from tests.oauth2.local_as import LocalAS, log_in
 from tests.oauth2.steps import begin, come_back
 from tests.oauth2.test_oidc_provider import Provider, start  # noqa: F401  a fixture
 from tests.tools.clock import Clock
+from tests.tools.site import PROGRAM, Browser, Site
 from xwms_auth.sandbox.domain import api_log, clients
 from xwms_auth.sandbox.oauth.backchannel import ENDPOINT
 

@@ -8,12 +8,12 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.edges import PROGRAM, Browser, Site
-from tests.fx import CLIENT_ID
 from tests.oauth2.fake_as import USERINFO, FakeAS
 from tests.oauth2.jwts import encode, hs256, make_key, signed
 from tests.oauth2.steps import begin, code_of, come_back, log_in
 from tests.oauth2.test_id_tokens import NO_MOMENTS, OTHER_TYPES
+from tests.tools.fake_xwms import CLIENT_ID
+from tests.tools.site import PROGRAM, Browser, Site
 from xwms_auth import StoreUnavailable
 from xwms_auth._core.base.strict_json import JSONObject
 from xwms_auth._core.oauth2.id_token import sid_of

@@ -22,8 +22,8 @@ import xwms_auth
 import xwms_auth.fastapi
 import xwms_auth.flask
 import xwms_auth.starlette
-from tests.edges import HTTPS_URI
 from tests.oauth2.steps import code_of
+from tests.tools.site import HTTPS_URI
 from xwms_auth import AccessToken, ConfigError, XWMSConfig
 from xwms_auth.fastapi import BearerToken, bearer_token
 from xwms_auth.starlette import XWMSAuthMiddleware

@@ -6,12 +6,12 @@ import time
 
 import pytest
 
-from tests.fx import CLIENT_ID
 from tests.oauth2.apis import APISite
 from tests.oauth2.fake_as import INTROSPECT, JWKS, document
 from tests.oauth2.jwts import ALGORITHMS, base64url, encode, hs256, make_key, signed
 from tests.oauth2.steps import code_of
 from tests.oauth2.test_id_tokens import NO_MOMENTS
+from tests.tools.fake_xwms import CLIENT_ID
 from xwms_auth._core.config.state import NEW_BURST
 
 AUDIENCE = "https://api.example"

@@ -8,10 +8,10 @@ from urllib.parse import urlencode
 import httpx2
 import pytest
 
-from tests.edges import HTTPS_URI
 from tests.oauth2.apis import APISite
 from tests.oauth2.steps import code_of
 from tests.oauth2.test_oidc_provider import CLIENT_ID, SECRET, start  # noqa: F401  a fixture
+from tests.tools.site import HTTPS_URI
 
 OPAQUE, JWT = "https://api.example/opaque", "https://api.example/jwt"
 NO = (401, "invalid_token")

@@ -8,10 +8,10 @@ import re
 import httpx2
 import pytest
 
-from tests.edges import FROM_HERE, PROGRAM
 from tests.oauth2.apis import APISite
 from tests.oauth2.fake_as import INTROSPECT
 from tests.oauth2.steps import code_of, log_in
+from tests.tools.site import FROM_HERE, PROGRAM
 
 
 @pytest.fixture(params=["flask", "asgi", "fastapi"])

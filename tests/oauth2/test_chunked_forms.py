@@ -8,9 +8,9 @@ import io
 import pytest
 
 from tests.attacks.real_servers import gunicorn, listening
-from tests.edges import Site
 from tests.oauth2.jwts import signed
 from tests.oauth2.test_backchannel_logout import PATH, claims_of
+from tests.tools.site import Site
 
 FORM = b"Content-Type: application/x-www-form-urlencoded"
 CHUNKED = b"Transfer-Encoding: chunked"

@@ -13,10 +13,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from tests.fx import CANARY, CLIENT_ID
 from tests.oauth2.fake_as import JWKS
 from tests.oauth2.jwts import ALGORITHMS, at_hash, base64url, encode, hs256, make_key, signed
 from tests.oauth2.steps import code_of, log_in
+from tests.tools.fake_xwms import CANARY, CLIENT_ID
 from xwms_auth import TokenRejected
 from xwms_auth._core.oauth2.jwt import parse_signed_jwt
 

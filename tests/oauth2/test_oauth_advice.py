@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.edges import FROM_HERE, LOGIN
-from tests.fx import CANARY, CLIENT_ID
 from tests.oauth2.fake_as import DISCOVERY, RFC8414, TOKEN, document
 from tests.oauth2.steps import log_in
+from tests.tools.fake_xwms import CANARY, CLIENT_ID
+from tests.tools.site import FROM_HERE, LOGIN
 
 CASES = {
     "invalid_client": ("XWMS_CLIENT_AUTH", "XWMS_CLIENT_SECRET", CLIENT_ID),

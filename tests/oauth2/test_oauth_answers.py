@@ -6,14 +6,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, PROGRAM, Site
-from tests.fx import CANARY, CLIENT_ID
-from tests.fx_faults import Reply
 from tests.oauth2.fake_as import DISCOVERY, JWKS, TOKEN, USERINFO, document
 from tests.oauth2.jwts import make_key
 from tests.oauth2.local_as import token_page
 from tests.oauth2.steps import begin, code_of, come_back, log_in
 from tests.tools.clock import Clock
+from tests.tools.fake_xwms import CANARY, CLIENT_ID
+from tests.tools.faults import Reply
+from tests.tools.site import CALLBACK, FROM_ELSEWHERE, FROM_HERE, PROGRAM, Site
 from xwms_auth import XWMSConfig
 from xwms_auth._core.base.effects import CallXWMS
 from xwms_auth._core.base.effects import UpstreamResponse as Answered
@@ -387,7 +387,7 @@ def test_the_callback_may_bring_parameters_that_nobody_knows(browser, server):
 def test_a_server_that_does_not_rotate_is_refreshed_again_and_again(edge, server, store, monkeypatch):
     """RFC 6749 6: no new refresh token comes, and the old one goes on."""
     clock = Clock()
-    monkeypatch.setattr("tests.edges.Clock", lambda: clock)
+    monkeypatch.setattr("tests.tools.site.Clock", lambda: clock)
     server.tokens = {"refresh_token": "stays-the-same", "expires_in": 120}
     browser = token_page(Site(edge, server, session_store=store, scopes="profile")).browser()
     log_in(browser, server)
@@ -404,7 +404,7 @@ def test_a_server_that_does_not_rotate_is_refreshed_again_and_again(edge, server
 def test_oc_13_a_refresh_that_brings_another_persons_id_token_ends_the_session(edge, server, sub, good, monkeypatch):
     """OC-13, OpenID Connect Core 12.2: whoever the server mixed up, this session is not to act as them."""
     clock = Clock()
-    monkeypatch.setattr("tests.edges.Clock", lambda: clock)
+    monkeypatch.setattr("tests.tools.site.Clock", lambda: clock)
     server.tokens = {"refresh_token": "stays-the-same", "expires_in": 120}
     browser = token_page(Site(edge, server, session_store="memory://")).browser()
     log_in(browser, server)
@@ -419,7 +419,7 @@ def test_oc_13_a_refresh_that_brings_another_persons_id_token_ends_the_session(e
 def test_keys_that_are_not_to_be_had_cost_nobody_their_refreshed_tokens(edge, server, store, monkeypatch, caplog):
     """The refresh token is used up by then. A cache in front of the server may have its old keys for a while."""
     clock = Clock()
-    monkeypatch.setattr("tests.edges.Clock", lambda: clock)
+    monkeypatch.setattr("tests.tools.site.Clock", lambda: clock)
     server.tokens = {"refresh_token": "stays-the-same", "expires_in": 120}
     browser = token_page(Site(edge, server, session_store=store)).browser()
     log_in(browser, server)

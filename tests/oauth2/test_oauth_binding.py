@@ -10,9 +10,9 @@ import re
 
 import pytest
 
-from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, HTTPS_URI, LOGIN, PROGRAM, Site
 from tests.oauth2.fake_as import DISCOVERY, TOKEN
 from tests.oauth2.steps import asked, begin, code_of, come_back, log_in, nothing_happened
+from tests.tools.site import CALLBACK, FROM_ELSEWHERE, FROM_HERE, HTTPS_URI, LOGIN, PROGRAM, Site
 
 PARAMETERS = {
     "response_type", "client_id", "redirect_uri", "scope", "state", "nonce", "code_challenge", "code_challenge_method",

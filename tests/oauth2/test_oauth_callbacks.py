@@ -1,8 +1,8 @@
 """What else a callback may bring: iss, errors, tokens, other methods (OC-04, OC-06, OC-08, OC-17, LC-16)."""
 
-from tests.edges import CALLBACK, FROM_ELSEWHERE, PROGRAM
 from tests.oauth2.fake_as import TOKEN, USERINFO
 from tests.oauth2.steps import begin, code_of, come_back, nothing_happened
+from tests.tools.site import CALLBACK, FROM_ELSEWHERE, PROGRAM
 
 # --- iss ---
 

@@ -11,9 +11,9 @@ import pytest
 import xwms_auth
 import xwms_auth.asgi
 import xwms_auth.flask
-from tests.edges import FROM_HERE, HTTPS_URI, PROGRAM, Site
 from tests.oauth2.local_as import token_page
 from tests.oauth2.steps import code_of
+from tests.tools.site import FROM_HERE, HTTPS_URI, PROGRAM, Site
 from xwms_auth import ConfigError, XWMSConfig
 
 ISSUER = "https://id.example.org"

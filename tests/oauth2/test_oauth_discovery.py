@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from tests.edges import CALLBACK, FROM_HERE, LOGIN, Site
 from tests.oauth2.fake_as import DISCOVERY, RFC8414, TOKEN, document
 from tests.oauth2.steps import asked, begin, code_of, log_in
+from tests.tools.site import CALLBACK, FROM_HERE, LOGIN, Site
 from xwms_auth._core.base.effects import UpstreamResponse
 from xwms_auth._core.base.errors import BadAnswer
 from xwms_auth._core.config.server_metadata import read_metadata

@@ -9,11 +9,11 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from tests.edges import CALLBACK, FROM_ELSEWHERE
-from tests.fx import CANARY, CLIENT_ID
-from tests.fx_faults import FAULTS
 from tests.oauth2.fake_as import JWKS, TOKEN, USERINFO
 from tests.oauth2.steps import begin, log_in
+from tests.tools.fake_xwms import CANARY, CLIENT_ID
+from tests.tools.faults import FAULTS
+from tests.tools.site import CALLBACK, FROM_ELSEWHERE
 from xwms_auth import APIError, ConfigError, Secret, XWMSConfig
 from xwms_auth._core.base.effects import OAuthCall, UpstreamResponse
 from xwms_auth._core.base.signing import Sealed, Signed

@@ -16,10 +16,10 @@ from urllib.parse import parse_qsl, quote_plus, urljoin, urlsplit
 import httpx2
 import pytest
 
-from tests.edges import CALLBACK, FROM_ELSEWHERE, HTTPS_URI, PROGRAM, Site
 from tests.oauth2.local_as import token_page
 from tests.oauth2.steps import asked, begin, code_of, come_back
-from tests.requires import missing, program
+from tests.tools.requires import missing, program
+from tests.tools.site import CALLBACK, FROM_ELSEWHERE, HTTPS_URI, PROGRAM, Site
 
 HERE = Path(__file__).parent
 CLIENT_ID, SECRET = "support-desk+1", "a-secret:with/odd=characters&more%+0123456789"

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from tests.fx import CLIENT_ID
 from tests.oauth2.jwts import at_hash, make_key, signed
+from tests.tools.fake_xwms import CLIENT_ID
 from xwms_auth import Secret, TokenRejected
 from xwms_auth._core.oauth2.id_token import check_refreshed_id_token
 from xwms_auth._core.oauth2.jwt import parse_signed_jwt, verified_claims

@@ -7,11 +7,11 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.edges import FROM_HERE, LOGIN, LOGOUT, PROGRAM, Browser, Site
 from tests.oauth2.fake_as import DISCOVERY, document
 from tests.oauth2.local_as import LocalAS, log_in, token_page
 from tests.oauth2.steps import begin, come_back
 from tests.tools.clock import Clock
+from tests.tools.site import FROM_HERE, LOGIN, LOGOUT, PROGRAM, Browser, Site
 from xwms_auth.sandbox.faults.catalogue import parse_fault
 from xwms_auth.stores.memory import MemoryStore
 
@@ -106,7 +106,7 @@ def test_a_server_that_stays_away_is_asked_more_and_more_seldom(site, server, cl
 
 def test_a_logout_that_is_given_up_leaves_nothing_undone(server, clock, monkeypatch):
     """DS-10: the person closes the browser while the server is being told."""
-    monkeypatch.setattr("tests.edges.Clock", lambda: clock)
+    monkeypatch.setattr("tests.tools.site.Clock", lambda: clock)
     site = token_page(Site("asgi", server, session_store="memory://", timeout=20))
     browser, token = signed_in(site, server)
     refuses_to_revoke(server, "timeout:oauth/revoke:1")
@@ -169,7 +169,7 @@ def test_a_server_that_is_silent_is_waited_for_once(edge, make_as, monkeypatch):
     """A process that has just been started knows nothing of the server; the person is out all the same."""
     server = make_as()
     clock = Clock()
-    monkeypatch.setattr("tests.edges.Clock", lambda: clock)
+    monkeypatch.setattr("tests.tools.site.Clock", lambda: clock)
     server.tokens = {"refresh_token": "a-refresh-token"}
     site = Site(edge, server, session_store="cookie", timeout=3)
     browser = site.browser()

@@ -16,9 +16,9 @@ from starlette.routing import Route
 
 import xwms_auth.flask
 from tests.corpus.cache_controls import NOT_SHARED, OTHERS, SHARED
-from tests.edges import Browser, Clock, Site
 from tests.oauth2.local_as import LocalAS, log_in
 from tests.sessions.saying import a_cache_may_keep
+from tests.tools.site import Browser, Clock, Site
 
 EXPIRED = 600
 SLOW = 30

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.edges import HTTPS_URI, ME, PROGRAM, Site
 from tests.oauth2.local_as import LocalAS, log_in
 from tests.oauth2.steps import begin, code_of, come_back
 from tests.tools.clock import Clock
+from tests.tools.site import HTTPS_URI, ME, PROGRAM, Site
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from starlette.routing import Route
 
 import xwms_auth.flask
 import xwms_auth.starlette
-from tests.edges import PROGRAM, TYPED, Site
 from tests.oauth2.steps import asked, begin, come_back
-from tests.session_pages import given
+from tests.tools.session_pages import given
+from tests.tools.site import PROGRAM, TYPED, Site
 
 FRESH = timedelta(minutes=5)
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.edges import PROGRAM, Site
 from tests.oauth2.local_as import token_page
 from tests.oauth2.steps import log_in
 from tests.oauth2.test_oauth_answers import answered
+from tests.tools.site import PROGRAM, Site
 from xwms_auth._core.base.errors import BadAnswer
 from xwms_auth._core.oauth2.endpoints import read_tokens
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.edges import Site
 from tests.oauth2.local_as import SCOPES, LocalAS, log_in
 from tests.stores.conftest import KEY
 from tests.stores.many_people import Answer, Gone, Line, request
 from tests.stores.people_app import CALLBACK, served
 from tests.tools.clock import Clock
+from tests.tools.site import Site
 from xwms_auth.sandbox.faults.catalogue import parse_fault
 
 TOKEN = "oauth/token"
@@ -45,7 +45,7 @@ def store(kind: str, place: Callable[[str], str]) -> str:
 @pytest.fixture
 def cookies(edge: str, server: LocalAS, clock: Clock, store: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The cookies of somebody who logged in ten minutes ago."""
-    monkeypatch.setattr("tests.edges.Clock", lambda: clock)
+    monkeypatch.setattr("tests.tools.site.Clock", lambda: clock)
     site = Site(edge, server, session_store=store, session_secret=KEY)
     browser = site.browser()
     log_in(browser, server)

@@ -11,9 +11,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 import xwms_auth.flask
-from tests.edges import PROGRAM, Browser, Site, alive
 from tests.oauth2.local_as import LocalAS, log_in, token_page
 from tests.tools.clock import Clock
+from tests.tools.site import PROGRAM, Browser, Site, alive
 from xwms_auth.sandbox.faults.catalogue import parse_fault
 
 TOKEN = "oauth/token"
@@ -150,7 +150,7 @@ def asgi_site(make: Callable[..., Site], page: Callable[[Request], Any], **optio
 @pytest.fixture
 def asgi(server: LocalAS, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Site]:
     """As `make`, for what there is on ASGI only."""
-    monkeypatch.setattr("tests.edges.Clock", lambda: clock)
+    monkeypatch.setattr("tests.tools.site.Clock", lambda: clock)
     return lambda **options: token_page(Site("asgi", server, **options))
 
 

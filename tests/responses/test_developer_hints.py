@@ -14,9 +14,9 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 import xwms_auth.flask
-from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, HTTPS_URI, LOGIN, PROGRAM, Site
-from tests.fx import CANARY, CLIENT_ID, FakeXWMS
-from tests.fx_faults import Reply, refusal
+from tests.tools.fake_xwms import CANARY, CLIENT_ID, FakeXWMS
+from tests.tools.faults import Reply, refusal
+from tests.tools.site import CALLBACK, FROM_ELSEWHERE, FROM_HERE, HTTPS_URI, LOGIN, PROGRAM, Site
 from xwms_auth import ConfigError, StoreUnavailable, XWMSConfig
 from xwms_auth._core.config.secret_sources import SecretFromFile
 from xwms_auth._core.http.messages import Request

@@ -18,8 +18,8 @@ import pytest
 from flask import Flask, Response, abort, jsonify, request
 from werkzeug.serving import make_server
 
-from tests.fx import ask, outcomes
 from tests.tools.clients import both
+from tests.tools.fake_xwms import ask, outcomes
 from xwms_auth import User, XWMSConfig
 from xwms_auth.sandbox.faults import injection
 from xwms_auth.sandbox.faults.catalogue import ENDPOINTS, FAULTS, MAX_HOLD, NOT_PERFORMED, Fault, Faults, parse_fault

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 import xwms_auth.flask
 import xwms_auth.starlette
-from tests.edges import NAVIGATION, Site
+from tests.tools.site import NAVIGATION, Site
 
 Headers = Sequence[tuple[str, str]]
 

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from tests.edges import FROM_ELSEWHERE
-from tests.session_pages import outside, with_pages
+from tests.tools.session_pages import outside, with_pages
+from tests.tools.site import FROM_ELSEWHERE
 
 SUB = "xwms-user-1234"
 WEBKIT, GECKO = "AppleWebKit/537.36 (KHTML, like Gecko)", "Gecko/20100101"

@@ -15,10 +15,10 @@ from starlette.websockets import WebSocket
 
 import xwms_auth.flask
 import xwms_auth.starlette
-from tests.edges import FROM_ELSEWHERE, LOGIN, ME, PROGRAM, TYPED, Site, query_of
-from tests.fx_faults import refusal
-from tests.places import KINDS, SERVERS
-from tests.session_pages import FRESH, enter, given, greet, outside, started_afresh, with_pages
+from tests.tools.faults import refusal
+from tests.tools.places import KINDS, SERVERS
+from tests.tools.session_pages import FRESH, enter, given, greet, outside, started_afresh, with_pages
+from tests.tools.site import FROM_ELSEWHERE, LOGIN, ME, PROGRAM, TYPED, Site, query_of
 from xwms_auth import User
 from xwms_auth.fastapi import fresh_user
 

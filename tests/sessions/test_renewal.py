@@ -19,10 +19,10 @@ from werkzeug.test import EnvironBuilder
 import xwms_auth.flask
 import xwms_auth.starlette
 from tests.corpus.cache_controls import ALL, NOT_SHARED, OTHERS, SHARED
-from tests.edges import ME, PROGRAM, Browser, Site
-from tests.fx import envelope, person
-from tests.places import KINDS, SERVERS
 from tests.sessions.saying import a_cache_may_keep, ask, lines, saying, session_in
+from tests.tools.fake_xwms import envelope, person
+from tests.tools.places import KINDS, SERVERS
+from tests.tools.site import ME, PROGRAM, Browser, Site
 
 IDLE, INTERVAL, DAYS = 300, 15, 7 * 86_400
 RECHECK = 60

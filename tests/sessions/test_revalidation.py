@@ -8,12 +8,12 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.edges import ME, PROGRAM, Site, alive
-from tests.fx import CANARY, person
-from tests.fx_faults import FAULTS, Reply, envelope, refusal
-from tests.places import KINDS, SERVERS, SHARED
-from tests.session_pages import enter, given, outside, with_pages
 from tests.statements.story import told as told_story
+from tests.tools.fake_xwms import CANARY, person
+from tests.tools.faults import FAULTS, Reply, envelope, refusal
+from tests.tools.places import KINDS, SERVERS, SHARED
+from tests.tools.session_pages import enter, given, outside, with_pages
+from tests.tools.site import ME, PROGRAM, Site, alive
 from xwms_auth import StoreUnavailable
 from xwms_auth._core.config.secret_sources import SecretFromFile
 from xwms_auth.stores.memory import MemoryStore

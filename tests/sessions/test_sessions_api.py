@@ -11,9 +11,9 @@ import flask
 import pytest
 
 import xwms_auth.flask
-from tests.edges import FROM_ELSEWHERE, HTTPS_URI, PROGRAM, Site
-from tests.places import REACHING, SERVERS, SHARED
-from tests.session_pages import inside, outside, told, with_pages
+from tests.tools.places import REACHING, SERVERS, SHARED
+from tests.tools.session_pages import inside, outside, told, with_pages
+from tests.tools.site import FROM_ELSEWHERE, HTTPS_URI, PROGRAM, Site
 from xwms_auth import AsyncXWMSSessions, ConfigError, SessionInfo, StoreUnavailable, XWMSConfig, XWMSSessions
 
 SUB = "xwms-user-1234"

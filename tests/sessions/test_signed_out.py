@@ -5,11 +5,11 @@ import logging
 
 import pytest
 
-from tests.edges import FROM_ELSEWHERE, LOGIN, ME, PROGRAM
-from tests.fx_faults import refusal
-from tests.places import KINDS, REACHING, SERVERS, SHARED
-from tests.session_pages import given, outside, with_pages
 from tests.stores.conftest import OTHER_KEY
+from tests.tools.faults import refusal
+from tests.tools.places import KINDS, REACHING, SERVERS, SHARED
+from tests.tools.session_pages import given, outside, with_pages
+from tests.tools.site import FROM_ELSEWHERE, LOGIN, ME, PROGRAM
 from xwms_auth._core.base.models import EndReason
 
 SUB = "xwms-user-1234"

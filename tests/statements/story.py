@@ -17,8 +17,8 @@ from typing import Any
 import httpx2
 from starlette.testclient import TestClient
 
-from tests.edges import FROM_ELSEWHERE, FROM_HERE, PROGRAM, asgi_app, flask_app
 from tests.tools.clock import Clock
+from tests.tools.site import FROM_ELSEWHERE, FROM_HERE, PROGRAM, asgi_app, flask_app
 from xwms_auth import XWMSConfig
 from xwms_auth.sandbox import SandboxServer, SandboxSettings
 

@@ -9,8 +9,8 @@ import re
 import httpx2
 import pytest
 
-from tests.edges import FROM_HERE, PROGRAM
 from tests.statements.story import LOCALHOST, SHOP, STAGING, choose, copied, words
+from tests.tools.site import FROM_HERE, PROGRAM
 from xwms_auth import ClientDisabled, CredentialsRejected, RedirectNotRegistered, TokenRejected, XWMSClient
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-from tests.redis_server import RedisServer
+from tests.tools.redis_server import RedisServer
 from xwms_auth.testing.store_contract import DAY
 
 

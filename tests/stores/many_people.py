@@ -16,8 +16,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from itertools import cycle
 
-from tests.fx import FakeXWMS
 from tests.stores.people_app import CALLBACK, CUT_SHORT, PIECES
+from tests.tools.fake_xwms import FakeXWMS
 
 SESSION, LOGIN = "__Host-xwms_session", "__Host-xwms_login_"
 PATIENCE = 60.0  # seconds one request may take on a machine that is busy with everybody's

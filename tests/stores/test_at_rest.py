@@ -10,12 +10,12 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.edges import CALLBACK, FROM_ELSEWHERE, ME, PROGRAM, Browser, Site
-from tests.session_pages import outside, with_pages
 from tests.stores.alone import run_alone
 from tests.stores.conftest import OTHER_KEY, opened
 from tests.stores.dumps import Place, RedisPlace, SQLitePlace
 from tests.stores.questions import begin, sub_of
+from tests.tools.session_pages import outside, with_pages
+from tests.tools.site import CALLBACK, FROM_ELSEWHERE, ME, PROGRAM, Browser, Site
 from xwms_auth import XWMSSessions
 from xwms_auth._core.base.models import EndReason
 from xwms_auth.testing.harness import StoreHarness

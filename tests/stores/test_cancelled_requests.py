@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from tests.redis_server import RedisServer, redis_server
 from tests.stores.conftest import opened
 from tests.stores.questions import DEADLINE, begin, sub_of
+from tests.tools.redis_server import RedisServer, redis_server
 from xwms_auth import StoreUnavailable
 from xwms_auth.testing.harness import StoreHarness
 from xwms_auth.testing.store_contract import DAY, NOW, session

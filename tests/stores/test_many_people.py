@@ -11,10 +11,10 @@ from collections import Counter
 
 import pytest
 
-from tests.fx import CANARY, CLIENT_ID
 from tests.stores.conftest import KEY
 from tests.stores.many_people import Crowd
 from tests.stores.people_app import CALLBACK, served
+from tests.tools.fake_xwms import CANARY, CLIENT_ID
 from xwms_auth import XWMSConfig, XWMSSessions
 
 PEOPLE, WORKERS = 250, 4

@@ -15,8 +15,6 @@ from typing import Any
 
 import pytest
 
-from tests.fx import Listener
-from tests.redis_server import RedisServer, free_port, redis_server
 from tests.stores.conftest import opened
 from tests.stores.questions import (
     QUESTIONS,
@@ -27,6 +25,8 @@ from tests.stores.questions import (
     require_down,
     sub_of,
 )
+from tests.tools.fake_xwms import Listener
+from tests.tools.redis_server import RedisServer, free_port, redis_server
 from xwms_auth import StoreUnavailable
 from xwms_auth._core.base.models import EndReason
 from xwms_auth._core.base.session import Session

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.fx import Listener
-from tests.redis_server import RedisServer, redis_server
 from tests.stores.conftest import opened
 from tests.stores.questions import HANDLE, QUESTIONS, require_down
+from tests.tools.fake_xwms import Listener
+from tests.tools.redis_server import RedisServer, redis_server
 from xwms_auth import StoreUnavailable
 from xwms_auth.testing.harness import StoreHarness
 from xwms_auth.testing.store_contract import NOW
@@ -29,7 +29,7 @@ def server(tmp_path) -> Iterator[RedisServer]:
 class TestARedisThatFailsUnderUvloop(StoreHarness):
     @pytest.fixture(autouse=True)
     def event_loop(self) -> Iterator[None]:
-        import uvloop  # noqa: PLC0415  not on Windows
+        import uvloop
 
         self._opened: list[Any] = []
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as self._loop:

@@ -19,11 +19,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from tests.edges import FROM_HERE, LOGOUT, ME, PROGRAM, Site
-from tests.fx import envelope, person
-from tests.fx_faults import refusal
-from tests.places import KINDS, REACHING, SERVERS
-from tests.session_pages import given, outside, with_pages
+from tests.tools.fake_xwms import envelope, person
+from tests.tools.faults import refusal
+from tests.tools.places import KINDS, REACHING, SERVERS
+from tests.tools.session_pages import given, outside, with_pages
+from tests.tools.site import FROM_HERE, LOGOUT, ME, PROGRAM, Site
 from xwms_auth.flask import current_user
 from xwms_auth.stores.memory import MemoryStore
 

@@ -17,10 +17,10 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from tests.requires import missing, program
 from tests.stores.alone import WITH_A_FILE, run_alone
 from tests.stores.conftest import opened
 from tests.stores.questions import HANDLE, READS, WRITES, begin, require_down, sub_of
+from tests.tools.requires import missing, program
 from xwms_auth import StoreUnavailable
 from xwms_auth.testing.harness import StoreHarness
 from xwms_auth.testing.store_contract import DAY, NOW, session

@@ -18,9 +18,6 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from tests.edges import CALLBACK, FROM_ELSEWHERE, FROM_HERE, LOGIN, LOGOUT, ME, PROGRAM, Site
-from tests.fx import FakeXWMS
-from tests.session_pages import outside, with_pages
 from tests.stores.session_model import (
     BELIEVED,
     FORGOTTEN,
@@ -33,6 +30,9 @@ from tests.stores.session_model import (
     Login,
     Model,
 )
+from tests.tools.fake_xwms import FakeXWMS
+from tests.tools.session_pages import outside, with_pages
+from tests.tools.site import CALLBACK, FROM_ELSEWHERE, FROM_HERE, LOGIN, LOGOUT, ME, PROGRAM, Site
 from xwms_auth import ConfigError
 from xwms_auth.stores.memory import MemoryStore
 
@@ -294,7 +294,7 @@ def test_sessions_do_as_the_model_says(
     kind, fx = KINDS[name], make_fx()
     # `with_pages` replaces a site's own application at once, and making one is most of what a restart takes.
     for edge in ("flask", "asgi"):
-        monkeypatch.setattr(f"tests.edges.{edge}_app", lambda config, clock: None)
+        monkeypatch.setattr(f"tests.tools.site.{edge}_app", lambda config, clock: None)
     # XWMS says in real time when its tokens expire; this one does not say it, so that the clock can be moved by days.
     fx.answer("sign-token", _without_expiry)
     options = {} if kind.in_cookie or kind.store == "memory" else {"session_store": place(kind.store)}

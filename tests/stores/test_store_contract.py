@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.redis_server import redis_server
 from tests.stores.conftest import opened
+from tests.tools.redis_server import redis_server
 from xwms_auth._core.base.store_protocols import RevocationStore, SessionStore
 from xwms_auth.testing.revocation_contract import RevocationContract
 from xwms_auth.testing.store_contract import StoreContract

@@ -2,7 +2,7 @@
 
 What each store does with each fault in either colour is in test_redis_faults.py and test_sqlite_faults.py.
 
-Knows: the routes of tests/edges.py, and what happens to stores.
+Knows: the routes of tests/tools/site.py, and what happens to stores.
 Must not: look inside the package.
 """
 
@@ -25,9 +25,9 @@ from starlette.testclient import TestClient
 
 import xwms_auth.flask
 import xwms_auth.starlette
-from tests.edges import FROM_ELSEWHERE, FROM_HERE, LOGIN, LOGOUT, ME, PROGRAM, Browser, Site
-from tests.redis_server import RedisServer, redis_server
 from tests.stores.questions import BOUND, DEADLINE
+from tests.tools.redis_server import RedisServer, redis_server
+from tests.tools.site import FROM_ELSEWHERE, FROM_HERE, LOGIN, LOGOUT, ME, PROGRAM, Browser, Site
 from xwms_auth import StoreUnavailable, XWMSConfig
 from xwms_auth.fastapi import CurrentUser, OptionalUser
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.base.test_secret_exposure import USES, attempt, shown
-from tests.fx import CANARY as CLIENT_SECRET
-from tests.fx import REDIRECT_URI
-from tests.redis_server import redis_server
+from tests.tools.fake_xwms import CANARY as CLIENT_SECRET
+from tests.tools.fake_xwms import REDIRECT_URI
+from tests.tools.redis_server import redis_server
 from xwms_auth import ConfigError, Secret, XWMSConfig
 from xwms_auth._core.base.errors import StoreUnavailable
 from xwms_auth._core.config.context import Context

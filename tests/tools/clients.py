@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.fx import REDIRECT_URI, FakeXWMS
+from tests.tools.fake_xwms import REDIRECT_URI, FakeXWMS
 from xwms_auth import AsyncXWMSClient, XWMSClient, XWMSConfig
 
 Client = Callable[..., Any]

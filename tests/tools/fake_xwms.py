@@ -19,7 +19,7 @@ from itertools import repeat
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias
 
-from tests.fx_faults import FAULTS, Behaviour, Exchange, Reply, Request, envelope, refusal
+from tests.tools.faults import FAULTS, Behaviour, Exchange, Reply, Request, envelope, refusal
 
 PATIENCE = 20.0  # seconds a test waits for something that should come at once
 REJECTED = "The token is invalid, expired or already used."

@@ -2,7 +2,7 @@
 
 A test that takes the fixture `edge` ("flask", "asgi") or `site` runs once per edge; it must demand the same of both.
 
-`Site` is the application over a fake XWMS (tests/fx.py). It has these routes:
+`Site` is the application over a fake XWMS (tests/tools/fake_xwms.py). It has these routes:
   /          "home", never asks who is there            /who      the sub; a program gets 401 when nobody is signed in
   /hello     "hello NAME" or "hello nobody"             /private  like /who, for a person in a browser
   /cached    asks who is there, sets its own Cache-Control: public, max-age=60 and Vary: Accept
@@ -27,8 +27,8 @@ from starlette.testclient import TestClient
 
 import xwms_auth.flask
 import xwms_auth.starlette
-from tests.fx import FakeXWMS
 from tests.tools.clock import Clock
+from tests.tools.fake_xwms import FakeXWMS
 from xwms_auth import XWMSConfig
 
 # What a browser sends with a top-level navigation.

@@ -17,7 +17,7 @@ import xwms_auth.flask
 import xwms_auth.starlette
 from tests.tools.clock import Clock
 
-EXAMPLES: Final = Path(__file__).parents[1] / "examples"
+EXAMPLES: Final = Path(__file__).parents[2] / "examples"
 FOLDERS: Final = ("flask_app", "starlette_app")
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import redis
 
-from tests.requires import program
+from tests.tools.requires import program
 
 
 class RedisServer:

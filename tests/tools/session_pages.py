@@ -26,7 +26,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 import xwms_auth.flask
 import xwms_auth.starlette
-from tests.edges import LOGIN, Browser, Site
+from tests.tools.site import LOGIN, Browser, Site
 from xwms_auth import XWMSError
 
 FRESH = timedelta(minutes=1)

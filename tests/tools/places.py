@@ -4,14 +4,13 @@
 `restarted()` are two processes that share it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.stores.conftest import place, redis_of_the_run, redis_url, sqlite_url
-
-__all__ = ["place", "redis_of_the_run", "redis_url", "sqlite_url", "where"]
+from tests.tools.redis_server import RedisServer, redis_server
 
 KINDS = ("cookie", "cookie+revocations", "memory", "sqlite", "redis")
 SERVERS = ("memory", "sqlite", "redis")
@@ -24,6 +23,35 @@ REACHING = ("cookie+revocations", *SERVERS)
 """Kinds that can end a session elsewhere."""
 
 Where = Callable[[str], dict[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def redis_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with redis_server(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_of_the_run: RedisServer) -> str:
+    """An empty Redis."""
+    redis_of_the_run.client.flushall()
+    return redis_of_the_run.url
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """A file that is not there yet."""
+    return f"sqlite:///{tmp_path / 'sessions.sqlite3'}"
+
+
+@pytest.fixture
+def place(request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """The address of an empty place of a kind: "memory", "sqlite" or "redis"."""
+
+    def find(kind: str) -> str:
+        return "memory://" if kind == "memory" else str(request.getfixturevalue(f"{kind}_url"))
+
+    return find
 
 
 @pytest.fixture
