@@ -23,7 +23,8 @@ from ._core.adapters.asgi import (
     send_response,
 )
 from ._core.adapters.asgi_bearer import MAX_NESTED, endpoints_of, needs_tokens
-from ._core.adapters.asgi_state import ASGIRequestState, LazyUser, current_request_state
+from ._core.adapters.asgi_state import ASGIRequestState, Unauthorized, current_request_state
+from ._core.adapters.asgi_user import LazyUser
 from ._core.adapters.served_app import ServedApp
 from ._core.base import events
 from ._core.base.effects import arun
@@ -55,14 +56,23 @@ class XWMSAuthMiddleware:
     """Adds login with XWMS to any ASGI application.
 
     `config=None` reads the `XWMS_…` environment variables. `clock` returns seconds since 1970.
+    `unauthorized(scope, problem)`, async or not, may return an answer of the application's own to an http request that
+    needs a login: an ASGI application, such as a response of Starlette's. `problem` is the problem document (RFC 9457),
+    with `code`, `login_url` and, if known, the `reason` why the session ended. None means ours.
     Raises `ConfigError` with every fault at once.
     """
 
     def __init__(
-        self, app: ASGIApp, config: XWMSConfig | None = None, *, clock: Callable[[], float] = time.time
+        self,
+        app: ASGIApp,
+        config: XWMSConfig | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        unauthorized: Unauthorized | None = None,
     ) -> None:
         config = config or _config_from_env()
         self.app = app
+        self._unauthorized = unauthorized
         self._transport = AsyncHTTPTransport(config)
         self._served = ServedApp(config, lambda context: (self._transport, open_store(context, is_async=True)), clock)
         _check_redirect_uris(app, config)
@@ -85,6 +95,9 @@ class XWMSAuthMiddleware:
             await self.app(scope, receive, send)
             return
         served, path, is_http = self._served, scope["path"], scope["type"] == "http"
+        if type(scope.get("headers")) is not list:
+            # ASGI allows any iterable, and these are read several times.
+            scope["headers"] = list(scope.get("headers") or ())
         context = served.context
         if not served.is_prepared:
             served.prepare(lambda: endpoints_of(self.app), debug=lambda: request_of(scope, app=self.app).debug)
@@ -107,16 +120,19 @@ class XWMSAuthMiddleware:
 
         cookie, now = header_of(scope, b"cookie", "; "), int(served.clock())
         found = cached_lookup(context, served.store, cookie, uri, now=now) or await self._look_up(cookie, uri, now)
-        state = ASGIRequestState(served, scope, found, send, app=self.app, sessions=self.sessions)
+        state = ASGIRequestState(
+            served, scope, found, receive, send, app=self.app, sessions=self.sessions, unauthorized=self._unauthorized
+        )
         scope["xwms_auth"] = scope["auth"] = state
         scope["user"] = LazyUser(state)
-        if served.protects_all and await self._refuse(state, scope, receive, send):
-            return
         reset_token = current_request_state.set(state)
         try:
-            await self.app(scope, receive, state.send if is_http else send)
-        except XWMSError as error:
-            if not (is_http and await state.respond_instead(error)):
+            if served.protects_all and await self._refuse(state, scope, receive, send):
+                return
+            await self.app(scope, receive, state.send if is_http else state.send_to_websocket)
+            await state.release()
+        except Exception as error:
+            if not await state.respond_instead(error):
                 raise
         finally:
             state.finished = True
@@ -125,6 +141,7 @@ class XWMSAuthMiddleware:
     async def _serve_nested(self, outer: ASGIRequestState, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request that came through an outer middleware of the same client. The rules of both apply."""
         served = self._served
+        outer.unauthorized = self._unauthorized or outer.unauthorized
         if isinstance(outer.lookup, SessionLookup):
             cookie, now = header_of(scope, b"cookie", "; "), served.now()
             steps = look_up_nested(served.context, served.provider, outer.lookup, cookie, now=now)
@@ -154,9 +171,9 @@ class XWMSAuthMiddleware:
             # New tokens have to reach the browser, whatever the response is.
             found = state.lookup
             carries = isinstance(found, SessionLookup) and found.has_new_tokens
-            await send_response(refused, state.send if carries else send)
+            await state.send_refusal(refused, state.send if carries else send)
         else:
-            await refuse_websocket(receive, send, "login_required")
+            await refuse_websocket(receive, send, refused.code)
         return True
 
     async def _run_lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -21,7 +21,7 @@ from ._core.base.session import ANY_LOGIN, LoginRequirement
 from ._core.http.messages import HTTPS
 from ._core.oauth2.bearer_guard import NEEDS_TOKEN
 from ._core.responses.bearer_challenge import parse_scopes
-from .asgi import XWMSAuthMiddleware
+from .starlette import XWMSAuthMiddleware
 
 __all__ = ["BearerToken", "CurrentUser", "OptionalUser", "XWMSAuthMiddleware", "bearer_token", "fresh_user", "passive"]
 
@@ -69,16 +69,16 @@ class _UserRequired(_SessionCookie):
 
     async def __call__(self, connection: HTTPConnection) -> User:
         request_state = request_state_of(connection.scope)
-        response = request_state.refusal(self._requirement)
-        if response is None:
+        refused = request_state.refusal(self._requirement)
+        if refused is None:
             user = request_state.user()
             if isinstance(user, User):
                 return user
         if connection.scope["type"] == "websocket":
-            raise WebSocketException(POLICY_VIOLATION, "login_required")
+            raise WebSocketException(POLICY_VIOLATION, "login_required" if refused is None else refused.code)
         # The middleware sends this in place of FastAPI's response to the exception, so that a browser is redirected to
         # the login and an API client gets the documented error, whatever exception handlers the application has.
-        request_state.response = response
+        request_state.refused = refused
         raise HTTPException(401)
 
 
@@ -122,7 +122,7 @@ class _TokenRequired(SecurityBase):
         if connection.scope["type"] == "websocket":
             raise WebSocketException(POLICY_VIOLATION, refused.code)
         # As for users: the documented error, whatever exception handlers the application has.
-        request_state.response = refused.response
+        request_state.refused = refused
         raise HTTPException(refused.response.status)
 
 

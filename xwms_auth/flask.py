@@ -9,45 +9,36 @@ Never touches Flask's own session, which belongs to the application.
 
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial, wraps
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
+from typing import Any, ParamSpec, TypeVar, cast, overload
+from weakref import WeakSet
 
 try:
-    from flask import Flask, Response, current_app, has_app_context, has_request_context, request
+    from flask import Flask, Response, current_app, has_app_context, has_request_context
     from werkzeug.local import LocalProxy
 except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.flask needs Flask: pip install 'xwms-auth[flask]'") from missing
 
 from ._core.adapters import flask_bearer
+from ._core.adapters.flask_app import FlaskApp, Unauthorized, is_set_up, request_state, response_of, served_app
 from ._core.adapters.guard_check import note_guard
-from ._core.adapters.served_app import ServedApp
-from ._core.adapters.wsgi import decoded, request_of, send
-from ._core.adapters.wsgi_state import STATE_KEY, WSGIRequestState
-from ._core.base.effects import run
 from ._core.base.errors import ConfigError, LoginRequired, StoreUnavailable
 from ._core.base.models import Anonymous, Secret, User, anonymous
 from ._core.base.output_only import in_debug_mode
 from ._core.base.session import LoginRequirement
 from ._core.config.config import XWMSConfig
-from ._core.http.messages import Response as XWMSResponse
+from ._core.config.context import Context
+from ._core.http.messages import Request as XWMSRequest
 from ._core.io.session_manager import XWMSSessions
-from ._core.io.transport import HTTPTransport
-from ._core.login import routes
 from ._core.responses import widgets
 from ._core.responses.pages import Html
-from .stores import open_store
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-_EXTENSION = "xwms_auth"
 
 current_token, token_required = flask_bearer.current_token, flask_bearer.token_required
 
@@ -58,26 +49,37 @@ class XWMSAuth:
     `XWMSAuth(app)` reads `app.config` and the environment (the same `XWMS_…` names; `app.config` takes precedence).
     `XWMSAuth(app, config)` takes an `XWMSConfig`. `auth = XWMSAuth()` and `auth.init_app(app)` are for application
     factories. Without a session secret, `app.secret_key` and `SECRET_KEY_FALLBACKS` are used.
+    `unauthorized(request, problem)` may answer in our place a request that needs a login: it returns whatever a view
+    may return, or None for our answer. `problem` is the problem document (RFC 9457), with `code`, `login_url` and, if
+    known, the `reason` why the session ended.
     `clock` returns seconds since 1970. Raises `ConfigError` with every fault at once.
     """
 
     def __init__(
-        self, app: Flask | None = None, config: XWMSConfig | None = None, *, clock: Callable[[], float] = time.time
+        self,
+        app: Flask | None = None,
+        config: XWMSConfig | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        unauthorized: Unauthorized | None = None,
     ) -> None:
         self._config = config
         self._clock = clock
-        self._served: list[_FlaskApp] = []
+        self._unauthorized = unauthorized
+        # Weakly: one XWMSAuth may set up an application for every test, and must not keep them all.
+        self._served: WeakSet[FlaskApp] = WeakSet()
         if app is not None:
             self.init_app(app)
 
     @property
     def sessions(self) -> XWMSSessions:
         """Lists and revokes sessions, within a request or outside: `auth.sessions.list(current_user.sub)`."""
-        if len(self._served) == 1:
-            return self._served[0].sessions
+        known = list(self._served)
+        if len(known) == 1:
+            return known[0].sessions
         if not has_app_context():
             raise RuntimeError("this XWMSAuth has no application, or several: use sessions in an application context")
-        return cast("_FlaskApp", current_app.extensions[_EXTENSION]).sessions
+        return served_app().sessions
 
     def access_token(self) -> str:
         """Return the user's access token, for calls to XWMS on their behalf. It is refreshed before it expires.
@@ -86,23 +88,20 @@ class XWMSAuth:
         longer issues one, and an `APIError` if XWMS cannot be reached. If the view does not catch them, the response is
         a login, or the error page.
         """
-        return _request_state().access_token()
+        return request_state().access_token()
 
     def init_app(self, app: Flask, config: XWMSConfig | None = None) -> None:
         """Set up the application. Once per application."""
-        if _EXTENSION in app.extensions:
+        if is_set_up(app):
             raise ConfigError(["XWMSAuth is set up twice for this application; keep one"])
         app_config = _config_for(app, config or self._config)
         if isinstance(app_config, ConfigError):
             # Raised here: a crash report of `_config_for` would contain the application's settings.
             raise app_config
         flask_bearer.require_tokens_for(app, app_config)
-        served = _FlaskApp(app_config, app, clock=self._clock)
-        self._served.append(served)
-        app.extensions[_EXTENSION] = served
+        self._served.add(FlaskApp(app_config, app, clock=self._clock, unauthorized=self._unauthorized))
         for error in (StoreUnavailable, LoginRequired, ConfigError):
             app.register_error_handler(error, _on_error)
-        app.wsgi_app = served  # type: ignore[method-assign]  # Flask documents this way to wrap an application
         app.context_processor(_template_names)
 
 
@@ -128,47 +127,6 @@ def _as_text(key: str | bytes) -> str:
     return key.decode("latin-1") if isinstance(key, bytes) else key
 
 
-class _FlaskApp(ServedApp):
-    """The WSGI layer around a Flask application."""
-
-    def __init__(self, config: XWMSConfig, app: Flask, *, clock: Callable[[], float]) -> None:
-        super().__init__(config, lambda context: (HTTPTransport(config), open_store(context)), clock)
-        self.sessions = XWMSSessions.of(self.context, self.runtime, clock=clock, current=_current_id)
-        self._app = app
-        self._inner: WSGIApplication = app.wsgi_app
-
-    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        if not self.is_prepared:
-            self.prepare(self._app.view_functions.values, debug=self.in_debug_mode)
-        # `path` is the whole path as the browser sees it, `route` the part of it that the application routes.
-        route = environ.get("PATH_INFO", "")
-        path = environ.get("SCRIPT_NAME", "") + route
-        outer = environ.get(STATE_KEY)
-        if outer is not None and not (isinstance(outer, WSGIRequestState) and self.serves_same_client(outer.served)):
-            outer = None
-        if path in self.own_paths and self.context.is_own_route(path, environ.get("HTTP_HOST", "")):
-            request = request_of(environ, debug=self.in_debug_mode())
-            steps = routes.serve(self.context, self.provider, request, now=int(self.clock()))
-            runtime = self.runtime if outer is None else self.runtime_in(outer.served)
-            return send(run(steps, runtime), start_response)
-        state = outer or WSGIRequestState(self, environ, start_response, debug=self.in_debug_mode)
-        if outer is None:
-            environ[STATE_KEY] = state
-        else:
-            outer.enter_nested(self)
-        # Not the whole path: SCRIPT_NAME may come from a request header that a proxy passes on.
-        if self.protects_all and not self.context.is_public(decoded(route)):
-            refused = state.refusal()
-            if refused is not None:
-                return send(refused, state.start if outer is None else start_response)
-        return state.body(self._inner(environ, state.start)) if outer is None else self._inner(environ, start_response)
-
-    def in_debug_mode(self) -> bool:
-        """Whether the application is in debug mode now. `app.run(debug=True)` sets it after `init_app`."""
-        # `is True`: a merely truthy value must not show developer hints to visitors.
-        return self._app.debug is True
-
-
 def _in_debug_mode() -> bool:
     return has_app_context() and current_app.debug is True
 
@@ -176,33 +134,20 @@ def _in_debug_mode() -> bool:
 in_debug_mode.append(_in_debug_mode)
 
 
-def _request_state() -> WSGIRequestState:
-    # Not `request.environ`: attribute access through Flask's proxy is ten times as slow.
-    request_state = request._get_current_object().environ.get(STATE_KEY)  # type: ignore[attr-defined]  # werkzeug's LocalProxy
-    if request_state is None:
-        raise RuntimeError("this Flask application has no XWMSAuth: call XWMSAuth(app) or auth.init_app(app)")
-    return cast("WSGIRequestState", request_state)
-
-
 def _current_user() -> User | Anonymous:
-    session, ended = _request_state().session_or_reason()
+    try:
+        state = request_state()
+    except RuntimeError:
+        if has_request_context():
+            raise
+        return anonymous(None)  # outside a request nobody is signed in
+    session, ended = state.session_or_reason()
     return session.user if session else anonymous(ended)
-
-
-def _current_id() -> str | None:
-    """The id of the current session, or None outside a request or if nobody is signed in."""
-    request_state = request.environ.get(STATE_KEY) if has_request_context() else None
-    session = request_state.session() if isinstance(request_state, WSGIRequestState) else None
-    return session.id if session else None
 
 
 def _on_error(error: StoreUnavailable | LoginRequired) -> Response:
     """Handle our errors in a view that reads the user or the access token: not errors of the application."""
-    return _as_response(_request_state().response_to(error))
-
-
-def _as_response(response: XWMSResponse) -> Response:
-    return Response(response.body, response.status, response.header_list())
+    return response_of(request_state().refusal_for(error))
 
 
 current_user: User | Anonymous = cast("User | Anonymous", LocalProxy(_current_user))
@@ -234,9 +179,9 @@ def _guard(view: Callable[P, R], *, requirement: LoginRequirement) -> Callable[P
 
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        refused = _request_state().refusal(requirement)
+        refused = request_state().refusal(requirement)
         if refused is not None:
-            return cast("R", _as_response(refused))
+            return cast("R", response_of(refused))
         return cast("R", (current_app.ensure_sync(view) if is_async else view)(*args, **kwargs))
 
     note_guard(view, guarded, "login_required")
@@ -253,26 +198,34 @@ def passive(view: Callable[P, R], /) -> Callable[P, R]:
 
     @wraps(view)
     def quiet(*args: P.args, **kwargs: P.kwargs) -> R:
-        _request_state().passive = True
+        request_state().passive = True
         return cast("R", (current_app.ensure_sync(view) if is_async else view)(*args, **kwargs))
 
     return quiet
 
 
 def xwms_login_url(*, next: str | None = None) -> str:  # noqa: A002  named like the query parameter
-    """Return the URL that starts a login and returns to `next`, by default to the current page."""
-    return widgets.login_url(_request_state().served.context, request_of(request.environ), to=next)
+    """Return the URL that starts a login and returns to `next`, by default to the current page, if there is one."""
+    return widgets.login_url(*_place(), to=next)
 
 
 def xwms_login_button(*, locale: str = "en", next: str | None = None) -> Html:  # noqa: A002
     """Return a login button as HTML, in one of XWMS's ten languages."""
-    return widgets.login_button(_request_state().served.context, request_of(request.environ), to=next, locale=locale)
+    return widgets.login_button(*_place(), to=next, locale=locale)
 
 
 def xwms_logout_form(*, label: str = "Log out") -> Html:
     """Return a logout button as HTML. It is a form, because logging out changes state."""
-    request_state = _request_state()
-    return widgets.logout_form(request_state.served.context, request_state.session(), label=label)
+    context, _ = _place()
+    return widgets.logout_form(context, request_state().session() if has_request_context() else None, label=label)
+
+
+def _place() -> tuple[Context, XWMSRequest]:
+    """Return the context, and the request: in a mail job or a command one of no page."""
+    if has_request_context():
+        state = request_state()
+        return state.served.context, state.request()
+    return served_app().context, XWMSRequest(method="", path="/")
 
 
 def _template_names() -> dict[str, Any]:

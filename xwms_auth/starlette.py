@@ -1,6 +1,7 @@
 """Login with XWMS for Starlette: the middleware of `asgi.py`, two decorators, `current_user` and `current_token`."""
 
 import inspect
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial, wraps
@@ -15,18 +16,20 @@ try:
 except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.starlette needs Starlette: pip install 'xwms-auth[starlette]'") from missing
 
-from ._core.adapters.asgi import POLICY_VIOLATION, Scope, request_of
+from ._core.adapters.asgi import POLICY_VIOLATION, ASGIApp, Receive, Scope, Send, encoded, request_of
 from ._core.adapters.asgi_bearer import CurrentTokenProxy, check_token
 from ._core.adapters.asgi_passive import passive
-from ._core.adapters.asgi_state import CurrentUserProxy, request_state_of
+from ._core.adapters.asgi_state import never_stored, request_state_of
+from ._core.adapters.asgi_user import CurrentUserProxy
 from ._core.adapters.guard_check import note_guard
 from ._core.base.session import LoginRequirement
-from ._core.http.messages import Response as XWMSResponse
-from ._core.oauth2.bearer_guard import NEEDS_TOKEN, Refusal
+from ._core.config.config import XWMSConfig
+from ._core.oauth2.bearer_guard import NEEDS_TOKEN
 from ._core.responses import widgets
 from ._core.responses.bearer_challenge import parse_scopes
 from ._core.responses.pages import Html
-from .asgi import XWMSAuthMiddleware
+from ._core.responses.responses import Refusal
+from .asgi import XWMSAuthMiddleware as ASGIMiddleware
 
 __all__ = [
     "XWMSAuthMiddleware",
@@ -42,6 +45,35 @@ E = TypeVar("E", bound=Callable[..., Any])
 
 _Check = Callable[[Scope], Awaitable[Refusal | None]]
 """Checks a request: None if it is allowed, otherwise the refusal."""
+
+Unauthorized = Callable[[Request, dict[str, object]], Response | None | Awaitable[Response | None]]
+"""The application's own answer to a request that needs a login; None for ours."""
+
+
+class XWMSAuthMiddleware(ASGIMiddleware):
+    """Adds login with XWMS to an application of Starlette or FastAPI, as `xwms_auth.asgi.XWMSAuthMiddleware` does.
+
+    `unauthorized(request, problem)`, async or not, returns a response, or None for ours.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        config: XWMSConfig | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        unauthorized: Unauthorized | None = None,
+    ) -> None:
+        async def answer(scope: Scope, problem: dict[str, object]) -> ASGIApp | None:
+            handler = cast("Unauthorized", unauthorized)
+            if inspect.iscoroutinefunction(handler):
+                response: object = handler(Request(scope), problem)
+            else:
+                response = await run_in_threadpool(cast("Callable[..., object]", handler), Request(scope), problem)
+            return cast("Response | None", await response if inspect.isawaitable(response) else response)
+
+        super().__init__(app, config, clock=clock, unauthorized=None if unauthorized is None else answer)
+
 
 current_user = CurrentUserProxy()
 """The user of the current request: `current_user.name`, or `current_user(request)` for a plain object."""
@@ -68,8 +100,7 @@ def login_required(
     requirement = LoginRequirement.of(fresh=fresh, scopes=scopes)
 
     async def check(scope: Scope) -> Refusal | None:
-        response = request_state_of(scope).refusal(requirement)
-        return None if response is None else Refusal("login_required", response)
+        return request_state_of(scope).refusal(requirement)
 
     guard = partial(_guard, check=check, name="login_required")
     return guard if endpoint is None else guard(endpoint)
@@ -139,7 +170,7 @@ def _guard_class(endpoint: type[Any], check: _Check) -> type[Any]:
         elif isinstance(self, WebSocketEndpoint):
             await WebSocket(self.scope, self.receive, self.send).close(POLICY_VIOLATION, refused.code)
         else:
-            await _response(refused.response)(self.scope, self.receive, self.send)
+            await request_state_of(self.scope).send_refusal(refused, self.send)
 
     endpoint.dispatch = dispatch  # type: ignore[method-assign]  # the class is guarded wherever it is routed
     return endpoint
@@ -174,10 +205,21 @@ async def _refuse(connection: HTTPConnection[Any], refused: Refusal) -> Response
     if isinstance(connection, WebSocket):
         await connection.close(POLICY_VIOLATION, refused.code)
         return None
-    return _response(refused.response)
-
-
-def _response(ours: XWMSResponse) -> Response:
+    answer = await request_state_of(connection.scope).own_answer(refused)
+    if answer is not None:
+        return _OwnAnswer(answer)
+    ours = refused.response
     response = Response(ours.body, ours.status)
-    response.raw_headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in ours.header_list()]
+    response.raw_headers = encoded(ours.header_list())
     return response
+
+
+class _OwnAnswer(Response):
+    """The application's own answer to a request that needs a login."""
+
+    def __init__(self, answer: ASGIApp) -> None:
+        super().__init__()
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._answer(scope, receive, never_stored(send))

@@ -241,11 +241,6 @@ def test_without_settings_the_middleware_says_all_that_is_missing(monkeypatch):
     assert all(name in told for name in ("client_id", "client_secret", "redirect_uris", "session_secret"))
 
 
-def test_current_user_says_when_it_is_used_outside_a_request():
-    with pytest.raises(RuntimeError, match="outside a request"):
-        current_user.name  # noqa: B018
-
-
 def test_an_endpoint_without_the_middleware_is_a_wiring_mistake_that_is_told():
     with pytest.raises(RuntimeError, match="XWMSAuthMiddleware is not installed"):
         visit(starlette_app()).get("/plain")

@@ -151,10 +151,7 @@ def test_a_task_that_outlives_its_request_is_nobodys(make_fx):
 
         async def worker():
             await go_on.wait()
-            try:
-                seen.append(asgi_current_user.sub)
-            except RuntimeError as error:
-                seen.append(str(error))
+            seen.append(asgi_current_user.sub)
 
         request.app.state.task, request.app.state.go_on = asyncio.create_task(worker()), go_on
         return PlainTextResponse("started", background=BackgroundTask(lambda: seen.append(asgi_current_user.sub)))
@@ -170,7 +167,7 @@ def test_a_task_that_outlives_its_request_is_nobodys(make_fx):
         client.get("/start")
         client.get("/end")
     assert seen[0] == "17"
-    assert "outside a request" in seen[1]
+    assert seen[1] is None
 
 
 def test_a_copy_of_the_user_is_the_plain_person_and_the_proxies_are_equal(make_fx):

@@ -15,6 +15,9 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 POLICY_VIOLATION = 1008
 """The websocket close code of a refused handshake (RFC 6455 7.4.1)."""
 
+_INTERNAL_ERROR = 1011
+"""The websocket close code of a server that cannot go on (RFC 6455 7.4.1)."""
+
 
 def decoded(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, str]]:
     return ((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in headers)
@@ -89,4 +92,21 @@ async def send_response(response: Response, send: Send) -> None:
 
 async def refuse_websocket(receive: Receive, send: Send, reason: str) -> None:
     await receive()
-    await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": reason})
+    await send(close_of(reason))
+
+
+def close_of(reason: str) -> Message:
+    """The message that refuses or closes a websocket. `reason` is the code of an error."""
+    return {"type": "websocket.close", "code": POLICY_VIOLATION, "reason": reason}
+
+
+def is_server_error(message: Message) -> bool:
+    """Whether a framework ends a websocket with this message because the application raised an exception.
+
+    1011 is RFC 6455's code for that; Litestar adds 4000 to the status of HTTP.
+    """
+    if message["type"] == "websocket.close":
+        code: int = message.get("code", 1000)
+        return code == _INTERNAL_ERROR or 4500 <= code < 4600
+    status: int = message["status"]
+    return status >= 500

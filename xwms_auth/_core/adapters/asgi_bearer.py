@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
 from ..base.effects import arun
+from ..base.errors import OutsideRequest
 from ..base.models import AccessToken, Identity
-from ..oauth2.bearer_guard import NEEDS_TOKEN, Refusal, authenticate
+from ..oauth2.bearer_guard import NEEDS_TOKEN, authenticate
+from ..responses.responses import Refusal
 from .asgi_state import ASGIRequestState, current_request_state, request_state_of
 
 MAX_NESTED = 32
@@ -71,7 +73,7 @@ def _list_of(owner: object, name: str) -> Iterable[object]:
 def token_of(request_state: ASGIRequestState) -> AccessToken:
     """Return the access token of a request. Raises `RuntimeError` if no guard has authenticated it."""
     if request_state.token is None:
-        raise RuntimeError("current_token is used in an endpoint without token_required")
+        raise OutsideRequest("current_token is used in an endpoint without token_required")
     return request_state.token
 
 
@@ -85,7 +87,7 @@ class CurrentTokenProxy:
         request_state = current_request_state.get(None)
         # A task that outlives its request must not keep using the token of that request.
         if request_state is None or request_state.finished:
-            raise RuntimeError("current_token is used outside a request, or without XWMSAuthMiddleware")
+            raise OutsideRequest("current_token is used outside a request, or without XWMSAuthMiddleware")
         return token_of(request_state)
 
     @property
@@ -111,6 +113,13 @@ class CurrentTokenProxy:
     @property
     def identity(self) -> Identity | None:
         return self._token.identity
+
+    def __bool__(self) -> bool:
+        """Whether there is a token."""
+        try:
+            return bool(self._token)
+        except OutsideRequest:
+            return False
 
     def __call__(self, connection: Any) -> AccessToken:
         """Return the token of this request or websocket, as a plain object that may be kept."""

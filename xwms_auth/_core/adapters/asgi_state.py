@@ -1,25 +1,52 @@
 """The state of an ASGI request: its session, and the cache headers of a response that depends on it."""
 
-from collections.abc import Awaitable
+import inspect
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from contextvars import ContextVar
-from dataclasses import replace
-from typing import Any, cast
 
 from ..base import events
 from ..base.effects import arun
 from ..base.errors import ConfigError, LoginRequired, StoreUnavailable, XWMSError
-from ..base.models import USER_FIELDS, AccessToken, Anonymous, User, anonymous
+from ..base.models import AccessToken, Anonymous, User, anonymous
 from ..base.output_only import in_debug_mode
 from ..base.session import Session
 from ..http.fetch_metadata import is_passive
-from ..http.messages import Request, Response
+from ..http.messages import Request
 from ..io.session_manager import AsyncXWMSSessions
 from ..responses import cache_headers
+from ..responses.responses import Refusal
 from ..sessions.lookup import SessionLookup, renew
 from ..sessions.token_refresh import access_token
-from .asgi import ASGIApp, Message, Scope, Send, decoded, encoded, header_of, request_of, send_response
+from .asgi import (
+    ASGIApp,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    close_of,
+    decoded,
+    encoded,
+    header_of,
+    is_server_error,
+    request_of,
+    send_response,
+)
 from .request_state import RequestState
 from .served_app import ServedApp
+
+Unauthorized = Callable[[Scope, dict[str, object]], ASGIApp | None | Awaitable[ASGIApp | None]]
+"""The application's own answer to a request that needs a login, as an ASGI application; None for ours."""
+
+
+def _with_listed_headers(start: Message) -> Message:
+    """The message, with headers that can be read more than once: ASGI allows any iterable, so also a generator.
+
+    Lost headers: Sanic passes a generator, and whoever reads it leaves nothing for the server.
+    """
+    headers = start.get("headers", ())
+    return start if isinstance(headers, (list, tuple)) else {**start, "headers": list(headers)}
+
 
 # Most responses have none of these headers, and then get the same ones. The endings of all that concern caches.
 _CACHE_HEADERS = (b"vary", b"-control", b"x-accel-expires")
@@ -42,14 +69,16 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
         "_app",
         "_failure",
         "_held",
+        "_receive",
         "_send",
         "_sessions",
         "_started",
         "finished",
-        "response",
+        "refused",
         "scope",
         "session_read",
         "token",
+        "unauthorized",
     )
 
     def __init__(
@@ -57,10 +86,12 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
         served: ServedApp,
         scope: Scope,
         lookup: SessionLookup | XWMSError,
+        receive: Receive,
         send: Send,
         *,
         app: ASGIApp,
         sessions: AsyncXWMSSessions,
+        unauthorized: Unauthorized | None,
     ) -> None:
         self.served = served
         self.scope = scope
@@ -73,10 +104,12 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
         self._app = app
         self._started = False
         self._failure: XWMSError | None = None
-        self.response: Response | None = None
+        self.refused: Refusal | None = None
         """If a guard inside the application sets it, it is sent in place of the application's response."""
+        self.unauthorized = unauthorized
         self.token: AccessToken | None = None
         """The access token that authenticated the request: `request.auth.token`. It is independent of the session."""
+        self._receive = receive
         self._send = send
         self._sessions = sessions
         self._held: Message | None = None
@@ -142,14 +175,25 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
         self.guarded = True
         return ["authenticated"]
 
-    async def respond_instead(self, error: XWMSError) -> bool:
-        """Send the response for one of our errors that the application did not catch. False if it has sent its own."""
-        if error is not self._failure:
+    async def respond_instead(self, error: Exception) -> bool:
+        """End a request whose application raised this error. False if the error is the server's to handle.
+
+        One of our errors that the application did not catch becomes its response, or closes the websocket, also if the
+        application raised another one while it handled ours.
+        """
+        failure = self._failure
+        if failure is None:
+            await self.release()
             return False
-        if not self._started or self._held is not None:
+        if self.scope["type"] == "websocket":
+            if not self._started:
+                self.refused = self.refusal_for(failure)
+                with suppress(RuntimeError, OSError):  # the visitor has gone
+                    await self._send(close_of(failure.code))
+        elif self._held is not None or not self._started:
             self._held = None
             await self.send({"type": "http.response.start", "status": 500, "headers": []})
-        return self.response is not None
+        return self.refused is not None and failure.is_behind(error)
 
     def request(self) -> Request:
         return request_of(self.scope, app=self._app)
@@ -159,42 +203,78 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
         """Whether the application is in debug mode."""
         return self.request().debug
 
+    async def send_refusal(self, refused: Refusal, send: Send) -> None:
+        """Send a refusal, or the application's own answer in its place."""
+        answer = await self.own_answer(refused)
+        if answer is None:
+            await send_response(refused.response, send)
+        else:
+            await answer(self.scope, self._receive, never_stored(send))
+
+    async def own_answer(self, refused: Refusal) -> ASGIApp | None:
+        """Return the application's answer to a request that needs a login. None if it has none."""
+        if self.unauthorized is None or (problem := refused.problem) is None:
+            return None
+        answer = self.unauthorized(self.scope, problem)
+        return await answer if inspect.isawaitable(answer) else answer
+
+    def send_to_websocket(self, message: Message) -> Awaitable[None]:
+        """The application's `send` for a websocket."""
+        if message["type"] in ("websocket.close", "websocket.http.response.start"):
+            self._started = True
+            if self._failure is not None and is_server_error(message):
+                # The framework's answer to our error, which the application did not catch.
+                self.refused = self.refusal_for(self._failure)
+                send, self._send = self._send, _discard
+                return send(close_of(self.refused.code))
+        return self._send(message)
+
     def send(self, message: Message) -> Awaitable[None]:
         """The application's `send`: passes messages on, and adds cache headers if the session has been read.
 
         Not async: a coroutine for each chunk of each body would cost more than everything else here.
         """
-        if message["type"] != "http.response.start":
+        if message["type"] != "http.response.start" or self._held is not None:
             return self._send(message) if self._held is None else self._send_held(message)
         self._started = True
         if self._failure is not None and message["status"] >= 500:
             # The framework's response to our error, which the application did not catch.
-            self.response = self.response_to(self._failure)
-        if self.response is not None:
+            self.refused = self.refusal_for(self._failure)
+        if self.refused is not None:
             send, self._send = self._send, _discard
-            return self._send_instead(self.response, send)
+            return self._send_instead(self.refused, send)
+        message = _with_listed_headers(message)
         if self.token is not None:
             message = _edited(message, cache_headers.for_token(decoded(message.get("headers", ()))))
         if self.session_read:
             return self._send_dependent(message)
         if cache_headers.is_streamed(decoded(message.get("headers", ()))):
-            self._held = message  # until the first chunk of the body, since producing it may read the session
+            # Until the first chunk of the body, since producing it may read the session. ASGI lets servers wait for it
+            # too. A copy, because the application may use the list again.
+            self._held = {**message, "headers": list(message.get("headers", ()))}
             return _discard(message)
         return self._send(message)
 
-    async def _send_instead(self, response: Response, send: Send) -> None:
+    async def _send_instead(self, refused: Refusal, send: Send) -> None:
         if isinstance(self.lookup, SessionLookup) and self.lookup.has_new_tokens:
             cookie = await self._renewed(self.lookup)
-            response = response if cookie is None else replace(response, cookies=(*response.cookies, cookie))
-        await send_response(response, send)
+            if cookie is not None:
+                edit = cache_headers.Edit(frozenset(), [("Set-Cookie", cookie)])
+                send = _editing(send, lambda _: edit)
+        await self.send_refusal(refused, send)
 
     async def _send_held(self, message: Message) -> None:
         if message["type"] == "http.response.body" and not message.get("body") and message.get("more_body"):
-            return  # nothing to send yet, and the next chunk may still read the session
+            # The application sends its headers ahead, and may still read the session: the response may depend on it.
+            self.session_read = True
+        await self.release()
+        await self._send(message)
+
+    async def release(self) -> None:
+        """Send the start of a response that was held back."""
         if self._held is not None:
             start, self._held = self._held, None
             await (self._send_dependent(start) if self.session_read else self._send(start))
-        await self._send(message)
 
     def _send_dependent(self, start: Message) -> Awaitable[None]:
         found, headers = self.lookup, start.get("headers", ())
@@ -229,59 +309,20 @@ async def _discard(message: Message) -> None:
     """Takes a message that is not sent now, or not at all because the response was replaced."""
 
 
-def _same(user: User | Anonymous) -> User | Anonymous:
-    return user
+def never_stored(send: Send) -> Send:
+    """A `send` for an answer that the application gives in place of a refusal."""
+    return _editing(send, cache_headers.for_unknown_session)
 
 
-class LazyUser:
-    """`scope["user"]`: behaves like the `User` or `Anonymous` of the request. Once read, the response depends on it."""
+def _editing(send: Send, edit_for: Callable[[cache_headers.Headers], cache_headers.Edit]) -> Send:
+    async def send_edited(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = _with_listed_headers(message)
+            message = _edited(message, edit_for(decoded(message.get("headers", ()))))
+        await send(message)
 
-    __slots__ = ("_request_state",)
-    __dataclass_fields__ = User.__dataclass_fields__  # for `asdict()`, which FastAPI uses to serialize it
+    return send_edited
 
-    def __init__(self, request_state: ASGIRequestState) -> None:
-        self._request_state = request_state
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._request_state.user(), name)
-
-    @property
-    def __class__(self) -> type:  # so that isinstance() tells a User from an Anonymous
-        return type(self._request_state.user())
-
-    @__class__.setter
-    def __class__(self, value: type) -> None:
-        raise TypeError("the class of a user cannot be changed")
-
-    def __eq__(self, other: object) -> bool:
-        # `type` and not `isinstance`, which would use the class of the user.
-        theirs = cast("LazyUser", other)._request_state.user() if issubclass(type(other), LazyUser) else other
-        return self._request_state.user() == theirs
-
-    def __bool__(self) -> bool:
-        return bool(self._request_state.user())
-
-    def __hash__(self) -> int:
-        return hash(self._request_state.user())
-
-    def __repr__(self) -> str:
-        return repr(self._request_state.user())
-
-    def __reduce_ex__(self, protocol: object) -> Any:
-        # A copy is a copy of the user, which may be kept after the request.
-        return (_same, (self._request_state.user(),))
-
-
-def _forwarded(name: str) -> property:
-    def read(lazy: LazyUser) -> Any:
-        return getattr(lazy._request_state.user(), name)  # pyright: ignore[reportPrivateUsage]  a part of the class above
-
-    return property(read)
-
-
-# The most used attributes: the same values as from `__getattr__`, in half the time.
-for _name in (*USER_FIELDS, "is_authenticated", "is_anonymous", "is_active", "display_name", "identity", "signed_out"):
-    setattr(LazyUser, _name, _forwarded(_name))
 
 current_request_state: ContextVar[ASGIRequestState] = ContextVar("xwms_auth_request_state")
 """The state of the current request."""
@@ -301,24 +342,3 @@ def request_state_of(scope: Scope) -> ASGIRequestState:
     if not isinstance(request_state, ASGIRequestState):
         raise RuntimeError("XWMSAuthMiddleware is not installed in this application")
     return request_state
-
-
-class CurrentUserProxy(LazyUser):
-    """`current_user`: the user of the current request; `current_user(request)` returns that of any request."""
-
-    __slots__ = ()
-
-    def __init__(self) -> None:
-        pass
-
-    @property
-    def _request_state(self) -> ASGIRequestState:  # type: ignore[override]  # looked up each time, where LazyUser keeps one
-        request_state = current_request_state.get(None)
-        # A task that outlives its request must not keep acting as the user of that request.
-        if request_state is None or request_state.finished:
-            raise RuntimeError("current_user is used outside a request, or without XWMSAuthMiddleware")
-        return request_state
-
-    def __call__(self, connection: Any) -> User | Anonymous:
-        """Return the user of this request or websocket, as a plain object that may be kept."""
-        return request_state_of(connection.scope).user()

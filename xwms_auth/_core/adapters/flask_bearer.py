@@ -8,18 +8,20 @@ from functools import partial, wraps
 from inspect import iscoroutinefunction
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
-from flask import Flask, Response, after_this_request, current_app, request
+from flask import Flask, Response, after_this_request, current_app, has_request_context
 from werkzeug.datastructures import Headers
 from werkzeug.local import LocalProxy
 
 from ..base.effects import run
+from ..base.errors import OutsideRequest
 from ..base.models import AccessToken
 from ..config.config import XWMSConfig
-from ..oauth2.bearer_guard import NEEDS_TOKEN, Refusal, authenticate
+from ..oauth2.bearer_guard import NEEDS_TOKEN, authenticate
 from ..responses import cache_headers
 from ..responses.bearer_challenge import parse_scopes
+from ..responses.responses import Refusal
+from .flask_app import current_request, request_state
 from .guard_check import note_guard
-from .wsgi_state import STATE_KEY, WSGIRequestState
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,15 +29,10 @@ R = TypeVar("R")
 _TOKEN = "xwms_auth.token"
 
 
-def _environ() -> dict[str, Any]:
-    # Not `request.environ`: attribute access through Flask's proxy is ten times as slow.
-    return cast("dict[str, Any]", request._get_current_object().environ)  # type: ignore[attr-defined]  # werkzeug's
-
-
 def _token() -> AccessToken:
-    token = _environ().get(_TOKEN)
+    token = current_request().environ.get(_TOKEN) if has_request_context() else None
     if token is None:
-        raise RuntimeError("current_token is used in a view without token_required")
+        raise OutsideRequest("current_token is used in a view without token_required")
     return cast("AccessToken", token)
 
 
@@ -65,17 +62,14 @@ def _guard(view: Callable[P, R], *, scopes: Sequence[str]) -> Callable[P, R]:
 
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        environ = _environ()
-        state = environ.get(STATE_KEY)
-        if not isinstance(state, WSGIRequestState):
-            raise RuntimeError("this Flask application has no XWMSAuth: call XWMSAuth(app) or auth.init_app(app)")
+        state = request_state()
         served = state.served
         steps = authenticate(served.context, state.request(), scopes=scopes, now=served.now())
         result = run(steps, served.runtime)
         if isinstance(result, Refusal):
             response = result.response
             return cast("R", Response(response.body, response.status, response.header_list()))
-        environ[_TOKEN] = result
+        current_request().environ[_TOKEN] = result
         after_this_request(_add_cache_headers)
         return cast("R", (current_app.ensure_sync(view) if is_async else view)(*args, **kwargs))
 

@@ -6,8 +6,9 @@ from typing import Generic, TypeVar
 from ..base.errors import XWMSError
 from ..base.models import EndReason
 from ..base.session import ANY_LOGIN, LoginRequirement, Session
-from ..http.messages import Request, Response
+from ..http.messages import Request
 from ..responses import access_denied
+from ..responses.responses import Refusal
 from ..sessions.lookup import NO_SESSION, SessionLookup
 from .served_app import ServedApp
 
@@ -46,8 +47,8 @@ class RequestState(ABC, Generic[L]):
         session = self.session()
         return session, self._found().ended
 
-    def refusal(self, requirement: LoginRequirement = ANY_LOGIN) -> Response | None:
-        """Return None if a user is signed in and meets the requirement, otherwise the response to send instead."""
+    def refusal(self, requirement: LoginRequirement = ANY_LOGIN) -> Refusal | None:
+        """Return None if a user is signed in and meets the requirement, otherwise the refusal to send instead."""
         config, now = self.served.context.config, self.served.now()
         self.guarded = True
         return access_denied.unless_signed_in(config, self._look, self.request, requirement=requirement, now=now)
@@ -56,8 +57,8 @@ class RequestState(ABC, Generic[L]):
         self.session()
         return self._found()
 
-    def response_to(self, error: XWMSError) -> Response:
-        """Return the response for one of our errors that the application did not catch."""
+    def refusal_for(self, error: XWMSError) -> Refusal:
+        """Return the refusal for one of our errors that the application did not catch."""
         config, now = self.served.context.config, self.served.now()
         return access_denied.for_failure(config, self.request(), error, found=self._found(), now=now)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ..http.messages import MAX_FORM, Request, Response, is_form, parse_form
@@ -59,8 +59,9 @@ def decoded(path: str) -> str:
     return path.encode("latin-1").decode("utf-8", "surrogateescape")
 
 
-def send(response: Response, start_response: "StartResponse") -> Iterable[bytes]:
-    start_response(_status_line(response.status), response.header_list())
+def send(response: Response, start_response: "StartResponse", exc_info: Any = None) -> Iterable[bytes]:
+    status, headers = _status_line(response.status), response.header_list()
+    start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
     return [response.body.encode()]
 
 

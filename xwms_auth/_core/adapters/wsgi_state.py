@@ -3,24 +3,27 @@
 An application may call `start_response` late, or twice (PEP 3333).
 """
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.wsgi import ClosingIterator
 
 from ..base import events
 from ..base.effects import run
-from ..base.errors import LoginRequired, StoreUnavailable, XWMSError
+from ..base.errors import ConfigError, LoginRequired, StoreUnavailable, XWMSError
 from ..base.session import Session
 from ..http.fetch_metadata import is_passive
 from ..http.messages import Request
 from ..responses import cache_headers
+from ..responses.responses import Refusal
 from ..sessions.lookup import SessionLookup, cached_lookup, renew
 from ..sessions.revalidation import look_up_for_page, look_up_nested
 from ..sessions.token_refresh import access_token
 from .request_state import RequestState
 from .served_app import ServedApp
-from .wsgi import request_of
+from .wsgi import request_of, send
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -33,7 +36,17 @@ STATE_KEY = "xwms_auth.state"
 class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
     """The session is looked up when it is first read; from then on the response depends on it."""
 
-    __slots__ = ("_debug", "_environ", "_held", "_nested", "_server_write", "_start_response", "_started")
+    __slots__ = (
+        "_debug",
+        "_environ",
+        "_failure",
+        "_held",
+        "_nested",
+        "_refused",
+        "_server_write",
+        "_start_response",
+        "_started",
+    )
 
     def __init__(
         self,
@@ -53,6 +66,8 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         self._started = False
         self._nested: list[ServedApp] = []
         self._held: tuple[str, list[tuple[str, str]], Any] | None = None
+        self._failure: XWMSError | None = None
+        self._refused: Refusal | None = None
 
     def session(self) -> Session | None:
         # Looked up once, so that a page is never rendered half signed in and half signed out.
@@ -61,6 +76,7 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         while self._nested and isinstance(self.lookup, SessionLookup):
             self.lookup = self._look_up_in(self._nested.pop(0), self.lookup)
         if isinstance(self.lookup, XWMSError):
+            self._failure = self.lookup
             raise self.lookup
         return self.lookup.session
 
@@ -89,34 +105,62 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
     def access_token(self) -> str:
         """Return the user's access token. Raises `LoginRequired`, `StoreUnavailable`, or an `APIError`."""
         self.session()
-        if isinstance(self.lookup, SessionLookup):
-            served, cookie = self.served, self._environ.get("HTTP_COOKIE", "")
-            steps = access_token(served.context, served.provider, self.lookup, cookie, now=served.now())
-            self.lookup, token = run(steps, served.runtime)
-            if self.lookup.has_new_tokens and self._started and self._held is None:
-                events.tokens_not_saved()
-            if token is not None:
-                return token.reveal()
-        raise LoginRequired("the access token could not be refreshed, and the session has ended")
+        try:
+            if isinstance(self.lookup, SessionLookup):
+                served, cookie = self.served, self._environ.get("HTTP_COOKIE", "")
+                steps = access_token(served.context, served.provider, self.lookup, cookie, now=served.now())
+                self.lookup, token = run(steps, served.runtime)
+                if self.lookup.has_new_tokens and self._started and self._held is None:
+                    events.tokens_not_saved()
+                if token is not None:
+                    return token.reveal()
+            raise LoginRequired("the access token could not be refreshed, and the session has ended")
+        except (LoginRequired, StoreUnavailable, ConfigError) as error:
+            self._failure = error
+            raise
 
     def request(self, *, body: bool = False) -> Request:
         return request_of(self._environ, debug=self._debug(), body=body)
 
-    def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /) -> Callable[[bytes], object]:
+    def note_uncaught(self, error: BaseException) -> None:
+        """Note an error that the application did not catch. If one of ours is behind it, the response is ours."""
+        if self._failure is not None and self._failure.is_behind(error):
+            self._refused = self.refusal_for(self._failure)
+
+    def respond_instead(self, error: Exception) -> Iterable[bytes] | None:
+        """Return the body of our response to an error that the application raised. None if it is the server's."""
+        self.note_uncaught(error)
+        if self._refused is None:
+            return None
+        # A second call needs `exc_info`.
+        exc_info = None if self._server_write is None else sys.exc_info()
+        return send(self._refused.response, self._start, exc_info)
+
+    def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
         """The application's `start_response`: adds cache headers if the session has been read."""
+        if not exc_info:
+            self._release()  # a second call, for the server to refuse
         self._started, self._held = True, None
-        if self.lookup is None and cache_headers.is_streamed(headers):
-            # Held back until the first chunk of the body, since producing it may read the session.
-            self._held = (status, headers, exc_info)
+        if self._refused is not None:
+            send(self._refused.response, self._start, exc_info)
+            return _discard
+        if type(headers) is not list:  # PEP 3333 wants a list, but servers take any iterable
+            headers = list(headers)
+        if self.lookup is None and self._server_write is None and cache_headers.is_streamed(headers):
+            # Held back until the first chunk of the body, since producing it may read the session. A copy, because the
+            # application may use the list again.
+            self._held = (status, headers.copy(), exc_info)
             return self._write
         return self._start(status, headers, exc_info)
 
-    def _start(self, status: str, headers: list[tuple[str, str]], exc_info: Any) -> Callable[[bytes], object]:
+    def _start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /) -> Callable[[bytes], object]:
         if self.lookup is not None:
             edit = self._edit_for(headers, self.lookup)
             # A new list: the application's may be a constant that it uses for the next response too.
             headers = [*edit.kept(headers), *edit.added]
-        return self._start_response(status, headers, exc_info) if exc_info else self._start_response(status, headers)
+        start_response = self._start_response
+        self._server_write = start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
+        return self._server_write
 
     def _edit_for(self, headers: list[tuple[str, str]], found: SessionLookup | XWMSError) -> cache_headers.Edit:
         if isinstance(found, XWMSError):
@@ -132,30 +176,59 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         signed_in = found.session is not None
         return cache_headers.for_session(headers, signed_in=signed_in, guarded=self.guarded, cookie=cookie)
 
-    def _release(self) -> None:
+    def _release(self, *, ahead: bool = False) -> None:
+        """Send headers that were held back. `ahead` is whether the body, which may read the session, comes later."""
         if self._held is not None:
+            if ahead:
+                with suppress(XWMSError):
+                    self.session()  # the response may depend on it
             held, self._held = self._held, None
-            self._server_write = self._start(*held)
+            self._start(*held)
 
     def _write(self, data: bytes) -> None:
         """The `write` of PEP 3333, for old applications. It too sends headers that were held back."""
-        self._release()
+        self._release(ahead=not data)
         if self._server_write is not None:
             self._server_write(data)
 
     def body(self, chunks: Iterable[bytes]) -> Iterable[bytes]:
         """The application's body. Headers that were held back are sent with its first chunk."""
-        if self._started and (isinstance(chunks, list | tuple | self._environ.get("wsgi.file_wrapper", tuple))):
-            # Nothing in it can still read the session. The server may send a file by itself, if it sees that it is one.
+        if self._refused is not None and self._started:
+            return ClosingIterator([self._refused.response.body.encode()], getattr(chunks, "close", None))
+        if self._started and self._is_complete(chunks):
             self._release()
         if self._started and self._held is None:
             return chunks
         # Also if the application has not called `start_response` yet: it may do so with its first chunk (PEP 3333).
         return ClosingIterator(self._streamed(chunks), getattr(chunks, "close", None))
 
+    def _is_complete(self, chunks: object) -> bool:
+        """Whether nothing of the application runs while this body is sent.
+
+        Such a body must reach the server as it is: servers take the Content-Length of a list with one chunk from it,
+        and send a file without reading it (PEP 3333).
+        """
+        file_wrapper = self._environ.get("wsgi.file_wrapper")
+        return type(chunks) in (list, tuple) or (isinstance(file_wrapper, type) and isinstance(chunks, file_wrapper))
+
     def _streamed(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        for chunk in chunks:
-            if chunk:
-                self._release()
+        try:
+            for chunk in chunks:
+                if self._refused is not None:
+                    break
+                self._release(ahead=not chunk)
                 yield chunk
+        except Exception as error:
+            ours = self.respond_instead(error) if self._held is not None or not self._started else None
+            if ours is None:
+                raise
+            self._held = None
+            yield from ours
+            return
+        if self._refused is not None:
+            yield self._refused.response.body.encode()
         self._release()
+
+
+def _discard(data: bytes) -> None:
+    """The `write` of a response that was replaced."""

@@ -42,6 +42,10 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 
+class OutsideRequest(RuntimeError, AttributeError):
+    """A proxy has no value here. Also an AttributeError, which tools that look at every attribute expect."""
+
+
 class XWMSError(Exception):
     """The base class. `cause` is for the log, `title` and `detail` are for the user, `code` is for programs.
 
@@ -60,6 +64,20 @@ class XWMSError(Exception):
 
     def __str__(self) -> str:
         return f"{self.code}: {self.cause}" if self.cause else self.code
+
+    def is_behind(self, error: BaseException) -> bool:
+        """Whether `error` is this error, was raised because of it or while it was handled, or is a group with it."""
+        waiting: list[BaseException | None] = [error]
+        seen: set[int] = set()
+        while waiting:
+            one = waiting.pop()
+            if one is self:
+                return True
+            if one is not None and id(one) not in seen:
+                seen.add(id(one))
+                waiting += (one.__cause__, one.__context__)
+                waiting += getattr(one, "exceptions", ())  # of a group
+        return False
 
 
 class ConfigError(XWMSError):

@@ -5,24 +5,17 @@ visitor; and a token signs nobody in.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from ..base.effects import Steps
 from ..base.errors import InsufficientScope, XWMSError
 from ..base.models import AccessToken
 from ..config.context import Context
-from ..http.messages import Request, Response
+from ..http.messages import Request
 from ..responses.bearer_challenge import bearer_token, refusal
+from ..responses.responses import Refusal
 
 NEEDS_TOKEN = "_xwms_needs_token"
 """The attribute that marks a view or an endpoint as needing an access token."""
-
-
-class Refusal(NamedTuple):
-    """A refused request: its response, and the error code for a websocket, which gets no response."""
-
-    code: str
-    response: Response
 
 
 def authenticate(
@@ -32,7 +25,7 @@ def authenticate(
     try:
         return (yield from _access_token(context, request, scopes, now=now))
     except XWMSError as error:
-        return Refusal(error.code, refusal(context.config, request, error, scopes=scopes))
+        return Refusal(error, refusal(context.config, request, error, scopes=scopes))
 
 
 def _access_token(context: Context, request: Request, scopes: Sequence[str], *, now: int) -> Steps[AccessToken]:

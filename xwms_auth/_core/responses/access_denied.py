@@ -13,7 +13,7 @@ from ..config.config import XWMSConfig
 from ..http.fetch_metadata import ClientKind, client_kind
 from ..http.messages import Request, Response
 from ..http.next_url import MAX_NEXT
-from .responses import login_url, refusal
+from .responses import Refusal, login_url, refusal
 
 
 class Found(Protocol):
@@ -27,21 +27,25 @@ class Found(Protocol):
     def ahead(self) -> AheadSession | None: ...
 
 
-def _needs_login(config: XWMSConfig, request: Request, found: Found, *, fresh: int | None = None) -> Response:
-    """Return the response that requests a login: a redirect, a 401, or an `HX-Redirect` for HTMX.
+def _needs_login(config: XWMSConfig, request: Request, found: Found, *, fresh: int | None = None) -> Refusal:
+    """Return the refusal that requests a login: a redirect, a 401, or an `HX-Redirect` for HTMX.
 
     With `fresh`, there is a session, but its login is older than `fresh` seconds.
     """
     url, ended, ahead = login_url(config, _page_of(config, request), fresh=fresh), found.ended, found.ahead
     if ahead is not None and ahead.is_second:
-        return refusal(config, request, ClockSkew(f"the session is {ahead.seconds} s ahead of this clock"), url=url)
+        error: XWMSError = ClockSkew(f"the session is {ahead.seconds} s ahead of this clock")
+        return Refusal(error, refusal(config, request, error, url=url))
     cookies = () if ahead is None else (ahead.note,)
-    if client_kind(request) is ClientKind.PERSON:
-        return Response.redirect(302, url, cookies=cookies)
     if fresh is not None:
-        return refusal(config, request, LoginTooOld(f"the login is older than {fresh} s"), url=url)
-    cause = "there is no session" if ended is None else f"the session has ended: {ended}"
-    return refusal(config, request, LoginRequired(cause), cookies=cookies, url=url, ended=ended)
+        error, ended = LoginTooOld(f"the login is older than {fresh} s"), None
+    else:
+        error = LoginRequired("there is no session" if ended is None else f"the session has ended: {ended}")
+    if client_kind(request) is ClientKind.PERSON:
+        response = Response.redirect(302, url, cookies=cookies)
+    else:
+        response = refusal(config, request, error, cookies=cookies, url=url, ended=ended)
+    return Refusal(error, response, url, ended)
 
 
 def unless_signed_in(
@@ -51,8 +55,8 @@ def unless_signed_in(
     *,
     requirement: LoginRequirement = ANY_LOGIN,
     now: int,
-) -> Response | None:
-    """Return None if the session meets the requirement, otherwise the response to send instead.
+) -> Refusal | None:
+    """Return None if the session meets the requirement, otherwise the refusal to send instead.
 
     A failing store gives an error response of its own: "unknown" must not look like "signed out".
     """
@@ -64,24 +68,28 @@ def unless_signed_in(
         if not requirement.is_granted(session):
             no_tokens = "the session has no tokens, so its scopes are unknown; perhaps they did not fit into the cookie"
             not_granted = "a scope that the page requires was not granted at this login"
-            return refusal(config, request(), NotApproved(no_tokens if session.tokens is None else not_granted))
+            return _refusal(config, request(), NotApproved(no_tokens if session.tokens is None else not_granted))
         if not requirement.is_fresh(session, now):
             return _needs_login(config, request(), found, fresh=requirement.fresh)
     except XWMSError as error:
-        return refusal(config, request(), error)
+        return _refusal(config, request(), error)
     return None
 
 
-def for_failure(config: XWMSConfig, request: Request, error: XWMSError, *, found: Found, now: int) -> Response:
-    """Return the response for one of our errors that the application did not catch."""
+def for_failure(config: XWMSConfig, request: Request, error: XWMSError, *, found: Found, now: int) -> Refusal:
+    """Return the refusal for one of our errors that the application did not catch."""
     if not isinstance(error, LoginRequired):
-        return refusal(config, request, error)
+        return _refusal(config, request, error)
     if found.session is None:
         return _needs_login(config, request, found)
     # Signed in, but without a usable token. Another login gives one, but not right after a login (redirect loop).
     if now - found.session.started_at > MIN_FRESH:
         return _needs_login(config, request, found, fresh=MIN_FRESH)
-    return refusal(config, request, error)
+    return _refusal(config, request, error)
+
+
+def _refusal(config: XWMSConfig, request: Request, error: XWMSError) -> Refusal:
+    return Refusal(error, refusal(config, request, error))
 
 
 def _page_of(config: XWMSConfig, request: Request) -> str | None:

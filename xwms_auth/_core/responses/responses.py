@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 from urllib.parse import quote
 
 from ..base import events
@@ -12,6 +13,25 @@ from ..config.config import XWMSConfig
 from ..http.fetch_metadata import ClientKind, client_kind
 from ..http.messages import COMMON_HEADERS, NO_CONTENT_POLICY, Request, Response
 from . import developer_hints, pages
+
+
+class Refusal(NamedTuple):
+    """A refused request: why, and its response. `login_url` is where to log in, if a login would help."""
+
+    error: XWMSError
+    response: Response
+    login_url: str | None = None
+    ended: EndReason | None = None
+
+    @property
+    def code(self) -> str:
+        """The error code, for a websocket, which gets no response."""
+        return self.error.code
+
+    @property
+    def problem(self) -> dict[str, object] | None:
+        """The problem document (RFC 9457) for the application, if a login would help."""
+        return None if self.login_url is None else problem_of(self.error, url=self.login_url, ended=self.ended)
 
 
 def page(
@@ -99,6 +119,16 @@ def _error_response(
             hints=hints,
         )
         return page(error.status, content, cookies=cookies, extra=extra)
+    body = problem_of(error, url=url, ended=ended)
+    if hints:
+        body["developer"] = list(hints)
+    if kind is ClientKind.HTMX and isinstance(error, LoginRequired | NotANavigation):
+        extra.append(("HX-Redirect", url))
+    return document(error.status, body, media_type="application/problem+json", cookies=cookies, extra=extra)
+
+
+def problem_of(error: XWMSError, *, url: str, ended: EndReason | None = None) -> dict[str, object]:
+    """Return the problem document (RFC 9457) of an error. `url` is where to log in, for errors that a login mends."""
     body: dict[str, object] = {
         "type": f"urn:xwms-auth:error:{error.code}",
         "title": error.title,
@@ -110,8 +140,4 @@ def _error_response(
         body["reason"] = ended
     if error.status == 401:
         body["login_url"] = url
-    if hints:
-        body["developer"] = list(hints)
-    if kind is ClientKind.HTMX and isinstance(error, LoginRequired | NotANavigation):
-        extra.append(("HX-Redirect", url))
-    return document(error.status, body, media_type="application/problem+json", cookies=cookies, extra=extra)
+    return body

@@ -1,0 +1,93 @@
+"""The user of an ASGI request: `scope["user"]`, and `current_user` for the current request."""
+
+from typing import Any, cast
+
+from ..base.models import USER_FIELDS, Anonymous, User, anonymous
+from .asgi_state import ASGIRequestState, current_request_state, request_state_of
+
+
+def _same(user: User | Anonymous) -> User | Anonymous:
+    return user
+
+
+class LazyUser:
+    """`scope["user"]`: behaves like the `User` or `Anonymous` of the request. Once read, the response depends on it."""
+
+    __slots__ = ("_request_state",)
+    __dataclass_fields__ = User.__dataclass_fields__  # for `asdict()`, which FastAPI uses to serialize it
+
+    def __init__(self, request_state: ASGIRequestState) -> None:
+        self._request_state = request_state
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._request_state.user(), name)
+
+    @property
+    def __class__(self) -> type:  # so that isinstance() tells a User from an Anonymous
+        return type(self._request_state.user())
+
+    @__class__.setter
+    def __class__(self, value: type) -> None:
+        raise TypeError("the class of a user cannot be changed")
+
+    def __eq__(self, other: object) -> bool:
+        # `type` and not `isinstance`, which would use the class of the user.
+        theirs = cast("LazyUser", other)._request_state.user() if issubclass(type(other), LazyUser) else other
+        return self._request_state.user() == theirs
+
+    def __bool__(self) -> bool:
+        return bool(self._request_state.user())
+
+    def __hash__(self) -> int:
+        return hash(self._request_state.user())
+
+    def __repr__(self) -> str:
+        return repr(self._request_state.user())
+
+    def __reduce_ex__(self, protocol: object) -> Any:
+        # A copy is a copy of the user, which may be kept after the request.
+        return (_same, (self._request_state.user(),))
+
+
+def _forwarded(name: str) -> property:
+    def read(lazy: LazyUser) -> Any:
+        return getattr(lazy._request_state.user(), name)  # pyright: ignore[reportPrivateUsage]  a part of the class above
+
+    return property(read)
+
+
+# The most used attributes: the same values as from `__getattr__`, in half the time.
+for _name in (*USER_FIELDS, "is_authenticated", "is_anonymous", "is_active", "display_name", "identity", "signed_out"):
+    setattr(LazyUser, _name, _forwarded(_name))
+
+
+class _Outside:
+    """Stands in for the state of a request outside of one."""
+
+    def user(self) -> Anonymous:
+        return anonymous(None)
+
+
+_OUTSIDE = _Outside()
+
+
+class CurrentUserProxy(LazyUser):
+    """`current_user`: the user of the current request; `current_user(request)` returns that of any request.
+
+    Outside of a request nobody is signed in, so that tools which look at every object (doctest, mock, pydoc) may.
+    """
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        pass
+
+    @property
+    def _request_state(self) -> ASGIRequestState | _Outside:  # type: ignore[override]  # looked up each time, where LazyUser keeps one
+        request_state = current_request_state.get(None)
+        # A task that outlives its request must not keep acting as the user of that request.
+        return _OUTSIDE if request_state is None or request_state.finished else request_state
+
+    def __call__(self, connection: Any) -> User | Anonymous:
+        """Return the user of this request or websocket, as a plain object that may be kept."""
+        return request_state_of(connection.scope).user()

@@ -1,0 +1,181 @@
+"""The WSGI layer around a Flask application, and the state of Flask's current request."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any, cast
+
+from flask import Flask, Request, Response, current_app, got_request_exception, has_request_context, request
+from werkzeug.datastructures import Headers
+
+from ...stores import open_store
+from ..base.effects import run
+from ..config.config import XWMSConfig
+from ..io.session_manager import XWMSSessions
+from ..io.transport import HTTPTransport
+from ..login import routes
+from ..responses import cache_headers
+from ..responses.responses import Refusal
+from .served_app import ServedApp
+from .wsgi import decoded, request_of, send
+from .wsgi_state import STATE_KEY, WSGIRequestState
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+Unauthorized = Callable[[Request, dict[str, object]], Any]
+"""The application's own answer to a request that needs a login: whatever a view may return; None for ours."""
+
+_EXTENSION = "xwms_auth"
+_UNSERVED = "_xwms_auth_state"
+"""The attribute of a request that is not being served, for its state."""
+
+
+class FlaskApp(ServedApp):
+    """The WSGI layer around a Flask application. Kept by the application, and by nothing else."""
+
+    def __init__(
+        self, config: XWMSConfig, app: Flask, *, clock: Callable[[], float], unauthorized: Unauthorized | None
+    ) -> None:
+        super().__init__(config, lambda context: (HTTPTransport(config), open_store(context)), clock)
+        self.sessions = XWMSSessions.of(self.context, self.runtime, clock=clock, current=_current_id)
+        self.unauthorized = unauthorized
+        self._app = app
+        self._inner: WSGIApplication = app.wsgi_app
+        app.extensions[_EXTENSION] = self
+        app.wsgi_app = self  # type: ignore[method-assign]  # Flask documents this way to wrap an application
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if not self.is_prepared:
+            self.prepare(self._app.view_functions.values, debug=self.in_debug_mode)
+        # `path` is the whole path as the browser sees it, `route` the part of it that the application routes.
+        route = environ.get("PATH_INFO", "")
+        path = environ.get("SCRIPT_NAME", "") + route
+        outer = environ.get(STATE_KEY)
+        if outer is not None and not (isinstance(outer, WSGIRequestState) and self.serves_same_client(outer.served)):
+            outer = None
+        if path in self.own_paths and self.context.is_own_route(path, environ.get("HTTP_HOST", "")):
+            request = request_of(environ, debug=self.in_debug_mode())
+            steps = routes.serve(self.context, self.provider, request, now=int(self.clock()))
+            runtime = self.runtime if outer is None else self.runtime_in(outer.served)
+            return send(run(steps, runtime), start_response)
+        state = outer or self.state_of(environ, start_response)
+        if outer is None:
+            environ[STATE_KEY] = state
+        else:
+            outer.enter_nested(self)
+        # Not the whole path: SCRIPT_NAME may come from a request header that a proxy passes on.
+        if self.protects_all and not self.context.is_public(decoded(route)):
+            refused = state.refusal()
+            if refused is not None:
+                return self._refuse(refused, environ, state.start if outer is None else start_response)
+        if outer is not None:
+            return self._inner(environ, start_response)
+        try:
+            chunks = self._inner(environ, state.start)
+        except Exception as error:
+            ours = state.respond_instead(error)
+            if ours is None:
+                raise
+            return ours
+        return state.body(chunks)
+
+    def state_of(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> WSGIRequestState:
+        """Return a new state for a request."""
+        return WSGIRequestState(self, environ, start_response, debug=self.in_debug_mode)
+
+    def in_debug_mode(self) -> bool:
+        """Whether the application is in debug mode now. `app.run(debug=True)` sets it after `init_app`."""
+        # `is True`: a merely truthy value must not show developer hints to visitors.
+        return self._app.debug is True
+
+    def _refuse(self, refused: Refusal, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """Refuse a request before Flask has seen it."""
+        if self.unauthorized is None:
+            return send(refused.response, start_response)
+        app = self._app
+        with app.request_context(environ):
+            try:
+                response = response_of(refused)
+            except Exception as error:  # noqa: BLE001  as Flask does with an error of a view
+                try:
+                    response = app.make_response(app.handle_user_exception(error))
+                except Exception as unhandled:  # noqa: BLE001
+                    response = app.handle_exception(unhandled)
+            return response(environ, start_response)
+
+
+def _note_uncaught(_app: Flask, *, exception: BaseException, **_: object) -> None:
+    """Called when Flask makes an error page. Its handler for 500 may ask for the user again."""
+    state = current_request().environ.get(STATE_KEY) if has_request_context() else None
+    if isinstance(state, WSGIRequestState):
+        state.note_uncaught(exception)
+
+
+# Of every Flask application: one that is mounted below ours asks for the same user.
+got_request_exception.connect(_note_uncaught)
+
+
+def is_set_up(app: Flask) -> bool:
+    """Whether the application has an `XWMSAuth`."""
+    return _EXTENSION in app.extensions
+
+
+def served_app() -> FlaskApp:
+    """Return what belongs to the current application. Raises `RuntimeError` if it has no `XWMSAuth`."""
+    found = current_app.extensions.get(_EXTENSION)
+    if found is None:
+        raise RuntimeError("this Flask application has no XWMSAuth: call XWMSAuth(app) or auth.init_app(app)")
+    return cast("FlaskApp", found)
+
+
+def current_request() -> Request:
+    """Return Flask's request itself. Attribute access through its proxy is ten times as slow."""
+    return cast("Request", request._get_current_object())  # type: ignore[attr-defined]  # werkzeug's LocalProxy
+
+
+def request_state() -> WSGIRequestState:
+    """Return the state of the current request, also of one that did not come through our WSGI layer.
+
+    Such is the request of `app.test_request_context()`, or of a handler of Flask-SocketIO. Raises `RuntimeError`
+    outside a request.
+    """
+    current = cast("Request", request._get_current_object())  # type: ignore[attr-defined]  # as in `current_request`
+    state = current.environ.get(STATE_KEY)
+    if state is None:
+        # Kept by the request and not in its environment, which a connection of Flask-SocketIO keeps for hours.
+        state = getattr(current, _UNSERVED, None) or served_app().state_of(current.environ, _no_response)
+        setattr(current, _UNSERVED, state)
+    return cast("WSGIRequestState", state)
+
+
+def _no_response(*_: object) -> Callable[[bytes], object]:
+    raise RuntimeError("this request is not being served")
+
+
+def _current_id() -> str | None:
+    """The id of the current session, or None outside a request or if nobody is signed in."""
+    if not has_request_context() or not (STATE_KEY in current_request().environ or is_set_up(current_app)):
+        return None
+    session = request_state().session()
+    return session.id if session else None
+
+
+async def _awaited(answer: Awaitable[Any]) -> Any:
+    return await answer
+
+
+def response_of(refused: Refusal) -> Response:
+    """Return the response to a refused request: the application's own answer if it has one, otherwise ours."""
+    served = current_app.extensions.get(_EXTENSION) or request_state().served
+    unauthorized = cast("FlaskApp", served).unauthorized
+    if unauthorized is not None and (problem := refused.problem) is not None:
+        answer = unauthorized(current_request(), problem)
+        if isawaitable(answer):
+            answer = current_app.async_to_sync(_awaited)(answer)
+        if answer is not None:
+            response = current_app.make_response(answer)
+            edit = cache_headers.for_unknown_session(response.headers)
+            response.headers = Headers([*edit.kept(response.headers), *edit.added])
+            return response
+    ours = refused.response
+    return Response(ours.body, ours.status, ours.header_list())
