@@ -14,7 +14,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from tests.edges import FROM_ELSEWHERE, FROM_HERE, HTTPS_URI, LOGIN, ME, alive
+from tests.tools.site import FROM_ELSEWHERE, FROM_HERE, HTTPS_URI, LOGIN, ME, alive
 from xwms_auth import XWMSConfig
 from xwms_auth.fastapi import CurrentUser, XWMSAuthMiddleware
 from xwms_auth.flask import XWMSAuth, current_user, login_required

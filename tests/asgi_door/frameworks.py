@@ -17,8 +17,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from tests.edges import HTTPS_URI, Site, alive
-from tests.fx import FakeXWMS
+from tests.tools.fake_xwms import FakeXWMS
+from tests.tools.site import HTTPS_URI, Site, alive
 from xwms_auth import XWMSConfig
 from xwms_auth.asgi import XWMSAuthMiddleware
 
@@ -41,7 +41,7 @@ async def pieces() -> AsyncIterator[bytes]:
 
 
 def starlette_routes() -> list[Any]:
-    from starlette.responses import (  # noqa: PLC0415
+    from starlette.responses import (
         FileResponse,
         JSONResponse,
         PlainTextResponse,
@@ -49,7 +49,7 @@ def starlette_routes() -> list[Any]:
         Response,
         StreamingResponse,
     )
-    from starlette.routing import Route  # noqa: PLC0415
+    from starlette.routing import Route
 
     async def cookies(request: Any) -> Response:
         response = PlainTextResponse("cookies", headers={"Content-Security-Policy": CSP})
@@ -77,10 +77,10 @@ def starlette_routes() -> list[Any]:
 
 
 def starlette() -> Any:
-    from starlette.applications import Starlette  # noqa: PLC0415
-    from starlette.middleware import Middleware  # noqa: PLC0415
-    from starlette.middleware.base import BaseHTTPMiddleware  # noqa: PLC0415
-    from starlette.middleware.gzip import GZipMiddleware  # noqa: PLC0415
+    from starlette.applications import Starlette
+    from starlette.middleware import Middleware
+    from starlette.middleware.base import BaseHTTPMiddleware
+    from starlette.middleware.gzip import GZipMiddleware
 
     class Passing(BaseHTTPMiddleware):
         async def dispatch(self, request: Any, call_next: Any) -> Any:
@@ -90,7 +90,7 @@ def starlette() -> Any:
 
 
 def fastapi() -> Any:
-    from fastapi import FastAPI  # noqa: PLC0415
+    from fastapi import FastAPI
 
     app = FastAPI(routes=starlette_routes())
 
@@ -102,9 +102,9 @@ def fastapi() -> Any:
 
 
 def litestar() -> Any:
-    from litestar import Litestar, MediaType, Request, Response, get, post  # noqa: PLC0415
-    from litestar.datastructures import Cookie  # noqa: PLC0415
-    from litestar.response import File, Redirect, Stream  # noqa: PLC0415
+    from litestar import Litestar, MediaType, Request, Response, get, post
+    from litestar.datastructures import Cookie
+    from litestar.response import File, Redirect, Stream
 
     @get("/plain", media_type=MediaType.TEXT)
     async def plain() -> str:
@@ -146,7 +146,7 @@ def litestar() -> Any:
 
 
 def quart() -> Any:
-    from quart import Quart, Response, jsonify, redirect, request, send_file  # noqa: PLC0415
+    from quart import Quart, Response, jsonify, redirect, request, send_file
 
     app = Quart(__name__)
 
@@ -193,8 +193,8 @@ def quart() -> Any:
 
 
 def falcon() -> Any:
-    import falcon as framework  # noqa: PLC0415
-    import falcon.asgi  # noqa: PLC0415
+    import falcon as framework
+    import falcon.asgi
 
     def plain(request: Any, response: Any) -> None:
         response.text = "plain"
@@ -243,9 +243,9 @@ def falcon() -> Any:
 
 
 def blacksheep() -> Any:
-    from blacksheep import Application, Content, Cookie, Request, Response, file, json, redirect, text  # noqa: PLC0415
-    from blacksheep.contents import StreamedContent  # noqa: PLC0415
-    from blacksheep.server.routing import Router  # noqa: PLC0415
+    from blacksheep import Application, Content, Cookie, Request, Response, file, json, redirect, text
+    from blacksheep.contents import StreamedContent
+    from blacksheep.server.routing import Router
 
     app = Application(router=Router())
 
@@ -293,21 +293,21 @@ def blacksheep() -> Any:
 
 
 def django() -> Any:
-    from django.conf import settings  # noqa: PLC0415
+    from django.conf import settings
 
     middleware = ["django.middleware.security.SecurityMiddleware", "django.middleware.gzip.GZipMiddleware"]
     settings.configure(ROOT_URLCONF=__name__, SECRET_KEY="x" * 50, ALLOWED_HOSTS=["*"], MIDDLEWARE=middleware)
-    import django as framework  # noqa: PLC0415
-    from django.core.asgi import get_asgi_application  # noqa: PLC0415
-    from django.http import (  # noqa: PLC0415
+    import django as framework
+    from django.core.asgi import get_asgi_application
+    from django.http import (
         FileResponse,
         HttpResponse,
         HttpResponseRedirect,
         JsonResponse,
         StreamingHttpResponse,
     )
-    from django.urls import path  # noqa: PLC0415
-    from django.views.decorators.csrf import csrf_exempt  # noqa: PLC0415
+    from django.urls import path
+    from django.views.decorators.csrf import csrf_exempt
 
     framework.setup()
 
@@ -338,7 +338,7 @@ def django() -> Any:
 
 
 def sanic() -> Any:
-    from sanic import Sanic, empty, file, json, raw, redirect, text  # noqa: PLC0415
+    from sanic import Sanic, empty, file, json, raw, redirect, text
 
     app = Sanic("conformance", configure_logging=False)
 
@@ -388,10 +388,10 @@ def sanic() -> Any:
 
 
 def nicegui() -> Any:
-    from fastapi import FastAPI  # noqa: PLC0415
-    from nicegui import ui  # noqa: PLC0415
+    from fastapi import FastAPI
+    from nicegui import ui
 
-    from xwms_auth.starlette import current_user, login_required  # noqa: F401, PLC0415  an import must not hinder it
+    from xwms_auth.starlette import current_user, login_required  # noqa: F401  an import must not hinder it
 
     app = FastAPI(routes=starlette_routes())
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from tests.edges import HTTPS_URI, Site
-from tests.fx import FakeXWMS
+from tests.tools.fake_xwms import FakeXWMS
+from tests.tools.site import HTTPS_URI, Site
 from xwms_auth import XWMSConfig
 from xwms_auth.asgi import XWMSAuthMiddleware
 

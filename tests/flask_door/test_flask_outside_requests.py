@@ -4,7 +4,7 @@ import flask
 import pytest
 from flask_socketio import SocketIO
 
-from tests.edges import FROM_HERE, LOGIN
+from tests.tools.site import FROM_HERE, LOGIN
 from xwms_auth import XWMSConfig
 from xwms_auth.flask import XWMSAuth, current_user, login_required, token_required
 

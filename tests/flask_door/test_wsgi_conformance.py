@@ -19,8 +19,8 @@ from wsgiref.util import FileWrapper
 import flask
 import pytest
 
-from tests.edges import HTTPS_URI, Site
-from tests.fx import FakeXWMS
+from tests.tools.fake_xwms import FakeXWMS
+from tests.tools.site import HTTPS_URI, Site
 from xwms_auth import XWMSConfig
 from xwms_auth.flask import XWMSAuth, current_user
 

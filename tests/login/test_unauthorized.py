@@ -24,7 +24,8 @@ import xwms_auth.asgi
 import xwms_auth.fastapi
 import xwms_auth.flask
 import xwms_auth.starlette
-from tests.edges import FROM_ELSEWHERE, FROM_HERE, HTTPS_URI, LOGIN, ME, NAVIGATION, PROGRAM, Clock
+from tests.tools.clock import Clock
+from tests.tools.site import FROM_ELSEWHERE, FROM_HERE, HTTPS_URI, LOGIN, ME, NAVIGATION, PROGRAM
 from xwms_auth import User, XWMSConfig
 from xwms_auth.fastapi import CurrentUser, fresh_user
 

@@ -33,7 +33,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 import xwms_auth.flask
 import xwms_auth.starlette
-from tests.edges import FROM_HERE, HTTPS_URI, PROGRAM, Site
+from tests.tools.site import FROM_HERE, HTTPS_URI, PROGRAM, Site
 from xwms_auth import XWMSConfig
 from xwms_auth.asgi import XWMSAuthMiddleware
 from xwms_auth.fastapi import CurrentUser, OptionalUser
