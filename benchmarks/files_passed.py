@@ -15,6 +15,7 @@ framework does between two of them does not.
 """
 
 import argparse
+import asyncio
 import json
 import logging
 import sys
@@ -42,7 +43,7 @@ import xwms_auth.starlette
 from tests.oauth2 import steps
 from tests.oauth2.fake_as import FakeAS
 from tests.tools.fake_xwms import FakeXWMS
-from tests.tools.site import PROGRAM, Site
+from tests.tools.site import PROGRAM, Browser, Site, alive
 
 PACKAGE = str(Path(xwms_auth.__file__).parent) + "/"
 DOORS = {"flask": "Flask", "asgi": "Starlette"}
@@ -181,6 +182,42 @@ def app_with_tokens(site: Site) -> Any:
     return xwms_auth.starlette.XWMSAuthMiddleware(inner, site.config, clock=site.clock)
 
 
+class InLoop(httpx2.BaseTransport):
+    """Serves one ASGI application in one event loop, as a server does: connections to XWMS outlive a request."""
+
+    def __init__(self, app: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._inner = httpx2.ASGITransport(app)
+        self._loop = loop
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        return self._loop.run_until_complete(self._answer(request))
+
+    async def _answer(self, request: httpx2.Request) -> httpx2.Response:
+        asked = httpx2.Request(request.method, request.url, headers=request.headers, content=request.read())
+        answer = await self._inner.handle_async_request(asked)
+        return httpx2.Response(answer.status_code, headers=answer.headers, content=await answer.aread())
+
+
+@contextmanager
+def served(site: Site) -> Generator[None, None, None]:
+    """Serve an ASGI application from its startup to its shutdown; a WSGI one has neither."""
+    if site.edge == "flask":
+        yield
+        return
+    loop = asyncio.new_event_loop()
+    life = alive(site.app)
+    loop.run_until_complete(life.__aenter__())
+    transport = InLoop(site.app, loop)
+    site.browser = lambda origin=None: Browser(  # type: ignore[method-assign]
+        httpx2.Client(transport=transport, base_url=origin or site.origin), site
+    )
+    try:
+        yield
+    finally:
+        loop.run_until_complete(life.__aexit__(None, None, None))
+        loop.close()
+
+
 # the figures ----------------------------------------------------------------------------------------------------------
 
 
@@ -194,7 +231,7 @@ class Row:
 
 
 def row_of(journey: Journey, door: str) -> Row:
-    with site_of(door, journey) as site:
+    with site_of(door, journey) as site, served(site):
         warm_up = journey.prepare(site)()
         assert warm_up.status_code == journey.status, (journey.name, warm_up.status_code, warm_up.text)
         act = journey.prepare(site)
