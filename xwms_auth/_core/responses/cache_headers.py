@@ -74,12 +74,21 @@ def for_unknown_session(headers: Headers) -> Edit:
     return _edit(headers, vary="Cookie", unless=frozenset(("no-store",)), otherwise="no-store", alone="no-store")
 
 
-def for_session(headers: Headers, *, signed_in: bool, guarded: bool = False, cookie: str | None = None) -> Edit:
+def for_session(
+    headers: Sequence[tuple[str, str]], *, signed_in: bool, guarded: bool = False, cookie: str | None = None
+) -> Edit:
     """The changes if the session was read while the response was made: see the table above.
 
     Session leak: a cache must not deliver one user's page to another (CVE-2023-30861). `guarded` means that the
     response is for people who are signed in only; `cookie` is the Set-Cookie value that has to ride on it.
     """
+    if cookie is None:
+        # Most responses have no header about caches, and then the changes are the same.
+        for name, _ in headers:
+            if name.lower().endswith(_ABOUT_CACHES):
+                break
+        else:
+            return _USUAL_EDITS[guarded or signed_in]
     if guarded or cookie is not None:
         edit = _edit(headers, vary="Cookie", unless=_NOT_SHARED, otherwise="private", alone="private, no-store")
         if cookie is not None:
@@ -153,3 +162,11 @@ def _lets_a_cache_keep(name: str, value: str) -> bool:
     ):
         return False
     return _NOT_SHARED.isdisjoint(_directives(value))
+
+
+_ABOUT_CACHES = ("vary", "-control", "x-accel-expires")
+"""The endings of the names of all headers that concern caches."""
+
+_USUAL_EDITS = {
+    private: _edit((), vary="Cookie", alone="private, no-store" if private else None) for private in (True, False)
+}
