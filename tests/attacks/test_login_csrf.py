@@ -119,7 +119,7 @@ def test_no_option_switches_the_binding_off():
         "insecure_allow_http",
     ]
     for edge in (xwms_auth.flask.XWMSAuth, xwms_auth.asgi.XWMSAuthMiddleware):
-        assert set(inspect.signature(edge).parameters) == {"app", "config", "clock"}
+        assert set(inspect.signature(edge).parameters) == {"app", "config", "clock", "unauthorized"}
 
 
 @pytest.mark.parametrize("mode", ["either", "fresh"])

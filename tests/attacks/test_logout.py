@@ -262,8 +262,8 @@ def site_that_loses_its_store(
             opened.append(StoreThatIsDown(open_store(site, is_async=is_async), loads=loads))
             return opened[0]
 
-        for edge in ("flask", "asgi"):
-            monkeypatch.setattr(f"xwms_auth.{edge}.open_store", open_one)
+        for module in ("_core.adapters.flask_app", "asgi"):
+            monkeypatch.setattr(f"xwms_auth.{module}.open_store", open_one)
         site = make_site(session_store="memory://")
         return site, opened[0]
 
