@@ -4,7 +4,7 @@ Where a store may differ from the others, a property of `Kind` says so:
 - without a revocation store, a cookie's logout is known to the process that it happened in, until that one restarts;
 - with one, another process goes on for `BELIEVED` seconds with what it heard last, and a revocation is a time of the
   clock: it does not end a session that began later by a clock which was set back since;
-- what is in a cookie has limits of its own, and is never forgotten;
+- what is in a cookie has limits of its own;
 - the memory store seals nothing, so no key can be taken from it;
 - Redis forgets by a clock of its own.
 
@@ -15,7 +15,7 @@ Must not: import the package.
 from dataclasses import dataclass, field
 
 IDLE, LIFETIME, RENEWAL = 1000, 5000, 50
-REMEMBERED = 86_400  # a store keeps what has ended by itself, so that people are told why
+REMEMBERED = 86_400  # for so long people are told why what has ended by itself did
 AHEAD = 60  # a clock may be wrong by so much
 BELIEVED = 10  # a process goes on with what the revocation store said
 PROCESSES = 2
@@ -130,6 +130,8 @@ class Model:
         ended = self._ended_of_cookie(cookie, process) if self.kind.in_cookie else self._ended_at_server(login)
         if ended is not None:
             return ended
+        if self.now >= min(seen + IDLE, login.started_at + LIFETIME) + REMEMBERED:
+            return FORGOTTEN
         if self.now >= login.started_at + LIFETIME:
             return "session_lifetime"
         if self.now >= seen + IDLE:
