@@ -8,6 +8,7 @@ import ast
 import re
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from datetime import timedelta
@@ -225,7 +226,10 @@ def run_documented(make_fx, monkeypatch, tmp_path):
         monkeypatch.chdir(tmp_path)
         module = ModuleType("app")
         monkeypatch.setitem(sys.modules, "app", module)
-        exec(compile(code, where, "exec"), vars(module))
+        with warnings.catch_warnings():
+            if where.startswith("frameworks.md:"):
+                warnings.simplefilter("ignore")  # what a framework warns of when it is imported
+            exec(compile(code, where, "exec"), vars(module))
         return module.app, client_of(module.app), fx
 
     return run
@@ -238,7 +242,12 @@ def log_in(client: httpx2.Client, fx: FakeXWMS, login: str = LOGIN) -> httpx2.Re
     return client.get(CALLBACK, params={"token": token}, headers=FROM_ELSEWHERE)
 
 
-@pytest.mark.parametrize(("where", "code"), APPLICATIONS, ids=[where for where, _ in APPLICATIONS])
+# Each is run once: Django has one settings object for a process.
+FRAMEWORKS = [found for found in APPLICATIONS if found[0].startswith("frameworks.md:")]
+OTHERS = [found for found in APPLICATIONS if found not in FRAMEWORKS]
+
+
+@pytest.mark.parametrize(("where", "code"), OTHERS, ids=[where for where, _ in OTHERS])
 def test_applications_in_the_documentation_log_a_person_in(where, code, run_documented):
     _, client, fx = run_documented(where, code)
     back = log_in(client, fx)
@@ -268,9 +277,27 @@ def test_the_edge_of_writing_an_edge_guards_its_page(run_documented):
     assert client.get("/", headers=FROM_HERE).status_code == 302
 
 
+@pytest.mark.parametrize(("where", "code"), FRAMEWORKS, ids=[where for where, _ in FRAMEWORKS])
+def test_the_page_of_each_framework_is_guarded_and_greets_the_person(where, code, run_documented):
+    _, client, fx = run_documented(where, code)
+    refused = client.get("/private?page=2", headers=FROM_HERE)
+    assert (refused.status_code, refused.headers["location"]) == (302, "/xwms/auth?next=/private%3Fpage%3D2")
+    program = client.get("/private", headers=PROGRAM)
+    assert (program.status_code, program.json()["code"]) == (401, "login_required")
+
+    back = log_in(client, fx, refused.headers["location"])
+    assert (back.status_code, back.headers["location"]) == (303, "/private?page=2")
+    page = client.get("/private", headers=FROM_HERE)
+    assert (page.status_code, page.headers["cache-control"]) == (200, "private, no-store")
+    is_html = page.headers["content-type"].startswith("text/html")
+    assert ("Anna &lt;3" if is_html else "Anna <3") in page.text
+
+
 def test_the_documentation_shows_an_application_for_every_edge():
     shown = "\n".join(code for _, code in APPLICATIONS)
-    assert [edge for edge in ("flask", "asgi", "starlette", "fastapi") if f"xwms_auth.{edge} import" not in shown] == []
+    assert [
+        edge for edge in ("flask", "wsgi", "asgi", "starlette", "fastapi") if f"xwms_auth.{edge} import" not in shown
+    ] == []
 
 
 # --- the sandbox ---

@@ -38,6 +38,9 @@ def test_a_door_loads_no_other_doors_framework():
         loaded_by("import xwms_auth.asgi") & {"flask", "starlette", "fastapi", "sqlite3", "redis", "authlib"} == set()
     )
     assert loaded_by("import xwms_auth.flask") & {"starlette", "fastapi", "sqlite3", "redis", "authlib"} == set()
+    assert (
+        loaded_by("import xwms_auth.wsgi") & {"flask", "werkzeug", "starlette", "fastapi", "sqlite3", "redis"} == set()
+    )
     assert loaded_by("import xwms_auth.starlette") & {"flask", "werkzeug", "fastapi", "pydantic", "redis"} == set()
 
 

@@ -23,8 +23,9 @@ from ._core.adapters.asgi import (
     send_response,
 )
 from ._core.adapters.asgi_bearer import MAX_NESTED, endpoints_of, needs_tokens
-from ._core.adapters.asgi_state import ASGIRequestState, Unauthorized, current_request_state
-from ._core.adapters.asgi_user import LazyUser
+from ._core.adapters.asgi_state import ASGIRequestState, Unauthorized
+from ._core.adapters.current_user import LazyUser
+from ._core.adapters.request_state import current_request_state
 from ._core.adapters.served_app import ServedApp
 from ._core.base import events
 from ._core.base.effects import arun

@@ -14,8 +14,8 @@ except ImportError as missing:  # pragma: no cover
 
 from ._core.adapters.asgi import POLICY_VIOLATION
 from ._core.adapters.asgi_bearer import check_token, token_of
-from ._core.adapters.asgi_passive import passive
 from ._core.adapters.asgi_state import request_state_of
+from ._core.adapters.passive import passive
 from ._core.base.models import AccessToken, User
 from ._core.base.session import ANY_LOGIN, LoginRequirement
 from ._core.http.messages import HTTPS

@@ -18,10 +18,10 @@ except ImportError as missing:  # pragma: no cover
 
 from ._core.adapters.asgi import POLICY_VIOLATION, ASGIApp, Receive, Scope, Send, encoded, request_of
 from ._core.adapters.asgi_bearer import CurrentTokenProxy, check_token
-from ._core.adapters.asgi_passive import passive
 from ._core.adapters.asgi_state import never_stored, request_state_of
-from ._core.adapters.asgi_user import CurrentUserProxy
+from ._core.adapters.current_user import CurrentUserProxy
 from ._core.adapters.guard_check import note_guard
+from ._core.adapters.passive import passive
 from ._core.base.session import LoginRequirement
 from ._core.config.config import XWMSConfig
 from ._core.oauth2.bearer_guard import NEEDS_TOKEN
@@ -75,7 +75,7 @@ class XWMSAuthMiddleware(ASGIMiddleware):
         super().__init__(app, config, clock=clock, unauthorized=None if unauthorized is None else answer)
 
 
-current_user = CurrentUserProxy()
+current_user = CurrentUserProxy(lambda connection: request_state_of(connection.scope))
 """The user of the current request: `current_user.name`, or `current_user(request)` for a plain object."""
 
 current_token = CurrentTokenProxy()

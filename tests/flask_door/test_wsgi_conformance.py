@@ -1,5 +1,7 @@
 """A WSGI application's answers pass through as they are: a bare one beside the same one inside `XWMSAuth`.
 
+`XWMSAuth` is that of Flask, and that of any WSGI application.
+
 Both run on the server of the standard library, and what they write is compared byte for byte; ours may only add
 headers of its own after those of the application.
 
@@ -19,6 +21,7 @@ from wsgiref.util import FileWrapper
 import flask
 import pytest
 
+import xwms_auth.wsgi
 from tests.tools.fake_xwms import FakeXWMS
 from tests.tools.site import HTTPS_URI, Site
 from xwms_auth import XWMSConfig
@@ -268,6 +271,16 @@ def wrapped(shape: Application, config: XWMSConfig, *, reads: bool) -> Any:
     return app.wsgi_app
 
 
+def wrapped_without_flask(shape: Application, config: XWMSConfig, *, reads: bool) -> Any:
+    def read() -> None:
+        assert xwms_auth.wsgi.current_user.is_authenticated in (True, False)
+
+    def app(environ: Any, start_response: Any) -> Any:
+        return shape(environ, start_response, read if reads else lambda: None)
+
+    return xwms_auth.wsgi.XWMSAuth(app, config)
+
+
 def without_ours(lines: list[str], own: list[str]) -> list[str]:
     """The head without the headers that are ours."""
     left = list(lines)
@@ -277,8 +290,9 @@ def without_ours(lines: list[str], own: list[str]) -> list[str]:
     return left
 
 
+@pytest.mark.parametrize("wrap", [wrapped, wrapped_without_flask])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_sm_05_what_an_application_answers_arrives_as_it_is(visitors, shape):
+def test_sm_05_what_an_application_answers_arrives_as_it_is(visitors, shape, wrap):
     """SM-05"""
     config, cookies = visitors
     for visitor, reads, method in itertools.product(cookies, (False, True), ("GET", "HEAD")):
@@ -287,7 +301,7 @@ def test_sm_05_what_an_application_answers_arrives_as_it_is(visitors, shape):
         own = serve(bare(SHAPES[shape]), cookies[visitor], method)
         closed = [one.closed for one in CLOSED]
         CLOSED.clear()
-        head, body, error = serve(wrapped(SHAPES[shape], config, reads=reads), cookies[visitor], method)
+        head, body, error = serve(wrap(SHAPES[shape], config, reads=reads), cookies[visitor], method)
         assert (without_ours(head, own[0]), body, error) == own, told
         assert [one.closed for one in CLOSED] == closed, told
 
@@ -325,6 +339,7 @@ def test_headers_may_be_any_iterable_though_pep_3333_says_a_list(visitors, made)
 def test_a_file_reaches_the_server_as_what_it_can_send_by_itself(visitors):
     """PEP 3333: an optional platform-specific file handling."""
     config, _ = visitors
-    app = wrapped(file_of, config, reads=False)
-    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "wsgi.file_wrapper": FileWrapper, "HTTP_COOKIE": ""}
-    assert isinstance(app(environ, lambda status, headers: None), FileWrapper)
+    for wrap in (wrapped, wrapped_without_flask):
+        app = wrap(file_of, config, reads=False)
+        environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "wsgi.file_wrapper": FileWrapper, "HTTP_COOKIE": ""}
+        assert isinstance(app(environ, lambda status, headers: None), FileWrapper)

@@ -1,8 +1,13 @@
-"""Every story of a browser, told once and demanded of both edges."""
+"""Every story of a browser, told once and demanded of every edge."""
 
 import pytest
 
 from tests.tools.site import CALLBACK, FROM_ELSEWHERE, LOGIN, LOGOUT, ME, NAVIGATION, PROGRAM, query_of
+
+
+@pytest.fixture(params=["flask", "asgi", "wsgi"])
+def edge(request):
+    return request.param
 
 
 def test_a_person_logs_in_sees_who_they_are_and_logs_out(site, browser):

@@ -1,6 +1,7 @@
-"""The same small application behind both edges, and browsers to visit it with.
+"""The same small application behind each edge, and browsers to visit it with.
 
 A test that takes the fixture `edge` ("flask", "asgi") or `site` runs once per edge; it must demand the same of both.
+"wsgi", the layer of "flask" without Flask, has the journeys of tests/login/test_journeys.py.
 
 `Site` is the application over a fake XWMS (tests/tools/fake_xwms.py). It has these routes:
   /          "home", never asks who is there            /who      the sub; a program gets 401 when nobody is signed in
@@ -27,6 +28,7 @@ from starlette.testclient import TestClient
 
 import xwms_auth.flask
 import xwms_auth.starlette
+import xwms_auth.wsgi
 from tests.tools.clock import Clock
 from tests.tools.fake_xwms import FakeXWMS
 from xwms_auth import XWMSConfig
@@ -112,12 +114,12 @@ class Site:
         self.secure = uri.secure
         self.session_cookie = "__Host-xwms_session" if self.secure else "xwms_session"
         self.login_prefix = "__Host-xwms_login_" if self.secure else "xwms_login_"
-        self.app: Any = flask_app(self.config, self.clock) if edge == "flask" else asgi_app(self.config, self.clock)
+        self.app: Any = WSGI_APPS.get(edge, asgi_app)(self.config, self.clock)
 
     def browser(self, origin: str | None = None) -> Browser:
         """A new browser with an empty jar."""
         base = origin or self.origin
-        if self.edge == "flask":
+        if self.edge in WSGI_APPS:
             client = httpx2.Client(transport=httpx2.WSGITransport(self.app), base_url=base)
             return Browser(client, self)
         return Browser(TestClient(self.app, base_url=base, follow_redirects=False), self)
@@ -134,7 +136,7 @@ class Site:
     ) -> httpx2.Response:
         """Send exactly this: a decoded path, a raw query, raw headers (Latin-1; names may repeat)."""
         fields = [("Host", urlsplit(self.origin).netloc if host is None else host), *headers]
-        sender = _raw_wsgi if self.edge == "flask" else _raw_asgi
+        sender = _raw_wsgi if self.edge in WSGI_APPS else _raw_asgi
         return sender(self.app, method, path, query, fields, body)
 
     def restarted(self, **options: Any) -> "Site":
@@ -194,6 +196,39 @@ def asgi_app(config: XWMSConfig, clock: Callable[[], float]) -> Any:
         Route("/private", who, methods=["GET", "POST"]),
     ]
     return xwms_auth.starlette.XWMSAuthMiddleware(Starlette(routes=routes), config, clock=clock)
+
+
+def wsgi_app(config: XWMSConfig, clock: Callable[[], float]) -> Any:
+    user = xwms_auth.wsgi.current_user
+
+    def page(text: Callable[[], str], *headers: tuple[str, str]) -> Any:
+        def app(environ: Any, start_response: Any) -> Any:
+            body = text().encode()
+            start_response("200 OK", [("Content-Type", "text/plain; charset=utf-8"), *headers])
+            return [body]
+
+        return app
+
+    who = xwms_auth.wsgi.login_required(page(lambda: f"{user.sub}"))
+    pages = {
+        "/": page(lambda: "home"),
+        "/hello": page(lambda: f"hello {user.name if user.is_authenticated else 'nobody'}"),
+        "/cached": page(lambda: f"{user.sub}", ("Cache-Control", "public, max-age=60"), ("Vary", "Accept")),
+        "/who": who,
+        "/private": who,
+    }
+
+    def routed(environ: Any, start_response: Any) -> Any:
+        found = pages.get(environ["PATH_INFO"])
+        if found is not None:
+            return found(environ, start_response)
+        start_response("404 Not Found", [("Content-Length", "0")])
+        return []
+
+    return xwms_auth.wsgi.XWMSAuth(routed, config, clock=clock)
+
+
+WSGI_APPS = {"flask": flask_app, "wsgi": wsgi_app}
 
 
 def _raw_wsgi(

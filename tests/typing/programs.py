@@ -1,9 +1,10 @@
 """Programs as users write them. They are type-checked by mypy and pyright, never run."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Annotated
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import flask
 from fastapi import FastAPI, WebSocket
@@ -16,6 +17,7 @@ from starlette.routing import Route
 
 import xwms_auth.asgi
 import xwms_auth.starlette
+import xwms_auth.wsgi
 from xwms_auth import (
     AccessToken,
     Address,
@@ -327,3 +329,20 @@ checked = XWMSConfig(
     recheck=timedelta(minutes=15),
     recheck_policy="keep",
 )
+
+
+@xwms_auth.wsgi.login_required(fresh=timedelta(minutes=5))
+def wsgi_page(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    person: User = xwms_auth.wsgi.require_user(environ)
+    anybody = xwms_auth.wsgi.current_user(environ)
+    start_response("200 OK", [("Content-Type", "text/plain; charset=utf-8")])
+    return [f"{person.sub} {anybody.is_authenticated} {wsgi_auth.access_token(environ)}".encode()]
+
+
+def no_person(environ: WSGIEnvironment, problem: dict[str, object]) -> WSGIApplication | None:
+    return None
+
+
+wsgi_auth = xwms_auth.wsgi.XWMSAuth(xwms_auth.wsgi.login_required(wsgi_page), config, unauthorized=no_person)
+wsgi_app: WSGIApplication = wsgi_auth
+wsgi_devices: tuple[SessionInfo, ...] = wsgi_auth.sessions.list("sub")

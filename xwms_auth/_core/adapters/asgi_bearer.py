@@ -11,7 +11,8 @@ from ..base.errors import OutsideRequest
 from ..base.models import AccessToken, Identity
 from ..oauth2.bearer_guard import NEEDS_TOKEN, authenticate
 from ..responses.responses import Refusal
-from .asgi_state import ASGIRequestState, current_request_state, request_state_of
+from .asgi_state import ASGIRequestState, request_state_of
+from .request_state import current_request_state
 
 MAX_NESTED = 32
 """Most nested applications that are searched, from the outermost."""
@@ -86,7 +87,7 @@ class CurrentTokenProxy:
     def _token(self) -> AccessToken:
         request_state = current_request_state.get(None)
         # A task that outlives its request must not keep using the token of that request.
-        if request_state is None or request_state.finished:
+        if not isinstance(request_state, ASGIRequestState) or request_state.finished:
             raise OutsideRequest("current_token is used outside a request, or without XWMSAuthMiddleware")
         return token_of(request_state)
 

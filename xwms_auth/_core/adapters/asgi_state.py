@@ -3,13 +3,11 @@
 import inspect
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from contextvars import ContextVar
 
 from ..base import events
 from ..base.effects import arun
 from ..base.errors import ConfigError, LoginRequired, StoreUnavailable, XWMSError
-from ..base.models import AccessToken, Anonymous, User, anonymous
-from ..base.output_only import in_debug_mode
+from ..base.models import AccessToken
 from ..base.session import Session
 from ..http.fetch_metadata import is_passive
 from ..http.messages import Request
@@ -73,7 +71,6 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
         "_send",
         "_sessions",
         "_started",
-        "finished",
         "refused",
         "scope",
         "session_read",
@@ -120,11 +117,6 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
             self._failure = self.lookup
             raise self.lookup
         return self.lookup.session
-
-    def user(self) -> User | Anonymous:
-        """Return the user, or an anonymous one."""
-        session, ended = self.session_or_reason()
-        return session.user if session else anonymous(ended)
 
     @property
     def sessions(self) -> AsyncXWMSSessions:
@@ -322,18 +314,6 @@ def _editing(send: Send, edit_for: Callable[[cache_headers.Headers], cache_heade
         await send(message)
 
     return send_edited
-
-
-current_request_state: ContextVar[ASGIRequestState] = ContextVar("xwms_auth_request_state")
-"""The state of the current request."""
-
-
-def _in_debug_mode() -> bool:
-    request_state = current_request_state.get(None)
-    return request_state is not None and not request_state.finished and request_state.debug
-
-
-in_debug_mode.append(_in_debug_mode)
 
 
 def request_state_of(scope: Scope) -> ASGIRequestState:

@@ -1,4 +1,4 @@
-"""The WSGI layer around a Flask application, and the state of Flask's current request."""
+"""The WSGI layer as Flask has it: its views, its own answers, and the state of its current request."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from inspect import isawaitable
@@ -7,20 +7,15 @@ from typing import TYPE_CHECKING, Any, cast
 from flask import Flask, Request, Response, current_app, got_request_exception, has_request_context, request
 from werkzeug.datastructures import Headers
 
-from ...stores import open_store
-from ..base.effects import run
 from ..config.config import XWMSConfig
 from ..io.session_manager import XWMSSessions
-from ..io.transport import HTTPTransport
-from ..login import routes
 from ..responses import cache_headers
 from ..responses.responses import Refusal
-from .served_app import ServedApp
-from .wsgi import decoded, request_of, send
+from .wsgi_app import WSGIApp
 from .wsgi_state import STATE_KEY, WSGIRequestState
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 Unauthorized = Callable[[Request, dict[str, object]], Any]
 """The application's own answer to a request that needs a login: whatever a view may return; None for ours."""
@@ -30,68 +25,27 @@ _UNSERVED = "_xwms_auth_state"
 """The attribute of a request that is not being served, for its state."""
 
 
-class FlaskApp(ServedApp):
+class FlaskApp(WSGIApp):
     """The WSGI layer around a Flask application. Kept by the application, and by nothing else."""
 
     def __init__(
         self, config: XWMSConfig, app: Flask, *, clock: Callable[[], float], unauthorized: Unauthorized | None
     ) -> None:
-        super().__init__(config, lambda context: (HTTPTransport(config), open_store(context)), clock)
+        super().__init__(config, app.wsgi_app, debugged=app, clock=clock)
         self.sessions = XWMSSessions.of(self.context, self.runtime, clock=clock, current=_current_id)
         self.unauthorized = unauthorized
         self._app = app
-        self._inner: WSGIApplication = app.wsgi_app
         app.extensions[_EXTENSION] = self
         app.wsgi_app = self  # type: ignore[method-assign]  # Flask documents this way to wrap an application
 
-    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        if not self.is_prepared:
-            self.prepare(self._app.view_functions.values, debug=self.in_debug_mode)
-        # `path` is the whole path as the browser sees it, `route` the part of it that the application routes.
-        route = environ.get("PATH_INFO", "")
-        path = environ.get("SCRIPT_NAME", "") + route
-        outer = environ.get(STATE_KEY)
-        if outer is not None and not (isinstance(outer, WSGIRequestState) and self.serves_same_client(outer.served)):
-            outer = None
-        if path in self.own_paths and self.context.is_own_route(path, environ.get("HTTP_HOST", "")):
-            request = request_of(environ, debug=self.in_debug_mode())
-            steps = routes.serve(self.context, self.provider, request, now=int(self.clock()))
-            runtime = self.runtime if outer is None else self.runtime_in(outer.served)
-            return send(run(steps, runtime), start_response)
-        state = outer or self.state_of(environ, start_response)
-        if outer is None:
-            environ[STATE_KEY] = state
-        else:
-            outer.enter_nested(self)
-        # Not the whole path: SCRIPT_NAME may come from a request header that a proxy passes on.
-        if self.protects_all and not self.context.is_public(decoded(route)):
-            refused = state.refusal()
-            if refused is not None:
-                return self._refuse(refused, environ, state.start if outer is None else start_response)
-        if outer is not None:
-            return self._inner(environ, start_response)
-        try:
-            chunks = self._inner(environ, state.start)
-        except Exception as error:
-            ours = state.respond_instead(error)
-            if ours is None:
-                raise
-            return ours
-        return state.body(chunks)
+    def views(self) -> Iterable[object]:
+        return self._app.view_functions.values()
 
-    def state_of(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> WSGIRequestState:
-        """Return a new state for a request."""
-        return WSGIRequestState(self, environ, start_response, debug=self.in_debug_mode)
-
-    def in_debug_mode(self) -> bool:
-        """Whether the application is in debug mode now. `app.run(debug=True)` sets it after `init_app`."""
-        # `is True`: a merely truthy value must not show developer hints to visitors.
-        return self._app.debug is True
-
-    def _refuse(self, refused: Refusal, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """Refuse a request before Flask has seen it."""
+    def send_refusal(
+        self, refused: Refusal, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
         if self.unauthorized is None:
-            return send(refused.response, start_response)
+            return super().send_refusal(refused, environ, start_response)
         app = self._app
         with app.request_context(environ):
             try:

@@ -1,10 +1,12 @@
 """The state of one request: its session, and the response if access is denied. Shared by WSGI and ASGI."""
 
 from abc import ABC, abstractmethod
-from typing import Generic, TypeVar
+from contextvars import ContextVar
+from typing import Any, Generic, TypeVar
 
-from ..base.errors import XWMSError
-from ..base.models import EndReason
+from ..base.errors import LoginRequired, XWMSError
+from ..base.models import Anonymous, EndReason, User, anonymous
+from ..base.output_only import in_debug_mode
 from ..base.session import ANY_LOGIN, LoginRequirement, Session
 from ..http.messages import Request
 from ..responses import access_denied
@@ -19,9 +21,12 @@ L = TypeVar("L", bound=SessionLookup | XWMSError | None)
 class RequestState(ABC, Generic[L]):
     """The part of the state that WSGI and ASGI share."""
 
-    __slots__ = ("guarded", "lookup", "passive", "served")
+    __slots__ = ("finished", "guarded", "lookup", "passive", "served")
 
     served: ServedApp
+    finished: bool
+    """Whether the request has ended. What outlives it must not keep acting as its user."""
+
     guarded: bool
     """Whether a guard has let the request through: its response is then never public."""
 
@@ -47,6 +52,19 @@ class RequestState(ABC, Generic[L]):
         session = self.session()
         return session, self._found().ended
 
+    def user(self) -> User | Anonymous:
+        """Return the user, or an anonymous one."""
+        session, ended = self.session_or_reason()
+        return session.user if session else anonymous(ended)
+
+    def user_or_refusal(self, requirement: LoginRequirement = ANY_LOGIN) -> User | Refusal:
+        """Return the user if one is signed in and meets the requirement, otherwise the refusal to send instead."""
+        refused = self.refusal(requirement)
+        if refused is not None:
+            return refused
+        session = self.session()
+        return session.user if session else self.refusal_for(LoginRequired("there is no session"))
+
     def refusal(self, requirement: LoginRequirement = ANY_LOGIN) -> Refusal | None:
         """Return None if a user is signed in and meets the requirement, otherwise the refusal to send instead."""
         config, now = self.served.context.config, self.served.now()
@@ -64,3 +82,15 @@ class RequestState(ABC, Generic[L]):
 
     def _found(self) -> SessionLookup:
         return self.lookup if isinstance(self.lookup, SessionLookup) else NO_SESSION
+
+
+current_request_state: ContextVar[RequestState[Any]] = ContextVar("xwms_auth_request_state")
+"""The state of the current request. Flask has a context of its own."""
+
+
+def _in_debug_mode() -> bool:
+    request_state = current_request_state.get(None)
+    return request_state is not None and not request_state.finished and request_state.request().debug
+
+
+in_debug_mode.append(_in_debug_mode)

@@ -1,6 +1,6 @@
 """Conversion of WSGI environments to `Request`, and of `Response` to WSGI (PEP 3333)."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -63,6 +63,31 @@ def send(response: Response, start_response: "StartResponse", exc_info: Any = No
     status, headers = _status_line(response.status), response.header_list()
     start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
     return [response.body.encode()]
+
+
+class Closing:
+    """A body in place of the application's, which is closed with it (PEP 3333)."""
+
+    __slots__ = ("_chunks", "_replaced")
+
+    def __init__(self, chunks: Iterable[bytes], replaced: Iterable[bytes]) -> None:
+        self._chunks, self._replaced = chunks, replaced
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._chunks)
+
+    def close(self) -> None:
+        try:
+            close(self._chunks)
+        finally:
+            close(self._replaced)
+
+
+def close(body: Iterable[bytes]) -> None:
+    """Close a body that can be closed (PEP 3333)."""
+    closing: Callable[[], object] | None = getattr(body, "close", None)
+    if closing is not None:
+        closing()
 
 
 def _status_line(status: int) -> str:

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from werkzeug.wsgi import ClosingIterator
-
 from ..base import events
 from ..base.effects import run
 from ..base.errors import ConfigError, LoginRequired, StoreUnavailable, XWMSError
@@ -23,11 +21,13 @@ from ..sessions.revalidation import look_up_for_page, look_up_nested
 from ..sessions.token_refresh import access_token
 from .request_state import RequestState
 from .served_app import ServedApp
-from .wsgi import request_of, send
+from .wsgi import Closing, close, request_of, send
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+Unauthorized = Callable[["WSGIEnvironment", dict[str, object]], "WSGIApplication | None"]
+"""The application's own answer to a request that needs a login, as a WSGI application; None for ours."""
 
 STATE_KEY = "xwms_auth.state"
 """The key of the request state in a WSGI environment."""
@@ -43,9 +43,11 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         "_held",
         "_nested",
         "_refused",
+        "_refused_body",
         "_server_write",
         "_start_response",
         "_started",
+        "unauthorized",
     )
 
     def __init__(
@@ -55,10 +57,12 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         start_response: "StartResponse",
         *,
         debug: Callable[[], bool],
+        unauthorized: Unauthorized | None = None,
     ) -> None:
         self.served = served
         self.lookup = None
-        self.guarded = self.passive = False
+        self.guarded = self.passive = self.finished = False
+        self.unauthorized = unauthorized
         self._environ = environ
         self._start_response = start_response
         self._debug = debug
@@ -68,6 +72,7 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         self._held: tuple[str, list[tuple[str, str]], Any] | None = None
         self._failure: XWMSError | None = None
         self._refused: Refusal | None = None
+        self._refused_body: Iterable[bytes] = ()
 
     def session(self) -> Session | None:
         # Looked up once, so that a page is never rendered half signed in and half signed out.
@@ -127,14 +132,48 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         if self._failure is not None and self._failure.is_behind(error):
             self._refused = self.refusal_for(self._failure)
 
+    def note_server_error(self) -> None:
+        """Note that the application answers with a server error. If one of ours came before it, the response is ours.
+
+        For frameworks that make a page of every error.
+        """
+        if self._failure is not None and self._refused is None:
+            self._refused = self.refusal_for(self._failure)
+
+    def refuse(self, refused: Refusal) -> XWMSError:
+        """Return the error to raise. Whatever the application makes of it, the refusal is the response."""
+        self._refused, self._failure = refused, refused.error
+        return refused.error
+
+    def send_refusal(self, refused: Refusal, start: "StartResponse", error: Any = None) -> Iterable[bytes]:
+        """Send a refusal, or the application's own answer in its place. Return the body.
+
+        `error` is the `exc_info` of a second call of `start`.
+        """
+        problem = refused.problem
+        own = self.unauthorized(self._environ, problem) if self.unauthorized and problem else None
+        if own is None:
+            return send(refused.response, start, error)
+
+        def never_stored(
+            status: str, headers: list[tuple[str, str]], exc_info: Any = None
+        ) -> Callable[[bytes], object]:
+            edit, exc_info = cache_headers.for_unknown_session(headers), exc_info or error
+            headers = [*edit.kept(headers), *edit.added]
+            return start(status, headers, exc_info) if exc_info else start(status, headers)
+
+        return own(self._environ, never_stored)
+
+    def _send_instead(self, refused: Refusal, exc_info: Any) -> Iterable[bytes]:
+        # Only a second call needs `exc_info`. With a first one the server would report the application's error.
+        return self.send_refusal(refused, self._start, None if self._server_write is None else exc_info)
+
     def respond_instead(self, error: Exception) -> Iterable[bytes] | None:
         """Return the body of our response to an error that the application raised. None if it is the server's."""
         self.note_uncaught(error)
         if self._refused is None:
             return None
-        # A second call needs `exc_info`.
-        exc_info = None if self._server_write is None else sys.exc_info()
-        return send(self._refused.response, self._start, exc_info)
+        return self._send_instead(self._refused, sys.exc_info())
 
     def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
         """The application's `start_response`: adds cache headers if the session has been read."""
@@ -142,7 +181,7 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
             self._release()  # a second call, for the server to refuse
         self._started, self._held = True, None
         if self._refused is not None:
-            send(self._refused.response, self._start, exc_info)
+            self._refused_body = self._send_instead(self._refused, exc_info)
             return _discard
         if type(headers) is not list:  # PEP 3333 wants a list, but servers take any iterable
             headers = list(headers)
@@ -194,15 +233,22 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
     def body(self, chunks: Iterable[bytes]) -> Iterable[bytes]:
         """The application's body. Headers that were held back are sent with its first chunk."""
         if self._refused is not None and self._started:
-            return ClosingIterator([self._refused.response.body.encode()], getattr(chunks, "close", None))
-        if self._started and self._is_complete(chunks):
+            return Closing(self._instead(), chunks)
+        if self._started and self.is_complete(chunks):
             self._release()
         if self._started and self._held is None:
             return chunks
         # Also if the application has not called `start_response` yet: it may do so with its first chunk (PEP 3333).
-        return ClosingIterator(self._streamed(chunks), getattr(chunks, "close", None))
+        return Closing(self._streamed(chunks), chunks)
 
-    def _is_complete(self, chunks: object) -> bool:
+    def _instead(self) -> Iterable[bytes]:
+        """The body of the response that replaces the application's. Its headers are sent, if they have not been yet."""
+        if self._held is not None and self._refused is not None:
+            self._held = None
+            self._refused_body = self._send_instead(self._refused, None)
+        return self._refused_body
+
+    def is_complete(self, chunks: object) -> bool:
         """Whether nothing of the application runs while this body is sent.
 
         Such a body must reach the server as it is: servers take the Content-Length of a list with one chunk from it,
@@ -222,12 +268,15 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
             ours = self.respond_instead(error) if self._held is not None or not self._started else None
             if ours is None:
                 raise
-            self._held = None
-            yield from ours
+            self._held, self._refused_body = None, ours
+        if self._refused is None:
+            self._release()
             return
-        if self._refused is not None:
-            yield self._refused.response.body.encode()
-        self._release()
+        body = self._instead()
+        try:
+            yield from body
+        finally:
+            close(body)
 
 
 def _discard(data: bytes) -> None:

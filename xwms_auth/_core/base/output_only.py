@@ -109,7 +109,7 @@ in_debug_mode: list[Callable[[], bool]] = []
 """One function for each framework, which returns whether it is serving a request of an application in debug mode."""
 
 
-_INTERMEDIATE = (__name__, "xwms_auth._core.base.models", "xwms_auth._core.adapters.asgi_user", "werkzeug.local")
+_INTERMEDIATE = (__name__, "xwms_auth._core.base.models", "xwms_auth._core.adapters.current_user", "werkzeug.local")
 """Modules between the code that reads an attribute and `missing`."""
 
 

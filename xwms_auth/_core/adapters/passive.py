@@ -1,11 +1,11 @@
-"""`passive` for ASGI applications: an endpoint that looks at the user without renewing the session."""
+"""`passive` for ASGI and WSGI applications: an endpoint that looks at the user without renewing the session."""
 
 import inspect
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar, cast
 
-from .asgi_state import current_request_state
+from .request_state import current_request_state
 
 E = TypeVar("E", bound=Callable[..., Any])
 

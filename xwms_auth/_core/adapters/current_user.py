@@ -1,9 +1,10 @@
-"""The user of an ASGI request: `scope["user"]`, and `current_user` for the current request."""
+"""The user of a request: `scope["user"]` of ASGI, and `current_user` for the current request, of ASGI or WSGI."""
 
+from collections.abc import Callable
 from typing import Any, cast
 
 from ..base.models import USER_FIELDS, Anonymous, User, anonymous
-from .asgi_state import ASGIRequestState, current_request_state, request_state_of
+from .request_state import RequestState, current_request_state
 
 
 def _same(user: User | Anonymous) -> User | Anonymous:
@@ -11,12 +12,12 @@ def _same(user: User | Anonymous) -> User | Anonymous:
 
 
 class LazyUser:
-    """`scope["user"]`: behaves like the `User` or `Anonymous` of the request. Once read, the response depends on it."""
+    """Behaves like the `User` or `Anonymous` of the request. Once read, the response depends on it."""
 
     __slots__ = ("_request_state",)
     __dataclass_fields__ = User.__dataclass_fields__  # for `asdict()`, which FastAPI uses to serialize it
 
-    def __init__(self, request_state: ASGIRequestState) -> None:
+    def __init__(self, request_state: RequestState[Any]) -> None:
         self._request_state = request_state
 
     def __getattr__(self, name: str) -> Any:
@@ -74,20 +75,22 @@ _OUTSIDE = _Outside()
 class CurrentUserProxy(LazyUser):
     """`current_user`: the user of the current request; `current_user(request)` returns that of any request.
 
+    `state_of` returns the state of what it is called with.
+
     Outside of a request nobody is signed in, so that tools which look at every object (doctest, mock, pydoc) may.
     """
 
-    __slots__ = ()
+    __slots__ = ("_state_of",)
 
-    def __init__(self) -> None:
-        pass
+    def __init__(self, state_of: Callable[[Any], RequestState[Any]]) -> None:
+        self._state_of = state_of
 
     @property
-    def _request_state(self) -> ASGIRequestState | _Outside:  # type: ignore[override]  # looked up each time, where LazyUser keeps one
+    def _request_state(self) -> RequestState[Any] | _Outside:  # type: ignore[override]  # looked up each time, where LazyUser keeps one
         request_state = current_request_state.get(None)
         # A task that outlives its request must not keep acting as the user of that request.
         return _OUTSIDE if request_state is None or request_state.finished else request_state
 
-    def __call__(self, connection: Any) -> User | Anonymous:
+    def __call__(self, request: Any) -> User | Anonymous:
         """Return the user of this request or websocket, as a plain object that may be kept."""
-        return request_state_of(connection.scope).user()
+        return self._state_of(request).user()

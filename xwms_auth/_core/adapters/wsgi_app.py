@@ -1,0 +1,90 @@
+"""The WSGI layer around an application of any framework.
+
+It serves our routes before the application's routing sees them, which may redirect a path with the token along.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from ...stores import open_store
+from ..base.effects import run
+from ..config.config import XWMSConfig
+from ..io.transport import HTTPTransport
+from ..login import routes
+from ..responses.responses import Refusal
+from .served_app import ServedApp
+from .wsgi import decoded, request_of, send
+from .wsgi_state import STATE_KEY, Unauthorized, WSGIRequestState
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+
+class WSGIApp(ServedApp):
+    """A WSGI application with the login around it. `debugged` is what has the `debug` of the application, if any."""
+
+    answer: Unauthorized | None = None
+    """The application's own answer to a request that needs a login. Flask has one of another kind."""
+
+    def __init__(
+        self, config: XWMSConfig, inner: "WSGIApplication", *, debugged: object, clock: Callable[[], float]
+    ) -> None:
+        super().__init__(config, lambda context: (HTTPTransport(config), open_store(context)), clock)
+        self._inner = inner
+        self._debugged = debugged
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if not self.is_prepared:
+            self.prepare(self.views, debug=self.in_debug_mode)
+        # `path` is the whole path as the browser sees it, `route` the part of it that the application routes.
+        route = environ.get("PATH_INFO", "")
+        path = environ.get("SCRIPT_NAME", "") + route
+        outer = environ.get(STATE_KEY)
+        if outer is not None and not (isinstance(outer, WSGIRequestState) and self.serves_same_client(outer.served)):
+            outer = None
+        if path in self.own_paths and self.context.is_own_route(path, environ.get("HTTP_HOST", "")):
+            request = request_of(environ, debug=self.in_debug_mode())
+            steps = routes.serve(self.context, self.provider, request, now=int(self.clock()))
+            runtime = self.runtime if outer is None else self.runtime_in(outer.served)
+            return send(run(steps, runtime), start_response)
+        state = outer or self.state_of(environ, start_response)
+        if outer is None:
+            environ[STATE_KEY] = state
+        else:
+            outer.enter_nested(self)
+            outer.unauthorized = self.answer or outer.unauthorized
+        # Not the whole path: SCRIPT_NAME may come from a request header that a proxy passes on.
+        if self.protects_all and not self.context.is_public(decoded(route)):
+            refused = state.refusal()
+            if refused is not None:
+                return self.send_refusal(refused, environ, state.start if outer is None else start_response)
+        if outer is not None:
+            return self._inner(environ, start_response)
+        try:
+            chunks = self._inner(environ, state.start)
+        except Exception as error:
+            ours = state.respond_instead(error)
+            if ours is None:
+                raise
+            return ours
+        return state.body(chunks)
+
+    def views(self) -> Iterable[object]:
+        """The functions that the application routes, as far as they are known."""
+        return ()
+
+    def state_of(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> WSGIRequestState:
+        """Return a new state for a request."""
+        return WSGIRequestState(self, environ, start_response, debug=self.in_debug_mode, unauthorized=self.answer)
+
+    def in_debug_mode(self) -> bool:
+        """Whether the application is in debug mode now. Flask's `app.run(debug=True)` sets it after `init_app`."""
+        # `is True`: a merely truthy value must not show developer hints to visitors.
+        return getattr(self._debugged, "debug", None) is True
+
+    def send_refusal(
+        self, refused: Refusal, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        """Refuse a request before the application has seen it. Return the body."""
+        state: WSGIRequestState = environ[STATE_KEY]
+        return state.send_refusal(refused, start_response)

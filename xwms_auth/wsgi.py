@@ -1,0 +1,193 @@
+"""Login with XWMS for any WSGI application, such as those of Django, Falcon, Bottle and Pyramid.
+
+`app = XWMSAuth(app)` serves our routes before the application's routing sees them, and adds cache headers to responses
+that depend on the user. The session is looked up when the user is first asked for. `xwms_auth.flask` is the same for
+Flask.
+
+Imports no framework.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import timedelta
+from functools import partial, update_wrapper
+from typing import TYPE_CHECKING, Any, overload
+
+from ._core.adapters.current_user import CurrentUserProxy
+from ._core.adapters.passive import passive
+from ._core.adapters.request_state import current_request_state
+from ._core.adapters.wsgi import close
+from ._core.adapters.wsgi_app import WSGIApp
+from ._core.adapters.wsgi_state import STATE_KEY, Unauthorized, WSGIRequestState
+from ._core.base.models import User
+from ._core.base.session import LoginRequirement
+from ._core.config.config import XWMSConfig
+from ._core.io.session_manager import XWMSSessions
+from ._core.responses.responses import Refusal
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+__all__ = ["XWMSAuth", "current_user", "login_required", "passive", "require_user"]
+
+
+class XWMSAuth:
+    """Adds login with XWMS to any WSGI application.
+
+    `config=None` reads the `XWMS_…` environment variables. `clock` returns seconds since 1970.
+    `unauthorized(environ, problem)` may return an answer of the application's own to a request that needs a login: a
+    WSGI application, such as a response of WebOb's or Werkzeug's. `problem` is the problem document (RFC 9457), with
+    `code`, `login_url` and, if known, the `reason` why the session ended. None means ours.
+    Raises `ConfigError` with every fault at once.
+    """
+
+    def __init__(
+        self,
+        app: "WSGIApplication",
+        config: XWMSConfig | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        unauthorized: Unauthorized | None = None,
+    ) -> None:
+        config = config or XWMSConfig.from_env(session_secret_required=True)
+        self.app = app
+        self._served = served = WSGIApp(config, _InContext(app), debugged=app, clock=clock)
+        served.answer = unauthorized
+        self.sessions = XWMSSessions.of(served.context, served.runtime, clock=clock, current=_current_id)
+        """Lists and revokes sessions, within a request or outside: `auth.sessions.list(current_user.sub)`."""
+
+    @property
+    def config(self) -> XWMSConfig:
+        """The settings."""
+        return self._served.context.config
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse", /) -> Iterable[bytes]:
+        return self._served(environ, start_response)
+
+    def access_token(self, environ: "WSGIEnvironment") -> str:
+        """Return the user's access token, for calls to XWMS on their behalf. It is refreshed before it expires.
+
+        With `flow="oauth2"` only. Keep it out of pages and logs. Raises `LoginRequired` if there is none or XWMS no
+        longer issues one, and an `APIError` if XWMS cannot be reached. If the application does not catch
+        `LoginRequired`, the response is a login.
+        """
+        return _state_of(environ).access_token()
+
+
+class _InContext:
+    """The application, as the login's WSGI layer calls it: with the request as the current one."""
+
+    def __init__(self, app: "WSGIApplication") -> None:
+        self._app = app
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse", /) -> Iterable[bytes]:
+        state: WSGIRequestState = environ[STATE_KEY]
+        if current_request_state.get(None) is state:
+            return self._app(environ, start_response)  # inside another one of the same client
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
+            if status.startswith("5"):
+                state.note_server_error()
+            return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
+
+        is_sent_later = False
+        reset_token = current_request_state.set(state)
+        try:
+            chunks = self._app(environ, start)
+            is_sent_later = not state.is_complete(chunks)
+        finally:
+            current_request_state.reset(reset_token)
+            state.finished = not is_sent_later
+        return _Body(chunks, state) if is_sent_later else chunks
+
+
+class _Body:
+    """A body whose chunks are made with the request as the current one.
+
+    Mixed up people: a server may make the bodies of several requests by turns in one thread, so the context is entered
+    for each chunk.
+    """
+
+    __slots__ = ("_chunks", "_iterator", "_state")
+
+    def __init__(self, chunks: Iterable[bytes], state: WSGIRequestState) -> None:
+        self._chunks = chunks
+        self._iterator: Iterator[bytes] | None = None
+        self._state = state
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        reset_token = current_request_state.set(self._state)
+        try:
+            if self._iterator is None:
+                self._iterator = iter(self._chunks)
+            return next(self._iterator)
+        finally:
+            current_request_state.reset(reset_token)
+
+    def close(self) -> None:
+        self._state.finished = True
+        close(self._chunks)
+
+
+def _state_of(environ: "WSGIEnvironment") -> WSGIRequestState:
+    state = environ.get(STATE_KEY)
+    if not isinstance(state, WSGIRequestState):
+        raise RuntimeError("XWMSAuth is not around this application")
+    return state
+
+
+def _current_id() -> str | None:
+    """The id of the current session, or None outside a request or if nobody is signed in."""
+    state = current_request_state.get(None)
+    session = None if state is None or state.finished else state.session()
+    return session.id if session else None
+
+
+current_user = CurrentUserProxy(_state_of)
+"""The user of the current request: `current_user.name`, or `current_user(environ)` for a plain object.
+
+If nobody is signed in, an object with `is_authenticated == False`, never None."""
+
+
+def require_user(environ: "WSGIEnvironment") -> User:
+    """Return the user, or end the request with what `login_required` answers.
+
+    Raises `LoginRequired` if nobody is signed in, and `StoreUnavailable` if nobody can know. The application need not
+    catch it: whatever it makes of it, the response is ours, or that of `unauthorized`.
+    """
+    state = _state_of(environ)
+    found = state.user_or_refusal()
+    if isinstance(found, Refusal):
+        raise state.refuse(found)
+    return found
+
+
+@overload
+def login_required(app: "WSGIApplication", /) -> "WSGIApplication": ...
+@overload
+def login_required(
+    *, fresh: timedelta | float | None = None, scopes: Sequence[str] = ()
+) -> "Callable[[WSGIApplication], WSGIApplication]": ...
+def login_required(
+    app: "WSGIApplication | None" = None, /, *, fresh: timedelta | float | None = None, scopes: Sequence[str] = ()
+) -> Any:
+    """Require login for this WSGI application, which `XWMSAuth` has to be around.
+
+    Browsers are redirected to the login; API clients get a 401. With `fresh`, a timedelta or seconds, users whose login
+    is older have to log in again; until then their session continues. With `scopes`, a login for which one of them was
+    not requested or not granted gets a 403 `not_approved`; only `flow="oauth2"` has scopes.
+    """
+    requirement = LoginRequirement.of(fresh=fresh, scopes=scopes)
+    return partial(_guard, requirement=requirement) if app is None else _guard(app, requirement=requirement)
+
+
+def _guard(app: "WSGIApplication", *, requirement: LoginRequirement) -> "WSGIApplication":
+    def guarded(environ: "WSGIEnvironment", start_response: "StartResponse", /) -> Iterable[bytes]:
+        state = _state_of(environ)
+        refused = state.refusal(requirement)
+        return app(environ, start_response) if refused is None else state.send_refusal(refused, start_response)
+
+    return update_wrapper(guarded, app)
