@@ -23,13 +23,15 @@ from ._core.adapters.asgi import (
     send_response,
 )
 from ._core.adapters.asgi_bearer import MAX_NESTED, endpoints_of, needs_tokens
-from ._core.adapters.asgi_state import ASGIRequestState, Unauthorized
-from ._core.adapters.current_user import LazyUser
+from ._core.adapters.asgi_state import ASGIRequestState, Unauthorized, request_state_of
+from ._core.adapters.current_user import CurrentUserProxy, LazyUser
+from ._core.adapters.passive import passive
 from ._core.adapters.request_state import current_request_state
 from ._core.adapters.served_app import ServedApp
 from ._core.base import events
 from ._core.base.effects import arun
 from ._core.base.errors import ConfigError, XWMSError
+from ._core.base.models import User
 from ._core.base.store_protocols import KeepsConnections
 from ._core.config.config import XWMSConfig
 from ._core.http.urls import RedirectURI
@@ -40,7 +42,38 @@ from ._core.sessions.lookup import SessionLookup, cached_lookup
 from ._core.sessions.revalidation import look_up_for_page, look_up_nested
 from .stores import open_store
 
-__all__ = ["XWMSAuthMiddleware"]
+__all__ = ["XWMSAuthMiddleware", "current_user", "passive", "refuse", "require_user"]
+
+current_user = CurrentUserProxy(lambda request: request_state_of(getattr(request, "scope", request)))
+"""The user of the current request: `current_user.name`, or `current_user(scope)` for a plain object.
+
+`current_user(request)` takes what has a `scope`, such as the requests of most frameworks."""
+
+
+def require_user(scope: Scope) -> User:
+    """Return the user, or end the request with what `login_required` answers. A websocket is closed with 1008.
+
+    Raises `LoginRequired` if nobody is signed in, and `StoreUnavailable` if nobody can know. The application need not
+    catch it: whatever it makes of it, the response is ours, or that of `unauthorized`.
+    """
+    return request_state_of(scope).require_user()
+
+
+async def refuse(scope: Scope, receive: Receive, send: Send) -> bool:
+    """Answer a request of nobody as `login_required` does. False, and nothing is sent, if somebody is signed in.
+
+    For an ASGI application of no framework: `if await refuse(scope, receive, send): return`. For a websocket it has to
+    be called before anything is received.
+    """
+    state = request_state_of(scope)
+    refused = state.refusal()
+    if refused is None:
+        return False
+    if scope["type"] == "websocket":
+        await refuse_websocket(receive, send, refused.code)
+    else:
+        await state.send_refusal(refused, send)
+    return True
 
 
 def _config_from_env() -> XWMSConfig:
@@ -164,18 +197,10 @@ class XWMSAuthMiddleware:
         """Deny access to a page that requires login. False if the application is to respond."""
         if self._served.context.is_public(route_path(scope)):
             return False
-        refused = state.refusal()
-        if refused is None:
-            return False
-        is_http = scope["type"] == "http"
-        if is_http:
-            # New tokens have to reach the browser, whatever the response is.
-            found = state.lookup
-            carries = isinstance(found, SessionLookup) and found.has_new_tokens
-            await state.send_refusal(refused, state.send if carries else send)
-        else:
-            await refuse_websocket(receive, send, refused.code)
-        return True
+        # New tokens have to reach the browser, whatever the response is.
+        found = state.lookup
+        carries = scope["type"] == "http" and isinstance(found, SessionLookup) and found.has_new_tokens
+        return await refuse(scope, receive, state.send if carries else send)
 
     async def _run_lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Keep connections open while the application runs. Its own lifespan messages are passed on unchanged."""

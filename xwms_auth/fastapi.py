@@ -21,9 +21,18 @@ from ._core.base.session import ANY_LOGIN, LoginRequirement
 from ._core.http.messages import HTTPS
 from ._core.oauth2.bearer_guard import NEEDS_TOKEN
 from ._core.responses.bearer_challenge import parse_scopes
-from .starlette import XWMSAuthMiddleware
+from .starlette import XWMSAuthMiddleware, required_user
 
-__all__ = ["BearerToken", "CurrentUser", "OptionalUser", "XWMSAuthMiddleware", "bearer_token", "fresh_user", "passive"]
+__all__ = [
+    "BearerToken",
+    "CurrentUser",
+    "OptionalUser",
+    "XWMSAuthMiddleware",
+    "bearer_token",
+    "fresh_user",
+    "passive",
+    "require_user",
+]
 
 
 class _NotInsideType:
@@ -68,18 +77,7 @@ class _UserRequired(_SessionCookie):
         self._requirement = requirement
 
     async def __call__(self, connection: HTTPConnection) -> User:
-        request_state = request_state_of(connection.scope)
-        refused = request_state.refusal(self._requirement)
-        if refused is None:
-            user = request_state.user()
-            if isinstance(user, User):
-                return user
-        if connection.scope["type"] == "websocket":
-            raise WebSocketException(POLICY_VIOLATION, "login_required" if refused is None else refused.code)
-        # The middleware sends this in place of FastAPI's response to the exception, so that a browser is redirected to
-        # the login and an API client gets the documented error, whatever exception handlers the application has.
-        request_state.refused = refused
-        raise HTTPException(401)
+        return required_user(connection.scope, self._requirement)
 
 
 class _UserOptional(_SessionCookie):
@@ -88,7 +86,11 @@ class _UserOptional(_SessionCookie):
         return user if isinstance(user, User) else None
 
 
-CurrentUser = Annotated[User, _Depends(_UserRequired())]
+require_user = _UserRequired()
+"""The dependency of `CurrentUser`, for what takes one: `APIRouter(dependencies=[Depends(require_user)])`,
+`app.dependency_overrides[require_user]`."""
+
+CurrentUser = Annotated[User, _Depends(require_user)]
 """The user. If nobody is signed in, the endpoint is not called: browsers are redirected to the login, API clients get
 a 401."""
 

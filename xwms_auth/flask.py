@@ -18,7 +18,7 @@ from typing import Any, ParamSpec, TypeVar, cast, overload
 from weakref import WeakSet
 
 try:
-    from flask import Flask, Response, current_app, has_app_context, has_request_context
+    from flask import Flask, Response, abort, current_app, has_app_context, has_request_context
     from werkzeug.local import LocalProxy
 except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.flask needs Flask: pip install 'xwms-auth[flask]'") from missing
@@ -36,6 +36,7 @@ from ._core.http.messages import Request as XWMSRequest
 from ._core.io.session_manager import XWMSSessions
 from ._core.responses import widgets
 from ._core.responses.pages import Html
+from ._core.responses.responses import Refusal
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -152,6 +153,16 @@ def _on_error(error: StoreUnavailable | LoginRequired) -> Response:
 
 current_user: User | Anonymous = cast("User | Anonymous", LocalProxy(_current_user))
 """The user of this request. If nobody is signed in, an object with `is_authenticated == False`, never None."""
+
+
+def require_user() -> User:
+    """Return the user of this request, or end it with what `login_required` answers.
+
+    For views, async or not, and for `before_request` functions. What it raises for that is an `HTTPException` with the
+    response, which no error handler of Flask's sees.
+    """
+    found = request_state().user_or_refusal()
+    return abort(response_of(found)) if isinstance(found, Refusal) else found
 
 
 @overload

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast, overload
 try:
     from starlette.concurrency import run_in_threadpool
     from starlette.endpoints import HTTPEndpoint, WebSocketEndpoint
+    from starlette.exceptions import HTTPException, WebSocketException
     from starlette.requests import HTTPConnection, Request
     from starlette.responses import Response
     from starlette.websockets import WebSocket
@@ -19,10 +20,10 @@ except ImportError as missing:  # pragma: no cover
 from ._core.adapters.asgi import POLICY_VIOLATION, ASGIApp, Receive, Scope, Send, encoded, request_of
 from ._core.adapters.asgi_bearer import CurrentTokenProxy, check_token
 from ._core.adapters.asgi_state import never_stored, request_state_of
-from ._core.adapters.current_user import CurrentUserProxy
 from ._core.adapters.guard_check import note_guard
 from ._core.adapters.passive import passive
-from ._core.base.session import LoginRequirement
+from ._core.base.models import User
+from ._core.base.session import ANY_LOGIN, LoginRequirement
 from ._core.config.config import XWMSConfig
 from ._core.oauth2.bearer_guard import NEEDS_TOKEN
 from ._core.responses import widgets
@@ -30,6 +31,7 @@ from ._core.responses.bearer_challenge import parse_scopes
 from ._core.responses.pages import Html
 from ._core.responses.responses import Refusal
 from .asgi import XWMSAuthMiddleware as ASGIMiddleware
+from .asgi import current_user
 
 __all__ = [
     "XWMSAuthMiddleware",
@@ -37,6 +39,7 @@ __all__ = [
     "current_user",
     "login_required",
     "passive",
+    "require_user",
     "template_context",
     "token_required",
 ]
@@ -75,11 +78,31 @@ class XWMSAuthMiddleware(ASGIMiddleware):
         super().__init__(app, config, clock=clock, unauthorized=None if unauthorized is None else answer)
 
 
-current_user = CurrentUserProxy(lambda connection: request_state_of(connection.scope))
-"""The user of the current request: `current_user.name`, or `current_user(request)` for a plain object."""
-
 current_token = CurrentTokenProxy()
 """The access token of the current request, in an endpoint with `token_required`; or `current_token(request)`."""
+
+
+def require_user(connection: HTTPConnection[Any]) -> User:
+    """Return the user of this request, or end it with what `login_required` answers. A websocket is closed with 1008.
+
+    What it raises for that is Starlette's; whatever the application makes of it, the response is ours, or that of
+    `unauthorized`.
+    """
+    return required_user(connection.scope, ANY_LOGIN)
+
+
+def required_user(scope: Scope, requirement: LoginRequirement) -> User:
+    """As `require_user`, for a user who also meets the requirement."""
+    state = request_state_of(scope)
+    found = state.user_or_refusal(requirement)
+    if isinstance(found, User):
+        return found
+    # The middleware sends the refusal in place of the framework's response to the exception, so that a browser is
+    # redirected to the login and an API client gets the documented error, whatever exception handlers there are.
+    error = state.refuse(found)
+    if scope["type"] == "websocket":
+        raise WebSocketException(POLICY_VIOLATION, found.code) from error
+    raise HTTPException(401) from error
 
 
 @overload

@@ -23,7 +23,6 @@ from ._core.base.models import User
 from ._core.base.session import LoginRequirement
 from ._core.config.config import XWMSConfig
 from ._core.io.session_manager import XWMSSessions
-from ._core.responses.responses import Refusal
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -158,11 +157,7 @@ def require_user(environ: "WSGIEnvironment") -> User:
     Raises `LoginRequired` if nobody is signed in, and `StoreUnavailable` if nobody can know. The application need not
     catch it: whatever it makes of it, the response is ours, or that of `unauthorized`.
     """
-    state = _state_of(environ)
-    found = state.user_or_refusal()
-    if isinstance(found, Refusal):
-        raise state.refuse(found)
-    return found
+    return _state_of(environ).require_user()
 
 
 @overload

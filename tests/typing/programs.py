@@ -7,15 +7,17 @@ from typing import Annotated
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import flask
-from fastapi import FastAPI, WebSocket
+from fastapi import APIRouter, Depends, FastAPI, WebSocket
 from flask.views import MethodView
 from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 import xwms_auth.asgi
+import xwms_auth.flask
 import xwms_auth.starlette
 import xwms_auth.wsgi
 from xwms_auth import (
@@ -36,7 +38,15 @@ from xwms_auth import (
     XWMSConfig,
     XWMSSessions,
 )
-from xwms_auth.fastapi import BearerToken, CurrentUser, OptionalUser, XWMSAuthMiddleware, bearer_token, fresh_user
+from xwms_auth.fastapi import (
+    BearerToken,
+    CurrentUser,
+    OptionalUser,
+    XWMSAuthMiddleware,
+    bearer_token,
+    fresh_user,
+    require_user,
+)
 from xwms_auth.flask import XWMSAuth, current_token, current_user, login_required, token_required
 from xwms_auth.stores import Session, SessionStore
 
@@ -346,3 +356,32 @@ def no_person(environ: WSGIEnvironment, problem: dict[str, object]) -> WSGIAppli
 wsgi_auth = xwms_auth.wsgi.XWMSAuth(xwms_auth.wsgi.login_required(wsgi_page), config, unauthorized=no_person)
 wsgi_app: WSGIApplication = wsgi_auth
 wsgi_devices: tuple[SessionInfo, ...] = wsgi_auth.sessions.list("sub")
+
+
+@flask_app.get("/required")
+def required() -> str:
+    person: User = xwms_auth.flask.require_user()
+    return person.sub
+
+
+async def required_on_starlette(request: Request) -> Response:
+    person: User = xwms_auth.starlette.require_user(request)
+    return PlainTextResponse(person.sub)
+
+
+guarded_router = APIRouter(dependencies=[Depends(require_user)])
+
+
+@guarded_router.get("/required")
+async def required_on_fastapi(person: Annotated[User, Depends(require_user)]) -> str:
+    return person.sub
+
+
+async def asgi_page(scope: Scope, receive: Receive, send: Send) -> None:
+    if await xwms_auth.asgi.refuse(scope, receive, send):
+        return
+    person: User = xwms_auth.asgi.require_user(scope)
+    await PlainTextResponse(f"{person.sub} {xwms_auth.asgi.current_user(scope).is_authenticated}")(scope, receive, send)
+
+
+asgi_app = xwms_auth.asgi.XWMSAuthMiddleware(asgi_page, config)

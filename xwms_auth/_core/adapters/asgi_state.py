@@ -65,13 +65,11 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
 
     __slots__ = (
         "_app",
-        "_failure",
         "_held",
         "_receive",
         "_send",
         "_sessions",
         "_started",
-        "refused",
         "scope",
         "session_read",
         "token",
@@ -102,7 +100,6 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
         self._started = False
         self._failure: XWMSError | None = None
         self.refused: Refusal | None = None
-        """If a guard inside the application sets it, it is sent in place of the application's response."""
         self.unauthorized = unauthorized
         self.token: AccessToken | None = None
         """The access token that authenticated the request: `request.auth.token`. It is independent of the session."""
@@ -179,13 +176,14 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
             return False
         if self.scope["type"] == "websocket":
             if not self._started:
-                self.refused = self.refusal_for(failure)
+                self._refuse_for(failure)
+                send, self._send = self._send, _discard
                 with suppress(RuntimeError, OSError):  # the visitor has gone
-                    await self._send(close_of(failure.code))
+                    await send(close_of(failure.code))
         elif self._held is not None or not self._started:
             self._held = None
             await self.send({"type": "http.response.start", "status": 500, "headers": []})
-        return self.refused is not None and failure.is_behind(error)
+        return self._send is _discard and failure.is_behind(error)
 
     def request(self) -> Request:
         return request_of(self.scope, app=self._app)
@@ -216,9 +214,11 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
             self._started = True
             if self._failure is not None and is_server_error(message):
                 # The framework's answer to our error, which the application did not catch.
-                self.refused = self.refusal_for(self._failure)
-                send, self._send = self._send, _discard
-                return send(close_of(self.refused.code))
+                self._refuse_for(self._failure)
+        if self.refused is not None and self._send is not _discard:
+            self._started = True
+            send, self._send = self._send, _discard
+            return send(close_of(self.refused.code))
         return self._send(message)
 
     def send(self, message: Message) -> Awaitable[None]:
@@ -231,7 +231,7 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
         self._started = True
         if self._failure is not None and message["status"] >= 500:
             # The framework's response to our error, which the application did not catch.
-            self.refused = self.refusal_for(self._failure)
+            self._refuse_for(self._failure)
         if self.refused is not None:
             send, self._send = self._send, _discard
             return self._send_instead(self.refused, send)
@@ -256,6 +256,11 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
         await self.send_refusal(refused, send)
 
     async def _send_held(self, message: Message) -> None:
+        if self.refused is not None:
+            self._held = None
+            send, self._send = self._send, _discard
+            await self._send_instead(self.refused, send)
+            return
         if message["type"] == "http.response.body" and not message.get("body") and message.get("more_body"):
             # The application sends its headers ahead, and may still read the session: the response may depend on it.
             self.session_read = True

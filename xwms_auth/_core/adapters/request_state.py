@@ -21,7 +21,7 @@ L = TypeVar("L", bound=SessionLookup | XWMSError | None)
 class RequestState(ABC, Generic[L]):
     """The part of the state that WSGI and ASGI share."""
 
-    __slots__ = ("finished", "guarded", "lookup", "passive", "served")
+    __slots__ = ("_failure", "finished", "guarded", "lookup", "passive", "refused", "served")
 
     served: ServedApp
     finished: bool
@@ -38,6 +38,12 @@ class RequestState(ABC, Generic[L]):
 
     A nested application of the same client may replace it by one without a session.
     """
+
+    refused: Refusal | None
+    """If it is set inside the application, it is sent in place of the application's response."""
+
+    _failure: XWMSError | None
+    """The last of our errors that the application may not catch."""
 
     @abstractmethod
     def session(self) -> Session | None:
@@ -56,6 +62,23 @@ class RequestState(ABC, Generic[L]):
         """Return the user, or an anonymous one."""
         session, ended = self.session_or_reason()
         return session.user if session else anonymous(ended)
+
+    def require_user(self) -> User:
+        """Return the user, or raise the error of a refusal, which is then sent."""
+        found = self.user_or_refusal()
+        if isinstance(found, Refusal):
+            raise self.refuse(found)
+        return found
+
+    def refuse(self, refused: Refusal) -> XWMSError:
+        """Return the error to raise. Whatever the application makes of it, the refusal is sent."""
+        self.refused, self._failure = refused, refused.error
+        return refused.error
+
+    def _refuse_for(self, failure: XWMSError) -> None:
+        """Send a refusal for an error of ours that the application did not catch, if none is due already."""
+        if self.refused is None:
+            self.refused = self.refusal_for(failure)
 
     def user_or_refusal(self, requirement: LoginRequirement = ANY_LOGIN) -> User | Refusal:
         """Return the user if one is signed in and meets the requirement, otherwise the refusal to send instead."""

@@ -39,10 +39,8 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
     __slots__ = (
         "_debug",
         "_environ",
-        "_failure",
         "_held",
         "_nested",
-        "_refused",
         "_refused_body",
         "_server_write",
         "_start_response",
@@ -71,7 +69,7 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         self._nested: list[ServedApp] = []
         self._held: tuple[str, list[tuple[str, str]], Any] | None = None
         self._failure: XWMSError | None = None
-        self._refused: Refusal | None = None
+        self.refused: Refusal | None = None
         self._refused_body: Iterable[bytes] = ()
 
     def session(self) -> Session | None:
@@ -130,20 +128,15 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
     def note_uncaught(self, error: BaseException) -> None:
         """Note an error that the application did not catch. If one of ours is behind it, the response is ours."""
         if self._failure is not None and self._failure.is_behind(error):
-            self._refused = self.refusal_for(self._failure)
+            self._refuse_for(self._failure)
 
     def note_server_error(self) -> None:
         """Note that the application answers with a server error. If one of ours came before it, the response is ours.
 
         For frameworks that make a page of every error.
         """
-        if self._failure is not None and self._refused is None:
-            self._refused = self.refusal_for(self._failure)
-
-    def refuse(self, refused: Refusal) -> XWMSError:
-        """Return the error to raise. Whatever the application makes of it, the refusal is the response."""
-        self._refused, self._failure = refused, refused.error
-        return refused.error
+        if self._failure is not None:
+            self._refuse_for(self._failure)
 
     def send_refusal(self, refused: Refusal, start: "StartResponse", error: Any = None) -> Iterable[bytes]:
         """Send a refusal, or the application's own answer in its place. Return the body.
@@ -171,17 +164,17 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
     def respond_instead(self, error: Exception) -> Iterable[bytes] | None:
         """Return the body of our response to an error that the application raised. None if it is the server's."""
         self.note_uncaught(error)
-        if self._refused is None:
+        if self.refused is None:
             return None
-        return self._send_instead(self._refused, sys.exc_info())
+        return self._send_instead(self.refused, sys.exc_info())
 
     def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
         """The application's `start_response`: adds cache headers if the session has been read."""
         if not exc_info:
             self._release()  # a second call, for the server to refuse
         self._started, self._held = True, None
-        if self._refused is not None:
-            self._refused_body = self._send_instead(self._refused, exc_info)
+        if self.refused is not None:
+            self._refused_body = self._send_instead(self.refused, exc_info)
             return _discard
         if type(headers) is not list:  # PEP 3333 wants a list, but servers take any iterable
             headers = list(headers)
@@ -232,7 +225,7 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
 
     def body(self, chunks: Iterable[bytes]) -> Iterable[bytes]:
         """The application's body. Headers that were held back are sent with its first chunk."""
-        if self._refused is not None and self._started:
+        if self.refused is not None and self._started:
             return Closing(self._instead(), chunks)
         if self._started and self.is_complete(chunks):
             self._release()
@@ -243,9 +236,9 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
 
     def _instead(self) -> Iterable[bytes]:
         """The body of the response that replaces the application's. Its headers are sent, if they have not been yet."""
-        if self._held is not None and self._refused is not None:
+        if self._held is not None and self.refused is not None:
             self._held = None
-            self._refused_body = self._send_instead(self._refused, None)
+            self._refused_body = self._send_instead(self.refused, None)
         return self._refused_body
 
     def is_complete(self, chunks: object) -> bool:
@@ -260,7 +253,7 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
     def _streamed(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         try:
             for chunk in chunks:
-                if self._refused is not None:
+                if self.refused is not None:
                     break
                 self._release(ahead=not chunk)
                 yield chunk
@@ -269,7 +262,7 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
             if ours is None:
                 raise
             self._held, self._refused_body = None, ours
-        if self._refused is None:
+        if self.refused is None:
             self._release()
             return
         body = self._instead()
