@@ -24,7 +24,7 @@ except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.flask needs Flask: pip install 'xwms-auth[flask]'") from missing
 
 from ._core.adapters import flask_bearer
-from ._core.adapters.flask_app import FlaskApp, Unauthorized, is_set_up, request_state, response_of, served_app
+from ._core.adapters.flask_app import PUBLIC, FlaskApp, Unauthorized, is_set_up, request_state, response_of, served_app
 from ._core.adapters.guard_check import note_guard
 from ._core.base.errors import ConfigError, LoginRequired, StoreUnavailable
 from ._core.base.models import Anonymous, Secret, User, anonymous
@@ -213,6 +213,15 @@ def passive(view: Callable[P, R], /) -> Callable[P, R]:
         return cast("R", (current_app.ensure_sync(view) if is_async else view)(*args, **kwargs))
 
     return quiet
+
+
+def public(view: Callable[P, R], /) -> Callable[P, R]:
+    """Let anybody see this view although `protect="all"`.
+
+    For functions, async views and `decorators = [public]` of a `MethodView`; place it below the route decorator.
+    """
+    setattr(view, PUBLIC, True)
+    return view
 
 
 def xwms_login_url(*, next: str | None = None) -> str:  # noqa: A002  named like the query parameter

@@ -358,6 +358,15 @@ wsgi_app: WSGIApplication = wsgi_auth
 wsgi_devices: tuple[SessionInfo, ...] = wsgi_auth.sessions.list("sub")
 
 
+@flask_app.get("/open")
+@xwms_auth.flask.public
+def open_to_all(number: int = 1) -> str:
+    return f"{number}"
+
+
+still_takes_a_number: str = open_to_all(number=2)
+
+
 @flask_app.get("/required")
 def required() -> str:
     person: User = xwms_auth.flask.require_user()

@@ -1,11 +1,13 @@
 """The WSGI layer as Flask has it: its views, its own answers, and the state of its current request."""
 
 from collections.abc import Awaitable, Callable, Iterable
+from functools import cached_property
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, cast
 
 from flask import Flask, Request, Response, current_app, got_request_exception, has_request_context, request
 from werkzeug.datastructures import Headers
+from werkzeug.exceptions import HTTPException
 
 from ..config.config import XWMSConfig
 from ..io.session_manager import XWMSSessions
@@ -21,6 +23,12 @@ Unauthorized = Callable[[Request, dict[str, object]], Any]
 """The application's own answer to a request that needs a login: whatever a view may return; None for ours."""
 
 _EXTENSION = "xwms_auth"
+PUBLIC = "_xwms_auth_public"
+"""The attribute of a view that anybody may see."""
+
+_ROUTED_TO_PUBLIC = "xwms_auth.public"
+"""The key in a WSGI environment of the application that has routed the request to such a view."""
+
 _UNSERVED = "_xwms_auth_state"
 """The attribute of a request that is not being served, for its state."""
 
@@ -36,10 +44,42 @@ class FlaskApp(WSGIApp):
         self.unauthorized = unauthorized
         self._app = app
         app.extensions[_EXTENSION] = self
+        if self.protects_all:
+            app.before_request_funcs.setdefault(None, []).insert(0, self._require_public_view)
         app.wsgi_app = self  # type: ignore[method-assign]  # Flask documents this way to wrap an application
 
     def views(self) -> Iterable[object]:
         return self._app.view_functions.values()
+
+    def is_public(self, environ: "WSGIEnvironment") -> bool:
+        if super().is_public(environ):
+            return True
+        if not self._has_public_views:
+            return False
+        app = self._app
+        try:
+            adapter = app.create_url_adapter(app.request_class(environ, populate_request=False))
+            endpoint: str = adapter.match()[0] if adapter else ""
+        except HTTPException:
+            return False
+        if not self._is_public_view(endpoint):
+            return False
+        environ[_ROUTED_TO_PUBLIC] = self
+        return True
+
+    @cached_property
+    def _has_public_views(self) -> bool:
+        return any(map(self._is_public_view, self._app.view_functions))
+
+    def _is_public_view(self, endpoint: str | None) -> bool:
+        return getattr(self._app.view_functions.get(endpoint or ""), PUBLIC, False) is True
+
+    def _require_public_view(self) -> Response | None:
+        """Called before the view. An inner WSGI layer may have led the request to another one than `is_public` saw."""
+        if current_request().environ.get(_ROUTED_TO_PUBLIC) is not self or self._is_public_view(request.endpoint):
+            return None
+        refused = request_state().refusal()
+        return None if refused is None else response_of(refused)
 
     def send_refusal(
         self, refused: Refusal, environ: "WSGIEnvironment", start_response: "StartResponse"

@@ -36,9 +36,7 @@ class WSGIApp(ServedApp):
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         if not self.is_prepared:
             self.prepare(self.views, debug=self.in_debug_mode)
-        # `path` is the whole path as the browser sees it, `route` the part of it that the application routes.
-        route = environ.get("PATH_INFO", "")
-        path = environ.get("SCRIPT_NAME", "") + route
+        path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")  # the whole, as the browser sees it
         outer = environ.get(STATE_KEY)
         if outer is not None and not (isinstance(outer, WSGIRequestState) and self.serves_same_client(outer.served)):
             outer = None
@@ -53,8 +51,7 @@ class WSGIApp(ServedApp):
         else:
             outer.enter_nested(self)
             outer.unauthorized = self.answer or outer.unauthorized
-        # Not the whole path: SCRIPT_NAME may come from a request header that a proxy passes on.
-        if self.protects_all and not self.context.is_public(decoded(route)):
+        if self.protects_all and not self.is_public(environ):
             refused = state.refusal()
             if refused is not None:
                 return self.send_refusal(refused, environ, state.start if outer is None else start_response)
@@ -68,6 +65,11 @@ class WSGIApp(ServedApp):
                 raise
             return ours
         return state.body(chunks)
+
+    def is_public(self, environ: "WSGIEnvironment") -> bool:
+        """Whether anybody may see this page although everything is protected."""
+        # Not the whole path: SCRIPT_NAME may come from a request header that a proxy passes on.
+        return self.context.is_public(decoded(environ.get("PATH_INFO", "")))
 
     def views(self) -> Iterable[object]:
         """The functions that the application routes, as far as they are known."""
