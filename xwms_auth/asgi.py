@@ -34,6 +34,7 @@ from ._core.base.errors import ConfigError, XWMSError
 from ._core.base.models import User
 from ._core.base.store_protocols import KeepsConnections
 from ._core.config.config import XWMSConfig
+from ._core.config.context import Context
 from ._core.http.urls import RedirectURI
 from ._core.io.session_manager import AsyncXWMSSessions
 from ._core.io.transport import AsyncHTTPTransport
@@ -148,7 +149,7 @@ class XWMSAuthMiddleware:
             await self._serve_nested(outer, scope, receive, send)
             return
         uri = context.only_uri or context.redirect_uri_for(header_of(scope, b"host", ", "))
-        if not is_http and not _is_own_websocket(scope, uri):
+        if not is_http and not _is_own_websocket(context, scope, uri):
             await refuse_websocket(receive, send, "cross_site")
             return
 
@@ -240,10 +241,12 @@ def _check_token_flow(app: object, config: XWMSConfig) -> None:
             raise
 
 
-def _is_own_websocket(scope: Scope, uri: RedirectURI | None) -> bool:
-    """Whether a websocket is opened by a page of this application (cross-site WebSocket hijacking).
+def _is_own_websocket(context: Context, scope: Scope, uri: RedirectURI | None) -> bool:
+    """Whether a websocket is opened by a page of this application or of a trusted origin (CSWSH, RFC 6455 10.2).
 
     The browser sends cookies whatever page opens it, and names the page's origin in `Origin`.
     """
     origins = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
-    return not origins or (uri is not None and origins == [uri.origin])
+    if not origins:
+        return True
+    return uri is not None and len(origins) == 1 and (origins[0] == uri.origin or context.trusts(origins[0]))

@@ -105,7 +105,7 @@ class XWMSConfig(metaclass=_RaisesLast):
     """With `oauth2`: the path to which XWMS posts logout tokens. Enter it in the client's settings at XWMS."""
 
     after_login: str = "/"
-    """The path to go to after a login without `next`."""
+    """The path to go to after a login without `next`, or a URL on one of `trusted_origins`."""
 
     after_logout: str = "/"
     """The path to go to after a logout."""
@@ -183,6 +183,10 @@ class XWMSConfig(metaclass=_RaisesLast):
 
     debug: bool = False
     """Explain in error pages and problem documents what is wrong and what to change. For development only."""
+
+    trusted_origins: str | Sequence[str] = ()
+    """Further origins of this application, such as a front end's. Compared exactly. Their pages may open websockets,
+    post the logout and read `me_path`, and `next` and `after_login` may be an absolute URL there."""
 
     insecure_allow_http: bool = False
     """Allow plain http on hosts that cannot be public, such as a name in a container network. For development only."""

@@ -41,6 +41,9 @@ class Context:
     origins: frozenset[str]
     """The origins of all redirect URIs."""
 
+    trusted_origins: frozenset[str | None]
+    """Further origins of this application."""
+
     only_uri: RedirectURI | None
     """The redirect URI, if there is exactly one."""
 
@@ -71,6 +74,7 @@ class Context:
             form_signer=Signed(keys, purpose="logout-form", audience=audience),
             lifetimes=Lifetimes(idle=config.idle_seconds, absolute=config.lifetime_seconds),
             origins=frozenset(uri.origin for uri in config.registered),
+            trusted_origins=frozenset(config.trusted_origins),
             only_uri=config.registered[0] if len(config.registered) == 1 else None,
             uris_by_host={name: uri for uri in config.registered for name in uri.host_names},
             public_paths=frozenset(path for path in config.public if not path.endswith("/*")),
@@ -120,7 +124,15 @@ class Context:
     def next_url(self, request: Request) -> str | None:
         """Return the validated `next` parameter of the request; None if it is missing, repeated or not valid."""
         values = request.parameters("next")
-        return safe_next(values[0], own_paths=self.config.own_paths) if len(values) == 1 else None
+        return self.safe_next(values[0]) if len(values) == 1 else None
+
+    def safe_next(self, value: str) -> str | None:
+        """Return where a login or logout may lead, ready for a Location header; None if it may not."""
+        return safe_next(value, own_paths=self.config.own_paths, origins=self.config.trusted_origins)
+
+    def trusts(self, origin: str | None) -> bool:
+        """Whether this Origin header is one of the trusted origins."""
+        return origin in self.trusted_origins
 
 
 def _warn_of_loopback(config: XWMSConfig) -> None:

@@ -73,6 +73,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "end_session_endpoint": ("XWMS_END_SESSION_ENDPOINT",),
     "token_validation": ("XWMS_TOKEN_VALIDATION",),
     "audience": ("XWMS_AUDIENCE",),
+    "trusted_origins": ("XWMS_TRUSTED_ORIGINS",),
     "redact_access_logs": ("XWMS_REDACT_ACCESS_LOGS",),
     "debug": ("XWMS_DEBUG",),
 }
@@ -80,7 +81,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
 
 REDIS = ("redis://", "rediss://", "unix://", "redis+cluster://", "rediss+cluster://")
 
-_LISTS = ("redirect_uris", "session_secret", "public", "login_origins", "scopes")
+_LISTS = ("redirect_uris", "session_secret", "public", "login_origins", "scopes", "trusted_origins")
 _SECONDS = ("session_idle", "session_lifetime", "recheck", "timeout")
 _NUMBERS = ("max_slow_calls",)
 _SWITCHES = ("confirm_person", "debug", "provider_logout", "redact_access_logs")

@@ -125,12 +125,13 @@ class Validator:
             self.set("api_url", config.api.origin + config.api.path)
         except ValueError as error:
             self.fault("api_url", str(error))
-        self.set("login_origins", _as_tuple(config.login_origins))
-        for origin in config.login_origins:
-            try:
-                parse_origin(_text(origin))
-            except ValueError as error:
-                self.fault("login_origins", f"has an entry that {error}")
+        for name in ("login_origins", "trusted_origins"):
+            self.set(name, _as_tuple(getattr(config, name)))
+            for origin in getattr(config, name):
+                try:
+                    parse_origin(_text(origin))
+                except ValueError as error:
+                    self.fault(name, f"has an entry that {error}")
         if not config.domain and registered:
             self.set("domain", registered[0].host)
         domain: object = config.domain
@@ -201,10 +202,12 @@ class Validator:
             )
         self.set("callback_paths", callbacks)
         self.set("own_paths", callbacks | set(routes))
-        for name in ("after_login", "after_logout"):
+        # Only `after_login` may be elsewhere: `after_logout` is also where our pages' own link leads.
+        for name, origins in (("after_login", config.trusted_origins), ("after_logout", ())):
             target = getattr(config, name)
-            if not isinstance(target, str) or safe_next(target, own_paths=config.own_paths) != target:
-                self.fault(name, 'is not a path on this site such as "/welcome", or it is one of the login routes')
+            if not isinstance(target, str) or safe_next(target, own_paths=config.own_paths, origins=origins) != target:
+                kind = 'path on this site such as "/welcome"' + (" or a URL of a trusted origin" if origins else "")
+                self.fault(name, f"is not a {kind}, or it is one of the login routes")
         self.set("public", _as_tuple(config.public))
         for path in config.public:
             plain = path.removesuffix("*") if isinstance(path, str) and path.endswith("/*") else path

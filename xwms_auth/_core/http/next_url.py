@@ -3,7 +3,7 @@
 Never repairs a URL: open redirects arise where two programs repair one differently.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from urllib.parse import quote, unquote
 
 MAX_NEXT = 2048
@@ -15,14 +15,17 @@ MAX_DECODING_ROUNDS = 5
 _LOCATION_SAFE = "/?#[]@!$&'()*+,;=:%-._~"
 
 
-def safe_next(value: str | None, *, own_paths: Collection[str]) -> str | None:
-    """Return `next` as a path on this site, ready for a Location header, or None if it is not allowed.
+def safe_next(value: str | None, *, own_paths: Collection[str], origins: Iterable[str] = ()) -> str | None:
+    """Return `next`, ready for a Location header, or None if it is not allowed: a path on this site, or on `origins`.
 
-    docs/security.md specifies the rule. The result is ASCII, begins with exactly one slash, and is
-    a fixed point: passing it to this function again returns it unchanged.
+    docs/security.md specifies the rule. The result is ASCII, begins with exactly one slash or with one of the origins
+    and exactly one slash, and is a fixed point: passing it to this function again returns it unchanged.
     """
     if value is None or not 1 <= len(value) <= MAX_NEXT or value != value.strip():
         return None
+    # An origin up to and with the slash that ends it: nothing is left to parse, so no other host can begin like it.
+    origin = next((origin for origin in origins if value.startswith(f"{origin}/")), "")
+    value = value[len(origin) :]
     if any(_is_control(char) or char == "\\" or "\ud800" <= char <= "\udfff" for char in value):
         return None
     path = value.partition("#")[0].partition("?")[0]
@@ -37,7 +40,7 @@ def safe_next(value: str | None, *, own_paths: Collection[str]) -> str | None:
             location = quote(value, safe=_LOCATION_SAFE)
             # Checked again after quoting: the bytes that are sent count, not the bytes that were received.
             is_safe = location.isascii() and location[0] == "/" and location[1:2] not in ("/", "\\")
-            return location if is_safe and len(location) <= MAX_NEXT else None
+            return origin + location if is_safe and len(origin) + len(location) <= MAX_NEXT else None
         path = decoded
     return None
 

@@ -25,7 +25,6 @@ from ..base.signing import new_key
 from ..config.context import Context, names_for
 from ..http.fetch_metadata import is_prefetch, require_navigation
 from ..http.messages import Request, Response, read_cookie
-from ..http.next_url import safe_next
 from ..http.urls import RedirectURI
 from ..providers.pending_login import LOGIN_LIFETIME, PendingLogin, PendingLogins, RedeemAttempt, Taken
 from ..providers.protocol import CallbackParams, CheckedCallback, LoginResult, MatchingLogins, Provider
@@ -61,8 +60,7 @@ class LoginRequest:
 
         Open redirect: validated again on use. The value was sealed, but perhaps by an older version with other rules.
         """
-        config = self.context.config
-        return safe_next(login.next, own_paths=config.own_paths) or config.after_login
+        return self.context.safe_next(login.next) or self.context.config.after_login
 
     def retry_url(self, login: PendingLogin) -> str:
         """The URL that starts another login with the same target."""

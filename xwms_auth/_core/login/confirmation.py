@@ -21,7 +21,7 @@ def confirm_start(
     config = login_request.context.config
     page = pages.confirm_page(
         action_url=responses.login_url(config, target, fresh=fresh),
-        form_origins=(*origins, *login_request.context.origins),
+        form_origins=(*origins, *login_request.context.origins, *config.trusted_origins),
         home_url=config.after_logout,
         note=known.ended and known.ended.detail,
     )
@@ -50,6 +50,7 @@ def confirm_person(login_request: LoginRequest, key: str) -> Steps[Response | No
             sub=login.person.sub,
             action_url=url,
             key=key,
+            form_origins=login_request.context.config.trusted_origins,
             again_url=url,
             home_url=login_request.context.config.after_logout,
         )

@@ -15,7 +15,7 @@ from ..http.fetch_metadata import began_here, is_own_post, require_navigation
 from ..http.messages import Request, Response, set_cookie
 from ..providers.pending_login import LOGIN_LIFETIME, NO_PROOF, PendingLogin, forget_all, new_login_id, uri_digest
 from ..providers.protocol import Provider
-from ..responses import responses
+from ..responses import cross_origin, responses
 from ..sessions.lookup import SessionLookup, look_up, was_refused_as_ahead
 from . import backchannel_logout
 from .callback import LoginRequest, finish_login
@@ -24,6 +24,17 @@ from .confirmation import confirm_person, confirm_start
 
 def serve(context: Context, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
     """Respond to a request for one of our routes."""
+    method = {context.config.me_path: "GET", context.config.logout_path: "POST"}.get(request.path)
+    if method is None or not context.trusted_origins:
+        return (yield from _respond(context, provider, request, now=now))
+    trusted = context.trusts(request.header("origin"))
+    if trusted and (response := cross_origin.preflight(request, method)) is not None:
+        return response
+    response = yield from _respond(context, provider, request, now=now)
+    return cross_origin.readable(response, request if trusted else None)
+
+
+def _respond(context: Context, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
     config = context.config
     try:
         if request.path == config.login_path:
@@ -134,9 +145,12 @@ def who_am_i(context: Context, request: Request, *, now: int) -> Steps[Response]
 
 
 def logout(context: Context, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
-    """End the session. CSRF: only a form of our own may do so, shown by the headers or else by `csrf_token`."""
+    """End the session. CSRF: only a form of our own may do so, shown by the headers or else by `csrf_token`.
+
+    A page of a trusted origin may too: browsers name the origin of every POST, and no page can choose it.
+    """
     config, uri = context.config, context.require_redirect_uri(request)
-    names, is_own_form = names_for(uri), is_own_post(request, uri)
+    names, is_own_form = names_for(uri), is_own_post(request, uri) or context.trusts(request.header("origin"))
     expired_cookie = set_cookie(names.session, "", secure=names.secure, max_age=0)
     cleared = [expired_cookie, *forget_all(request.cookie, names)]
     try:

@@ -98,6 +98,8 @@ def _page_of(config: XWMSConfig, request: Request) -> str | None:
     for uri in config.registered:
         if current.startswith(uri.origin + "/"):
             return current.removeprefix(uri.origin)
+    if any(current.startswith(f"{origin}/") for origin in config.trusted_origins):
+        return current
     # A redirect cannot repeat a POST, and the page of its form is not known here. A target that is too long is left
     # out: a Location of ten kilobytes breaks in proxies.
     return request.target if request.method in ("GET", "HEAD") and len(request.target) <= MAX_NEXT else None

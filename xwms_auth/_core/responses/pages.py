@@ -170,12 +170,20 @@ def confirm_page(*, action_url: str, form_origins: Sequence[str], home_url: str 
 
 
 def person_page(
-    *, name: str, email: str | None, sub: str, action_url: str, key: str, again_url: str, home_url: str = "/"
+    *,
+    name: str,
+    email: str | None,
+    sub: str,
+    action_url: str,
+    key: str,
+    again_url: str,
+    form_origins: Sequence[str] = (),
+    home_url: str = "/",
 ) -> Page:
     """Return the page that asks whether the user is the one XWMS named: a POST of ``confirm=key`` to ``action_url``.
 
     The URLs must be paths on this origin. ``again_url`` starts another login. ``email`` must be an address that XWMS
-    has verified: anybody can choose any name, and claim any address.
+    has verified: anybody can choose any name, and claim any address. ``form_origins`` are as in `confirm_page`.
     """
     texts = _ENGLISH
     body = _fill(
@@ -194,7 +202,8 @@ def person_page(
         home_url=_own_path(home_url),
         home_label=texts.home,
     )
-    return _page(texts, title=texts.person_title, body=body, referrer="same-origin", form_action=("'self'",))
+    form_action = ("'self'", *map(_form_source, form_origins))
+    return _page(texts, title=texts.person_title, body=body, referrer="same-origin", form_action=form_action)
 
 
 LOGIN_LABELS = {
