@@ -53,7 +53,6 @@ REQUESTS = 40
 SUB = "xwms-user-1234"
 KEY = "benchmark-only-0123456789abcdef-0123456789abcdef"
 HOST = "app.example"
-COOKIE = "__Host-xwms_session"
 OTHERS = "theme=dark; locale=en-GB; _ga=GA1.1.1193046471.1763900000; "
 """Cookies of the site that are not about the login: browsers send these with every request too."""
 
@@ -98,6 +97,7 @@ CONFIG = XWMSConfig(
     redirect_uris=f"https://{HOST}/xwms/validateToken",
     session_secret=KEY,
 )
+COOKIE = f"__Host-xwms_session_{CONFIG.cookie_tag}"
 PERSON = User(
     issuer=CONFIG.issuer,
     sub=SUB,

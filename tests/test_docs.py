@@ -266,7 +266,7 @@ def test_the_edge_of_writing_an_edge_guards_its_page(run_documented):
     assert 'action="/xwms/logout"' in page.text
     assert "set-cookie" not in page.headers
     app.clock = lambda: time.time() + 3600
-    assert client.get("/", headers=FROM_HERE).headers["set-cookie"].startswith("__Host-xwms_session=")
+    assert client.get("/", headers=FROM_HERE).headers["set-cookie"].startswith("__Host-xwms_session_")
 
     left = client.post(LOGOUT, headers=FROM_HERE)
     assert (left.status_code, left.headers["location"]) == (303, "/")

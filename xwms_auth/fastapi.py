@@ -18,7 +18,7 @@ from ._core.adapters.asgi_state import request_state_of
 from ._core.adapters.passive import passive
 from ._core.base.models import AccessToken, User
 from ._core.base.session import ANY_LOGIN, LoginRequirement
-from ._core.http.messages import HTTPS
+from ._core.http.messages import CookieNames
 from ._core.oauth2.bearer_guard import NEEDS_TOKEN
 from ._core.responses.bearer_challenge import parse_scopes
 from .starlette import XWMSAuthMiddleware, required_user
@@ -64,8 +64,10 @@ class _SessionCookie(SecurityBase):
         self.model = APIKey.model_validate(
             {
                 "in": APIKeyIn.cookie,
-                "name": HTTPS.session,
-                "description": "The session of a user who logged in with XWMS; on http://localhost: xwms_session.",
+                # Known only with the settings, which the middleware has, and a dependency is made before it.
+                "name": CookieNames.of("TAG", secure=True).session,
+                "description": "The session of a user who logged in with XWMS; TAG is the setting cookie_tag, by "
+                "default derived from the client. On http://localhost: xwms_session_TAG.",
             }
         )
         self.scheme_name = "XWMS login"

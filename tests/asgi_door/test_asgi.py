@@ -178,7 +178,7 @@ def test_fastapis_websockets_are_guarded(fx, config):
 def test_openapi_says_how_to_be_somebody(config):
     spec = fastapi_app(config)[0].openapi()
     scheme = spec["components"]["securitySchemes"]["XWMS login"]
-    assert (scheme["type"], scheme["in"], scheme["name"]) == ("apiKey", "cookie", "__Host-xwms_session")
+    assert (scheme["type"], scheme["in"], scheme["name"]) == ("apiKey", "cookie", "__Host-xwms_session_TAG")
     assert spec["paths"]["/person"]["get"]["security"] == [{"XWMS login": []}]
 
 

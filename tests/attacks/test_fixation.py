@@ -276,11 +276,14 @@ def test_no_cookie_of_ours_works_under_another_name(make_site, store, uri):
     other = site.browser()
     other.log_in()
     session = other.cookies()[site.session_cookie]
-    for name in ("__Host-xwms_session", "xwms_session", "__Secure-xwms_session", "session"):
+    plain = site.session_cookie.removeprefix("__Host-")
+    for name in (f"__Host-{plain}", plain, f"__Secure-{plain}", "__Host-xwms_session", "xwms_session", "session"):
         assert who_with(site, f"{name}={pending}") == 401
         if name != site.session_cookie:
             assert who_with(site, f"{name}={session}") == 401
-    for name in (f"__Host-xwms_login_{key}", f"xwms_login_{key}", f"__Secure-xwms_login_{key}", "__Host-xwms_login"):
+    plain = login_cookie.removeprefix("__Host-")
+    untagged = (f"__Host-xwms_login_{key}", f"xwms_login_{key}", "__Host-xwms_login")
+    for name in (f"__Host-{plain}", plain, f"__Secure-{plain}", *untagged):
         assert who_with(site, f"{name}={session}") == 401
         refused = come_back_with(site, token + "x", f"{name}={session}")
         assert refused.status_code == 400

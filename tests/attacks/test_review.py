@@ -195,10 +195,10 @@ def test_a_second_middleware_of_the_same_client_adds_no_second_session(make_fx):
     inner, config = asgi_site(fx, [Route("/who", who)], session_store="memory://")
     client = TestClient(XWMSAuthMiddleware(inner, config), base_url="https://app.example", follow_redirects=False)
     log_in(client, fx)
-    cookie = client.cookies["__Host-xwms_session"]
+    cookie = client.cookies[f"__Host-xwms_session_{config.cookie_tag}"]
     assert client.get("/who").text == "17"
     client.post("/xwms/logout", headers={"Origin": "https://app.example"})
-    client.cookies.set("__Host-xwms_session", cookie, domain="app.example")
+    client.cookies.set(f"__Host-xwms_session_{config.cookie_tag}", cookie, domain="app.example")
     assert client.get("/who").text == "None"
 
 

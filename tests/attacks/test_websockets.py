@@ -21,12 +21,12 @@ from xwms_auth import XWMSConfig
 from xwms_auth.starlette import XWMSAuthMiddleware, login_required
 
 GUARDED = {"protect": "all", "public": ("/public", "/static/*")}
-SESSION = "__Host-xwms_session"
+SESSION = "__Host-xwms_session_rooms"
 
 
 def cookie_of_somebody(fx: FakeXWMS) -> str:
     """The Cookie header of somebody who has just logged in."""
-    browser = Site("asgi", fx).browser()
+    browser = Site("asgi", fx, cookie_tag="rooms").browser()
     browser.log_in()
     return f"{SESSION}={browser.cookies()[SESSION]}"
 
@@ -57,7 +57,7 @@ class Rooms:
 
         routes = [WebSocketRoute("/open", open_room), WebSocketRoute("/guarded", login_required(open_room))]
         routes += [WebSocketRoute("/class", login_required(ClosedRoom)), WebSocketRoute(CALLBACK, open_room)]
-        options.setdefault("redirect_uris", "https://app.example/xwms/validateToken")
+        options = {"redirect_uris": "https://app.example/xwms/validateToken", "cookie_tag": "rooms", **options}
         app = Starlette(routes=routes, lifespan=lifespan)
         self.app = XWMSAuthMiddleware(app, XWMSConfig(**fx.options(**options)))
 

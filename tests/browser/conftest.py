@@ -21,7 +21,7 @@ from tests.browser.servers import (
     serve_app,
     serve_elsewhere,
 )
-from tests.browser.visitor import CALLBACK, STEP_TIMEOUT, Place, Visitor
+from tests.browser.visitor import CALLBACK, STEP_TIMEOUT, TAG, Place, Visitor
 from xwms_auth import XWMSConfig
 from xwms_auth.sandbox import SandboxServer, SandboxSettings
 
@@ -85,6 +85,7 @@ def place(
             redirect_uris=origin + CALLBACK,
             api_url=sandbox.api_url,
             session_secret="a session secret for the browser tests, long enough",
+            cookie_tag=TAG,
         )
         journal = stack.enter_context(serve_app(edge, config, sock, certificate if secure else None))
         yield Place(origin, secure, sandbox, journal, caplog)

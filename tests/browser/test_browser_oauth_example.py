@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.browser.servers import Elsewhere, Journal, listener, port_of, serve_asgi, serve_wsgi
-from tests.browser.visitor import CALLBACK, Place, Visitor
+from tests.browser.visitor import CALLBACK, TAG, Place, Visitor
 from tests.tools.clock import Clock
 from tests.tools.example_apps import FOLDERS, load
 from xwms_auth.sandbox import SandboxServer, SandboxSettings
@@ -39,6 +39,7 @@ def make_place(
                 "XWMS_REDIRECT_URI": origin + CALLBACK,
                 "XWMS_SESSION_SECRET": "a-session-secret-for-the-browser-tests",
                 "XWMS_SESSION_STORE": "",
+                "XWMS_COOKIE_TAG": TAG,
                 "XWMS_FLOW": flow,
             }.items():
                 monkeypatch.setenv(name, value)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.browser.servers import Journal, listener, port_of, serve_asgi, serve_wsgi
-from tests.browser.visitor import CALLBACK, Place, Visitor
+from tests.browser.visitor import CALLBACK, TAG, Place, Visitor
 from tests.tools.clock import Clock
 from tests.tools.example_apps import FOLDERS, load
 from xwms_auth.sandbox import SandboxServer, SandboxSettings
@@ -46,6 +46,7 @@ def place(
             "XWMS_REDIRECT_URI": origin + CALLBACK,
             "XWMS_SESSION_SECRET": "a-session-secret-for-the-browser-tests",
             "XWMS_SESSION_STORE": "",
+            "XWMS_COOKIE_TAG": TAG,
         }.items():
             monkeypatch.setenv(name, value)
         module = load(request.param, monkeypatch, clock=clock)

@@ -52,6 +52,10 @@ STEP_TIMEOUT: Final = 15_000  # milliseconds one step of a story may take on a b
 CALLBACK: Final = "/xwms/validateToken"
 
 
+TAG = "browser"
+"""The `cookie_tag` of the apps that are visited."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """The app at its origin, and the local XWMS it logs people in with."""
@@ -64,11 +68,11 @@ class Place:
 
     @property
     def session_cookie(self) -> str:
-        return "__Host-xwms_session" if self.secure else "xwms_session"
+        return f"{'__Host-' if self.secure else ''}xwms_session_{TAG}"
 
     @property
     def login_prefix(self) -> str:
-        return "__Host-xwms_login_" if self.secure else "xwms_login_"
+        return f"{'__Host-' if self.secure else ''}xwms_login_{TAG}_"
 
     def api_calls(self) -> list[str]:
         """The calls the local XWMS answered so far: `sign-token 200`."""

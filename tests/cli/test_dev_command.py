@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from xwms_auth.cli.environment import cookie_tag_for
 from xwms_auth.cli.loading import AppNotFound, interface_of, load_app
 
 ANY_PORTS = ("--port", "0", "--sandbox-port", "0")
@@ -93,8 +94,10 @@ def test_se_14_the_app_has_every_variable_and_none_that_competes(start):
         "XWMS_ISSUER",
         "XWMS_SESSION_SECRET",
         "XWMS_DEBUG",
+        "XWMS_COOKIE_TAG",
     }
     assert variables["XWMS_DEBUG"] == "1"
+    assert re.fullmatch("[a-z0-9]{8}", variables["XWMS_COOKIE_TAG"])
     assert variables["XWMS_DOMAIN"] == "localhost"
     assert variables["XWMS_REDIRECT_URI"] == f"{dev.address}/xwms/validateToken"
     assert told["pid"] != dev.process.pid
@@ -102,11 +105,23 @@ def test_se_14_the_app_has_every_variable_and_none_that_competes(start):
 
 @pytest.mark.parametrize(("mine", "told"), [("off", "off"), ("", "1")])
 def test_a_developer_who_says_otherwise_has_no_debug_mode(start, mine, told):
-    """And a session secret of one's own stays, so that a restart signs nobody out."""
-    own = "my-own-session-secret-0123456789-abcdef"
-    with start("dev", "telling:app", *ANY_PORTS, ready="Open", XWMS_DEBUG=mine, XWMS_SESSION_SECRET=own) as dev:
+    """And a session secret and a cookie tag of one's own stay, so that a restart signs nobody out."""
+    own = {"XWMS_SESSION_SECRET": "my-own-session-secret-0123456789-abcdef", "XWMS_COOKIE_TAG": "mine"}
+    with start("dev", "telling:app", *ANY_PORTS, ready="Open", XWMS_DEBUG=mine, **own) as dev:
         variables = httpx2.get(f"{dev.address}/").json()["variables"]
-        assert (variables["XWMS_DEBUG"], variables["XWMS_SESSION_SECRET"]) == (told, own)
+        assert {name: variables[name] for name in own} == own
+        assert variables["XWMS_DEBUG"] == told
+
+
+def test_every_app_has_a_cookie_tag_of_its_own_that_stays():
+    """All ports of localhost share their cookies, and most targets are `app:app`."""
+    tags = [
+        cookie_tag_for(target, folder=folder)
+        for target, folder in (("app:app", "/a"), ("app:app", "/b"), ("app:desk", "/a"), ("app:app", "/a"))
+    ]
+    assert tags[0] == tags[3]
+    assert len(set(tags)) == 3
+    assert all(re.fullmatch("[a-z0-9]{8}", tag) for tag in tags)
 
 
 @pytest.mark.parametrize("target", ["flask_one:app", "lazy:app"])

@@ -121,7 +121,7 @@ def test_a_callback_claims_the_login_then_asks_xwms_then_creates_a_session(site,
     (created,) = store.created
     assert (created.user.sub, created.user.issuer) == ("17", "https://xwms.nl/api/")
     assert story.done.status == 303
-    assert any(cookie.startswith("__Host-xwms_session=") for cookie in story.done.cookies)
+    assert any(cookie.startswith("__Host-xwms_session_") for cookie in story.done.cookies)
 
 
 def test_a_copy_of_a_callback_is_refused_before_xwms_is_asked_and_changes_nothing(site, store):

@@ -43,7 +43,8 @@ def test_http_on_localhost_has_cookies_of_its_own_without_secure(make_site):
     assert "Secure" not in started.headers["set-cookie"]
     browser.come_back(site.fx.approve(started.headers["location"].rpartition("/")[2]))
     assert browser.who() == "xwms-user-1234"
-    assert set(browser.cookies()) == {"xwms_session"}
+    assert set(browser.cookies()) == {site.session_cookie}
+    assert site.session_cookie.startswith("xwms_session_")
 
 
 def test_who_is_already_signed_in_is_not_sent_to_xwms(site, browser):

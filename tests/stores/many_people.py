@@ -19,7 +19,8 @@ from itertools import cycle
 from tests.stores.people_app import CALLBACK, CUT_SHORT, PIECES
 from tests.tools.fake_xwms import FakeXWMS
 
-SESSION, LOGIN = "__Host-xwms_session", "__Host-xwms_login_"
+TAG = "people"  # of the cookies
+SESSION, LOGIN = f"__Host-xwms_session_{TAG}", f"__Host-xwms_login_{TAG}_"
 PATIENCE = 60.0  # seconds one request may take on a machine that is busy with everybody's
 LINES = 48  # connections at one time
 LEAVES = 0.06  # of the requests are not waited for

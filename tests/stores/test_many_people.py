@@ -12,7 +12,7 @@ from collections import Counter
 import pytest
 
 from tests.stores.conftest import KEY
-from tests.stores.many_people import Crowd
+from tests.stores.many_people import TAG, Crowd
 from tests.stores.people_app import CALLBACK, served
 from tests.tools.fake_xwms import CANARY, CLIENT_ID
 from xwms_auth import XWMSConfig, XWMSSessions
@@ -30,6 +30,7 @@ def settings_for(fx, url):
         "XWMS_API_URI": fx.api_url,
         "XWMS_SESSION_SECRET": KEY,
         "XWMS_SESSION_STORE": url,
+        "XWMS_COOKIE_TAG": TAG,
         # So that busy people are renewed every six seconds.
         "XWMS_SESSION_IDLE": "120",
     }

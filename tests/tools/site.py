@@ -112,8 +112,9 @@ class Site:
         uri = self.config.registered[0]
         self.origin = uri.origin
         self.secure = uri.secure
-        self.session_cookie = "__Host-xwms_session" if self.secure else "xwms_session"
-        self.login_prefix = "__Host-xwms_login_" if self.secure else "xwms_login_"
+        start, tag = "__Host-xwms_" if self.secure else "xwms_", self.config.cookie_tag
+        self.session_cookie = f"{start}session_{tag}"
+        self.login_prefix = f"{start}login_{tag}_"
         self.app: Any = WSGI_APPS.get(edge, asgi_app)(self.config, self.clock)
 
     def browser(self, origin: str | None = None) -> Browser:

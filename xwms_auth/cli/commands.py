@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 import click
 
 from xwms_auth.cli.app_process import AppFailed, app_process, wait_until_ended, wait_until_up
-from xwms_auth.cli.environment import export_lines, fresh_secret, with_variables, xwms_variables
+from xwms_auth.cli.environment import cookie_tag_for, export_lines, fresh_secret, with_variables, xwms_variables
 from xwms_auth.cli.login_check import CheckFailed, log_in
 from xwms_auth.cli.missing_extras import needs_extra
 from xwms_auth.cli.ports import any_free, is_free
@@ -183,6 +183,7 @@ def dev(
     app_port = _choose(port, preferred=_APP_PORT, option="--port")
     xwms_port = _choose(sandbox_port, preferred=_SANDBOX_PORT, option="--sandbox-port")
     app_url = f"http://localhost:{app_port}"
+    own = {"XWMS_COOKIE_TAG": cookie_tag_for(target, folder=os.getcwd())}  # noqa: PTH109  as text, only to be hashed
     with _until_interrupted():
         try:
             settings = SandboxSettings(
@@ -201,7 +202,7 @@ def dev(
                 SandboxServer(settings, port=xwms_port), where=f"port {xwms_port}", option="--sandbox-port"
             ) as server,
             app_process(
-                target, port=app_port, environ=with_variables(os.environ, variables=_variables(settings, server))
+                target, port=app_port, environ=with_variables(os.environ, variables=_variables(settings, server) | own)
             ) as process,
         ):
             try:

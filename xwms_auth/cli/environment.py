@@ -1,5 +1,6 @@
 """The environment variables that connect an app to a sandbox. This module does not read or change `os.environ`."""
 
+import hashlib
 import secrets
 import shlex
 from collections.abc import Mapping
@@ -45,12 +46,20 @@ def xwms_variables(
 def with_variables(environ: Mapping[str, str], *, variables: Mapping[str, str]) -> dict[str, str]:
     """A copy of ``environ`` with ``variables`` and without their alternatives.
 
-    Two variables of ``environ`` take precedence: the debug mode, which is otherwise turned on so that error pages say
-    what to change, and the session secret, so that restarting the app does not sign people out.
+    Three variables of ``environ`` take precedence: the debug mode, which is otherwise turned on so that error pages say
+    what to change; the session secret, so that restarting the app does not sign people out; and the cookies' tag.
     """
     kept = {name: value for name, value in environ.items() if name not in _COMPETING}
-    own = {name: kept[name] for name in ("XWMS_DEBUG", "XWMS_SESSION_SECRET") if kept.get(name)}
+    own = {name: kept[name] for name in ("XWMS_DEBUG", "XWMS_SESSION_SECRET", "XWMS_COOKIE_TAG") if kept.get(name)}
     return {**kept, "XWMS_DEBUG": "1", **variables, **own}
+
+
+def cookie_tag_for(target: str, *, folder: str) -> str:
+    """The cookies' tag of an app: the same at every start, another for every app on this machine.
+
+    All ports of localhost share their cookies. Most targets are ``app:app``, so the folder counts too.
+    """
+    return hashlib.sha256(f"{folder}\0{target}".encode("utf-8", "surrogateescape")).hexdigest()[:8]
 
 
 def export_lines(variables: Mapping[str, str]) -> str:

@@ -16,7 +16,7 @@ from .._core.base.models import EndReason, Identity, ever_smaller
 from .._core.base.session import FUTURE_TOLERANCE, Session, from_record, to_record
 from .._core.base.signing import Signed, identity_digest, is_shaped
 from .._core.base.store_protocols import KeepsConnections, KnowsClaims, RevocationStore
-from .._core.http.messages import HTTPS, fits
+from .._core.http.messages import fits
 from .records import is_key
 from .sync_async import then
 
@@ -74,7 +74,7 @@ class CookieStore:
     def _write(self, session: Session, now: int) -> str:
         # The device is shown in lists only, and this store has none.
         sealed = ((self._seal.dumps(to_record(kept)), kept) for kept in _reduced(replace(session, device=None)))
-        handle, kept = next((handle, kept) for handle, kept in sealed if fits(HTTPS.session, handle))
+        handle, kept = next((handle, kept) for handle, kept in sealed if fits(handle))
         self._remember(handle, kept, now)
         return handle
 

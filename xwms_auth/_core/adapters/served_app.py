@@ -52,11 +52,12 @@ class ServedApp:
         self.is_prepared = self._guards.settled
 
     def serves_same_client(self, other: "ServedApp") -> bool:
-        """Whether an outer application belongs to the same client. Then both share one request state.
+        """Whether an outer application has the same client and the same cookies. Then both share one request state.
 
         Two request states would be two sessions, and one of them would not notice that the other has ended.
         """
-        return other.context.audience == self.context.audience
+        ours, theirs = self.context, other.context
+        return theirs.audience == ours.audience and theirs.https_names == ours.https_names
 
     def runtime_in(self, outer: "ServedApp") -> Runtime:
         """Return the runtime inside another application of the same client: with that one's store of sessions."""

@@ -188,6 +188,10 @@ class XWMSConfig(metaclass=_RaisesLast):
     """Further origins of this application, such as a front end's. Compared exactly. Their pages may open websockets,
     post the logout and read `me_path`, and `next` and `after_login` may be an absolute URL there."""
 
+    cookie_tag: str = ""
+    """1 to 16 of `a-z 0-9`, a part of the cookies' names. Default: derived from the client, so that two clients on one
+    host leave each other alone. Set it to separate two applications of one client."""
+
     insecure_allow_http: bool = False
     """Allow plain http on hosts that cannot be public, such as a name in a container network. For development only."""
 

@@ -11,7 +11,7 @@ from ..base import events
 from ..base.errors import ConfigError, HostNotRegistered
 from ..base.session import Lifetimes, Session
 from ..base.signing import Sealed, Signed
-from ..http.messages import HTTP, HTTPS, CookieNames, Request, set_cookie
+from ..http.messages import CookieNames, Request, set_cookie
 from ..http.next_url import safe_next
 from ..http.urls import RedirectURI
 from .config import XWMSConfig
@@ -44,6 +44,8 @@ class Context:
     trusted_origins: frozenset[str | None]
     """Further origins of this application."""
 
+    https_names: CookieNames
+    http_names: CookieNames
     only_uri: RedirectURI | None
     """The redirect URI, if there is exactly one."""
 
@@ -75,6 +77,8 @@ class Context:
             lifetimes=Lifetimes(idle=config.idle_seconds, absolute=config.lifetime_seconds),
             origins=frozenset(uri.origin for uri in config.registered),
             trusted_origins=frozenset(config.trusted_origins),
+            https_names=CookieNames.of(config.cookie_tag, secure=True),
+            http_names=CookieNames.of(config.cookie_tag, secure=False),
             only_uri=config.registered[0] if len(config.registered) == 1 else None,
             uris_by_host={name: uri for uri in config.registered for name in uri.host_names},
             public_paths=frozenset(path for path in config.public if not path.endswith("/*")),
@@ -113,12 +117,16 @@ class Context:
             return True
         return path.startswith(self.public_prefixes) and _is_plain(path)
 
+    def names_for(self, uri: RedirectURI) -> CookieNames:
+        """Return the names of our cookies for this redirect URI."""
+        return self.https_names if uri.secure else self.http_names
+
     def session_cookie(self, uri: RedirectURI, handle: str, session: Session, *, now: int) -> str:
         """Return the Set-Cookie value that keeps this handle in the browser as long as the session may live.
 
         Until the absolute limit: a store may extend the idle limit without a cookie, and both are enforced here.
         """
-        names, age = names_for(uri), self.lifetimes.longest(session) - now
+        names, age = self.names_for(uri), self.lifetimes.longest(session) - now
         return set_cookie(names.session, handle, secure=names.secure, max_age=max(1, age))
 
     def next_url(self, request: Request) -> str | None:
@@ -147,11 +155,6 @@ def _warn_of_several_processes(config: XWMSConfig) -> None:
         # On a developer's machine there is one process, so this is no warning.
         log = events.info if all(uri.loopback for uri in config.registered) else events.warning
         log("each_process_by_itself", hint=_SINGLE_PROCESS_HINT)
-
-
-def names_for(uri: RedirectURI) -> CookieNames:
-    """Return the names of our cookies for this redirect URI."""
-    return HTTPS if uri.secure else HTTP
 
 
 def _is_plain(path: str) -> bool:

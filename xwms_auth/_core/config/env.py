@@ -74,6 +74,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "token_validation": ("XWMS_TOKEN_VALIDATION",),
     "audience": ("XWMS_AUDIENCE",),
     "trusted_origins": ("XWMS_TRUSTED_ORIGINS",),
+    "cookie_tag": ("XWMS_COOKIE_TAG",),
     "redact_access_logs": ("XWMS_REDACT_ACCESS_LOGS",),
     "debug": ("XWMS_DEBUG",),
 }

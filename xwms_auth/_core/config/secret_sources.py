@@ -79,6 +79,14 @@ class SecretFromFile(SecretSource):
         return "SecretFromFile()"
 
 
+def is_repetitive(key: str) -> bool:
+    """Whether a key has few different characters, or is one part repeated.
+
+    A string occurs inside its own double, without the first and last character, only if it repeats.
+    """
+    return len(set(key)) < 8 or key in (key + key)[1:-1]
+
+
 def header_fault(secret: Secret) -> str | None:
     """Return why the secret cannot be sent in a header, or None.
 

@@ -4,6 +4,7 @@ Never raises for a value: a fault is a sentence that says how to fix it, and nev
 """
 
 import math
+import re
 from collections.abc import Sequence
 from datetime import timedelta
 from importlib.util import find_spec
@@ -16,6 +17,7 @@ from ..base.models import Secret
 from ..base.session import MAX_LIFETIME
 from ..base.store_protocols import RevocationStore, SessionStore
 from ..base.strict_json import is_scope
+from ..http.messages import MAX_COOKIE_TAG, cookie_tag_of
 from ..http.next_url import safe_next
 from ..http.urls import RedirectURI, check_route_path, parse_api_url, parse_endpoint, parse_origin, parse_redirect_uri
 from .env import (
@@ -35,7 +37,7 @@ from .env import (
     is_redis,
     may_hold_password,
 )
-from .secret_sources import SecretFromCallable, SecretFromFile, SecretSource, header_fault
+from .secret_sources import SecretFromCallable, SecretFromFile, SecretSource, header_fault, is_repetitive
 from .server_metadata import ENDPOINTS, metadata_of
 
 if TYPE_CHECKING:
@@ -69,6 +71,7 @@ class Validator:
         self.choices()
         self.stores()
         self.oauth2()
+        self.cookies()
         self.set("faults", tuple(self.faults))
 
     def client(self) -> None:
@@ -155,7 +158,7 @@ class Validator:
                 "session_secret",
                 f"or Flask's secret_key has a key under {MIN_SESSION_SECRET} bytes; make one with: xwms-auth secret",
             )
-        elif any(_is_repetitive(key.reveal()) for key in keys):
+        elif any(is_repetitive(key.reveal()) for key in keys):
             self.fault("session_secret", "has a key that anybody could guess; make one with: xwms-auth secret")
         if self.client_secret and self.client_secret in keys:
             self.fault("session_secret", "is the client secret; the two must differ; make one with: xwms-auth secret")
@@ -275,6 +278,13 @@ class Validator:
             slashes = " (an SQLite URL has three slashes before the path)" if url.startswith("sqlite") else ""
             self.fault(name, f"must be one of: {more}memory://, sqlite:///path, {kinds}{slashes}")
 
+    def cookies(self) -> None:
+        config, tag = self.config, cast("object", self.config.cookie_tag)
+        if tag == "":
+            self.set("cookie_tag", cookie_tag_of(f"{config.flow}:{config.client_id}@{config.issuer}"))
+        elif not isinstance(tag, str) or not re.fullmatch(f"[a-z0-9]{{1,{MAX_COOKIE_TAG}}}", tag):
+            self.fault("cookie_tag", f"must be 1 to {MAX_COOKIE_TAG} characters of a-z and 0-9")
+
     def oauth2(self) -> None:
         config = self.config
         value: object = config.scopes
@@ -365,14 +375,6 @@ def _is_redis_url(url: str) -> bool:
 
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 4
-
-
-def _is_repetitive(key: str) -> bool:
-    """Whether a key has few different characters, or is one part repeated.
-
-    A string occurs inside its own double, without the first and last character, only if it repeats.
-    """
-    return len(set(key)) < 8 or key in (key + key)[1:-1]
 
 
 def _as_tuple(value: object) -> tuple[object, ...]:

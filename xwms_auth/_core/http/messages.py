@@ -7,6 +7,7 @@ sibling subdomain replace a `__Host-` cookie with its own. So the raw header is 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Self
 from urllib.parse import parse_qsl
 
@@ -108,11 +109,27 @@ class CookieNames:
     ahead: str
     secure: bool
 
+    @classmethod
+    def of(cls, tag: str, *, secure: bool) -> Self:
+        """The names with the tag of a client, so that two clients on one host do not overwrite each other's cookies.
 
-# `__Host-` makes the browser refuse the cookie unless it is Secure, has Path=/ and no Domain (RFC 6265bis 4.1.3.2).
-# WebKit drops such cookies on http://localhost, so plain http uses separate names, which are never read over https.
-HTTPS = CookieNames(session="__Host-xwms_session", login="__Host-xwms_login_", ahead="__Host-xwms_ahead", secure=True)
-HTTP = CookieNames(session="xwms_session", login="xwms_login_", ahead="xwms_ahead", secure=False)
+        `__Host-` makes the browser refuse the cookie unless it is Secure, has Path=/ and no Domain (RFC 6265bis
+        4.1.3.2). WebKit drops such cookies on http://localhost, so plain http uses separate names, which are never
+        read over https.
+        """
+        start = "__Host-xwms_" if secure else "xwms_"
+        return cls(
+            session=f"{start}session_{tag}", login=f"{start}login_{tag}_", ahead=f"{start}ahead_{tag}", secure=secure
+        )
+
+
+MAX_COOKIE_TAG = 16
+"""Characters of the tag in the cookies' names."""
+
+
+def cookie_tag_of(client: str) -> str:
+    """The tag of a client that has none of its own: different where one could not read the other's cookies anyway."""
+    return sha256(client.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
 def read_cookie(header: str, name: str) -> str | None:
@@ -164,6 +181,7 @@ def set_cookie(name: str, value: str, *, secure: bool, max_age: int) -> str:
     return f"{name}={value}{attributes}{'; Secure' if secure else ''}"
 
 
-def fits(name: str, value: str) -> bool:
-    """Whether the cookie is small enough for browsers to store it."""
-    return len(set_cookie(name, value, secure=True, max_age=34_560_000)) <= MAX_SET_COOKIE
+def fits(handle: str) -> bool:
+    """Whether a session cookie with this value is small enough for browsers to store it, whatever its tag is."""
+    name = CookieNames.of("t" * MAX_COOKIE_TAG, secure=True).session
+    return len(set_cookie(name, handle, secure=True, max_age=34_560_000)) <= MAX_SET_COOKIE

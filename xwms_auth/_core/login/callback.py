@@ -22,7 +22,7 @@ from ..base.errors import (
 )
 from ..base.session import Session, device_name
 from ..base.signing import new_key
-from ..config.context import Context, names_for
+from ..config.context import Context
 from ..http.fetch_metadata import is_prefetch, require_navigation
 from ..http.messages import Request, Response, read_cookie
 from ..http.urls import RedirectURI
@@ -48,7 +48,7 @@ class LoginRequest:
         """Read the pending logins. Raises `HostNotRegistered`."""
         uri = context.require_redirect_uri(request)
         sealer = context.login_sealer
-        logins = PendingLogins.of(request.cookie, names=names_for(uri), sealer=sealer, uri=uri, now=now)
+        logins = PendingLogins.of(request.cookie, names=context.names_for(uri), sealer=sealer, uri=uri, now=now)
         return cls(context=context, provider=provider, request=request, uri=uri, logins=logins, now=now)
 
     def look_up(self) -> Steps[SessionLookup]:
@@ -77,7 +77,7 @@ class LoginRequest:
     def _begin_session(self, result: LoginResult) -> Steps[str]:
         """End the browser's old session, and begin one under a new key; the Set-Cookie value."""
         context, now = self.context, self.now
-        old = read_cookie(self.request.cookie, names_for(self.uri).session)
+        old = read_cookie(self.request.cookie, context.names_for(self.uri).session)
         if old is not None and len(old) <= MAX_HANDLE:
             yield from drop_session(old, now=now)
         session = Session(

@@ -10,7 +10,7 @@ from ..base import events
 from ..base.effects import Steps, drop_session
 from ..base.errors import CrossSite, MethodNotAllowed, StoreUnavailable, TooManyLogins, XWMSError
 from ..base.session import MIN_FRESH, LoginRequirement
-from ..config.context import Context, names_for
+from ..config.context import Context
 from ..http.fetch_metadata import began_here, is_own_post, require_navigation
 from ..http.messages import Request, Response, set_cookie
 from ..providers.pending_login import LOGIN_LIFETIME, NO_PROOF, PendingLogin, forget_all, new_login_id, uri_digest
@@ -76,7 +76,7 @@ def start_login(context: Context, provider: Provider, request: Request, *, now: 
     if (
         known.session is not None
         and LoginRequirement(fresh=fresh).is_fresh(known.session, now)
-        and not was_refused_as_ahead(known, request.cookie)
+        and not was_refused_as_ahead(context, known, request.cookie)
     ):
         return Response.redirect(303, target)
     if known.ended is not None:
@@ -150,7 +150,7 @@ def logout(context: Context, provider: Provider, request: Request, *, now: int) 
     A page of a trusted origin may too: browsers name the origin of every POST, and no page can choose it.
     """
     config, uri = context.config, context.require_redirect_uri(request)
-    names, is_own_form = names_for(uri), is_own_post(request, uri) or context.trusts(request.header("origin"))
+    names, is_own_form = context.names_for(uri), is_own_post(request, uri) or context.trusts(request.header("origin"))
     expired_cookie = set_cookie(names.session, "", secure=names.secure, max_age=0)
     cleared = [expired_cookie, *forget_all(request.cookie, names)]
     try:

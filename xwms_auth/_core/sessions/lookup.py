@@ -9,7 +9,7 @@ from ..base.errors import StoreUnavailable
 from ..base.models import EndReason
 from ..base.session import AheadSession, Session
 from ..base.store_protocols import SessionStore
-from ..config.context import Context, names_for
+from ..config.context import Context
 from ..http.messages import read_cookie, set_cookie
 from ..http.urls import RedirectURI
 
@@ -64,7 +64,7 @@ def cached_lookup(
     None means unknown: use `revalidation.look_up_for_page`. This is only a shortcut for most requests of an active
     person.
     """
-    handle = read_cookie(cookie, names_for(uri).session) if uri is not None else None
+    handle = read_cookie(cookie, context.names_for(uri).session) if uri is not None else None
     if handle is None:
         return NO_SESSION
     session = store.recall(handle, now=now)
@@ -75,7 +75,7 @@ def cached_lookup(
 
 def look_up(context: Context, cookie: str, uri: RedirectURI | None, *, now: int) -> Steps[SessionLookup]:
     """Read the session cookie from the raw Cookie header and validate the session. Writes nothing."""
-    handle = read_cookie(cookie, names_for(uri).session) if uri is not None else None
+    handle = read_cookie(cookie, context.names_for(uri).session) if uri is not None else None
     if not handle or len(handle) > MAX_HANDLE:
         return SessionLookup(uri=uri, handle=None, session=None, at=now)
     found = yield from load_session(handle, now=now)
@@ -94,7 +94,7 @@ def look_up(context: Context, cookie: str, uri: RedirectURI | None, *, now: int)
 def _refused_as_ahead(
     context: Context, cookie: str, uri: RedirectURI, session: Session, seconds: int, *, now: int
 ) -> AheadSession:
-    names = names_for(uri)
+    names = context.names_for(uri)
     noted = read_cookie(cookie, names.ahead)
     if context.state.clock_warnings.add(session.id, until=now + CLOCK_LOG_INTERVAL, now=now):
         events.warning(
@@ -107,11 +107,11 @@ def _refused_as_ahead(
     return AheadSession(seconds, note, is_second=noted is not None and noted != session.id)
 
 
-def was_refused_as_ahead(known: SessionLookup, cookie: str) -> bool:
+def was_refused_as_ahead(context: Context, known: SessionLookup, cookie: str) -> bool:
     """Whether another machine, whose clock is behind, has just refused this session: only a new login may help."""
     if known.session is None or known.uri is None:
         return False
-    return known.session.id == read_cookie(cookie, names_for(known.uri).ahead)
+    return known.session.id == read_cookie(cookie, context.names_for(known.uri).ahead)
 
 
 def check_is_due(context: Context, session: Session, now: int) -> bool:

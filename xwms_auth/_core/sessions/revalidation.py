@@ -22,7 +22,7 @@ from ..base.errors import (
 )
 from ..base.models import EndReason
 from ..base.session import Session
-from ..config.context import Context, names_for
+from ..config.context import Context
 from ..http.messages import read_cookie
 from ..http.urls import RedirectURI
 from ..providers.protocol import Provider
@@ -87,7 +87,7 @@ def look_up_nested(
         return known._replace(session=None, ended=context.lifetimes.ending(session, now))
     if context.lifetimes.due(session, now):
         # The outer idle limit may be longer, and so extended less often than the inner one expires.
-        handle = known.handle or read_cookie(cookie, names_for(known.uri).session)
+        handle = known.handle or read_cookie(cookie, context.names_for(known.uri).session)
         return known._replace(handle=handle, renewed_by=context)
     return known
 

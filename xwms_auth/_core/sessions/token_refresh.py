@@ -14,7 +14,7 @@ from ..base.limits import Waiting
 from ..base.models import EndReason, Secret, TokenSet
 from ..base.session import Session
 from ..base.signing import digest
-from ..config.context import Context, names_for
+from ..config.context import Context
 from ..http.messages import read_cookie
 from ..providers.protocol import Provider, TokenProvider
 from .lookup import SessionLookup
@@ -39,7 +39,7 @@ def access_token(
     context.config.require_tokens()
     if known.handle is None and known.uri is not None:
         # A cached lookup has no handle, and from here on one may be needed.
-        known = known._replace(handle=read_cookie(cookie, names_for(known.uri).session))
+        known = known._replace(handle=read_cookie(cookie, context.names_for(known.uri).session))
     with Waiting(context.config.max_slow_calls) as waiting:
         return (yield from _current_token(context, provider, known, waiting, now=now))
 
