@@ -81,7 +81,7 @@ def test_options_has_every_field_with_its_variables_and_its_default():
     for name, field in options.items():
         body = told[f"`{name}`"]
         variables = set(re.findall(r"`(XWMS_\w+)`", next(line for line in body.splitlines() if "Environment:" in line)))
-        file = {"XWMS_CLIENT_SECRET_FILE"} if name == "client_secret" else set()
+        file = {f"XWMS_{name.upper()}_FILE"} if name in ("client_secret", "session_secret") else set()
         assert variables == {*ENVIRONMENT.get(name, ())} | file, name
         default = next(line for line in body.splitlines() if line.startswith("- Default: "))
         assert default.removeprefix("- Default: ").startswith(default_in_words(field.default)), name

@@ -119,8 +119,9 @@ def _config_for(app: Flask, config: XWMSConfig | None) -> XWMSConfig | ConfigErr
 def _config_with(flask_config: dict[str, Any], keys: list[Secret], config: XWMSConfig | None) -> XWMSConfig:
     if config is None:
         settings = {**os.environ, **{name: value for name, value in flask_config.items() if value is not None}}
-        own_secret = settings.get("XWMS_SESSION_SECRET") or keys
-        return XWMSConfig.from_mapping({**settings, "XWMS_SESSION_SECRET": own_secret}, session_secret_required=True)
+        if not settings.get("XWMS_SESSION_SECRET") and not settings.get("XWMS_SESSION_SECRET_FILE"):
+            settings["XWMS_SESSION_SECRET"] = keys
+        return XWMSConfig.from_mapping(settings, session_secret_required=True)
     return config if config.session_keys or not keys else replace(config, session_secret=keys)
 
 

@@ -113,6 +113,15 @@ def test_a_developer_who_says_otherwise_has_no_debug_mode(start, mine, told):
         assert variables["XWMS_DEBUG"] == told
 
 
+def test_a_session_secret_in_a_file_of_ones_own_stays_too(start, tmp_path):
+    """Beside it there is none in a variable, since both at once are a fault."""
+    (tmp_path / "keys").write_text("my-own-session-secret-0123456789-abcdef")
+    with start("dev", "telling:app", *ANY_PORTS, ready="Open", XWMS_SESSION_SECRET_FILE=str(tmp_path / "keys")) as dev:
+        variables = httpx2.get(f"{dev.address}/").json()["variables"]
+    assert variables["XWMS_SESSION_SECRET_FILE"] == str(tmp_path / "keys")
+    assert "XWMS_SESSION_SECRET" not in variables
+
+
 def test_every_app_has_a_cookie_tag_of_its_own_that_stays():
     """All ports of localhost share their cookies, and most targets are `app:app`."""
     tags = [

@@ -10,13 +10,16 @@ import pprint
 import traceback
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
+import flask
 import pytest
 from corpus.answers import API_URL
 
 from xwms_auth import ConfigError, XWMSConfig
 from xwms_auth._core.base.models import Secret
+from xwms_auth.flask import XWMSAuth
 
 CANARY = "Canary-9fK2xQ7vB4mT1zLw"
 KEY = "r7Qw2mZx9KfT4vLbN6cYpHs1JdGe8Ua3"
@@ -595,6 +598,91 @@ class TestSecretFile:
     def test_a_file_and_a_secret_at_once_are_a_config_error(self, environ: dict[str, str]) -> None:
         with pytest.raises(ConfigError):
             XWMSConfig.from_env({**environ, "XWMS_CLIENT_SECRET": CANARY})
+
+
+class TestSessionSecretFile:
+    """XWMS_SESSION_SECRET_FILE: one key or several, read at the start."""
+
+    @pytest.fixture
+    def environ(self, tmp_path: Path) -> dict[str, str]:
+        (tmp_path / "keys").write_text(f"{KEY}\n{OLD_KEY}\n")
+        environ = {**ENVIRON, "XWMS_SESSION_SECRET_FILE": str(tmp_path / "keys")}
+        environ.pop("XWMS_SESSION_SECRET", None)
+        return environ
+
+    def test_the_keys_are_those_of_the_file(self, environ: dict[str, str]) -> None:
+        for config in (XWMSConfig.from_env(environ), XWMSConfig.from_mapping(environ, session_secret_required=True)):
+            assert [key.reveal() for key in config.session_keys] == [KEY, OLD_KEY]
+
+    def test_a_file_without_a_key_is_one_config_error_that_names_it(self, environ: dict[str, str]) -> None:
+        file = Path(environ["XWMS_SESSION_SECRET_FILE"])
+        for content in (b"", b" \n", CANARY.encode() + b"\xff"):
+            file.write_bytes(content)
+            with pytest.raises(ConfigError) as raised:
+                XWMSConfig.from_env(environ, session_secret_required=True)
+            (problem,) = raised.value.problems
+            assert "XWMS_SESSION_SECRET_FILE" in problem
+            assert_no_secret(crash_report(lambda: XWMSConfig.from_env(environ)))
+        for missing in (file.parent, file.parent / "nowhere"):
+            with pytest.raises(ConfigError, match="XWMS_SESSION_SECRET_FILE"):
+                XWMSConfig.from_env({**environ, "XWMS_SESSION_SECRET_FILE": str(missing)})
+
+    def test_its_keys_are_checked_like_others(self, environ: dict[str, str]) -> None:
+        file = Path(environ["XWMS_SESSION_SECRET_FILE"])
+        for content in ("short", "a" * 40, CANARY):
+            file.write_text(content)
+            with pytest.raises(ConfigError, match="session_secret"):
+                XWMSConfig.from_env({**environ, "XWMS_CLIENT_SECRET": CANARY})
+
+    def test_a_file_and_a_secret_at_once_are_a_config_error(self, environ: dict[str, str]) -> None:
+        with pytest.raises(ConfigError, match="both set"):
+            XWMSConfig.from_env({**environ, "XWMS_SESSION_SECRET": KEY})
+
+    def test_flask_takes_it_instead_of_its_own_secret_key(
+        self, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        app = flask.Flask(__name__)
+        app.secret_key = "dev"  # which would be a fault
+        XWMSAuth(app)
+        Path(environ["XWMS_SESSION_SECRET_FILE"]).write_text("short")
+        with pytest.raises(ConfigError, match="session_secret"):
+            XWMSAuth(flask.Flask(__name__))
+
+
+# Options as keywords beside the environment.
+
+
+def test_keywords_take_precedence_over_the_environment() -> None:
+    for read in (XWMSConfig.from_env, XWMSConfig.from_mapping):
+        config = read(ENVIRON, session_idle=timedelta(hours=1), public=["/a"], domain="b.example")
+        assert (config.session_idle, config.public, config.domain) == (timedelta(hours=1), ("/a",), "b.example")
+        assert config.client_id == ENVIRON["XWMS_CLIENT_ID"]
+
+
+def test_a_variable_that_a_keyword_replaces_is_not_read(tmp_path: Path) -> None:
+    """Neither what is wrong in it, nor a file that it names."""
+    nowhere = str(tmp_path / "nowhere")
+    files = {"XWMS_CLIENT_SECRET_FILE": nowhere, "XWMS_SESSION_SECRET_FILE": nowhere}
+    environ = {**ENVIRON, **files, "XWMS_TIMEOUT": "soon", "XWMS_CLIENT_SECRET": "", "XWMS_SESSION_SECRET": "x"}
+    given = {"timeout": 3, "client_secret": lambda: CANARY, "session_secret": KEY}
+    config = XWMSConfig.from_env(environ, session_secret_required=True, **given)
+    assert (config.timeout, config.secret_source().reveal(), config.session_keys[0].reveal()) == (3, CANARY, KEY)
+
+
+def test_all_faults_of_keywords_and_variables_are_told_at_once() -> None:
+    with pytest.raises(ConfigError) as raised:
+        XWMSConfig.from_env({**ENVIRON, "XWMS_PROTECT": "some"}, timeout=-1)
+    assert len(raised.value.problems) == 2
+
+
+def test_a_keyword_that_is_no_option_is_a_type_error_without_any_secret() -> None:
+    for read in (XWMSConfig.from_env, XWMSConfig.from_mapping):
+        for name in ("client_secrets", "faults", "session_keys"):
+            with pytest.raises(TypeError, match=name):
+                read(ENVIRON, **{name: CANARY})
+            assert_no_secret(crash_report(partial(read, ENVIRON, **{name: CANARY})))
 
 
 # Secrets never show.

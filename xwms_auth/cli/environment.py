@@ -47,11 +47,15 @@ def with_variables(environ: Mapping[str, str], *, variables: Mapping[str, str]) 
     """A copy of ``environ`` with ``variables`` and without their alternatives.
 
     Three variables of ``environ`` take precedence: the debug mode, which is otherwise turned on so that error pages say
-    what to change; the session secret, so that restarting the app does not sign people out; and the cookies' tag.
+    what to change; the session secret, or its file, so that restarting the app does not sign people out; and the
+    cookies' tag.
     """
     kept = {name: value for name, value in environ.items() if name not in _COMPETING}
     own = {name: kept[name] for name in ("XWMS_DEBUG", "XWMS_SESSION_SECRET", "XWMS_COOKIE_TAG") if kept.get(name)}
-    return {**kept, "XWMS_DEBUG": "1", **variables, **own}
+    merged = {**kept, "XWMS_DEBUG": "1", **variables, **own}
+    if kept.get("XWMS_SESSION_SECRET_FILE") and "XWMS_SESSION_SECRET" not in own:
+        del merged["XWMS_SESSION_SECRET"]
+    return merged
 
 
 def cookie_tag_for(target: str, *, folder: str) -> str:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -214,23 +214,32 @@ class XWMSConfig(metaclass=_RaisesLast):
         Validator(self).validate()
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None, *, session_secret_required: bool = False) -> Self:
-        """Read the `XWMS_…` variables, from `os.environ` unless a mapping is given."""
-        config = _read(cls, os.environ if environ is None else environ, session_secret_required=session_secret_required)
-        del environ
-        return _without_faults(config)
+    def from_env(
+        cls, environ: Mapping[str, str] | None = None, *, session_secret_required: bool = False, **overrides: Any
+    ) -> Self:
+        """Read the `XWMS_…` variables, from `os.environ` unless a mapping is given.
+
+        `overrides` are options as in `XWMSConfig(…)`, and take precedence over their variables.
+        """
+        mapping = os.environ if environ is None else environ
+        config = _read(cls, mapping, overrides, session_secret_required=session_secret_required)
+        del environ, mapping, overrides
+        return _checked(config)
 
     @classmethod
-    def from_mapping(cls, mapping: Mapping[str, Any], *, session_secret_required: bool = False) -> Self:
+    def from_mapping(
+        cls, mapping: Mapping[str, Any], *, session_secret_required: bool = False, **overrides: Any
+    ) -> Self:
         """Read the same names from any mapping, for instance Flask's `app.config`.
 
         Text is split at white space for an option that is a list, and parsed as a number for one in seconds.
         `session_secret_required` makes a missing session secret a `ConfigError`.
+        `overrides` are options as in `XWMSConfig(…)`, and take precedence over those of the mapping.
         """
-        config = _read(cls, mapping, session_secret_required=session_secret_required)
-        # This frame must not hold a secret in clear text when the error is raised: see _RaisesLast.
-        del mapping
-        return _without_faults(config)
+        config = _read(cls, mapping, overrides, session_secret_required=session_secret_required)
+        # This frame must not hold a secret in clear text when an error is raised: see _RaisesLast.
+        del mapping, overrides
+        return _checked(config)
 
     def require_tokens(self) -> None:
         """Raise `ConfigError` where there can be no access tokens: only `flow="oauth2"` has some."""
@@ -240,18 +249,25 @@ class XWMSConfig(metaclass=_RaisesLast):
             )
 
 
-def _read(cls: type[C], mapping: Mapping[str, Any], *, session_secret_required: bool) -> C:
+def _read(
+    cls: type[C], mapping: Mapping[str, Any], overrides: Mapping[str, Any], *, session_secret_required: bool
+) -> C | TypeError:
     """A config with its own faults and those of the mapping, without raising them."""
+    known = {option.name for option in fields(cls) if option.init}
+    if unknown := sorted(overrides.keys() - known):
+        return TypeError(f"{cls.__name__} has no option called {', '.join(unknown)}")
     faults: list[str] = []
-    options = read_options(mapping, faults)
-    if session_secret_required and not options.get("session_secret"):
+    options = {**read_options(mapping, faults, without=overrides), **overrides}
+    if session_secret_required and not options.get("session_secret") and not mapping.get("XWMS_SESSION_SECRET_FILE"):
         faults.append(missing_session_secret())
     config: C = type.__call__(cls, **options)
     object.__setattr__(config, "faults", (*faults, *config.faults))
     return config
 
 
-def _without_faults(config: C) -> C:
+def _checked(config: C | TypeError) -> C:
+    if isinstance(config, TypeError):
+        raise config
     if config.faults:
         raise ConfigError(config.faults)
     return config

@@ -3,12 +3,12 @@
 Values are validated in `validation.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 from urllib.parse import unquote
 
 from ..base.models import Secret
-from .secret_sources import SecretFromFile
+from .secret_sources import SecretFromFile, keys_in_file
 
 CallbackToken = Literal["either", "same", "fresh"]
 Protect = Literal["marked", "all"]
@@ -105,10 +105,15 @@ def missing_session_secret() -> str:
     return "XWMS_SESSION_SECRET (session_secret) is missing; make one with: xwms-auth secret"
 
 
-def read_options(mapping: Mapping[str, Any], faults: list[str]) -> dict[str, Any]:
-    """Read the options of `XWMSConfig` from a mapping. Values that cannot be converted are reported in `faults`."""
+def read_options(mapping: Mapping[str, Any], faults: list[str], *, without: Collection[str] = ()) -> dict[str, Any]:
+    """Read the options of `XWMSConfig` from a mapping, except those in `without`, whose variables do not matter.
+
+    Values that cannot be converted are reported in `faults`.
+    """
     options: dict[str, Any] = {"client_id": "", "client_secret": "", "redirect_uris": ()}
     for name, variables in ENVIRONMENT.items():
+        if name in without:
+            continue
         value = next((mapping[variable] for variable in variables if mapping.get(variable) not in (None, "")), None)
         if value is None:
             continue
@@ -134,9 +139,21 @@ def read_options(mapping: Mapping[str, Any], faults: list[str]) -> dict[str, Any
                 continue
             value = text in _ON
         options[name] = value
-    file = mapping.get("XWMS_CLIENT_SECRET_FILE")
-    if file:
-        if options["client_secret"]:
-            faults.append("XWMS_CLIENT_SECRET and XWMS_CLIENT_SECRET_FILE are both set; keep one")
-        options["client_secret"] = SecretFromFile(file)
+    _read_files(mapping, options, faults, without=without)
     return options
+
+
+def _read_files(
+    mapping: Mapping[str, Any], options: dict[str, Any], faults: list[str], *, without: Collection[str]
+) -> None:
+    """Read the secrets that are in files."""
+    for name, read in (("client_secret", SecretFromFile), ("session_secret", keys_in_file)):
+        variable = ENVIRONMENT[name][0]
+        file = mapping.get(f"{variable}_FILE")
+        if not file or name in without:
+            continue
+        if options.get(name):
+            faults.append(f"{variable} and {variable}_FILE are both set; keep one")
+        options[name] = read(file)
+        if not options[name]:
+            faults.append(f"{name}: the file named by {variable}_FILE is empty, or cannot be read as UTF-8 text")

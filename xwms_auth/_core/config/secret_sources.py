@@ -79,6 +79,14 @@ class SecretFromFile(SecretSource):
         return "SecretFromFile()"
 
 
+def keys_in_file(path: str | os.PathLike[str]) -> tuple[Secret, ...]:
+    """Return the session secrets in a file, separated by white space; none if it cannot be read."""
+    try:
+        return tuple(map(Secret, Path(path).read_text(encoding="utf-8").split()))
+    except (OSError, ValueError):
+        return ()
+
+
 def is_repetitive(key: str) -> bool:
     """Whether a key has few different characters, or is one part repeated.
 
