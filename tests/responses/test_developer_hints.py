@@ -532,12 +532,3 @@ def test_hostile_advice_stays_text_on_the_page():
         box = Box(error_page(**shown, hints=[text]).html)
         assert [tag for tag in box.tags[box.tags.index("aside") :] if tag != "code"] == ["aside", "h2", "p", "ul", "li"]
         assert box.items == [text.replace("\ud800", "?")]
-
-
-def test_a_login_that_begins_under_another_name_of_this_machine_is_in_the_log_at_once(edge, make_fx, caplog):
-    """What `flask run` prints is not what the redirect URI says, and the login would fail at its end."""
-    site = Site(edge, make_fx(), redirect_uris="http://localhost:5000/xwms/validateToken")
-    assert site.raw(LOGIN, headers=[*FROM_HERE.items()]).status_code == 302
-    assert "login_at_another_host" not in caplog.text
-    assert site.raw(LOGIN, headers=[*FROM_HERE.items()], host="127.0.0.1:5000").status_code == 302
-    assert "login_at_another_host hint='open the site under http://localhost:5000/'" in caplog.text

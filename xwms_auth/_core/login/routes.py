@@ -13,6 +13,7 @@ from ..base.session import MIN_FRESH, LoginRequirement
 from ..config.context import Context
 from ..http.fetch_metadata import began_here, is_own_post, require_navigation
 from ..http.messages import Request, Response, set_cookie
+from ..http.urls import RedirectURI, is_loopback, origin_of
 from ..providers.pending_login import LOGIN_LIFETIME, NO_PROOF, PendingLogin, forget_all, new_login_id, uri_digest
 from ..providers.protocol import Provider
 from ..responses import cross_origin, responses
@@ -61,9 +62,12 @@ def _require_method(request: Request, *allowed: str) -> None:
 
 def start_login(context: Context, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
     """Set a pending login and send the browser to XWMS."""
-    uri = context.require_redirect_uri(request)
-    target, fresh = context.next_url(request) or context.config.after_login, _parse_fresh(request)
+    fresh = _parse_fresh(request)
     require_navigation(request)
+    if (elsewhere := _at_its_host(context, request, fresh)) is not None:
+        return elsewhere
+    uri = context.require_redirect_uri(request)
+    target = context.next_url(request) or context.config.after_login
     posted = request.method == "POST"
     if posted and not is_own_post(request, uri):
         raise CrossSite("the login was posted by another site")
@@ -116,10 +120,45 @@ def _new_login(login_request: LoginRequest, target: str, *, began_here: bool, fr
         raise TooManyLogins("this browser has the maximum number of pending logins, and all began here")
     if not context.state.login_starts.take(now):
         raise TooManyLogins("the rate limit for starting logins is reached")
-    if uri.loopback and (login_request.request.header("host") or "").lower() not in uri.host_names:
-        # `flask run` prints a URL whose host is another one to a browser: the callback would not get the cookie.
-        events.warning("login_at_another_host", hint=f"open the site under {uri.origin}/")
+    _warn_of_another_host(login_request.request, uri)
     return login
+
+
+_MOVED = "moved"
+"""The parameter of a start that has been led to the host of its redirect URI. A second time would be a loop."""
+
+
+def _at_its_host(context: Context, request: Request, fresh: int | None) -> Response | None:
+    """Lead a start at another loopback name to the redirect URI's, if the port is the same; otherwise None.
+
+    `flask run` prints http://127.0.0.1:5000, and a redirect URI has localhost: two hosts to a browser, so that the
+    callback would not get the cookie. A proxy that loses the Host header looks the same; there the start goes on when
+    it comes again.
+    """
+    host, registered = (request.header("host") or "").lower(), context.config.registered
+    if any(host in uri.host_names for uri in registered) or request.parameters(_MOVED):
+        return None
+    uri = next((uri for uri in registered if uri.loopback and _is_another_name(host, uri)), None)
+    if uri is None:
+        return None
+    url = responses.login_url(context.config, context.next_url(request), fresh=fresh)
+    return Response.redirect(303, f"{uri.origin}{url}{'&' if '?' in url else '?'}{_MOVED}=1")
+
+
+def _is_another_name(host: str, uri: RedirectURI) -> bool:
+    """Whether a Host header is a loopback name with the port of this redirect URI."""
+    ports = [name.removeprefix(uri.host) for name in uri.host_names]
+    return any(host.endswith(port) and is_loopback(host.removesuffix(port)) for port in ports)
+
+
+def _warn_of_another_host(request: Request, uri: RedirectURI) -> None:
+    """Log that a login on a developer's machine will not come home, because the browser is at another host.
+
+    Only if the browser says where it is: the Host header alone may be that of a proxy.
+    """
+    host, page = (request.header("host") or "").lower(), request.header("origin") or request.header("referer") or ""
+    if uri.loopback and host not in uri.host_names and origin_of(page) == f"{uri.scheme}://{host}":
+        events.warning("login_at_another_host", hint=f"open the site under {uri.origin}/")
 
 
 def _parse_fresh(request: Request) -> int | None:
