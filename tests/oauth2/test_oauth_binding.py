@@ -259,8 +259,7 @@ def test_oc_02_state_is_demanded_of_a_server_that_knows_nothing_of_pkce(site, se
 def test_lc_10_a_login_begun_by_one_flow_cannot_end_by_the_other(site, edge, server, make_fx):
     """LC-10: both ways, with everything valid, keys and client the same; also the same cookie by name."""
     fx = make_fx()
-    other = Site(edge, fx)
-    assert other.login_prefix == site.login_prefix
+    other = Site(edge, fx, cookie_tag=site.config.cookie_tag)
     ours, theirs = site.browser(), other.browser()
     query, token = server.consent(begin(ours)), fx.approve(theirs.start())
 
@@ -280,7 +279,7 @@ def test_lc_10_a_login_begun_by_one_flow_cannot_end_by_the_other(site, edge, ser
 
 def test_sl_08_one_sub_of_two_flows_is_two_people_and_neither_session_is_the_others(site, edge, server, make_fx):
     """SL-08: the issuer is half of everybody's identity, and of every cookie's salt."""
-    other = Site(edge, make_fx())
+    other = Site(edge, make_fx(), cookie_tag=site.config.cookie_tag)
     ours, theirs = site.browser(), other.browser()
     log_in(ours, server, sub="1")
     theirs.log_in("1")

@@ -316,7 +316,8 @@ class TestClientsThatShareAStore(StoreHarness):
     def test_a_cookie_of_one_application_is_nothing_in_the_other(self, edge, make_fx, place):
         """SL-12"""
         ours = Site(edge, make_fx(), session_store=place.url)
-        theirs = Site(edge, ours.fx, session_store=place.url, client_id="other")
+        tag = ours.config.cookie_tag
+        theirs = Site(edge, ours.fx, session_store=place.url, client_id="other", cookie_tag=tag)
         browser = ours.browser()
         browser.log_in()
         assert status_with(ours, cookie_of(browser)) == 200
