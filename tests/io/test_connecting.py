@@ -218,3 +218,14 @@ def test_few_threads_of_a_process_wait_for_a_slow_resolver(fx: FakeXWMS, edge: s
 def test_a_name_that_nobody_knows_is_unreachable(client: Client):
     (failure,) = outcomes(client, config("https://nowhere.invalid/api/", timeout=PATIENCE), info)
     assert (failure.code, failure.sent) == ("xwms_unreachable", False)
+
+
+@pytest.mark.parametrize("bundle", [True, False])
+def test_certificates_are_found_where_openssl_was_built_for_another_system(monkeypatch, tmp_path, bundle):
+    """As in a wheel of Python whose OpenSSL looks into folders that this machine does not have."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
+    if not bundle:
+        monkeypatch.setattr("xwms_auth._core.io.sockets._CA_BUNDLES", ())
+    context = sockets.openssl_context.__wrapped__()
+    assert bool(context.cert_store_stats()["x509_ca"]) is bundle
