@@ -41,8 +41,11 @@ def look_up_for_page(
     """Look up the session for a page of the application, and revalidate it with XWMS if that is due."""
     known = yield from look_up(context, cookie, uri, now=now)
     session = known.session
-    if session is None or not check_is_due(context, session, now):
+    if session is None:
         return known
+    if not check_is_due(context, session, now):
+        # As in `cached_lookup`: without a handle nothing is renewed.
+        return known if context.lifetimes.due(session, now) else known._replace(handle=None)
     # One request at a time, and not again soon: the others do not wait, and XWMS is not called for every page while
     # it is down.
     if not context.state.revalidations.add(session.id, until=now + REVALIDATION_BACKOFF, now=now):
