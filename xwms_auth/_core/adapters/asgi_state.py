@@ -46,8 +46,8 @@ def _with_listed_headers(start: Message) -> Message:
     return start if isinstance(headers, (list, tuple)) else {**start, "headers": list(headers)}
 
 
-# Most responses have none of these headers, and then get the same ones. The endings of all that concern caches.
-_CACHE_HEADERS = (b"vary", b"-control", b"x-accel-expires")
+# Most responses have no header about caches, and then get the same ones, encoded once.
+_CACHE_HEADERS = tuple(ending.encode() for ending in cache_headers.NAME_ENDINGS)
 _USUAL_HEADERS = {
     signed_in: encoded(cache_headers.for_session((), signed_in=signed_in).added) for signed_in in (True, False)
 }

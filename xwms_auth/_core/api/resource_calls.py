@@ -45,21 +45,20 @@ def user_info(config: XWMSConfig, sub: str, *, socials: bool) -> Steps[UserInfo]
     """`POST get/user/info`: a user's current data."""
     # XWMS documents the value `true` only, so without social profiles the field is omitted.
     options = {"socials": True} if socials else {}
-    response = yield from _post("get/user/info", config, {"sub": _json_id(parse_sub(sub)), **options})
+    sub = parse_sub(sub)
+    response = yield from _post("get/user/info", config, {"sub": _json_id(sub), **options})
     data = data_of(success(response, refused=RequestRejected))
     found = _parse("user", lambda one: UserInfo.parse(one, issuer=config.issuer), member(data, "user") or data)
-    if found.sub != parse_sub(sub):
+    if found.sub != sub:
         raise BadAnswer("the response is about another user")
     return found
 
 
 def list_addresses(config: XWMSConfig, sub: str) -> Steps[tuple[StoredAddress, ...]]:
     """`POST get/user/address`: a user's addresses."""
-    body = {"sub": _json_id(parse_sub(sub))}
-    response = yield from _post("get/user/address", config, body, max_reply=MAX_LIST_BYTES)
-    return _read_list(
-        response, "addresses", StoredAddress.parse, refused=RequestRejected, most=MAX_ADDRESSES, sub=parse_sub(sub)
-    )
+    sub = parse_sub(sub)
+    response = yield from _post("get/user/address", config, {"sub": _json_id(sub)}, max_reply=MAX_LIST_BYTES)
+    return _read_list(response, "addresses", StoredAddress.parse, refused=RequestRejected, most=MAX_ADDRESSES, sub=sub)
 
 
 def create_address(config: XWMSConfig, sub: str, address: Address) -> Steps[StoredAddress]:
@@ -70,9 +69,10 @@ def create_address(config: XWMSConfig, sub: str, address: Address) -> Steps[Stor
 
 def update_address(config: XWMSConfig, sub: str, address_id: str, address: Address) -> Steps[StoredAddress]:
     """`POST user/address`: update one of a user's addresses."""
-    changes = {"address_id": _json_id(parse_id(address_id, "address_id")), "address": _fields(address)}
+    address_id = parse_id(address_id, "address_id")
+    changes = {"address_id": _json_id(address_id), "address": _fields(address)}
     found = _read_address((yield from _change_address(config, sub, "update", changes)), sub=sub)
-    if found.id != parse_id(address_id, "address_id"):
+    if found.id != address_id:
         raise BadAnswer("the response is about another address")
     return found
 

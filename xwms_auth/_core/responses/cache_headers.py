@@ -85,7 +85,7 @@ def for_session(
     if cookie is None:
         # Most responses have no header about caches, and then the changes are the same.
         for name, _ in headers:
-            if name.lower().endswith(_ABOUT_CACHES):
+            if name.lower().endswith(NAME_ENDINGS):
                 break
         else:
             return _USUAL_EDITS[guarded or signed_in]
@@ -164,7 +164,7 @@ def _lets_a_cache_keep(name: str, value: str) -> bool:
     return _NOT_SHARED.isdisjoint(_directives(value))
 
 
-_ABOUT_CACHES = ("vary", "-control", "x-accel-expires")
+NAME_ENDINGS = ("vary", "-control", "x-accel-expires")
 """The endings of the names of all headers that concern caches."""
 
 _USUAL_EDITS = {
