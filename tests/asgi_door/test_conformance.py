@@ -16,8 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.tools.fake_xwms import FakeXWMS
-from tests.tools.site import HTTPS_URI, Site
+from tests.tools.visitors import kinds_of_visitors
 from xwms_auth import XWMSConfig
 from xwms_auth.asgi import XWMSAuthMiddleware
 
@@ -122,12 +121,8 @@ READS = ("never", "first", "late", "after")
 @pytest.fixture(scope="module")
 def visitors() -> Iterator[tuple[XWMSConfig, dict[str, str]]]:
     """The settings, and the Cookie headers of visitors."""
-    with FakeXWMS() as fx:
-        site = Site("asgi", fx, redirect_uris=HTTPS_URI)
-        browser = site.browser()
-        browser.log_in()
-        (session,) = [f"{name}={value}" for name, value in browser.cookies().items() if name == site.session_cookie]
-        yield site.config, {"nobody": "a=b", "a stranger": f"{site.session_cookie}=junk", "somebody": session}
+    with kinds_of_visitors("asgi") as found:
+        yield found
 
 
 class Boom(Exception):

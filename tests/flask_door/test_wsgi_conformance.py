@@ -22,8 +22,7 @@ import flask
 import pytest
 
 import xwms_auth.wsgi
-from tests.tools.fake_xwms import FakeXWMS
-from tests.tools.site import HTTPS_URI, Site
+from tests.tools.visitors import kinds_of_visitors
 from xwms_auth import XWMSConfig
 from xwms_auth.flask import XWMSAuth, current_user
 
@@ -37,12 +36,8 @@ Application = Callable[[dict[str, Any], Any, Read], Any]
 @pytest.fixture(scope="module")
 def visitors() -> Iterator[tuple[XWMSConfig, dict[str, str]]]:
     """The settings, and the Cookie headers of visitors."""
-    with FakeXWMS() as fx:
-        site = Site("flask", fx, redirect_uris=HTTPS_URI)
-        browser = site.browser()
-        browser.log_in()
-        (session,) = [f"{name}={value}" for name, value in browser.cookies().items() if name == site.session_cookie]
-        yield site.config, {"nobody": "a=b", "a stranger": f"{site.session_cookie}=junk", "somebody": session}
+    with kinds_of_visitors("flask") as found:
+        yield found
 
 
 class Chunks:

@@ -35,14 +35,11 @@ def client_kind(request: Request) -> ClientKind:
     return ClientKind.PERSON if "text/html" in (request.header("accept") or "") else ClientKind.PROGRAM
 
 
-PASSIVE_HEADER = "XWMS-Passive"
-"""The request header with which a script of the site looks without renewing the session: `XWMS-Passive: 1`."""
-
-
 def is_passive(value: str | None, site: str | None) -> bool:
     """Whether a request with this `XWMS-Passive` and this `Sec-Fetch-Site` is no sign of an active person.
 
-    Only for scripts of the site itself; the worst that it can do is to let a session end early.
+    With the header a script of the site looks without renewing the session. The worst that it can do is to let a
+    session end early.
     """
     return value == "1" and site in (None, "same-origin")
 
