@@ -13,9 +13,28 @@ from tests.tools.site import Browser, Site
 
 __all__ = ["place", "redis_of_the_run", "redis_url", "sqlite_url", "where"]
 
+PATIENCE = 30.0  # seconds
+STORE_TIMEOUTS = ("xwms_auth.stores.redis_connections.REDIS_TIMEOUT", "xwms_auth.stores.sqlite.BUSY_TIMEOUT")
+
 # The run starts hundreds of processes; none of them should compile what another has compiled.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def patient_stores() -> Iterator[None]:
+    """A store may take its time: on a busy machine half a second passes, and only tests of slow stores mean that."""
+    with pytest.MonkeyPatch.context() as patch:
+        for constant in STORE_TIMEOUTS:
+            patch.setattr(constant, PATIENCE)
+        yield
+
+
+@pytest.fixture
+def short_store_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a store may take in a test about stores that take too long."""
+    for constant in STORE_TIMEOUTS:
+        monkeypatch.setattr(constant, 0.3)
 
 
 @pytest.fixture(params=["flask", "asgi"])

@@ -41,6 +41,7 @@ def server(tmp_path) -> Iterator[RedisServer]:
 
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["plain", "async"])
+@pytest.mark.usefixtures("short_store_timeouts")
 class TestARedisThatFails(StoreHarness):
     def store(self, url: str, *, is_async: bool) -> Any:
         return self.opened(opened(session_store=url, is_async=is_async))

@@ -189,6 +189,7 @@ class TestAFileThatFails(StoreHarness):
         assert rows(path, "marks") == 1
 
 
+@pytest.mark.usefixtures("short_store_timeouts")
 class TestAsyncCodeOverALockedFile(StoreHarness):
     def test_a_write_that_waits_holds_up_nobody_who_reads(self, path):
         store = self.opened(opened(session_store=f"sqlite:///{path}", is_async=True))

@@ -245,6 +245,7 @@ def test_another_site_cannot_use_a_store_that_is_down_to_sign_anybody_out(place,
     assert browser.who() == SUB
 
 
+@pytest.mark.usefixtures("short_store_timeouts")
 @pytest.mark.parametrize("edge", ["flask", "asgi"])
 def test_a_stalled_store_holds_a_page_up_for_a_moment_only(server, make_site):
     """SL-11"""
