@@ -1,9 +1,11 @@
 """The sandbox on a real socket, spoken to over plain HTTP."""
 
+import gc
 import http.client
 import json
 import re
 import socket
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from urllib.parse import urlsplit
@@ -13,6 +15,7 @@ import pytest
 
 from tests.sandbox.local_xwms import REDIRECT, SECRET, settings
 from xwms_auth.sandbox import SandboxServer, parse_fault
+from xwms_auth.sandbox.app import create_app
 from xwms_auth.sandbox.domain import clients
 
 CREDENTIALS = {
@@ -63,6 +66,17 @@ def test_a_whole_login_over_http(server, capfd):
 def test_the_picture_and_the_stylesheet_are_served(server):
     assert ask(server, "GET", "/static/person.png")[2].startswith(b"\x89PNG")
     assert ask(server, "GET", "/static/sandbox.css")[1]["Content-Type"].startswith("text/css")
+
+
+def test_a_browser_that_goes_away_leaves_no_file_open():
+    client = create_app(settings()).test_client()
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        answer = client.get("/static/person.png", headers={"Host": "127.0.0.1"})
+        assert answer.status_code == 200
+        del answer, client
+        gc.collect()
+    assert [str(one.message) for one in warned if one.category is ResourceWarning] == []
 
 
 def test_a_token_is_redeemed_once_however_many_ask_at_once(server):

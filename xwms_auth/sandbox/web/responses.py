@@ -85,4 +85,13 @@ def add_headers(response: Response) -> Response:
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers.setdefault("Content-Security-Policy", _CLOSED_POLICY)
+    if response.direct_passthrough:
+        _read_whole(response)
     return response
+
+
+def _read_whole(response: Response) -> None:
+    # Werkzeug's server leaves a file open if the browser goes away while it is sent.
+    response.direct_passthrough = False
+    response.get_data()
+    response.close()
