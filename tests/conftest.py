@@ -1,5 +1,6 @@
 """Fixtures that every test may use. See tools/site.py for the application they give, tools/places.py for stores."""
 
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ __all__ = ["place", "redis_of_the_run", "redis_url", "sqlite_url", "where"]
 
 PATIENCE = 30.0  # seconds
 STORE_TIMEOUTS = ("xwms_auth.stores.redis_connections.REDIS_TIMEOUT", "xwms_auth.stores.sqlite.BUSY_TIMEOUT")
+QUICK_CALLS = tuple(f"xwms_auth._core.{module}.QUICK" for module in ("base.limits", "io.connections", "io.transport"))
 
 # The run starts hundreds of processes; none of them should compile what another has compiled.
 sys.dont_write_bytecode = False
@@ -22,19 +24,31 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.fixture(autouse=True, scope="session")
-def patient_stores() -> Iterator[None]:
-    """A store may take its time: on a busy machine half a second passes, and only tests of slow stores mean that."""
+def patient() -> Iterator[None]:
+    """Stores and XWMS may take their time: on a busy machine a second passes, and only tests of slow ones mean that."""
     with pytest.MonkeyPatch.context() as patch:
-        for constant in STORE_TIMEOUTS:
+        for constant in (*STORE_TIMEOUTS, *QUICK_CALLS):
             patch.setattr(constant, PATIENCE)
         yield
 
 
 @pytest.fixture
 def short_store_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a store may take in a test about stores that take too long."""
+    """For tests of stores that take too long."""
     for constant in STORE_TIMEOUTS:
         monkeypatch.setattr(constant, 0.3)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of calls that take too long: they are slow much sooner than after a second."""
+    for constant in QUICK_CALLS:
+        monkeypatch.setattr(constant, 0.2)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Three workers for two cores: some of them always wait for a browser, a server or another process."""
+    return math.ceil(1.5 * (os.cpu_count() or 1))
 
 
 @pytest.fixture(params=["flask", "asgi"])

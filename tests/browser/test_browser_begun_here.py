@@ -211,6 +211,7 @@ def test_who_was_asked_goes_on_by_a_click_and_is_who_they_chose(driver, house, e
     choose_anna(driver, house, back_at="/private")
 
 
+@pytest.mark.parametrize("house", ["either"], indirect=True)
 def test_the_login_button_asks_nothing(driver, house):
     """It is a form, because only a POST tells in every browser that it was a page of our own."""
     driver.open(house.origin + "/welcome")
@@ -219,6 +220,7 @@ def test_the_login_button_asks_nothing(driver, house):
     assert [asked.method for asked in house.journal.to(LOGIN)] == ["POST"]
 
 
+@pytest.mark.parametrize("house", ["fresh"], indirect=True)
 def test_a_typed_address_asks_nothing(driver, house):
     driver.open(house.origin + "/private")
     choose_anna(driver, house, back_at="/private")

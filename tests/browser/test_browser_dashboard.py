@@ -87,7 +87,7 @@ class Day:
         page.close()
 
 
-@pytest.fixture(params=["flask", "starlette", "flask-without-scripts"])
+@pytest.fixture(params=["starlette", "flask-without-scripts"])
 def day(request: pytest.FixtureRequest, chromium: "Browser", tmp_path: Path) -> Iterator[Day]:
     edge, _, without = request.param.partition("-")
     with ExitStack() as stack:

@@ -16,7 +16,8 @@ from tests.browser.visitor import Place, Visitor
 if TYPE_CHECKING:
     from playwright.sync_api import CDPSession, Page
 
-pytestmark = pytest.mark.browser
+# The page and its script are the same behind every door.
+pytestmark = [pytest.mark.browser, pytest.mark.parametrize("place", ["starlette-https"], indirect=True)]
 LOGIN = "/xwms/auth"
 TOUCH = {"has_touch": True, "is_mobile": True, "viewport": {"width": 400, "height": 800}}
 WATCH = """() => {

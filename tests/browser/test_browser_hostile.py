@@ -11,7 +11,10 @@ pytestmark = pytest.mark.browser
 LOGIN, LOGOUT = "/xwms/auth", "/xwms/logout"
 
 # By another host name it is another site. By another port it is the same site over http, where cookies travel along.
-HOSTS = ["127.0.0.1", "localhost"]
+by_another_host_and_by_another_port = pytest.mark.parametrize(
+    ("place", "host"), [("starlette-https", "127.0.0.1"), ("flask-http", "localhost")], indirect=["place"]
+)
+behind_tls = pytest.mark.parametrize("place", ["starlette-https"], indirect=True)
 
 
 def auto_form(action, method, **fields):
@@ -37,7 +40,7 @@ def confirm_by_click(visitor, page, place, *, back_at):
     assert (page.url, visitor.who(page)) == (place.origin + back_at, "Anna de Vries")
 
 
-@pytest.mark.parametrize("host", HOSTS)
+@by_another_host_and_by_another_port
 def test_a_link_on_another_site_to_the_login_asks_first(visitor, place, elsewhere, host):
     """LC-04"""
     elsewhere.pages["/evil"] = link(f"{place.origin}{LOGIN}?next=/private%3Fpage%3D2")
@@ -48,6 +51,7 @@ def test_a_link_on_another_site_to_the_login_asks_first(visitor, place, elsewher
     confirm_by_click(visitor, page, place, back_at="/private?page=2")
 
 
+@behind_tls
 def test_a_link_on_another_site_to_a_protected_page_asks_first(visitor, place, elsewhere):
     """LC-05"""
     elsewhere.pages["/evil"] = link(f"{place.origin}/private?page=2")
@@ -58,6 +62,7 @@ def test_a_link_on_another_site_to_a_protected_page_asks_first(visitor, place, e
     confirm_by_click(visitor, page, place, back_at="/private?page=2")
 
 
+@behind_tls
 def test_a_form_that_sends_itself_to_the_login_asks_first(visitor, place, elsewhere):
     """LC-04"""
     elsewhere.pages["/evil"] = auto_form(f"{place.origin}{LOGIN}", "get", next="/private")
@@ -67,6 +72,7 @@ def test_a_form_that_sends_itself_to_the_login_asks_first(visitor, place, elsewh
     confirm_by_click(visitor, page, place, back_at="/private")
 
 
+@behind_tls
 def test_the_confirmation_works_without_javascript(make_visitor, place, elsewhere):
     elsewhere.pages["/evil"] = link(f"{place.origin}{LOGIN}?next=/private")
     visitor = make_visitor(java_script_enabled=False)
@@ -77,7 +83,7 @@ def test_the_confirmation_works_without_javascript(make_visitor, place, elsewher
     confirm_by_click(visitor, page, place, back_at="/private")
 
 
-@pytest.mark.parametrize("host", HOSTS)
+@by_another_host_and_by_another_port
 def test_another_site_cannot_click_the_confirmation(visitor, place, elsewhere, host):
     """LC-04: the form that the click sends is refused when another site sends it."""
     elsewhere.pages["/evil"] = auto_form(f"{place.origin}{LOGIN}", "post", next="/private")
@@ -89,6 +95,7 @@ def test_another_site_cannot_click_the_confirmation(visitor, place, elsewhere, h
     assert visitor.cookies() == {}
 
 
+@behind_tls
 def test_a_link_to_the_login_while_signed_in_goes_straight_on(visitor, place, elsewhere):
     page = visitor.tab()
     visitor.log_in(page)
@@ -99,7 +106,7 @@ def test_a_link_to_the_login_while_signed_in_goes_straight_on(visitor, place, el
     assert place.api_calls() == ["sign-token 200", "sign-token-verify 200"]
 
 
-@pytest.mark.parametrize("host", HOSTS)
+@by_another_host_and_by_another_port
 def test_images_frames_and_prefetches_of_login_and_callback_do_nothing(make_visitor, visitor, place, elsewhere, host):
     """LC-06: nothing reaches XWMS, the login in progress stays as it is, and the framed answer is not shown (LO-08)."""
     attacker = make_visitor()
@@ -133,6 +140,7 @@ def test_images_frames_and_prefetches_of_login_and_callback_do_nothing(make_visi
     assert visitor.who(page) == "Anna de Vries"
 
 
+@behind_tls
 def test_the_callback_of_somebody_elses_login_is_refused_and_spent(make_visitor, visitor, place, elsewhere):
     """LC-01, SF-01: another person's fresh callback address, opened here by a link, logs nobody in, here or there."""
     attacker = make_visitor()
@@ -152,7 +160,7 @@ def test_the_callback_of_somebody_elses_login_is_refused_and_spent(make_visitor,
     assert attacker.place.session_cookie not in attacker.cookies()
 
 
-@pytest.mark.parametrize("host", HOSTS)
+@by_another_host_and_by_another_port
 def test_another_site_cannot_log_anybody_out(visitor, place, elsewhere, host):
     """LO-02, LO-03: from another host the cookie stays at home; from another port it comes along."""
     page = visitor.tab()
@@ -168,6 +176,7 @@ def test_another_site_cannot_log_anybody_out(visitor, place, elsewhere, host):
     assert visitor.who(page) == "Anna de Vries"
 
 
+@behind_tls
 def test_a_picture_of_the_logout_does_not_log_out(visitor, place, elsewhere):
     """LO-01"""
     page = visitor.tab()

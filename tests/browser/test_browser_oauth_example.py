@@ -75,7 +75,9 @@ def is_anna(page: "Page") -> bool:
     return "You are logged in as Anna de Vries." in page.get_by_role("contentinfo").inner_text()
 
 
-@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no-scripts"])
+@pytest.mark.parametrize(
+    ("make_place", "scripts"), [("flask_app", True), ("starlette_app", False)], indirect=["make_place"]
+)
 def test_a_person_logs_in_uses_the_app_and_is_out_in_both_places(place, make_visitor, scripts):
     visitor = make_visitor(java_script_enabled=scripts)
     page = ask(visitor)
@@ -105,6 +107,7 @@ def test_one_variable_changes_the_flow_of_one_and_the_same_app(make_place, make_
         assert is_anna(page)
 
 
+@pytest.mark.parametrize("make_place", ["starlette_app"], indirect=True)
 def test_who_cancels_is_told_so_and_nothing_has_changed(place, visitor):
     page = ask(visitor)
     page.get_by_role("button", name="Cancel").click()
@@ -127,6 +130,7 @@ def test_back_and_reload_after_a_login_change_nothing(place, visitor):
     assert is_anna(page)
 
 
+@pytest.mark.parametrize("make_place", ["flask_app"], indirect=True)
 def test_a_login_that_another_site_began_leads_to_xwms_and_back_to_ones_own_account(
     place, visitor, elsewhere: Elsewhere
 ):

@@ -74,7 +74,7 @@ def test_a_person_agrees_and_is_back_at_the_app_with_a_code(page, sandbox, app):
     assert (told["state"], told["iss"]) == (["a state"], [sandbox.url])
 
 
-@pytest.mark.parametrize("after_choosing", [False, True])
+@pytest.mark.parametrize(("page", "after_choosing"), [("scripts", True), ("no-scripts", False)], indirect=["page"])
 def test_a_person_refuses_on_either_page_and_the_app_is_told(page, app, after_choosing):
     address = page.url
     if after_choosing:

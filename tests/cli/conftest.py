@@ -70,7 +70,7 @@ class Running:
     def end(self, number: signal.Signals) -> tuple[int, str]:
         """Send a signal; the exit status and what was printed on standard error."""
         self.process.send_signal(number)
-        _, errors = self.process.communicate(timeout=10)
+        _, errors = self.process.communicate(timeout=60)
         return self.process.returncode, errors
 
 

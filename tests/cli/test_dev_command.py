@@ -26,7 +26,7 @@ def ended_soon(process_id: int) -> bool:
     """Wait for a process that is nobody's child here; the poll has an end."""
     descriptor = os.pidfd_open(process_id)
     try:
-        return bool(select.select([descriptor], [], [], 10)[0])
+        return bool(select.select([descriptor], [], [], 60)[0])
     finally:
         os.close(descriptor)
 

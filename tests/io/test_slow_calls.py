@@ -22,13 +22,6 @@ from xwms_auth._core.io import transport
 PATIENCE = 20.0
 
 
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls are slow much sooner than after a second."""
-    for module in ("base.limits", "io.connections", "io.transport"):
-        monkeypatch.setattr(f"xwms_auth._core.{module}.QUICK", 0.2)
-
-
 def starts(site: Site, count: int, threads: ThreadPoolExecutor) -> "list[Future[httpx2.Response]]":
     sent = [(name, value) for name, value in FROM_HERE.items()]
     return [threads.submit(site.raw, LOGIN, headers=sent) for _ in range(count)]

@@ -7,7 +7,7 @@ import pytest
 
 from xwms_auth import Secret, Unreachable, User, XWMSConfig
 from xwms_auth._core.base.effects import CallStore, CallXWMS, Pause, Runtime, Shielded
-from xwms_auth._core.base.limits import QUICK, Patience
+from xwms_auth._core.base.limits import Patience
 from xwms_auth._core.base.models import TokenSet
 from xwms_auth._core.base.session import Session
 from xwms_auth._core.config.context import Context
@@ -19,8 +19,14 @@ from xwms_auth.stores.memory import MemoryStore
 
 NOW = 1_800_000_000
 SERVER = "https://as.example"
+QUICK = 1.0  # seconds
 LONG = int(QUICK / VALIDATION_POLL_INTERVAL) + 1
 """Pauses after which a wait is no longer quick."""
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xwms_auth._core.base.limits.QUICK", QUICK)
 
 
 @pytest.fixture
