@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.browser.drivers import Chromium, Driver, Firefox, WebKit
 from tests.browser.drivers import chromium as start_chromium
 from tests.browser.servers import (
     Certificate,
@@ -51,6 +52,26 @@ def kept_context(chromium: "Browser") -> "BrowserContext":
     context = chromium.new_context(ignore_https_errors=True)
     context.new_page()
     return context
+
+
+@pytest.fixture(scope="module")
+def drivers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Driver]]:
+    """The browsers, each started when it is first asked for."""
+    started: dict[str, Driver] = {}
+    with ExitStack() as stack:
+        makers: dict[str, Callable[[], Driver]] = {
+            "chromium": lambda: Chromium(stack.enter_context(start_chromium())),
+            "firefox": lambda: Firefox(tmp_path_factory.mktemp("profile")),
+            "webkit": WebKit,
+        }
+
+        def get(name: str) -> Driver:
+            if name not in started:
+                started[name] = makers[name]()
+                stack.callback(started[name].close)
+            return started[name]
+
+        yield get
 
 
 @pytest.fixture(scope="session")

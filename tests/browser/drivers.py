@@ -153,6 +153,12 @@ class Chromium:
     def reload(self) -> None:
         self._front.reload()
 
+    def reload_with_shift(self) -> None:
+        """Reload past caches and service workers. Firefox offers no driver this."""
+        session = self.context.new_cdp_session(self._front)
+        session.send("Page.reload", {"ignoreCache": True})
+        session.detach()
+
     def back(self) -> None:
         self._front.go_back()
 

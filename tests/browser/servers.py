@@ -2,7 +2,7 @@
 
 The app has these routes, all HTML, each with a log-out form while somebody is signed in:
   /          says who is there, or "nobody"        /private   the same, for people who are signed in; shows its query
-  /welcome   has the login button that we ship     and `pages`, as given: path to HTML
+  /welcome   has the login button that we ship     and `pages`, as given: path to HTML, or a script at `.js`
 Every server listens on a free port of 127.0.0.1 and writes down what it is asked (`Asked`).
 
 Knows: sockets, threads, TLS.
@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -202,6 +202,10 @@ def welcome(button: str) -> str:
     return f'<!doctype html><html lang="en"><title>Welcome</title><link rel="icon" href="data:,">{button}'
 
 
+def media_type(path: str) -> str:
+    return "text/javascript" if path.endswith(".js") else "text/html"
+
+
 def flask_app(config: XWMSConfig, pages: Mapping[str, str]) -> Any:
     app = flask.Flask(__name__)
 
@@ -213,7 +217,7 @@ def flask_app(config: XWMSConfig, pages: Mapping[str, str]) -> Any:
     app.add_url_rule("/private", "private", xwms_auth.flask.login_required(show))
     app.add_url_rule("/welcome", "welcome", lambda: welcome(xwms_auth.flask.xwms_login_button(next="/private")))
     for path, page in pages.items():
-        app.add_url_rule(path, path, partial(str, page))
+        app.add_url_rule(path, path, partial(flask.Response, page, mimetype=media_type(path)))
     xwms_auth.flask.XWMSAuth(app, config)
     return app
 
@@ -228,8 +232,8 @@ def starlette_app(config: XWMSConfig, pages: Mapping[str, str]) -> Any:
         button = xwms_auth.starlette.template_context(request)["xwms_login_button"]
         return HTMLResponse(welcome(button(next="/private")))
 
-    def show_page(request: Request) -> HTMLResponse:
-        return HTMLResponse(pages[request.url.path])
+    def show_page(request: Request) -> Response:
+        return Response(pages[request.url.path], media_type=media_type(request.url.path))
 
     routes = [Route("/", show), Route("/private", xwms_auth.starlette.login_required(show)), Route("/welcome", greet)]
     routes += [Route(path, show_page) for path in pages]

@@ -7,14 +7,14 @@ tell, the person would go on in the attacker's account (SM-07).
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import httpx2
 import pytest
 
-from tests.browser.drivers import Chromium, Driver, Firefox, WebKit, chromium, wait_for_url, wait_for_window
+from tests.browser.drivers import Driver, wait_for_url, wait_for_window
 from tests.browser.servers import Edge, Elsewhere, Journal, listener, port_of, serve_app
 from tests.browser.visitor import CALLBACK
 from xwms_auth import XWMSClient, XWMSConfig
@@ -48,26 +48,6 @@ POSTS = {
     '<script>document.querySelector("button").click()</script>',
 }
 PAGES = {f"/{name}": f"<!doctype html><title>{name}</title>{page}" for name, page in {**FETCHES, **POSTS}.items()}
-
-
-@pytest.fixture(scope="module")
-def drivers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Driver]]:
-    """The browsers, each started when it is first asked for."""
-    started: dict[str, Driver] = {}
-    with ExitStack() as stack:
-        makers: dict[str, Callable[[], Driver]] = {
-            "chromium": lambda: Chromium(stack.enter_context(chromium())),
-            "firefox": lambda: Firefox(tmp_path_factory.mktemp("profile")),
-            "webkit": WebKit,
-        }
-
-        def get(name: str) -> Driver:
-            if name not in started:
-                started[name] = makers[name]()
-                stack.callback(started[name].close)
-            return started[name]
-
-        yield get
 
 
 @pytest.fixture(params=["chromium", "firefox", "webkit"])

@@ -5,6 +5,7 @@ B1 and B2 are two browsers.
 
 import base64
 import hashlib
+import html
 import json
 import re
 
@@ -46,6 +47,22 @@ def test_a_start_from_another_site_needs_no_click_because_the_state_is_not_known
     answer = browser.get(LOGIN, FROM_ELSEWHERE)
     assert answer.status_code == 302
     assert asked(answer.headers["location"])["state"]
+
+
+def test_a_person_comes_home_through_a_service_worker_because_the_state_is_this_browsers(site, server):
+    """SM-08: it hides who asks, and the state tells more; the same callback is nothing in another browser."""
+    by_worker = {"Accept": "text/html", "Sec-Fetch-Dest": "empty", "Upgrade-Insecure-Requests": "1"}
+    passed_on = {**by_worker, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "cross-site"}
+    rebuilt = {**by_worker, "Sec-Fetch-Mode": "same-origin", "Sec-Fetch-Site": "same-origin"}
+    for headers in (passed_on, rebuilt):
+        browser = site.browser()
+        page = browser.get(LOGIN, headers)
+        assert (page.status_code, "frame-ancestors 'none'" in page.headers["content-security-policy"]) == (200, True)
+        [location] = re.findall(r'content="0;url=([^"]+)"', page.text)
+        query = server.consent(html.unescape(location), sub="17")
+        assert site.browser().get(CALLBACK, headers, params=query).status_code == 400
+        assert browser.get(CALLBACK, headers, params=query).status_code == 303
+        assert browser.who() == "17"
 
 
 def test_ru_07_the_redirect_uri_is_the_same_at_both_ends(make_site, server):

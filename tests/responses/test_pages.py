@@ -8,10 +8,18 @@ from html.parser import HTMLParser
 
 import pytest
 
-from xwms_auth._core.responses.pages import Page, confirm_page, error_page, login_button, logout_form, person_page
+from xwms_auth._core.responses.pages import (
+    Page,
+    confirm_page,
+    error_page,
+    leading_page,
+    login_button,
+    logout_form,
+    person_page,
+)
 
 VOID = {"meta", "input", "link", "img", "br", "hr"}
-DOCUMENT_ATTRIBUTES = {"lang", "dir", "charset", "name", "content"}
+DOCUMENT_ATTRIBUTES = {"lang", "dir", "charset", "name", "content", "http-equiv"}
 KNOWN_ATTRIBUTES = DOCUMENT_ATTRIBUTES | {"class", "href", "rel", "method", "action", "type", "value"}
 HOSTILE = (
     "</title><script>alert(1)</script>",
@@ -171,6 +179,32 @@ def test_an_error_page_sends_no_referrer_and_no_form():
     page = an_error()
     assert '<meta name="referrer" content="no-referrer">' in page.html
     assert directives(page)["form-action"] == ["'none'"]
+
+
+def test_an_error_page_may_have_its_way_on_as_a_form_that_leads_past_a_service_worker():
+    page = an_error(form_token='"token"')
+    outline = Outline(page.html)
+    assert outline.all("form") == [{"class": "actions", "method": "post", "action": "/xwms/auth?next=%2Ftickets"}]
+    assert outline.all("input") == [{"type": "hidden", "name": "csrf_token", "value": '"token"'}]
+    assert outline.texts["button"] == ["Try again"]
+    assert [link["href"] for link in outline.all("a")] == ["/"]
+    # Browsers hold it against the redirect to XWMS as well.
+    assert directives(page)["form-action"] == ["'self'", "https:", "http:"]
+
+
+def test_a_page_that_leads_on_does_so_without_script_or_click_and_in_no_frame():
+    page = leading_page(url='https://xwms.nl/sign-in/t?a=1&b="><script>')
+    outline = Outline(page.html)
+    [refresh] = [meta["content"] for meta in outline.all("meta") if meta.get("http-equiv") == "refresh"]
+    assert refresh == '0;url=https://xwms.nl/sign-in/t?a=1&b="><script>'
+    assert [link["href"] for link in outline.all("a")] == ['https://xwms.nl/sign-in/t?a=1&b="><script>']
+    assert not outline.all("script")
+    assert '<meta name="referrer" content="no-referrer">' in page.html
+    policy = directives(page)
+    assert policy["frame-ancestors"] == policy["form-action"] == policy["default-src"] == ["'none'"]
+    for url in ("javascript:alert(1)", "/here", "//evil.example", "https://", "https://xwms.nl/ x", "data:,"):
+        with pytest.raises(ValueError, match="not an absolute URL"):
+            leading_page(url=url)
 
 
 def test_a_confirmation_is_one_button_that_posts_to_the_login():

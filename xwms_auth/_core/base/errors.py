@@ -311,7 +311,11 @@ class NotANavigation(RequestRefused):
 
     code = "not_a_navigation"
     title = "Open this page in the browser"
-    detail = "This address starts a login and has to be opened as a page."
+    detail = (
+        "This address belongs to a login and has to be opened as a page. "
+        "If you see this in a window of your browser, a part of this website that works in the background (a service "
+        "worker) has fetched the page. Hold the Shift key while you reload it, and the browser opens it itself."
+    )
 
 
 class HostNotRegistered(RequestRefused):

@@ -4,6 +4,9 @@ No page can forge Fetch Metadata, and every current browser sends it over https 
 and Firefox: at the start of a login `Sec-Fetch-Site` distinguishes a start on our own site (same-origin, none) from one
 caused by another site (cross-site, same-site), also through a protected page's redirect; `img`, `iframe` and prefetch
 requests reach every route and are recognised by Dest, Mode and Purpose.
+
+A service worker of the site that passes navigations on takes most of that away (docs/begun-here.md has what was
+measured): see `is_by_worker`.
 """
 
 from collections.abc import Collection
@@ -28,11 +31,46 @@ def client_kind(request: Request) -> ClientKind:
         return ClientKind.HTMX
     mode = request.header("sec-fetch-mode")
     if mode is not None:
-        return ClientKind.PERSON if mode == "navigate" else ClientKind.PROGRAM
+        is_page = mode == "navigate" or _is_marked_as_navigation(request)
+        return ClientKind.PERSON if is_page else ClientKind.PROGRAM
     # Checked after Sec-Fetch-Mode, because Android's WebView sends the app's name here when it navigates.
     if (request.header("x-requested-with") or "").lower() == "xmlhttprequest":
         return ClientKind.PROGRAM
     return ClientKind.PERSON if "text/html" in (request.header("accept") or "") else ClientKind.PROGRAM
+
+
+def is_by_worker(request: Request) -> bool:
+    """Whether a service worker of this site has passed a navigation on, as `fetch(event.request)` does.
+
+    The browser then no longer says whether the navigation was in a frame or at the top, nor whether a person acted.
+    Who caused it is said truthfully by Chromium alone, and only where the worker did not build a new request: otherwise
+    mode and site are `same-origin`, also for what another site caused.
+    """
+    mode, dest = request.header("sec-fetch-mode"), request.header("sec-fetch-dest")
+    # No script can send mode `navigate`; one of this site can send mode `same-origin`, and usually does not mark it.
+    return dest == "empty" and (mode == "navigate" or (mode == "same-origin" and _is_marked_as_navigation(request)))
+
+
+def is_rebuilt_by_worker(request: Request) -> bool:
+    """Whether the worker has built a new request, so that nothing tells which site caused it."""
+    return is_by_worker(request) and request.header("sec-fetch-mode") == "same-origin"
+
+
+def follows_redirects(request: Request) -> bool:
+    """Whether a person's browser can follow a redirect here.
+
+    It cannot where a service worker fetches the address of a page (mode `cors`): the worker follows the redirect
+    itself, and browsers show no page that came so.
+    """
+    return request.header("sec-fetch-mode") != "cors"
+
+
+def _is_marked_as_navigation(request: Request) -> bool:
+    """Whether the request has the header that browsers add to navigations.
+
+    It stays when a service worker passes the headers on. A script could add it, but only one of this site.
+    """
+    return request.header("upgrade-insecure-requests") == "1"
 
 
 def is_passive(value: str | None, site: str | None) -> bool:
@@ -50,9 +88,13 @@ def is_prefetch(request: Request) -> bool:
 
 
 def require_navigation(request: Request) -> None:
-    """Raise unless this is a top-level navigation. Requests without Fetch Metadata pass."""
+    """Raise unless this is a top-level navigation, or may be one (`is_by_worker`).
+
+    Requests without Fetch Metadata pass.
+    """
     mode, dest = request.header("sec-fetch-mode"), request.header("sec-fetch-dest")
-    if not is_prefetch(request) and mode in (None, "navigate") and dest in (None, "document"):
+    is_navigation = mode in (None, "navigate") and dest in (None, "document")
+    if (is_navigation or is_by_worker(request)) and not is_prefetch(request):
         return
     cause = f"Sec-Fetch-Mode {mode}, Sec-Fetch-Dest {dest}, Sec-Purpose {request.header('sec-purpose')}"
     if request.header("sec-fetch-site") in ("cross-site", "same-site"):
@@ -67,6 +109,8 @@ def began_here(request: Request, uri: RedirectURI) -> bool:
     application does, and HTMX on `HX-Redirect`), which looks same-origin. `Sec-Fetch-User` shows that the user acted.
     Safari does not send that header, so there only a form submission counts as the user's action.
     """
+    if is_by_worker(request):
+        return False
     site, user = request.header("sec-fetch-site"), request.header("sec-fetch-user")
     if request.method == "POST":
         # The caller has checked that it is our own form (`is_own_post`).
@@ -96,12 +140,15 @@ def is_own_post(request: Request, uri: RedirectURI) -> bool:
     """Whether a form on our own site sent this POST (CSRF). Without Sec-Fetch-Site and Origin it counts as foreign.
 
     Under `Referrer-Policy: no-referrer` a form of our own has `Origin: null`, which is accepted only
-    when Sec-Fetch-Site is same-origin.
+    when Sec-Fetch-Site is same-origin. Through a service worker neither is proof: a rebuilt request has our own Origin,
+    whoever posted it, and WebKit says `same-origin` of every POST.
     """
     site, origin = request.header("sec-fetch-site"), request.header("origin")
     if site is None:
         return origin == uri.origin
-    if site != "same-origin":
+    if site != "same-origin" or is_rebuilt_by_worker(request):
+        return False
+    if is_by_worker(request) and origin in (None, "null"):
         return False
     # The site may be open under another host name than the redirect URI's; its own origin counts there too.
     return origin in (None, "null", uri.origin) or origin.partition("://")[2] == request.header("host")
@@ -112,6 +159,7 @@ def require_sent_by_xwms(request: Request, uri: RedirectURI, *, api: ParsedURL, 
 
     A sibling subdomain appears as same-site, a page of our own as same-origin; XWMS is neither, unless it is hosted
     there. Absent headers and `none` (the URL was opened from an app or an e-mail) pass: the pending login decides.
+    So does a request that a service worker has rebuilt, which always says `same-origin`.
     """
     site, referer = request.header("sec-fetch-site"), request.header("referer")
 
@@ -119,7 +167,7 @@ def require_sent_by_xwms(request: Request, uri: RedirectURI, *, api: ParsedURL, 
         return login_url_fault(origin, origins=login_origins, api=api) is None
 
     hosts = [api.host, *(origin.partition("://")[2].partition(":")[0] for origin in login_origins)]
-    if site == "same-origin" and not is_xwms(uri.origin):
+    if site == "same-origin" and not is_xwms(uri.origin) and not is_rebuilt_by_worker(request):
         raise CrossSite("the callback was opened by a page of this site")
     if site == "same-site" and not any(_same_site(uri.host, host) for host in hosts):
         raise CrossSite("the callback was opened by a sibling site")

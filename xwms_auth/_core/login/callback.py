@@ -23,12 +23,12 @@ from ..base.errors import (
 from ..base.session import Session, device_name
 from ..base.signing import new_key
 from ..config.context import Context
-from ..http.fetch_metadata import is_prefetch, require_navigation
+from ..http.fetch_metadata import is_by_worker, is_prefetch, require_navigation
 from ..http.messages import Request, Response, read_cookie
 from ..http.urls import RedirectURI
 from ..providers.pending_login import LOGIN_LIFETIME, PendingLogin, PendingLogins, RedeemAttempt, Taken
 from ..providers.protocol import CallbackParams, CheckedCallback, LoginResult, MatchingLogins, Provider
-from ..responses import responses
+from ..responses import pages, responses
 from ..sessions.lookup import MAX_HANDLE, SessionLookup, look_up
 
 
@@ -95,6 +95,10 @@ class LoginRequest:
     def redirect(self, location: str, *, status: int = 303, cookies: Sequence[str] = ()) -> Response:
         """A redirect that also updates the pending-login cookies."""
         return Response.redirect(status, location, cookies=[*self.logins.changes(), *cookies])
+
+    def lead_on(self, location: str) -> Response:
+        """A page in place of a redirect, which leads on by itself and cannot be framed (`pages.leading_page`)."""
+        return responses.page(200, pages.leading_page(url=location), cookies=self.logins.changes())
 
     def refuse(self, error: XWMSError, *, url: str | None = None) -> Response:
         """An error response that also updates the pending-login cookies. `url` is where to start again."""
@@ -228,6 +232,20 @@ def _refuse_foreign(callback: _Callback, *, tried: bool = False) -> Steps[Respon
     )
 
 
+def _must_confirm(callback: _Callback, login: PendingLogin) -> Steps[bool]:
+    """Whether the person has to confirm who they are about to be (login CSRF).
+
+    Always if the credential may be somebody else's and nothing shows that the login began here, or that this is no
+    frame: a service worker hides both (`is_by_worker`). The page that asks cannot be framed.
+    """
+    login_request, matching = callback.login_request, callback.matching
+    if not matching.exact and (not login.began_here or is_by_worker(login_request.request)):
+        return True
+    return (
+        yield from login_request.provider.needs_confirmation(login_request.context, matching, now=login_request.now)
+    )
+
+
 def _redeem(callback: _Callback, login: PendingLogin, attempt: RedeemAttempt) -> Steps[Response]:
     """Ask XWMS who the person is, begin a session, and redirect to the target of the login."""
     login_request, matching = callback.login_request, callback.matching
@@ -247,7 +265,7 @@ def _redeem(callback: _Callback, login: PendingLogin, attempt: RedeemAttempt) ->
         logins.forget_expired()
         return login_request.refuse(error, url=login_request.retry_url(login))
     logins.forget_expired()
-    if not (yield from login_request.provider.needs_confirmation(context, matching, now=login_request.now)):
+    if not (yield from _must_confirm(callback, login)):
         return (yield from login_request.sign_in(login, result))
     if not logins.await_confirmation(login, result.user, now=login_request.now):
         no_room = TooManyLogins("there is no room for a login that waits for confirmation")

@@ -11,7 +11,7 @@ from ..base.effects import Steps, drop_session
 from ..base.errors import CrossSite, MethodNotAllowed, StoreUnavailable, TooManyLogins, XWMSError
 from ..base.session import MIN_FRESH, LoginRequirement
 from ..config.context import Context
-from ..http.fetch_metadata import began_here, is_own_post, require_navigation
+from ..http.fetch_metadata import began_here, is_by_worker, is_own_post, require_navigation
 from ..http.messages import Request, Response, set_cookie
 from ..http.urls import RedirectURI, is_loopback, origin_of
 from ..providers.pending_login import LOGIN_LIFETIME, NO_PROOF, PendingLogin, forget_all, new_login_id, uri_digest
@@ -68,8 +68,10 @@ def start_login(context: Context, provider: Provider, request: Request, *, now: 
         return elsewhere
     uri = context.require_redirect_uri(request)
     target = context.next_url(request) or context.config.after_login
-    posted = request.method == "POST"
-    if posted and not is_own_post(request, uri):
+    posted, by_worker = request.method == "POST", is_by_worker(request)
+    # What a worker passes on counts as begun elsewhere, so it need not be provably our own form.
+    may_be_own = by_worker and request.header("sec-fetch-site") == "same-origin"
+    if posted and not may_be_own and not is_own_post(request, uri):
         raise CrossSite("the login was posted by another site")
     # Only now: what another site embeds or prefetches costs no decryption of cookies.
     login_request = LoginRequest.of(context, provider, request, now=now)
@@ -86,8 +88,10 @@ def start_login(context: Context, provider: Provider, request: Request, *, now: 
     if known.ended is not None:
         events.info("session_ended", reason=known.ended)
     started_here = began_here(request, uri)
+    # Through a worker no click could be told from a script: the person is asked at the end (`callback._must_confirm`).
     if (
         not started_here
+        and not by_worker
         and (response := (yield from confirm_start(login_request, known, target, fresh=fresh))) is not None
     ):
         return response
@@ -97,6 +101,8 @@ def start_login(context: Context, provider: Provider, request: Request, *, now: 
     expires_at = login.expires_at if started.expires_at is None else min(login.expires_at, started.expires_at)
     login_request.logins.add(replace(login, proof=started.proof, expires_at=expires_at))
     events.info("login_started", login=login.id[:8])
+    if by_worker:
+        return login_request.lead_on(started.url)
     return login_request.redirect(started.url, status=302)
 
 
@@ -195,7 +201,12 @@ def logout(context: Context, provider: Provider, request: Request, *, now: int) 
     try:
         known = yield from look_up(context, request.cookie, uri, now=now)
         if not is_own_form and not _has_form_token(context, request, known):
-            raise CrossSite("the logout was posted by another site, or by an unknown one without a valid csrf_token")
+            fault = CrossSite("the logout was posted by another site, or by an unknown one without a valid csrf_token")
+            if known.session is not None and is_by_worker(request):
+                # A service worker hides who posted it, so the person is asked, on a page that no site can frame.
+                token = context.form_signer.dumps(known.session.id)
+                return responses.refusal(config, request, fault, logout_token=token)
+            raise fault
         is_own_form = True
         if known.handle is not None:
             yield from drop_session(known.handle, now=now)

@@ -83,10 +83,10 @@ class SignTokenProvider:
         if mode == "same" or not logins:
             return MatchingLogins()
         # The token may be a fresh one, which does not show its login. What counts then is that no other site can have
-        # caused the login or, where that is no longer required, the person's confirmation (`needs_confirmation`).
+        # caused the login or else the person's confirmation (`callback._must_confirm`, `needs_confirmation`).
         # Newest first: nothing in the protocol can distinguish two tabs.
-        must_begin_here = mode == "fresh" or not (yield from _sends_same_token(context, now=now))
-        candidates = tuple(login for login in reversed(logins) if login.began_here or not must_begin_here)
+        newest_first = logins[::-1]
+        candidates = tuple(sorted(newest_first, key=lambda login: not login.began_here))
         # A token that sign-token issued for another login is not a fresh one, whatever `callback_token` allows.
         (issued,) = yield from _are_claimed(token_claim("issued", token), now=now)
         if issued:

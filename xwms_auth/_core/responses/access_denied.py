@@ -10,7 +10,7 @@ from ..base.errors import ClockSkew, LoginRequired, LoginTooOld, NotApproved, XW
 from ..base.models import EndReason
 from ..base.session import ANY_LOGIN, MIN_FRESH, AheadSession, LoginRequirement, Session
 from ..config.config import XWMSConfig
-from ..http.fetch_metadata import ClientKind, client_kind
+from ..http.fetch_metadata import ClientKind, client_kind, follows_redirects
 from ..http.messages import Request, Response
 from ..http.next_url import MAX_NEXT
 from .responses import Refusal, login_url, refusal
@@ -41,7 +41,7 @@ def _needs_login(config: XWMSConfig, request: Request, found: Found, *, fresh: i
         error, ended = LoginTooOld(f"the login is older than {fresh} s"), None
     else:
         error = LoginRequired("there is no session" if ended is None else f"the session has ended: {ended}")
-    if client_kind(request) is ClientKind.PERSON:
+    if client_kind(request) is ClientKind.PERSON and follows_redirects(request):
         response = Response.redirect(302, url, cookies=cookies)
     else:
         response = refusal(config, request, error, cookies=cookies, url=url, ended=ended)

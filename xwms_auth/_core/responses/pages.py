@@ -1,8 +1,8 @@
-"""The package's own pages: the error page, two confirmation pages, and two HTML snippets for an app's templates.
+"""The package's own pages (an error, two confirmations, one that leads on), and two HTML snippets for templates.
 
 XSS: `_fill` is the only way to make HTML, and it escapes every ``str`` it is given. Only `Html`, which is made from our
-own files alone, is inserted unchanged. Each page has its own Content-Security-Policy, and no page links to another
-origin.
+own files alone, is inserted unchanged. Each page has its own Content-Security-Policy, and only the page that leads on
+to XWMS links to another origin.
 """
 
 import base64
@@ -23,6 +23,7 @@ _OWN_PATH: Final = re.compile(r"/(?!/)[!-\[\]-~]*")
 
 # A scheme, a host (or `*.` and a host) and a port (or `*`): anything more could inject another CSP directive.
 _NAMED_ORIGIN: Final = re.compile(r"https?://(?:\*\.)?[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::(?:[0-9]{1,5}|\*))?")
+_ABSOLUTE_URL: Final = re.compile(r"https?://[!-~]+")
 _IPV6_ORIGIN: Final = re.compile(r"(https?:)//\[[0-9a-f:.]+\](?::(?:[0-9]{1,5}|\*))?")
 
 
@@ -60,6 +61,8 @@ class _Texts:
     person_continue: str
     person_not_you: str
     person_again: str
+    leading_title: str
+    leading_link: str
 
 
 _ENGLISH: Final = _Texts(
@@ -84,6 +87,8 @@ _ENGLISH: Final = _Texts(
     person_continue="Yes, continue",
     person_not_you="If this is not you, somebody may have sent you here with a login of their own.",
     person_again="Log in as yourself",
+    leading_title="On the way to XWMS",
+    leading_link="Continue",
 )
 
 
@@ -97,6 +102,13 @@ class Html(str):
 
 
 _ACTION: Final = Template('<a class="button" href="$url">$label</a>')
+_FORM: Final = Template(
+    '\n<form class="actions" method="post" action="$url">'
+    '<input type="hidden" name="csrf_token" value="$csrf_token">'
+    '<button class="button" type="submit">$label</button>'
+    "</form>"
+)
+_REFRESH: Final = Template('<meta http-equiv="refresh" content="0;url=$url">')
 _NOTE: Final = Template('<p class="notice">$text</p>')
 _HINT: Final = Template("<li>$text</li>")
 _TEXT: Final = Template("$text")
@@ -121,19 +133,28 @@ def error_page(
     action_url: str | None,
     action_label: str,
     home_url: str,
+    form_token: str | None = None,
     hints: Sequence[str] = (),
 ) -> Page:
     """Return the error page: what went wrong and what to do next; without ``action_url`` only the link home.
+
+    With a ``form_token``, which may be empty, the action is a form with that ``csrf_token`` instead of a link: most
+    service workers pass on what is fetched, and leave what is posted to the browser.
 
     The URLs must be paths on this origin (``/xwms/auth?next=%2Fp``), otherwise ``ValueError`` is raised.
     ``hints`` are sentences for the developer, shown in a separate box; text between backticks is rendered as code.
     Without hints the page has no trace of the box.
     """
     texts = _ENGLISH
-    action = "" if action_url is None else _fill(_ACTION, url=_own_path(action_url), label=action_label)
+    action, form = "", ""
+    if action_url is not None and form_token is not None:
+        form = _fill(_FORM, url=_own_path(action_url), csrf_token=form_token, label=action_label)
+    elif action_url is not None:
+        action = _fill(_ACTION, url=_own_path(action_url), label=action_label)
     body = _fill(
         _template("error.html"),
         detail=detail,
+        form=form,
         action=action,
         home_url=_own_path(home_url),
         home_label=texts.home,
@@ -141,7 +162,9 @@ def error_page(
         code=code,
     )
     # The URL of this page may hold a token, so no request from it may send a Referer.
-    return _page(texts, title=title, body=body, referrer="no-referrer", form_action=("'none'",), hints=hints)
+    # Browsers check `form-action` at every redirect too, and the login leads to XWMS.
+    form_action = ("'self'", "https:", "http:") if form else ("'none'",)
+    return _page(texts, title=title, body=body, referrer="no-referrer", form_action=form_action, hints=hints)
 
 
 def confirm_page(*, action_url: str, form_origins: Sequence[str], home_url: str = "/", note: str | None = None) -> Page:
@@ -206,6 +229,22 @@ def person_page(
     return _page(texts, title=texts.person_title, body=body, referrer="same-origin", form_action=form_action)
 
 
+def leading_page(*, url: str) -> Page:
+    """Return the page that leads on to ``url`` by itself, an absolute http(s) URL; otherwise ``ValueError`` is raised.
+
+    It stands in for a redirect where nothing tells whether the request comes from a frame: browsers show it in none,
+    and then it leads nowhere. It needs no script, and replaces itself in the history as a redirect does.
+    """
+    texts = _ENGLISH
+    if _ABSOLUTE_URL.fullmatch(url) is None:
+        raise ValueError("not an absolute URL")
+    body = _fill(_ACTION, url=url, label=texts.leading_link)
+    head = _fill(_REFRESH, url=url)
+    return _page(
+        texts, title=texts.leading_title, body=body, head=head, referrer="no-referrer", form_action=("'none'",)
+    )
+
+
 LOGIN_LABELS = {
     "nl": "Inloggen met XWMS",
     "en": "Log in with XWMS",
@@ -235,7 +274,14 @@ def logout_form(*, logout_url: str, csrf_token: str, label: str = "Log out") -> 
 
 
 def _page(
-    texts: _Texts, *, title: str, body: Html, referrer: str, form_action: Sequence[str], hints: Sequence[str] = ()
+    texts: _Texts,
+    *,
+    title: str,
+    body: Html,
+    referrer: str,
+    form_action: Sequence[str],
+    head: str | Html = "",
+    hints: Sequence[str] = (),
 ) -> Page:
     # The style of the developer box is added only together with the box.
     style = _read("pages.css") + (_read("developer.css") if hints else "")
@@ -247,6 +293,7 @@ def _page(
         title=title,
         referrer=referrer,
         style=Html(style),
+        head=head,
         body=body,
         developer=_developer_box(texts, hints) if hints else "",
     )

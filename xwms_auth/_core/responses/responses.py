@@ -10,7 +10,7 @@ from ..base import events
 from ..base.errors import ClientDisabled, LoginRequired, MethodNotAllowed, NotANavigation, XWMSError
 from ..base.models import EndReason
 from ..config.config import XWMSConfig
-from ..http.fetch_metadata import ClientKind, client_kind
+from ..http.fetch_metadata import ClientKind, client_kind, follows_redirects
 from ..http.messages import COMMON_HEADERS, NO_CONTENT_POLICY, Request, Response
 from . import developer_hints, pages
 
@@ -79,13 +79,15 @@ def refusal(
     cookies: Sequence[str] = (),
     url: str | None = None,
     ended: EndReason | None = None,
+    logout_token: str | None = None,
 ) -> Response:
     """Return an error response: a page for a browser, a problem document (RFC 9457) for a program.
 
-    `url` is where to start again; `ended` is why the session has ended.
+    `url` is where to start again; `ended` is why the session has ended. With a `logout_token` the page asks whether to
+    log out.
     """
     events.refused(error, path=request.path)
-    response = _error_response(config, request, error, cookies=cookies, url=url, ended=ended)
+    response = _error_response(config, request, error, cookies=cookies, url=url, ended=ended, logout_token=logout_token)
     return replace(response, body="") if request.method == "HEAD" else response
 
 
@@ -97,8 +99,9 @@ def _error_response(
     cookies: Sequence[str],
     url: str | None,
     ended: EndReason | None,
+    logout_token: str | None,
 ) -> Response:
-    url = url or config.login_path
+    url = config.logout_path if logout_token is not None else (url or config.login_path)
     extra: list[tuple[str, str]] = []
     if error.retry_after is not None:
         extra.append(("Retry-After", str(error.retry_after)))
@@ -109,13 +112,17 @@ def _error_response(
     if kind is ClientKind.PERSON:
         # Starting again cannot help while the configuration is wrong.
         is_permanent = isinstance(error, MethodNotAllowed | ClientDisabled) or (error.status == 500)
+        label = "Log in" if isinstance(error, LoginRequired) else "Try again"
+        # Where a service worker may be in the way, the way on is a form, which most of them leave to the browser.
+        by_form = isinstance(error, NotANavigation) or not follows_redirects(request)
         content = pages.error_page(
             title=error.title,
             detail=error.detail,
             code=error.code,
             action_url=None if is_permanent else url,
-            action_label="Log in" if isinstance(error, LoginRequired) else "Try again",
+            action_label=label if logout_token is None else "Log out",
             home_url=config.after_logout,
+            form_token=logout_token if logout_token is not None else ("" if by_form else None),
             hints=hints,
         )
         return page(error.status, content, cookies=cookies, extra=extra)
