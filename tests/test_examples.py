@@ -289,7 +289,7 @@ def test_an_address_that_does_not_exist_gets_a_friendly_page(desk: Desk) -> None
 def test_logging_out_ends_it(desk: Desk) -> None:
     anna = desk.person(ANNA)
     page = anna.get("/").text
-    form = re.search(r'<form class="xwms-logout" method="post" action="([^"]+)">', page)
+    form = re.search(r'<form class="xwms-logout" method="post" action="([^"]+)"[^>]*>', page)
     assert form is not None
     answer = anna.post(form[1])
     assert (answer.status_code, answer.headers["Location"]) == (303, "/")
@@ -383,7 +383,7 @@ def test_the_sentence_about_a_session_that_ended_can_be_sent_away(desk: Desk, cl
     page = anna.get("/").text
     assert "You were signed out because you had not been here for a while." in page
     assert 'action="/xwms/auth?next=/"><button class="button plain" type="submit">Log in again</button>' in page
-    form = re.search(r'<form class="xwms-logout" method="post" action="([^"]+)">.*>Dismiss<', page)
+    form = re.search(r'<form class="xwms-logout" method="post" action="([^"]+)"[^>]*>.*>Dismiss<', page)
     assert form is not None
     assert anna.post(form[1]).headers["Location"] == "/"
     assert "You were signed out" not in anna.get("/").text

@@ -20,7 +20,8 @@ from xwms_auth._core.responses.pages import (
 
 VOID = {"meta", "input", "link", "img", "br", "hr"}
 DOCUMENT_ATTRIBUTES = {"lang", "dir", "charset", "name", "content", "http-equiv"}
-KNOWN_ATTRIBUTES = DOCUMENT_ATTRIBUTES | {"class", "href", "rel", "method", "action", "type", "value"}
+LEFT_ALONE = {"data-turbo": "false", "up-submit": "false", "hx-boost": "false"}
+KNOWN_ATTRIBUTES = DOCUMENT_ATTRIBUTES | {"class", "href", "rel", "method", "action", "type", "value", *LEFT_ALONE}
 HOSTILE = (
     "</title><script>alert(1)</script>",
     "\"><img src=x onerror='alert(1)'>",
@@ -184,7 +185,8 @@ def test_an_error_page_sends_no_referrer_and_no_form():
 def test_an_error_page_may_have_its_way_on_as_a_form_that_leads_past_a_service_worker():
     page = an_error(form_token='"token"')
     outline = Outline(page.html)
-    assert outline.all("form") == [{"class": "actions", "method": "post", "action": "/xwms/auth?next=%2Ftickets"}]
+    [form] = outline.all("form")
+    assert form == {"class": "actions", "method": "post", "action": "/xwms/auth?next=%2Ftickets", **LEFT_ALONE}
     assert outline.all("input") == [{"type": "hidden", "name": "csrf_token", "value": '"token"'}]
     assert outline.texts["button"] == ["Try again"]
     assert [link["href"] for link in outline.all("a")] == ["/"]
@@ -336,11 +338,11 @@ def test_a_path_with_markup_in_it_stays_one_attribute(make: Callable[[str], str]
 
 def test_the_login_button_and_the_logout_form_are_what_an_app_expects_in_its_template():
     assert login_button(login_url="/xwms/auth?next=%2Fp&x=1") == (
-        '<form class="xwms-login" method="post" action="/xwms/auth?next=%2Fp&amp;x=1">'
-        '<button type="submit">Log in with XWMS</button></form>'
+        '<form class="xwms-login" method="post" action="/xwms/auth?next=%2Fp&amp;x=1" '
+        'data-turbo="false" up-submit="false" hx-boost="false"><button type="submit">Log in with XWMS</button></form>'
     )
     [form] = Outline(logout_form(logout_url="/xwms/logout", csrf_token="abc")).all("form")
-    assert (form["method"], form["action"]) == ("post", "/xwms/logout")
+    assert form.items() > {"method": "post", "action": "/xwms/logout", **LEFT_ALONE}.items()
 
 
 def luminance(colour: str) -> float:

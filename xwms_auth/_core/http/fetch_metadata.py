@@ -16,6 +16,8 @@ from ..base.errors import CrossSite, NotANavigation
 from .messages import Request
 from .urls import ParsedURL, RedirectURI, login_url_fault, origin_of
 
+_TURBO_STREAM = "text/vnd.turbo-stream.html"
+
 
 class ClientKind(Enum):
     """What consumes the response."""
@@ -30,9 +32,10 @@ def client_kind(request: Request) -> ClientKind:
     if request.header("hx-request") == "true":
         return ClientKind.HTMX
     mode = request.header("sec-fetch-mode")
+    if mode == "navigate" or _is_marked_as_navigation(request) or _is_by_page_library(request):
+        return ClientKind.PERSON
     if mode is not None:
-        is_page = mode == "navigate" or _is_marked_as_navigation(request)
-        return ClientKind.PERSON if is_page else ClientKind.PROGRAM
+        return ClientKind.PROGRAM
     # Checked after Sec-Fetch-Mode, because Android's WebView sends the app's name here when it navigates.
     if (request.header("x-requested-with") or "").lower() == "xmlhttprequest":
         return ClientKind.PROGRAM
@@ -60,9 +63,28 @@ def follows_redirects(request: Request) -> bool:
     """Whether a person's browser can follow a redirect here.
 
     It cannot where a service worker fetches the address of a page (mode `cors`): the worker follows the redirect
-    itself, and browsers show no page that came so.
+    itself, and browsers show no page that came so. Nor where Turbo or Unpoly fetch it: no script may follow a redirect
+    to another origin.
     """
-    return request.header("sec-fetch-mode") != "cors"
+    return request.header("sec-fetch-mode") != "cors" and not _is_by_page_library(request)
+
+
+def is_in_turbo_frame(request: Request) -> bool:
+    """Whether Turbo fetched this for a part of its page."""
+    return request.header("turbo-frame") is not None
+
+
+def _is_by_page_library(request: Request) -> bool:
+    """Whether Turbo or Unpoly fetched this and shows an answer only if it is HTML, whatever its status.
+
+    What Turbo fetches for a link it opens as a page by itself if the answer is not HTML. Only scripts of this site can
+    send these headers: other origins need CORS for them.
+    """
+    if is_in_turbo_frame(request) or request.header("x-up-target") is not None:
+        return True
+    # Turbo 7 sends no X-Turbo-Request-Id.
+    is_by_turbo = request.header("x-turbo-request-id") is not None or _TURBO_STREAM in (request.header("accept") or "")
+    return is_by_turbo and request.method not in ("GET", "HEAD")
 
 
 def _is_marked_as_navigation(request: Request) -> bool:

@@ -102,8 +102,11 @@ class Html(str):
 
 
 _ACTION: Final = Template('<a class="button" href="$url">$label</a>')
+# Turbo, Unpoly and HTMX would fetch a form, and no script may follow the redirect to XWMS.
+_LEFT_ALONE: Final = 'data-turbo="false" up-submit="false" hx-boost="false"'
+_TURBO_RELOAD: Final = Html('<meta name="turbo-visit-control" content="reload">')
 _FORM: Final = Template(
-    '\n<form class="actions" method="post" action="$url">'
+    f'\n<form class="actions" method="post" action="$url" {_LEFT_ALONE}>'
     '<input type="hidden" name="csrf_token" value="$csrf_token">'
     '<button class="button" type="submit">$label</button>'
     "</form>"
@@ -115,10 +118,10 @@ _TEXT: Final = Template("$text")
 _CODE: Final = Template("<code>$text</code>")
 _EMAIL: Final = Template('<bdi class="muted">$text</bdi>')
 _LOGIN_BUTTON: Final = Template(
-    '<form class="xwms-login" method="post" action="$url"><button type="submit">$label</button></form>'
+    f'<form class="xwms-login" method="post" action="$url" {_LEFT_ALONE}><button type="submit">$label</button></form>'
 )
 _LOGOUT_FORM: Final = Template(
-    '<form class="xwms-logout" method="post" action="$url">'
+    f'<form class="xwms-logout" method="post" action="$url" {_LEFT_ALONE}>'
     '<input type="hidden" name="csrf_token" value="$csrf_token">'
     '<button type="submit">$label</button>'
     "</form>"
@@ -134,12 +137,14 @@ def error_page(
     action_label: str,
     home_url: str,
     form_token: str | None = None,
+    in_frame: bool = False,
     hints: Sequence[str] = (),
 ) -> Page:
     """Return the error page: what went wrong and what to do next; without ``action_url`` only the link home.
 
     With a ``form_token``, which may be empty, the action is a form with that ``csrf_token`` instead of a link: most
-    service workers pass on what is fetched, and leave what is posted to the browser.
+    service workers pass on what is fetched, and leave what is posted to the browser. ``in_frame`` has Turbo show the
+    page as a whole instead of in its frame.
 
     The URLs must be paths on this origin (``/xwms/auth?next=%2Fp``), otherwise ``ValueError`` is raised.
     ``hints`` are sentences for the developer, shown in a separate box; text between backticks is rendered as code.
@@ -164,7 +169,8 @@ def error_page(
     # The URL of this page may hold a token, so no request from it may send a Referer.
     # Browsers check `form-action` at every redirect too, and the login leads to XWMS.
     form_action = ("'self'", "https:", "http:") if form else ("'none'",)
-    return _page(texts, title=title, body=body, referrer="no-referrer", form_action=form_action, hints=hints)
+    head = _TURBO_RELOAD if in_frame else ""
+    return _page(texts, title=title, body=body, head=head, referrer="no-referrer", form_action=form_action, hints=hints)
 
 
 def confirm_page(*, action_url: str, form_origins: Sequence[str], home_url: str = "/", note: str | None = None) -> Page:

@@ -10,7 +10,7 @@ from ..base import events
 from ..base.errors import ClientDisabled, LoginRequired, MethodNotAllowed, NotANavigation, XWMSError
 from ..base.models import EndReason
 from ..config.config import XWMSConfig
-from ..http.fetch_metadata import ClientKind, client_kind, follows_redirects
+from ..http.fetch_metadata import ClientKind, client_kind, follows_redirects, is_in_turbo_frame
 from ..http.messages import COMMON_HEADERS, NO_CONTENT_POLICY, Request, Response
 from . import developer_hints, pages
 
@@ -113,7 +113,7 @@ def _error_response(
         # Starting again cannot help while the configuration is wrong.
         is_permanent = isinstance(error, MethodNotAllowed | ClientDisabled) or (error.status == 500)
         label = "Log in" if isinstance(error, LoginRequired) else "Try again"
-        # Where a service worker may be in the way, the way on is a form, which most of them leave to the browser.
+        # Where a service worker or a library is in the way, the way on is a form that both leave to the browser.
         by_form = isinstance(error, NotANavigation) or not follows_redirects(request)
         content = pages.error_page(
             title=error.title,
@@ -123,6 +123,7 @@ def _error_response(
             action_label=label if logout_token is None else "Log out",
             home_url=config.after_logout,
             form_token=logout_token if logout_token is not None else ("" if by_form else None),
+            in_frame=is_in_turbo_frame(request),
             hints=hints,
         )
         return page(error.status, content, cookies=cookies, extra=extra)
