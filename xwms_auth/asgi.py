@@ -15,8 +15,10 @@ from ._core.adapters.asgi import (
     Receive,
     Scope,
     Send,
+    answers_preflights,
     form_of,
     header_of,
+    is_cors_preflight,
     refuse_websocket,
     request_of,
     route_path,
@@ -197,6 +199,8 @@ class XWMSAuthMiddleware:
     async def _refuse(self, state: ASGIRequestState, scope: Scope, receive: Receive, send: Send) -> bool:
         """Deny access to a page that requires login. False if the application is to respond."""
         if self._served.context.is_public(route_path(scope)):
+            return False
+        if is_cors_preflight(scope) and answers_preflights(self.app):
             return False
         # New tokens have to reach the browser, whatever the response is.
         found = state.lookup

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, cast
 
 try:
     from fastapi import HTTPException, WebSocketException, params
@@ -12,11 +12,11 @@ try:
 except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.fastapi needs FastAPI: pip install 'xwms-auth[fastapi]'") from missing
 
-from ._core.adapters.asgi import POLICY_VIOLATION
+from ._core.adapters.asgi import POLICY_VIOLATION, Scope, is_cors_preflight
 from ._core.adapters.asgi_bearer import check_token, token_of
 from ._core.adapters.asgi_state import request_state_of
 from ._core.adapters.passive import passive
-from ._core.base.models import AccessToken, User
+from ._core.base.models import AccessToken, User, anonymous
 from ._core.base.session import ANY_LOGIN, LoginRequirement
 from ._core.http.messages import CookieNames
 from ._core.oauth2.bearer_guard import NEEDS_TOKEN
@@ -79,7 +79,14 @@ class _UserRequired(_SessionCookie):
         self._requirement = requirement
 
     async def __call__(self, connection: HTTPConnection) -> User:
+        if is_cors_preflight(connection.scope) and _is_for_options_only(connection.scope):
+            return cast("User", anonymous(None))
         return required_user(connection.scope, self._requirement)
+
+
+def _is_for_options_only(scope: Scope) -> bool:
+    """Whether the endpoint answers `OPTIONS` and no other method: it is no page of anybody's."""
+    return getattr(scope.get("route"), "methods", None) == {"OPTIONS"}
 
 
 class _UserOptional(_SessionCookie):

@@ -23,8 +23,17 @@ try:
 except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.flask needs Flask: pip install 'xwms-auth[flask]'") from missing
 
-from ._core.adapters import flask_bearer
-from ._core.adapters.flask_app import PUBLIC, FlaskApp, Unauthorized, is_set_up, request_state, response_of, served_app
+from ._core.adapters import flask_bearer, flask_preflight
+from ._core.adapters.flask_app import (
+    PUBLIC,
+    FlaskApp,
+    Unauthorized,
+    current_request,
+    is_set_up,
+    request_state,
+    response_of,
+    served_app,
+)
 from ._core.adapters.guard_check import note_guard
 from ._core.base.errors import ConfigError, LoginRequired, StoreUnavailable
 from ._core.base.models import Anonymous, Secret, User, anonymous
@@ -162,6 +171,8 @@ def require_user() -> User:
     For views, async or not, and for `before_request` functions. What it raises for that is an `HTTPException` with the
     response, which no error handler of Flask's sees.
     """
+    if (answer := flask_preflight.answer_ahead(current_request())) is not None:
+        return abort(answer)
     found = request_state().user_or_refusal()
     return abort(response_of(found)) if isinstance(found, Refusal) else found
 
@@ -191,6 +202,8 @@ def _guard(view: Callable[P, R], *, requirement: LoginRequirement) -> Callable[P
 
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        if flask_preflight.has_passed(current_request()):
+            return cast("R", flask_preflight.answer(guarded, view, args, kwargs))
         refused = request_state().refusal(requirement)
         if refused is not None:
             return cast("R", response_of(refused))

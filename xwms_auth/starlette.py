@@ -17,7 +17,7 @@ try:
 except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.starlette needs Starlette: pip install 'xwms-auth[starlette]'") from missing
 
-from ._core.adapters.asgi import POLICY_VIOLATION, ASGIApp, Receive, Scope, Send, encoded, request_of
+from ._core.adapters.asgi import POLICY_VIOLATION, ASGIApp, Receive, Scope, Send, encoded, is_cors_preflight, request_of
 from ._core.adapters.asgi_bearer import CurrentTokenProxy, check_token
 from ._core.adapters.asgi_state import never_stored, request_state_of
 from ._core.adapters.guard_check import note_guard
@@ -187,7 +187,9 @@ def _guard_class(endpoint: type[Any], check: _Check) -> type[Any]:
 
     @wraps(unguarded)
     async def dispatch(self: Any) -> None:
-        refused = await check(self.scope)
+        # The `options` method of the class answers a preflight, and nothing else of it runs.
+        answers = hasattr(self, "options") and self.scope["type"] == "http" and is_cors_preflight(self.scope)
+        refused = None if answers else await check(self.scope)
         if refused is None:
             await unguarded(self)
         elif isinstance(self, WebSocketEndpoint):

@@ -5,12 +5,18 @@ from typing import Any
 from urllib.parse import quote
 
 from ..http.messages import MAX_FORM, Request, Response, is_form, parse_form
+from ..http.preflight import is_preflight
+from .guard_check import MAX_WRAPPED
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_CORS_MODULE = "starlette.middleware.cors"
+_WELL_KNOWN = ("starlette", "fastapi", "uvicorn", "xwms_auth")
+"""Packages whose middlewares pass every request on to their `app`."""
 
 POLICY_VIOLATION = 1008
 """The websocket close code of a refused handshake (RFC 6455 7.4.1)."""
@@ -88,6 +94,30 @@ async def send_response(response: Response, send: Send) -> None:
     headers = encoded(response.header_list())
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": response.body.encode()})
+
+
+def is_cors_preflight(scope: Scope) -> bool:
+    """Whether this is a CORS preflight, which never carries cookies."""
+    if scope.get("method") != "OPTIONS":
+        return False
+    names = {key.lower() for key, _ in scope["headers"]}
+    return is_preflight("OPTIONS", origin=b"origin" in names, asks_for=b"access-control-request-method" in names)
+
+
+def answers_preflights(app: object) -> bool:
+    """Whether every preflight that this application gets is answered by Starlette's `CORSMiddleware` in it.
+
+    Then nothing that a guard protects runs when a preflight passes the guard. What may route a request past that
+    middleware is not looked into.
+    """
+    for _ in range(MAX_WRAPPED):
+        middlewares = (type(app), *(getattr(one, "cls", None) for one in getattr(app, "user_middleware", ())))
+        if any(getattr(one, "__module__", "") == _CORS_MODULE for one in middlewares):
+            return True
+        if type(app).__module__.partition(".")[0] not in _WELL_KNOWN:
+            return False
+        app = getattr(app, "app", None)
+    return False
 
 
 async def refuse_websocket(receive: Receive, send: Send, reason: str) -> None:

@@ -1,5 +1,6 @@
 """The WSGI layer as Flask has it: its views, its own answers, and the state of its current request."""
 
+import sys
 from collections.abc import Awaitable, Callable, Iterable
 from functools import cached_property
 from inspect import isawaitable
@@ -13,6 +14,7 @@ from ..config.config import XWMSConfig
 from ..io.session_manager import XWMSSessions
 from ..responses import cache_headers
 from ..responses.responses import Refusal
+from . import flask_preflight
 from .wsgi_app import WSGIApp
 from .wsgi_state import STATE_KEY, WSGIRequestState
 
@@ -52,7 +54,7 @@ class FlaskApp(WSGIApp):
         return self._app.view_functions.values()
 
     def is_public(self, environ: "WSGIEnvironment") -> bool:
-        if super().is_public(environ):
+        if super().is_public(environ) or flask_preflight.passes(environ, self._app, self._inner):
             return True
         if not self._has_public_views:
             return False
@@ -84,7 +86,8 @@ class FlaskApp(WSGIApp):
     def send_refusal(
         self, refused: Refusal, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        if self.unauthorized is None:
+        is_from_elsewhere = environ.get("HTTP_ORIGIN") not in (None, *self.context.origins)
+        if self.unauthorized is None and not is_from_elsewhere:
             return super().send_refusal(refused, environ, start_response)
         app = self._app
         with app.request_context(environ):
@@ -95,7 +98,20 @@ class FlaskApp(WSGIApp):
                     response = app.make_response(app.handle_user_exception(error))
                 except Exception as unhandled:  # noqa: BLE001
                     response = app.handle_exception(unhandled)
+            if is_from_elsewhere:
+                response = self._processed(response)
             return response(environ, start_response)
+
+    def _processed(self, response: Response) -> Response:
+        """Run the `after_request` functions: Flask-CORS there lets a page of another origin read the refusal.
+
+        One that relies on a `before_request` function, none of which has run, fails and changes nothing.
+        """
+        try:
+            return self._app.process_response(response)
+        except Exception:  # noqa: BLE001  any of the application's
+            self._app.log_exception(sys.exc_info())
+            return response
 
 
 def _note_uncaught(_app: Flask, *, exception: BaseException, **_: object) -> None:

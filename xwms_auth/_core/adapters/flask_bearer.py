@@ -20,6 +20,7 @@ from ..oauth2.bearer_guard import NEEDS_TOKEN, authenticate
 from ..responses import cache_headers
 from ..responses.bearer_challenge import parse_scopes
 from ..responses.responses import Refusal
+from . import flask_preflight
 from .flask_app import current_request, request_state
 from .guard_check import note_guard
 
@@ -62,6 +63,8 @@ def _guard(view: Callable[P, R], *, scopes: Sequence[str]) -> Callable[P, R]:
 
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        if flask_preflight.has_passed(current_request()):
+            return cast("R", flask_preflight.answer(guarded, view, args, kwargs))
         state = request_state()
         served = state.served
         steps = authenticate(served.context, state.request(), scopes=scopes, now=served.now())

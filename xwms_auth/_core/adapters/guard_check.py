@@ -27,7 +27,7 @@ _guarded: WeakSet[object] = WeakSet()
 def note_guard(view: object, guarded: object, guard: str) -> None:
     """Note that `guarded` is `view` wrapped by this guard."""
     _guarded.add(guarded)
-    for wrapped in _chain(view):
+    for wrapped in chain(view):
         try:
             _guard_of[wrapped] = guard
         except TypeError:  # an object that cannot be weakly referenced
@@ -62,12 +62,12 @@ class GuardCheck:
 
 def _without_guard(views: list[object]) -> list[object]:
     """Return those of these functions that are routed without the guard that wraps them elsewhere."""
-    wrapped = {id(part) for view in views for part in list(_chain(view))[1:]}
+    wrapped = {id(part) for view in views for part in list(chain(view))[1:]}
     unguarded = {
         id(view): view
         for view in views
         # A function with a guard that is also routed inside another guard is routed twice on purpose.
-        if _has_guard(view) and not (id(view) in wrapped and any(part in _guarded for part in _chain(view)))
+        if _has_guard(view) and not (id(view) in wrapped and any(part in _guarded for part in chain(view)))
     }
     return list(unguarded.values())
 
@@ -77,7 +77,7 @@ def _ids_with_guard(views: list[object]) -> set[int]:
     found: set[int] = set()
     for view in views:
         guarded = False
-        for part in _chain(view):
+        for part in chain(view):
             if guarded:
                 found.add(id(part))
             guarded = guarded or part in _guarded
@@ -97,7 +97,7 @@ def _has_guard(view: object) -> bool:
         return False
 
 
-def _chain(view: object) -> Iterator[object]:
+def chain(view: object) -> Iterator[object]:
     """Yield a function, and the functions that it wraps, from the outermost."""
     for _ in range(MAX_WRAPPED):
         yield view
