@@ -54,24 +54,43 @@ def kept_context(chromium: "Browser") -> "BrowserContext":
     return context
 
 
-@pytest.fixture(scope="module")
-def drivers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Driver]]:
-    """The browsers, each started when it is first asked for."""
-    started: dict[str, Driver] = {}
+@pytest.fixture(scope="session")
+def lasting_drivers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Driver]]:
+    """Those that last for the whole run, each started when it is first asked for."""
+    makers: dict[str, Callable[[], Driver]] = {
+        "firefox": lambda: Firefox(tmp_path_factory.mktemp("profile")),
+        "webkit": WebKit,
+    }
     with ExitStack() as stack:
-        makers: dict[str, Callable[[], Driver]] = {
-            "chromium": lambda: Chromium(stack.enter_context(start_chromium())),
-            "firefox": lambda: Firefox(tmp_path_factory.mktemp("profile")),
-            "webkit": WebKit,
-        }
+        yield _started_once(makers, stack)
 
-        def get(name: str) -> Driver:
-            if name not in started:
-                started[name] = makers[name]()
-                stack.callback(started[name].close)
-            return started[name]
 
-        yield get
+@pytest.fixture(scope="module")
+def drivers(lasting_drivers: Callable[[str], Driver]) -> Iterator[Callable[[str], Driver]]:
+    """All browsers; Chromium for one module, see above."""
+    with ExitStack() as stack:
+        chromium_of_module = _started_once({"chromium": lambda: Chromium(stack.enter_context(start_chromium()))}, stack)
+        yield lambda name: (chromium_of_module if name == "chromium" else lasting_drivers)(name)
+
+
+def _started_once(makers: dict[str, Callable[[], Driver]], stack: ExitStack) -> Callable[[str], Driver]:
+    started: dict[str, Driver] = {}
+
+    def get(name: str) -> Driver:
+        if name not in started:
+            started[name] = makers[name]()
+            stack.callback(started[name].close)
+        return started[name]
+
+    return get
+
+
+@pytest.fixture(params=["chromium", "firefox", "webkit"])
+def driver(request: pytest.FixtureRequest, drivers: Callable[[str], Driver]) -> Driver:
+    """A browser that has not been anywhere yet."""
+    made = drivers(request.param)
+    made.forget()
+    return made
 
 
 @pytest.fixture(scope="session")

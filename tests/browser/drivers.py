@@ -264,6 +264,10 @@ class Firefox:
                 raise
             self._ask("browsingContext.navigate", context=self._front, url=url, wait="complete")
 
+    def set_out(self, url: str) -> None:
+        """Type an address, and wait for nothing."""
+        self._ask("browsingContext.navigate", context=self._front, url=url, wait="none")
+
     def _find(self, selector: str) -> dict[str, Any]:
         wait_for(lambda: self.run(f"document.querySelector({json.dumps(selector)}) !== null"), selector)
         found = self._ask(

@@ -6,24 +6,20 @@ tell, the person would go on in the attacker's account (SM-07).
 """
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import httpx2
 import pytest
 
 from tests.browser.drivers import Driver, wait_for_url, wait_for_window
-from tests.browser.servers import Edge, Elsewhere, Journal, listener, port_of, serve_app
+from tests.browser.houses import LOGIN, House, choose_anna, serve, text
+from tests.browser.servers import Edge, Elsewhere
 from tests.browser.visitor import CALLBACK
-from xwms_auth import XWMSClient, XWMSConfig
-from xwms_auth.sandbox import SandboxServer, SandboxSettings
+from xwms_auth import XWMSClient
 
 pytestmark = pytest.mark.browser
 
-LOGIN = "/xwms/auth"
-ANNA, ANNAS_SUB = "Anna de Vries", "1001"
 MALLORY = "xwms-user-mallory"
 
 # Pages of the app whose script goes to the login: GET, and POST.
@@ -50,75 +46,32 @@ POSTS = {
 PAGES = {f"/{name}": f"<!doctype html><title>{name}</title>{page}" for name, page in {**FETCHES, **POSTS}.items()}
 
 
-@pytest.fixture(params=["chromium", "firefox", "webkit"])
-def driver(request: pytest.FixtureRequest, drivers: Callable[[str], Driver]) -> Driver:
-    """A browser that has not been anywhere yet."""
-    made = drivers(request.param)
-    made.forget()
-    return made
+def login_of_mallory(house: House) -> str:
+    """Start a login as no browser does, approve it as Mallory, and keep the callback's address."""
+    typed = {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    with httpx2.Client(headers={**typed, "Sec-Fetch-User": "?1"}) as curl:
+        return approve(curl.get(house.origin + LOGIN).headers["location"], MALLORY)
 
 
-@dataclass(frozen=True, slots=True)
-class House:
-    """The app at its address, and the local XWMS that it logs people in with."""
-
-    origin: str
-    config: XWMSConfig
-    xwms: str
-    journal: Journal
-
-    def login_of_mallory(self) -> str:
-        """Start a login as no browser does, approve it as Mallory, and keep the callback's address."""
-        typed = {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
-        with httpx2.Client(headers={**typed, "Sec-Fetch-User": "?1"}) as curl:
-            return self.approve(curl.get(self.origin + LOGIN).headers["location"], MALLORY)
-
-    def approve(self, sign_in: str, sub: str) -> str:
-        answer = httpx2.post(sign_in, data={"person": sub})
-        assert answer.status_code == 303
-        return answer.headers["location"]
-
-
-@contextmanager
-def serve(edge: Edge, *, callback_token: Any, brought: Any) -> Iterator[House]:
-    with listener() as sock:
-        origin = f"http://localhost:{port_of(sock)}"
-        settings = SandboxSettings(redirect_uris=(origin + CALLBACK,), callback_token=brought)
-        with SandboxServer(settings, port=0) as sandbox:
-            config = XWMSConfig(
-                client_id=settings.client_id,
-                client_secret=settings.client_secret,
-                redirect_uris=origin + CALLBACK,
-                api_url=sandbox.api_url,
-                session_secret="a session secret for the browser tests, long enough",
-                callback_token=callback_token,
-            )
-            with serve_app(edge, config, sock, None, PAGES) as journal:
-                yield House(origin, config, sandbox.url, journal)
+def approve(sign_in: str, sub: str) -> str:
+    answer = httpx2.post(sign_in, data={"person": sub})
+    assert answer.status_code == 303
+    return answer.headers["location"]
 
 
 @pytest.fixture(params=["either", "fresh"])
 def house(request: pytest.FixtureRequest) -> Iterator[House]:
     """The app where the token does not tell; each of the two modes behind an edge of its own."""
     edge: Edge = "flask" if request.param == "either" else "starlette"
-    with serve(edge, callback_token=request.param, brought="fresh") as made:
+    with serve(edge, callback_token=request.param, brought="fresh", pages=PAGES) as made:
         yield made
 
 
 @pytest.fixture
 def learning_house() -> Iterator[House]:
     """The app with `either`, at an XWMS that brings sign-token's own token back."""
-    with serve("starlette", callback_token="either", brought="same") as made:
+    with serve("starlette", callback_token="either", pages=PAGES) as made:
         yield made
-
-
-def sign_in_pages(house: House) -> str:
-    return re.escape(f"{house.xwms}/sign-in/")
-
-
-def text(driver: Driver, selector: str = "body") -> str:
-    said: str = driver.run(f"document.querySelector('{selector}').innerText")
-    return said
 
 
 def is_lured(driver: Driver, house: House, elsewhere: Elsewhere, path: str) -> str:
@@ -129,7 +82,7 @@ def is_lured(driver: Driver, house: House, elsewhere: Elsewhere, path: str) -> s
     before = driver.windows()
     driver.click("button")
     wait_for_window(driver, before)
-    ended = wait_for_url(driver, f"{sign_in_pages(house)}|{re.escape(house.origin + LOGIN)}")
+    ended = wait_for_url(driver, f"{house.sign_in_pages}|{re.escape(house.origin + LOGIN)}")
     opened = driver.front()
     driver.window(evil)
     assert driver.run("window.w.closed") is False
@@ -152,14 +105,6 @@ def who(driver: Driver, house: House) -> str:
     return text(driver, "#who")
 
 
-def choose_anna(driver: Driver, house: House, *, back_at: str) -> None:
-    """On XWMS's sign-in page."""
-    wait_for_url(driver, sign_in_pages(house))
-    driver.click(f'button[value="{ANNAS_SUB}"]')
-    wait_for_url(driver, re.escape(house.origin + back_at) + "$")
-    assert text(driver, "#who") == ANNA
-
-
 def starts() -> list[Any]:
     """Every script in every browser, the two modes by turns, so that no script has one mode in all browsers.
 
@@ -176,7 +121,7 @@ def starts() -> list[Any]:
 @pytest.mark.parametrize(("driver", "start", "house"), starts(), indirect=["driver", "house"])
 def test_a_login_that_a_script_began_brings_nobody_into_the_attackers_session(driver, house, elsewhere, start):
     """SM-07: nothing but a page with a question comes of it, and the attacker's callback finds no login here."""
-    callback = house.login_of_mallory()
+    callback = login_of_mallory(house)
     ended = is_lured(driver, house, elsewhere, f"/{start}")
     is_sent_to(driver, house, callback)
     assert who(driver, house) == "nobody"
@@ -211,7 +156,7 @@ def test_either_that_has_learned_asks_nothing_at_the_start_and_tells_whom_an_unk
 ):
     house = learning_house
     with XWMSClient(house.config) as attacker:  # Mallory's login began in another process of the app
-        callback = house.approve(attacker.sign_token(house.origin + CALLBACK).url, MALLORY)
+        callback = approve(attacker.sign_token(house.origin + CALLBACK).url, MALLORY)
     driver.open(house.origin + "/private")
     choose_anna(driver, house, back_at="/private")
     driver.forget()

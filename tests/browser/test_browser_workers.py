@@ -1,25 +1,20 @@
 """Logins through a service worker of the app, which takes away what browsers say of a navigation (SM-08)."""
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.browser.drivers import Chromium, Driver, wait_for, wait_for_url
-from tests.browser.servers import Edge, Journal, listener, port_of, serve_app
+from tests.browser.houses import ANNA, ANNAS_SUB, LOGIN, LOGOUT, House, pick_anna, serve, text
+from tests.browser.servers import Edge
 from tests.browser.visitor import CALLBACK
 from tests.tools.requires import missing
-from xwms_auth import XWMSConfig
-from xwms_auth.sandbox import SandboxServer, SandboxSettings
 
 pytestmark = pytest.mark.browser
 
-LOGIN, LOGOUT = "/xwms/auth", "/xwms/logout"
-ANNA, ANNAS_SUB = "Anna de Vries", "1001"
 MODULES = Path(__file__).with_name("node_modules")
 
 ON_FETCH = (
@@ -49,59 +44,19 @@ def worker(name: str) -> str:
     return "\n".join([*(part.read_text() for part in parts), WORKBOX])
 
 
-@dataclass(frozen=True, slots=True)
-class House:
-    origin: str
-    xwms: str
-    journal: Journal
-
-
-@contextmanager
-def serve(edge: Edge, name: str, *, expected: Any, auto_login: str | None = None) -> Iterator[House]:
+def serve_with_worker(edge: Edge, name: str, **options: Any) -> AbstractContextManager[House]:
     """The app with a page that installs the worker."""
     pages = {
         "/worker.js": worker(name),
         "/install": "<script>navigator.serviceWorker.register('/worker.js')</script>",
         "/goes": "<script>location = '/private'</script>",
     }
-    with listener() as sock:
-        origin = f"http://localhost:{port_of(sock)}"
-        brought = "fresh" if expected == "fresh" else "same"
-        settings = SandboxSettings(redirect_uris=(origin + CALLBACK,), callback_token=brought, auto_login=auto_login)
-        with SandboxServer(settings, port=0) as sandbox:
-            config = XWMSConfig(
-                client_id=settings.client_id,
-                client_secret=settings.client_secret,
-                redirect_uris=origin + CALLBACK,
-                api_url=sandbox.api_url,
-                session_secret="a session secret for the browser tests, long enough",
-                callback_token=expected,
-            )
-            with serve_app(edge, config, sock, None, pages) as journal:
-                yield House(origin, sandbox.url, journal)
-
-
-@pytest.fixture
-def driver(request: pytest.FixtureRequest, drivers: Callable[[str], Driver]) -> Driver:
-    made = drivers(request.param)
-    made.forget()
-    return made
-
-
-def text(driver: Driver) -> str:
-    said: str = driver.run("document.body.innerText")
-    return said
+    return serve(edge, pages=pages, **options)
 
 
 def install(driver: Driver, house: House) -> None:
     driver.open(house.origin + "/install")
     wait_for(lambda: driver.run("navigator.serviceWorker.controller !== null"), "the worker")
-
-
-def choose_anna(driver: Driver, house: House) -> None:
-    """On XWMS's sign-in page."""
-    wait_for_url(driver, re.escape(f"{house.xwms}/sign-in/"))
-    driver.click(f'button[value="{ANNAS_SUB}"]')
 
 
 @pytest.mark.parametrize(
@@ -121,52 +76,53 @@ def test_a_person_logs_in_and_out_through_a_worker_that_passes_everything_on(dri
 
     Who logs out is asked where nothing tells that the form is our own: the one of Starlette's app has no `csrf_token`.
     """
-    with serve(edge, name, expected=expected) as house:
+    brought = "fresh" if expected == "fresh" else "same"
+    with serve_with_worker(edge, name, callback_token=expected, brought=brought) as house:
         install(driver, house)
         driver.open(house.origin + "/private?page=2")
-        choose_anna(driver, house)
+        pick_anna(driver, house)
         if expected == "fresh":
             wait_for_url(driver, rf"{re.escape(house.origin + LOGIN)}\?next=.*&confirm=")
             assert "Is this you?" in text(driver)
             driver.click("form button")
-        wait_for_url(driver, re.escape(f"{house.origin}/private?page=2") + "$")
+        wait_for_url(driver, house.at("/private?page=2"))
         assert ANNA in text(driver)
         assert house.journal.to(CALLBACK)[0].headers["sec-fetch-dest"] == "empty"
 
         driver.click('form[action="/xwms/logout"] button')
         if is_asked:
-            wait_for_url(driver, re.escape(house.origin + LOGOUT))
+            wait_for_url(driver, house.at(LOGOUT))
             driver.click("form button")
-        wait_for_url(driver, re.escape(f"{house.origin}/") + "$")
+        wait_for_url(driver, house.at("/"))
         assert "nobody" in text(driver)
 
 
 @pytest.mark.parametrize(("driver", "edge"), [("chromium", "starlette"), ("firefox", "flask")], indirect=["driver"])
 def test_a_worker_that_fetches_addresses_is_named_and_the_callback_waits_for_the_browser_itself(driver, edge):
     """What it fetches cannot be told from a script's, so it starts and finishes nothing; a form goes past it."""
-    with serve(edge, "url", expected="same") as house:
+    with serve_with_worker(edge, "url", callback_token="same") as house:
         install(driver, house)
         driver.open(house.origin + LOGIN)
         assert "service worker" in text(driver)
         driver.open(house.origin + "/welcome")
         driver.click("form button")
-        choose_anna(driver, house)
+        pick_anna(driver, house)
         wait_for_url(driver, re.escape(house.origin + CALLBACK))
         assert "Hold the Shift key" in text(driver)
         if isinstance(driver, Chromium):
             driver.reload_with_shift()
-            wait_for_url(driver, re.escape(house.origin + "/private") + "$")
+            wait_for_url(driver, house.at("/private"))
             assert ANNA in text(driver)
 
 
 @pytest.mark.parametrize("driver", ["chromium", "firefox"], indirect=True)
 def test_the_page_for_a_worker_that_fetches_pages_leads_past_it(driver):
-    with serve("starlette", "headers", expected="same") as house:
+    with serve_with_worker("starlette", "headers", callback_token="same") as house:
         install(driver, house)
         for path in ("/private", LOGIN):
             driver.open(house.origin + path)
             driver.click("form button")
-            wait_for_url(driver, re.escape(f"{house.xwms}/sign-in/"))
+            wait_for_url(driver, house.sign_in_pages)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +132,7 @@ def test_the_page_for_a_worker_that_fetches_pages_leads_past_it(driver):
 )
 def test_frames_and_forms_of_a_sibling_host_get_nothing_through_the_worker(driver, name, edge, elsewhere):
     """SM-08, LO-02: its frames are the worker's too, with all cookies, and XWMS would ask nobody anything."""
-    with serve(edge, name, expected="same", auto_login=ANNAS_SUB) as house:
+    with serve_with_worker(edge, name, callback_token="same", auto_login=ANNAS_SUB) as house:
         install(driver, house)
         addresses = [f"{house.origin}{path}" for path in (LOGIN, "/private", "/goes")]
         elsewhere.pages["/frames"] = "".join(f'<iframe src="{address}"></iframe>' for address in addresses)
@@ -190,9 +146,9 @@ def test_frames_and_forms_of_a_sibling_host_get_nothing_through_the_worker(drive
 
         # The same at the top, and then a form.
         driver.open(house.origin + "/private")
-        wait_for_url(driver, re.escape(house.origin + "/private") + "$")
+        wait_for_url(driver, house.at("/private"))
         driver.open(elsewhere.url("/post", host="localhost"))
         driver.click("button")
-        wait_for_url(driver, re.escape(house.origin + LOGOUT))
+        wait_for_url(driver, house.at(LOGOUT))
         driver.open(house.origin + "/")
         assert ANNA in text(driver)
