@@ -18,7 +18,6 @@ import redis.asyncio
 from redis.asyncio.cluster import RedisCluster as AsyncRedisCluster
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException
-from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
 from .._core.base.errors import StoreUnavailable
@@ -55,7 +54,7 @@ def _options() -> dict[str, Any]:
         "socket_timeout": REDIS_TIMEOUT,
         "socket_connect_timeout": REDIS_TIMEOUT,
         "retry": Retry(NoBackoff(), 0),
-        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+        # Also switches off redis-py's maintenance notifications, for which older versions have no option.
         "protocol": 2,
     }
 
@@ -135,7 +134,7 @@ class RedisExecutor:
 
 def _cluster_options() -> dict[str, Any]:
     options = _options()
-    del options["maint_notifications_config"], options["protocol"]
+    del options["protocol"]
     # This does not execute a command twice: a node that responds MOVED or is gone has not executed it.
     return {**options, "retry": Retry(NoBackoff(), 1)}
 
