@@ -29,6 +29,16 @@ def test_a_missing_extra_is_one_line_that_names_the_install_command(run, package
     assert f"pip install 'xwms-auth[{extra}]'" in ended.stderr
 
 
+@pytest.mark.parametrize("package", ["authlib", "joserfc"])
+def test_a_login_at_the_local_xwms_needs_no_oauth(run, package):
+    """It needs a newer cryptography than many applications have."""
+    ended = run(
+        *("dev", "flask_one:app", "--check", "--port", "0", "--sandbox-port", "0"),
+        command=[sys.executable, "-c", WITHOUT.format(name=package)],
+    )
+    assert (ended.returncode, ended.stdout) == (0, "Signed in: Anna de Vries (sub 1001)\n"), ended.stderr
+
+
 def test_without_uvicorn_an_asgi_app_is_one_line_too(run, folder):
     # The folder is looked in first, and this is how an absent package behaves.
     (folder / "uvicorn.py").write_text("raise ModuleNotFoundError('No module named uvicorn', name='uvicorn')")

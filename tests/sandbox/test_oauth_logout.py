@@ -1,6 +1,7 @@
 """The end of a login over OAuth: by the app, from the dashboard, and how the app is told."""
 
 import re
+import sys
 from typing import Any
 
 import httpx2
@@ -184,6 +185,18 @@ def test_logging_somebody_out_in_the_dashboard_leaves_their_approval(app, dashbo
     assert is_over(app, tokens)
     assert not is_over(app, other)
     assert app.http.post(app.begin(Login()), data={"person": "1001"}).status_code == 303  # without being asked again
+
+
+def test_without_authlib_the_log_says_that_the_app_is_not_told(app, dashboard, monkeypatch, caplog):
+    """The login is from an earlier start, with Authlib, and in the database file."""
+    app.log_in()
+    with backchannel() as (uri, arrived):
+        dashboard.post("/clients/1/backchannel-logout", backchannel_logout_uri=uri)
+        monkeypatch.setitem(sys.modules, "joserfc", None)
+        assert "was revoked" in dashboard.post("/clients/1/users/1/revoke").text
+        app.server.stop()
+        assert arrived.empty()
+    assert "Apps are not told of a logout. OAuth 2.0 needs Authlib" in caplog.text
 
 
 @pytest.mark.parametrize(

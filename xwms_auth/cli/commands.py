@@ -115,6 +115,7 @@ def sandbox(
     with needs_extra("sandbox"):
         from xwms_auth.sandbox import SandboxServer, SandboxSettings  # noqa: PLC0415  an extra
         from xwms_auth.sandbox.domain.urls import is_loopback  # noqa: PLC0415  an extra
+        from xwms_auth.sandbox.oauth.without_authlib import NEEDS_EXTRA, is_installed  # noqa: PLC0415  an extra
     with _until_interrupted():
         try:
             settings = SandboxSettings(
@@ -138,7 +139,8 @@ def sandbox(
                 click.echo(_public_warning(host, server), err=True)
             click.echo(export_lines(_variables(settings, server)))
             click.echo("export XWMS_DEBUG=1  # error pages say what to change")
-            click.echo("# export XWMS_FLOW=oauth2 logs people in by OAuth 2.0 instead")
+            with_oauth = "# export XWMS_FLOW=oauth2 logs people in by OAuth 2.0 instead"
+            click.echo(with_oauth if is_installed() else f"# {NEEDS_EXTRA}")
             origin = redirect_uris[0].partition("://")
             click.echo(f"# Open the app at {origin[0]}://{origin[2].partition('/')[0]}/ and under no other name")
             click.echo(f"# Dashboard: {server.url}/dashboard")

@@ -8,9 +8,7 @@ It imports nothing of the login package, so that the two interact over HTTP only
 from importlib.util import find_spec
 
 if missing := [
-    name
-    for name in ("flask", "flask_wtf", "sqlalchemy", "countryinfo", "stdnum", "authlib", "joserfc")
-    if find_spec(name) is None
+    name for name in ("flask", "flask_wtf", "sqlalchemy", "countryinfo", "stdnum") if find_spec(name) is None
 ]:
     raise ImportError(f"The local XWMS needs {', '.join(missing)}: pip install 'xwms-auth[sandbox]'")
 

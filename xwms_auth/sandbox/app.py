@@ -19,7 +19,7 @@ from xwms_auth.sandbox.db import Database
 from xwms_auth.sandbox.domain.urls import host_name, is_address, is_loopback, parse_http_url
 from xwms_auth.sandbox.faults.catalogue import Faults, parse_fault
 from xwms_auth.sandbox.faults.injection import install_faults
-from xwms_auth.sandbox.oauth import Deliveries, OAuth, Provider
+from xwms_auth.sandbox.oauth import Deliveries, oauth_routes
 from xwms_auth.sandbox.seed.defaults import found
 from xwms_auth.sandbox.seed.demo import seed_demo
 from xwms_auth.sandbox.settings import SandboxSettings
@@ -78,15 +78,13 @@ def create_app(
         auto_login=settings.auto_login,
         remembers=settings.database is not None,
     )
-    oauth = OAuth(
-        Provider(
-            database=database,
-            clock=clock,
-            issuer=public_url,
-            auto_login=settings.auto_login,
-            access_lifetime=settings.access_token_lifetime.total_seconds(),
-            deliveries=deliveries,
-        )
+    oauth = oauth_routes(
+        database=database,
+        clock=clock,
+        issuer=public_url,
+        auto_login=settings.auto_login,
+        access_lifetime=settings.access_token_lifetime.total_seconds(),
+        deliveries=deliveries,
     )
     dashboard = Dashboard(
         database=database, clock=clock, public_url=public_url, faults=inside.faults, tell_logouts=deliveries.announce
@@ -105,7 +103,7 @@ def create_app(
     app.url_map.merge_slashes = False  # Werkzeug would respond with a redirect that it builds from the Host header
     app.register_blueprint(api.blueprint())
     app.register_blueprint(pages.blueprint())
-    app.register_blueprint(oauth.blueprint())
+    app.register_blueprint(oauth)
     app.register_blueprint(dashboard_routes(dashboard))
     app.register_error_handler(HTTPException, on_error)
 

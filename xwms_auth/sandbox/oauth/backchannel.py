@@ -3,6 +3,7 @@
 Each is sent once, in a background thread. Redirects are not followed.
 """
 
+import logging
 import secrets
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,8 @@ from sqlalchemy.orm import Session
 
 from xwms_auth.sandbox.db import Database
 from xwms_auth.sandbox.db.schema import Client, Grant
-from xwms_auth.sandbox.domain import api_log, signing
+from xwms_auth.sandbox.domain import api_log
+from xwms_auth.sandbox.oauth.without_authlib import NEEDS_EXTRA, is_installed
 
 ENDPOINT: Final = "backchannel-logout"
 """The name of a delivery in the API log, which is a call that the sandbox makes."""
@@ -24,6 +26,8 @@ LOGOUT_TOKEN_LIFETIME: Final = 120.0  # seconds, as recommended in section 2.4
 DELIVERY_TIMEOUT: Final = 3.0  # seconds for one app to respond
 _MAX_THREADS: Final = 4
 _EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
+
+_log = logging.getLogger("xwms_auth.sandbox")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,15 +53,18 @@ class Deliveries:
     def announce(self, session: Session, ended: Sequence[Grant]) -> None:
         """Send the logout tokens after this request, when the end of the logins is committed. Needs Flask's request."""
         now = self._clock()
+        ended = [grant for grant in ended if grant.client.backchannel_logout_uri is not None]
+        if ended and not is_installed():  # they are from a start with Authlib, in the database file
+            _log.warning("Apps are not told of a logout. %s", NEEDS_EXTRA)
+            return
         due = [
             _Delivery(
-                uri=grant.client.backchannel_logout_uri,
+                uri=str(grant.client.backchannel_logout_uri),
                 token=self._token(session, grant, now=now),
                 client_pk=grant.client_pk,
                 domain=grant.domain.root_domain,
             )
             for grant in ended
-            if grant.client.backchannel_logout_uri is not None
         ]
 
         def send(response: Response) -> Response:
@@ -82,6 +89,8 @@ class Deliveries:
             "sid": grant.sid,
             "events": {_EVENT: {}},
         }
+        from xwms_auth.sandbox.domain import signing  # noqa: PLC0415  an extra
+
         return signing.sign(session, claims, kind="logout+jwt", now=now)
 
     def _deliver(self, delivery: _Delivery) -> None:

@@ -15,7 +15,6 @@ INTROSPECT: Final = "/oauth/introspect"
 USERINFO: Final = "/oauth/userinfo"
 JWKS: Final = "/oauth/jwks"
 LOGOUT: Final = "/oauth/logout"
-DISCOVERY: Final = ("/.well-known/oauth-authorization-server", "/.well-known/openid-configuration")
 
 PROMPTS: Final = ("none", "login", "consent", "select_account")
 _SUPPORTED_CLAIMS: Final = (

@@ -13,6 +13,7 @@ from xwms_auth.sandbox.oauth.logout import log_out
 from xwms_auth.sandbox.oauth.provider import Provider, note
 from xwms_auth.sandbox.oauth.server import Request, Server, once
 from xwms_auth.sandbox.oauth.token_endpoints import userinfo
+from xwms_auth.sandbox.web.responses import OAUTH_METADATA
 
 _Perform = Callable[[Server, Request], Response]
 
@@ -30,7 +31,7 @@ class OAuth:
             methods = ["GET", "POST"] if path == metadata.USERINFO else ["POST"]
             name = path.rpartition("/")[2]
             routes.add_url_rule(path, endpoint=name, view_func=self._logged(path, perform), methods=methods)
-        for number, path in enumerate(metadata.DISCOVERY):
+        for number, path in enumerate(OAUTH_METADATA):
             routes.add_url_rule(path, endpoint=f"discovery_{number}", view_func=self._discovery, methods=["GET"])
         routes.add_url_rule(metadata.JWKS, endpoint="jwks", view_func=self._jwks, methods=["GET"])
         for path, view, methods in (

@@ -9,6 +9,7 @@ from werkzeug.exceptions import HTTPException, default_exceptions
 from xwms_auth.sandbox.domain.urls import API_PREFIX
 
 OAUTH_CALLS: Final = ("/oauth/token", "/oauth/revoke", "/oauth/introspect", "/oauth/userinfo", "/oauth/jwks")
+OAUTH_METADATA: Final = ("/.well-known/oauth-authorization-server", "/.well-known/openid-configuration")
 """The paths for programs besides the API; the other paths are for browsers."""
 
 _CLOSED_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
@@ -20,6 +21,7 @@ _PAGE_TITLES: Final[Mapping[int, str]] = {
     403: "This is not allowed",
     404: "Page not found",
     410: "This sign-in has ended",
+    501: "OAuth 2.0 is not installed",
 }
 
 
@@ -68,7 +70,7 @@ def on_error(error: HTTPException) -> Response:
     if request.path == API_PREFIX or request.path.startswith(f"{API_PREFIX}/"):
         response = jsonify(status="error", message=message, data={})
         response.status_code = status
-    elif request.path in OAUTH_CALLS:
+    elif request.path in (*OAUTH_CALLS, *OAUTH_METADATA):
         response = jsonify(error="invalid_request" if status < 500 else "server_error", error_description=message)
         response.status_code = status
     else:
