@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test coverage check docs wheel bench clean
+.PHONY: help demo test lowest coverage check docs wheel bench clean
 
 VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
@@ -11,6 +11,13 @@ STAMP := $(VENV)/installed
 # make PYTHON=/path/to/python uses that one; otherwise the first of these that is new enough.
 PYTHON ?=
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
+
+# The oldest versions are in an environment of their own. Some of them close their sockets late, which is not our doing.
+LOWEST := $(VENV)/lowest
+OLD := -W ignore::ResourceWarning
+LOWEST_TESTS := tests/flask_door tests/asgi_door tests/wsgi_door tests/login tests/sessions tests/cli \
+	tests/stores/test_redis_faults.py $(addprefix tests/attacks/test_,shared_caches.py cookies.py person_from_a_request.py)
+LOWEST_OAUTH_TESTS := tests/oauth2/test_oauth_answers.py tests/oauth2/test_id_tokens.py tests/sandbox/test_oauth_login.py
 
 # Which example `make demo` runs.
 APP ?= flask
@@ -24,6 +31,15 @@ demo: $(STAMP) ## the example app beside a local XWMS (APP=flask or starlette; C
 
 test: $(STAMP) ## the whole suite (ARGS="-k cookie -x" goes to pytest)
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+
+lowest: $(STAMP) ## the tests of the doors with the oldest versions that the package accepts
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
+	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
+		--group lowest --editable '.[flask,fastapi,redis,sandbox,cli]'
+	$(LOWEST)/bin/python -m pytest -n auto $(OLD) -m "not more_packages" $(LOWEST_TESTS)
+	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
+		--group lowest --editable '.[all]'
+	$(LOWEST)/bin/python -m pytest -n auto $(OLD) $(LOWEST_OAUTH_TESTS)
 
 coverage: $(STAMP) ## the suite without browsers, and which branches of the package it runs
 	$(BIN)/python -m pytest -n auto -m "not browser" --cov --cov-context=test --cov-report=term:skip-covered $(ARGS)

@@ -13,9 +13,20 @@ import pytest
 from tests.asgi_door.frameworks import FRAMEWORKS, differences
 
 OF_ONE_PROCESS = ("django", "sanic", "nicegui")  # they change the process that they are in
+OUR_EXTRAS = ("starlette", "fastapi")
 
 
-@pytest.mark.parametrize("name", [name for name in FRAMEWORKS if name not in OF_ONE_PROCESS])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *OUR_EXTRAS,
+        *(
+            pytest.param(name, marks=pytest.mark.more_packages)
+            for name in FRAMEWORKS
+            if name not in (*OUR_EXTRAS, *OF_ONE_PROCESS)
+        ),
+    ],
+)
 def test_sm_05_an_application_answers_as_it_does_alone(name):
     """SM-05"""
     found = differences(name)
@@ -23,6 +34,7 @@ def test_sm_05_an_application_answers_as_it_does_alone(name):
     assert found["answers"] > 30
 
 
+@pytest.mark.more_packages
 @pytest.mark.parametrize("name", OF_ONE_PROCESS)
 def test_sm_05_so_does_one_that_wants_a_process_of_its_own(name):
     """SM-05"""

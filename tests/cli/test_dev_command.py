@@ -49,7 +49,10 @@ def test_check_logs_a_person_in_and_says_who_it_is(run, target, callback_token):
 
 @pytest.mark.parametrize(
     ("target", "flow", "path"),
-    [("asgi_one:app", "sign-token", "/sign-in/"), ("flask_one:app", "oauth2", "/oauth/authorize")],
+    [
+        ("asgi_one:app", "sign-token", "/sign-in/"),
+        pytest.param("flask_one:app", "oauth2", "/oauth/authorize", marks=pytest.mark.more_packages),
+    ],
 )
 def test_one_variable_changes_the_flow(start, target, flow, path):
     """The browser is sent to where codes come from, not tokens; and what is printed names the way."""
@@ -60,6 +63,7 @@ def test_one_variable_changes_the_flow(start, target, flow, path):
         assert httpx2.URL(answer.headers["location"]).path.startswith(path)
 
 
+@pytest.mark.more_packages
 @pytest.mark.parametrize("target", ["flask_one:app", "asgi_one:app"])
 def test_check_logs_a_person_in_by_oauth_too(run, environ, target):
     environ["XWMS_FLOW"] = "oauth2"

@@ -26,7 +26,7 @@ def test_the_printed_lines_are_all_that_an_app_needs_and_say_what_a_newcomer_stu
         with XWMSClient(config) as client:
             assert client.sign_token(uris[1]).url.startswith(sandbox.address)
     assert variables_of(sandbox.lines)["XWMS_DEBUG"] == "1"
-    assert any("XWMS_FLOW=oauth2" in line for line in sandbox.lines)
+    assert any("OAuth 2.0" in line for line in sandbox.lines)
     assert "# Open the app at http://localhost:5000/ and under no other name" in sandbox.lines
 
 

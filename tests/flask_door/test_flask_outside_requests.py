@@ -2,7 +2,6 @@
 
 import flask
 import pytest
-from flask_socketio import SocketIO
 
 from tests.tools.site import FROM_HERE, LOGIN
 from xwms_auth import XWMSConfig
@@ -103,8 +102,11 @@ def test_an_application_without_the_extension_says_so_everywhere(app):
         flask.render_template_string("{{ xwms_login_url() }}")
 
 
+@pytest.mark.more_packages
 @pytest.mark.parametrize("first", ["XWMSAuth", "SocketIO"])
 def test_every_handler_of_flask_socketio_knows_who_it_is(config, fx, first):
+    from flask_socketio import SocketIO
+
     app = flask.Flask(__name__)
     if first == "XWMSAuth":
         XWMSAuth(app, config)

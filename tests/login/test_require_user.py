@@ -12,9 +12,6 @@ import httpx2
 import pytest
 from fastapi import APIRouter, Depends, FastAPI
 from flask.views import MethodView
-from litestar import Litestar, WebSocket, websocket
-from quart import Quart
-from quart import websocket as quart_websocket
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
@@ -270,6 +267,8 @@ def on_starlette(endpoint: Any) -> Any:
 
 
 def on_litestar() -> Any:
+    from litestar import Litestar, WebSocket, websocket
+
     @websocket("/socket")
     async def socket(socket: WebSocket[Any, Any, Any]) -> None:
         xwms_auth.asgi.require_user(socket.scope)
@@ -280,6 +279,9 @@ def on_litestar() -> Any:
 
 
 def on_quart() -> Any:
+    from quart import Quart
+    from quart import websocket as quart_websocket
+
     app = Quart(__name__)
 
     @app.websocket("/socket")
@@ -295,8 +297,8 @@ SOCKETS = {
     "the scope": lambda: on_starlette(asks_of_the_scope),
     "accepted all the same": lambda: on_starlette(asks_and_accepts_all_the_same),
     "refuse": lambda: refuses,
-    "litestar": on_litestar,
-    "quart": on_quart,
+    "litestar": pytest.param(on_litestar, marks=pytest.mark.more_packages),
+    "quart": pytest.param(on_quart, marks=pytest.mark.more_packages),
 }
 
 

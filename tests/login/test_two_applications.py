@@ -61,6 +61,7 @@ def test_their_logins_under_way_do_not_push_each_other_out(shop, desk):
     assert at_desk.come_back(desk.fx.approve(token)).status_code == 400
 
 
+@pytest.mark.more_packages
 def test_two_flows_of_one_client_have_cookies_of_their_own(make_fx):
     options = make_fx().options()
     token = XWMSConfig(**options)
