@@ -30,6 +30,19 @@ def test_the_printed_lines_are_all_that_an_app_needs_and_say_what_a_newcomer_stu
     assert "# Open the app at http://localhost:5000/ and under no other name" in sandbox.lines
 
 
+def test_browsers_may_reach_it_at_another_address(start, run):
+    with start("sandbox", "--port", "0", "--public-url", "http://localhost:8800/", ready="listens") as sandbox:
+        # As in a container network: the application's server has another name for it than its visitors.
+        names = {"XWMS_API_URI": f"{sandbox.address}/api/", "XWMS_LOGIN_ORIGINS": "http://localhost:8800"}
+        with XWMSClient(XWMSConfig.from_env(variables_of(sandbox.lines) | names)) as client:
+            assert client.sign_token("http://localhost:5000/xwms/validateToken").url.startswith(
+                "http://localhost:8800/sign-in/"
+            )
+    for wrong in ("localhost:8800", "http://localhost:8800/xwms"):
+        ended = run("sandbox", "--port", "0", "--public-url", wrong)
+        assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
 def test_sm_18_a_sandbox_that_others_can_reach_says_so_and_names_the_address(start, host):
     """SM-18"""

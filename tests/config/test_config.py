@@ -222,11 +222,21 @@ def test_redirect_uris_are_one_string_or_a_sequence() -> None:
         assert tuple(configure(redirect_uris=given).redirect_uris) == (URI,)
 
 
-@pytest.mark.parametrize("variable", ["XWMS_INSECURE_ALLOW_HTTP", "INSECURE_ALLOW_HTTP", "insecure_allow_http"])
-def test_ru_04_the_dangerous_flag_exists_in_code_only(variable: str) -> None:
-    for value in ("1", "true", "True", True):
+def test_ru_04_the_dangerous_variable_has_one_ugly_name_and_reaches_no_public_host() -> None:
+    development = {**ENVIRON, "XWMS_REDIRECT_URI": "http://devbox/cb", "XWMS_API_URI": "http://sandbox:8800/api/"}
+    for value in ("1", "true", True):
+        config = XWMSConfig.from_mapping({**development, "XWMS_INSECURE_ALLOW_HTTP": value})
+        assert (config.redirect_uris, config.api_url) == (("http://devbox/cb",), "http://sandbox:8800/api/")
+    on = {"XWMS_INSECURE_ALLOW_HTTP": "1"}
+    for wrong in (
+        {"XWMS_INSECURE_ALLOW_HTTP": "0"},
+        {"INSECURE_ALLOW_HTTP": "1", "insecure_allow_http": "1"},
+        on | {"XWMS_API_URI": "http://xwms.nl/api/"},
+        on | {"XWMS_REDIRECT_URI": "http://app.example/cb"},
+        on | {"XWMS_REDIRECT_URI": "https://app.example/cb"},  # left on in production
+    ):
         with pytest.raises(ConfigError):
-            XWMSConfig.from_mapping({**ENVIRON, "XWMS_REDIRECT_URI": "http://devbox/cb", variable: value})
+            XWMSConfig.from_mapping({**development, **wrong})
 
 
 def test_ck_18_the_dangerous_flag_is_a_real_bool() -> None:

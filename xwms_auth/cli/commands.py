@@ -78,6 +78,11 @@ def secret() -> None:
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=_SANDBOX_PORT, show_default=True, help="0: any free one."
 )
+@click.option(
+    "--public-url",
+    metavar="URL",
+    help="Where browsers reach it, if that is not HOST and PORT, as with a container. [default: http://HOST:PORT]",
+)
 @click.option("--client-id", default="sandbox-client", show_default=True)
 @click.option("--client-secret", help="[default: a new random one]")
 @click.option("--domain", default="localhost", show_default=True, help="The domain this client may log people in for.")
@@ -100,6 +105,7 @@ def sandbox(
     *,
     host: str,
     port: int,
+    public_url: str | None,
     client_id: str,
     client_secret: str | None,
     domain: str,
@@ -114,10 +120,11 @@ def sandbox(
     """Run only the local XWMS, and print the variables that connect an app to it."""
     with needs_extra("sandbox"):
         from xwms_auth.sandbox import SandboxServer, SandboxSettings  # noqa: PLC0415  an extra
-        from xwms_auth.sandbox.domain.urls import is_loopback  # noqa: PLC0415  an extra
+        from xwms_auth.sandbox.domain.urls import is_loopback, parse_public_url  # noqa: PLC0415  an extra
         from xwms_auth.sandbox.oauth.without_authlib import NEEDS_EXTRA, is_installed  # noqa: PLC0415  an extra
     with _until_interrupted():
         try:
+            own_url = None if public_url is None else parse_public_url(public_url)
             settings = SandboxSettings(
                 client_id=client_id,
                 client_secret=fresh_secret() if client_secret is None else client_secret,
@@ -133,7 +140,9 @@ def sandbox(
         except ValueError as wrong:
             raise click.ClickException(str(wrong)) from None
         with _listening(
-            SandboxServer(settings, host=host, port=port), where=f"{host} port {port}", option="--port"
+            SandboxServer(settings, host=host, port=port, public_url=own_url),
+            where=f"{host} port {port}",
+            option="--port",
         ) as server:
             if not is_loopback(host):
                 click.echo(_public_warning(host, server), err=True)
@@ -144,7 +153,7 @@ def sandbox(
             origin = redirect_uris[0].partition("://")
             click.echo(f"# Open the app at {origin[0]}://{origin[2].partition('/')[0]}/ and under no other name")
             click.echo(f"# Dashboard: {server.url}/dashboard")
-            click.echo(f"# The sandbox listens on {server.url} (Ctrl-C ends it)")
+            click.echo(f"# The sandbox listens on {server.local_url} (Ctrl-C ends it)")
             _wait_for_ctrl_c()
 
 
@@ -248,11 +257,9 @@ def _listening(server: "SandboxServer", *, where: str, option: str) -> Generator
 
 
 def _public_warning(host: str, server: "SandboxServer") -> str:
-    # With port 0 only the server knows the port.
-    port = server.url.rpartition(":")[2]
     where = "every address of this machine" if host in {"", "0.0.0.0", "::"} else "other machines may reach it there"  # noqa: S104  the warning is about it
     return (
-        f"Warning: the sandbox listens on {host} port {port}: {where}. "
+        f"Warning: the sandbox listens on {host} port {server.port}: {where}. "
         "It has no passwords: anybody who can reach it can sign in as anybody, in your app and in its dashboard."
     )
 

@@ -55,10 +55,20 @@ class SandboxServer:
         """Its own URL, such as `http://127.0.0.1:8800`; RuntimeError before the start if the port is 0."""
         if self._public_url is not None:
             return self._public_url.rstrip("/")
+        return self.local_url
+
+    @property
+    def local_url(self) -> str:
+        """Where it listens, whatever browsers call it; RuntimeError before the start if the port is 0."""
+        return _url(self._host, self.port)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; RuntimeError before the start if it is to choose one."""
         port = self._running[0].port if self._running else self._port
         if port == 0:
             raise RuntimeError("The port is known once the server has started.")
-        return _url(self._host, port)
+        return port
 
     @property
     def api_url(self) -> str:

@@ -61,6 +61,7 @@ class Context:
         if not keys:
             raise ConfigError([missing_session_secret()])
         _warn_of_loopback(config)
+        _warn_of_plain_http(config)
         _warn_of_several_processes(config)
         # Both flows may have the same issuer, and their users must not be mixed up.
         prefix = "oauth2:" if config.flow == "oauth2" else ""
@@ -148,6 +149,13 @@ def _warn_of_loopback(config: XWMSConfig) -> None:
         # Anybody can start a login here for the loopback address. If a victim approves it, the token goes to the
         # victim's own machine, where nobody redeems it.
         events.warning("loopback_beside_public", hint="list only the redirect URIs that this deployment serves")
+
+
+def _warn_of_plain_http(config: XWMSConfig) -> None:
+    named = [("redirect_uris", uri) for uri in config.registered] + [("api_url", config.api)]
+    if plain := {name for name, url in named if url.scheme == "http" and not url.loopback}:
+        # Whoever is on the path reads the client secret and every login.
+        events.warning("insecure_allow_http", where=" ".join(sorted(plain)), hint="for development only")
 
 
 def _warn_of_several_processes(config: XWMSConfig) -> None:

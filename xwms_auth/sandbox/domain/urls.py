@@ -34,6 +34,14 @@ def parse_http_url(url: str) -> SplitResult:
     return parts
 
 
+def parse_public_url(url: str) -> str:
+    """The origin of a sandbox's own URL. Raises ValueError for one that has more than an origin."""
+    origin = origin_of(parse_http_url(url).geturl())
+    if url.removesuffix("/") != origin:
+        raise ValueError(f"public_url is more than scheme, host and port: {url!r}")
+    return origin
+
+
 def origin_of(url: str) -> str:
     """Scheme and authority of a URL that `parse_http_url` accepted, such as `http://localhost:5000`."""
     parts = urlsplit(url)
