@@ -313,8 +313,15 @@ def test_a_websocket_of_nobody_is_closed_with_1008(config, fx, make):
         pass
 
 
-def test_a_websocket_that_was_accepted_is_closed_too(config):
-    client = client_of(xwms_auth.asgi.XWMSAuthMiddleware(on_starlette(only_after_accepting), config))
+async def accepts_and_logs_the_error(socket: Any) -> None:
+    """As Sanic does: it accepts each handshake, and returns without closing when the handler raises."""
+    with suppress(LoginRequired):
+        await only_after_accepting(socket)
+
+
+@pytest.mark.parametrize("endpoint", [only_after_accepting, accepts_and_logs_the_error])
+def test_a_websocket_that_was_accepted_is_closed_too(config, endpoint):
+    client = client_of(xwms_auth.asgi.XWMSAuthMiddleware(on_starlette(endpoint), config))
     with client.websocket_connect("wss://app.example/socket") as socket, pytest.raises(WebSocketDisconnect) as closed:
         socket.receive_text()
     assert closed.value.code == 1008

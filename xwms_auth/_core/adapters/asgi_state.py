@@ -268,10 +268,13 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
         await self._send(message)
 
     async def release(self) -> None:
-        """Send the start of a response that was held back."""
+        """Send the start of a response that was held back, and close a refused websocket that was left open."""
         if self._held is not None:
             start, self._held = self._held, None
             await (self._send_dependent(start) if self.session_read else self._send(start))
+        elif self.refused is not None and self.scope["type"] == "websocket" and self._send is not _discard:
+            with suppress(RuntimeError, OSError):  # the visitor has gone, or the application has closed it
+                await self.send_to_websocket(close_of(self.refused.code))
 
     def _send_dependent(self, start: Message) -> Awaitable[None]:
         found, headers = self.lookup, start.get("headers", ())
