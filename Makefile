@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lowest coverage check docs wheel bench clean
+.PHONY: help demo test lowest coverage check matrix nightly docs wheel bench clean
 
 VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
@@ -51,6 +51,27 @@ check: $(STAMP) ## lint, format, types, import rules
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
+# uv makes the environments of the matrix; it is no part of .venv, because nothing else needs it.
+UV := $(CURDIR)/.matrix/uv
+
+matrix: $(STAMP) $(UV) ## the login on every framework, server, proxy, store and version (ARGS="nginx-strip", ARGS="--list")
+	PATH="$(UV)/bin:$$PATH" $(BIN)/python -m tests.matrix $(ARGS)
+
+# Each part runs whatever the one before said.
+nightly: $(STAMP) ## what takes long: the matrix, a sample of mutations, the benchmarks, the model of the login
+	@failed=; \
+	$(MAKE) matrix || failed="$$failed matrix"; \
+	$(BIN)/python -m pytest -n auto -m "not browser" --cov --cov-context=test --cov-report= || failed="$$failed coverage"; \
+	$(BIN)/python -m tests.mutation --coverage .coverage --sample 200 || failed="$$failed mutation"; \
+	$(MAKE) bench || failed="$$failed bench"; \
+	if command -v spin >/dev/null; then proof/table.py quick || failed="$$failed proof"; \
+	else echo "spin is not installed, so the model was not run" >&2; fi; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
+
+$(UV):
+	$(BIN)/python -m venv $@
+	$@/bin/pip install --quiet --disable-pip-version-check uv
+
 docs: $(STAMP) ## the documentation, into site/
 	$(BIN)/zensical build --clean --strict --config-file mkdocs.yml
 
@@ -62,7 +83,7 @@ bench: $(STAMP) ## every benchmark, one after another
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
 
 clean: ## remove all that these targets made, .venv too
-	rm -rf $(VENV) build dist site .coverage .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist site .coverage .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .matrix
 
 $(STAMP): pyproject.toml
 	@old=; bare=; \

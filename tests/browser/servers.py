@@ -88,12 +88,13 @@ class Certificate:
     key: Path
 
 
-def self_signed(folder: Path) -> Certificate:
-    """Make a certificate and its key in `folder`."""
+def self_signed(folder: Path, *hosts: str) -> Certificate:
+    """Make a certificate and its key in `folder`, for localhost or for these names."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now, day = datetime.datetime.now(datetime.UTC), datetime.timedelta(days=1)
-    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(IPv4Address("127.0.0.1"))])
+    known = map(x509.DNSName, hosts or ("localhost",))
+    names = x509.SubjectAlternativeName([*known, x509.IPAddress(IPv4Address("127.0.0.1"))])
     builder = x509.CertificateBuilder(subject_name=name, issuer_name=name, public_key=key.public_key())
     builder = builder.serial_number(x509.random_serial_number()).add_extension(names, critical=False)
     builder = builder.not_valid_before(now - day).not_valid_after(now + day)
