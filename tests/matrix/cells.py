@@ -94,6 +94,7 @@ WEBSOCKETS = {
 
 _UNABLE = {
     "asgiref-uvicorn": "asgiref's WsgiToAsgi loses answers by itself, also those of a bare function",
+    "fastpysgi": "fastpysgi 0.6 crashes by itself (signal 11) with a bare coroutine that awaits a sleep",
     "socketify": "socketify hands over the query with its question mark, which ASGI does not have",
 }
 

@@ -22,8 +22,8 @@ from tests.tools.redis_server import RedisServer, redis_server
 
 HERE = Path(__file__).parent
 CALLBACK = "/xwms/validateToken"
-# No websocket through these: HTTP/1.0 to the server, or a client's HTTP/2 connection that has no upgrade.
-_NO_WEBSOCKET = {"nginx-http10-upstream", "nginx-keepalive-upstream", "varnish"}
+# No websocket through these: HTTP/1.0 to the server, a form without the two headers, and one that never answers one.
+_NO_WEBSOCKET = {"nginx-http10-upstream", "nginx-keepalive-upstream", "varnish", "nghttpx-tls-http2"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,8 +166,12 @@ def _run(prepared: Prepared, shared: World, folder: Path, programs: Path | None)
             for site in prepared.sites:
                 wait_until_answering(client, f"{site.base}/", processes)
         # Alone on each connection first: with several processes each request then meets any of them.
-        for keep_alive in (False,) if server.close and not cell.proxy else (False, True):
-            tell(prepared.sites, certificate=shared.certificate, keep_alive=keep_alive)
+        try:
+            for keep_alive in (False,) if server.close and not cell.proxy else (False, True):
+                tell(prepared.sites, certificate=shared.certificate, keep_alive=keep_alive)
+        except Failed as fault:
+            ended = [str(each.poll()) for each in processes if each.poll() is not None]
+            raise Failed(f"{fault} (a server ended with {', '.join(ended)})" if ended else str(fault)) from None
 
 
 def _programs(cell: Cell) -> Path:
