@@ -21,6 +21,7 @@ class Cell:
 
     `prefixes`: one application for each. `hosts`: each has its redirect URI. `copies`: so many servers of one
     application. `arguments` are added to the server's command, `options` to the application's variables.
+    `says`: what is wrong with this combination cannot be mended by us, and the log has to name it by this event.
     `unable` says why it is known that this cannot work, through no fault of ours; it is shown, and not counted.
     """
 
@@ -40,6 +41,7 @@ class Cell:
     options: Mapping[str, str] = field(default_factory=dict)
     python: str = PYTHONS[0]
     resolution: str = "highest"
+    says: str = ""
     unable: str = ""
 
     @property
@@ -193,13 +195,16 @@ def _prefixes() -> Iterator[Cell]:
     }
     for server, argument in root_path.items():
         for way in ("keep", "strip"):
-            yield cell(f"{way}-{server}", _STARLETTE, server, f"nginx-{way}", arguments=argument)
-            yield cell(f"{way}-{server}-fastapi", _FASTAPI, server, f"nginx-{way}", arguments=argument)
-        yield cell(f"strip-{server}-untold", _STARLETTE, server, "nginx-strip")
-    for way in ("keep", "strip"):
-        fastapi = {"MATRIX_ROOT_PATH": "/shop"}
-        for server in ("uvicorn-h11", "hypercorn-asyncio", "granian", "daphne"):
-            yield cell(f"{way}-fastapi-root-path-{server}", _FASTAPI, server, f"nginx-{way}", options=fastapi)
+            # uvicorn puts the prefix in front of a path that has it already.
+            says = "prefix_twice" if (server, way) == ("uvicorn-h11", "keep") else ""
+            for app in (_STARLETTE, _FASTAPI):
+                name = f"{way}-{server}-{app.partition('_')[2]}"
+                yield cell(name, app, server, f"nginx-{way}", arguments=argument, says=says)
+        yield cell(f"strip-{server}-untold", _STARLETTE, server, "nginx-strip", says="prefix_missing")
+    for server in ("uvicorn-h11", "hypercorn-asyncio", "granian", "daphne"):
+        for way in ("keep", "strip"):
+            told = {"MATRIX_ROOT_PATH": "/shop"}
+            yield cell(f"{way}-fastapi-root-path-{server}", _FASTAPI, server, f"nginx-{way}", options=told)
     mount = {"MATRIX_MOUNT": "/shop"}
     yield cell("mount-starlette", _STARLETTE, "uvicorn-h11", options=mount)
     yield cell("mount-starlette-hypercorn", _STARLETTE, "hypercorn-asyncio", options=mount)
@@ -208,12 +213,18 @@ def _prefixes() -> Iterator[Cell]:
     yield cell("dispatcher", _FLASK, "gunicorn-gthread", options=mount)
     yield cell("dispatcher-nginx-keep", _FLASK, "waitress", "nginx-keep", options=mount)
     for server in ("gunicorn-gthread", "waitress", "uwsgi-threads", "granian-wsgi", "cheroot"):
-        for where in ("inside", "outside"):
-            fix = {"MATRIX_PROXY_FIX": where}
-            yield cell(f"strip-proxyfix-{where}-{server}", _FLASK, server, "nginx-strip", options=fix)
-        yield cell(f"strip-untold-{server}", _FLASK, server, "nginx-strip-bare")
+        fix = {"MATRIX_PROXY_FIX": "outside"}
+        yield cell(f"strip-proxyfix-outside-{server}", _FLASK, server, "nginx-strip", options=fix)
+        yield cell(f"strip-untold-{server}", _FLASK, server, "nginx-strip-bare", says="prefix_missing")
+    inside = {"MATRIX_PROXY_FIX": "inside"}
+    for server in ("gunicorn-gthread", "waitress"):
+        name = f"strip-proxyfix-inside-{server}"
+        yield cell(name, _FLASK, server, "nginx-strip", options=inside, says="prefix_missing")
+    twice = {"MATRIX_PROXY_FIX": "outside"}
+    yield cell("keep-proxyfix-outside", _FLASK, "waitress", "nginx-keep-told", options=twice, says="prefix_twice")
     script_name = {"SCRIPT_NAME": "/shop"}
     yield cell("keep-script-name-gunicorn", _FLASK, "gunicorn-gthread", "nginx-keep", options=script_name)
+    yield cell("keep-script-name-gunicorn-gevent", _FLASK, "gunicorn-gevent", "nginx-keep", options=script_name)
     yield cell(
         "strip-script-name-gunicorn", _FLASK, "gunicorn-gthread", "nginx-strip", options=script_name,
         unable="gunicorn answers 500 by itself where SCRIPT_NAME is not in the path",
@@ -222,12 +233,12 @@ def _prefixes() -> Iterator[Cell]:
         argument = "--url-prefix /shop"
         yield cell(f"{way}-waitress-url-prefix", _FLASK, "waitress", f"nginx-{way}", arguments=argument)
     mounted = "--manage-script-name --mount /shop={app}"
-    yield cell("keep-uwsgi-mount", _FLASK, "uwsgi-threads", "nginx-keep", arguments=mounted)
+    yield cell("keep-uwsgi-mount", _FLASK, "uwsgi-mount", "nginx-keep", arguments=mounted)
     yield cell("keep-django", "wsgi_django", "gunicorn-gthread", "nginx-keep", options=script_name)
     yield cell("strip-django", "asgi_django", "uvicorn-h11", "nginx-strip", arguments="--root-path /shop")
     for proxy in ("haproxy-strip", "apache-strip", "caddy-strip"):
-        yield cell(f"{proxy}-flask", _FLASK, "gunicorn-gthread", proxy)
-        yield cell(f"{proxy}-starlette", _STARLETTE, "uvicorn-h11", proxy)
+        yield cell(f"{proxy}-waitress", _FLASK, "waitress", proxy, arguments="--url-prefix /shop")
+        yield cell(f"{proxy}-uvicorn", _STARLETTE, "uvicorn-h11", proxy, arguments="--root-path /shop")
     tls = {"MATRIX_PROXY_FIX": "outside"}
     yield cell("strip-tls-proxyfix", _FLASK, "gunicorn-gthread", "nginx-strip-tls", tls=True, options=tls)
     yield cell("strip-tls", _STARLETTE, "uvicorn-h11", "nginx-strip-tls", tls=True, arguments="--root-path /shop")

@@ -140,6 +140,9 @@ NGINX: dict[str, Form] = {
         outside="server { listen 127.0.0.1:@spare; location / { @@ proxy_pass http://@0; } }",
     ),
     "nginx-keep": _nginx(_KEEP),
+    "nginx-keep-told": _nginx(
+        "location /shop/ { @@ proxy_set_header X-Forwarded-Prefix /shop; proxy_pass http://@0; }"
+    ),
     "nginx-keep-tls": _nginx(_KEEP, tls=True),
     "nginx-strip": _nginx(_STRIP),
     "nginx-strip-tls": _nginx(_STRIP, tls=True),

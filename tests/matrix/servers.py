@@ -182,11 +182,16 @@ WSGI = {
 }
 """Those without packages have what Flask brings along, or Python."""
 
-# Behind a proxy only: CGI, FastCGI, SCGI and uWSGI's own protocol are no HTTP. See proxies.py.
+# Behind a proxy only, or with arguments that some cells have: CGI, FastCGI, SCGI and uWSGI's protocol are no HTTP.
 GATEWAYS = {
     "cgi": Server(command="", close=True, processes=True),
     "fastcgi-flup": Server(command=f"{_LAUNCH} flup_fcgi {{app}} {{port}}", packages="flup"),
     "scgi-flup": Server(command=f"{_LAUNCH} flup_scgi {{app}} {{port}}", packages="flup"),
+    "uwsgi-mount": Server(
+        command="{bin}/uwsgi --die-on-term --need-app --threads 4 --http 127.0.0.1:{port}",
+        packages="uwsgi",
+        close=True,
+    ),
     "uwsgi-protocol": Server(
         command="{bin}/uwsgi --die-on-term --need-app --enable-threads --socket 127.0.0.1:{port} --module {app}",
         packages="uwsgi",

@@ -29,7 +29,7 @@ def _rows(results: Sequence[Result]) -> Iterable[str]:
     yield "|---|---|---|---|---|"
     for result in results:
         cell = result.cell
-        said = result.word if result.word == "green" else f"{result.word}: {_plain(result.reason)}"
+        said = f"{result.word}: {_plain(result.reason)}" if result.reason else result.word
         app = cell.app.replace("_", " ", 1)
         yield f"| {cell.name} | {app} | {cell.server} | {cell.store} | {said} |"
 
