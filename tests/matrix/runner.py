@@ -19,6 +19,7 @@ from tests.matrix.proxies import FORMS, Place
 from tests.matrix.running import next_port, process, wait_until_answering
 from tests.matrix.story import Failed, Visited, browser, tell
 from tests.tools.redis_server import RedisServer, redis_server
+from tests.tools.site import TYPED
 
 HERE = Path(__file__).parent
 CALLBACK = "/xwms/validateToken"
@@ -126,20 +127,18 @@ def run(prepared: Prepared, shared: World, *, logs: Path, programs: Path | None 
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
-        _run(prepared, shared, folder, programs)
+        said = _run(prepared, shared, folder, programs)
     except CannotBeHad as reason:
         return Result(cell=cell, word="not to be had", reason=str(reason))
     except Failed as fault:
-        seconds = time.monotonic() - begun
-        if cell.says and cell.says in (folder / "server0.log").read_text(errors="replace"):
-            return Result(cell=cell, word="green", reason=f"the log says {cell.says}", seconds=seconds)
-        return Result(cell=cell, word="red", reason=str(fault), seconds=seconds)
+        return Result(cell=cell, word="red", reason=str(fault), seconds=time.monotonic() - begun)
     except Exception as fault:  # noqa: BLE001  the table shows it
         return Result(cell=cell, word="red", reason=f"{type(fault).__name__} {fault}", seconds=time.monotonic() - begun)
-    return Result(cell=cell, word="green", seconds=time.monotonic() - begun)
+    return Result(cell=cell, word="green", reason=said, seconds=time.monotonic() - begun)
 
 
-def _run(prepared: Prepared, shared: World, folder: Path, programs: Path | None) -> None:
+def _run(prepared: Prepared, shared: World, folder: Path, programs: Path | None) -> str:
+    """What to say of a green cell. Raises `Failed` and `CannotBeHad`."""
     cell, server = prepared.cell, prepared.cell.runs_on
     for program in server.programs:
         environments.tool(program)
@@ -165,16 +164,32 @@ def _run(prepared: Prepared, shared: World, folder: Path, programs: Path | None)
             # Caddy writes its configuration down, in a folder of its user's.
             own = {**environ, "XDG_CONFIG_HOME": str(folder), "XDG_DATA_HOME": str(folder)}
             processes.append(stack.enter_context(process(argv, log=folder / "proxy.log", environ=own, folder=folder)))
-        with browser(certificate=shared.certificate, keep_alive=False) as client:
-            for site in prepared.sites:
-                wait_until_answering(client, f"{site.base}/", processes)
-        # Alone on each connection first: with several processes each request then meets any of them.
         try:
-            for keep_alive in (False,) if server.close and not cell.proxy else (False, True):
-                tell(prepared.sites, certificate=shared.certificate, keep_alive=keep_alive)
+            _visit(prepared, shared, processes)
         except Failed as fault:
+            if cell.says and _log_says(prepared, shared, folder):
+                return f"the log says {cell.says}"
             ended = [str(each.poll()) for each in processes if each.poll() is not None]
             raise Failed(f"{fault} (a server ended with {', '.join(ended)})" if ended else str(fault)) from None
+    return ""
+
+
+def _visit(prepared: Prepared, shared: World, processes: list[subprocess.Popen[bytes]]) -> None:
+    with browser(certificate=shared.certificate, keep_alive=False) as client:
+        for site in prepared.sites:
+            wait_until_answering(client, f"{site.base}/", processes)
+    # Alone on each connection first: with several processes each request then meets any of them.
+    once = prepared.cell.runs_on.close and not prepared.cell.proxy
+    for keep_alive in (False,) if once else (False, True):
+        tell(prepared.sites, certificate=shared.certificate, keep_alive=keep_alive)
+
+
+def _log_says(prepared: Prepared, shared: World, folder: Path) -> bool:
+    """Whether the log names what is wrong, once somebody has tried to log in."""
+    with browser(certificate=shared.certificate, keep_alive=False) as client:
+        for site in prepared.sites:
+            client.get(f"{site.base}/xwms/auth", headers=TYPED)
+    return prepared.cell.says in (folder / "server0.log").read_text(errors="replace")
 
 
 def _programs(cell: Cell) -> Path:
