@@ -22,6 +22,10 @@ class CannotBeHad(Exception):
     """A package or program is not to be had here; the text says which, and why."""
 
 
+class Conflict(Exception):
+    """Packages that a cell needs cannot be installed beside ours; the text says which."""
+
+
 def environment(packages: Sequence[str], *, python: str, resolution: str = "highest") -> Path:
     """The folder with the programs of an environment that has xwms-auth and `packages`.
 
@@ -59,7 +63,9 @@ def _uv(*arguments: str) -> None:
     environ = {**os.environ, "UV_CACHE_DIR": str(KEPT / "cache"), "UV_PYTHON_DOWNLOADS": "never", "UV_NO_CONFIG": "1"}
     done = subprocess.run([uv, *arguments], env=environ, capture_output=True, text=True, timeout=600, check=False)
     if done.returncode:
-        raise CannotBeHad(_reason(done.stderr))
+        # Packages that do not go together with ours are our fault, not the registry's.
+        kind = Conflict if "No solution found" in done.stderr and "xwms-auth" in done.stderr else CannotBeHad
+        raise kind(_reason(done.stderr))
 
 
 def _reason(said: str) -> str:

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from tests.browser.servers import self_signed
 from tests.matrix import environments
 from tests.matrix.cells import APPS, WEBSOCKETS, Cell
-from tests.matrix.environments import CannotBeHad
+from tests.matrix.environments import CannotBeHad, Conflict
 from tests.matrix.proxies import FORMS, Place
 from tests.matrix.running import next_port, process, wait_until_answering
 from tests.matrix.story import Failed, Visited, browser, tell
@@ -130,7 +130,7 @@ def run(prepared: Prepared, shared: World, *, logs: Path, programs: Path | None 
         said = _run(prepared, shared, folder, programs)
     except CannotBeHad as reason:
         return Result(cell=cell, word="not to be had", reason=str(reason))
-    except Failed as fault:
+    except (Failed, Conflict) as fault:
         return Result(cell=cell, word="red", reason=str(fault), seconds=time.monotonic() - begun)
     except Exception as fault:  # noqa: BLE001  the table shows it
         return Result(cell=cell, word="red", reason=f"{type(fault).__name__} {fault}", seconds=time.monotonic() - begun)

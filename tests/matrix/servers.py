@@ -78,7 +78,7 @@ ASGI = {
     "a2wsgi-waitress": Server(
         command=f"{_LAUNCH} asgi_on_waitress {{app}} {{port}}", packages="a2wsgi waitress", websocket=False
     ),
-    "xwms-auth-dev": Server(command=f"{_LAUNCH} dev {{app}} {{port}}", packages="xwms-auth[cli] websockets"),
+    "xwms-auth-dev": Server(command=f"{_LAUNCH} dev {{app}} {{port}}", packages="xwms-auth[cli] websockets>=12"),
     "nginx-unit": Server(command="unitd", programs=("unitd",)),
 }
 
