@@ -376,3 +376,19 @@ def test_threads_serve_each_their_own_person(visit, fx):
     for thread in threads:
         thread.join()
     assert found == {"somebody": "17", "nobody": "nobody"}
+
+
+def test_a_logout_without_a_body_reads_none(fx):
+    class EndOfText:
+        """What flup's SCGI server has for input, against PEP 3333: text at its end."""
+
+        def read(self, size: int) -> str:
+            return ""
+
+    through = XWMSAuth(who, XWMSConfig(**fx.options(redirect_uris=HTTPS_URI)))
+
+    def flup(environ: Any, start_response: Any) -> Any:
+        return through({**environ, "CONTENT_LENGTH": "0", "wsgi.input": EndOfText()}, start_response)
+
+    form = {**FROM_HERE, "Origin": ORIGIN, "Content-Type": "application/x-www-form-urlencoded"}
+    assert client_of(flup).post("/xwms/logout", headers=form, content=b"").status_code == 303

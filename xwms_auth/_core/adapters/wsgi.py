@@ -38,7 +38,8 @@ def _form(environ: "WSGIEnvironment") -> dict[str, str]:
 def _small_body(environ: "WSGIEnvironment") -> bytes:
     length = environ.get("CONTENT_LENGTH") or ""
     if length:
-        is_small = length.isascii() and length.isdigit() and len(length) < 8 and int(length) <= MAX_FORM
+        # No body is not read: flup's SCGI server returns text at the end of its input.
+        is_small = length.isascii() and length.isdigit() and len(length) < 8 and 0 < int(length) <= MAX_FORM
         return environ["wsgi.input"].read(int(length)) if is_small else b""
     # A chunked body has no Content-Length. It can be read to its end only if the server guarantees that input ends with
     # it; otherwise the read would wait for the end of the connection.
