@@ -114,8 +114,6 @@ def _servers() -> Iterator[Cell]:
         stores, shared = cycle(STORES), cycle(_SHARED)
         for name, server in servers.items():
             store = next(shared if server.processes else stores)
-            if "trio" in name and "redis" in store:
-                store = "sqlite"  # redis-py's async client runs under asyncio only
             unable = _UNABLE.get(name, "")
             yield Cell(
                 group=group, name=name, app=app, server=name, store=store, tls=server.tls, http2=server.http2,
