@@ -313,18 +313,32 @@ def test_a_websocket_of_nobody_is_closed_with_1008(config, fx, make):
         pass
 
 
-async def accepts_and_logs_the_error(socket: Any) -> None:
-    """As Sanic does: it accepts each handshake, and returns without closing when the handler raises."""
-    with suppress(LoginRequired):
-        await only_after_accepting(socket)
-
-
-@pytest.mark.parametrize("endpoint", [only_after_accepting, accepts_and_logs_the_error])
-def test_a_websocket_that_was_accepted_is_closed_too(config, endpoint):
-    client = client_of(xwms_auth.asgi.XWMSAuthMiddleware(on_starlette(endpoint), config))
+def test_a_websocket_that_was_accepted_is_closed_too(config):
+    client = client_of(xwms_auth.asgi.XWMSAuthMiddleware(on_starlette(only_after_accepting), config))
     with client.websocket_connect("wss://app.example/socket") as socket, pytest.raises(WebSocketDisconnect) as closed:
         socket.receive_text()
     assert closed.value.code == 1008
+
+
+def test_a_websocket_that_its_framework_leaves_open_is_closed_too(config):
+    async def sanic(scope: Any, receive: Any, send: Any) -> None:
+        """It accepts each handshake, and returns without closing when the handler raises."""
+        await send({"type": "websocket.accept"})
+        with suppress(LoginRequired):
+            xwms_auth.asgi.require_user(scope)
+
+    async def connect() -> list[Any]:
+        sent: list[Any] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {"type": "websocket", "path": "/", "headers": [(b"host", b"app.example")], "query_string": b""}
+        await xwms_auth.asgi.XWMSAuthMiddleware(sanic, config)(scope, None, send)
+        return sent
+
+    last = asyncio.run(connect())[-1]
+    assert (last["type"], last.get("code"), last.get("reason")) == ("websocket.close", 1008, "login_required")
 
 
 def test_without_the_middleware_it_says_so():
