@@ -57,16 +57,8 @@ UV := $(CURDIR)/.matrix/uv
 matrix: $(STAMP) $(UV) ## the login on every framework, server, proxy, store and version (ARGS="nginx-strip", ARGS="--list")
 	PATH="$(UV)/bin:$$PATH" $(BIN)/python -m tests.matrix $(ARGS)
 
-# Each part runs whatever the one before said.
 nightly: $(STAMP) ## what takes long: the matrix, a sample of mutations, the benchmarks, the model of the login
-	@failed=; \
-	$(MAKE) matrix || failed="$$failed matrix"; \
-	$(BIN)/python -m pytest -n auto -m "not browser" --cov --cov-context=test --cov-report= || failed="$$failed coverage"; \
-	$(BIN)/python -m tests.mutation --coverage .coverage --sample 200 || failed="$$failed mutation"; \
-	$(MAKE) bench || failed="$$failed bench"; \
-	if command -v spin >/dev/null; then proof/table.py quick || failed="$$failed proof"; \
-	else echo "spin is not installed, so the model was not run" >&2; fi; \
-	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
+	.ci/nightly
 
 $(UV):
 	$(BIN)/python -m venv $@
