@@ -61,8 +61,7 @@ def wait_until_answering(client: httpx2.Client, url: str, processes: Sequence[su
     last = "nothing"
     while time.monotonic() < deadline:
         for started in processes:
-            if started.poll() is not None:
-                raise Failed(f"{Path(str(started.args[0])).name} ended with {started.returncode} while it started")
+            _raise_if_ended(started)
         try:
             response = client.get(url)
         except httpx2.HTTPError as error:
@@ -73,5 +72,11 @@ def wait_until_answering(client: httpx2.Client, url: str, processes: Sequence[su
                 return
             if response.status_code not in {502, 503, 504}:
                 break
-        time.sleep(0.05)
     raise Failed(f"the public page: {last}")
+
+
+def _raise_if_ended(started: subprocess.Popen[bytes]) -> None:
+    """The wait for this is also the pause between two tries."""
+    with suppress(subprocess.TimeoutExpired):
+        status = started.wait(0.05)
+        raise Failed(f"{Path(str(started.args[0])).name} ended with {status} while it started")

@@ -6,6 +6,7 @@ logout -> refused.
 
 import json
 import ssl
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +21,10 @@ from tests.tools.site import FROM_ELSEWHERE, FROM_HERE, PROGRAM, TYPED
 
 NAME = "Anna de Vries"
 SECONDS = 15.0
+"""For one answer."""
+
+DEADLINE = 120.0
+"""For all that one browser does, in seconds."""
 
 
 class Failed(Exception):
@@ -70,7 +75,15 @@ def browser(*, certificate: Path, http2: bool = False, keep_alive: bool = True) 
     # Anybody can send these; nothing may come of them.
     lies = {"X-Forwarded-Host": "evil.example", "X-Forwarded-For": "203.0.113.7", "Forwarded": "host=evil.example"}
     hop = {} if keep_alive or http2 else {"Connection": "close"}
-    return httpx2.Client(transport=transport, headers={**lies, **hop}, timeout=SECONDS, follow_redirects=False)
+    ends = time.monotonic() + DEADLINE
+
+    def in_time(request: httpx2.Request) -> None:
+        if time.monotonic() > ends:
+            raise Failed(f"not at its end after {DEADLINE:.0f} seconds")
+
+    return httpx2.Client(
+        transport=transport, headers={**lies, **hop}, timeout=SECONDS, event_hooks={"request": [in_time]}
+    )
 
 
 def tell(sites: Sequence[Visited], *, certificate: Path, keep_alive: bool) -> None:
