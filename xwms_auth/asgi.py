@@ -35,12 +35,15 @@ from ._core.base.effects import arun
 from ._core.base.errors import ConfigError, XWMSError
 from ._core.base.models import User
 from ._core.base.store_protocols import KeepsConnections
+from ._core.base.unexpected import internal_error
 from ._core.config.config import XWMSConfig
 from ._core.config.context import Context
+from ._core.http.messages import Response
 from ._core.http.urls import RedirectURI
 from ._core.io.session_manager import AsyncXWMSSessions
 from ._core.io.transport import AsyncHTTPTransport
 from ._core.login import routes
+from ._core.responses.responses import refusal
 from ._core.sessions.lookup import SessionLookup, cached_lookup
 from ._core.sessions.revalidation import look_up_for_page, look_up_nested
 from .stores import open_store
@@ -142,10 +145,7 @@ class XWMSAuthMiddleware:
         if outer is not None and not (isinstance(outer, ASGIRequestState) and served.serves_same_client(outer.served)):
             outer = None
         if is_http and path in served.own_paths and context.is_own_route(path, header_of(scope, b"host", ", ")):
-            request = request_of(scope, form=await form_of(scope, receive), app=self.app)
-            steps = routes.serve(context, served.provider, request, now=int(served.clock()))
-            runtime = served.runtime if outer is None else served.runtime_in(outer.served)
-            await send_response(await arun(steps, runtime), send)
+            await send_response(await self._response_of(scope, receive, outer), send)
             return
         if outer is not None:
             await self._serve_nested(outer, scope, receive, send)
@@ -156,7 +156,7 @@ class XWMSAuthMiddleware:
             return
 
         cookie, now = header_of(scope, b"cookie", "; "), int(served.clock())
-        found = cached_lookup(context, served.store, cookie, uri, now=now) or await self._look_up(cookie, uri, now)
+        found = self._recall(cookie, uri, now) or await self._look_up(cookie, uri, now)
         state = ASGIRequestState(
             served, scope, found, receive, send, app=self.app, sessions=self.sessions, unauthorized=self._unauthorized
         )
@@ -175,6 +175,16 @@ class XWMSAuthMiddleware:
             state.finished = True
             current_request_state.reset(reset_token)
 
+    async def _response_of(self, scope: Scope, receive: Receive, outer: ASGIRequestState | None) -> Response:
+        """The response of one of our routes."""
+        served = self._served
+        try:
+            request = request_of(scope, form=await form_of(scope, receive), app=self.app)
+            steps = routes.serve(served.context, served.provider, request, now=int(served.clock()))
+            return await arun(steps, served.runtime if outer is None else served.runtime_in(outer.served))
+        except Exception as error:  # noqa: BLE001  logged, and never a bare 500
+            return refusal(served.context.config, request_of(scope, app=self.app), internal_error(error))
+
     async def _serve_nested(self, outer: ASGIRequestState, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request that came through an outer middleware of the same client. The rules of both apply."""
         served = self._served
@@ -184,17 +194,24 @@ class XWMSAuthMiddleware:
             steps = look_up_nested(served.context, served.provider, outer.lookup, cookie, now=now)
             try:
                 outer.lookup = await arun(steps, served.runtime_in(outer.served))
-            except XWMSError as error:
-                outer.lookup = error
+            except Exception as error:  # noqa: BLE001  as in `_look_up`
+                outer.lookup = internal_error(error)
         if not (served.protects_all and await self._refuse(outer, scope, receive, send)):
             await self.app(scope, receive, send)
+
+    def _recall(self, cookie: str, uri: RedirectURI | None, now: int) -> SessionLookup | XWMSError | None:
+        """The lookup, if it needs no I/O."""
+        try:
+            return cached_lookup(self._served.context, self._served.store, cookie, uri, now=now)
+        except Exception as error:  # noqa: BLE001  as in `_look_up`
+            return internal_error(error)
 
     async def _look_up(self, cookie: str, uri: RedirectURI | None, now: int) -> SessionLookup | XWMSError:
         served = self._served
         try:
             return await arun(look_up_for_page(served.context, served.provider, cookie, uri, now=now), served.runtime)
-        except XWMSError as error:
-            return error  # raised when the session is read; a page that does not read it need not fail
+        except Exception as error:  # noqa: BLE001  raised when the session is read; a page that does not need not fail
+            return internal_error(error)
 
     async def _refuse(self, state: ASGIRequestState, scope: Scope, receive: Receive, send: Send) -> bool:
         """Deny access to a page that requires login. False if the application is to respond."""

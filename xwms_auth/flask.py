@@ -35,7 +35,7 @@ from ._core.adapters.flask_app import (
     served_app,
 )
 from ._core.adapters.guard_check import note_guard
-from ._core.base.errors import ConfigError, LoginRequired, StoreUnavailable
+from ._core.base.errors import ConfigError, InternalError, LoginRequired, StoreUnavailable, XWMSError
 from ._core.base.models import Anonymous, Secret, User, anonymous
 from ._core.base.output_only import in_debug_mode
 from ._core.base.session import LoginRequirement
@@ -110,7 +110,7 @@ class XWMSAuth:
             raise app_config
         flask_bearer.require_tokens_for(app, app_config)
         self._served.add(FlaskApp(app_config, app, clock=self._clock, unauthorized=self._unauthorized))
-        for error in (StoreUnavailable, LoginRequired, ConfigError):
+        for error in (StoreUnavailable, LoginRequired, ConfigError, InternalError):
             app.register_error_handler(error, _on_error)
         app.context_processor(_template_names)
 
@@ -156,7 +156,7 @@ def _current_user() -> User | Anonymous:
     return session.user if session else anonymous(ended)
 
 
-def _on_error(error: StoreUnavailable | LoginRequired) -> Response:
+def _on_error(error: XWMSError) -> Response:
     """Handle our errors in a view that reads the user or the access token: not errors of the application."""
     return response_of(request_state().refusal_for(error))
 

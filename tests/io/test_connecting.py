@@ -227,5 +227,5 @@ def test_certificates_are_found_where_openssl_was_built_for_another_system(monke
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
     if not bundle:
         monkeypatch.setattr("xwms_auth._core.io.sockets._CA_BUNDLES", ())
-    context = sockets.openssl_context.__wrapped__()
+    context = sockets.openssl_context.__wrapped__(ssl.SSLContext)
     assert bool(context.cert_store_stats()["x509_ca"]) is bundle

@@ -9,6 +9,7 @@ import inspect
 import re
 import secrets
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,10 +33,11 @@ REDIRECT_URI = "http://localhost:5000/xwms/validateToken"
 
 
 class Listener:
-    """Listens on a free loopback port, one thread a connection; `close` ends them all."""
+    """Listens on a free loopback port, one thread a connection; `close` ends them all. `tls` makes it an https one."""
 
-    def __init__(self, serve: Callable[[socket.socket, int], None]) -> None:
+    def __init__(self, serve: Callable[[socket.socket, int], None], *, tls: ssl.SSLContext | None = None) -> None:
         self._serve = serve
+        self._tls = tls
         self._lock = threading.Lock()
         self._open: dict[threading.Thread, socket.socket] = {}
         self._closed = False
@@ -62,8 +64,14 @@ class Listener:
                 thread.start()
 
     def _run(self, peer: socket.socket, number: int) -> None:
-        with peer, suppress(OSError):  # the client left: its right
-            self._serve(peer, number)
+        with suppress(OSError):  # the client left: its right
+            if self._tls is not None:
+                peer = self._tls.wrap_socket(peer, server_side=True)
+                with self._lock:
+                    self._open[threading.current_thread()] = peer
+            with peer:
+                self._serve(peer, number)
+        peer.close()
         with self._lock:
             self._open.pop(threading.current_thread(), None)
 
@@ -89,8 +97,9 @@ class Listener:
 class FakeXWMS:
     """A context manager; `api_url` is for the config, `url` is where people sign in, `sink` must never be reached."""
 
-    def __init__(self, *, callback_token: Literal["same", "fresh"] = "same") -> None:
+    def __init__(self, *, callback_token: Literal["same", "fresh"] = "same", tls: ssl.SSLContext | None = None) -> None:
         self.callback_token = callback_token
+        self._tls = tls
         self.closing = threading.Event()
         self._news = threading.Condition()
         self._requests: list[Request] = []
@@ -103,10 +112,12 @@ class FakeXWMS:
         self._redeemable: dict[str, dict[str, object]] = {}
 
     def __enter__(self) -> Self:
-        self._listener = Listener(self._serve)
+        self._listener = Listener(self._serve, tls=self._tls)
         self.sink = Listener(lambda peer, _: None)
         self.host = self._listener.host
-        self.url = f"http://{self.host}"
+        # A certificate for localhost is easier to have.
+        port = self.host.rpartition(":")[2]
+        self.url = f"http://{self.host}" if self._tls is None else f"https://localhost:{port}"
         self.api_url = f"{self.url}/api/"
         return self
 

@@ -49,12 +49,16 @@ class GuardCheck:
         A function that is also routed with its guard may be public at one URL on purpose: it is only logged.
         """
         if self._problems is None:
+            unguarded: list[object] = []
             with self._lock:
                 if self._problems is None:
                     routed = list(views())
                     guarded = _ids_with_guard(routed)
-                    warned = [(view, _warn(view)) for view in _without_guard(routed)]
-                    self._problems = [problem for view, problem in warned if id(view) not in guarded]
+                    unguarded = _without_guard(routed)
+                    self._problems = [_problem(view) for view in unguarded if id(view) not in guarded]
+            # Not within the lock: a handler of the log may wait for a socket.
+            for view in unguarded:
+                events.warning("guard_not_in_effect", view=_name(view), guard=_guard_of[view])
         self.settled = not self._problems
         if self._problems and debug():
             raise ConfigError(self._problems)
@@ -84,10 +88,13 @@ def _ids_with_guard(views: list[object]) -> set[int]:
     return found
 
 
-def _warn(view: object) -> str:
-    guard, name = _guard_of[view], f"{getattr(view, '__module__', '?')}.{getattr(view, '__qualname__', view)}"
-    events.warning("guard_not_in_effect", view=name, guard=guard)
-    return f"@{guard} is not in effect on {name}: it must stand below the route's decorator, next to the function"
+def _name(view: object) -> str:
+    return f"{getattr(view, '__module__', '?')}.{getattr(view, '__qualname__', view)}"
+
+
+def _problem(view: object) -> str:
+    where = "it must stand below the route's decorator, next to the function"
+    return f"@{_guard_of[view]} is not in effect on {_name(view)}: {where}"
 
 
 def _has_guard(view: object) -> bool:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from ...stores import open_store
 from ..base.effects import run
+from ..base.unexpected import internal_error
 from ..config.config import XWMSConfig
+from ..http.messages import Response
 from ..io.transport import HTTPTransport
 from ..login import routes
-from ..responses.responses import Refusal
+from ..responses.responses import Refusal, refusal
 from .served_app import ServedApp
 from .wsgi import decoded, request_of, send
 from .wsgi_state import STATE_KEY, Unauthorized, WSGIRequestState
@@ -41,10 +43,7 @@ class WSGIApp(ServedApp):
         if outer is not None and not (isinstance(outer, WSGIRequestState) and self.serves_same_client(outer.served)):
             outer = None
         if path in self.own_paths and self.context.is_own_route(path, environ.get("HTTP_HOST", "")):
-            request = request_of(environ, debug=self.in_debug_mode())
-            steps = routes.serve(self.context, self.provider, request, now=int(self.clock()))
-            runtime = self.runtime if outer is None else self.runtime_in(outer.served)
-            return send(run(steps, runtime), start_response)
+            return send(self._response_of(environ, outer), start_response)
         state = outer or self.state_of(environ, start_response)
         if outer is None:
             environ[STATE_KEY] = state
@@ -65,6 +64,16 @@ class WSGIApp(ServedApp):
                 raise
             return ours
         return state.body(chunks)
+
+    def _response_of(self, environ: "WSGIEnvironment", outer: WSGIRequestState | None) -> Response:
+        """The response of one of our routes."""
+        try:
+            request = request_of(environ, debug=self.in_debug_mode())
+            steps = routes.serve(self.context, self.provider, request, now=int(self.clock()))
+            return run(steps, self.runtime if outer is None else self.runtime_in(outer.served))
+        except Exception as error:  # noqa: BLE001  logged, and never a bare 500
+            request = request_of(environ, debug=self.in_debug_mode(), body=False)
+            return refusal(self.context.config, request, internal_error(error))
 
     def is_public(self, environ: "WSGIEnvironment") -> bool:
         """Whether anybody may see this page although everything is protected."""

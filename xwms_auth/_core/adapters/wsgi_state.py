@@ -12,6 +12,7 @@ from ..base import events
 from ..base.effects import run
 from ..base.errors import ConfigError, LoginRequired, StoreUnavailable, XWMSError
 from ..base.session import Session
+from ..base.unexpected import internal_error
 from ..http.fetch_metadata import is_passive
 from ..http.messages import Request
 from ..responses import cache_headers
@@ -83,23 +84,23 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
             raise self.lookup
         return self.lookup.session
 
-    def _look_up(self) -> SessionLookup | StoreUnavailable:
+    def _look_up(self) -> SessionLookup | XWMSError:
         served, cookie = self.served, self._environ.get("HTTP_COOKIE", "")
         context, now = served.context, served.now()
         uri = context.only_uri or context.redirect_uri_for(self._environ.get("HTTP_HOST", ""))
         try:
             found = cached_lookup(context, served.store, cookie, uri, now=now)
             return found or run(look_up_for_page(context, served.provider, cookie, uri, now=now), served.runtime)
-        except StoreUnavailable as error:
-            return error
+        except Exception as error:  # noqa: BLE001  raised when the session is read
+            return internal_error(error)
 
-    def _look_up_in(self, inner: ServedApp, found: SessionLookup) -> SessionLookup | StoreUnavailable:
+    def _look_up_in(self, inner: ServedApp, found: SessionLookup) -> SessionLookup | XWMSError:
         cookie = self._environ.get("HTTP_COOKIE", "")
         steps = look_up_nested(inner.context, inner.provider, found, cookie, now=inner.now())
         try:
             return run(steps, inner.runtime_in(self.served))
-        except StoreUnavailable as error:
-            return error
+        except Exception as error:  # noqa: BLE001  as above
+            return internal_error(error)
 
     def enter_nested(self, inner: ServedApp) -> None:
         """Note that the request enters an inner application of the same client. The session must be valid for both."""

@@ -16,6 +16,7 @@ XWMSError                        code                     status
 │   └── NotFound                 not_found                404    no such address or person
 ├── StoreUnavailable             store_unavailable        503    the session store is down
 ├── ClockSkew                    clock_skew               503    two machines disagree about the time
+├── InternalError                internal_error           500    an error that is not one of these
 └── RequestRefused                                               the fault is in the browser's request
     ├── LoginRequired            login_required           401
     │   └── LoginTooOld          login_too_old            401    the page requires a more recent login
@@ -117,8 +118,7 @@ class APIError(XWMSError):
         super().__init__(cause)
         self.sent = sent
         self.upstream_status = upstream_status
-        if retry_after is not None:
-            self.retry_after = retry_after
+        self.retry_after = self.retry_after if retry_after is None else retry_after
 
 
 class Unreachable(APIError):
@@ -230,6 +230,13 @@ class ClockSkew(XWMSError):
     title = "Please try again in a moment"
     detail = "The clocks of two of this site's machines differ, so your login cannot be used here yet."
     retry_after = 60
+
+
+class InternalError(XWMSError):
+    """An error of Python, of a library or of an application's own store. `cause` has its type and place."""
+
+    code = "internal_error"
+    detail = "Login is not available right now. The people who run this site find the reason in its log."
 
 
 class RequestRefused(XWMSError):

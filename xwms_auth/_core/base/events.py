@@ -44,6 +44,11 @@ def config_error(error: ConfigError) -> None:
     log.error("the settings are wrong:%s", error)
 
 
+def unexpected(stack: str) -> None:
+    """Log the stack of an error that is not ours. It must hold no values."""
+    log.error("an unexpected error:\n%s", stack)
+
+
 def refused(error: XWMSError, *, path: str) -> None:
     """Log a refused request with its code and cause: at INFO for a fault of the visitor, higher for ours or XWMS's."""
     level = logging.ERROR

@@ -31,7 +31,7 @@ MAX_LOOKUPS = 8
 """Threads of a process that look names up; those that are abandoned count until the resolver gives up."""
 
 LOOKUP_POLL_INTERVAL = 0.02
-"""Seconds between two checks of async code whether a lookup is done."""
+"""Seconds between two checks whether a lookup is done, or may begin."""
 
 NEXT_ADDRESS = 0.25
 """Seconds after which the next address of a server is tried as well (RFC 8305 8)."""
@@ -56,14 +56,16 @@ def tls_context() -> ssl.SSLContext:
         import truststore  # noqa: PLC0415  not installed elsewhere
 
         return _with_limits(truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-    return openssl_context()
+    # gevent puts a class of its own there, perhaps after the first use. A context of the old one would fail with its
+    # sockets.
+    return openssl_context(ssl.SSLContext)
 
 
 @cache
-def openssl_context() -> ssl.SSLContext:
+def openssl_context(kind: type[ssl.SSLContext]) -> ssl.SSLContext:
     """The context of this process, with the certificates that the system trusts at its first use."""
     # Not `ssl.create_default_context`, which writes session keys to the file named by SSLKEYLOGFILE.
-    context = _with_limits(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    context = _with_limits(kind(ssl.PROTOCOL_TLS_CLIENT))
     context.load_default_certs()
     directory = ssl.get_default_verify_paths().capath
     if not context.cert_store_stats()["x509_ca"] and not (directory and _holds_certificates(Path(directory))):
@@ -96,14 +98,17 @@ class Deadline(Protocol):
 
 
 class _Resolver:
-    """Looks names up in daemon threads: they keep no process from ending, and the application's own stay free."""
+    """Looks names up in daemon threads: they keep no process from ending, and the application's own stay free.
+
+    Nobody waits at a lock: one that was made before gevent patched the standard library stops all greenlets.
+    """
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
         """Begin with all threads free, as after a fork, where those of the parent do not go on."""
-        self._free = threading.BoundedSemaphore(MAX_LOOKUPS)
+        self._free = deque(range(MAX_LOOKUPS))
 
     def addresses(self, host: str, port: int, deadline: Deadline) -> list[Any]:
         """The entries of `socket.getaddrinfo`, in the order in which to try them."""
@@ -116,7 +121,7 @@ class _Resolver:
         """The same for async code, within the deadline that the caller sets."""
         if is_address(host):
             return _checked(_look_up(host, port))
-        while not self._free.acquire(blocking=False):
+        while not self._take():
             await anyio.sleep(LOOKUP_POLL_INTERVAL)
         found = self._start(host, port)
         pause = LOOKUP_POLL_INTERVAL / 32  # most names are at hand
@@ -125,25 +130,35 @@ class _Resolver:
             pause = min(2 * pause, LOOKUP_POLL_INTERVAL)
         return _in_order(_checked(found.result()))
 
+    def _take(self) -> bool:
+        try:
+            self._free.pop()
+        except IndexError:
+            return False
+        return True
+
     def _acquire(self, seconds: float) -> None:
-        if not self._free.acquire(timeout=seconds):
-            raise TimeoutError
+        until = time.monotonic() + seconds
+        while not self._take():
+            if time.monotonic() >= until:
+                raise TimeoutError
+            time.sleep(LOOKUP_POLL_INTERVAL)
 
     def _start(self, host: str, port: int) -> "Future[list[Any] | str]":
         found: Future[list[Any] | str] = Future()
         try:
             threading.Thread(target=_run, args=(found, host, port, self._free), daemon=True).start()
         except BaseException:
-            self._free.release()
+            self._free.append(0)
             raise
         return found
 
 
-def _run(found: "Future[list[Any] | str]", host: str, port: int, free: threading.BoundedSemaphore) -> None:
+def _run(found: "Future[list[Any] | str]", host: str, port: int, free: deque[int]) -> None:
     try:
         found.set_result(_look_up(host, port))
     finally:
-        free.release()
+        free.append(0)
 
 
 resolver = _Resolver()

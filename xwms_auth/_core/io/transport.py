@@ -27,6 +27,7 @@ import httpcore2
 from ..base.effects import ApiCall, OAuthCall, Runtime, Steps, UpstreamResponse, arun, run
 from ..base.errors import APIError, BadAnswer, Unreachable
 from ..base.limits import QUICK, CircuitBreaker, Patience
+from ..base.unexpected import place_of
 from ..config.config import XWMSConfig
 from .connections import OPEN_SECONDS, OUTAGES, AsyncBackend, Attempt, Backend
 from .sockets import tls_context
@@ -123,7 +124,9 @@ def _name(call: _Call) -> str:
 
 
 def _without_frames(error: BaseException) -> BaseException:
-    """Return a cancellation or an exit without the traceback frames that hold headers."""
+    """Return a cancellation, an exit or an unexpected error without the traceback frames that hold headers."""
+    if isinstance(error, Exception):
+        error.add_note(place_of(error))
     error.__context__ = None
     return error.with_traceback(None)
 

@@ -1,0 +1,47 @@
+"""Errors that are not ours: of Python, of a library, of an application's own store.
+
+Never logs their message, which may quote a token, a cookie or a name.
+"""
+
+import traceback
+from collections.abc import Iterator
+
+from . import events
+from .errors import InternalError, XWMSError
+
+MAX_CAUSES = 5
+"""Errors that are followed from one to the one behind it."""
+
+
+def internal_error(error: Exception) -> XWMSError:
+    """Log where an error comes from, and return the one to answer with. One of ours is returned as it is."""
+    if isinstance(error, XWMSError):
+        return error
+    chain = list(_chain(error))
+    # The lines of source, without the values that they had.
+    events.unexpected("".join(f"{_name(one)}\n{''.join(traceback.format_tb(one.__traceback__))}" for one in chain))
+    return InternalError(", because of ".join(f"{_name(one)} {place_of(one)}" for one in chain))
+
+
+def place_of(error: BaseException) -> str:
+    """Where an error was raised: a file, a line and a function."""
+    notes: list[str] = getattr(error, "__notes__", [])
+    if notes:
+        return notes[-1]
+    place = "at an unknown place"
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        place = f"at {frame.f_code.co_filename}:{line} in {frame.f_code.co_name}"
+    return place
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    one: BaseException | None = error
+    for _ in range(MAX_CAUSES):
+        if one is None:
+            return
+        yield one
+        one = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
+
+
+def _name(error: BaseException) -> str:
+    return type(error).__qualname__
