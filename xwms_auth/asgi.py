@@ -19,6 +19,7 @@ from ._core.adapters.asgi import (
     form_of,
     header_of,
     is_cors_preflight,
+    missing_prefix,
     refuse_websocket,
     request_of,
     route_path,
@@ -128,25 +129,24 @@ class XWMSAuthMiddleware:
         return self._served.context.config
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self._run_lifespan(scope, receive, send)
-            return
         if scope["type"] not in ("http", "websocket"):
-            await self.app(scope, receive, send)
+            await (self._run_lifespan if scope["type"] == "lifespan" else self.app)(scope, receive, send)
             return
-        served, path, is_http = self._served, scope["path"], scope["type"] == "http"
+        served, is_http = self._served, scope["type"] == "http"
         if type(scope.get("headers")) is not list:
             # ASGI allows any iterable, and these are read several times.
             scope["headers"] = list(scope.get("headers") or ())
         context = served.context
+        path = (prefix := missing_prefix(scope, context)) + scope["path"]
         if not served.is_prepared:
             served.prepare(lambda: endpoints_of(self.app), debug=lambda: request_of(scope, app=self.app).debug)
         outer = scope.get("xwms_auth")
         if outer is not None and not (isinstance(outer, ASGIRequestState) and served.serves_same_client(outer.served)):
             outer = None
         if is_http and path in served.own_paths and context.is_own_route(path, header_of(scope, b"host", ", ")):
-            await send_response(await self._response_of(scope, receive, outer), send)
+            await send_response(await self._response_of(scope, receive, outer, prefix=prefix), send)
             return
+        served.look_for_prefix(path, named=scope.get("root_path", ""))
         if outer is not None:
             await self._serve_nested(outer, scope, receive, send)
             return
@@ -175,15 +175,17 @@ class XWMSAuthMiddleware:
             state.finished = True
             current_request_state.reset(reset_token)
 
-    async def _response_of(self, scope: Scope, receive: Receive, outer: ASGIRequestState | None) -> Response:
+    async def _response_of(
+        self, scope: Scope, receive: Receive, outer: ASGIRequestState | None, *, prefix: str
+    ) -> Response:
         """The response of one of our routes."""
         served = self._served
         try:
-            request = request_of(scope, form=await form_of(scope, receive), app=self.app)
+            request = request_of(scope, prefix=prefix, form=await form_of(scope, receive), app=self.app)
             steps = routes.serve(served.context, served.provider, request, now=int(served.clock()))
             return await arun(steps, served.runtime if outer is None else served.runtime_in(outer.served))
         except Exception as error:  # noqa: BLE001  logged, and never a bare 500
-            return refusal(served.context.config, request_of(scope, app=self.app), internal_error(error))
+            return refusal(served.context.config, request_of(scope, prefix=prefix, app=self.app), internal_error(error))
 
     async def _serve_nested(self, outer: ASGIRequestState, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request that came through an outer middleware of the same client. The rules of both apply."""

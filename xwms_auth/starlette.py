@@ -17,7 +17,7 @@ try:
 except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.starlette needs Starlette: pip install 'xwms-auth[starlette]'") from missing
 
-from ._core.adapters.asgi import POLICY_VIOLATION, ASGIApp, Receive, Scope, Send, encoded, is_cors_preflight, request_of
+from ._core.adapters.asgi import POLICY_VIOLATION, ASGIApp, Receive, Scope, Send, encoded, is_cors_preflight
 from ._core.adapters.asgi_bearer import CurrentTokenProxy, check_token
 from ._core.adapters.asgi_state import never_stored, request_state_of
 from ._core.adapters.guard_check import note_guard
@@ -207,7 +207,7 @@ def template_context(request: Request) -> dict[str, Any]:
     `current_user`, `xwms_login_url(next=…)`, `xwms_login_button(locale=…, next=…)`, `xwms_logout_form(label=…)`.
     """
     request_state = request_state_of(request.scope)
-    context, current = request_state.served.context, request_of(request.scope)
+    context, current = request_state.served.context, request_state.request()
 
     def xwms_login_url(*, next: str | None = None) -> str:  # noqa: A002  named like the query parameter
         return widgets.login_url(context, current, to=next)

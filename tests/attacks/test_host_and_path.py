@@ -257,9 +257,7 @@ def test_hp_09_a_header_that_names_a_person_is_nobody(make_site, subtests):
 
 def mounted(site: Site) -> Any:
     """The site's application below /app of another one."""
-    options = {"redirect_uris": "https://app.example/app/xwms/validateToken", "login_path": "/app/xwms/auth"}
-    options |= {"logout_path": "/app/xwms/logout", "me_path": "/app/xwms/me", "after_login": "/app/hello"}
-    config = XWMSConfig(**site.fx.options(**options))
+    config = XWMSConfig(**site.fx.options(redirect_uris="https://app.example/app/xwms/validateToken"))
     if site.edge == "flask":
         return DispatcherMiddleware(_not_found, {"/app": flask_app(config, site.clock).wsgi_app})
     return Starlette(routes=[Mount("/app", asgi_app(config, site.clock))])

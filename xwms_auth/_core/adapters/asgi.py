@@ -2,11 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
+from ..config.context import Context
 from ..http.messages import MAX_FORM, Request, Response, is_form, parse_form
 from ..http.preflight import is_preflight
 from .guard_check import MAX_WRAPPED
+from ..http.urls import is_below
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -43,24 +45,47 @@ def header_of(scope: Scope, name: bytes, joint: str) -> str:
 
 
 def route_path(scope: Scope) -> str:
-    """Return the path relative to the application: without the prefix that it is mounted at."""
+    """Return the path relative to the application: without the prefix that it is mounted at, as Starlette reads it."""
     root: str = scope.get("root_path", "")
     path: str = scope["path"]
-    return path.removeprefix(root) if root and path.startswith(root + "/") else path
+    return path.removeprefix(root) if root and is_below(path, root) else path
 
 
-def request_of(scope: Scope, *, form: dict[str, str] | None = None, app: ASGIApp | None = None) -> Request:
-    """Convert an ASGI scope to a `Request`. `app` is the application that the middleware wraps, for its debug mode."""
+def missing_prefix(scope: Scope, context: Context) -> str:
+    """Return what is missing in front of `scope["path"]`, for the path as the browser sees it; mostly nothing.
+
+    A proxy may strip a prefix, which the server then names in `root_path`. uvicorn puts it back into the path;
+    hypercorn, granian, daphne and `FastAPI(root_path=…)` do not. A `root_path` that the redirect URI is not below is
+    not what the browser sees, as where FastAPI's is set and there is no proxy.
+    """
+    # Starlette adds the prefixes of mounts to `root_path`, and keeps the server's own.
+    root: str = scope.get("app_root_path", scope.get("root_path", ""))
+    if not root or not (root := root.strip("/")) or is_below(scope["path"], root := f"/{root}"):
+        return ""
+    uri = context.redirect_uri_for(header_of(scope, b"host", ", "))
+    return root if uri is not None and is_below(uri.path, root) else ""
+
+
+def request_of(
+    scope: Scope, *, prefix: str = "", form: dict[str, str] | None = None, app: ASGIApp | None = None
+) -> Request:
+    """Convert an ASGI scope to a `Request`. `prefix` is what `missing_prefix` returns.
+
+    `app` is the application that the middleware wraps, for its debug mode.
+    """
     headers: dict[str, str] = {}
     for name, value in decoded(scope["headers"]):
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     query = scope.get("query_string", b"").decode("latin-1")
     raw: bytes = scope.get("raw_path") or quote(scope["path"], errors="surrogateescape").encode()
+    target = raw.partition(b"?")[0].decode("latin-1")
+    if prefix and not is_below(unquote(target), prefix):  # whoever shortens the path may leave `raw_path` whole
+        target = quote(prefix) + target
     return Request(
         method=scope.get("method", "GET"),
-        path=scope["path"],
+        path=prefix + scope["path"],
         query=query,
-        target=raw.partition(b"?")[0].decode("latin-1") + (f"?{query}" if query else ""),
+        target=target + (f"?{query}" if query else ""),
         headers=headers,
         cookie=header_of(scope, b"cookie", "; "),
         form=form or {},

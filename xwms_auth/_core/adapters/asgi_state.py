@@ -27,6 +27,7 @@ from .asgi import (
     encoded,
     header_of,
     is_server_error,
+    missing_prefix,
     request_of,
     send_response,
 )
@@ -186,7 +187,7 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
         return self._send is _discard and failure.is_behind(error)
 
     def request(self) -> Request:
-        return request_of(self.scope, app=self._app)
+        return request_of(self.scope, prefix=missing_prefix(self.scope, self.served.context), app=self._app)
 
     @property
     def debug(self) -> bool:

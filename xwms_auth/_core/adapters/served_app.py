@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from ... import access_log
+from ..base import events
 from ..base.effects import Runtime, Transport
 from ..base.store_protocols import SessionStore
 from ..config.config import XWMSConfig
@@ -31,6 +32,9 @@ class ServedApp:
         self.protects_all = config.protect == "all"
         self.own_paths = config.own_paths
         """The paths that may be one of our routes; `Context.is_own_route` decides by the host too."""
+        prefix = config.path_prefix
+        self._last_segments = frozenset(path[path.rfind("/") :] for path in self.own_paths)
+        self._twice = f"{prefix}{prefix}/" if prefix else "?"
         self.is_prepared = False
         """Whether `prepare` has nothing left to do. An attribute, because every request reads it."""
         self.clock = clock
@@ -50,6 +54,25 @@ class ServedApp:
             access_log.redact_coming(self.context)
         self._guards.check(views, debug=debug)
         self.is_prepared = self._guards.settled
+
+    def look_for_prefix(self, path: str, *, named: str) -> None:
+        """Log once if a path has another prefix than ours have. `named` is what the server names."""
+        if path[path.rfind("/") :] not in self._last_segments and not path.startswith(self._twice):
+            return
+        prefix, own, named = self.context.config.path_prefix, self.own_paths, named.rstrip("/")
+        if prefix and prefix + path in own:
+            event, hint = (
+                "prefix_missing",
+                f"a proxy strips {prefix}: name it to the server, as root_path or SCRIPT_NAME",
+            )
+        elif prefix and named and path.startswith(self._twice):
+            event, hint = "prefix_twice", f"the server adds {prefix} and the proxy keeps it: only one of them may"
+        elif named and path.removeprefix(named) in own:
+            event, hint = "prefix_not_registered", f"register a redirect URI below {named}, or set XWMS_PATH_PREFIX"
+        else:
+            return
+        self._last_segments, self._twice = frozenset(), "?"
+        events.warning(event, path=path, hint=f"{hint}; see docs/sub-paths.md")
 
     def serves_same_client(self, other: "ServedApp") -> bool:
         """Whether an outer application has the same client and the same cookies. Then both share one request state.

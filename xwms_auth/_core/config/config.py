@@ -92,23 +92,28 @@ class XWMSConfig(metaclass=_RaisesLast):
     """What happens at a re-check if access was withdrawn, or the client disabled or deleted: `end` or `keep` the
     session."""
 
-    login_path: str = "/xwms/auth"
-    """The path that starts a login. The default is the route in XWMS's own documentation."""
+    path_prefix: str = ""
+    """The prefix below which browsers see the application, such as `/shop`: the defaults of the paths that follow begin
+    with it. Default: what the redirect URIs have before `/xwms/validateToken`. `/` is none."""
 
-    logout_path: str = "/xwms/logout"
-    """The path that ends the session (POST)."""
+    login_path: str = ""
+    """The path that starts a login. Default: `/xwms/auth`, the route in XWMS's own documentation."""
 
-    me_path: str = "/xwms/me"
-    """The path that tells scripts who is signed in."""
+    logout_path: str = ""
+    """The path that ends the session (POST). Default: `/xwms/logout`."""
 
-    backchannel_path: str = "/xwms/backchannel-logout"
-    """With `oauth2`: the path to which XWMS posts logout tokens. Enter it in the client's settings at XWMS."""
+    me_path: str = ""
+    """The path that tells scripts who is signed in. Default: `/xwms/me`."""
 
-    after_login: str = "/"
-    """The path to go to after a login without `next`, or a URL on one of `trusted_origins`."""
+    backchannel_path: str = ""
+    """With `oauth2`: the path to which XWMS posts logout tokens. Enter it in the client's settings at XWMS. Default:
+    `/xwms/backchannel-logout`."""
 
-    after_logout: str = "/"
-    """The path to go to after a logout."""
+    after_login: str = ""
+    """The path to go to after a login without `next`, or a URL on one of `trusted_origins`. Default: `/`."""
+
+    after_logout: str = ""
+    """The path to go to after a logout. Default: `/`."""
 
     protect: Protect = "marked"
     """`marked`: only marked routes require a login. `all`: everything except the `public` paths does."""

@@ -60,6 +60,8 @@ class Context:
         keys = config.session_keys
         if not keys:
             raise ConfigError([missing_session_secret()])
+        if config.path_prefix:
+            events.info("path_prefix", prefix=config.path_prefix)
         _warn_of_loopback(config)
         _warn_of_plain_http(config)
         _warn_of_several_processes(config)

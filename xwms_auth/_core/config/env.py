@@ -46,6 +46,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "session_lifetime": ("XWMS_SESSION_LIFETIME",),
     "recheck": ("XWMS_RECHECK",),
     "recheck_policy": ("XWMS_RECHECK_POLICY",),
+    "path_prefix": ("XWMS_PATH_PREFIX",),
     "login_path": ("XWMS_LOGIN_PATH",),
     "logout_path": ("XWMS_LOGOUT_PATH",),
     "me_path": ("XWMS_ME_PATH",),
@@ -80,6 +81,19 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "insecure_allow_http": ("XWMS_INSECURE_ALLOW_HTTP",),
 }
 """Field to names in the environment: the current name first, then older ones."""
+
+CALLBACK_PATH = "/xwms/validateToken"
+"""The callback path in XWMS's own documentation."""
+
+DEFAULT_PATHS = {
+    "login_path": "/xwms/auth",
+    "logout_path": "/xwms/logout",
+    "me_path": "/xwms/me",
+    "backchannel_path": "/xwms/backchannel-logout",
+    "after_login": "/",
+    "after_logout": "/",
+}
+"""What follows `path_prefix` where an option has no value."""
 
 REDIS = ("redis://", "rediss://", "unix://", "redis+cluster://", "rediss+cluster://")
 

@@ -21,6 +21,8 @@ from ..http.messages import MAX_COOKIE_TAG, cookie_tag_of
 from ..http.next_url import safe_next
 from ..http.urls import RedirectURI, check_route_path, parse_api_url, parse_endpoint, parse_origin, parse_redirect_uri
 from .env import (
+    CALLBACK_PATH,
+    DEFAULT_PATHS,
     ENVIRONMENT,
     MAX_AUDIENCE,
     MAX_SLOW_CALLS,
@@ -189,6 +191,7 @@ class Validator:
 
     def routes(self) -> None:
         config = self.config
+        self.prefix()
         names = ["login_path", "logout_path", "me_path", "backchannel_path"]
         for name in names:
             try:
@@ -216,6 +219,25 @@ class Validator:
             plain = path.removesuffix("*") if isinstance(path, str) and path.endswith("/*") else path
             if not isinstance(plain, str) or not plain.startswith("/") or "*" in plain:
                 self.fault("public", "has an entry that is neither an exact path nor a prefix that ends in /*")
+
+    def prefix(self) -> None:
+        """Put the prefix in front of the default paths."""
+        given: object = self.config.path_prefix
+        prefix = ""
+        if given == "":
+            shown = {uri.path.removesuffix(CALLBACK_PATH) for uri in self.config.registered}
+            if len(shown) == 1 and all(uri.path.endswith(CALLBACK_PATH) for uri in self.config.registered):
+                prefix = shown.pop()
+        elif given != "/":
+            try:
+                check_route_path(_text(given))
+                prefix = str(given)
+            except ValueError as error:
+                self.fault("path_prefix", str(error))
+        self.set("path_prefix", prefix)
+        for name, path in DEFAULT_PATHS.items():
+            if getattr(self.config, name) == "":
+                self.set(name, prefix + path)
 
     def choices(self) -> None:
         config = self.config

@@ -209,6 +209,11 @@ def check_route_path(path: str) -> None:
         raise ValueError("must not be empty or end in a slash")
 
 
+def is_below(path: str, prefix: str) -> bool:
+    """Whether a path is this prefix, or continues it with a slash."""
+    return path == prefix or path.startswith(prefix + "/")
+
+
 def login_url_fault(url: str, *, origins: Collection[str], api: ParsedURL) -> str | None:
     """Return why a browser may not be sent to this login page URL from XWMS, or None if it may.
 
