@@ -3,6 +3,8 @@
 The library of a store is imported only if the config uses that store.
 """
 
+import re
+from importlib.metadata import PackageNotFoundError, version
 from typing import cast
 
 from .._core.base.errors import ConfigError
@@ -51,13 +53,23 @@ def _open(option: object, context: Context, *, is_async: bool) -> object:
     return store_type(url.reveal().removeprefix("sqlite:///"), client=client, records=records)
 
 
-def _open_redis(url: Secret, client: str, records: Records, *, is_async: bool) -> object:
-    from .redis import RedisStore  # noqa: PLC0415  imported only if the config uses Redis
+OLDEST_REDIS_PY = (5, 0, 8)
 
+
+def _open_redis(url: Secret, client: str, records: Records, *, is_async: bool) -> object:
     try:
-        from .redis_connections import AsyncRedisExecutor, RedisExecutor  # noqa: PLC0415  needs redis-py
-    except ImportError:
-        pass
-    else:
-        return RedisStore(AsyncRedisExecutor(url) if is_async else RedisExecutor(url), client=client, records=records)
-    raise ConfigError(["a store in Redis needs redis-py: pip install 'xwms-auth[redis]'"])
+        installed = version("redis")
+    except PackageNotFoundError:
+        raise ConfigError(["a store in Redis needs redis-py: pip install 'xwms-auth[redis]'"]) from None
+    if tuple(map(int, re.findall(r"[0-9]+", installed)[:3])) < OLDEST_REDIS_PY:
+        oldest = ".".join(map(str, OLDEST_REDIS_PY))
+        raise ConfigError(
+            [
+                f"a store in Redis needs redis-py {oldest} or newer, and {installed} is installed: "
+                "pip install --upgrade 'xwms-auth[redis]'"
+            ]
+        )
+    from .redis import RedisStore  # noqa: PLC0415  imported only if the config uses Redis
+    from .redis_connections import AsyncRedisExecutor, RedisExecutor  # noqa: PLC0415  needs redis-py
+
+    return RedisStore(AsyncRedisExecutor(url) if is_async else RedisExecutor(url), client=client, records=records)

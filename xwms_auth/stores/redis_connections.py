@@ -4,6 +4,8 @@ redis-py retries ten times by default: four seconds if nothing listens, nine if 
 once, with half a second for each wait, and after two timeouts in a row commands fail at once for a second (a circuit
 breaker).
 
+redis-py knows no trio: there, commands are sent in a thread.
+
 Never reveals a part of the URL, which may contain a password.
 """
 
@@ -13,8 +15,11 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
 
+import anyio
+import anyio.to_thread
 import redis
 import redis.asyncio
+from anyio.lowlevel import RunVar
 from redis.asyncio.cluster import RedisCluster as AsyncRedisCluster
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException
@@ -37,7 +42,7 @@ OPEN_SECONDS = 1.0
 """Seconds that it stays open, so that a stalled Redis does not block every worker. Then one run of commands tries."""
 
 MAX_REDIS_CONNECTIONS = 64
-"""Connections of one process in async code; further commands wait for a free one."""
+"""Connections, or threads on trio, of one process in async code; further commands wait for a free one."""
 
 SCAN_COUNT = 1000
 
@@ -151,9 +156,10 @@ def _send(client: Any, request: Sequence[Command] | EveryKey) -> list[Any]:
 
 
 class AsyncRedisExecutor:
-    """The asyncio executor. Connections belong to an event loop and are kept only after `keep_connections`.
+    """The executor for asyncio and trio.
 
-    Otherwise they would stay open when a loop ends without `close`, as a test client's does after each request.
+    Connections of asyncio belong to an event loop and are kept only after `keep_connections`. Otherwise they would stay
+    open when a loop ends without `close`, as a test client's does after each request.
     """
 
     def __init__(self, url: Secret) -> None:
@@ -161,9 +167,12 @@ class AsyncRedisExecutor:
         self._breaker = CircuitBreaker(outages=MAX_TIMEOUTS, seconds=OPEN_SECONDS)
         self._client: Any = None
         self._kept_for: object = None
+        self._in_thread = RedisExecutor(url)
 
     async def run(self, commands: Commands[T]) -> T:
         """Raises `StoreUnavailable`."""
+        if _is_trio():
+            return await anyio.to_thread.run_sync(self._in_thread.run, commands, limiter=_limiter())
         attempt = _Attempt(self._breaker)
         try:
             async with self._client_for_run() as client:
@@ -212,16 +221,37 @@ class AsyncRedisExecutor:
 
     def keep_connections(self) -> None:
         """Keep connections open in this event loop from now on; `close` must be called in the same loop."""
-        if self._kept_for != _current_loop():
+        if not _is_trio() and self._kept_for != _current_loop():
             self._client, self._kept_for = None, _current_loop()
 
     async def close(self) -> None:
         """Close the kept connections, and keep none from now on."""
-        if self._kept_for != _current_loop():
+        self._in_thread.close()
+        if _is_trio() or self._kept_for != _current_loop():
             return
         client, self._client, self._kept_for = self._client, None, None
         if client is not None:
             await client.aclose()
+
+
+def _is_trio() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return True
+    return False
+
+
+_limiters: RunVar[anyio.CapacityLimiter] = RunVar("xwms_auth_redis")
+"""One for each event loop of trio."""
+
+
+def _limiter() -> anyio.CapacityLimiter:
+    limiter = _limiters.get(None)
+    if limiter is None:
+        limiter = anyio.CapacityLimiter(MAX_REDIS_CONNECTIONS)
+        _limiters.set(limiter)
+    return limiter
 
 
 def _current_loop() -> object:
