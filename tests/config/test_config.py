@@ -81,6 +81,7 @@ TABLE = [
     ("audience", "XWMS_AUDIENCE", "https://api.example.org", "https://api.example.org"),
     ("confirm_person", "XWMS_CONFIRM_PERSON", "1", True),
     ("debug", "XWMS_DEBUG", "1", True),
+    ("allow_missing_settings", "XWMS_ALLOW_MISSING_SETTINGS", "1", True),
 ]
 
 DEFAULTS = {
@@ -119,6 +120,7 @@ DEFAULTS = {
     "confirm_person": False,
     "debug": False,
     "insecure_allow_http": False,
+    "allow_missing_settings": False,
 }
 
 

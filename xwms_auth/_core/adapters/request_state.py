@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 
-from ..base.errors import LoginRequired, XWMSError
+from ..base.errors import ConfigError, LoginRequired, XWMSError
 from ..base.models import Anonymous, EndReason, User, anonymous
 from ..base.output_only import in_debug_mode
 from ..base.session import ANY_LOGIN, LoginRequirement, Session
@@ -90,8 +90,12 @@ class RequestState(ABC, Generic[L]):
 
     def refusal(self, requirement: LoginRequirement = ANY_LOGIN) -> Refusal | None:
         """Return None if a user is signed in and meets the requirement, otherwise the refusal to send instead."""
-        config, now = self.served.context.config, self.served.now()
+        context, now = self.served.context, self.served.now()
         self.guarded = True
+        if context.missing:
+            self.session()  # the response depends on it, although there is none
+            return self.refusal_for(ConfigError(context.missing))
+        config = context.config
         return access_denied.unless_signed_in(config, self._look, self.request, requirement=requirement, now=now)
 
     def _look(self) -> SessionLookup:

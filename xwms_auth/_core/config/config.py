@@ -200,8 +200,13 @@ class XWMSConfig(metaclass=_RaisesLast):
     insecure_allow_http: bool = False
     """Allow plain http on hosts that cannot be public, such as a name in a container network. For development only."""
 
+    allow_missing_settings: bool = False
+    """Let the application start although required settings are missing, for commands and builds that log nobody in.
+    Every login, protected page and call to XWMS is then an error."""
+
     # Derived from the options by the validator. Not options.
     faults: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    missing: tuple[str, ...] = field(init=False, repr=False, compare=False)
     secret_source: Secret | SecretSource = field(init=False, repr=False, compare=False)
     session_keys: tuple[Secret, ...] = field(init=False, repr=False, compare=False)
     registered: tuple[RedirectURI, ...] = field(init=False, repr=False, compare=False)
@@ -248,7 +253,7 @@ class XWMSConfig(metaclass=_RaisesLast):
 
     def require_tokens(self) -> None:
         """Raise `ConfigError` where there can be no access tokens: only `flow="oauth2"` has some."""
-        if self.flow != "oauth2":
+        if self.flow != "oauth2" and not self.missing:
             raise ConfigError(
                 ["XWMS_FLOW (flow) is sign-token, which has no access tokens; a view that needs one needs oauth2"]
             )
@@ -263,7 +268,8 @@ def _read(
         return TypeError(f"{cls.__name__} has no option called {', '.join(unknown)}")
     faults: list[str] = []
     options = {**read_options(mapping, faults, without=overrides), **overrides}
-    if session_secret_required and not options.get("session_secret") and not mapping.get("XWMS_SESSION_SECRET_FILE"):
+    has_secret = options.get("session_secret") or mapping.get("XWMS_SESSION_SECRET_FILE")
+    if session_secret_required and not has_secret and options.get("allow_missing_settings") is not True:
         faults.append(missing_session_secret())
     config: C = type.__call__(cls, **options)
     object.__setattr__(config, "faults", (*faults, *config.faults))

@@ -9,8 +9,9 @@ from typing import Self
 
 from ..base import events
 from ..base.errors import ConfigError, HostNotRegistered
+from ..base.models import Secret
 from ..base.session import Lifetimes, Session
-from ..base.signing import Sealed, Signed
+from ..base.signing import Sealed, Signed, new_key
 from ..http.messages import CookieNames, Request, set_cookie
 from ..http.next_url import safe_next
 from ..http.urls import RedirectURI
@@ -52,14 +53,21 @@ class Context:
     uris_by_host: Mapping[str, RedirectURI]
     public_paths: frozenset[str]
     public_prefixes: tuple[str, ...]
+    missing: tuple[str, ...]
+    """Settings without which nobody can log in. There are none unless `allow_missing_settings` is set."""
+
     state: ProcessState = field(default_factory=ProcessState)
 
     @classmethod
     def of(cls, config: XWMSConfig) -> Self:
         """Derive the context of a config. Raises `ConfigError` without a session secret."""
-        keys = config.session_keys
+        keys, missing = config.session_keys, config.missing
         if not keys:
-            raise ConfigError([missing_session_secret()])
+            if not config.allow_missing_settings:
+                raise ConfigError([missing_session_secret()])
+            keys, missing = (Secret(new_key()),), (*missing, missing_session_secret())
+        if missing:
+            events.warning("settings_missing", settings="; ".join(missing), hint="until then nobody can log in")
         if config.path_prefix:
             events.info("path_prefix", prefix=config.path_prefix)
         _warn_of_loopback(config)
@@ -82,11 +90,18 @@ class Context:
             trusted_origins=frozenset(config.trusted_origins),
             https_names=CookieNames.of(config.cookie_tag, secure=True),
             http_names=CookieNames.of(config.cookie_tag, secure=False),
-            only_uri=config.registered[0] if len(config.registered) == 1 else None,
-            uris_by_host={name: uri for uri in config.registered for name in uri.host_names},
+            # No redirect URI: then no cookie is read either, and nobody is signed in.
+            only_uri=config.registered[0] if len(config.registered) == 1 and not missing else None,
+            uris_by_host={} if missing else {name: uri for uri in config.registered for name in uri.host_names},
+            missing=missing,
             public_paths=frozenset(path for path in config.public if not path.endswith("/*")),
             public_prefixes=tuple(path.removesuffix("*") for path in config.public if path.endswith("/*")),
         )
+
+    def require_settings(self) -> None:
+        """Raise `ConfigError` if settings are missing."""
+        if self.missing:
+            raise ConfigError(self.missing)
 
     def knows_server(self, now: int) -> bool:
         """Whether metadata and keys are at hand, so that a token can be validated without a call to the server."""

@@ -79,6 +79,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "redact_access_logs": ("XWMS_REDACT_ACCESS_LOGS",),
     "debug": ("XWMS_DEBUG",),
     "insecure_allow_http": ("XWMS_INSECURE_ALLOW_HTTP",),
+    "allow_missing_settings": ("XWMS_ALLOW_MISSING_SETTINGS",),
 }
 """Field to names in the environment: the current name first, then older ones."""
 
@@ -100,7 +101,14 @@ REDIS = ("redis://", "rediss://", "unix://", "redis+cluster://", "rediss+cluster
 _LISTS = ("redirect_uris", "session_secret", "public", "login_origins", "scopes", "trusted_origins")
 _SECONDS = ("session_idle", "session_lifetime", "recheck", "timeout")
 _NUMBERS = ("max_slow_calls",)
-_SWITCHES = ("confirm_person", "debug", "provider_logout", "redact_access_logs", "insecure_allow_http")
+_SWITCHES = (
+    "allow_missing_settings",
+    "confirm_person",
+    "debug",
+    "insecure_allow_http",
+    "provider_logout",
+    "redact_access_logs",
+)
 _ON, _OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 

@@ -65,6 +65,7 @@ class Validator:
         self.faults.append(f"{variable} ({name}) {reason}" if variable != name else f"{name} {reason}")
 
     def validate(self) -> None:
+        self.missing()
         self.client()
         self.addresses()
         self.keys()
@@ -75,6 +76,23 @@ class Validator:
         self.oauth2()
         self.cookies()
         self.set("faults", tuple(self.faults))
+
+    def missing(self) -> None:
+        """Put something valid in the place of each setting that is missing, and note which it is."""
+        config, missing = self.config, list[str]()
+        placeholders: dict[str, object] = {
+            "client_id": "missing",
+            "client_secret": Secret("missing"),
+            "redirect_uris": (f"https://missing.invalid{CALLBACK_PATH}",),
+        }
+        if config.flow == "oauth2" and not config.authorization_endpoint:
+            placeholders["issuer"] = "https://missing.invalid"
+        for name, placeholder in placeholders.items() if config.allow_missing_settings is True else ():
+            # Also what has been put there before: a config may be copied with changes.
+            if not getattr(config, name) or getattr(config, name) == placeholder:
+                self.set(name, placeholder)
+                missing.append(f"{ENVIRONMENT[name][0]} ({name}) is missing")
+        self.set("missing", tuple(missing))
 
     def client(self) -> None:
         if not isinstance(self.config.client_id, str) or not self.config.client_id:
@@ -252,7 +270,8 @@ class Validator:
         for name, choices in named.items():
             if getattr(config, name) not in get_args(choices):
                 self.fault(name, "must be one of: " + ", ".join(get_args(choices)))
-        for name in ("confirm_person", "debug", "provider_logout", "redact_access_logs", "insecure_allow_http"):
+        switches = ("confirm_person", "debug", "provider_logout", "redact_access_logs")
+        for name in (*switches, "insecure_allow_http", "allow_missing_settings"):
             if not isinstance(getattr(config, name), bool):
                 self.fault(name, "must be True or False")
 

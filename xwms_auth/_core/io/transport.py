@@ -25,7 +25,7 @@ import anyio.lowlevel
 import httpcore2
 
 from ..base.effects import ApiCall, OAuthCall, Runtime, Steps, UpstreamResponse, arun, run
-from ..base.errors import APIError, BadAnswer, Unreachable
+from ..base.errors import APIError, BadAnswer, ConfigError, Unreachable
 from ..base.limits import QUICK, CircuitBreaker, Patience
 from ..base.unexpected import place_of
 from ..config.config import XWMSConfig
@@ -68,7 +68,9 @@ class _BaseTransport:
         self._breakers: dict[str, CircuitBreaker] = {}
 
     def _begin(self, call: _Call) -> Attempt:
-        """Begin one call. Raises `Unreachable` if it may not go now."""
+        """Begin one call. Raises `Unreachable` if it may not go now, and `ConfigError` if it may never."""
+        if self._config.missing:
+            raise ConfigError(self._config.missing)
         origin = self._origin
         if isinstance(call, OAuthCall):
             parts = urlsplit(call.url)

@@ -38,6 +38,7 @@ def serve(context: Context, provider: Provider, request: Request, *, now: int) -
 def _respond(context: Context, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
     config = context.config
     try:
+        context.require_settings()
         if request.path == config.login_path:
             _require_method(request, "GET", "POST")
             return (yield from start_login(context, provider, request, now=now))

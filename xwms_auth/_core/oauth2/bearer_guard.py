@@ -29,6 +29,7 @@ def authenticate(
 
 
 def _access_token(context: Context, request: Request, scopes: Sequence[str], *, now: int) -> Steps[AccessToken]:
+    context.require_settings()
     context.config.require_tokens()
     from .token_validation import validate  # noqa: PLC0415  Authlib is imported only where it is used
 
