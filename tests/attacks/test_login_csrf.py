@@ -117,6 +117,7 @@ def test_no_option_switches_the_binding_off():
         "confirm_person",  # asks the person once more
         "debug",  # says more on error pages, and refuses the same
         "insecure_allow_http",
+        "allow_missing_settings",  # lets nobody log in at all
     ]
     for edge in (xwms_auth.flask.XWMSAuth, xwms_auth.asgi.XWMSAuthMiddleware):
         assert set(inspect.signature(edge).parameters) == {"app", "config", "clock", "unauthorized"}

@@ -124,7 +124,7 @@ def test_ru_02_a_redirect_uri_that_xwms_does_not_know_is_told_plainly_and_withou
     for uri in NEARLY_REGISTERED:
         site = Site(edge, fx, redirect_uris=uri)
         for reader in (FROM_HERE, PROGRAM):
-            answer = site.browser().get(LOGIN, reader)
+            answer = site.browser().get(site.config.login_path, reader)
             assert answer.status_code == 500, uri
             assert "redirect_not_registered" in answer.text, uri
             assert "location" not in answer.headers, uri

@@ -248,7 +248,8 @@ def test_the_pages_let_their_forms_lead_to_a_trusted_origin(site):
     """Browsers compare every redirect after a form with `form-action`, and these lead to `next` in the end."""
     page = site.browser().get(LOGIN, FROM_ELSEWHERE, params={"next": f"{FRONT}/a"})
     (sources,) = re.findall("form-action ([^;]+)", page.headers["content-security-policy"])
-    assert {FRONT, VITE, "http:"} <= set(sources.split())
+    assert FRONT in sources.split()
+    assert VITE not in sources.split()
 
 
 def test_the_page_that_shows_the_person_does_too(make_site):
@@ -256,7 +257,7 @@ def test_the_page_that_shows_the_person_does_too(make_site):
     browser = site.browser()
     asked = browser.get(browser.log_in(next=f"{FRONT}/a").headers["location"])
     (sources,) = re.findall("form-action ([^;]+)", asked.headers["content-security-policy"])
-    assert {"'self'", FRONT, VITE} <= set(sources.split())
+    assert sources.split() == ["'self'", FRONT]
     key = re.findall('name="confirm" value="([^"]+)"', asked.text)[0]
     (action,) = re.findall('<form[^>]* action="([^"]+)"', asked.text)
     answer = browser.post(action.replace("&amp;", "&"), {**FROM_HERE, "Origin": site.origin}, data={"confirm": key})

@@ -7,8 +7,8 @@ from urllib.parse import quote, unquote
 from ..config.context import Context
 from ..http.messages import MAX_FORM, Request, Response, is_form, parse_form
 from ..http.preflight import is_preflight
-from .guard_check import MAX_WRAPPED
 from ..http.urls import is_below
+from .guard_check import MAX_WRAPPED
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -115,8 +115,8 @@ async def form_of(scope: Scope, receive: Receive) -> dict[str, str]:
             return dict(parse_form(body.decode("latin-1")))
 
 
-async def send_response(response: Response, send: Send) -> None:
-    headers = encoded(response.header_list())
+async def send_response(response: Response, send: Send, *, reserved: int = 0) -> None:
+    headers = encoded(response.header_list(reserved=reserved))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": response.body.encode()})
 

@@ -198,7 +198,7 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
         """Send a refusal, or the application's own answer in its place."""
         answer = await self.own_answer(refused)
         if answer is None:
-            await send_response(refused.response, send)
+            await send_response(refused.response, send, reserved=self.reserved())
         else:
             await answer(self.scope, self._receive, never_stored(send))
 

@@ -188,4 +188,4 @@ def response_of(refused: Refusal) -> Response:
             response.headers = Headers([*edit.kept(response.headers), *edit.added])
             return response
     ours = refused.response
-    return Response(ours.body, ours.status, ours.header_list())
+    return Response(ours.body, ours.status, ours.header_list(reserved=request_state().reserved()))

@@ -8,11 +8,14 @@ from ..base.errors import ConfigError, LoginRequired, XWMSError
 from ..base.models import Anonymous, EndReason, User, anonymous
 from ..base.output_only import in_debug_mode
 from ..base.session import ANY_LOGIN, LoginRequirement, Session
-from ..http.messages import Request
+from ..http.messages import MAX_SESSION_COOKIE, Request
 from ..responses import access_denied
 from ..responses.responses import Refusal
 from ..sessions.lookup import NO_SESSION, SessionLookup
 from .served_app import ServedApp
+
+_ATTRIBUTES = 300
+"""Bytes of the header that sets a session cookie beside its value, with what a renewal may add to that."""
 
 L = TypeVar("L", bound=SessionLookup | XWMSError | None)
 """The lookup of the session: None only where it is made on first use."""
@@ -101,6 +104,13 @@ class RequestState(ABC, Generic[L]):
     def _look(self) -> SessionLookup:
         self.session()
         return self._found()
+
+    def reserved(self) -> int:
+        """Bytes that a response of ours leaves for the cookie of a session that may be renewed with it."""
+        found = self._found()
+        if found.session is None or found.handle is None:
+            return 0
+        return MAX_SESSION_COOKIE if found.has_new_tokens else min(MAX_SESSION_COOKIE, len(found.handle) + _ATTRIBUTES)
 
     def refusal_for(self, error: XWMSError) -> Refusal:
         """Return the refusal for one of our errors that the application did not catch."""

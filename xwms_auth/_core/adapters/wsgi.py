@@ -60,8 +60,10 @@ def decoded(path: str) -> str:
     return path.encode("latin-1").decode("utf-8", "surrogateescape")
 
 
-def send(response: Response, start_response: "StartResponse", exc_info: Any = None) -> Iterable[bytes]:
-    status, headers = _status_line(response.status), response.header_list()
+def send(
+    response: Response, start_response: "StartResponse", exc_info: Any = None, *, reserved: int = 0
+) -> Iterable[bytes]:
+    status, headers = _status_line(response.status), response.header_list(reserved=reserved)
     start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
     return [response.body.encode()]
 

@@ -147,7 +147,7 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         problem = refused.problem
         own = self.unauthorized(self._environ, problem) if self.unauthorized and problem else None
         if own is None:
-            return send(refused.response, start, error)
+            return send(refused.response, start, error, reserved=self.reserved())
 
         def never_stored(
             status: str, headers: list[tuple[str, str]], exc_info: Any = None

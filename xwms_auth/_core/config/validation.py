@@ -17,7 +17,7 @@ from ..base.models import Secret
 from ..base.session import MAX_LIFETIME
 from ..base.store_protocols import RevocationStore, SessionStore
 from ..base.strict_json import is_scope
-from ..http.messages import MAX_COOKIE_TAG, cookie_tag_of
+from ..http.messages import MAX_COOKIE_TAG, MAX_TARGET, cookie_tag_of
 from ..http.next_url import safe_next
 from ..http.urls import RedirectURI, check_route_path, parse_api_url, parse_endpoint, parse_origin, parse_redirect_uri
 from .env import (
@@ -45,6 +45,9 @@ from .server_metadata import ENDPOINTS, metadata_of
 if TYPE_CHECKING:
     from .config import XWMSConfig
 
+
+MAX_ORIGINS = 1500
+"""Characters of all login origins: they are in a header of the page that asks for a click before a login."""
 
 _REDIS_OPTIONS = frozenset(("db", "username", "password", "ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"))
 
@@ -232,6 +235,9 @@ class Validator:
             if not isinstance(target, str) or safe_next(target, own_paths=config.own_paths, origins=origins) != target:
                 kind = 'path on this site such as "/welcome"' + (" or a URL of a trusted origin" if origins else "")
                 self.fault(name, f"is not a {kind}, or it is one of the login routes")
+        for name in ("login_path", "after_login", "after_logout"):
+            if len(str(getattr(config, name))) > MAX_TARGET:
+                self.fault(name, f"is longer than {MAX_TARGET} characters")
         self.set("public", _as_tuple(config.public))
         for path in config.public:
             plain = path.removesuffix("*") if isinstance(path, str) and path.endswith("/*") else path
@@ -270,6 +276,8 @@ class Validator:
         for name, choices in named.items():
             if getattr(config, name) not in get_args(choices):
                 self.fault(name, "must be one of: " + ", ".join(get_args(choices)))
+        if len(" ".join(map(str, config.login_origins))) > MAX_ORIGINS:
+            self.fault("login_origins", f"has more than {MAX_ORIGINS} characters, which a page of ours has to send")
         switches = ("confirm_person", "debug", "provider_logout", "redact_access_logs")
         for name in (*switches, "insecure_allow_http", "allow_missing_settings"):
             if not isinstance(getattr(config, name), bool):

@@ -5,7 +5,7 @@ values, and of two cookies with the same name one framework takes the first and 
 sibling subdomain replace a `__Host-` cookie with its own. So the raw header is parsed here, and nothing is repaired.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Self
@@ -26,8 +26,18 @@ COMMON_HEADERS = (
 NO_CONTENT_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
-MAX_SET_COOKIE = 4096
-"""Bytes of a whole Set-Cookie value, attributes included. Browsers silently drop a larger cookie."""
+MAX_HEADERS = 3500
+"""Bytes of all headers that we add to one response. nginx gives an upstream 4 kB for its whole head by default, the
+server's own headers included, and answers 502 if that is too little."""
+
+MAX_SESSION_COOKIE = 2800
+"""Bytes of the header that sets a session cookie: what is left beside the other headers of a finished login."""
+
+MAX_LOCATION = 1800
+"""Characters of an address elsewhere that people are sent to, with a pending login beside it in the same response."""
+
+MAX_TARGET = 300
+"""Characters of the paths that a response leads to where there is no room for the one that was asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,26 +85,58 @@ def parse_form(text: str) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """An HTTP response. `cookies` are whole Set-Cookie values; `body` is text, sent as UTF-8."""
+    """An HTTP response. `cookies` are whole Set-Cookie values; `body` is text, sent as UTF-8.
+
+    `deferrable` are cookies that a later response may set as well, and `shorter` is where to lead if there is no room
+    for the URL that was asked for: so the headers fit `MAX_HEADERS`.
+    """
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     cookies: tuple[str, ...] = ()
+    deferrable: tuple[str, ...] = ()
+    shorter: str | None = None
     body: str = ""
 
     @classmethod
-    def redirect(cls, status: int, location: str, *, cookies: Sequence[str] = ()) -> Self:
+    def redirect(
+        cls,
+        status: int,
+        location: str,
+        *,
+        cookies: Sequence[str] = (),
+        deferrable: Sequence[str] = (),
+        shorter: str | None = None,
+    ) -> Self:
         """Return a redirect. The body is empty, so that nothing is reflected in it (XSS)."""
         headers = (("Location", location), *COMMON_HEADERS, ("Content-Security-Policy", NO_CONTENT_POLICY))
-        return cls(status=status, headers=headers, cookies=tuple(cookies))
+        return cls(
+            status=status, headers=headers, cookies=tuple(cookies), deferrable=tuple(deferrable), shorter=shorter
+        )
 
-    def header_list(self) -> list[tuple[str, str]]:
-        """All headers, including Set-Cookie and Content-Length."""
-        return [
-            *self.headers,
-            *(("Set-Cookie", cookie) for cookie in self.cookies),
-            ("Content-Length", str(len(self.body.encode()))),
-        ]
+    def header_list(self, *, reserved: int = 0) -> list[tuple[str, str]]:
+        """All headers, including Set-Cookie and Content-Length. `reserved` are bytes to leave for others."""
+        headers = [*self.headers, ("Content-Length", str(len(self.body.encode())))]
+        cookies = [("Set-Cookie", cookie) for cookie in self.cookies]
+        room = MAX_HEADERS - reserved - header_bytes(cookies)
+        if self.shorter is not None and header_bytes(headers) > room:
+            headers = [(name, self.shorter if name in _LEADING else value) for name, value in headers]
+        room -= header_bytes(headers)
+        for cookie in self.deferrable:
+            deferrable = ("Set-Cookie", cookie)
+            room -= header_bytes([deferrable])
+            if room < 0:
+                break
+            headers.append(deferrable)
+        return headers + cookies
+
+
+_LEADING = ("Location", "HX-Redirect")
+
+
+def header_bytes(headers: Iterable[tuple[str, str]]) -> int:
+    """Bytes of these headers in a response of HTTP/1.1."""
+    return sum(len(name) + len(value) + len(": \r\n") for name, value in headers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +224,7 @@ def set_cookie(name: str, value: str, *, secure: bool, max_age: int) -> str:
 
 
 def fits(handle: str) -> bool:
-    """Whether a session cookie with this value is small enough for browsers to store it, whatever its tag is."""
+    """Whether the header that sets a session cookie with this value is small enough, whatever its tag is."""
     name = CookieNames.of("t" * MAX_COOKIE_TAG, secure=True).session
-    return len(set_cookie(name, handle, secure=True, max_age=34_560_000)) <= MAX_SET_COOKIE
+    cookie = set_cookie(name, handle, secure=True, max_age=34_560_000)
+    return header_bytes([("Set-Cookie", cookie)]) <= MAX_SESSION_COOKIE

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from .messages import MAX_LOCATION
 from .next_url import MAX_NEXT
 
 DEFAULT_PORTS = {"https": 443, "http": 80}
@@ -220,7 +221,7 @@ def login_url_fault(url: str, *, origins: Collection[str], api: ParsedURL) -> st
     Without `origins`, the host must be the API's own or a subdomain of it, over https.
     If the API is on loopback, any port of the same host is allowed, also over plain http, for local development.
     """
-    if any(not "!" <= char <= "~" or char in '\\"<>^`{|}' for char in url) or len(url) > 4 * MAX_NEXT:
+    if any(not "!" <= char <= "~" or char in '\\"<>^`{|}' for char in url) or len(url) > MAX_LOCATION:
         return "it has characters that a URL cannot have, or is too long"
     try:
         parsed = parse_url(url.partition("#")[0].partition("?")[0])

@@ -4,7 +4,7 @@ No credential is redeemed before the callback has passed every check; the type `
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from ..base import events
@@ -92,19 +92,31 @@ class LoginRequest:
         handle = yield from create_session(session, until=context.lifetimes.keep_until(session), now=now)
         return context.session_cookie(self.uri, handle, session, now=now)
 
-    def redirect(self, location: str, *, status: int = 303, cookies: Sequence[str] = ()) -> Response:
-        """A redirect that also updates the pending-login cookies."""
-        return Response.redirect(status, location, cookies=[*self.logins.changes(), *cookies])
+    def redirect(
+        self, location: str, *, status: int = 303, cookies: Sequence[str] = (), shorter: str | None = None
+    ) -> Response:
+        """A redirect that also updates the pending-login cookies. `shorter` is `after_login` if it is not given."""
+        return Response.redirect(
+            status,
+            location,
+            cookies=[*self.logins.changes(), *cookies],
+            deferrable=self.logins.deletions(),
+            shorter=shorter or self.context.config.after_login,
+        )
 
     def lead_on(self, location: str) -> Response:
         """A page in place of a redirect, which leads on by itself and cannot be framed (`pages.leading_page`)."""
-        return responses.page(200, pages.leading_page(url=location), cookies=self.logins.changes())
+        page = responses.page(200, pages.leading_page(url=location), cookies=self.logins.changes())
+        return replace(page, deferrable=self.logins.deletions())
 
     def refuse(self, error: XWMSError, *, url: str | None = None) -> Response:
         """An error response that also updates the pending-login cookies. `url` is where to start again."""
         config = self.context.config
         url = url or config.login_path
-        return responses.refusal(config, self.request, error, cookies=self.logins.changes(), url=url)
+        logins = self.logins
+        return responses.refusal(
+            config, self.request, error, cookies=logins.changes(), deferrable=logins.deletions(), url=url
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,9 +279,13 @@ def _redeem(callback: _Callback, login: PendingLogin, attempt: RedeemAttempt) ->
     logins.forget_expired()
     if not (yield from _must_confirm(callback, login)):
         return (yield from login_request.sign_in(login, result))
-    if not logins.await_confirmation(login, result.user, now=login_request.now):
+    otherwise = context.config.after_login
+    if not logins.await_confirmation(login, result.user, otherwise=otherwise, now=login_request.now):
         no_room = TooManyLogins("there is no room for a login that waits for confirmation")
         return login_request.refuse(no_room, url=login_request.retry_url(login))
     events.info("login_waits", login=login.id[:8], person=events.person_hash(result.user.identity))
     # The URL contains no token. Nobody is signed in yet.
-    return login_request.redirect(f"{login_request.retry_url(login)}&confirm={login.key}")
+    confirm = f"confirm={login.key}"
+    return login_request.redirect(
+        f"{login_request.retry_url(login)}&{confirm}", shorter=f"{context.config.login_path}?{confirm}"
+    )

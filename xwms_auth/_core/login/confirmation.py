@@ -1,9 +1,12 @@
 """The two confirmation pages of a login, and what their forms do (login CSRF)."""
 
+from collections.abc import Sequence
+
 from ..base.effects import Steps, claim
 from ..base.errors import LoginNotStarted
 from ..base.session import FUTURE_TOLERANCE
 from ..http.messages import Response
+from ..http.urls import origin_of
 from ..providers.pending_login import CONFIRMATION_LIFETIME
 from ..providers.protocol import LoginResult
 from ..responses import pages, responses
@@ -21,11 +24,16 @@ def confirm_start(
     config = login_request.context.config
     page = pages.confirm_page(
         action_url=responses.login_url(config, target, fresh=fresh),
-        form_origins=(*origins, *login_request.context.origins, *config.trusted_origins),
+        form_origins=(*origins, login_request.uri.origin, *_origins_of(target, config.after_login)),
         home_url=config.after_logout,
         note=known.ended and known.ended.detail,
     )
     return responses.page(200, page)
+
+
+def _origins_of(*targets: str) -> Sequence[str]:
+    """The trusted origins that a login with one of these targets leads to."""
+    return tuple(filter(None, map(origin_of, targets)))
 
 
 def confirm_person(login_request: LoginRequest, key: str) -> Steps[Response | None]:
@@ -50,7 +58,7 @@ def confirm_person(login_request: LoginRequest, key: str) -> Steps[Response | No
             sub=login.person.sub,
             action_url=url,
             key=key,
-            form_origins=login_request.context.config.trusted_origins,
+            form_origins=_origins_of(login_request.target_of(login), login_request.context.config.after_login),
             again_url=url,
             home_url=login_request.context.config.after_logout,
         )

@@ -8,13 +8,21 @@ from dataclasses import replace
 
 from ..base import events
 from ..base.effects import Steps, drop_session
-from ..base.errors import CrossSite, MethodNotAllowed, StoreUnavailable, TooManyLogins, XWMSError
+from ..base.errors import BadAnswer, CrossSite, MethodNotAllowed, StoreUnavailable, TooManyLogins, XWMSError
 from ..base.session import MIN_FRESH, LoginRequirement
 from ..config.context import Context
 from ..http.fetch_metadata import began_here, is_by_worker, is_own_post, require_navigation
-from ..http.messages import Request, Response, set_cookie
+from ..http.messages import MAX_HEADERS, MAX_LOCATION, Request, Response, header_bytes, set_cookie
 from ..http.urls import RedirectURI, is_loopback, origin_of
-from ..providers.pending_login import LOGIN_LIFETIME, NO_PROOF, PendingLogin, forget_all, new_login_id, uri_digest
+from ..providers.pending_login import (
+    LOGIN_LIFETIME,
+    MAX_LOGINS,
+    NO_PROOF,
+    PendingLogin,
+    forget_all,
+    new_login_id,
+    uri_digest,
+)
 from ..providers.protocol import Provider
 from ..responses import cross_origin, responses
 from ..sessions.lookup import SessionLookup, look_up, was_refused_as_ahead
@@ -85,7 +93,7 @@ def start_login(context: Context, provider: Provider, request: Request, *, now: 
         and LoginRequirement(fresh=fresh).is_fresh(known.session, now)
         and not was_refused_as_ahead(context, known, request.cookie)
     ):
-        return Response.redirect(303, target)
+        return Response.redirect(303, target, shorter=context.config.after_login)
     if known.ended is not None:
         events.info("session_ended", reason=known.ended)
     started_here = began_here(request, uri)
@@ -98,13 +106,19 @@ def start_login(context: Context, provider: Provider, request: Request, *, now: 
         return response
     login = _new_login(login_request, target, began_here=started_here, fresh=fresh)
     started = yield from provider.start(context, uri, fresh=fresh, now=now)
+    if len(started.url) > MAX_LOCATION:
+        raise BadAnswer("the URL of the login page is too long")
     login_request.logins.forget_expired()
     expires_at = login.expires_at if started.expires_at is None else min(login.expires_at, started.expires_at)
-    login_request.logins.add(replace(login, proof=started.proof, expires_at=expires_at))
+    login = replace(login, proof=started.proof, expires_at=expires_at)
+    alone = header_bytes(Response.redirect(302, started.url).header_list())
+    if alone + login_request.logins.cost_of(login) > MAX_HEADERS:
+        login = replace(login, next=context.config.after_login)
+    login_request.logins.add(login)
     events.info("login_started", login=login.id[:8])
     if by_worker:
         return login_request.lead_on(started.url)
-    return login_request.redirect(started.url, status=302)
+    return login_request.redirect(started.url, status=302, shorter=started.url)
 
 
 def _new_login(login_request: LoginRequest, target: str, *, began_here: bool, fresh: int | None) -> PendingLogin:
@@ -148,8 +162,12 @@ def _at_its_host(context: Context, request: Request, fresh: int | None) -> Respo
     uri = next((uri for uri in registered if uri.loopback and _is_another_name(host, uri)), None)
     if uri is None:
         return None
-    url = responses.login_url(context.config, context.next_url(request), fresh=fresh)
-    return Response.redirect(303, f"{uri.origin}{url}{'&' if '?' in url else '?'}{_MOVED}=1")
+
+    def url(target: str | None) -> str:
+        url = responses.login_url(context.config, target, fresh=fresh)
+        return f"{uri.origin}{url}{'&' if '?' in url else '?'}{_MOVED}=1"
+
+    return Response.redirect(303, url(context.next_url(request)), shorter=url(None))
 
 
 def _is_another_name(host: str, uri: RedirectURI) -> bool:
@@ -198,7 +216,9 @@ def logout(context: Context, provider: Provider, request: Request, *, now: int) 
     config, uri = context.config, context.require_redirect_uri(request)
     names, is_own_form = context.names_for(uri), is_own_post(request, uri) or context.trusts(request.header("origin"))
     expired_cookie = set_cookie(names.session, "", secure=names.secure, max_age=0)
-    cleared = [expired_cookie, *forget_all(request.cookie, names)]
+    pending = forget_all(request.cookie, names)
+    # No more than that many were set by us.
+    cleared, more = [expired_cookie, *pending[:MAX_LOGINS]], pending[MAX_LOGINS:]
     try:
         known = yield from look_up(context, request.cookie, uri, now=now)
         if not is_own_form and not _has_form_token(context, request, known):
@@ -219,7 +239,7 @@ def logout(context: Context, provider: Provider, request: Request, *, now: int) 
         events.info("logged_out", person=events.person_hash(known.session.user.identity))
         if provider.tokens is not None:
             target = yield from provider.tokens.end_session(context, known.session, uri, target, now=now)
-    return Response.redirect(303, target, cookies=cleared)
+    return Response.redirect(303, target, cookies=cleared, deferrable=more, shorter=config.after_logout)
 
 
 def _has_form_token(context: Context, request: Request, known: SessionLookup) -> bool:

@@ -21,7 +21,7 @@ from ..base.models import User, ever_smaller
 from ..base.session import FUTURE_TOLERANCE
 from ..base.signing import Sealed, digest, new_key
 from ..base.strict_json import parse_object
-from ..http.messages import CookieNames, read_cookies, set_cookie
+from ..http.messages import CookieNames, header_bytes, read_cookies, set_cookie
 from ..http.urls import RedirectURI
 
 MAX_LOGINS = 10
@@ -115,6 +115,7 @@ class PendingLogins:
     """Seconds by which a login of this browser, which is left out, is from the future (clock skew); otherwise 0."""
 
     _cookie_values: dict[str, str] = field(default_factory=dict[str, str], init=False)
+    _evicted: set[str] = field(default_factory=set[str], init=False)
 
     @classmethod
     def of(cls, header: str, *, names: CookieNames, sealer: Sealed, uri: RedirectURI, now: int) -> "PendingLogins":
@@ -144,9 +145,18 @@ class PendingLogins:
 
     def add(self, login: PendingLogin) -> None:
         """Add a new login that `has_room`, and evict the logins that make room for it."""
-        self.discard(*(self._to_evict(login) or ()))
+        self._evict(self._to_evict(login) or ())
         self.alive.append(login)
         self._cookie_values[login.key] = self._sealed_value(login)
+
+    def cost_of(self, login: PendingLogin) -> int:
+        """Bytes of the headers that set the cookie of a new login and delete those that make room for it."""
+        values = {login.key: self._sealed_value(login), **{one.key: "" for one in self._to_evict(login) or ()}}
+        return header_bytes([("Set-Cookie", self._set_cookie(key, value)) for key, value in values.items()])
+
+    def _evict(self, logins: Sequence[PendingLogin]) -> None:
+        self.discard(*logins)
+        self._evicted.update(login.key for login in logins)
 
     def _to_evict(self, login: PendingLogin) -> Sequence[PendingLogin] | None:
         """The logins to evict for a new one, those that began elsewhere first, the oldest of them first.
@@ -169,17 +179,19 @@ class PendingLogins:
             del sizes[evicted[-1].id]
         return evicted
 
-    def await_confirmation(self, login: PendingLogin, person: User, *, now: int) -> bool:
+    def await_confirmation(self, login: PendingLogin, person: User, *, otherwise: str, now: int) -> bool:
         """Keep the login until the person confirms it. False if there is no room: the login is then discarded.
 
-        Optional claims of the person that do not fit are left out, as in a session.
+        What does not fit is left out: the picture, then `next`, for which `otherwise` stands, then the other optional
+        claims, as in a session.
         """
         self.discard(login)
-        for kept in ever_smaller(person):
-            unconfirmed = replace(login, proof="", person=kept, expires_at=now + CONFIRMATION_LIFETIME)
+        smaller = list(ever_smaller(person))
+        for kept, target in [*((one, login.next) for one in smaller[:2]), *((one, otherwise) for one in smaller[1:])]:
+            unconfirmed = replace(login, proof="", next=target, person=kept, expires_at=now + CONFIRMATION_LIFETIME)
             evicted = self._to_evict(unconfirmed) if self._cookie_size(unconfirmed) <= MAX_UNCONFIRMED_COOKIE else None
             if evicted is not None:
-                self.discard(*evicted)
+                self._evict(evicted)
                 self.unconfirmed.append(unconfirmed)
                 self._cookie_values[login.key] = self._sealed_value(unconfirmed)
                 return True
@@ -204,11 +216,18 @@ class PendingLogins:
         return len(f"{self.names.login}{login.key}={self._sealed_value(login)}; ")
 
     def changes(self) -> tuple[str, ...]:
-        """The Set-Cookie values for what has changed."""
-        return tuple(
-            set_cookie(self.names.login + key, value, secure=self.names.secure, max_age=COOKIE_LIFETIME if value else 0)
-            for key, value in self._cookie_values.items()
-        )
+        """The Set-Cookie values for new logins, and for those that make room for them in the next request."""
+        changed = self._cookie_values.items()
+        return tuple(self._set_cookie(key, value) for key, value in changed if value or key in self._evicted)
+
+    def deletions(self) -> tuple[str, ...]:
+        """The Set-Cookie values for logins that are over. They can wait: nothing can be done with such a login."""
+        changed = self._cookie_values.items()
+        return tuple(self._set_cookie(key, "") for key, value in changed if not value and key not in self._evicted)
+
+    def _set_cookie(self, key: str, value: str) -> str:
+        age = COOKIE_LIFETIME if value else 0
+        return set_cookie(self.names.login + key, value, secure=self.names.secure, max_age=age)
 
 
 def forget_all(header: str, names: CookieNames) -> list[str]:

@@ -4,6 +4,7 @@ Never looks up a session itself.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 from ..base.errors import ClockSkew, LoginRequired, LoginTooOld, NotApproved, XWMSError
@@ -45,7 +46,7 @@ def _needs_login(config: XWMSConfig, request: Request, found: Found, *, fresh: i
         response = Response.redirect(302, url, cookies=cookies)
     else:
         response = refusal(config, request, error, cookies=cookies, url=url, ended=ended)
-    return Refusal(error, response, url, ended)
+    return Refusal(error, replace(response, shorter=login_url(config, None, fresh=fresh)), url, ended)
 
 
 def unless_signed_in(

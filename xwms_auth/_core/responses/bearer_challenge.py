@@ -16,6 +16,9 @@ from ..config.config import XWMSConfig
 from ..http.messages import Request, Response
 from . import developer_hints, responses
 
+MAX_SCOPES = 1000
+"""Characters of the scopes that a challenge names. They are a hint, which a longer list does without."""
+
 MAX_BEARER = 16 * 1024
 """Characters of the Authorization header; servers rarely accept longer headers anyway."""
 
@@ -73,4 +76,6 @@ def _challenge(config: XWMSConfig, error: BearerRefused, scopes: Sequence[str]) 
     realm = config.domain.replace("\\", "\\\\").replace('"', '\\"')
     # A scope contains no quote and no backslash, so it needs no escaping.
     params = {"realm": realm, "error": error.error, "scope": " ".join(scopes)}
+    if len(params["scope"] or "") > MAX_SCOPES:
+        del params["scope"]
     return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in params.items() if value)

@@ -35,7 +35,11 @@ class Refusal(NamedTuple):
 
 
 def page(
-    status: int, content: pages.Page, *, cookies: Sequence[str] = (), extra: Sequence[tuple[str, str]] = ()
+    status: int,
+    content: pages.Page,
+    *,
+    cookies: Sequence[str] = (),
+    extra: Sequence[tuple[str, str]] = (),
 ) -> Response:
     """Return one of our own pages."""
     headers = (
@@ -77,17 +81,19 @@ def refusal(
     error: XWMSError,
     *,
     cookies: Sequence[str] = (),
+    deferrable: Sequence[str] = (),
     url: str | None = None,
     ended: EndReason | None = None,
     logout_token: str | None = None,
 ) -> Response:
     """Return an error response: a page for a browser, a problem document (RFC 9457) for a program.
 
-    `url` is where to start again; `ended` is why the session has ended. With a `logout_token` the page asks whether to
-    log out.
+    `cookies` and `deferrable` are as in `Response`. `url` is where to start again; `ended` is why the session has
+    ended. With a `logout_token` the page asks whether to log out.
     """
     events.refused(error, path=request.path)
     response = _error_response(config, request, error, cookies=cookies, url=url, ended=ended, logout_token=logout_token)
+    response = replace(response, deferrable=tuple(deferrable), shorter=config.login_path)
     return replace(response, body="") if request.method == "HEAD" else response
 
 
