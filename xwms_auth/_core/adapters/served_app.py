@@ -71,7 +71,7 @@ class ServedApp:
             event, hint = "prefix_not_registered", f"register a redirect URI below {named}, or set XWMS_PATH_PREFIX"
         else:
             return
-        self._last_segments, self._twice = frozenset(), "?"
+        self._last_segments, self._twice = frozenset[str](), "?"
         events.warning(event, path=path, hint=f"{hint}; see docs/sub-paths.md")
 
     def serves_same_client(self, other: "ServedApp") -> bool:
