@@ -54,22 +54,31 @@ def _open(option: object, context: Context, *, is_async: bool) -> object:
 
 
 OLDEST_REDIS_PY = (5, 0, 8)
+_NO_REDIS_PY = "a store in Redis needs redis-py: pip install 'xwms-auth[redis]'"
 
 
 def _open_redis(url: Secret, client: str, records: Records, *, is_async: bool) -> object:
+    fault = _redis_py_fault()
+    if fault is None:
+        from .redis import RedisStore  # noqa: PLC0415  imported only if the config uses Redis
+
+        try:
+            from .redis_connections import AsyncRedisExecutor, RedisExecutor  # noqa: PLC0415  needs redis-py
+        except ImportError:
+            fault = _NO_REDIS_PY
+        else:
+            executor = AsyncRedisExecutor(url) if is_async else RedisExecutor(url)
+            return RedisStore(executor, client=client, records=records)
+    raise ConfigError([fault])
+
+
+def _redis_py_fault() -> str | None:
     try:
         installed = version("redis")
     except PackageNotFoundError:
-        raise ConfigError(["a store in Redis needs redis-py: pip install 'xwms-auth[redis]'"]) from None
-    if tuple(map(int, re.findall(r"[0-9]+", installed)[:3])) < OLDEST_REDIS_PY:
-        oldest = ".".join(map(str, OLDEST_REDIS_PY))
-        raise ConfigError(
-            [
-                f"a store in Redis needs redis-py {oldest} or newer, and {installed} is installed: "
-                "pip install --upgrade 'xwms-auth[redis]'"
-            ]
-        )
-    from .redis import RedisStore  # noqa: PLC0415  imported only if the config uses Redis
-    from .redis_connections import AsyncRedisExecutor, RedisExecutor  # noqa: PLC0415  needs redis-py
-
-    return RedisStore(AsyncRedisExecutor(url) if is_async else RedisExecutor(url), client=client, records=records)
+        return _NO_REDIS_PY
+    if tuple(map(int, re.findall(r"[0-9]+", installed)[:3])) >= OLDEST_REDIS_PY:
+        return None
+    oldest = ".".join(map(str, OLDEST_REDIS_PY))
+    upgrade = "pip install --upgrade 'xwms-auth[redis]'"
+    return f"a store in Redis needs redis-py {oldest} or newer, and {installed} is installed: {upgrade}"

@@ -8,9 +8,7 @@ import re
 from collections.abc import Sequence
 from datetime import timedelta
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ..base.errors import ConfigError
 from ..base.models import Secret
@@ -29,18 +27,17 @@ from .env import (
     MAX_TIMEOUT,
     MIN_RECHECK,
     MIN_SESSION_SECRET,
-    REDIS,
     CallbackToken,
     ClientAuth,
     Flow,
     Protect,
     RecheckPolicy,
     TokenValidation,
-    is_redis,
     may_hold_password,
 )
 from .secret_sources import SecretFromCallable, SecretFromFile, SecretSource, header_fault, is_repetitive
 from .server_metadata import ENDPOINTS, metadata_of
+from .store_urls import store_url_fault
 
 if TYPE_CHECKING:
     from .config import XWMSConfig
@@ -48,8 +45,6 @@ if TYPE_CHECKING:
 
 MAX_ORIGINS = 1500
 """Characters of all login origins: they are in a header of the page that asks for a click before a login."""
-
-_REDIS_OPTIONS = frozenset(("db", "username", "password", "ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"))
 
 
 class Validator:
@@ -299,33 +294,11 @@ class Validator:
 
     def store(self, name: str, value: object, protocol: type, more: str) -> None:
         if isinstance(value, str | Secret):
-            self.store_url(name, Secret(value), more)
+            fault = store_url_fault(Secret(value), more)
+            if fault is not None:
+                self.fault(name, fault)
         elif not isinstance(value, protocol):
             self.fault(name, f"is neither a URL nor a {protocol.__name__}")
-
-    def store_url(self, name: str, secret_url: Secret, more: str) -> None:
-        # Never quoted: it may contain a password.
-        url = secret_url.reveal()
-        if url.startswith("sqlite:///"):
-            path = Path(url.removeprefix("sqlite:///"))
-            if path.name == ":memory:" or str(path).startswith("file:"):
-                self.fault(name, "does not name a file; for sessions in this process use memory://")
-            elif not path.name or path.is_dir() or not path.parent.is_dir():
-                self.fault(
-                    name,
-                    "does not name a file in an existing folder, as in sqlite:////var/lib/app/sessions.sqlite3",
-                )
-        elif is_redis(url):
-            if not _is_redis_url(url):
-                self.fault(
-                    name,
-                    "is not a Redis URL such as redis://host:6379/0, or has an option other than: "
-                    + ", ".join(sorted(_REDIS_OPTIONS)),
-                )
-        elif url != "memory://":
-            kinds = ", ".join(f"{kind}…" for kind in REDIS)
-            slashes = " (an SQLite URL has three slashes before the path)" if url.startswith("sqlite") else ""
-            self.fault(name, f"must be one of: {more}memory://, sqlite:///path, {kinds}{slashes}")
 
     def cookies(self) -> None:
         config, tag = self.config, cast("object", self.config.cookie_tag)
@@ -398,32 +371,6 @@ class Validator:
             # A plain OAuth 2.0 server has no issuer identifier, so the origin that people are sent to stands for it.
             self.set("issuer", parse_endpoint(config.authorization_endpoint, allow_http=True).origin)
         self.set("metadata", metadata_of(config.issuer, endpoints))
-
-
-def _is_redis_url(url: str) -> bool:
-    """Whether this is a Redis URL, without options that would change how the client behaves.
-
-    redis-py accepts its own arguments in the query: unknown ones fail at the first use, and some turn a check off.
-    """
-    try:
-        parts = urlsplit(url)
-        options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True)) if parts.query else {}
-        if parts.scheme == "unix":
-            has_target = bool(parts.path.strip("/"))
-        else:
-            number = parts.path.strip("/")
-            host = unquote(parts.hostname or "").encode("idna")
-            has_target = bool(host and parts.port != 0) and (not number or _is_number(number))
-    except ValueError:
-        return False
-    tls = parts.scheme.startswith("rediss")
-    known = all(name in _REDIS_OPTIONS and (tls or not name.startswith("ssl_")) for name in options)
-    has_values = all(options.values()) and _is_number(options.get("db", "0"))
-    return has_target and known and has_values and not parts.fragment
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 4
 
 
 def _as_tuple(value: object) -> tuple[object, ...]:

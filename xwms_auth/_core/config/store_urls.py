@@ -1,0 +1,55 @@
+"""The URLs of stores, and what is wrong with one. Never quotes it: it may contain a password."""
+
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from ..base.models import Secret
+from .env import REDIS, is_redis
+
+_REDIS_OPTIONS = frozenset(("db", "username", "password", "ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"))
+
+
+def store_url_fault(secret_url: Secret, more: str) -> str | None:
+    """Return why this is not the URL of a store, or None if it is one. `more` names what is allowed besides."""
+    url = secret_url.reveal()
+    if url.startswith("sqlite:///"):
+        path = Path(url.removeprefix("sqlite:///"))
+        if path.name == ":memory:" or str(path).startswith("file:"):
+            return "does not name a file; for sessions in this process use memory://"
+        if not path.name or path.is_dir() or not path.parent.is_dir():
+            return "does not name a file in an existing folder, as in sqlite:////var/lib/app/sessions.sqlite3"
+    elif is_redis(url):
+        if not _is_redis_url(url):
+            options = ", ".join(sorted(_REDIS_OPTIONS))
+            return f"is not a Redis URL such as redis://host:6379/0, or has an option other than: {options}"
+    elif url != "memory://":
+        kinds = ", ".join(f"{kind}…" for kind in REDIS)
+        slashes = " (an SQLite URL has three slashes before the path)" if url.startswith("sqlite") else ""
+        return f"must be one of: {more}memory://, sqlite:///path, {kinds}{slashes}"
+    return None
+
+
+def _is_redis_url(url: str) -> bool:
+    """Whether this is a Redis URL, without options that would change how the client behaves.
+
+    redis-py accepts its own arguments in the query: unknown ones fail at the first use, and some turn a check off.
+    """
+    try:
+        parts = urlsplit(url)
+        options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True)) if parts.query else {}
+        if parts.scheme == "unix":
+            has_target = bool(parts.path.strip("/"))
+        else:
+            number = parts.path.strip("/")
+            host = unquote(parts.hostname or "").encode("idna")
+            has_target = bool(host and parts.port != 0) and (not number or _is_number(number))
+    except ValueError:
+        return False
+    tls = parts.scheme.startswith("rediss")
+    known = all(name in _REDIS_OPTIONS and (tls or not name.startswith("ssl_")) for name in options)
+    has_values = all(options.values()) and _is_number(options.get("db", "0"))
+    return has_target and known and has_values and not parts.fragment
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 4
