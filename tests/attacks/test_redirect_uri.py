@@ -4,6 +4,7 @@ The form of a redirect URI, without HTTP: tests/http/test_urls.py.
 """
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from itertools import chain
 
 import flask
@@ -134,10 +135,10 @@ def test_ru_02_a_redirect_uri_that_xwms_does_not_know_is_told_plainly_and_withou
     assert fx.calls("sign-token") == 2 * len(NEARLY_REGISTERED)
 
 
-def set_up(edge: str, monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
+def set_up(edge: str, monkeypatch: pytest.MonkeyPatch, uri: str, **more: str) -> None:
     """Set the edge up the way a deployment does: Flask from `app.config`, ASGI from the environment."""
     settings = {"XWMS_CLIENT_ID": "a", "XWMS_CLIENT_SECRET": CANARY, "XWMS_REDIRECT_URI": uri}
-    settings["XWMS_SESSION_SECRET"] = "K3y-for-tests-0123456789-abcdefghij"
+    settings |= {"XWMS_SESSION_SECRET": "K3y-for-tests-0123456789-abcdefghij", "XWMS_INSECURE_ALLOW_HTTP": "", **more}
     if edge == "flask":
         app = flask.Flask(__name__)
         app.config.update(settings)
@@ -164,11 +165,15 @@ def test_ru_03_a_near_miss_stops_the_start_of_either_edge(edge, monkeypatch, sub
 
 
 def test_ru_04_plain_http_off_this_machine_stops_the_start_of_either_edge(edge, monkeypatch, subtests):
-    """RU-04: no variable can allow it."""
-    monkeypatch.setenv("XWMS_INSECURE_ALLOW_HTTP", "1")
+    """RU-04: a variable allows it for hosts that cannot be public, and for no other."""
     for uri in (*INSECURE_GOOD, *INSECURE_BAD):
         with subtests.test(uri=uri), pytest.raises(ConfigError):
             set_up(edge, monkeypatch, uri)
+        with (
+            subtests.test(uri=uri, allowed=True),
+            nullcontext() if uri in INSECURE_GOOD else pytest.raises(ConfigError),
+        ):
+            set_up(edge, monkeypatch, uri, XWMS_INSECURE_ALLOW_HTTP="1")
 
 
 # --- RU-05: real servers, raw targets --------------------------------------------------------------------------------

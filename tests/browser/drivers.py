@@ -23,7 +23,7 @@ from urllib.error import HTTPError, URLError
 from websockets.sync.client import ClientConnection, connect
 
 from tests.browser.servers import WAIT, listener, port_of
-from tests.browser.visitor import ARGUMENTS, STEP_TIMEOUT
+from tests.browser.visitor import ARGUMENTS, CHROMIUM, STEP_TIMEOUT
 from tests.tools.requires import missing, program
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def chromium(**options: Any) -> "Iterator[Browser]":
         from playwright.sync_api import sync_playwright
     except ImportError:
         missing("the package playwright")
-    path = program("chromium")
+    path = program(*CHROMIUM)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS, **options)
         yield browser

@@ -24,8 +24,8 @@ _CONTEXT.set_forkserver_preload(["tests.browser.servers"])
 
 
 def _serve(edge: Edge, options: dict[str, Any], sock: socket.socket) -> None:
-    """What one process does until it is told to end."""
-    with serve_app(edge, XWMSConfig(**options), sock, None):
+    """What one process does until it is told to end. On a busy machine a local XWMS is slow too."""
+    with serve_app(edge, XWMSConfig(**{"max_slow_calls": 100, **options}), sock, None):
         Event().wait()
 
 

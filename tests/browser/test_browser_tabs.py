@@ -11,7 +11,7 @@ import pytest
 
 from tests.browser.processes import serve_processes
 from tests.browser.servers import Edge, Elsewhere, listener, port_of
-from tests.browser.visitor import ARGUMENTS, CALLBACK, STEP_TIMEOUT
+from tests.browser.visitor import ARGUMENTS, CALLBACK, CHROMIUM, STEP_TIMEOUT
 from tests.tools.requires import missing, program
 from xwms_auth.sandbox import SandboxServer, SandboxSettings
 
@@ -121,7 +121,7 @@ def browser(runner: asyncio.Runner) -> "Iterator[Browser]":
         from playwright.async_api import async_playwright
     except ImportError:
         missing("the package playwright")
-    path = program("chromium")
+    path = program(*CHROMIUM)
     manager = async_playwright()
 
     async def start() -> "Browser":

@@ -38,6 +38,9 @@ _OFF: Final = (
     "WebUIReloadButton",
     "WebUIToolbar",
 )
+CHROMIUM: Final = ("chromium-headless-shell", "chromium")
+"""The first costs half the time: it has no windows of its own to draw."""
+
 ARGUMENTS: Final[Sequence[str]] = [
     "--no-sandbox",
     "--disable-gpu",

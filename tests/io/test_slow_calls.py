@@ -47,7 +47,8 @@ def test_few_login_starts_wait_for_an_xwms_that_hangs_and_the_others_are_told(ma
     with ThreadPoolExecutor(12) as threads, site.fx.hold("sign-token") as gate:
         calls = starts(site, 8, threads)
         given_up = until_ended(calls, 8 - limit)
-        assert {answer.status_code for answer in given_up} == {504}
+        # One that begins only after the first have become slow is told at once.
+        assert 504 in {answer.status_code for answer in given_up} <= {503, 504}
         assert all(int(answer.headers["Retry-After"]) > 0 for answer in given_up)
         arrived = site.fx.calls("sign-token")
         at_once = [call.result(PATIENCE) for call in starts(site, 4, threads)]
@@ -56,7 +57,7 @@ def test_few_login_starts_wait_for_an_xwms_that_hangs_and_the_others_are_told(ma
         assert site.fx.calls("sign-token") == arrived
         assert site.raw("/").text == "home"
         gate.set()
-        assert sorted(call.result(PATIENCE).status_code for call in calls) == [302] * limit + [504] * (8 - limit)
+        assert [call.result(PATIENCE).status_code for call in calls].count(302) == limit
         assert [call.result(PATIENCE).status_code for call in starts(site, 1, threads)] == [302]
 
 
