@@ -9,7 +9,7 @@ Must not: let a process share anything that its settings do not name.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime, timedelta
-from itertools import product
+from itertools import cycle, product
 from threading import Barrier
 from urllib.parse import urlencode
 
@@ -225,7 +225,7 @@ def test_eight_tabs_that_start_at_once_all_come_home(here, authorization_server,
 
 def test_starts_that_other_sites_cause_evict_nobodys_own_login(here, authorization_server, subtests):
     """SM-10: also the oldest of several own ones comes home, at another process."""
-    for edge, way in product(EDGES, WAYS):
+    for edge, way in zip(cycle(EDGES), WAYS):
         with subtests.test(edge=edge, way=way):
             app = app_for(here, authorization_server, edge, way, "cookie", (0, 1))
             browser = app.visitor()

@@ -117,6 +117,7 @@ def test_the_page_of_devices_needs_no_javascript(make_visitor, place):
     tell_of_two_browsers(make_visitor, place, java_script_enabled=False)
 
 
+@pytest.mark.parametrize("place", ["starlette_app"], indirect=True)
 def test_logging_out_everywhere_signs_out_every_browser_of_the_person(make_visitor, place):
     here, other = make_visitor(user_agent=WINDOWS), make_visitor(user_agent=IPHONE)
     page, phone = log_in(here), log_in(other)
@@ -137,6 +138,7 @@ def test_logging_out_everywhere_signs_out_every_browser_of_the_person(make_visit
     assert told(phone) == "You were signed out because this login was ended from somewhere else."
 
 
+@pytest.mark.parametrize("place", ["flask_app"], indirect=True)
 def test_somebody_who_was_away_too_long_is_told_so_and_can_send_the_sentence_away(visitor, place, clock):
     page = log_in(visitor)
     clock.advance(minutes=24 * 60 + 1)
@@ -149,6 +151,7 @@ def test_somebody_who_was_away_too_long_is_told_so_and_can_send_the_sentence_awa
     assert visitor.cookies() == {}
 
 
+@pytest.mark.parametrize("place", ["starlette_app"], indirect=True)
 def test_somebody_who_was_away_too_long_logs_in_again_where_another_site_leads_to_the_login(
     visitor, place, clock, elsewhere
 ):
@@ -162,6 +165,7 @@ def test_somebody_who_was_away_too_long_logs_in_again_where_another_site_leads_t
     assert (page.url, is_anna(page)) == (f"{place.origin}/tickets", True)
 
 
+@pytest.mark.parametrize("place", ["flask_app"], indirect=True)
 def test_an_old_login_is_asked_for_again_before_the_devices_are_shown(visitor, place, clock):
     page = log_in(visitor)
     before = visitor.cookies()[place.session_cookie]["value"]
@@ -176,6 +180,7 @@ def test_an_old_login_is_asked_for_again_before_the_devices_are_shown(visitor, p
     assert visitor.cookies()[place.session_cookie]["value"] != before
 
 
+@pytest.mark.parametrize("place", ["starlette_app"], indirect=True)
 def test_whoever_turns_back_from_that_login_goes_on_with_the_session_they_had(visitor, place, clock):
     page = log_in(visitor)
     before = visitor.cookies()[place.session_cookie]["value"]

@@ -18,7 +18,7 @@ from tests.tools.fake_xwms import CANARY, CLIENT_ID
 from xwms_auth import XWMSConfig, XWMSSessions
 
 PEOPLE, WORKERS = 250, 4
-REQUESTS = int(os.environ.get("XWMS_AUTH_REQUESTS", "2000"))
+REQUESTS = int(os.environ.get("XWMS_AUTH_REQUESTS", "1000"))
 
 
 def settings_for(fx, url):
