@@ -146,10 +146,10 @@ class XWMSAuthMiddleware:
         if is_http and path in served.own_paths and context.is_own_route(path, header_of(scope, b"host", ", ")):
             await send_response(await self._response_of(scope, receive, outer, prefix=prefix), send)
             return
-        served.look_for_prefix(path, named=scope.get("root_path", ""))
         if outer is not None:
             await self._serve_nested(outer, scope, receive, send)
             return
+        served.look_for_prefix(path, named=scope.get("root_path", ""))
         uri = context.only_uri or context.redirect_uri_for(header_of(scope, b"host", ", "))
         if not is_http and not _is_own_websocket(context, scope, uri):
             await refuse_websocket(receive, send, "cross_site")

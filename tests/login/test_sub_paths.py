@@ -128,7 +128,7 @@ def test_no_reading_of_a_prefix_makes_a_guarded_page_public(fx):
     [
         ("/xwms/auth", "", URI, "prefix_missing"),
         ("/shop/shop/private", "/shop", URI, "prefix_twice"),
-        ("/shop/xwms/auth", "/shop", "https://app.example/xwms/validateToken", "prefix_not_registered"),
+        ("/shop/nowhere", "/shop", "https://app.example/xwms/validateToken", "prefix_not_registered"),
     ],
 )
 def test_what_cannot_work_is_told_once(edge, fx, caplog, path, root, uri, event):
@@ -149,6 +149,19 @@ def test_what_cannot_work_is_told_once(edge, fx, caplog, path, root, uri, event)
     (told,) = [record.getMessage() for record in caplog.records if "prefix_" in record.getMessage()]
     assert told.startswith(event)
     assert "docs/sub-paths.md" in told
+
+
+@pytest.mark.parametrize("edge", ["asgi"])
+def test_a_root_path_that_no_request_is_below_is_no_fault(site, caplog):
+    """`FastAPI(root_path="/shop")` on a developer's machine, without its proxy."""
+    app = site.app
+
+    async def rooted(scope: Any, receive: Any, send: Any) -> None:
+        await app({**scope, "root_path": "/shop"}, receive, send)
+
+    site.app = rooted
+    assert site.raw("/private", headers=[*PROGRAM.items()]).status_code == 401
+    assert [record for record in caplog.records if "prefix_" in record.getMessage()] == []
 
 
 def test_the_prefix_is_that_of_all_redirect_uris_or_none(fx):

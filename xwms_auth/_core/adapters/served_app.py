@@ -8,6 +8,7 @@ from ..base.effects import Runtime, Transport
 from ..base.store_protocols import SessionStore
 from ..config.config import XWMSConfig
 from ..config.context import Context
+from ..http.urls import is_below
 from ..login.select import provider_of
 from .guard_check import GuardCheck
 
@@ -35,6 +36,8 @@ class ServedApp:
         prefix = config.path_prefix
         self._last_segments = frozenset(path[path.rfind("/") :] for path in self.own_paths)
         self._twice = f"{prefix}{prefix}/" if prefix else "?"
+        self._named = ""
+        """The prefix that the server named last."""
         self.is_prepared = False
         """Whether `prepare` has nothing left to do. An attribute, because every request reads it."""
         self.clock = clock
@@ -57,8 +60,13 @@ class ServedApp:
 
     def look_for_prefix(self, path: str, *, named: str) -> None:
         """Log once if a path has another prefix than ours have. `named` is what the server names."""
-        if path[path.rfind("/") :] not in self._last_segments and not path.startswith(self._twice):
+        if (
+            named == self._named
+            and path[path.rfind("/") :] not in self._last_segments
+            and not path.startswith(self._twice)
+        ):
             return
+        self._named = named
         prefix, own, named = self.context.config.path_prefix, self.own_paths, named.rstrip("/")
         if prefix and prefix + path in own:
             event, hint = (
@@ -67,8 +75,12 @@ class ServedApp:
             )
         elif prefix and named and path.startswith(self._twice):
             event, hint = "prefix_twice", f"the server adds {prefix} and the proxy keeps it: only one of them may"
-        elif named and path.removeprefix(named) in own:
-            event, hint = "prefix_not_registered", f"register a redirect URI below {named}, or set XWMS_PATH_PREFIX"
+        elif named and is_below(path, named) and not any(is_below(one, named) for one in own):
+            event, hint = (
+                "prefix_not_registered",
+                f"unless another application serves {self.context.config.login_path}, register a redirect URI below "
+                f"{named}, or set XWMS_PATH_PREFIX",
+            )
         else:
             return
         self._last_segments, self._twice = frozenset[str](), "?"

@@ -44,7 +44,8 @@ class WSGIApp(ServedApp):
             outer = None
         if path in self.own_paths and self.context.is_own_route(path, environ.get("HTTP_HOST", "")):
             return send(self._response_of(environ, outer), start_response)
-        self.look_for_prefix(path, named=environ.get("SCRIPT_NAME", ""))
+        if outer is None:
+            self.look_for_prefix(path, named=environ.get("SCRIPT_NAME", ""))
         state = outer or self.state_of(environ, start_response)
         if outer is None:
             environ[STATE_KEY] = state
