@@ -25,9 +25,10 @@ def follow(browser: Browser, other: Site) -> Browser:
     return neighbour
 
 
-@pytest.fixture(params=["https://app.example", "http://localhost:5000"])
-def shop(request, make_site) -> Site:
-    return make_site(client_id="shop", redirect_uris=f"{request.param}{CALLBACK}")
+@pytest.fixture(params=[("https://app.example", "cookie"), ("http://localhost:5000", "sqlite")], ids="-".join)
+def shop(request, make_site, where) -> Site:
+    origin, kind = request.param
+    return make_site(client_id="shop", redirect_uris=f"{origin}{CALLBACK}", **where(kind))
 
 
 @pytest.fixture
@@ -36,6 +37,7 @@ def desk(shop) -> Site:
 
 
 def test_two_clients_on_one_host_leave_each_others_session_alone(shop, desk):
+    """SM-16"""
     at_shop = shop.browser()
     at_desk = follow(at_shop, desk)
     at_shop.log_in(sub=1)
@@ -48,7 +50,7 @@ def test_two_clients_on_one_host_leave_each_others_session_alone(shop, desk):
 
 
 def test_their_logins_under_way_do_not_push_each_other_out(shop, desk):
-    """Nor does the logout of one client end the logins of the other."""
+    """SM-16: nor does the logout of one client end the logins of the other."""
     at_shop = shop.browser()
     at_desk = follow(at_shop, desk)
     first = at_shop.start()
