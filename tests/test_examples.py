@@ -10,13 +10,15 @@ from types import ModuleType
 import httpx2
 import pytest
 from starlette.testclient import TestClient
+from werkzeug.exceptions import NotFound
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from tests.tools.clock import Clock
 from tests.tools.example_apps import EXAMPLES, FOLDERS, load
 from xwms_auth.sandbox import SandboxServer, SandboxSettings
 
 ORIGIN = "http://localhost:5000"
-CALLBACK = f"{ORIGIN}/xwms/validateToken"
+CALLBACK = "/xwms/validateToken"
 NAVIGATION = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 ANNA, BRAM, NOOR, DAAN = "1001", "xwms-user-1234", "1004", "1005"  # Noor and Daan share an e-mail address
 FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:144.0) Gecko/20100101 Firefox/144.0"
@@ -54,7 +56,8 @@ class Visitor:
         approved = httpx2.post(to_xwms.headers["Location"], data={"person": sub}, trust_env=False, verify=False)
         assert approved.status_code == 303, approved.text
         callback = approved.headers["Location"]
-        assert callback.startswith(f"{CALLBACK}?token=")
+        assert callback.startswith(f"{ORIGIN}/")
+        assert f"{CALLBACK}?token=" in callback
         return self.get(callback.removeprefix(ORIGIN), **{"Sec-Fetch-Site": "cross-site"})
 
     def open_ticket(self, subject: str = "My printer", message: str = "It is on fire.") -> str:
@@ -85,7 +88,9 @@ class Desk:
 
 @pytest.fixture(scope="module")
 def xwms() -> Iterator[SandboxServer]:
-    settings = SandboxSettings(client_secret="a-secret-of-the-examples", redirect_uris=(CALLBACK,))
+    settings = SandboxSettings(
+        client_secret="a-secret-of-the-examples", redirect_uris=(f"{ORIGIN}{CALLBACK}", f"{ORIGIN}/desk{CALLBACK}")
+    )
     with SandboxServer(settings, port=0) as server:
         yield server
 
@@ -101,12 +106,19 @@ def session_store() -> str:
     return ""
 
 
+@pytest.fixture
+def prefix() -> str:
+    """Below which path the server has the example; a test may parametrize it."""
+    return ""
+
+
 @pytest.fixture(params=FOLDERS)
 def example(
     request: pytest.FixtureRequest,
     xwms: SandboxServer,
     clock: Clock,
     session_store: str,
+    prefix: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[ModuleType]:
@@ -116,7 +128,7 @@ def example(
         "XWMS_API_URI": xwms.api_url,
         "XWMS_CLIENT_ID": "sandbox-client",
         "XWMS_CLIENT_SECRET": "a-secret-of-the-examples",
-        "XWMS_REDIRECT_URI": CALLBACK,
+        "XWMS_REDIRECT_URI": f"{ORIGIN}{prefix}{CALLBACK}",
         "XWMS_SESSION_SECRET": "K3y-for-tests-0123456789-abcdefghij",
         "XWMS_SESSION_STORE": session_store,
     }.items():
@@ -127,13 +139,14 @@ def example(
 
 
 @pytest.fixture
-def desk(example: ModuleType) -> Iterator[Desk]:
+def desk(example: ModuleType, prefix: str) -> Iterator[Desk]:
     app = example.app
     if hasattr(app, "wsgi_app"):
-        with httpx2.Client(transport=httpx2.WSGITransport(app=app), base_url=ORIGIN) as client:
+        served = DispatcherMiddleware(NotFound(), {prefix: app}) if prefix else app
+        with httpx2.Client(transport=httpx2.WSGITransport(app=served), base_url=ORIGIN) as client:
             yield Desk(client)
     else:
-        with TestClient(app, base_url=ORIGIN) as client:
+        with TestClient(app, base_url=ORIGIN, root_path=prefix) as client:
             yield Desk(client)
 
 
@@ -450,12 +463,38 @@ def test_no_page_names_another_origin_or_runs_a_script(desk: Desk) -> None:
     desk.person(ANNA, IPHONE)
     for path in ("/", "/tickets", "/tickets/new", anna.open_ticket(), "/devices", "/nowhere"):
         page = anna.get(path).text
-        assert all(url.startswith("/") for url in re.findall(r'(?:href|src|action)="(?!#)([^"]*)"', page))
+        assert all(url.startswith("/") for url in addresses(page))
         assert "<script" not in page
         assert not re.search(r'\s(?:on\w+|style)="', page)
 
 
+def addresses(page: str) -> list[str]:
+    return re.findall(r'(?:href|src|action)="(?!#)([^"]*)"', page)
+
+
+@pytest.mark.parametrize("prefix", ["/desk"])
+def test_below_a_prefix_every_link_form_and_redirect_stays_below_it(desk: Desk) -> None:
+    visitor, anna, phone = desk.visitor(), desk.visitor(), desk.visitor(IPHONE)
+    for browser in (anna, phone):
+        assert browser.log_in(ANNA, start="/desk/xwms/auth").headers["Location"] == "/desk/"
+    ticket = anna.post("/desk/tickets", {"subject": "My printer", "message": "It is on fire."}).headers["Location"]
+    named = addresses(visitor.get("/desk/").text)
+    for path in ("/desk/", "/desk/tickets", "/desk/tickets/new", ticket, "/desk/devices", "/desk/nowhere"):
+        named += addresses(anna.get(path).text)
+    assert {url for url in named if not url.startswith("/desk/")} == set()
+    forms = {"/desk/xwms/auth?next=/desk/", "/desk/xwms/logout", "/desk/devices/end", "/desk/devices/end-all"}
+    assert forms < set(named)
+    assert {anna.get(url).status_code for url in set(named) - forms} == {200}
+    assert visitor.get("/desk/tickets").headers["Location"] == "/desk/xwms/auth?next=/desk/tickets"
+    assert anna.post("/desk/devices/end").headers["Location"] == "/desk/devices"
+    onward = anna.post("/desk/devices/end-all")
+    assert (onward.status_code, onward.headers["Location"]) == (307, "/desk/xwms/logout")
+    assert anna.post("/desk/xwms/logout").headers["Location"] == "/desk/"
+
+
 def test_both_examples_look_the_same() -> None:
+    """But for the name that `url_for` has for a file."""
+
     def files(folder: str) -> dict[str, bytes]:
         root = EXAMPLES / folder
         found = [path for part in ("templates", "static") for path in (root / part).iterdir()]
@@ -463,4 +502,4 @@ def test_both_examples_look_the_same() -> None:
 
     flask, starlette = files("flask_app"), files("starlette_app")
     assert flask.keys() == starlette.keys()
-    assert flask == starlette
+    assert {name: text.replace(b"', filename='", b"', path='") for name, text in flask.items()} == starlette

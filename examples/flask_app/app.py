@@ -1,11 +1,12 @@
 """A small support desk: anybody can read the answers; users who log in with XWMS open tickets and see their own."""
 
+import logging
 import os
 import secrets
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from flask import Flask, abort, redirect, render_template, request
+from flask import Flask, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import URL, Select, String, Text, create_engine, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
@@ -16,6 +17,8 @@ from xwms_auth.flask import XWMSAuth, current_user, login_required
 SUBJECT_MAX = 120
 MESSAGE_MAX = 4000
 FRESH = timedelta(minutes=15)  # with an older login, users have to log in again to see and end their other sessions
+
+logging.basicConfig(level=logging.INFO)  # shows the log of logins, `xwms_auth`, on standard error
 
 database = os.environ.get("SUPPORT_DESK_DB") or str(Path(__file__).with_name("support-desk.sqlite3"))
 # Sessions are kept in a file beside it, so that they can be listed and ended. XWMS_SESSION_STORE sets another store.
@@ -130,7 +133,7 @@ def open_ticket() -> ResponseReturnValue:
         db.add(opened)
         db.commit()
         # 303, so that reloading the next page does not send the form again.
-        return redirect(f"/tickets/{opened.id}", 303)
+        return redirect(url_for("ticket", ticket_id=opened.id), 303)
 
 
 def require_own_form() -> None:
@@ -161,7 +164,7 @@ def end_session() -> ResponseReturnValue:
     require_own_form()
     # With `sub`, only the user's own sessions can be ended. If it has ended meanwhile, nothing happens.
     auth.sessions.revoke(request.form.get("id", ""), sub=own_sub())
-    return redirect("/devices", 303)
+    return redirect(url_for("devices"), 303)
 
 
 @app.post("/devices/end-all")

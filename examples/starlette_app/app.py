@@ -1,8 +1,10 @@
 """A small support desk: anybody can read the answers; users who log in with XWMS open tickets and see their own."""
 
+import logging
 import os
 import secrets
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import URL, Select, String, Text, create_engine, select
@@ -25,12 +27,27 @@ MESSAGE_MAX = 4000
 FORM_MAX = 64 * 1024  # bytes of one field
 FRESH = timedelta(minutes=15)  # with an older login, users have to log in again to see and end their other sessions
 
+logging.basicConfig(level=logging.INFO)  # shows the log of logins, `xwms_auth`, on standard error
+
 HERE = Path(__file__).parent
 database = os.environ.get("SUPPORT_DESK_DB") or str(HERE / "support-desk.sqlite3")
 # Sessions are kept in a file beside it, so that they can be listed and ended. XWMS_SESSION_STORE sets another store.
 store = os.environ.get("XWMS_SESSION_STORE") or f"sqlite:///{Path(database).with_name('sessions.sqlite3')}"
 config = XWMSConfig.from_env({**os.environ, "XWMS_SESSION_STORE": store}, session_secret_required=True)
-templates = Jinja2Templates(HERE / "templates", context_processors=[template_context])
+
+
+def path_for(request: Request, name: str, /, **params: str) -> str:
+    # Only the path, with the prefix if there is one: behind a proxy with TLS the server takes the scheme for http, and
+    # a browser loads no such stylesheet into a page with https.
+    return request.url_for(name, **params).path
+
+
+def links(request: Request) -> dict[str, object]:
+    """Return the name `url_for` for templates."""
+    return {"url_for": partial(path_for, request)}
+
+
+templates = Jinja2Templates(HERE / "templates", context_processors=[template_context, links])
 
 
 # --- models ---
@@ -137,7 +154,8 @@ async def open_ticket(request: Request) -> Response:
     if errors:
         return ticket_form(request, subject=subject, message=message, errors=errors)
     # 303, so that reloading the next page does not send the form again.
-    return RedirectResponse(f"/tickets/{await run_in_threadpool(save_ticket, subject, message)}", 303)
+    ticket_id = await run_in_threadpool(save_ticket, subject, message)
+    return RedirectResponse(path_for(request, "ticket", ticket_id=ticket_id), 303)
 
 
 def require_own_form(request: Request) -> None:
@@ -172,7 +190,7 @@ async def end_session(request: Request) -> Response:
         session_id = str(form.get("id", ""))
     # With `sub`, only the user's own sessions can be ended. If it has ended meanwhile, nothing happens.
     await request.auth.sessions.revoke(session_id, sub=current_user.sub)
-    return RedirectResponse("/devices", 303)
+    return RedirectResponse(path_for(request, "devices"), 303)
 
 
 @login_required
@@ -216,7 +234,7 @@ app = Starlette(
         Route("/devices", devices),
         Route("/devices/end", end_session, methods=["POST"]),
         Route("/devices/end-all", end_all_sessions, methods=["POST"]),
-        Mount("/static", StaticFiles(directory=HERE / "static")),
+        Mount("/static", StaticFiles(directory=HERE / "static"), name="static"),
     ],
     middleware=[Middleware(XWMSAuthMiddleware, config)],
     exception_handlers={404: not_found, ConfigError: no_devices},
