@@ -71,7 +71,7 @@ class ServedApp:
         if prefix and prefix + path in own:
             event, hint = (
                 "prefix_missing",
-                f"a proxy strips {prefix}: name it to the server, as root_path or SCRIPT_NAME",
+                f"a proxy strips {prefix}: let it keep that (gunicorn, uWSGI), or name it to the server (root_path)",
             )
         elif prefix and named and path.startswith(self._twice):
             event, hint = "prefix_twice", f"the server adds {prefix} and the proxy keeps it: only one of them may"
