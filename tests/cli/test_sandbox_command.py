@@ -28,6 +28,13 @@ def test_the_printed_lines_are_all_that_an_app_needs_and_say_what_a_newcomer_stu
     assert variables_of(sandbox.lines)["XWMS_DEBUG"] == "1"
     assert any("OAuth 2.0" in line for line in sandbox.lines)
     assert "# Open the app at http://localhost:5000/ and under no other name" in sandbox.lines
+    assert not any(" #" in line for line in sandbox.lines), "a comment after a value is a part of it to systemd"
+
+
+def test_an_app_below_a_prefix_is_opened_there(start):
+    uri = "https://support.example/desk/xwms/validateToken"
+    with start("sandbox", "--port", "0", "--redirect-uri", uri, ready="listens") as sandbox:
+        assert "# Open the app at https://support.example/desk/ and under no other name" in sandbox.lines
 
 
 def test_browsers_may_reach_it_at_another_address(start, run):

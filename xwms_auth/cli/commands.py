@@ -147,11 +147,11 @@ def sandbox(
             if not is_loopback(host):
                 click.echo(_public_warning(host, server), err=True)
             click.echo(export_lines(_variables(settings, server)))
-            click.echo("export XWMS_DEBUG=1  # error pages say what to change")
+            # Comments are on lines of their own: a systemd `EnvironmentFile` takes one after a value for a part of it.
+            click.echo("# Error pages say what to change:\nexport XWMS_DEBUG=1")
             with_oauth = "# export XWMS_FLOW=oauth2 logs people in by OAuth 2.0 instead"
             click.echo(with_oauth if is_installed() else f"# {NEEDS_EXTRA}")
-            origin = redirect_uris[0].partition("://")
-            click.echo(f"# Open the app at {origin[0]}://{origin[2].partition('/')[0]}/ and under no other name")
+            click.echo(f"# Open the app at {_front_page_of(redirect_uris[0])} and under no other name")
             click.echo(f"# Dashboard: {server.url}/dashboard")
             click.echo(f"# The sandbox listens on {server.local_url} (Ctrl-C ends it)")
             _wait_for_ctrl_c()
@@ -273,6 +273,14 @@ def _variables(settings: "SandboxSettings", server: "SandboxServer") -> dict[str
         api_url=server.api_url,
         issuer=server.url,
     )
+
+
+def _front_page_of(redirect_uri: str) -> str:
+    """Below the prefix of the app, if the redirect URI shows where that ends; else the root of its origin."""
+    if redirect_uri.endswith(_CALLBACK_PATH):
+        return redirect_uri.removesuffix(_CALLBACK_PATH) + "/"
+    scheme, _, rest = redirect_uri.partition("://")
+    return f"{scheme}://{rest.partition('/')[0]}/"
 
 
 def _choose(port: int | None, *, preferred: int, option: str) -> int:
