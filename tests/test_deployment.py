@@ -5,6 +5,7 @@ No Docker and no running systemd: what their files say is done by hand, with pat
 
 import json
 import os
+import re
 import shlex
 import shutil
 import socket
@@ -12,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -80,15 +82,43 @@ class Unit:
         return dict(pair.split("=", 1) for pair in [*lines, *self.words("Environment")])
 
 
+@dataclass(frozen=True)
+class Change:
+    """What the page's section on prefixes changes in nginx.conf, the settings and the unit."""
+
+    location: str
+    callback: str
+    environ: dict[str, str]
+    options: list[str]
+
+    @classmethod
+    def of(cls, unit_file: str) -> "Change":
+        section = (EXAMPLES.parent / "docs" / "deployment.md").read_text()
+        section = section.partition("\n## Below a prefix\n")[2].partition("\n## ")[0]
+        [location] = re.findall(r"^```nginx\n(.+?)```$", section, re.M | re.S)
+        [callback] = re.findall(r"^XWMS_REDIRECT_URI=(\S+)$", section, re.M)
+        if "gunicorn" in unit_file:
+            return cls(location, callback, dict(re.findall(r"^Environment=(\w+)=(\S+)$", section, re.M)), [])
+        [(options, stripping)] = re.findall(r"`uvicorn (.+?)` in the unit, and `(proxy_pass .+?;)`", section)
+        return cls(re.sub(r"proxy_pass .+?;", stripping, location), callback, {}, options.split())
+
+
+@pytest.mark.parametrize("prefixed", [False, True], ids=["root", "prefix"])
 @pytest.mark.parametrize(
     ("unit_file", "example"),
     [("support-desk-gunicorn.service", "flask_app"), ("support-desk-uvicorn.service", "starlette_app")],
 )
-def test_the_unit_behind_the_nginx_of_the_page_logs_a_person_in(unit_file, example, tmp_path):
+def test_the_unit_behind_the_nginx_of_the_page_logs_a_person_in(unit_file, example, prefixed, tmp_path):
     nginx, public = program("nginx", "/usr/sbin/nginx"), next_port()
     base = f"https://localhost:{public}"
     made = self_signed(tmp_path)
-    site = text_of("nginx.conf").replace("listen 443", f"listen 127.0.0.1:{public}").replace("/run", str(tmp_path))
+    site, own, change = text_of("nginx.conf"), text_of("settings"), Change.of(unit_file) if prefixed else None
+    if change is not None:
+        site = re.sub(r"location / \{.+?\}", change.location, site, flags=re.S)
+        own = own.replace(f"https://support.example{CALLBACK}", change.callback)
+    own = own.replace("https://support.example", base)
+    [base] = re.findall(f"^XWMS_REDIRECT_URI=(.+){CALLBACK}$", own, re.M)
+    site = site.replace("listen 443", f"listen 127.0.0.1:{public}").replace("/run", str(tmp_path))
     site = site.replace("/etc/ssl/support.example/fullchain.pem", str(made.certificate))
     site = site.replace("/etc/ssl/support.example/privkey.pem", str(made.key))
     temporary = " ".join(
@@ -104,17 +134,17 @@ def test_the_unit_behind_the_nginx_of_the_page_logs_a_person_in(unit_file, examp
     with SandboxServer(settings, port=0) as sandbox, ExitStack() as stack:
         (tmp_path / "client-secret").write_text(settings.client_secret + "\n")
         (tmp_path / "session-secret").write_text("s" * 8 + "ession-secret-of-a-test-of-32-bytes\n")
-        own = text_of("settings").replace("https://support.example", base)
         (tmp_path / "settings").write_text(f"{own}XWMS_API_URI={sandbox.api_url}\n")
         unit = Unit(unit_file, tmp_path, EXAMPLES / example)
         assert {pair.split(":")[1] for pair in unit.words("LoadCredential")} == {
             unit.environ["XWMS_CLIENT_SECRET_FILE"],
             unit.environ["XWMS_SESSION_SECRET_FILE"],
         }
-        environ = {**plain_environ(), **unit.environ}
+        environ = {**plain_environ(), **unit.environ, **(change.environ if change else {})}
+        command_of_unit = unit.words("ExecStart") + (change.options if change else [])
         [folder] = unit.words("WorkingDirectory")
         log = tmp_path / "log"
-        server = stack.enter_context(process(unit.words("ExecStart"), log=log, environ=environ, folder=Path(folder)))
+        server = stack.enter_context(process(command_of_unit, log=log, environ=environ, folder=Path(folder)))
         proxy = stack.enter_context(process(command, log=log, environ=plain_environ(), folder=tmp_path))
         visit(base, made.certificate, server, proxy)
 
