@@ -31,9 +31,15 @@ def shop(request, make_site, where) -> Site:
     return make_site(client_id="shop", redirect_uris=f"{origin}{CALLBACK}", **where(kind))
 
 
+def beside(shop: Site, client_id: str) -> Site:
+    """An application on the same host, with its sessions in the same place."""
+    config = shop.config
+    return shop.restarted(client_id=client_id, redirect_uris=config.redirect_uris, session_store=config.session_store)
+
+
 @pytest.fixture
 def desk(shop) -> Site:
-    return shop.restarted(client_id="desk", redirect_uris=shop.config.redirect_uris)
+    return beside(shop, "desk")
 
 
 def test_two_clients_on_one_host_leave_each_others_session_alone(shop, desk):
@@ -83,7 +89,7 @@ def test_the_tag_is_short_and_the_same_at_every_start(make_fx):
 def test_applications_of_one_client_share_a_session(shop):
     """With the same client, XWMS and session secret; and a logout in one is a logout in the other."""
     at_shop = shop.browser()
-    at_twin = follow(at_shop, shop.restarted(client_id="shop", redirect_uris=shop.config.redirect_uris))
+    at_twin = follow(at_shop, beside(shop, "shop"))
     at_shop.log_in(sub=1)
     assert at_twin.who() == "1"
     at_twin.log_out()
