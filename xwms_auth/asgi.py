@@ -15,11 +15,11 @@ from ._core.adapters.asgi import (
     Receive,
     Scope,
     Send,
-    answers_preflights,
     form_of,
     header_of,
     is_cors_preflight,
     missing_prefix,
+    preflight_answer,
     refuse_websocket,
     request_of,
     route_path,
@@ -219,12 +219,16 @@ class XWMSAuthMiddleware:
         """Deny access to a page that requires login. False if the application is to respond."""
         if self._served.context.is_public(route_path(scope)):
             return False
-        if is_cors_preflight(scope) and answers_preflights(self.app):
-            return False
         # New tokens have to reach the browser, whatever the response is.
         found = state.lookup
         carries = scope["type"] == "http" and isinstance(found, SessionLookup) and found.has_new_tokens
-        return await refuse(scope, receive, state.send if carries else send)
+        send = state.send if carries else send
+        if is_cors_preflight(scope) and state.refusal() is not None:
+            answer = preflight_answer(self.app, refuse)
+            if answer is not None:
+                await answer(scope, receive, send)
+                return True
+        return await refuse(scope, receive, send)
 
     async def _run_lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Keep connections open while the application runs. Its own lifespan messages are passed on unchanged."""

@@ -13,7 +13,7 @@ except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.fastapi needs FastAPI: pip install 'xwms-auth[fastapi]'") from missing
 
 from ._core.adapters.asgi import POLICY_VIOLATION, Scope, is_cors_preflight
-from ._core.adapters.asgi_bearer import check_token, token_of
+from ._core.adapters.asgi_bearer import check_token, routes_of, token_of
 from ._core.adapters.asgi_state import request_state_of
 from ._core.adapters.passive import passive
 from ._core.base.models import AccessToken, User, anonymous
@@ -85,8 +85,10 @@ class _UserRequired(_SessionCookie):
 
 
 def _is_for_options_only(scope: Scope) -> bool:
-    """Whether the endpoint answers `OPTIONS` and no other method: it is no page of anybody's."""
-    return getattr(scope.get("route"), "methods", None) == {"OPTIONS"}
+    """Whether the endpoint answers `OPTIONS` and no other method, at no other route either: it is nobody's page."""
+    endpoint = getattr(scope.get("route"), "endpoint", None)
+    routes = [route for route in routes_of(scope.get("app")) if route.endpoint is endpoint]
+    return bool(routes) and all(getattr(route, "methods", None) == {"OPTIONS"} for route in routes)
 
 
 class _UserOptional(_SessionCookie):

@@ -171,7 +171,7 @@ def require_user() -> User:
     For views, async or not, and for `before_request` functions. What it raises for that is an `HTTPException` with the
     response, which no error handler of Flask's sees.
     """
-    if (answer := flask_preflight.answer_ahead(current_request())) is not None:
+    if (answer := flask_preflight.answer(current_request())) is not None:
         return abort(answer)
     found = request_state().user_or_refusal()
     return abort(response_of(found)) if isinstance(found, Refusal) else found
@@ -202,8 +202,8 @@ def _guard(view: Callable[P, R], *, requirement: LoginRequirement) -> Callable[P
 
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        if flask_preflight.has_passed(current_request()):
-            return cast("R", flask_preflight.answer(guarded, view, args, kwargs))
+        if (answer := flask_preflight.answer(current_request())) is not None:
+            return cast("R", answer)
         refused = request_state().refusal(requirement)
         if refused is not None:
             return cast("R", response_of(refused))

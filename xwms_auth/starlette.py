@@ -25,6 +25,7 @@ from ._core.adapters.passive import passive
 from ._core.base.models import User
 from ._core.base.session import ANY_LOGIN, LoginRequirement
 from ._core.config.config import XWMSConfig
+from ._core.http.preflight import has_own_options
 from ._core.oauth2.bearer_guard import NEEDS_TOKEN
 from ._core.responses import widgets
 from ._core.responses.bearer_challenge import parse_scopes
@@ -45,6 +46,8 @@ __all__ = [
 ]
 
 E = TypeVar("E", bound=Callable[..., Any])
+
+_DISPATCH = HTTPEndpoint.dispatch
 
 _Check = Callable[[Scope], Awaitable[Refusal | None]]
 """Checks a request: None if it is allowed, otherwise the refusal."""
@@ -187,9 +190,10 @@ def _guard_class(endpoint: type[Any], check: _Check) -> type[Any]:
 
     @wraps(unguarded)
     async def dispatch(self: Any) -> None:
-        # The `options` method of the class answers a preflight, and nothing else of it runs.
-        answers = hasattr(self, "options") and self.scope["type"] == "http" and is_cors_preflight(self.scope)
-        refused = None if answers else await check(self.scope)
+        if is_cors_preflight(self.scope) and _answers_options(self):
+            await _DISPATCH(self)
+            return
+        refused = await check(self.scope)
         if refused is None:
             await unguarded(self)
         elif isinstance(self, WebSocketEndpoint):
@@ -199,6 +203,12 @@ def _guard_class(endpoint: type[Any], check: _Check) -> type[Any]:
 
     endpoint.dispatch = dispatch  # type: ignore[method-assign]  # the class is guarded wherever it is routed
     return endpoint
+
+
+def _answers_options(endpoint: object) -> bool:
+    """Whether Starlette's own `dispatch` gives a preflight to an `options` method of this endpoint's class."""
+    kind = type(endpoint)
+    return issubclass(kind, HTTPEndpoint) and inspect.unwrap(kind.dispatch) is _DISPATCH and has_own_options(kind)
 
 
 def template_context(request: Request) -> dict[str, Any]:

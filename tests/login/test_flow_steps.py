@@ -148,7 +148,7 @@ def test_a_question_with_an_unknown_outcome_ends_the_login(site, store):
     story.go_on()
     assert story.failed(Timeout("no answer", sent=True)) is None
     assert story.done.status == 504
-    assert "Max-Age=0" in story.done.cookies[0]
+    assert "Max-Age=0" in story.done.deferrable[0]
     assert callback(site, store, cookie).go_on() is None
 
 

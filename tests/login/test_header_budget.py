@@ -73,16 +73,6 @@ def test_every_answer_of_a_login_is_small_enough(browser, length):
         assert browser.post("/xwms/logout", params={"next": page}).status_code == 303
 
 
-def test_the_cookie_of_a_login_that_was_used_goes_with_the_answer_that_ends_it(browser):
-    """LC-14: another process may not know that it was used. What fills the answer may come from another site's link."""
-    for length, names in product((100, 1000, 1500, 1700, 1800, 1900, 1960), (1, 200, 250)):
-        token = browser.start(f"/private?{'q' * length}")
-        claims = dict.fromkeys(NAMES, "n" * names)
-        assert browser.come_back(browser.site.fx.approve(token, sub="17", **claims)).status_code == 303
-        assert not browser.logins(), (length, names)
-        browser.log_out()
-
-
 def test_a_person_who_has_to_confirm_is_within_it_too(edge, make_fx, monkeypatch):
     site = Site(edge, make_fx("fresh"), callback_token="fresh", confirm_person=True)
     browser = site.browser()

@@ -1,14 +1,14 @@
 """Conversion of ASGI scopes to `Request`, and of `Response` to ASGI messages."""
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
-from typing import Any
+from copy import copy
+from typing import Any, cast
 from urllib.parse import quote, unquote
 
 from ..config.context import Context
 from ..http.messages import MAX_FORM, Request, Response, is_form, parse_form
 from ..http.preflight import is_preflight
 from ..http.urls import is_below
-from .guard_check import MAX_WRAPPED
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -16,9 +16,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_CORS_MODULE = "starlette.middleware.cors"
-_WELL_KNOWN = ("starlette", "fastapi", "uvicorn", "xwms_auth")
-"""Packages whose middlewares pass every request on to their `app`."""
+_CORS_MIDDLEWARE = ("starlette.middleware.cors", "CORSMiddleware")
 
 POLICY_VIOLATION = 1008
 """The websocket close code of a refused handshake (RFC 6455 7.4.1)."""
@@ -129,20 +127,25 @@ def is_cors_preflight(scope: Scope) -> bool:
     return is_preflight("OPTIONS", origin=b"origin" in names, asks_for=b"access-control-request-method" in names)
 
 
-def answers_preflights(app: object) -> bool:
-    """Whether every preflight that this application gets is answered by Starlette's `CORSMiddleware` in it.
+def preflight_answer(app: object, refusal: Callable[[Scope, Receive, Send], Awaitable[object]]) -> ASGIApp | None:
+    """Return the `CORSMiddleware` of Starlette that is the outermost in this application, around `refusal` instead.
 
-    Then nothing that a guard protects runs when a preflight passes the guard. What may route a request past that
-    middleware is not looked into.
+    So it answers a preflight, and nothing else of the application runs, whatever it takes for one. None if something
+    else is the outermost: that may see a preflight before, and answer it or change its method.
     """
-    for _ in range(MAX_WRAPPED):
-        middlewares = (type(app), *(getattr(one, "cls", None) for one in getattr(app, "user_middleware", ())))
-        if any(getattr(one, "__module__", "") == _CORS_MODULE for one in middlewares):
-            return True
-        if type(app).__module__.partition(".")[0] not in _WELL_KNOWN:
-            return False
-        app = getattr(app, "app", None)
-    return False
+    if _is_cors_middleware(type(app)):
+        alone = cast("Any", copy(app))
+        alone.app = refusal
+        return cast("ASGIApp", alone)
+    middlewares = getattr(app, "user_middleware", None)
+    if not middlewares or not _is_cors_middleware(getattr(middlewares[0], "cls", None)):
+        return None
+    cls, args, options = middlewares[0]
+    return cast("ASGIApp", cls(refusal, *args, **options))
+
+
+def _is_cors_middleware(cls: object) -> bool:
+    return (getattr(cls, "__module__", ""), getattr(cls, "__qualname__", "")) == _CORS_MIDDLEWARE
 
 
 async def refuse_websocket(receive: Receive, send: Send, reason: str) -> None:

@@ -40,10 +40,14 @@ def needs_tokens(app: object) -> bool:
 
 def endpoints_of(app: object) -> Iterator[object]:
     """Yield the endpoints of this application's routes, mounted applications included."""
+    return (route.endpoint for route in routes_of(app))
+
+
+def routes_of(app: object) -> Iterator[Any]:
+    """Yield the routes of this application that have an endpoint, mounted applications included."""
     for _ in range(MAX_NESTED):
         for route in _list_of(app, "routes"):
-            endpoint: object = getattr(route, "endpoint", None)
-            yield from endpoints_of(route) if endpoint is None else (endpoint,)
+            yield from routes_of(route) if getattr(route, "endpoint", None) is None else (route,)
         app = _nested(app)
 
 

@@ -54,7 +54,7 @@ class FlaskApp(WSGIApp):
         return self._app.view_functions.values()
 
     def is_public(self, environ: "WSGIEnvironment") -> bool:
-        if super().is_public(environ) or flask_preflight.passes(environ, self._app, self._inner):
+        if super().is_public(environ):
             return True
         if not self._has_public_views:
             return False
@@ -92,7 +92,7 @@ class FlaskApp(WSGIApp):
         app = self._app
         with app.request_context(environ):
             try:
-                response = response_of(refused)
+                response = self._preflight_answer() or response_of(refused)
             except Exception as error:  # noqa: BLE001  as Flask does with an error of a view
                 try:
                     response = app.make_response(app.handle_user_exception(error))
@@ -101,6 +101,9 @@ class FlaskApp(WSGIApp):
             if is_from_elsewhere:
                 response = self._processed(response)
             return response(environ, start_response)
+
+    def _preflight_answer(self) -> Response | None:
+        return flask_preflight.answer(current_request()) if flask_preflight.is_routed_by_flask(self._inner) else None
 
     def _processed(self, response: Response) -> Response:
         """Run the `after_request` functions: Flask-CORS there lets a page of another origin read the refusal.

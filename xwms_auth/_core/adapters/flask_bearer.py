@@ -63,8 +63,8 @@ def _guard(view: Callable[P, R], *, scopes: Sequence[str]) -> Callable[P, R]:
 
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        if flask_preflight.has_passed(current_request()):
-            return cast("R", flask_preflight.answer(guarded, view, args, kwargs))
+        if (answer := flask_preflight.answer(current_request())) is not None:
+            return cast("R", answer)
         state = request_state()
         served = state.served
         steps = authenticate(served.context, state.request(), scopes=scopes, now=served.now())

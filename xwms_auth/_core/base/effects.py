@@ -212,21 +212,13 @@ def unavailable(response: UpstreamResponse, who: str) -> Unreachable:
     return Unreachable(cause, upstream_status=response.status, retry_after=response.retry_after)
 
 
-def _perform(effect: Effect[object], runtime: Runtime) -> object:
-    try:
-        return effect.perform(runtime)
-    except StopIteration as error:
-        # That of a store or of a secret's source would end the steps, and its value would be their result.
-        raise RuntimeError(f"{type(effect).__name__} raised StopIteration") from error
-
-
 def run(steps: Steps[T], runtime: Runtime) -> T:
     """Run steps to their end in sync code. `runtime` must not hold anything async."""
     try:
         effect = next(steps)
         while True:
             try:
-                result = _perform(effect, runtime)
+                result = effect.perform(runtime)
             except XWMSError as error:
                 effect = steps.throw(error)
             else:
@@ -243,7 +235,7 @@ async def arun(steps: Steps[T], runtime: Runtime) -> T:
         effect = next(steps)
         while True:
             try:
-                result = _perform(effect, runtime)
+                result = effect.perform(runtime)
                 if isinstance(result, Awaitable):
                     result = await cast("Awaitable[object]", result)
             except XWMSError as error:

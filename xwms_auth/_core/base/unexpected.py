@@ -23,22 +23,11 @@ def internal_error(error: Exception) -> XWMSError:
     return InternalError(", because of ".join(f"{_name(one)} {place_of(one)}" for one in chain))
 
 
-class _PlaceNote(str):
-    """A note of ours. Others may quote a token too."""
-
-    __slots__ = ()
-
-
-def note_place(error: BaseException) -> None:
-    """Note where an error was raised, for one that will lose its traceback."""
-    error.add_note(_PlaceNote(place_of(error)))
-
-
 def place_of(error: BaseException) -> str:
     """Where an error was raised: a file, a line and a function."""
-    for note in getattr(error, "__notes__", ()):
-        if isinstance(note, _PlaceNote):
-            return note
+    notes: list[str] = getattr(error, "__notes__", [])
+    if notes:
+        return notes[-1]
     place = "at an unknown place"
     for frame, line in traceback.walk_tb(error.__traceback__):
         place = f"at {frame.f_code.co_filename}:{line} in {frame.f_code.co_name}"

@@ -27,7 +27,7 @@ import httpcore2
 from ..base.effects import ApiCall, OAuthCall, Runtime, Steps, UpstreamResponse, arun, run
 from ..base.errors import APIError, BadAnswer, ConfigError, Unreachable
 from ..base.limits import QUICK, CircuitBreaker, Patience
-from ..base.unexpected import note_place
+from ..base.unexpected import place_of
 from ..config.config import XWMSConfig
 from .connections import OPEN_SECONDS, OUTAGES, AsyncBackend, Attempt, Backend
 from .sockets import tls_context
@@ -128,7 +128,7 @@ def _name(call: _Call) -> str:
 def _without_frames(error: BaseException) -> BaseException:
     """Return a cancellation, an exit or an unexpected error without the traceback frames that hold headers."""
     if isinstance(error, Exception):
-        note_place(error)
+        error.add_note(place_of(error))
     error.__context__ = None
     return error.with_traceback(None)
 

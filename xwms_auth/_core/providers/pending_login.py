@@ -115,7 +115,7 @@ class PendingLogins:
     """Seconds by which a login of this browser, which is left out, is from the future (clock skew); otherwise 0."""
 
     _cookie_values: dict[str, str] = field(default_factory=dict[str, str], init=False)
-    _can_wait: set[str] = field(default_factory=set[str], init=False)
+    _evicted: set[str] = field(default_factory=set[str], init=False)
 
     @classmethod
     def of(cls, header: str, *, names: CookieNames, sealer: Sealed, uri: RedirectURI, now: int) -> "PendingLogins":
@@ -145,7 +145,7 @@ class PendingLogins:
 
     def add(self, login: PendingLogin) -> None:
         """Add a new login that `has_room`, and evict the logins that make room for it."""
-        self.discard(*(self._to_evict(login) or ()))
+        self._evict(self._to_evict(login) or ())
         self.alive.append(login)
         self._cookie_values[login.key] = self._sealed_value(login)
 
@@ -153,6 +153,10 @@ class PendingLogins:
         """Bytes of the headers that set the cookie of a new login and delete those that make room for it."""
         values = {login.key: self._sealed_value(login), **{one.key: "" for one in self._to_evict(login) or ()}}
         return header_bytes([("Set-Cookie", self._set_cookie(key, value)) for key, value in values.items()])
+
+    def _evict(self, logins: Sequence[PendingLogin]) -> None:
+        self.discard(*logins)
+        self._evicted.update(login.key for login in logins)
 
     def _to_evict(self, login: PendingLogin) -> Sequence[PendingLogin] | None:
         """The logins to evict for a new one, those that began elsewhere first, the oldest of them first.
@@ -187,7 +191,7 @@ class PendingLogins:
             unconfirmed = replace(login, proof="", next=target, person=kept, expires_at=now + CONFIRMATION_LIFETIME)
             evicted = self._to_evict(unconfirmed) if self._cookie_size(unconfirmed) <= MAX_UNCONFIRMED_COOKIE else None
             if evicted is not None:
-                self.discard(*evicted)
+                self._evict(evicted)
                 self.unconfirmed.append(unconfirmed)
                 self._cookie_values[login.key] = self._sealed_value(unconfirmed)
                 return True
@@ -196,7 +200,6 @@ class PendingLogins:
     def forget_expired(self) -> None:
         """Delete the cookies of expired logins."""
         self.discard(*self.expired)
-        self._can_wait.update(login.key for login in self.expired)
         self.expired.clear()
 
     def discard(self, *logins: PendingLogin) -> None:
@@ -213,17 +216,14 @@ class PendingLogins:
         return len(f"{self.names.login}{login.key}={self._sealed_value(login)}; ")
 
     def changes(self) -> tuple[str, ...]:
-        """The Set-Cookie values for new logins, and for those that were used, have failed or make room for new ones.
-
-        The deletion of a used login cannot wait: another process may not know that it has been used.
-        """
+        """The Set-Cookie values for new logins, and for those that make room for them in the next request."""
         changed = self._cookie_values.items()
-        return tuple(self._set_cookie(key, value) for key, value in changed if value or key not in self._can_wait)
+        return tuple(self._set_cookie(key, value) for key, value in changed if value or key in self._evicted)
 
     def deletions(self) -> tuple[str, ...]:
-        """The Set-Cookie values for expired logins. They can wait: nothing can be done with such a login."""
+        """The Set-Cookie values for logins that are over. They can wait: nothing can be done with such a login."""
         changed = self._cookie_values.items()
-        return tuple(self._set_cookie(key, "") for key, value in changed if not value and key in self._can_wait)
+        return tuple(self._set_cookie(key, "") for key, value in changed if not value and key not in self._evicted)
 
     def _set_cookie(self, key: str, value: str) -> str:
         age = COOKIE_LIFETIME if value else 0
