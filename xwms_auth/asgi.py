@@ -22,7 +22,6 @@ from ._core.adapters.asgi import (
     preflight_answer,
     refuse_websocket,
     request_of,
-    route_path,
     send_response,
 )
 from ._core.adapters.asgi_bearer import MAX_NESTED, endpoints_of, needs_tokens
@@ -30,6 +29,7 @@ from ._core.adapters.asgi_state import ASGIRequestState, Unauthorized, request_s
 from ._core.adapters.current_user import CurrentUserProxy, LazyUser
 from ._core.adapters.passive import passive
 from ._core.adapters.request_state import current_request_state
+from ._core.adapters.root_path import foreign_readers, is_public
 from ._core.adapters.served_app import ServedApp
 from ._core.base import events
 from ._core.base.effects import arun
@@ -114,6 +114,7 @@ class XWMSAuthMiddleware:
         config = config or _config_from_env()
         self.app = app
         self._unauthorized = unauthorized
+        self._foreign = foreign_readers(app)
         self._transport = AsyncHTTPTransport(config)
         self._served = ServedApp(config, lambda context: (self._transport, open_store(context, is_async=True)), clock)
         _check_redirect_uris(app, config)
@@ -217,7 +218,7 @@ class XWMSAuthMiddleware:
 
     async def _refuse(self, state: ASGIRequestState, scope: Scope, receive: Receive, send: Send) -> bool:
         """Deny access to a page that requires login. False if the application is to respond."""
-        if self._served.context.is_public(route_path(scope)):
+        if is_public(scope, self._served.context, foreign=self._foreign):
             return False
         # New tokens have to reach the browser, whatever the response is.
         found = state.lookup

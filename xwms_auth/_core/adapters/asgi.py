@@ -42,13 +42,6 @@ def header_of(scope: Scope, name: bytes, joint: str) -> str:
     return values[0].decode("latin-1") if len(values) == 1 else joint.join(value.decode("latin-1") for value in values)
 
 
-def route_path(scope: Scope) -> str:
-    """Return the path relative to the application: without the prefix that it is mounted at, as Starlette reads it."""
-    root: str = scope.get("root_path", "")
-    path: str = scope["path"]
-    return path.removeprefix(root) if root and is_below(path, root) else path
-
-
 def missing_prefix(scope: Scope, context: Context) -> str:
     """Return what is missing in front of `scope["path"]`, for the path as the browser sees it; mostly nothing.
 

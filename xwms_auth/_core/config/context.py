@@ -14,7 +14,7 @@ from ..base.session import Lifetimes, Session
 from ..base.signing import Sealed, Signed, new_key
 from ..http.messages import CookieNames, Request, set_cookie
 from ..http.next_url import safe_next
-from ..http.urls import RedirectURI
+from ..http.urls import RedirectURI, is_plain
 from .config import XWMSConfig
 from .env import missing_session_secret
 from .state import ProcessState
@@ -133,7 +133,7 @@ class Context:
         """Whether a path is public under `protect="all"`. A path that can be read in several ways never is."""
         if path in self.public_paths:
             return True
-        return path.startswith(self.public_prefixes) and _is_plain(path)
+        return path.startswith(self.public_prefixes) and is_plain(path)
 
     def names_for(self, uri: RedirectURI) -> CookieNames:
         """Return the names of our cookies for this redirect URI."""
@@ -180,9 +180,3 @@ def _warn_of_several_processes(config: XWMSConfig) -> None:
         # On a developer's machine there is one process, so this is no warning.
         log = events.info if all(uri.loopback for uri in config.registered) else events.warning
         log("each_process_by_itself", hint=_SINGLE_PROCESS_HINT)
-
-
-def _is_plain(path: str) -> bool:
-    """Whether a server, a proxy and an application all read this path in the same way (path confusion)."""
-    segments = [segment.partition(";")[0] for segment in path.split("/")]
-    return "//" not in path and "\\" not in path and "%" not in path and not {".", ".."}.intersection(segments)

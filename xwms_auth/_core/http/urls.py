@@ -215,6 +215,12 @@ def is_below(path: str, prefix: str) -> bool:
     return path == prefix or path.startswith(prefix + "/")
 
 
+def is_plain(path: str) -> bool:
+    """Whether a server, a proxy and an application all read this path in the same way (path confusion)."""
+    segments = [segment.partition(";")[0] for segment in path.split("/")]
+    return "//" not in path and "\\" not in path and "%" not in path and not {".", ".."}.intersection(segments)
+
+
 def login_url_fault(url: str, *, origins: Collection[str], api: ParsedURL) -> str | None:
     """Return why a browser may not be sent to this login page URL from XWMS, or None if it may.
 
