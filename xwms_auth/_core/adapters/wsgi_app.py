@@ -80,7 +80,10 @@ class WSGIApp(ServedApp):
     def is_public(self, environ: "WSGIEnvironment") -> bool:
         """Whether anybody may see this page although everything is protected."""
         # Not the whole path: SCRIPT_NAME may come from a request header that a proxy passes on.
-        return self.context.is_public(decoded(environ.get("PATH_INFO", "")))
+        path = decoded(environ.get("PATH_INFO", ""))
+        # Pyramid's traversal puts this header in front of the path, whoever sent it.
+        root = environ.get("HTTP_X_VHM_ROOT")
+        return self.context.is_public(path) and (root is None or self.context.is_public(decoded(root) + path))
 
     def views(self) -> Iterable[object]:
         """The functions that the application routes, as far as they are known."""
