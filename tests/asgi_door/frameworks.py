@@ -485,10 +485,10 @@ async def compared(app: Any, config: XWMSConfig, cookies: list[str], *, has_life
     async with alive(app) if has_lifespan else nullcontext():
         for (method, path), cookie in itertools.product(REQUESTS, cookies):
             own, error = await answer(app, method, path, cookie)
-            again, _ = await answer(app, method, path, cookie)
             sent, raised = await answer(wrapped, method, path, cookie)
             left: list[Any] = without_ours(sent, own)
-            if own != again:
+            # Two answers in a row may be the same by chance, as where Django puts a name of random length into gzip.
+            if left != own and any([(await answer(app, method, path, cookie))[0] != own for _ in range(4)]):
                 own, left = outline(own), outline(left)
             found["answers"] += 1
             if (left, raised) != (own, error):
