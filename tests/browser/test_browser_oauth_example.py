@@ -92,6 +92,7 @@ def test_a_person_logs_in_uses_the_app_and_is_out_in_both_places(place, make_vis
     ask(visitor)
 
 
+@pytest.mark.parametrize("make_place", ["flask_app"], indirect=True)
 def test_one_variable_changes_the_flow_of_one_and_the_same_app(make_place, make_visitor):
     for flow, page_of_xwms in (("sign-token", "/sign-in/"), ("oauth2", "/oauth/sign-in/")):
         place = make_place(flow)

@@ -113,6 +113,7 @@ def test_a_person_sees_both_of_their_browsers_and_ends_the_other_which_is_told_w
     tell_of_two_browsers(make_visitor, place)
 
 
+@pytest.mark.parametrize("place", ["flask_app"], indirect=True)
 def test_the_page_of_devices_needs_no_javascript(make_visitor, place):
     tell_of_two_browsers(make_visitor, place, java_script_enabled=False)
 

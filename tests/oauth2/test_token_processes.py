@@ -114,7 +114,7 @@ async def dies_in_the_middle(address: tuple[str, int], cookies: dict[str, str], 
         one.leave()
 
 
-@pytest.mark.parametrize(("edge", "kind"), [("asgi", "sqlite"), ("flask", "redis")])
+@pytest.mark.parametrize(("edge", "kind"), [("flask", "redis")])
 def test_a_process_that_is_killed_between_refresh_and_saving_keeps_nobody_waiting(
     edge: str, server: LocalAS, cookies: dict[str, str], settings: dict[str, str], tmp_path: Path
 ) -> None:

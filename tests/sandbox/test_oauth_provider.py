@@ -204,9 +204,17 @@ def let(app: App, fault: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "endpoint", ["oauth/token", "oauth/introspect", "oauth/userinfo", "oauth/jwks", DISCOVERY[1][1:]]
+    ("endpoint", "fault", "status"),
+    [
+        ("oauth/token", "500", 500),
+        ("oauth/token", "html", 200),
+        ("oauth/introspect", "503", 503),
+        ("oauth/introspect", "redirect", 307),
+        ("oauth/userinfo", "html", 200),
+        ("oauth/jwks", "redirect", 307),
+        (DISCOVERY[1][1:], "500", 500),
+    ],
 )
-@pytest.mark.parametrize(("fault", "status"), [("500", 500), ("503", 503), ("html", 200), ("redirect", 307)])
 def test_faults_strike_the_calls_of_oauth(app, endpoint, fault, status):
     tokens, other = app.log_in(), app.log_in()
     let(app, f"{fault}:{endpoint}:1")

@@ -36,7 +36,7 @@ from tests.tools.site import CALLBACK, FROM_ELSEWHERE, FROM_HERE, LOGIN, LOGOUT,
 from xwms_auth import ConfigError
 from xwms_auth.stores.memory import MemoryStore
 
-EXAMPLES, STEPS = int(os.environ.get("XWMS_AUTH_EXAMPLES", "20")), 40
+EXAMPLES, STEPS = int(os.environ.get("XWMS_AUTH_EXAMPLES", "12")), 40
 PEOPLE, BROWSERS = ("1001", "1002", "x y"), 3
 LIMITS = ("renewal", "idle", "lifetime", "remembered", "believed")
 
