@@ -129,6 +129,9 @@ def test_a_login_that_a_script_began_brings_nobody_into_the_attackers_session(dr
     assert ended.startswith(house.origin + LOGIN)
 
 
+@pytest.mark.parametrize(
+    ("driver", "house"), [("chromium", "either"), ("firefox", "fresh"), ("webkit", "either")], indirect=True
+)
 def test_who_was_asked_goes_on_by_a_click_and_is_who_they_chose(driver, house, elsewhere):
     ended = is_lured(driver, house, elsewhere, "/fetch")
     assert ended.startswith(house.origin + LOGIN)

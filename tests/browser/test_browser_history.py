@@ -59,6 +59,7 @@ def test_the_callback_opened_again_after_success_changes_nothing(visitor, place)
     assert place.api_calls().count("sign-token-verify 200") == 1
 
 
+@pytest.mark.parametrize("place", ["starlette-https"], indirect=True)
 def test_the_callback_opened_again_after_logout_logs_nobody_in(visitor, place):
     """RP-06: neither when opened, nor when reloaded, nor when found in the history."""
     page = visitor.tab()
@@ -77,6 +78,7 @@ def test_the_callback_opened_again_after_logout_logs_nobody_in(visitor, place):
     assert place.api_calls().count("sign-token-verify 200") == 1
 
 
+@pytest.mark.parametrize("place", ["flask-http"], indirect=True)
 def test_the_callback_opened_in_another_browser_logs_nobody_in(make_visitor, place):
     """RP-03"""
     visitor, other = make_visitor(), make_visitor()
@@ -86,6 +88,7 @@ def test_the_callback_opened_in_another_browser_logs_nobody_in(make_visitor, pla
     assert other.cookies() == {}
 
 
+@pytest.mark.parametrize("place", ["starlette-https"], indirect=True)
 def test_no_referer_leaves_the_callback(visitor, place):
     """LP-05: without the header Chromium would name XWMS's page to the page that follows, which is told first here."""
     page = visitor.tab()
@@ -97,6 +100,7 @@ def test_no_referer_leaves_the_callback(visitor, place):
     assert page.evaluate("document.referrer") == ""
 
 
+@pytest.mark.parametrize("place", ["flask-http"], indirect=True)
 def test_an_error_page_at_an_address_with_a_token_names_it_to_nobody_and_leads_on(visitor, place):
     """LP-04, LP-05"""
     page = visitor.tab()
@@ -110,6 +114,7 @@ def test_an_error_page_at_an_address_with_a_token_names_it_to_nobody_and_leads_o
     assert (page.url, visitor.who(page)) == (f"{place.origin}/", "Anna de Vries")
 
 
+@pytest.mark.parametrize("place", ["flask-http"], indirect=True)
 def test_no_referer_ever_holds_a_token(visitor, place):
     page = visitor.tab()
     callback = visitor.log_in(page)

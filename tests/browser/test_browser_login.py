@@ -32,7 +32,6 @@ def test_nothing_needs_javascript(make_visitor, place):
     tell_the_whole_story(make_visitor(java_script_enabled=False), place)
 
 
-@on_every_pair
 def test_chromium_keeps_the_cookies_as_they_are_meant(visitor, place):
     """CK-17: and it lets go of both at log-out, while a login in another tab is still pending."""
     page, other = visitor.tab(), visitor.tab()

@@ -34,6 +34,7 @@ def served(fx: FakeXWMS, patched: str, trusted: Path) -> Iterator[str]:
             app.terminate()
 
 
+@pytest.mark.more_packages
 @pytest.mark.parametrize("patched", ["first", "last"])
 def test_people_log_in_while_xwms_keeps_others_waiting(tmp_path: Path, patched: str):
     certificate = self_signed(tmp_path)

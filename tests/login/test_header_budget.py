@@ -101,6 +101,7 @@ def test_what_a_page_may_post_to_is_no_more_than_it_needs(edge, fx, monkeypatch)
     assert origins[8] not in policy
 
 
+@pytest.mark.more_packages
 @pytest.mark.parametrize("edge", ["flask", "asgi"])
 def test_tokens_stay_in_the_cookie_as_long_as_the_login_fits(edge, monkeypatch, caplog):
     with FakeAS() as server:

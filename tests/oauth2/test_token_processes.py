@@ -88,7 +88,7 @@ async def at_once(address: tuple[str, int], cookies: dict[str, str]) -> list[Ans
             line.leave()
 
 
-@pytest.mark.parametrize(("edge", "kind"), [("asgi", "redis"), ("flask", "sqlite")])
+@pytest.mark.parametrize(("edge", "kind"), [("asgi", "sqlite")])
 def test_four_processes_with_an_expired_token_refresh_it_once(edge, server, cookies, settings, tmp_path):
     """A refresh token that is used twice would look like a thief's, and this XWMS would end everything."""
     log = tmp_path / "server.log"

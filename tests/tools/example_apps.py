@@ -5,6 +5,7 @@ Must not: know a page of theirs, or start a server.
 """
 
 import importlib.util
+import logging
 import sys
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ FOLDERS: Final = ("flask_app", "starlette_app")
 
 def load(folder: str, monkeypatch: pytest.MonkeyPatch, *, clock: Clock) -> ModuleType:
     """The module `app` of an example, made anew; it reads the environment as it does when it is started."""
+    monkeypatch.setattr(logging, "basicConfig", lambda **_: None)  # it is the whole process's
     monkeypatch.setattr(xwms_auth.flask, "XWMSAuth", partial(xwms_auth.flask.XWMSAuth, clock=clock))
     middleware = partial(xwms_auth.starlette.XWMSAuthMiddleware, clock=clock)
     monkeypatch.setattr(xwms_auth.starlette, "XWMSAuthMiddleware", middleware)
