@@ -15,11 +15,9 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
 
-import anyio
 import anyio.to_thread
 import redis
 import redis.asyncio
-from anyio.lowlevel import RunVar
 from redis.asyncio.cluster import RedisCluster as AsyncRedisCluster
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException
@@ -29,6 +27,7 @@ from .._core.base.errors import StoreUnavailable
 from .._core.base.limits import CircuitBreaker
 from .._core.base.models import Secret
 from .redis import Command, Commands, EveryKey
+from .thread_limit import ThreadLimit
 
 T = TypeVar("T")
 
@@ -172,7 +171,7 @@ class AsyncRedisExecutor:
     async def run(self, commands: Commands[T]) -> T:
         """Raises `StoreUnavailable`."""
         if _is_trio():
-            return await anyio.to_thread.run_sync(self._in_thread.run, commands, limiter=_limiter())
+            return await anyio.to_thread.run_sync(self._in_thread.run, commands, limiter=_threads.limiter())
         attempt = _Attempt(self._breaker)
         try:
             async with self._client_for_run() as client:
@@ -242,16 +241,7 @@ def _is_trio() -> bool:
     return False
 
 
-_limiters: RunVar[anyio.CapacityLimiter] = RunVar("xwms_auth_redis")
-"""One for each event loop of trio."""
-
-
-def _limiter() -> anyio.CapacityLimiter:
-    limiter = _limiters.get(None)
-    if limiter is None:
-        limiter = anyio.CapacityLimiter(MAX_REDIS_CONNECTIONS)
-        _limiters.set(limiter)
-    return limiter
+_threads = ThreadLimit("xwms_auth_redis", MAX_REDIS_CONNECTIONS)
 
 
 def _current_loop() -> object:

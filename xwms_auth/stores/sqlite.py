@@ -12,9 +12,7 @@ from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-import anyio
 import anyio.to_thread
-from anyio.lowlevel import RunVar
 
 from .._core.base.errors import StoreUnavailable
 from .._core.base.models import EndReason, Identity
@@ -22,6 +20,7 @@ from .._core.base.session import Session, latest
 from .._core.base.signing import digest, identity_digest, new_key
 from .records import Records, ending_of, is_key
 from .sqlite_file import BUSY_TIMEOUT, Connections, Work
+from .thread_limit import ThreadLimit
 
 T = TypeVar("T")
 
@@ -238,20 +237,11 @@ class AsyncSQLiteStore(SQLiteStore):
 
     async def _in_a_thread(self, work: Work[T]) -> T:
         # With a limiter of its own: the threads for an application's sync endpoints may all be busy.
-        return await anyio.to_thread.run_sync(self._connections.write, work, limiter=_limiter())
+        return await anyio.to_thread.run_sync(self._connections.write, work, limiter=_threads.limiter())
 
     def close(self) -> None:
         self._nonblocking.close()
         super().close()
 
 
-_limiters: RunVar[anyio.CapacityLimiter] = RunVar("xwms_auth_sqlite")
-"""One for each event loop."""
-
-
-def _limiter() -> anyio.CapacityLimiter:
-    limiter = _limiters.get(None)
-    if limiter is None:
-        limiter = anyio.CapacityLimiter(WRITERS)
-        _limiters.set(limiter)
-    return limiter
+_threads = ThreadLimit("xwms_auth_sqlite", WRITERS)
