@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import hmac
 import json
 import pickle
 import random
@@ -11,6 +12,8 @@ from typing import Any
 
 import itsdangerous
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from tests.attacks import forge
 from tests.corpus.tokens import PLAUSIBLE
@@ -160,10 +163,13 @@ class Bomb:
         return (pytest.fail, ("a pickle was loaded",))
 
 
-def person(site: Site, **changes: object) -> dict[str, object]:
+PERSON: dict[str, object] = {"i": "a-session", "t": None, "a": None, "s": "17", "n": "Forged"}
+
+
+def person(site: Site, **changes: object) -> list[object]:
     """A session as the record of the cookie store has it."""
     now = int(site.clock.now)
-    return {"i": "a-session", "t": now, "a": now, "s": "17", "n": "Forged", **changes}
+    return list({**PERSON, "t": now, "a": now, **changes}.values())
 
 
 def plain(value: object) -> bytes:
@@ -183,26 +189,55 @@ def test_ck_13_the_forge_makes_what_we_make(site):
     assert (answer.status_code, answer.headers["location"]) == (303, "/hello")
 
 
-WEAK = {
+WEAK_SIGNATURES = {
     "SHA-1": {"digest_method": hashlib.sha1},
     "MD5": {"digest_method": hashlib.md5},
-    "SHA-512": {"digest_method": hashlib.sha512},
-    "derivation django-concat": {"key_derivation": "django-concat"},
-    "derivation concat": {"key_derivation": "concat"},
+    "ours, of another purpose": {},
     "derivation none": {"key_derivation": "none"},
     "the default salt": {"salt": b"itsdangerous.Signer"},
     "Flask's salt": {"salt": b"cookie-session"},
-    "no salt": {"salt": b""},
     "no algorithm": {"algorithm": itsdangerous.NoneAlgorithm()},
-    "another separator": {"sep": ":"},
 }
 
 
-def test_ck_13_one_way_of_signing_and_no_other(site, subtests):
-    """CK-13, SF-09: right key, right payload, another signature; there is nothing to fall back to."""
-    for case, changes in WEAK.items():
+class WithoutTag:
+    """AES in counter mode, and a tag that anybody can make."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def encrypt(self, nonce: bytes, plain: bytes, _context: bytes) -> bytes:
+        counter = Cipher(algorithms.AES(self._key), modes.CTR(nonce + b"\0\0\0\2")).encryptor()
+        return counter.update(plain) + bytes(16)
+
+
+WEAK_SEALS: dict[str, dict[str, Any]] = {
+    "no subkey": {"derive": lambda key: key},
+    "AES-128": {"derive": lambda key: forge.subkey(key)[:16]},
+    "a subkey of SHA-1": {"derive": lambda key: hmac.digest(key, forge.SALT, "sha1")[:16]},
+    "a subkey of SHA-512": {"derive": lambda key: hmac.digest(key, forge.SALT, "sha512")[:32]},
+    "a key of zeros": {"derive": lambda key: bytes(32)},
+    "ChaCha20": {"cipher": ChaCha20Poly1305},
+    "no tag": {"cipher": WithoutTag},
+    "no purpose": {"context": b""},
+    "another place": {"place": "a-login-"},
+    "version 0": {"version": b"\x00"},
+    "version 2": {"version": b"\x02"},
+    "another key id": {"key_id": b"\x00\x00"},
+}
+
+
+def test_ck_13_one_way_of_sealing_and_no_other(site, subtests):
+    """CK-13, SF-09: right key, right payload, another form; there is nothing to fall back to."""
+    for case, changes in WEAK_SEALS.items():
         with subtests.test(case):
             assert who(site, forge.session_cookie(site, plain(person(site)), **changes)) == 401
+            login = forge.login_cookie(site, forge.pending(site, PLAUSIBLE), **{"place": "a-login-", **changes})
+            if case != "another place":
+                assert callback(site, login) == "login_not_started"
+    for case, changes in WEAK_SIGNATURES.items():
+        with subtests.test(case):
+            assert who(site, forge.signed(site, forge.base64url(plain(person(site))), **changes)) == 401
             payload = forge.base64url(plain(forge.pending(site, PLAUSIBLE)))
             cookie = f"{site.login_prefix}a-login-={forge.signed(site, payload, **changes)}"
             assert callback(site, cookie) == "login_not_started"
@@ -219,22 +254,23 @@ def callback(site: Site, cookie: str, token: str = PLAUSIBLE) -> str:
 
 
 def test_ck_13_a_payload_that_is_signed_but_not_sealed_is_no_session(site):
-    """CK-13, SF-08: JSON, pickles and rubbish under good signatures."""
+    """CK-13, SF-08: JSON, pickles and rubbish under good signatures, and what is sealed inside of one."""
     payloads = (plain(person(site)), pickle.dumps(person(site)), pickle.dumps(Bomb()), b"", b"\x00" * 11, b"\xff" * 500)
     for purpose in (forge.SESSION, forge.LOGIN, "logout-form"):
         for payload in payloads:
             assert who(site, forge.signed(site, payload, purpose)) == 401, (purpose, payload)
             assert who(site, forge.signed(site, forge.base64url(payload), purpose)) == 401, (purpose, payload)
-        sealed = forge.signed(site, forge.sealed(site, plain(person(site))), purpose)
-        assert who(site, sealed) == (200 if purpose == forge.SESSION else 401), purpose
+        sealed = forge.sealed(site, plain(person(site)))
+        assert who(site, forge.signed(site, sealed.encode(), purpose)) == 401, purpose
+        assert who(site, forge.sealed(site, plain(person(site)), purpose)) == (200 if purpose == forge.SESSION else 401)
 
 
 def test_ck_13_another_key_signs_and_seals_nothing(site):
-    """CK-12, CK-13: an empty key among them, which itsdangerous takes."""
+    """CK-12, CK-13: also with the id of the right key, which is no secret."""
+    right_id = base64.urlsafe_b64decode(forge.sealed(site, b"")[:4])[1:]
     for key in ("", "k", "secret", "K3y-for-tests-0123456789-abcdefghi", "fx-client"):
         assert who(site, forge.session_cookie(site, plain(person(site)), key=key)) == 401, key
-        sealed = forge.sealed(site, plain(person(site)), key=key)
-        assert who(site, forge.signed(site, sealed, forge.SESSION)) == 401, key
+        assert who(site, forge.session_cookie(site, plain(person(site)), key=key, key_id=right_id)) == 401, key
         login = forge.login_cookie(site, forge.pending(site, PLAUSIBLE), key=key)
         assert callback(site, login) == "login_not_started", key
 
@@ -275,7 +311,7 @@ def test_ck_13_a_signed_and_sealed_body_that_is_no_record_is_nobody(site):
     """CK-13: what only the key's holder can send still breaks nothing."""
     for body in ODD_BODIES:
         assert who(site, forge.session_cookie(site, body)) == 401, body[:20]
-        sealed = forge.sealed(site, body, forge.LOGIN, place="a-login-").decode()
+        sealed = forge.sealed(site, body, forge.LOGIN, place="a-login-")
         assert callback(site, f"{site.login_prefix}a-login-={sealed}") == "login_not_started", body[:20]
 
 

@@ -13,7 +13,8 @@ import xwms_auth.asgi
 import xwms_auth.flask
 from tests.tools.site import CALLBACK, FROM_ELSEWHERE, FROM_HERE, FROM_SIBLING, LOGIN, NAVIGATION, PROGRAM, TYPED
 from xwms_auth import XWMSConfig
-from xwms_auth._core.base.signing import Sealed, Signed
+from xwms_auth._core.base.sealing import Sealed
+from xwms_auth._core.base.signing import Signed
 
 BOTH_STORES = pytest.mark.parametrize("store", ["cookie", "memory://"])
 EVERY_MODE = pytest.mark.parametrize("mode", ["either", "same", "fresh"])
@@ -84,7 +85,7 @@ def _altered(site, key, value):
     yield from (seal(place=""), seal(place="AAAAAAAA"), seal(place=f"{site.login_prefix}{key}"))
     for purpose in ("session", "login", "login/", "login/oauth2", "logout-form", "record", ""):
         yield seal(purpose)
-        yield Signed(config.session_keys, purpose=purpose, audience=audience, sealed=True).dumps(login)
+        yield Signed(config.session_keys, purpose=purpose, audience=audience).dumps(login)
     for other in ("", "fx-client", f"other-client@{config.issuer}", f"{config.client_id}@https://xwms.nl/api/"):
         yield seal(audience=other)
 

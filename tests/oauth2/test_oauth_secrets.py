@@ -16,7 +16,8 @@ from tests.tools.faults import FAULTS
 from tests.tools.site import CALLBACK, FROM_ELSEWHERE
 from xwms_auth import APIError, ConfigError, Secret, XWMSConfig
 from xwms_auth._core.base.effects import OAuthCall, UpstreamResponse
-from xwms_auth._core.base.signing import Sealed, Signed
+from xwms_auth._core.base.sealing import Sealed
+from xwms_auth._core.base.signing import Signed
 from xwms_auth._core.io.transport import HTTPTransport
 from xwms_auth._core.oauth2.endpoints import read_tokens
 
@@ -108,10 +109,9 @@ UNWRITABLE = {"a lone surrogate": "\ud800", "no number": float("nan"), "no JSON"
 def test_se_05_a_crash_report_of_a_value_that_cannot_be_written_shows_none_of_it():
     """SE-05: the record of a session holds the tokens in clear until it is sealed."""
     keys = [Secret("K3y-for-tests-0123456789-abcdefghij")]
-    signed, sealed = (
-        Signed(keys, purpose="session", audience="tests", sealed=whether).dumps for whether in (False, True)
-    )
-    for write in (signed, sealed, Sealed(keys, purpose="session", audience="tests").seal):
+    signed = Signed(keys, purpose="session", audience="tests")
+    sealed = Sealed(keys, purpose="session", audience="tests")
+    for write in (signed.dumps, sealed.seal_text, sealed.seal):
         for what, odd in UNWRITABLE.items():
             with pytest.raises(ValueError, match="cannot be written") as raised:
                 write({"k": ["the-access-token", "the-refresh-token", odd]})

@@ -32,7 +32,7 @@ def open_store(context: Context, *, is_async: bool = False) -> SessionStore:
                 raise ConfigError(["revocation_store is not a RevocationStore"])
             revocations = opened
         lifetime = config.lifetime_seconds
-        return CookieStore(context.session_signer, issuer=config.issuer, lifetime=lifetime, revocations=revocations)
+        return CookieStore(context.session_sealer, issuer=config.issuer, lifetime=lifetime, revocations=revocations)
     return cast("SessionStore", _open(config.session_store, context, is_async=is_async))
 
 

@@ -11,17 +11,26 @@ from dataclasses import replace
 
 from .._core.base import events
 from .._core.base.errors import ConfigError
-from .._core.base.expiring import ExpiringMap, ExpiringSet, LocalClaims
+from .._core.base.expiring import ExpiringMap, ExpiringSet, LocalClaims, RecentMap
 from .._core.base.models import EndReason, Identity, ever_smaller
-from .._core.base.session import FUTURE_TOLERANCE, Session, from_record, to_record
-from .._core.base.signing import Signed, identity_digest, is_shaped
+from .._core.base.sealing import Sealed
+from .._core.base.session import FUTURE_TOLERANCE, Session
+from .._core.base.session_record import from_record, to_record
+from .._core.base.signing import identity_digest
 from .._core.base.store_protocols import KeepsConnections, KnowsClaims, RevocationStore
 from .._core.http.messages import fits
 from .records import is_key
 from .sync_async import then
 
-MAX_CACHED = 4096
-"""Verified cookies in the cache, about 8 MB. Invalid cookies are never cached, so they cannot push out valid ones."""
+MAX_CACHED_BYTES = 16 * 1024 * 1024
+"""Bytes of the cache of verified cookies, about 8,000 of them. Invalid cookies are never cached, so they cannot push
+out valid ones."""
+
+ENTRY_BYTES = 1500
+"""Bytes of an entry beside its cookie."""
+
+MAX_CHECKED = 10_000
+"""Sessions of which it is remembered that they were not revoked."""
 
 REVOCATION_CACHE_AGE = 10
 """Seconds that a process uses a result of the revocation store: the delay of a revocation in another process."""
@@ -39,15 +48,17 @@ _NO_REVOCATION = (
 class CookieStore:
     """Implements `SessionStore`; without a revocation store every method is sync and fast. `lifetime` is in seconds."""
 
-    def __init__(self, seal: Signed, *, issuer: str, lifetime: int, revocations: RevocationStore | None = None) -> None:
-        self._seal = seal
+    def __init__(
+        self, sealer: Sealed, *, issuer: str, lifetime: int, revocations: RevocationStore | None = None
+    ) -> None:
+        self._sealer = sealer
         self._issuer = issuer
         self._lifetime = lifetime
         self._revocations = revocations
-        self._cache: ExpiringMap[Session] = ExpiringMap(MAX_CACHED, entry_bytes=2000)
+        self._cache: RecentMap[Session] = RecentMap(MAX_CACHED_BYTES)
         # Sessions that were not revoked when last checked. A time slightly ahead comes from a thread that read the
         # clock later, a time further ahead from a clock that was set.
-        self._not_revoked: ExpiringMap[bool] = ExpiringMap(MAX_CACHED, longest=2 * REVOCATION_CACHE_AGE - 1)
+        self._not_revoked: ExpiringMap[bool] = ExpiringMap(MAX_CHECKED, longest=2 * REVOCATION_CACHE_AGE - 1)
         self._lock = threading.Lock()
         self._claims = LocalClaims()
         self._ended = ExpiringSet()
@@ -73,15 +84,15 @@ class CookieStore:
 
     def _write(self, session: Session, now: int) -> str:
         # The device is shown in lists only, and this store has none.
-        sealed = ((self._seal.dumps(to_record(kept)), kept) for kept in _reduced(replace(session, device=None)))
+        sealed = ((self._sealer.seal_text(to_record(kept)), kept) for kept in _reduced(replace(session, device=None)))
         handle, kept = next((handle, kept) for handle, kept in sealed if fits(handle))
-        self._remember(handle, kept, now)
+        self._remember(handle, kept)
         return handle
 
     def recall(self, handle: str, *, now: int) -> Session | None:
         # The caller checks whether the session is alive.
-        entry = self._cache.peek(handle)
-        return entry[1] if entry is not None and self._is_checked(entry[1], now) else None
+        session = self._cache.get(handle)
+        return session if self._revocations is None or session is None or self._is_checked(session, now) else None
 
     def _is_checked(self, session: Session, now: int) -> bool:
         """Whether the session needs no query for revocations now."""
@@ -91,8 +102,8 @@ class CookieStore:
         session = self._verified(handle)
         if session is None:
             # A cookie with a removed key cannot be told from a forged one, so a forger may get this reason too.
-            return EndReason.KEY_ROTATED if is_shaped(handle) else None
-        if not self._remember(handle, session, now):
+            return EndReason.KEY_ROTATED if self._sealer.is_of_other_key(handle) else None
+        if not self._remember(handle, session):
             return EndReason.WITHDRAWN if session.id in self._withdrawn else None
         if self._revocations is None or self._is_checked(session, now):
             return session
@@ -107,15 +118,14 @@ class CookieStore:
         return then(self._revocations.not_before(names, now=now), check)
 
     def _verified(self, handle: str) -> Session | None:
-        entry = self._cache.peek(handle)
-        return entry[1] if entry is not None else from_record(self._seal.loads(handle), issuer=self._issuer)
+        return self._cache.get(handle) or from_record(self._sealer.open_text(handle), issuer=self._issuer)
 
-    def _remember(self, handle: str, session: Session, now: int) -> bool:
+    def _remember(self, handle: str, session: Session) -> bool:
         """Cache a verified session, unless it has ended: the cache never holds a session that has."""
         with self._lock:
             if session.id in self._ended:
                 return False
-            self._cache.put(handle, session, until=session.started_at + self._lifetime, now=now)
+            self._cache.put(handle, session, size=ENTRY_BYTES + 2 * len(handle))
             return True
 
     def renew(self, handle: str, session: Session, *, until: int, now: int) -> str | None | Awaitable[str | None]:

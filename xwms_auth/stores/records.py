@@ -10,8 +10,9 @@ import re
 from dataclasses import replace
 
 from .._core.base.models import EndReason
-from .._core.base.session import Session, from_record, to_record
-from .._core.base.signing import Sealed
+from .._core.base.sealing import Sealed
+from .._core.base.session import Session
+from .._core.base.session_record import from_record, to_record
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{43}")
 

@@ -1,4 +1,4 @@
-"""Bounded maps and sets in memory whose entries expire. Times are seconds since 1970.
+"""Bounded maps and sets in memory whose entries expire, or give way to others. Times are seconds since 1970.
 
 They belong to one process: use a store for what other processes have to see. All of a process share one budget.
 """
@@ -7,7 +7,7 @@ import os
 import threading
 import weakref
 from collections import OrderedDict
-from typing import Any, Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 V = TypeVar("V")
 
@@ -25,12 +25,19 @@ SETTLE_INTERVAL = 64
 """Entries that are added to a map before the budget is checked."""
 
 
+class _Bounded(Protocol):
+    @property
+    def bytes(self) -> int: ...
+
+    def remove_oldest(self, number: int) -> None: ...
+
+
 class _Budget:
     def __init__(self) -> None:
-        self._maps: weakref.WeakSet[ExpiringMap[Any]] = weakref.WeakSet()
+        self._maps: weakref.WeakSet[_Bounded] = weakref.WeakSet()
         self._lock = threading.Lock()
 
-    def add(self, one: "ExpiringMap[Any]") -> None:
+    def add(self, one: _Bounded) -> None:
         with self._lock:
             self._maps.add(one)
 
@@ -157,6 +164,91 @@ class ExpiringMap(Generic[V]):
         self._added += 1
         if self._added % SETTLE_INTERVAL == 0:
             _budget.settle()
+
+
+class RecentMap(Generic[V]):
+    """A map of at most about `max_bytes` that forgets what has not been used for longest. Thread-safe.
+
+    It has two generations: what is added or used goes to the younger one, and when that has half of the bytes, the
+    older one is forgotten and takes its place. So a lookup of what is in use costs no more than that of a `dict`.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._young: dict[str, tuple[V, int]] = {}
+        self._old: dict[str, tuple[V, int]] = {}
+        self._young_bytes = self._old_bytes = 0
+        self._added = 0
+        self._lock = threading.Lock()
+        _budget.add(self)
+
+    @property
+    def bytes(self) -> int:
+        """How much memory it takes, at a guess."""
+        return self._young_bytes + self._old_bytes
+
+    def get(self, key: str) -> V | None:
+        """The value of a key, or None."""
+        entry = self._young.get(key)
+        if entry is not None:
+            return entry[0]
+        if key not in self._old:
+            return None
+        with self._lock:
+            entry = self._take_old(key) or self._young.get(key)
+            if entry is None:
+                return None
+            self._set(key, entry)
+            return entry[0]
+
+    def put(self, key: str, value: V, *, size: int) -> None:
+        """Set the value of a key. `size` is how much memory the entry takes, in bytes, at a guess."""
+        with self._lock:
+            self._remove(key)
+            self._set(key, (value, size))
+            self._added += 1
+            is_due = self._added % SETTLE_INTERVAL == 0
+        if is_due:
+            _budget.settle()
+
+    def remove(self, key: str) -> None:
+        """Remove an entry."""
+        with self._lock:
+            self._remove(key)
+
+    def items(self) -> list[tuple[str, V]]:
+        """All keys and values."""
+        with self._lock:
+            return [(key, value) for entries in (self._old, self._young) for key, (value, _) in entries.items()]
+
+    def remove_oldest(self, number: int) -> None:
+        """Remove that many of the oldest entries."""
+        with self._lock:
+            for _ in range(number):
+                oldest = next(iter(self._old), None) or next(iter(self._young), None)
+                if oldest is None:
+                    break
+                self._remove(oldest)
+
+    def _take_old(self, key: str) -> tuple[V, int] | None:
+        entry = self._old.pop(key, None)
+        if entry is not None:
+            self._old_bytes -= entry[1]
+        return entry
+
+    def _remove(self, key: str) -> None:
+        self._take_old(key)
+        entry = self._young.pop(key, None)
+        if entry is not None:
+            self._young_bytes -= entry[1]
+
+    def _set(self, key: str, entry: tuple[V, int]) -> None:
+        previous = self._young.get(key)
+        self._young_bytes += entry[1] - (0 if previous is None else previous[1])
+        self._young[key] = entry
+        if 2 * self._young_bytes >= self._max_bytes:
+            self._old, self._young = self._young, {}
+            self._old_bytes, self._young_bytes = self._young_bytes, 0
 
 
 class ExpiringSet:

@@ -117,7 +117,8 @@ class User(_InTemplates):
     signed_out: ClassVar[None] = None
 
     def __post_init__(self) -> None:
-        _require_text(self, "issuer", "sub")
+        if type(self.issuer) is not str or type(self.sub) is not str:
+            _require_text(self, "issuer", "sub")
 
     @property
     def identity(self) -> Identity:

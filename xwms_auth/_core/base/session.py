@@ -1,13 +1,12 @@
-"""A session: what it holds, how long it lives, what a page may require of it, and its form in a store or a cookie."""
+"""A session: what it holds, how long it lives, and what a page may require of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple, Self, cast
+from typing import NamedTuple, Self
 
-from .models import EndReason, Secret, TokenSet, User
+from .models import EndReason, TokenSet, User
 from .output_only import output_only
-from .strict_json import parse_sub, plain_text
 
 MAX_LIFETIME = timedelta(days=400)
 """Browsers keep no cookie longer (RFC 6265bis 5.5)."""
@@ -53,8 +52,10 @@ class Session:
     proved_at: int | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "checked_at", max(self.checked_at, self.started_at))
-        object.__setattr__(self, "counts_from", max(self.counts_from, self.started_at))
+        if self.checked_at < self.started_at:
+            object.__setattr__(self, "checked_at", self.started_at)
+        if self.counts_from < self.started_at:
+            object.__setattr__(self, "counts_from", self.started_at)
 
 
 def latest(kept: Session, changed: Session) -> Session:
@@ -137,6 +138,15 @@ class Lifetimes:
         """Whether the session should be renewed."""
         return now - session.seen_at > self.renewal_interval
 
+    def is_settled(self, session: Session, now: int) -> bool:
+        """Whether the session is alive and need not be renewed: `alive` and not `due`, for most requests at once."""
+        seen_at, started_at = session.seen_at, session.started_at
+        return (
+            seen_at - FUTURE_TOLERANCE <= now <= seen_at + self.renewal_interval
+            and now < started_at + self.absolute
+            and started_at <= seen_at
+        )
+
     def renewed(self, session: Session, now: int) -> Session:
         """The session, last seen now; `seen_at` never moves back, even if this machine's clock is behind."""
         return replace(session, seen_at=max(now, session.seen_at))
@@ -191,130 +201,6 @@ class LoginRequirement:
 
 
 ANY_LOGIN = LoginRequirement()
-
-
-def distinct(keys: Mapping[str, str]) -> Mapping[str, str]:
-    """The keys of a record. Raises ValueError if two fields have the same key, since one would be read as the other."""
-    if len(set(keys.values())) != len(keys):
-        raise ValueError("two fields have the same key")
-    return keys
-
-
-KEYS: Final = distinct(
-    {
-        "id": "i",
-        "started_at": "t",
-        "seen_at": "a",
-        "checked_at": "c",
-        "counts_from": "l",
-        "proved_at": "o",
-        "device": "d",
-        "tokens": "k",
-        "sub": "s",
-        "name": "n",
-        "given_name": "g",
-        "family_name": "f",
-        "email": "e",
-        "email_verified": "v",
-        "picture": "u",
-    }
-)
-"""The key of each field of a session and of its user. All are listed here, so that no key can be used twice."""
-
-
-_LATER = ("checked_at", "counts_from")
-
-
-_RECORD_CLAIMS = ("name", "given_name", "family_name", "email", "picture")
-
-
-def to_record(session: Session) -> dict[str, Any]:
-    """The session as a compact JSON object."""
-    user = session.user
-    record: dict[str, Any] = {
-        KEYS["id"]: session.id,
-        KEYS["started_at"]: session.started_at,
-        KEYS["seen_at"]: session.seen_at,
-        KEYS["sub"]: user.sub,
-    }
-    for name in _LATER:
-        if (at := getattr(session, name)) > session.started_at:
-            record[KEYS[name]] = at
-    if session.proved_at is not None:
-        record[KEYS["proved_at"]] = session.proved_at
-    if session.device is not None:
-        record[KEYS["device"]] = session.device
-    if session.tokens is not None:
-        record[KEYS["tokens"]] = _tokens_to_record(session.tokens)
-    if user.verified_email:
-        record[KEYS["email_verified"]] = True
-    for name in _RECORD_CLAIMS:
-        if (value := getattr(user, name)) is not None:
-            record[KEYS[name]] = value
-    return record
-
-
-def from_record(record: object, *, issuer: str) -> Session | None:
-    """Parse a record; None if it is invalid. Records are authenticated, so an invalid one is of another version."""
-    if not isinstance(record, Mapping):
-        return None
-    fields = cast("Mapping[str, Any]", record)
-    started_at, seen_at, session_id = (fields.get(KEYS[name]) for name in ("started_at", "seen_at", "id"))
-    if type(started_at) is not int or type(seen_at) is not int or not isinstance(session_id, str):
-        return None
-    try:
-        sub = parse_sub(fields.get(KEYS["sub"]))
-    except ValueError:
-        return None
-    claims = {name: _text(fields.get(KEYS[name])) for name in _RECORD_CLAIMS}
-    verified = fields.get(KEYS["email_verified"]) is True
-    later = {name: at for name in _LATER if (at := _int(fields.get(KEYS[name]))) is not None}
-    return Session(
-        id=session_id,
-        user=User(issuer=issuer, sub=sub, email_verified=verified, **claims),
-        started_at=started_at,
-        seen_at=seen_at,
-        device=plain_text(fields.get(KEYS["device"])),
-        tokens=_tokens_from_record(fields.get(KEYS["tokens"])),
-        proved_at=_int(fields.get(KEYS["proved_at"])),
-        **later,
-    )
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _int(value: object) -> int | None:
-    return value if type(value) is int else None
-
-
-def _tokens_to_record(tokens: TokenSet) -> list[Any]:
-    refresh = None if tokens.refresh_token is None else tokens.refresh_token.reveal()
-    return [tokens.access_token.reveal(), refresh, " ".join(tokens.scope), tokens.expires_at, tokens.sid, tokens.number]
-
-
-def _tokens_from_record(record: object) -> TokenSet | None:
-    match record:
-        case [
-            str(access),
-            str() | None as refresh,
-            str(scope),
-            int() | None as expires,
-            str() | None as sid,
-            int(number),
-        ]:
-            return TokenSet(
-                access_token=Secret(access),
-                refresh_token=None if refresh is None else Secret(refresh),
-                id_token=None,
-                scope=tuple(scope.split()),
-                expires_at=expires,
-                sid=sid,
-                number=number,
-            )
-        case _:
-            return None
 
 
 # Order matters: nearly every browser also claims to be Chrome, and Chrome to be Safari.

@@ -10,8 +10,9 @@ from typing import Self
 from ..base import events
 from ..base.errors import ConfigError, HostNotRegistered
 from ..base.models import Secret
+from ..base.sealing import Sealed
 from ..base.session import Lifetimes, Session
-from ..base.signing import Sealed, Signed, new_key
+from ..base.signing import Signed, new_key
 from ..http.messages import CookieNames, Request, set_cookie
 from ..http.next_url import safe_next
 from ..http.urls import RedirectURI, is_plain
@@ -34,7 +35,7 @@ class Context:
     audience: str
     """Part of every signature, so that values of another client or another flow are not accepted."""
 
-    session_signer: Signed
+    session_sealer: Sealed
     record_sealer: Sealed
     login_sealer: Sealed
     form_signer: Signed
@@ -79,7 +80,7 @@ class Context:
         return cls(
             config=config,
             audience=audience,
-            session_signer=Signed(keys, purpose="session", audience=audience, sealed=True),
+            session_sealer=Sealed(keys, purpose="session", audience=audience),
             record_sealer=Sealed(keys, purpose="record", audience=audience),
             # One flow never accepts the pending logins of another. Encrypted: those of OAuth contain the seed of state
             # and verifier, and those that wait for a confirmation contain the user.

@@ -18,8 +18,9 @@ from typing import Any, cast
 from ..base.effects import Steps, claim, release
 from ..base.errors import StoreUnavailable
 from ..base.models import User, ever_smaller
+from ..base.sealing import Sealed
 from ..base.session import FUTURE_TOLERANCE
-from ..base.signing import Sealed, digest, new_key
+from ..base.signing import digest, new_key
 from ..base.strict_json import parse_object
 from ..http.messages import CookieNames, header_bytes, read_cookies, set_cookie
 from ..http.urls import RedirectURI
