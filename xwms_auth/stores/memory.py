@@ -6,9 +6,10 @@ Never keeps a handle in clear text, so that a memory dump does not reveal sessio
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
+from .._core.base.dataclass import dataclass
 from .._core.base.expiring import LocalClaims
 from .._core.base.models import EndReason, Identity
 from .._core.base.session import Session, latest

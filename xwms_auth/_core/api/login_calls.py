@@ -7,8 +7,8 @@ Where XWMS's documentation leaves something open, every reading is accepted; wha
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from ..base.dataclass import dataclass
 from ..base.effects import ApiCall, CallXWMS, Steps, UpstreamResponse, ask, json_object, unavailable
 from ..base.errors import APIError, BadAnswer, TokenRejected
 from ..base.models import User

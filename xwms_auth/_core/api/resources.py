@@ -5,10 +5,11 @@ characters. Escape both in HTML like any other text.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, field, fields
 from datetime import date, datetime, time
 from typing import Any, Self
 
+from ..base.dataclass import dataclass
 from ..base.models import USER_FIELDS, User
 from ..base.output_only import output_only
 from ..base.strict_json import parse_id, parse_moment, parse_object, parse_objects, plain_link, plain_text

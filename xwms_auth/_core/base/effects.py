@@ -6,10 +6,11 @@ its effects.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from inspect import isawaitable
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
+from .dataclass import dataclass
 from .errors import BadAnswer, Unreachable, XWMSError
 from .models import EndReason, Identity, Secret
 from .session import Session

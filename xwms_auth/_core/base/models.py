@@ -5,10 +5,11 @@ Sessions are in `session`. Printing, logging, pickling or copying an object with
 
 import hmac
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, NoReturn, Self
 
+from .dataclass import dataclass
 from .output_only import missing, output_only
 from .strict_json import parse_sub, plain_link, plain_text
 

@@ -1,10 +1,11 @@
 """A session: what it holds, how long it lives, and what a page may require of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Self
 
+from .dataclass import dataclass
 from .models import EndReason, TokenSet, User
 from .output_only import output_only
 

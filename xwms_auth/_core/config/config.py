@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from ..base.dataclass import dataclass
 from ..base.errors import ConfigError
 from ..base.models import Secret
 from ..base.store_protocols import RevocationStore, SessionStore

@@ -4,10 +4,11 @@ Immutable, and holds nothing of a single request. What the process remembers is 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Self
 
 from ..base import events
+from ..base.dataclass import dataclass
 from ..base.errors import ConfigError, HostNotRegistered
 from ..base.models import Secret
 from ..base.sealing import Sealed

@@ -7,9 +7,10 @@ machine.
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import cast
 
+from ..base.dataclass import dataclass
 from ..base.effects import OAuthCall, UpstreamResponse, json_object, unavailable
 from ..base.errors import BadAnswer
 from ..base.strict_json import JSONObject

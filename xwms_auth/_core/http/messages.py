@@ -6,10 +6,12 @@ sibling subdomain replace a `__Host-` cookie with its own. So the raw header is 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from hashlib import sha256
 from typing import Self
 from urllib.parse import parse_qsl
+
+from ..base.dataclass import dataclass
 
 MAX_QUERY_FIELDS = 64
 """Most query or form fields that are parsed. No legitimate request to our routes has as many."""

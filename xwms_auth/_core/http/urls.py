@@ -7,9 +7,10 @@ differently (RFC 9700 4.1.3, 4.11; WHATWG URL versus RFC 3986).
 
 import ipaddress
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import field
 from urllib.parse import urlsplit
 
+from ..base.dataclass import dataclass
 from .messages import MAX_LOCATION
 from .next_url import MAX_NEXT
 

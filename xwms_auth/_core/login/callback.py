@@ -4,10 +4,11 @@ No credential is redeemed before the callback has passed every check; the type `
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Self
 
 from ..base import events
+from ..base.dataclass import dataclass
 from ..base.effects import Steps, create_session, drop_session
 from ..base.errors import (
     APIError,

@@ -8,7 +8,7 @@ vulnerabilities (CVE-2026-28802, CVE-2024-37568, CVE-2026-27962).
 import base64
 import binascii
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 try:
@@ -18,6 +18,7 @@ try:
 except ImportError as missing:  # pragma: no cover
     raise ImportError("flow=oauth2 needs Authlib: pip install 'xwms-auth[oauth2]'") from missing
 
+from ..base.dataclass import dataclass
 from ..base.errors import TokenRejected
 from ..base.strict_json import JSONObject, parse_json_object
 

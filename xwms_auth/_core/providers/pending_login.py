@@ -11,10 +11,11 @@ cookie again; `RedeemAttempt` does, by names that it claims in the store.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import Enum
 from typing import Any, cast
 
+from ..base.dataclass import dataclass
 from ..base.effects import Steps, claim, release
 from ..base.errors import StoreUnavailable
 from ..base.models import User, ever_smaller

@@ -6,9 +6,10 @@ steps that depend on its protocol.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
+from ..base.dataclass import dataclass
 from ..base.effects import Steps
 from ..base.errors import XWMSError
 from ..base.models import TokenSet, User

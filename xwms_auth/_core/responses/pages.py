@@ -10,11 +10,12 @@ import hashlib
 import html
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from string import Template
 from typing import Final, Literal
+
+from ..base.dataclass import dataclass
 
 _TEMPLATES: Final = Path(__file__).with_name("templates")
 

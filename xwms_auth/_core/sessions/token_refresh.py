@@ -5,9 +5,10 @@ at once look to the server like a stolen token, and it revokes everything. So am
 one request refreshes, and the others wait until it has saved the result. The provider makes the call itself.
 """
 
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, replace
 
 from ..base import events
+from ..base.dataclass import dataclass
 from ..base.effects import Shielded, Steps, ask, claim, drop_session, load_session, release, renew_session
 from ..base.errors import APIError, LoginRequired, TokenRejected, Unreachable
 from ..base.limits import Waiting
