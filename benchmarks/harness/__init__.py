@@ -1,0 +1,9 @@
+"""What the benchmarks share. Importing it makes the package and its tests importable from a checkout."""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))

@@ -1,0 +1,146 @@
+"""What is aimed at for each work, and where in the results it is found. An aim is never a test: nothing fails by it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from .results import Row, rows_of
+
+Results = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of the results: the benchmark, the column, and what is in other columns of its row."""
+
+    benchmark: str
+    column: str
+    where: tuple[tuple[str, Any], ...]
+
+    def row(self, results: Results) -> Row | None:
+        return next(iter(rows_of(results, self.benchmark, **dict(self.where))), None)
+
+    def value(self, results: Results) -> float | None:
+        row = self.row(results)
+        return None if row is None else row.get(self.column)
+
+    def spread(self, results: Results) -> tuple[float, float] | None:
+        """The quartiles, if the row has them: `overhead_us` has `overhead_q1`, `us` has `us_q1`, and so on."""
+        row = self.row(results)
+        if row is None:
+            return None
+        for stem in (self.column, self.column.removesuffix("_us"), self.column.removesuffix("_ms")):
+            if f"{stem}_q1" in row:
+                return row[f"{stem}_q1"], row[f"{stem}_q3"]
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aim:
+    """`times`: at least this many times less than the peer. `most` and `least`: bounds of our own figure.
+
+    `scale` makes the column's unit that of the table.
+    """
+
+    work: str
+    ours: Figure
+    unit: str
+    peer: Figure | None = None
+    peer_name: str = ""
+    times: float | None = None
+    most: float | None = None
+    least: float | None = None
+    scale: float = 1
+    stretch: str = ""
+
+    def told(self) -> str:
+        """The aim in words."""
+        parts = [f"{self.times:g}× less"] if self.times is not None else []
+        parts += [f"≤ {self.most:g} {self.unit}"] if self.most is not None else []
+        parts += [f"≥ {self.least:g} {self.unit}"] if self.least is not None else []
+        return ", ".join(parts) or "told"
+
+    def ratio(self, results: Results) -> float | None:
+        """How many times less than the peer; of a rate, how many times more."""
+        ours, peer = self.ours.value(results), self.peer.value(results) if self.peer else None
+        if ours is None or peer is None or ours <= 0:
+            return None
+        return ours / peer if self.least is not None else peer / ours
+
+    def reached(self, results: Results) -> bool | None:
+        """None where there is no figure, or nothing to reach."""
+        ours, ratio = self.ours.value(results), self.ratio(results)
+        if ours is None or (self.times is not None and self.peer is None):
+            return None
+        ours *= self.scale
+        checks = []
+        if self.times is not None:
+            if ratio is None and ours > 0:
+                return None
+            checks.append(ratio is None or ratio >= self.times)
+        if self.most is not None:
+            checks.append(ours <= self.most)
+        if self.least is not None:
+            checks.append(ours >= self.least)
+        return all(checks) if checks else None
+
+
+def request(edge: str, visitor: str, subject: str, column: str = "overhead_us") -> Figure:
+    return Figure("request_cost", column, (("edge", edge), ("visitor", visitor), ("subject", subject)))
+
+
+def _beside(work: str, edge: str, visitor: str, ours: str, peer: str, times: float | None, **rest: Any) -> Aim:
+    figures = {"ours": request(edge, visitor, ours), "peer": request(edge, visitor, peer)}
+    return Aim(work=work, unit=rest.pop("unit", "µs"), peer_name=peer, times=times, **figures, **rest)
+
+
+def _asgi(work: str, visitor: str, times: float | None, **rest: Any) -> Aim:
+    return _beside(f"ASGI, {work}", "ASGI", visitor, "ours, request.user", "SessionMiddleware", times, **rest)
+
+
+def _flask(work: str, visitor: str, peer: str, times: float, **rest: Any) -> Aim:
+    return _beside(f"Flask, {work}", "Flask", visitor, "ours, current_user", peer, times, **rest)
+
+
+def _store(work: str, name: str, most: float, peer: str) -> Aim:
+    def figure(subject: str) -> Figure:
+        where = (("edge", "ASGI"), ("visitor", "warm"), ("subject", subject))
+        return Figure("store_cost", "overhead_us", (("table", "wall"), *where))
+
+    mine, other = figure(f"ours, {name}"), figure(peer) if peer else None
+    return Aim(work=work, unit="µs", ours=mine, peer=other, peer_name=peer, most=most)
+
+
+def _rate(work: str, server: str, subject: str, peer: str, stretch: str) -> Aim:
+    def figure(name: str) -> Figure:
+        return Figure("server_rate", "of_bare", (("server", server), ("subject", name)))
+
+    return Aim(work=work, unit="of bare", ours=figure(subject), peer=figure(peer), peer_name=peer, stretch=stretch)
+
+
+REQUESTS = [
+    _asgi("signed in", "warm", 7, stretch="9×"),
+    _asgi("first sight of a cookie", "first seen", 2, stretch="3×"),
+    _asgi("forged", "forged", 3.5, stretch="5×"),
+    _asgi("anonymous: no cookie", "anonymous", 3, stretch="5×"),
+    _asgi("anonymous: others' cookies", "others' cookies", 3, stretch="5×"),
+    _asgi("anonymous: a route that does not ask", "does not ask", None, most=1.5),
+    _beside("FastAPI `CurrentUser`", "FastAPI", "warm", "ours, CurrentUser", "PyJWT", 5),
+    _beside("FastAPI `CurrentUser`", "FastAPI", "warm", "ours, CurrentUser", "fastapi-users", 20),
+    _flask("signed in", "warm", "Flask session", 12, stretch="15×"),
+    _flask("signed in", "warm", "Flask-Login", 15, stretch="17×"),
+    _flask("first sight", "first seen", "Flask session", 4),
+    _flask("forged", "forged", "Flask session", 5),
+    _flask("anonymous", "anonymous", "Flask session", 8),
+    _beside("websocket, connect", "websocket", "warm", "ours", "SessionMiddleware", None, most=5),
+    _beside("stream, a chunk", "stream", "warm", "ours", "SessionMiddleware", None, unit="ns", most=50, scale=1000),
+]
+SERVERS = [
+    _rate("uvicorn, rate", "uvicorn", "ours, request.user", "SessionMiddleware", "0.88"),
+    _rate("gunicorn, rate", "gunicorn", "ours, current_user", "Flask session", "0.88"),
+]
+STORES = [
+    _store("signed in, memory", "memory", 12, "starsessions, memory"),
+    _store("signed in, SQLite", "SQLite", 45, ""),
+    _store("signed in, Redis", "Redis TCP", 140, "starsessions, Redis TCP"),
+]
+AIMS = [*REQUESTS, *SERVERS, *STORES]

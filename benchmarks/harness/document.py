@@ -1,0 +1,243 @@
+"""The tables of docs/performance.md and docs/growth.md, and the plot, from the results of a run.
+
+What stands between `<!-- generated: NAME -->` and `<!-- end of NAME -->` in a page is written here, the rest by hand.
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from . import ROOT, growth
+from .aims import AIMS, Aim
+from .plot import Pair, svg_of
+from .results import Row, rows_of
+
+PAGES = ("performance.md", "growth.md")
+PLOT = "performance.svg"
+NOT_MEASURED = "not measured"
+VISITOR = {"warm": "signed in", "first seen": "first sight of a cookie", "anonymous": "no cookie"}
+
+Results = dict[str, Any]
+
+
+def number(value: float | None) -> str:
+    """Three digits that count, and separated thousands."""
+    if value is None:
+        return "–"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    if abs(value) >= 100:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def spread(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f" ({number(low)} to {number(high)})"
+
+
+def table(head: list[str], rows: list[list[str]], numbers: int) -> str:
+    """A table of Markdown whose last `numbers` columns are figures."""
+    rule = ["---"] * (len(head) - numbers) + ["--:"] * numbers
+    return (
+        "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *rows)).replace("| --", "|--").replace("- |", "-|")
+    )
+
+
+def machine(results: Results) -> str:
+    told = results["machine"]
+    if not told:
+        return NOT_MEASURED
+    programs = [f"{name} {told[name]}" for name in ("redis-server", "valgrind") if told.get(name)]
+    packages = ", ".join([f"{name} {version}" for name, version in told["packages"].items()] + programs)
+    failed = [name for name, found in results["benchmarks"].items() if found.get("failed")]
+    lines = [
+        f"Measured on {told['date']} with {told['python']}: {told['cores']} cores of {told['processor']}, {told['system']}.",
+        f"The load of the machine before the run was {told['load before']}.",
+        f"Versions: {packages}.",
+    ]
+    if failed:
+        lines.append(f"These benchmarks failed in this run, and their figures are missing: {', '.join(failed)}.")
+    return "\n".join(lines)
+
+
+def aims(results: Results) -> str:
+    head = ["work", "aim", "ours (quartiles)", "peer", "the peer's", "ratio", "reached"]
+    return table(head, [_aim(aim, results) for aim in AIMS], 2)
+
+
+def _aim(aim: Aim, results: Results) -> list[str]:
+    told = aim.told() + (f"; stretch {aim.stretch}" if aim.stretch else "")
+    ours = aim.ours.value(results)
+    if ours is None:
+        return [aim.work, told, NOT_MEASURED, aim.peer_name or "–", "–", "–", "–"]
+    low, high = aim.ours.spread(results) or (None, None)
+    figure = f"{number(ours * aim.scale)} {aim.unit}"
+    if low is not None and high is not None:
+        figure += spread(low * aim.scale, high * aim.scale)
+    peer, ratio, reached = aim.peer.value(results) if aim.peer else None, aim.ratio(results), aim.reached(results)
+    theirs = f"{number(peer * aim.scale)} {aim.unit}" if peer is not None else "–"
+    verdict = "–" if reached is None else "yes" if reached else "no"
+    return [aim.work, told, figure, aim.peer_name or "–", theirs, f"{number(ratio)}×" if ratio else "–", verdict]
+
+
+def _requests(edges: tuple[str, ...]) -> Callable[[Results], str]:
+    def made(results: Results) -> str:
+        rows = [row for edge in edges for row in rows_of(results, "request_cost", edge=edge)]
+        ours = [row for row in rows if row["visitor"] not in ("1 cookie", "10 cookies", "100 cookies")]
+        lines = [
+            _request(row, scale=1000 if row["edge"] == "stream" else 1) for row in ours if row["subject"] != "bare"
+        ]
+        head = ["", "visitor", "subject", "of bare", "overhead", "quartiles"]
+        return table(head, lines, 3) if lines else NOT_MEASURED
+
+    return made
+
+
+def _request(row: Row, *, scale: int) -> list[str]:
+    unit = "ns" if scale == 1000 else "µs"
+    visitor = VISITOR.get(row["visitor"], row["visitor"])
+    quartiles = f"{number(row['overhead_q1'] * scale)} to {number(row['overhead_q3'] * scale)}"
+    overhead = f"{number(row['overhead_us'] * scale)} {unit}"
+    return [row["edge"], visitor, row["subject"], f"{number(row['multiple'])}×", overhead, quartiles]
+
+
+def cookies(results: Results) -> str:
+    visitors = ("1 cookie", "10 cookies", "100 cookies")
+    found = rows_of(results, "request_cost")
+    names = dict.fromkeys((row["edge"], row["subject"]) for row in found if row["visitor"] in visitors)
+    lines = []
+    for edge, subject in names:
+        if subject != "bare":
+            cells = [rows_of(results, "request_cost", edge=edge, subject=subject, visitor=one) for one in visitors]
+            lines.append([edge, subject, *(number(cell[0]["overhead_us"]) if cell else "–" for cell in cells)])
+    return table(["", "subject", *visitors], lines, 3) if lines else NOT_MEASURED
+
+
+def _columns(benchmark: str, columns: dict[str, str], numbers: int, **where: Any) -> Callable[[Results], str]:
+    """A table of these columns, under the names that they have on the page."""
+
+    def made(results: Results) -> str:
+        rows = rows_of(results, benchmark, **where)
+        lines = [[_cell(row.get(name)) for name in columns] for row in rows]
+        return table(list(columns.values()), lines, numbers) if lines else NOT_MEASURED
+
+    return made
+
+
+def _everything(benchmark: str) -> Callable[[Results], str]:
+    """A table with every column of the rows, where text comes first."""
+
+    def made(results: Results) -> str:
+        rows = rows_of(results, benchmark)
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        figures = [name for name in names if all(not isinstance(row.get(name), str) for row in rows)]
+        names = [name for name in names if name not in figures] + figures
+        lines = [[_cell(row.get(name)) for name in names] for row in rows]
+        head = [name.replace("_us", ", µs").replace("_ms", ", ms").replace("_", " ") for name in names]
+        return table(head, lines, len(figures)) if lines else NOT_MEASURED
+
+    return made
+
+
+def _growth(results: Results) -> str:
+    return table(["what", "how much", "from"], growth.lines(results), 0)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return number(value)
+    return f"{value:,}" if isinstance(value, int) else "–" if value is None else str(value)
+
+
+INSTRUCTIONS = {
+    "edge": "",
+    "visitor": "visitor",
+    "subject": "subject",
+    "instructions_k": "thousand instructions",
+    "overhead_k": "beyond bare",
+}
+RATES = {
+    "server": "server",
+    "subject": "subject",
+    "rate": "requests per second",
+    "of_bare": "of bare",
+    "of_bare_q1": "first quartile",
+    "of_bare_q3": "third quartile",
+    "cpu_us": "CPU µs per request",
+    "cpu_overhead_us": "beyond bare",
+}
+PROCESSES = {"edge": "", "subject": "subject", "megabytes": "MB", "beyond_bare": "beyond bare"}
+SEEN = {"sessions": "sessions seen", "megabytes": "MB more", "bytes_each": "bytes each"}
+INSTALLED = {
+    "subject": "installed",
+    "largest": "the largest three, MB",
+    "distributions": "distributions",
+    "megabytes": "MB",
+}
+COUNTS = {
+    "store": "store",
+    "sessions": "sessions",
+    "look_up_us": "look-up, µs",
+    "look_up_p99_us": "its p99",
+    "async_look_up_us": "async look-up, µs",
+    "begin_us": "beginning one, µs",
+    "server_cpu_us": "Redis's processor, µs per look-up",
+    "megabytes": "MB",
+    "bytes_each": "bytes each",
+}
+BLOCKS: dict[str, Callable[[Results], str]] = {
+    "machine": machine,
+    "aims": aims,
+    "requests": _requests(("ASGI", "FastAPI", "websocket", "stream")),
+    "requests of Flask": _requests(("Flask",)),
+    "cookies": cookies,
+    "instructions": _columns("instruction_count", INSTRUCTIONS, 2),
+    "servers": _columns("server_rate", RATES, 6),
+    "logins": _everything("login_cost"),
+    "imports": _everything("import_cost"),
+    "bearer": _everything("bearer_cost"),
+    "stores": _everything("store_cost"),
+    "processes": _columns("memory_cost", PROCESSES, 2, kind="process"),
+    "sessions seen": _columns("memory_cost", SEEN, 3, kind="sessions seen"),
+    "installations": _columns("memory_cost", INSTALLED, 2, kind="installation"),
+    "session counts": _columns("session_count", COUNTS, 8),
+    "growth": _growth,
+}
+
+
+def filled(page: str, results: Results) -> str:
+    """A page with its blocks as these results have them."""
+
+    def block(found: re.Match[str]) -> str:
+        name = found[1]
+        return f"<!-- generated: {name} -->\n\n{BLOCKS[name](results)}\n\n<!-- end of {name} -->"
+
+    return re.sub(r"<!-- generated: ([\w ]+) -->\n.*?<!-- end of \1 -->", block, page, flags=re.DOTALL)
+
+
+def plot(results: Results) -> str:
+    pairs = []
+    for aim in AIMS:
+        ours, peer = aim.ours.value(results), aim.peer.value(results) if aim.peer else None
+        if ours is not None and peer is not None and aim.unit != "of bare":
+            work = aim.work.replace("`", "")
+            pairs.append(Pair(work, max(0.0, ours * aim.scale), peer * aim.scale, aim.peer_name, aim.unit))
+    return svg_of("What being signed in adds to a request, and the other figures", pairs)
+
+
+def files(results: Results) -> dict[Path, str]:
+    """What the pages and the plot should hold."""
+    pages = [ROOT / "docs" / name for name in PAGES]
+    found = {page: filled(page.read_text(encoding="utf-8"), results) for page in pages}
+    return {**found, ROOT / "docs" / PLOT: plot(results)}
+
+
+def write(results: Results) -> None:
+    for path, text in files(results).items():
+        path.write_text(text, encoding="utf-8")
+
+
+def differing(results: Results) -> list[str]:
+    """The names of those that hold something else."""
+    return [path.name for path, text in files(results).items() if path.read_text(encoding="utf-8") != text]
