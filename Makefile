@@ -14,6 +14,7 @@ CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 
 
 # The oldest versions are in an environment of their own. Some of them close their sockets late, which is not our doing.
 LOWEST := $(VENV)/lowest
+BENCH := $(VENV)/bench
 OLD := -W ignore::ResourceWarning
 LOWEST_TESTS := tests/flask_door tests/asgi_door tests/wsgi_door tests/login tests/sessions tests/cli \
 	tests/stores/test_redis_faults.py $(addprefix tests/attacks/test_,shared_caches.py cookies.py person_from_a_request.py)
@@ -71,8 +72,11 @@ wheel: $(STAMP) ## the source and binary distributions, into dist/
 	rm -rf dist
 	$(BIN)/python -m build
 
-bench: $(STAMP) ## every benchmark, one after another
-	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+# The peers have an environment of their own, because they hold back what the rest of .venv should have in its newest version.
+bench: $(STAMP) ## what it costs, beside others (ARGS=--write fills the pages, ARGS=--quick only tries it, ARGS=--all)
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(BENCH)
+	$(BIN)/uv pip install --quiet --python $(BENCH)/bin/python --group bench --editable '.[all]'
+	$(BENCH)/bin/python benchmarks/run.py $(ARGS)
 
 clean: ## remove all that these targets made, .venv too
 	rm -rf $(VENV) build dist site .coverage .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .matrix
