@@ -52,7 +52,8 @@ def machine(results: Results) -> str:
     packages = ", ".join([f"{name} {version}" for name, version in told["packages"].items()] + programs)
     failed = [name for name, found in results["benchmarks"].items() if found.get("failed")]
     lines = [
-        f"Measured on {told['date']} with {told['python']}: {told['cores']} cores of {told['processor']}, {told['system']}.",
+        f"Measured on {told['date']} with {told['python']}.",
+        f"The machine: {told['cores']} cores of {told['processor']}, {told['system']}.",
         f"The load of the machine before the run was {told['load before']}.",
         f"Versions: {packages}.",
     ]
