@@ -75,6 +75,7 @@ ANYTHING_ELSE = [
     COUNTED.replace(b"200 OK", b"304 Not Modified") + b"{}",
     COUNTED.replace(b"200 OK", b"103 Early Hints") + b"{}",
     COUNTED.replace(b"HTTP/1.1", b"HTTP/1.0") + b"{}",
+    COUNTED.replace(b" OK", b" OK\0") + b"{}",
     b"\r\n" + COUNTED + b"{}",
     HEAD + b"\r\n{}",
     HEAD + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}",

@@ -303,7 +303,7 @@ MAX_INSPECTED = 2 * 1024 * 1024
 
 
 # Responses that have a body, to the methods that are used (GET, POST): 1xx, 204 and 304 have none, whatever they claim.
-_STATUS = re.compile(rb"HTTP/1\.1 (?:2(?!04)|3(?!04)|[45])[0-9]{2}(?: [^\r\n]*)?")
+_STATUS = re.compile(rb"HTTP/1\.1 (?:2(?!04)|3(?!04)|[45])[0-9]{2}(?: [\t -~\x80-\xff]*)?")
 # A field line as in RFC 9112 5. Parsers disagree about folded lines and about a lone CR or LF as line end.
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*)")
 # Not int(), which also accepts signs, spaces, underscores and 0x.
