@@ -44,6 +44,43 @@ def test_a_door_loads_no_other_doors_framework():
     assert loaded_by("import xwms_auth.starlette") & {"flask", "werkzeug", "fastapi", "pydantic", "redis"} == set()
 
 
+FRAMEWORKS = {"flask": "flask", "wsgi": "", "asgi": "", "starlette": "starlette.applications", "fastapi": "fastapi"}
+
+
+@pytest.mark.parametrize("door", FRAMEWORKS)
+def test_a_door_loads_no_http_library_and_no_openssl_of_its_own(door: str):
+    """They take longer to import than all else: a transport loads them when it is used."""
+    framework = FRAMEWORKS[door]
+    loaded = loaded_by(f"import xwms_auth.{door}") - (loaded_by(f"import {framework}") if framework else set())
+    assert loaded & {"httpcore2", "httpx2", "h11", "h2", "trio", "anyio", "asyncio", "ssl", "cryptography"} == set()
+    assert loaded & {"truststore", "importlib.metadata", "xwms_auth._core.api.resources"} == set()
+
+
+LIFESPAN = """
+import asyncio, sys
+from xwms_auth import XWMSConfig
+from xwms_auth.asgi import XWMSAuthMiddleware
+
+async def application(scope, receive, send):
+    from xwms_auth._core.io.sockets import openssl_context
+    assert "httpcore2" in sys.modules
+    assert sys.platform in ("darwin", "win32") or openssl_context.cache_info().currsize == 1
+
+config = XWMSConfig(
+    client_id="id", client_secret="s", redirect_uris="https://app.example/cb",
+    session_secret="K3y-for-tests-0123456789-abcdefghij",
+)
+middleware = XWMSAuthMiddleware(application, config)
+assert "httpcore2" not in sys.modules
+asyncio.run(middleware({"type": "lifespan"}, None, None))
+"""
+
+
+def test_the_start_of_an_asgi_application_loads_what_its_first_login_needs():
+    """So that the first login does not stop the event loop for that long."""
+    assert "httpcore2" in loaded_by(LIFESPAN)
+
+
 def test_every_public_name_can_be_had():
     for name in xwms_auth.__all__:
         assert getattr(xwms_auth, name) is not None

@@ -6,7 +6,6 @@ Loads no framework and no HTTP library: the clients and the session managers are
 from typing import TYPE_CHECKING
 
 from ._core.api.login_calls import ApiInfo, LoginTicket
-from ._core.api.resources import Address, Country, Project, ProjectCategory, SocialProfile, StoredAddress, UserInfo
 from ._core.base.errors import (
     APIError,
     BadAnswer,
@@ -48,6 +47,15 @@ from ._core.base.store_protocols import RevocationStore, SessionStore
 from ._core.config.config import XWMSConfig
 
 if TYPE_CHECKING:
+    from ._core.api.resources import (
+        Address,
+        Country,
+        Project,
+        ProjectCategory,
+        SocialProfile,
+        StoredAddress,
+        UserInfo,
+    )
     from ._core.io.client import AsyncXWMSClient, XWMSClient
     from ._core.io.session_manager import AsyncXWMSSessions, XWMSSessions
 
@@ -113,11 +121,18 @@ __all__ = [
 ]
 
 
+_RESOURCES = ("Address", "Country", "Project", "ProjectCategory", "SocialProfile", "StoredAddress", "UserInfo")
+
+
 def __getattr__(name: str) -> object:
     if name in ("XWMSClient", "AsyncXWMSClient"):
         from ._core.io import client  # noqa: PLC0415  the HTTP library is loaded only by who uses it
 
         return getattr(client, name)
+    if name in _RESOURCES:
+        from ._core.api import resources  # noqa: PLC0415  and so are the models of what only the clients return
+
+        return getattr(resources, name)
     if name in ("XWMSSessions", "AsyncXWMSSessions"):
         from ._core.io import session_manager  # noqa: PLC0415  and so is what sessions are kept in
 

@@ -41,8 +41,8 @@ from ._core.config.config import XWMSConfig
 from ._core.config.context import Context
 from ._core.http.messages import Response
 from ._core.http.urls import RedirectURI
+from ._core.io.deferred import AsyncDeferredTransport
 from ._core.io.session_manager import AsyncXWMSSessions
-from ._core.io.transport import AsyncHTTPTransport
 from ._core.login import routes
 from ._core.responses.responses import refusal
 from ._core.sessions.lookup import SessionLookup, cached_lookup
@@ -115,7 +115,7 @@ class XWMSAuthMiddleware:
         self.app = app
         self._unauthorized = unauthorized
         self._foreign = foreign_readers(app)
-        self._transport = AsyncHTTPTransport(config)
+        self._transport = AsyncDeferredTransport(config)
         self._served = ServedApp(config, lambda context: (self._transport, open_store(context, is_async=True)), clock)
         _check_redirect_uris(app, config)
         _check_token_flow(app, config)

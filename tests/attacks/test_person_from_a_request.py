@@ -28,7 +28,7 @@ PERSON = User(issuer="https://xwms.nl", sub="1", name="Ada")
 
 MODELS = [
     value
-    for value in vars(xwms_auth).values()
+    for value in (getattr(xwms_auth, name) for name in xwms_auth.__all__)
     if isinstance(value, type) and (dataclasses.is_dataclass(value) or hasattr(value, "_fields"))
     if value is not xwms_auth.XWMSConfig
 ]

@@ -4,7 +4,6 @@ The library of a store is imported only if the config uses that store.
 """
 
 import re
-from importlib.metadata import PackageNotFoundError, version
 from typing import cast
 
 from .._core.base.errors import ConfigError
@@ -73,6 +72,8 @@ def _open_redis(url: Secret, client: str, records: Records, *, is_async: bool) -
 
 
 def _redis_py_fault() -> str | None:
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  slow to import
+
     try:
         installed = version("redis")
     except PackageNotFoundError:

@@ -8,12 +8,12 @@ revocation store it can: that keeps the times up to which a session, a person's 
 import threading
 from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from .._core.base import events
 from .._core.base.errors import ConfigError
 from .._core.base.expiring import ExpiringMap, ExpiringSet, LocalClaims, RecentMap
 from .._core.base.models import EndReason, Identity, ever_smaller
-from .._core.base.sealing import Sealed
 from .._core.base.session import FUTURE_TOLERANCE, Session
 from .._core.base.session_record import from_record, to_record
 from .._core.base.signing import identity_digest
@@ -21,6 +21,9 @@ from .._core.base.store_protocols import KeepsConnections, KnowsClaims, Revocati
 from .._core.http.messages import fits
 from .records import is_key
 from .sync_async import then
+
+if TYPE_CHECKING:
+    from .._core.base.sealing import Sealed
 
 MAX_CACHED_BYTES = 16 * 1024 * 1024
 """Bytes of the cache of verified cookies, about 8,000 of them. Invalid cookies are never cached, so they cannot push
@@ -49,7 +52,7 @@ class CookieStore:
     """Implements `SessionStore`; without a revocation store every method is sync and fast. `lifetime` is in seconds."""
 
     def __init__(
-        self, sealer: Sealed, *, issuer: str, lifetime: int, revocations: RevocationStore | None = None
+        self, sealer: "Sealed", *, issuer: str, lifetime: int, revocations: RevocationStore | None = None
     ) -> None:
         self._sealer = sealer
         self._issuer = issuer

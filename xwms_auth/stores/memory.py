@@ -23,6 +23,8 @@ MAX_SESSIONS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class _Row:
+    """A session, or why it ended, and when it is forgotten."""
+
     kept: Session | EndReason
     until: int
 

@@ -8,11 +8,14 @@ another key.
 
 import re
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from .._core.base.models import EndReason
-from .._core.base.sealing import Sealed
 from .._core.base.session import Session
 from .._core.base.session_record import from_record, to_record
+
+if TYPE_CHECKING:
+    from .._core.base.sealing import Sealed
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{43}")
 
@@ -25,7 +28,7 @@ def is_key(text: str) -> bool:
 class Records:
     """Writes sessions as encrypted records, each bound to its key, and reads them."""
 
-    def __init__(self, seal: Sealed, *, issuer: str) -> None:
+    def __init__(self, seal: "Sealed", *, issuer: str) -> None:
         self._seal = seal
         self._issuer = issuer
 

@@ -11,7 +11,7 @@ from ..base.effects import run
 from ..base.unexpected import internal_error
 from ..config.config import XWMSConfig
 from ..http.messages import Response
-from ..io.transport import HTTPTransport
+from ..io.deferred import DeferredTransport
 from ..login import routes
 from ..responses.responses import Refusal, refusal
 from .served_app import ServedApp
@@ -31,7 +31,7 @@ class WSGIApp(ServedApp):
     def __init__(
         self, config: XWMSConfig, inner: "WSGIApplication", *, debugged: object, clock: Callable[[], float]
     ) -> None:
-        super().__init__(config, lambda context: (HTTPTransport(config), open_store(context)), clock)
+        super().__init__(config, lambda context: (DeferredTransport(config), open_store(context)), clock)
         self._inner = inner
         self._debugged = debugged
 

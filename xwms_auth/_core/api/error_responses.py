@@ -36,7 +36,7 @@ _WORDS = frozenset(
     """.split()
 )
 
-_SUBJECT = re.compile(
+_SUBJECT = (  # compiled when XWMS first refuses something
     r"""
     (?P<request>  # about the form of the request, or about XWMS itself
         maintenance | \broute\b | \bhttps\b | \bblocked\b | too\ many | rate\ limit | \bmethod\b )
@@ -61,8 +61,7 @@ _SUBJECT = re.compile(
   | (?P<lookup>
         \b (?:address|user|person|sub) \b (?= .* (?:not\ known|unknown|not\ found|not\ exist|no\ longer\ exist))
       | (?:unknown|no\ such)\ (?:address|user|person) )
-    """,
-    re.VERBOSE,
+    """
 )
 _EVERY_CALL: dict[str, type[APIError]] = {
     "redirect": RedirectNotRegistered,
@@ -94,7 +93,7 @@ def refusal(status: int, message: object, default: type[APIError]) -> APIError:
 
 def _from_message(text: str, default: type[APIError], *, invalid: bool) -> type[APIError] | None:
     errors = _SUBJECTS[default]
-    for found in _SUBJECT.finditer(text):
+    for found in re.finditer(_SUBJECT, text, re.VERBOSE):
         error = errors.get(found.lastgroup or "")
         # 422 is about the submitted data. In an address that may be anything ("the domain of the e-mail address ..."),
         # and of our own parameters it can only be the redirect URI.

@@ -10,6 +10,7 @@ import dataclasses
 import sys
 from collections.abc import Callable
 from dataclasses import MISSING, Field, FrozenInstanceError, fields, is_dataclass
+from inspect import get_annotations
 from operator import attrgetter
 from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any
@@ -120,6 +121,8 @@ _FACTORY = _Factory()
 def _compile_init(cls: Any) -> Any:
     own = fields(cls)
     frozen = _parameters(cls).frozen
+    # As they are now: `output_only` changes some.
+    annotations = [get_annotations(base) for base in cls.__mro__]
     names: dict[str, object] = {"_set": object.__setattr__, "_factory": _FACTORY}
     positional: list[str] = []
     keyword_only: list[str] = []
@@ -127,7 +130,7 @@ def _compile_init(cls: Any) -> Any:
     for field in own:
         name, value = field.name, field.name
         parameter = f"{name}: _type_{name}"
-        names[f"_type_{name}"] = field.type
+        names[f"_type_{name}"] = next(known[name] for known in annotations if name in known)
         if field.default is not MISSING:
             names[f"_default_{name}"] = field.default
             parameter += f" = _default_{name}"

@@ -57,8 +57,8 @@ def output_only(model: type[T]) -> type[T]:
     else:
         required = {name for name, kind in annotations.items() if kind is str}
     changed = cast("Any", model)
-    constructor = changed.__init__ if is_dataclass(model) else changed.__new__
-    for annotated in (changed, constructor):
+    # The constructor of our dataclasses gets those of the class when it is compiled.
+    for annotated in (changed,) if is_dataclass(model) else (changed, changed.__new__):
         annotations = get_annotations(annotated)
         annotated.__annotations__ = {**annotations, **dict.fromkeys(required.intersection(annotations), _Text)}
     changed.__get_pydantic_core_schema__ = classmethod(_core_schema)

@@ -5,13 +5,12 @@ Immutable, and holds nothing of a single request. What the process remembers is 
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from ..base import events
 from ..base.dataclass import dataclass
 from ..base.errors import ConfigError, HostNotRegistered
 from ..base.models import Secret
-from ..base.sealing import Sealed
 from ..base.session import Lifetimes, Session
 from ..base.signing import Signed, new_key
 from ..http.messages import CookieNames, Request, set_cookie
@@ -20,6 +19,9 @@ from ..http.urls import RedirectURI, is_plain
 from .config import XWMSConfig
 from .env import missing_session_secret
 from .state import ProcessState
+
+if TYPE_CHECKING:
+    from ..base.sealing import Sealed
 
 _SINGLE_PROCESS_HINT = (
     "fine with one process; several processes need XWMS_SESSION_STORE or XWMS_REVOCATION_STORE in SQLite or Redis: "
@@ -36,9 +38,9 @@ class Context:
     audience: str
     """Part of every signature, so that values of another client or another flow are not accepted."""
 
-    session_sealer: Sealed
-    record_sealer: Sealed
-    login_sealer: Sealed
+    session_sealer: "Sealed"
+    record_sealer: "Sealed"
+    login_sealer: "Sealed"
     form_signer: Signed
     lifetimes: Lifetimes
     origins: frozenset[str]
@@ -63,6 +65,8 @@ class Context:
     @classmethod
     def of(cls, config: XWMSConfig) -> Self:
         """Derive the context of a config. Raises `ConfigError` without a session secret."""
+        from ..base.sealing import Sealed  # noqa: PLC0415  OpenSSL is loaded when an application is set up, not before
+
         keys, missing = config.session_keys, config.missing
         if not keys:
             if not config.allow_missing_settings:

@@ -18,7 +18,7 @@ from ..config.config import XWMSConfig
 from ..config.context import Context
 from ..sessions import revocation
 from ..sessions.revocation import ANYBODY, Anybody
-from .transport import AsyncHTTPTransport, HTTPTransport
+from .deferred import AsyncDeferredTransport, DeferredTransport
 
 T = TypeVar("T")
 
@@ -74,7 +74,7 @@ class XWMSSessions(_Sessions):
 
     def __init__(self, config: XWMSConfig) -> None:
         self._context, self._clock, self._current = Context.of(config), time.time, _no_session
-        self._runtime = Runtime(HTTPTransport(config), open_store(self._context))
+        self._runtime = Runtime(DeferredTransport(config), open_store(self._context))
 
     def list(self, sub: str) -> tuple[SessionInfo, ...]:
         """Return the user's sessions: the current one first, then the most recently used."""
@@ -114,7 +114,7 @@ class AsyncXWMSSessions(_Sessions):
 
     def __init__(self, config: XWMSConfig) -> None:
         self._context, self._clock, self._current = Context.of(config), time.time, _no_session
-        self._runtime = Runtime(AsyncHTTPTransport(config), open_store(self._context, is_async=True))
+        self._runtime = Runtime(AsyncDeferredTransport(config), open_store(self._context, is_async=True))
 
     def seen_from(self, current: Callable[[], str | None], *, failed: Callable[[XWMSError], object]) -> Self:
         """Return a manager for the session whose id `current` returns.

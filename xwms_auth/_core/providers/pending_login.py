@@ -13,18 +13,20 @@ import re
 from collections.abc import Sequence
 from dataclasses import field, replace
 from enum import Enum
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ..base.dataclass import dataclass
 from ..base.effects import Steps, claim, release
 from ..base.errors import StoreUnavailable
 from ..base.models import User, ever_smaller
-from ..base.sealing import Sealed
 from ..base.session import FUTURE_TOLERANCE
 from ..base.signing import digest, new_key
 from ..base.strict_json import parse_object
 from ..http.messages import CookieNames, header_bytes, read_cookies, set_cookie
 from ..http.urls import RedirectURI
+
+if TYPE_CHECKING:
+    from ..base.sealing import Sealed
 
 MAX_LOGINS = 10
 """Logins that one browser may have pending at once, one for each tab."""
@@ -106,7 +108,7 @@ class PendingLogins:
     """One browser's pending logins for one redirect URI, oldest first; `changes()` returns the Set-Cookie values."""
 
     names: CookieNames
-    sealer: Sealed
+    sealer: "Sealed"
     alive: list[PendingLogin]
     unconfirmed: list[PendingLogin]
     """Logins that wait for the person's confirmation. No callback can belong to them any more."""
@@ -120,7 +122,7 @@ class PendingLogins:
     _evicted: set[str] = field(default_factory=set[str], init=False)
 
     @classmethod
-    def of(cls, header: str, *, names: CookieNames, sealer: Sealed, uri: RedirectURI, now: int) -> "PendingLogins":
+    def of(cls, header: str, *, names: CookieNames, sealer: "Sealed", uri: RedirectURI, now: int) -> "PendingLogins":
         """Read the raw Cookie header. Ignores cookies that are not ours or not for this redirect URI."""
         found = [
             login

@@ -11,7 +11,7 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..api import login_calls, resource_calls
+from ..api import login_calls
 from ..api.login_calls import is_plausible_token
 from ..base import events
 from ..base.effects import Steps, claim, claimed, release
@@ -172,6 +172,8 @@ class SignTokenProvider:
         return LoginResult(user=user, log_fields={"callback": "same" if has_same_token else "fresh"})
 
     def revalidate(self, context: Context, session: Session, *, now: int) -> Steps[Session]:
+        from ..api import resource_calls  # noqa: PLC0415  loaded only where sessions are confirmed
+
         info = yield from resource_calls.user_info(context.config, session.user.sub, socials=False)
         return replace(session, user=newer(session.user, info), checked_at=now)
 

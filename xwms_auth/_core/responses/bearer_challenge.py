@@ -14,7 +14,7 @@ from ..base.models import Secret
 from ..base.strict_json import is_scope
 from ..config.config import XWMSConfig
 from ..http.messages import Request, Response
-from . import developer_hints, responses
+from . import responses
 
 MAX_SCOPES = 1000
 """Characters of the scopes that a challenge names. They are a hint, which a longer list does without."""
@@ -65,7 +65,7 @@ def refusal(config: XWMSConfig, request: Request, error: XWMSError, *, scopes: S
         "code": error.code,
         "detail": error.detail,
     }
-    if (config.debug or request.debug) and (hints := developer_hints.hints_for(error, config, request)):
+    if hints := responses.hints_for(error, config, request):
         body["developer"] = list(hints)
     response = responses.document(error.status, body, media_type="application/problem+json", extra=extra)
     return replace(response, body="") if request.method == "HEAD" else response

@@ -12,7 +12,7 @@ from ..base.models import EndReason
 from ..config.config import XWMSConfig
 from ..http.fetch_metadata import ClientKind, client_kind, follows_redirects, is_in_turbo_frame
 from ..http.messages import COMMON_HEADERS, NO_CONTENT_POLICY, Request, Response
-from . import developer_hints, pages
+from . import pages
 
 
 class Refusal(NamedTuple):
@@ -97,6 +97,15 @@ def refusal(
     return replace(response, body="") if request.method == "HEAD" else response
 
 
+def hints_for(error: XWMSError, config: XWMSConfig, request: Request) -> tuple[str, ...]:
+    """What a developer is told about an error in debug mode."""
+    if not (config.debug or request.debug):
+        return ()
+    from . import developer_hints  # noqa: PLC0415  loaded only in debug mode
+
+    return developer_hints.hints_for(error, config, request)
+
+
 def _error_response(
     config: XWMSConfig,
     request: Request,
@@ -114,7 +123,7 @@ def _error_response(
     if isinstance(error, MethodNotAllowed):
         extra.append(("Allow", error.allow))
     kind = client_kind(request)
-    hints = developer_hints.hints_for(error, config, request) if config.debug or request.debug else ()
+    hints = hints_for(error, config, request)
     if kind is ClientKind.PERSON:
         # Starting again cannot help while the configuration is wrong.
         is_permanent = isinstance(error, MethodNotAllowed | ClientDisabled) or (error.status == 500)
