@@ -133,18 +133,6 @@ class JSONObject(dict[str, Any]):
         return f"<{len(self)} fields>"
 
 
-def parse_json_object(text: bytes) -> JSONObject | None:
-    """Parse JSON strictly: UTF-8, an object, no duplicate keys, no NaN or Infinity. None for anything else."""
-    try:
-        # Decoded here because json.loads would also detect UTF-16 and UTF-32.
-        parsed: object = json.loads(
-            text.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
-        )
-    except (ValueError, RecursionError):
-        return None
-    return parsed if isinstance(parsed, JSONObject) else None
-
-
 def _unique(pairs: list[tuple[str, Any]]) -> JSONObject:
     # Python keeps the last of two equal keys, other parsers the first, so the document would be ambiguous.
     result = JSONObject(pairs)
@@ -162,3 +150,17 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError("the number is out of the range of a float")
     return number
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
+"""Made once: `json.loads` with these options would make one for each document."""
+
+
+def parse_json_object(text: bytes) -> JSONObject | None:
+    """Parse JSON strictly: UTF-8, an object, no duplicate keys, no NaN or Infinity. None for anything else."""
+    try:
+        # Decoded here because `json.loads` would also detect UTF-16 and UTF-32.
+        parsed: object = _decoder.decode(text.decode("utf-8"))
+    except (ValueError, RecursionError):
+        return None
+    return parsed if isinstance(parsed, JSONObject) else None

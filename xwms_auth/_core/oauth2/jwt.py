@@ -3,12 +3,15 @@
 Algorithm confusion: joserfc verifies, but the algorithm and the key are chosen here, never by the token. A token may
 name `none`, or HS256 with the public key as the secret, or contain its own key or the URL of one: each has led to
 vulnerabilities (CVE-2026-28802, CVE-2024-37568, CVE-2026-27962).
+
+The token is parsed once, here: joserfc gets the bytes that were signed, so there is no second parser that could read
+another algorithm or other claims in them.
 """
 
-import base64
 import binascii
 from collections.abc import Sequence
 from dataclasses import field
+from functools import lru_cache
 from typing import Any
 
 try:
@@ -25,8 +28,19 @@ from ..base.strict_json import JSONObject, parse_json_object
 MAX_JWT = 16 * 1024
 """Characters. A legitimate ID token has one or two thousand."""
 
-_MIN_RSA = 342
-"""Characters of the modulus of a 2048-bit key in base64url; shorter keys are not used (NIST SP 800-131A)."""
+MAX_JWT_HEADER, MAX_SIGNATURE = 4096, 1024
+"""Characters of these parts. The signature of an RSA key of 6,144 bits has 1,024."""
+
+MAX_IMPORTED_KEYS = 128
+"""Keys that are kept as objects; the least recently used go first. About 1 MB with the longest ones that are common."""
+
+_MIN_RSA = 256
+"""Bytes of the modulus of a 2048-bit key, without zeros in front; shorter keys are not used (NIST SP 800-131A)."""
+
+# Base64url has no padding, and only one spelling of each value (RFC 7515 2): the last character before missing padding
+# has no bits that are not used. "!" stands for what must not be there, and is in no alphabet.
+_TO_BASE64 = bytes.maketrans(b"-_+/=", b"+/!!!")
+_LAST = (b"", b"AEIMQUYcgkosw048", b"AQgw", b"")
 
 # Algorithm to key type and curve. Asymmetric only, so neither a client secret nor a public key can serve as HMAC key.
 _ALGORITHMS: dict[str, tuple[str, str | None]] = {
@@ -49,26 +63,18 @@ _KINDS: dict[str, tuple[Any, tuple[str, ...]]] = {
 }
 
 
-class _Allowed(jws.JWSRegistry):
-    """joserfc's registry with our list of algorithms; unknown header parameters are allowed."""
-
-    max_header_length = 4096
-
-    def get_alg(self, name: str) -> Any:
-        # joserfc's own method warns about the name EdDSA, but providers have not switched to that of RFC 9864 yet.
-        if name not in _ALGORITHMS:
-            raise ValueError("the algorithm is not allowed")
-        return self.algorithms[name]
-
-
-_registry = _Allowed(strict_check_header=False)
+_registry = jws.JWSRegistry(strict_check_header=False)
+"""joserfc's rules for headers; unknown parameters are allowed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedJWT:
     """A token whose header has been parsed but whose signature has not been verified: nothing in it is trusted yet."""
 
-    text: str = field(repr=False)
+    signed: bytes = field(repr=False)
+    """The header and the claims as they were signed, in base64url."""
+    signature: bytes = field(repr=False)
+    """In base64url."""
     algorithm: str
     key_id: str | None
     type: str | None
@@ -108,9 +114,11 @@ def parse_signed_jwt(text: str) -> SignedJWT:
     """Parse the header of a token in compact form. Raises `TokenRejected` with the reason."""
     if len(text) > MAX_JWT or not text.isascii() or text.count(".") != 2:
         raise TokenRejected("the token: it is too long, or not a signed JWT in compact form")
-    header = parse_json_object(_decoded(text.partition(".")[0]))
+    signed, _, signature = text.encode().rpartition(b".")
+    first = signed[: signed.index(b".")]
+    header = parse_json_object(_decoded(first) or b"") if len(first) <= MAX_JWT_HEADER else None
     if header is None:
-        raise TokenRejected("the token: its header is not a JSON object")
+        raise TokenRejected("the token: its header is not a JSON object, or too long")
     algorithm, key_id = header.get("alg"), header.get("kid")
     if not isinstance(algorithm, str) or algorithm not in _ALGORITHMS:
         raise TokenRejected("the token: its algorithm is not one of the allowed asymmetric ones")
@@ -120,31 +128,74 @@ def parse_signed_jwt(text: str) -> SignedJWT:
         raise TokenRejected("the token: its header requires an extension")
     if key_id is not None and not isinstance(key_id, str):
         raise TokenRejected("the token: its key id is not text")
+    try:
+        _registry.check_header(header)
+    except (JoseError, ValueError, TypeError):
+        has_valid_header = False
+    else:
+        has_valid_header = True
+    if not has_valid_header:
+        raise TokenRejected("the token: a parameter of its header is not of the right type")
     kind: object = header.get("typ")
     name = kind.lower().removeprefix("application/") if isinstance(kind, str) else ""
-    return SignedJWT(text=text, algorithm=algorithm, key_id=key_id, type=name if "typ" in header else None)
+    return SignedJWT(
+        signed=signed,
+        signature=signature,
+        algorithm=algorithm,
+        key_id=key_id,
+        type=name if "typ" in header else None,
+    )
 
 
 def verified_claims(token: SignedJWT, keys: Sequence[JSONObject]) -> VerifiedClaims:
     """Verify the signature with the server's keys and return the claims. Raises `TokenRejected` with the reason."""
-    for key in token.keys(keys):
-        kind, members = _KINDS[_ALGORITHMS[token.algorithm][0]]
-        public = {name: key.get(name) for name in ("kty", *members)}
-        if not all(isinstance(value, str) for value in public.values()) or len(public.get("n") or "x" * 999) < _MIN_RSA:
+    signature = _decoded(token.signature) if len(token.signature) <= MAX_SIGNATURE else None
+    for jwk in token.keys(keys) if signature else ():
+        kind = _ALGORITHMS[token.algorithm][0]
+        members = [jwk.get(name) for name in _KINDS[kind][1]]
+        if not all(isinstance(value, str) for value in members):
             continue
-        try:
-            payload = jws.deserialize_compact(token.text, kind.import_key(public), registry=_registry).payload
-        except (JoseError, ValueError, TypeError):
+        key = _imported(kind, *members)
+        if key is None or not _is_signed(token, signature, key):
             continue
-        claims = parse_json_object(payload or b"")
+        claims = parse_json_object(_decoded(token.signed[token.signed.index(b".") + 1 :]) or b"")
         if claims is None:
             raise TokenRejected("the token: its claims are not a JSON object")
         return VerifiedClaims(claims, type=token.type)
     raise TokenRejected("the token: its signature matches none of the server's keys")
 
 
-def _decoded(part: str) -> bytes:
+def _is_signed(token: SignedJWT, signature: bytes | None, key: Any) -> bool:
+    algorithm: Any = _registry.algorithms[token.algorithm]
     try:
-        return base64.b64decode(part + "=" * (-len(part) % 4), altchars="-_", validate=True)
-    except (binascii.Error, ValueError):
-        return b""
+        algorithm.check_key(key)
+        return algorithm.verify(token.signed, signature, key) is True
+    except (JoseError, ValueError, TypeError):
+        return False
+
+
+@lru_cache(MAX_IMPORTED_KEYS)
+def _imported(kind: str, *members: str) -> Any:
+    """Return the key with these members of a JWK, or None if it is not a key, or too short.
+
+    Cached, since importing a key takes longer than verifying a signature. A key is the same only if all its members
+    are: the id of a key may be that of another one after a rotation, or at another server.
+    """
+    if kind == "RSA" and len((_decoded(members[0].encode()) or b"").lstrip(b"\0")) < _MIN_RSA:
+        return None
+    importer, names = _KINDS[kind]
+    try:
+        return importer.import_key({"kty": kind, **dict(zip(names, members, strict=True))})
+    except (JoseError, ValueError, TypeError):
+        return None
+
+
+def _decoded(part: bytes) -> bytes | None:
+    """Decode base64url; None if it is spelt in any other way than the one."""
+    missing = -len(part) % 4
+    if missing and part[-1] not in _LAST[missing]:
+        return None
+    try:
+        return binascii.a2b_base64(part.translate(_TO_BASE64) + b"==="[:missing], strict_mode=True)
+    except binascii.Error:
+        return None
