@@ -11,8 +11,11 @@ from ..base.errors import OutsideRequest
 from ..base.models import AccessToken, Identity
 from ..oauth2.bearer_guard import NEEDS_TOKEN, authenticate
 from ..responses.responses import Refusal
+from .asgi import Scope
 from .asgi_state import ASGIRequestState, request_state_of
 from .request_state import current_request_state
+
+_LENGTH = len(b"authorization")
 
 MAX_NESTED = 32
 """Most nested applications that are searched, from the outermost."""
@@ -21,12 +24,19 @@ MAX_NESTED = 32
 async def check_token(request_state: ASGIRequestState, *, scopes: Sequence[str]) -> Refusal | None:
     """Authenticate the request by its access token, which is kept in its state. Return None, or why it is refused."""
     served = request_state.served
-    steps = authenticate(served.context, request_state.request(), scopes=scopes, now=served.now())
+    authorization, now = _authorization(request_state.scope), served.now()
+    steps = authenticate(served.context, authorization, request_state.request, scopes=scopes, now=now)
     result = await arun(steps, served.runtime)
     if isinstance(result, Refusal):
         return result
     request_state.token = result
     return None
+
+
+def _authorization(scope: Scope) -> str:
+    """Return the `Authorization` header, with the values of a repeated one joined as in `Request`."""
+    values = [value for name, value in scope["headers"] if len(name) == _LENGTH and name.lower() == b"authorization"]
+    return b", ".join(values).decode("latin-1")
 
 
 def needs_tokens(app: object) -> bool:

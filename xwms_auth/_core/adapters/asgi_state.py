@@ -52,6 +52,15 @@ _CACHE_HEADERS = tuple(ending.encode() for ending in cache_headers.NAME_ENDINGS)
 _USUAL_HEADERS = {
     signed_in: encoded(cache_headers.for_session((), signed_in=signed_in).added) for signed_in in (True, False)
 }
+_USUAL_TOKEN_HEADERS = encoded(cache_headers.for_token(()).added)
+
+
+def _for_token(start: Message) -> Message:
+    headers = start.get("headers", ())
+    for name, _ in headers:
+        if name.lower().endswith(_CACHE_HEADERS):
+            return _edited(start, cache_headers.for_token(list(decoded(headers))))
+    return {**start, "headers": [*headers, *_USUAL_TOKEN_HEADERS]}
 
 
 def _edited(start: Message, edit: cache_headers.Edit) -> Message:
@@ -238,7 +247,7 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
             return self._send_instead(self.refused, send)
         message = _with_listed_headers(message)
         if self.token is not None:
-            message = _edited(message, cache_headers.for_token(decoded(message.get("headers", ()))))
+            message = _for_token(message)
         if self.session_read:
             return self._send_dependent(message)
         if cache_headers.is_streamed(decoded(message.get("headers", ()))):

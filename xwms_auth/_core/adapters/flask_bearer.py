@@ -63,16 +63,17 @@ def _guard(view: Callable[P, R], *, scopes: Sequence[str]) -> Callable[P, R]:
 
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        if (answer := flask_preflight.answer(current_request())) is not None:
+        current = current_request()
+        if (answer := flask_preflight.answer(current)) is not None:
             return cast("R", answer)
         state = request_state()
-        served = state.served
-        steps = authenticate(served.context, state.request(), scopes=scopes, now=served.now())
+        served, authorization = state.served, current.environ.get("HTTP_AUTHORIZATION", "")
+        steps = authenticate(served.context, authorization, state.request, scopes=scopes, now=served.now())
         result = run(steps, served.runtime)
         if isinstance(result, Refusal):
             response = result.response
             return cast("R", Response(response.body, response.status, response.header_list()))
-        current_request().environ[_TOKEN] = result
+        current.environ[_TOKEN] = result
         after_this_request(_add_cache_headers)
         return cast("R", (current_app.ensure_sync(view) if is_async else view)(*args, **kwargs))
 
@@ -82,8 +83,11 @@ def _guard(view: Callable[P, R], *, scopes: Sequence[str]) -> Callable[P, R]:
 
 
 def _add_cache_headers(response: Response) -> Response:
-    edit = cache_headers.for_token(response.headers)
-    response.headers = Headers([*edit.kept(response.headers), *edit.added])
+    edit = cache_headers.for_token(list(response.headers))
+    if edit.dropped:
+        response.headers = Headers([*edit.kept(response.headers), *edit.added])
+    else:
+        response.headers.extend(edit.added)
     return response
 
 

@@ -4,7 +4,8 @@ CSRF: never looks at the session. A cookie gives no access to an API, which othe
 visitor; and a token signs nobody in.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 
 from ..base.effects import Steps
 from ..base.errors import InsufficientScope, XWMSError
@@ -19,21 +20,29 @@ NEEDS_TOKEN = "_xwms_needs_token"
 
 
 def authenticate(
-    context: Context, request: Request, *, scopes: Sequence[str], now: int
+    context: Context, authorization: str, request: Callable[[], Request], *, scopes: Sequence[str], now: int
 ) -> Steps[AccessToken | Refusal]:
-    """Return the access token of this request if it is valid and has all these scopes; otherwise a `Refusal`."""
+    """Return the access token of a request if it is valid and has all these scopes; otherwise a `Refusal`.
+
+    `authorization` is the header of this name, and `request` returns the whole request, for a refusal.
+    """
     try:
-        return (yield from _access_token(context, request, scopes, now=now))
+        return (yield from _access_token(context, authorization, scopes, now=now))
     except XWMSError as error:
-        return Refusal(error, refusal(context.config, request, error, scopes=scopes))
+        return Refusal(error, refusal(context.config, request(), error, scopes=scopes))
 
 
-def _access_token(context: Context, request: Request, scopes: Sequence[str], *, now: int) -> Steps[AccessToken]:
+def _access_token(context: Context, authorization: str, scopes: Sequence[str], *, now: int) -> Steps[AccessToken]:
     context.require_settings()
     context.config.require_tokens()
-    from .token_validation import validate  # noqa: PLC0415  Authlib is imported only where it is used
-
-    token = yield from validate(context, bearer_token(request), now=now)
+    token = yield from _validation()(context, bearer_token(authorization), now=now)
     if missing := set(scopes).difference(token.scopes):
         raise InsufficientScope(f"{len(missing)} of the required scopes were not granted")
     return token
+
+
+@cache
+def _validation() -> Callable[..., Steps[AccessToken]]:
+    from .token_validation import validate  # noqa: PLC0415  Authlib is imported only where it is used
+
+    return validate

@@ -31,6 +31,9 @@ MAX_JWT = 16 * 1024
 MAX_JWT_HEADER, MAX_SIGNATURE = 4096, 1024
 """Characters of these parts. The signature of an RSA key of 6,144 bits has 1,024."""
 
+MAX_HEADERS = 64
+"""Headers that are kept parsed; the least recently used go first. At most 300 kB."""
+
 MAX_IMPORTED_KEYS = 128
 """Keys that are kept as objects; the least recently used go first. About 1 MB with the longest ones that are common."""
 
@@ -116,9 +119,18 @@ def parse_signed_jwt(text: str) -> SignedJWT:
         raise TokenRejected("the token: it is too long, or not a signed JWT in compact form")
     signed, _, signature = text.encode().rpartition(b".")
     first = signed[: signed.index(b".")]
-    header = parse_json_object(_decoded(first) or b"") if len(first) <= MAX_JWT_HEADER else None
+    if len(first) > MAX_JWT_HEADER:
+        raise TokenRejected("the token: its header is too long")
+    algorithm, key_id, kind = _parse_header(first)
+    return SignedJWT(signed=signed, signature=signature, algorithm=algorithm, key_id=key_id, type=kind)
+
+
+@lru_cache(MAX_HEADERS)
+def _parse_header(encoded: bytes) -> tuple[str, str | None, str | None]:
+    """Return the algorithm, the key id and the type. Cached: a server puts the same header into all its tokens."""
+    header = parse_json_object(_decoded(encoded) or b"")
     if header is None:
-        raise TokenRejected("the token: its header is not a JSON object, or too long")
+        raise TokenRejected("the token: its header is not a JSON object")
     algorithm, key_id = header.get("alg"), header.get("kid")
     if not isinstance(algorithm, str) or algorithm not in _ALGORITHMS:
         raise TokenRejected("the token: its algorithm is not one of the allowed asymmetric ones")
@@ -138,13 +150,7 @@ def parse_signed_jwt(text: str) -> SignedJWT:
         raise TokenRejected("the token: a parameter of its header is not of the right type")
     kind: object = header.get("typ")
     name = kind.lower().removeprefix("application/") if isinstance(kind, str) else ""
-    return SignedJWT(
-        signed=signed,
-        signature=signature,
-        algorithm=algorithm,
-        key_id=key_id,
-        type=name if "typ" in header else None,
-    )
+    return algorithm, key_id, name if "typ" in header else None
 
 
 def verified_claims(token: SignedJWT, keys: Sequence[JSONObject]) -> VerifiedClaims:

@@ -97,8 +97,15 @@ def for_session(
     return _edit(headers, vary="Cookie", alone="private, no-store" if signed_in else None)
 
 
-def for_token(headers: Headers) -> Edit:
+def for_token(headers: Sequence[tuple[str, str]]) -> Edit:
     """The changes if the response was made for an access token: it varies by token and is never shared."""
+    for name, _ in headers:
+        if name.lower().endswith(NAME_ENDINGS):
+            return _for_token(headers)
+    return _USUAL_TOKEN_EDIT
+
+
+def _for_token(headers: Headers) -> Edit:
     return _edit(headers, vary="Authorization", unless=_NOT_SHARED, otherwise="private", alone="private, no-store")
 
 
@@ -170,3 +177,4 @@ NAME_ENDINGS = ("vary", "-control", "x-accel-expires")
 _USUAL_EDITS = {
     private: _edit((), vary="Cookie", alone="private, no-store" if private else None) for private in (True, False)
 }
+_USUAL_TOKEN_EDIT = _for_token(())
