@@ -51,7 +51,8 @@ class MemoryStore:
         return row.kept if row and now < row.until else None
 
     def recall(self, handle: str, *, now: int) -> Session | None:
-        return None
+        kept = self.load(handle, now=now)
+        return kept if isinstance(kept, Session) else None
 
     def renew(self, handle: str, session: Session, *, until: int, now: int) -> str | None:
         key = digest(handle)

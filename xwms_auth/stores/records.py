@@ -10,6 +10,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from .._core.base.expiring import RecentMap
 from .._core.base.models import EndReason
 from .._core.base.session import Session
 from .._core.base.session_record import from_record, to_record
@@ -25,12 +26,24 @@ def is_key(text: str) -> bool:
     return _KEY.fullmatch(text) is not None
 
 
+MAX_OPENED_BYTES = 8 * 1024 * 1024
+"""Bytes of the records that are kept opened, about 5,000 of them."""
+
+ENTRY_BYTES = 1400
+"""Bytes of an opened record, beside the record itself."""
+
+
 class Records:
-    """Writes sessions as encrypted records, each bound to its key, and reads them."""
+    """Writes sessions as encrypted records, each bound to its key, and reads them.
+
+    A record that was read before and has not changed is not opened again. The store is asked every time all the same,
+    so a session ends at once: what is kept is only what a record says, and never whether there is one.
+    """
 
     def __init__(self, seal: "Sealed", *, issuer: str) -> None:
         self._seal = seal
         self._issuer = issuer
+        self._opened: RecentMap[tuple[bytes, Session]] = RecentMap(MAX_OPENED_BYTES)
 
     def write(self, session: Session, *, key: str) -> bytes:
         """The session as an encrypted record for this key."""
@@ -41,9 +54,17 @@ class Records:
 
         Others who can write to the store may have put any value here; one that is not bytes is not a record.
         """
-        opened = self._seal.open(sealed, place=key) if isinstance(sealed, bytes) else None
-        session = from_record(opened, issuer=self._issuer)
-        return EndReason.KEY_ROTATED if session is None else replace(session, id=key)
+        if not isinstance(sealed, bytes):
+            return EndReason.KEY_ROTATED
+        known = self._opened.get(key)
+        if known is not None and known[0] == sealed:
+            return known[1]
+        session = from_record(self._seal.open(sealed, place=key), issuer=self._issuer)
+        if session is None:
+            return EndReason.KEY_ROTATED
+        session = replace(session, id=key)
+        self._opened.put(key, (sealed, session), size=ENTRY_BYTES + len(sealed))
+        return session
 
 
 def ending_of(code: str) -> EndReason:

@@ -43,6 +43,7 @@ class Connections:
 
     def __init__(self, path: Path, *, timeout: float) -> None:
         self._path = path
+        self._name = str(path)
         self._timeout = timeout
         self._idle: deque[_Connection] = deque()
         self._epoch = 0
@@ -95,7 +96,7 @@ class Connections:
         with suppress(IndexError):
             while True:
                 connection = self._idle.pop()
-                if connection.file == _file_id(self._path):
+                if connection.file == _file_id(self._name):
                     return connection
                 # The file was removed or replaced, perhaps to end all sessions. With its old connections only this
                 # process would continue to use the old file.
@@ -109,7 +110,7 @@ class Connections:
         db = sqlite3.connect(self._path, timeout=self._timeout, check_same_thread=False, cached_statements=32)
         try:
             _prepare(db, timeout=self._timeout)
-            return _Connection(db, _file_id(self._path), self._epoch)
+            return _Connection(db, _file_id(self._name), self._epoch)
         except BaseException:
             db.close()
             raise
@@ -155,7 +156,7 @@ def _forget_all(path: Path) -> None:
         connections.forget(path)
 
 
-def _file_id(path: Path) -> tuple[int, int] | None:
+def _file_id(path: str) -> tuple[int, int] | None:
     """The device and inode of the file at this path; None if there is none."""
     try:
         found = os.stat(path)  # noqa: PTH116  called for every request, and `Path.stat` takes twice as long
