@@ -43,7 +43,9 @@ class EveryKey:
     pattern: str
 
 
-Commands: TypeAlias = Generator[Sequence[Command] | EveryKey, list[Any], T]
+Request: TypeAlias = Sequence[Command] | EveryKey
+
+Commands: TypeAlias = Generator[Request, list[Any], T]
 """Yields commands to send together, and is sent their results in order."""
 
 

@@ -11,13 +11,10 @@ Never reveals a part of the URL, which may contain a password.
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
 
 import anyio.to_thread
 import redis
-import redis.asyncio
 from redis.asyncio.cluster import RedisCluster as AsyncRedisCluster
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException
@@ -26,7 +23,8 @@ from redis.retry import Retry
 from .._core.base.errors import StoreUnavailable
 from .._core.base.limits import CircuitBreaker
 from .._core.base.models import Secret
-from .redis import Command, Commands, EveryKey
+from .redis import Commands, EveryKey, Request
+from .redis_pool import AsyncRedisPool, RedisPool
 from .thread_limit import ThreadLimit
 
 T = TypeVar("T")
@@ -40,8 +38,8 @@ MAX_TIMEOUTS = 2
 OPEN_SECONDS = 1.0
 """Seconds that it stays open, so that a stalled Redis does not block every worker. Then one run of commands tries."""
 
-MAX_REDIS_CONNECTIONS = 64
-"""Connections, or threads on trio, of one process in async code; further commands wait for a free one."""
+MAX_REDIS_THREADS = 64
+"""Threads of one process that send commands on trio."""
 
 SCAN_COUNT = 1000
 
@@ -89,13 +87,65 @@ class _Attempt:
             self._breaker.unknown()
 
 
+class _Server:
+    """One Redis server, for sync code."""
+
+    def __init__(self, url: Secret) -> None:
+        self._pool = RedisPool(url.reveal(), _options())
+
+    def send(self, request: Request) -> list[Any]:
+        if not isinstance(request, EveryKey):
+            return self._pool.send(request)
+        names, cursor = list[Any](), 0
+        while True:
+            ((at, found),) = self._pool.send([("SCAN", cursor, "MATCH", request.pattern, "COUNT", SCAN_COUNT)])
+            names += found
+            cursor = int(at)
+            if cursor == 0:
+                return names
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+class _Cluster:
+    """A cluster, for sync code."""
+
+    def __init__(self, url: Secret) -> None:
+        self._client: Any = redis.RedisCluster.from_url(_cluster_url(url), **_cluster_options())
+
+    def send(self, request: Request) -> list[Any]:
+        if isinstance(request, EveryKey):
+            return list(self._client.scan_iter(match=request.pattern, count=SCAN_COUNT))
+        if len(request) == 1:
+            return [self._client.execute_command(*request[0])]
+        with self._client.pipeline(transaction=False) as pipe:
+            for command in request:
+                pipe.execute_command(*command)
+            return cast("list[Any]", pipe.execute())
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def _cluster_url(url: Secret) -> str:
+    return url.reveal().replace(CLUSTER, "://")
+
+
+def _cluster_options() -> dict[str, Any]:
+    options = _options()
+    del options["protocol"]
+    # This does not execute a command twice: a node that responds MOVED or is gone has not executed it.
+    return {**options, "retry": Retry(NoBackoff(), 1)}
+
+
 class RedisExecutor:
-    """The sync executor. One connection pool for the process, shared by threads."""
+    """The sync executor. Its connections are shared by the threads of a process."""
 
     def __init__(self, url: Secret) -> None:
         self._url = url
         self._breaker = CircuitBreaker(outages=MAX_TIMEOUTS, seconds=OPEN_SECONDS)
-        self._client: Any = None
+        self._server: _Server | _Cluster | None = None
 
     def run(self, commands: Commands[T]) -> T:
         """Raises `StoreUnavailable`."""
@@ -109,49 +159,68 @@ class RedisExecutor:
             return result
         raise unavailable
 
-    def _run(self, client: Any, commands: Commands[T]) -> T:
+    def _run(self, server: _Server | _Cluster, commands: Commands[T]) -> T:
         try:
             request = next(commands)
             while True:
-                request = commands.send(_send(client, request))
+                request = commands.send(server.send(request))
         except StopIteration as end:
             return cast("T", end.value)
 
-    def _open(self) -> Any:
-        if self._client is None:
-            if CLUSTER in self._url.reveal():
-                options = _cluster_options()
-                self._client = redis.RedisCluster.from_url(self._url.reveal().replace(CLUSTER, "://"), **options)
-            else:
-                self._client = cast("Any", redis.Redis).from_url(self._url.reveal(), **_options())
-        return self._client
+    def _open(self) -> _Server | _Cluster:
+        if self._server is None:
+            self._server = _Cluster(self._url) if CLUSTER in self._url.reveal() else _Server(self._url)
+        return self._server
 
     def keep_connections(self) -> None:
         """Does nothing: sync code always keeps its connections."""
 
     def close(self) -> None:
         """Close the connections. The executor can be used again afterwards."""
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
 
 
-def _cluster_options() -> dict[str, Any]:
-    options = _options()
-    del options["protocol"]
-    # This does not execute a command twice: a node that responds MOVED or is gone has not executed it.
-    return {**options, "retry": Retry(NoBackoff(), 1)}
+class _AsyncServer:
+    """One Redis server, for asyncio."""
+
+    def __init__(self, url: Secret) -> None:
+        self._pool = AsyncRedisPool(url.reveal(), _options(), timeout=REDIS_TIMEOUT)
+
+    async def send(self, request: Request) -> list[Any]:
+        if not isinstance(request, EveryKey):
+            return await self._pool.send(request)
+        names, cursor = list[Any](), 0
+        while True:
+            ((at, found),) = await self._pool.send([("SCAN", cursor, "MATCH", request.pattern, "COUNT", SCAN_COUNT)])
+            names += found
+            cursor = int(at)
+            if cursor == 0:
+                return names
+
+    async def close(self) -> None:
+        await self._pool.close()
 
 
-def _send(client: Any, request: Sequence[Command] | EveryKey) -> list[Any]:
-    if isinstance(request, EveryKey):
-        return list(client.scan_iter(match=request.pattern, count=SCAN_COUNT))
-    if len(request) == 1:
-        return [client.execute_command(*request[0])]
-    with client.pipeline(transaction=False) as pipe:
-        for command in request:
-            pipe.execute_command(*command)
-        return cast("list[Any]", pipe.execute())
+class _AsyncCluster:
+    """A cluster, for asyncio."""
+
+    def __init__(self, url: Secret) -> None:
+        self._client: Any = AsyncRedisCluster.from_url(_cluster_url(url), **_cluster_options())
+
+    async def send(self, request: Request) -> list[Any]:
+        if isinstance(request, EveryKey):
+            return [name async for name in self._client.scan_iter(match=request.pattern, count=SCAN_COUNT)]
+        if len(request) == 1:
+            return [await self._client.execute_command(*request[0])]
+        async with self._client.pipeline(transaction=False) as pipe:
+            for command in request:
+                pipe.execute_command(*command)
+            return cast("list[Any]", await pipe.execute())
+
+    async def close(self) -> None:
+        await self._client.aclose()
 
 
 class AsyncRedisExecutor:
@@ -164,7 +233,7 @@ class AsyncRedisExecutor:
     def __init__(self, url: Secret) -> None:
         self._url = url
         self._breaker = CircuitBreaker(outages=MAX_TIMEOUTS, seconds=OPEN_SECONDS)
-        self._client: Any = None
+        self._server: _AsyncServer | _AsyncCluster | None = None
         self._kept_for: object = None
         self._in_thread = RedisExecutor(url)
 
@@ -174,8 +243,7 @@ class AsyncRedisExecutor:
             return await anyio.to_thread.run_sync(self._in_thread.run, commands, limiter=_threads.limiter())
         attempt = _Attempt(self._breaker)
         try:
-            async with self._client_for_run() as client:
-                result = await self._run(client, commands)
+            result = await self._run(commands)
         # uvloop raises RuntimeError for a connection that Redis has closed.
         except (*_ERRORS, RuntimeError) as error:
             unavailable = attempt.failed(error)
@@ -187,50 +255,42 @@ class AsyncRedisExecutor:
             return result
         raise unavailable
 
-    async def _run(self, client: Any, commands: Commands[T]) -> T:
+    async def _run(self, commands: Commands[T]) -> T:
+        # Kept connections are used only in the loop that will close them, not in one of a script or after a fork.
+        if self._kept_for == _current_loop():
+            if self._server is None:
+                self._server = self._new_server()
+            return await self._run_with(self._server, commands)
+        server = self._new_server()
+        try:
+            return await self._run_with(server, commands)
+        finally:
+            await server.close()
+
+    async def _run_with(self, server: _AsyncServer | _AsyncCluster, commands: Commands[T]) -> T:
         try:
             request = next(commands)
             while True:
-                request = commands.send(await _send_async(client, request))
+                request = commands.send(await server.send(request))
         except StopIteration as end:
             return cast("T", end.value)
 
-    @asynccontextmanager
-    async def _client_for_run(self) -> AsyncGenerator[Any]:
-        # Kept connections are used only in the loop that will close them, not in one of a script or after a fork.
-        if self._kept_for != _current_loop():
-            client = self._new_client()
-            try:
-                yield client
-            finally:
-                await client.aclose()
-            return
-        if self._client is None:
-            self._client = self._new_client()
-        yield self._client
-
-    def _new_client(self) -> Any:
-        if CLUSTER in self._url.reveal():
-            options = _cluster_options()
-            return AsyncRedisCluster.from_url(self._url.reveal().replace(CLUSTER, "://"), **options)
-        pool = cast("Any", redis.asyncio.BlockingConnectionPool).from_url(
-            self._url.reveal(), max_connections=MAX_REDIS_CONNECTIONS, timeout=REDIS_TIMEOUT, **_options()
-        )
-        return redis.asyncio.Redis.from_pool(pool)
+    def _new_server(self) -> _AsyncServer | _AsyncCluster:
+        return _AsyncCluster(self._url) if CLUSTER in self._url.reveal() else _AsyncServer(self._url)
 
     def keep_connections(self) -> None:
         """Keep connections open in this event loop from now on; `close` must be called in the same loop."""
         if not _is_trio() and self._kept_for != _current_loop():
-            self._client, self._kept_for = None, _current_loop()
+            self._server, self._kept_for = None, _current_loop()
 
     async def close(self) -> None:
         """Close the kept connections, and keep none from now on."""
         self._in_thread.close()
         if _is_trio() or self._kept_for != _current_loop():
             return
-        client, self._client, self._kept_for = self._client, None, None
-        if client is not None:
-            await client.aclose()
+        server, self._server, self._kept_for = self._server, None, None
+        if server is not None:
+            await server.close()
 
 
 def _is_trio() -> bool:
@@ -241,20 +301,9 @@ def _is_trio() -> bool:
     return False
 
 
-_threads = ThreadLimit("xwms_auth_redis", MAX_REDIS_CONNECTIONS)
+_threads = ThreadLimit("xwms_auth_redis", MAX_REDIS_THREADS)
 
 
 def _current_loop() -> object:
     """The running event loop, and the process it belongs to."""
     return os.getpid(), asyncio.get_running_loop()
-
-
-async def _send_async(client: Any, request: Sequence[Command] | EveryKey) -> list[Any]:
-    if isinstance(request, EveryKey):
-        return [name async for name in client.scan_iter(match=request.pattern, count=SCAN_COUNT)]
-    if len(request) == 1:
-        return [await client.execute_command(*request[0])]
-    async with client.pipeline(transaction=False) as pipe:
-        for command in request:
-            pipe.execute_command(*command)
-        return cast("list[Any]", await pipe.execute())
