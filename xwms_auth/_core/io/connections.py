@@ -12,7 +12,7 @@ The HTTP library parses the response; `ResponseTap` only checks the same bytes, 
 
 import math
 import re
-import selectors
+import select
 import socket
 import ssl
 import sys
@@ -138,9 +138,11 @@ def is_readable(sock: socket.socket) -> bool:
     """Whether there is something to read, or the connection has ended."""
     if sock.fileno() < 0 or (isinstance(sock, ssl.SSLSocket) and sock.pending()):
         return True
-    with selectors.DefaultSelector() as selector:
-        selector.register(sock, selectors.EVENT_READ)
-        return bool(selector.select(0))
+    if not hasattr(select, "poll"):  # Windows
+        return bool(select.select([sock], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class _Stream(httpcore2.NetworkStream):

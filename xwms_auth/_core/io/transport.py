@@ -14,8 +14,8 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import AsyncGenerator, Awaitable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import quote_plus, urlencode, urlsplit
@@ -29,14 +29,9 @@ from ..base.errors import APIError, BadAnswer, ConfigError, Unreachable
 from ..base.limits import QUICK, CircuitBreaker, Patience
 from ..base.unexpected import place_of
 from ..config.config import XWMSConfig
-from .connections import OPEN_SECONDS, OUTAGES, AsyncBackend, Attempt, Backend
+from .connections import OPEN_SECONDS, OUTAGES, Attempt
+from .pool import AsyncPool, Pool
 from .sockets import tls_context
-
-MAX_XWMS_CONNECTIONS = 64
-"""Most open connections to XWMS; further calls wait for a free one, within their deadline."""
-
-KEEPALIVE = 5.0
-"""Seconds an idle connection is kept. Short, so that the server rarely closes it just as it is used."""
 
 LATE_READ = 0.02
 """Seconds that async code gives a response that has arrived to be read, before it gives up a call."""
@@ -168,7 +163,7 @@ class HTTPTransport(_BaseTransport):
 
     def __init__(self, config: XWMSConfig) -> None:
         super().__init__(config)
-        self._pool: httpcore2.ConnectionPool | None = None
+        self._pool: Pool | None = None
         self._pid = 0
         self._lock = threading.Lock()
 
@@ -191,36 +186,32 @@ class HTTPTransport(_BaseTransport):
         with attempt:
             try:
                 method, url, headers, content = self._request(call)
-                with self._open().stream(
-                    method,
-                    url,
-                    headers=headers,
-                    content=content,
-                    # The pool knows no deadline; by then it is full of calls that are not slow.
-                    extensions={"timeout": {"pool": min(self._config.timeout_seconds, QUICK)}},
-                ) as response:
-                    body = bytearray()
-                    for chunk in response.iter_stream():
-                        body += chunk
-                        if len(body) > call.max_reply:
-                            return _too_large(call)
+                request = httpcore2.Request(method, url, headers=headers, content=content)
+                # The pool knows no deadline; after a second it is full of calls that are not slow.
+                with self._open().connection(
+                    request.url.origin, timeout=min(self._config.timeout_seconds, QUICK)
+                ) as connection:
+                    response = connection.handle_request(request)
+                    try:
+                        body = bytearray()
+                        for chunk in response.iter_stream():
+                            body += chunk
+                            if len(body) > call.max_reply:
+                                return _too_large(call)
+                    finally:
+                        response.close()
                     attempt.answered()
                     return _upstream_response(response, bytes(body))
             except _NETWORK_FAULTS as fault:
                 return attempt.failure(fault)
 
-    def _open(self) -> httpcore2.ConnectionPool:
+    def _open(self) -> Pool:
         with self._lock:
             # A forked process inherits its parent's sockets: two processes on one connection would receive each
             # other's responses.
             if self._pool is None or self._pid != os.getpid():
                 self._pid = os.getpid()
-                self._pool = httpcore2.ConnectionPool(
-                    ssl_context=tls_context(),
-                    max_connections=MAX_XWMS_CONNECTIONS,
-                    keepalive_expiry=KEEPALIVE,
-                    network_backend=Backend(),
-                )
+                self._pool = Pool()
                 # A WSGI application has no shutdown event at which to close the pool.
                 weakref.finalize(self, self._pool.close)
             return self._pool
@@ -278,7 +269,7 @@ class AsyncHTTPTransport(_BaseTransport):
     def __init__(self, config: XWMSConfig) -> None:
         super().__init__(config)
         self._keep = False
-        self._pool: httpcore2.AsyncConnectionPool | None = None
+        self._pool: AsyncPool | None = None
         self._loop: object = None
 
     async def send(self, call: _Call) -> UpstreamResponse:
@@ -304,37 +295,29 @@ class AsyncHTTPTransport(_BaseTransport):
 
     async def _exchange(self, attempt: Attempt, call: _Call) -> UpstreamResponse | APIError:
         method, url, headers, content = self._request(call)
-        async with (
-            self._pool_for_call() as pool,
-            pool.stream(method, url, headers=headers, content=content) as response,
-        ):
-            body = bytearray()
-            async for chunk in response.aiter_stream():
-                body += chunk
-                if len(body) > call.max_reply:
-                    return _too_large(call)
+        request = httpcore2.Request(method, url, headers=headers, content=content)
+        async with self._open().connection(request.url.origin) as connection:
+            response = await connection.handle_async_request(request)
+            try:
+                body = bytearray()
+                async for chunk in response.aiter_stream():
+                    body += chunk
+                    if len(body) > call.max_reply:
+                        return _too_large(call)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await response.aclose()
             attempt.answered()
             return _upstream_response(response, bytes(body))
 
-    @asynccontextmanager
-    async def _pool_for_call(self) -> AsyncGenerator[httpcore2.AsyncConnectionPool]:
+    def _open(self) -> AsyncPool:
         if not self._keep:
-            async with self._new_pool() as single_use:
-                yield single_use
-            return
+            return AsyncPool(keep=False)
         loop, pool = (os.getpid(), anyio.lowlevel.current_token()), self._pool
         if pool is None or self._loop != loop:
-            pool = self._new_pool()
+            pool = AsyncPool(keep=True)
             self._loop, self._pool = loop, pool
-        yield pool
-
-    def _new_pool(self) -> httpcore2.AsyncConnectionPool:
-        return httpcore2.AsyncConnectionPool(
-            ssl_context=tls_context(),
-            max_connections=MAX_XWMS_CONNECTIONS,
-            keepalive_expiry=KEEPALIVE,
-            network_backend=AsyncBackend(),
-        )
+        return pool
 
     async def pause(self, seconds: float) -> None:
         """Sleep for this long."""

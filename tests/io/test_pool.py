@@ -1,0 +1,91 @@
+"""Which connection a call uses, and how long it waits for one, on both clients."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.tools.clients import Client, both, config, info, sign
+from tests.tools.fake_xwms import REDIRECT_URI, FakeXWMS, ask, outcomes, outcomes_at_once
+from xwms_auth import AsyncXWMSClient
+from xwms_auth._core.io import pool
+
+
+@both
+def test_no_more_calls_are_on_the_way_than_connections_are_allowed(
+    fx: FakeXWMS, client: Client, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(pool, "MAX_XWMS_CONNECTIONS", 3)
+    answers = outcomes_at_once(client, config(fx), [sign] * 40)
+    assert not [answer for answer in answers if isinstance(answer, Exception)]
+    assert fx.max_in_flight <= 3
+    assert fx.connections <= 3
+
+
+@both
+def test_a_call_that_waited_in_vain_leaves_its_place_to_others(
+    fx: FakeXWMS, client: Client, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(pool, "MAX_XWMS_CONNECTIONS", 2)
+    fx.answer("sign-token", "hang", "hang", lasting=False)
+    failures = outcomes_at_once(client, config(fx, timeout=0.3), [sign] * 2 + [info] * 2)
+    assert [failure.code for failure in failures[:2]] == ["xwms_timeout"] * 2
+    assert {getattr(failure, "code", "") for failure in failures[2:]} <= {"xwms_timeout", ""}
+    answers = outcomes_at_once(client, config(fx), [info] * 10)
+    assert not [answer for answer in answers if isinstance(answer, Exception)]
+
+
+@both
+def test_the_connection_that_was_used_last_is_used_next(fx: FakeXWMS, client: Client):
+    """So that the others get old and are closed."""
+
+    def several(opened: Any) -> Any:
+        if client is AsyncXWMSClient:
+            return asyncio.gather(*(sign(opened) for _ in range(5)))
+        return sign(opened)
+
+    outcomes(client, config(fx), several, info, info, info)
+    assert len({request.connection for request in fx.to("info")}) == 1
+
+
+@both
+def test_a_connection_that_was_idle_for_too_long_is_not_used(
+    fx: FakeXWMS, client: Client, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(pool, "KEEPALIVE", 0.0)
+    ask(client, config(fx), info, sign, info)
+    assert fx.connections == 3
+
+
+@both
+def test_a_place_is_free_again_when_nobody_could_be_reached(
+    fx: FakeXWMS, client: Client, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(pool, "MAX_XWMS_CONNECTIONS", 1)
+    fx.answer("info", "reset", "truncated", "huge body", lasting=False)
+    *failures, answer = outcomes(client, config(fx), info, info, info, info)
+    assert [failure.code for failure in failures] == ["xwms_unreachable", "xwms_unreachable", "xwms_bad_answer"]
+    assert not isinstance(answer, Exception)
+
+
+def test_a_call_that_is_cancelled_while_it_waits_does_not_hold_up_the_next(
+    fx: FakeXWMS, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(pool, "MAX_XWMS_CONNECTIONS", 1)
+
+    async def story() -> None:
+        async with AsyncXWMSClient(config(fx)) as client:
+            with fx.hold("sign-token") as gate:
+                first = asyncio.ensure_future(client.sign_token(REDIRECT_URI))
+                await asyncio.to_thread(fx.wait_for_calls, "sign-token")
+                waiting = [asyncio.ensure_future(client.info()) for _ in range(3)]
+                await asyncio.sleep(0)
+                waiting[0].cancel()
+                gate.set()
+                await first
+                waiting[1].cancel()
+                await waiting[2]
+            await client.info()
+
+    asyncio.run(story())
+    assert fx.max_in_flight == 1
