@@ -1,0 +1,1 @@
+"""The server and the clients of login_cost.py."""
