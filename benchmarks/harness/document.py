@@ -89,8 +89,8 @@ def _requests(edges: tuple[str, ...]) -> Callable[[Results], str]:
         lines = [
             _request(row, scale=1000 if row["edge"] == "stream" else 1) for row in ours if row["subject"] != "bare"
         ]
-        head = ["", "visitor", "subject", "of bare", "overhead", "quartiles"]
-        return table(head, lines, 3) if lines else NOT_MEASURED
+        head = ["", "visitor", "subject", "of bare", "overhead", "quartiles", "left for the collector"]
+        return table(head, lines, 4) if lines else NOT_MEASURED
 
     return made
 
@@ -100,7 +100,15 @@ def _request(row: Row, *, scale: int) -> list[str]:
     visitor = VISITOR.get(row["visitor"], row["visitor"])
     quartiles = f"{number(row['overhead_q1'] * scale)} to {number(row['overhead_q3'] * scale)}"
     overhead = f"{number(row['overhead_us'] * scale)} {unit}"
-    return [row["edge"], visitor, row["subject"], f"{number(row['multiple'])}×", overhead, quartiles]
+    return [
+        row["edge"],
+        visitor,
+        row["subject"],
+        f"{number(row['multiple'])}×",
+        overhead,
+        quartiles,
+        number(row["cycles"]),
+    ]
 
 
 def cookies(results: Results) -> str:

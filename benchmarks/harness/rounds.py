@@ -19,6 +19,11 @@ from .subjects import SUB, SUBJECTS, Subject
 REQUESTS = 400
 """Requests in one measurement: several collections of the youngest generation are among them."""
 
+FEWER = {"Flask": 2, "FastAPI": 2, "stream": 100}
+
+LEFT_BY = 50
+"""Requests after which the collector is asked what they left."""
+
 OTHERS = "theme=dark; locale=en-GB; _ga=GA1.1.1193046471.1763900000; "
 """Cookies of the site that are not about the login: browsers send these with every request too."""
 
@@ -45,10 +50,11 @@ class Cell:
         self.app, self.call = subject.make(), CALLS[subject.edge]
         self.path = "/plain" if visitor.startswith("does not ask") else "/who"
         self.cookies = self._cookies()
-        # Of a stream, each chunk counts.
-        self.requests = max(1, requests // 100) if subject.edge == "stream" else requests
+        # What takes longer needs fewer. Of a stream, each chunk counts.
+        self.requests = max(1, requests // FEWER.get(subject.edge, 1))
         self.units = self.requests * (CHUNKS if subject.edge == "stream" else 1)
         self.times: list[float] = []
+        self.cycles = 0.0
 
     def _cookies(self) -> Iterator[bytes | None]:
         if self.visitor in ("anonymous", "does not ask"):
@@ -84,6 +90,15 @@ class Cell:
         for cookie in cookies:
             await call(app, cookie, path)
 
+    async def count_cycles(self) -> None:
+        """How many objects a request leaves for the collector, because they refer to each other in a circle."""
+        cookies = list(islice(self.cookies, LEFT_BY))
+        gc.collect()
+        gc.disable()
+        await self.run(cookies)
+        self.cycles = gc.collect() / len(cookies)
+        gc.enable()
+
     async def measure(self) -> None:
         cookies = list(islice(self.cookies, self.requests))
         gc.collect()
@@ -114,7 +129,7 @@ class Row:
     """Microseconds per request, or per chunk of a stream; quartiles are the spread over the rounds.
 
     `overhead_us` is the median difference to the bare route of the same round. `times_less` is the peer's overhead
-    divided by this one's.
+    divided by this one's. `cycles` is how many objects a request leaves for the garbage collector.
     """
 
     edge: str
@@ -128,6 +143,7 @@ class Row:
     overhead_q1: float
     overhead_q3: float
     times_less: float | None
+    cycles: float
 
 
 async def measured(
@@ -137,17 +153,27 @@ async def measured(
     for cell in cells:
         await cell.check()
     gc.collect()
-    gc.freeze()  # what lives through all rounds is not looked at again
+    gc.freeze()
+    for cell in cells:
+        if cell.subject.edge != "stream":
+            await cell.count_cycles()
     for number in range(rounds):
+        # What lives on is not looked at again, the cookies that were remembered in the round before among it.
+        gc.collect()
+        gc.freeze()
         turn = number % len(cells)
         for cell in cells[turn:] + cells[:turn]:
             await cell.measure()
     found = {(cell.subject.edge, cell.visitor, cell.subject.name): cell.times for cell in cells}
+    cycles = {(cell.subject.edge, cell.visitor, cell.subject.name): cell.cycles for cell in cells}
     edges = list(VISITS)
-    return [_row(found, *key) for key in sorted(found, key=lambda key: (edges.index(key[0]), VISITORS.index(key[1])))]
+    return [
+        _row(found, *key, cycles[key])
+        for key in sorted(found, key=lambda key: (edges.index(key[0]), VISITORS.index(key[1])))
+    ]
 
 
-def _row(found: dict[tuple[str, str, str], list[float]], edge: str, visitor: str, name: str) -> Row:
+def _row(found: dict[tuple[str, str, str], list[float]], edge: str, visitor: str, name: str, cycles: float) -> Row:
     def overheads(subject: str) -> list[float]:
         pairs = zip(found[edge, visitor, subject], found[edge, visitor, "bare"], strict=True)
         return [mine - bare for mine, bare in pairs]
@@ -158,7 +184,7 @@ def _row(found: dict[tuple[str, str, str], list[float]], edge: str, visitor: str
     ours = name.startswith("ours") and (edge, visitor, peer) in found
     times_less = statistics.median(overheads(peer)) / overhead if ours and overhead > 0 else None
     first, _, third = quartiles(times)
-    return Row(edge, visitor, name, us, first, third, us / bare, overhead, low, high, times_less)
+    return Row(edge, visitor, name, us, first, third, us / bare, overhead, low, high, times_less, cycles)
 
 
 def quartiles(values: list[float]) -> tuple[float, float, float]:
@@ -171,10 +197,10 @@ def quartiles(values: list[float]) -> tuple[float, float, float]:
 
 def show(rows: list[Row]) -> None:
     print(f"{platform.python_implementation()} {platform.python_version()}; µs per request, medians and quartiles\n")
-    print(f"{'':9} {'visitor':24} {'subject':26} {'µs':>7} {'of bare':>8} {'overhead':>9}  (quartiles)")
+    print(f"{'':9} {'visitor':24} {'subject':26} {'µs':>7} {'of bare':>8} {'overhead':>9} {'cycles':>7}  (quartiles)")
     for row in rows:
         less = f"  {row.times_less:5.1f} x less than {PEER[row.edge]}" if row.times_less is not None else ""
         print(
             f"{row.edge:9} {row.visitor:24} {row.subject:26} {row.us:7.2f} {row.multiple:7.2f}x"
-            f" {row.overhead_us:9.2f}  ({row.overhead_q1:.2f} to {row.overhead_q3:.2f}){less}"
+            f" {row.overhead_us:9.2f} {row.cycles:7.1f}  ({row.overhead_q1:.2f} to {row.overhead_q3:.2f}){less}"
         )
