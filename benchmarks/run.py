@@ -42,7 +42,7 @@ BENCHMARKS = (
     Benchmark("request_cost"),
     Benchmark("instruction_count"),
     Benchmark("server_rate"),
-    Benchmark("login_cost"),
+    Benchmark("login_cost", quick=("--rounds", "1", "--cold-rounds", "1", "--tables", "one")),
     Benchmark("import_cost"),
     Benchmark("bearer_cost", quick=("--rounds", "2")),
     Benchmark("store_cost", quick=("--rounds", "2", "--sessions", "200"), options=("--rounds", "12")),

@@ -24,14 +24,12 @@ class Figure:
         return None if row is None else row.get(self.column)
 
     def spread(self, results: Results) -> tuple[float, float] | None:
-        """The quartiles, if the row has them: `overhead_us` has `overhead_q1`, `us` has `us_q1`, and so on."""
-        row = self.row(results)
-        if row is None:
-            return None
-        for stem in (self.column, self.column.removesuffix("_us"), self.column.removesuffix("_ms")):
-            if f"{stem}_q1" in row:
-                return row[f"{stem}_q1"], row[f"{stem}_q3"]
-        return None
+        """The quartiles, if the row has them."""
+        row, stem = self.row(results) or {}, self.column.removesuffix("_us").removesuffix("_ms")
+        unit = self.column.removeprefix(stem)
+        pairs = ((f"{self.column}_q1", f"{self.column}_q3"), (f"{stem}_q1", f"{stem}_q3"))
+        pairs += ((f"{stem}_q1{unit}", f"{stem}_q3{unit}"), ("from", "to"))
+        return next(((row[first], row[third]) for first, third in pairs if first in row), None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +49,12 @@ class Aim:
     least: float | None = None
     scale: float = 1
     stretch: str = ""
+    is_rate: bool = False
+    """Whether more is better."""
 
     def told(self) -> str:
         """The aim in words."""
-        parts = [f"{self.times:g}× less"] if self.times is not None else []
+        parts = [] if self.times is None else ["no dearer"] if self.times == 1 else [f"{self.times:g}× less"]
         parts += [f"≤ {self.most:g} {self.unit}"] if self.most is not None else []
         parts += [f"≥ {self.least:g} {self.unit}"] if self.least is not None else []
         return ", ".join(parts) or "told"
@@ -64,7 +64,7 @@ class Aim:
         ours, peer = self.ours.value(results), self.peer.value(results) if self.peer else None
         if ours is None or peer is None or ours <= 0:
             return None
-        return ours / peer if self.least is not None else peer / ours
+        return ours / peer if self.is_rate else peer / ours
 
     def reached(self, results: Results) -> bool | None:
         """None where there is no figure, or nothing to reach."""
@@ -114,7 +114,45 @@ def _rate(work: str, server: str, subject: str, peer: str, stretch: str) -> Aim:
     def figure(name: str) -> Figure:
         return Figure("server_rate", "of_bare", (("server", server), ("subject", name)))
 
-    return Aim(work=work, unit="of bare", ours=figure(subject), peer=figure(peer), peer_name=peer, stretch=stretch)
+    return Aim(
+        work=work,
+        unit="of bare",
+        ours=figure(subject),
+        peer=figure(peer),
+        peer_name=peer,
+        stretch=stretch,
+        is_rate=True,
+    )
+
+
+def _login(
+    work: str, kind: str, peer: str, *, state: str = "cold", what: str = "cpu", scale: float = 1, **rest: Any
+) -> Aim:
+    """A row of a call; a login is two of them."""
+
+    def figure(client: str) -> Figure:
+        where = (("table", "one at a time"), ("kind", kind), ("state", state), ("what", what), ("client", client))
+        return Figure("login_cost", "value", where)
+
+    return Aim(work=work, unit="ms", ours=figure("ours"), peer=figure(peer), peer_name=peer, scale=scale, **rest)
+
+
+def _logins(work: str, kind: str, state: str, **rest: Any) -> Aim:
+    def figure(client: str) -> Figure:
+        where = (("table", "at once"), ("kind", kind), ("state", state), ("people", 64), ("client", client))
+        return Figure("login_cost", "value", where)
+
+    peer = figure("httpx2")
+    return Aim(work=work, unit="a second", ours=figure("ours"), peer=peer, peer_name="httpx2", is_rate=True, **rest)
+
+
+def _bearer(work: str, visitor: str, peer: str, **rest: Any) -> Aim:
+    def figure(subject: str) -> Figure:
+        where = (("edge", "Starlette"), ("visitor", visitor), ("subject", subject))
+        return Figure("bearer_cost", "overhead_us", where)
+
+    other = figure(peer) if peer else None
+    return Aim(work=work, unit="µs", ours=figure("ours"), peer=other, peer_name=peer, **rest)
 
 
 REQUESTS = [
@@ -134,6 +172,21 @@ REQUESTS = [
     _beside("websocket, connect", "websocket", "warm", "ours", "SessionMiddleware", None, most=5),
     _beside("stream, a chunk", "stream", "warm", "ours", "SessionMiddleware", None, unit="ns", most=50, scale=1000),
 ]
+LOGINS = [
+    _login("login, connections cold, sync", "sync", "requests.post", most=7, stretch="3 ms", scale=2),
+    _login("a call of a login, connections cold, async", "async", "httpx2", most=6, stretch="3 ms"),
+    _login("its longest stall of the event loop", "async", "httpx2", what="stall", most=5),
+    _login("login, connections warm, sync", "sync", "httpx2", state="warm", most=0.67, stretch="0.5 ms", scale=2),
+    _login("login, connections warm, async", "async", "httpx2", state="warm", most=1.29, stretch="0.9 ms", scale=2),
+    _logins("64 logins at once, sync", "sync", "kept", least=600),
+    _logins("64 logins at once, async", "async", "kept", least=480, stretch="1,500"),
+    _logins("64 at once and no connection open, sync", "sync", "burst"),
+    _logins("64 at once and no connection open, async", "async", "burst"),
+]
+TOKENS = [
+    _bearer("bearer token, JWT with RS256 and a known key", "JWT RS256", "PyJWT", times=1, stretch="1.7×"),
+    _bearer("bearer token, seen a moment ago", "opaque, seen", "", most=15),
+]
 SERVERS = [
     _rate("uvicorn, rate", "uvicorn", "ours, request.user", "SessionMiddleware", "0.88"),
     _rate("gunicorn, rate", "gunicorn", "ours, current_user", "Flask session", "0.88"),
@@ -143,4 +196,4 @@ STORES = [
     _store("signed in, SQLite", "SQLite", 45, ""),
     _store("signed in, Redis", "Redis TCP", 140, "starsessions, Redis TCP"),
 ]
-AIMS = [*REQUESTS, *SERVERS, *STORES]
+AIMS = [*REQUESTS, *SERVERS, *LOGINS, *TOKENS, *STORES]

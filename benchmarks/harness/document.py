@@ -38,10 +38,9 @@ def spread(low: float | None, high: float | None) -> str:
 
 def table(head: list[str], rows: list[list[str]], numbers: int) -> str:
     """A table of Markdown whose last `numbers` columns are figures."""
-    rule = ["---"] * (len(head) - numbers) + ["--:"] * numbers
-    return (
-        "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *rows)).replace("| --", "|--").replace("- |", "-|")
-    )
+    rule = "|".join(["---"] * (len(head) - numbers) + ["--:"] * numbers)
+    lines = [f"| {' | '.join(line)} |" for line in (head, *rows)]
+    return "\n".join([lines[0], f"|{rule}|", *lines[1:]])
 
 
 def machine(results: Results) -> str:
@@ -195,6 +194,18 @@ COUNTS = {
     "megabytes": "MB",
     "bytes_each": "bytes each",
 }
+LOGINS = {
+    "table": "",
+    "kind": "code",
+    "state": "connections",
+    "people": "at once",
+    "what": "what",
+    "client": "client",
+    "unit": "unit",
+    "value": "median",
+    "from": "first quartile",
+    "to": "third quartile",
+}
 BLOCKS: dict[str, Callable[[Results], str]] = {
     "machine": machine,
     "aims": aims,
@@ -203,7 +214,7 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "cookies": cookies,
     "instructions": _columns("instruction_count", INSTRUCTIONS, 2),
     "servers": _columns("server_rate", RATES, 6),
-    "logins": _everything("login_cost"),
+    "logins": _columns("login_cost", LOGINS, 3),
     "imports": _everything("import_cost"),
     "bearer": _everything("bearer_cost"),
     "stores": _everything("store_cost"),
@@ -229,10 +240,10 @@ def plot(results: Results) -> str:
     pairs = []
     for aim in AIMS:
         ours, peer = aim.ours.value(results), aim.peer.value(results) if aim.peer else None
-        if ours is not None and peer is not None and aim.unit != "of bare":
+        if ours is not None and peer is not None and not aim.is_rate:
             work = aim.work.replace("`", "")
             pairs.append(Pair(work, max(0.0, ours * aim.scale), peer * aim.scale, aim.peer_name, aim.unit))
-    return svg_of("What being signed in adds to a request, and the other figures", pairs)
+    return svg_of("What it costs beyond the bare route, beside others: less is better", pairs)
 
 
 def files(results: Results) -> dict[Path, str]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, LABEL, VALUE, ROW, BAR, TOP = 780, 270, 150, 46, 13, 52
+WIDTH, LABEL, VALUE, ROW, BAR, TOP = 780, 300, 120, 46, 13, 52
 STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #30343f } .small { font-size: 12px; fill: #5a6070 }
 .ours { fill: #2f6fdf } .other { fill: #b9bfcc } line { stroke: #8a90a0; stroke-width: 1 }
