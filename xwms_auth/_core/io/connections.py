@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from contextvars import ContextVar
+from functools import cached_property
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -151,18 +152,27 @@ class _Stream(httpcore2.NetworkStream):
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._tap = ResponseTap()
+        self._unsent = b""
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         def receive(seconds: float) -> bytes:
             self._sock.settimeout(seconds)
             return self._sock.recv(max_bytes)
 
+        if self._unsent:
+            # A server may answer before it has read all, and close the connection: the response is read all the same.
+            with suppress(httpcore2.WriteError):
+                self._send()
         data = self._wait(receive, httpcore2.ReadTimeout, httpcore2.ReadError)
         self._tap.received(data)
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        unsent = memoryview(buffer)
+        # Head and body are sent as one TLS record: the HTTP library always reads when it has written both.
+        self._unsent += buffer
+
+    def _send(self) -> None:
+        unsent, self._unsent = memoryview(self._unsent), b""
 
         def send(seconds: float) -> int:
             self._sock.settimeout(seconds)
@@ -239,18 +249,26 @@ class _AsyncStream(httpcore2.AsyncNetworkStream):
     def __init__(self, stream: httpcore2.AsyncNetworkStream) -> None:
         self._stream = stream
         self._tap = ResponseTap()
+        self._unsent = b""
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if self._unsent:  # as in `_Stream`
+            with suppress(httpcore2.WriteError):
+                await self._send()
         data = await self._stream.read(max_bytes, timeout)
         self._tap.received(data)
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._unsent += buffer
+
+    async def _send(self) -> None:
+        unsent, self._unsent = self._unsent, b""
         self._tap.begin_request()
         attempt = current_attempt.get()
         attempt.begun()
         attempt.sent = True
-        await self._stream.write(buffer, timeout)
+        await self._stream.write(unsent)
 
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
@@ -267,17 +285,25 @@ class _AsyncStream(httpcore2.AsyncNetworkStream):
         await self._stream.aclose()
 
     def get_extra_info(self, info: str) -> Any:
-        if info == "is_readable" and (not self._tap.reusable or self._has_tls_data()):
-            return True
-        return self._stream.get_extra_info(info)
+        if info != "is_readable":
+            return None
+        return not self._tap.reusable or self._has_tls_data() or is_readable(self._socket)
+
+    # Looked up once: the HTTP library makes a dictionary of all that there is to know, with the names of both ends.
+    @cached_property
+    def _socket(self) -> Any:
+        return self._stream.get_extra_info("socket")
+
+    @cached_property
+    def _tls(self) -> Any:
+        return self._stream.get_extra_info("ssl_object")
 
     def _has_tls_data(self) -> bool:
         """Whether TLS has buffered data: async TLS keeps records in memory, where polling the socket misses them."""
-        tls = self._stream.get_extra_info("ssl_object")
-        if tls is None:
+        if self._tls is None:
             return False
         try:
-            tls.read(1)
+            self._tls.read(1)
         except ssl.SSLWantReadError:
             return False
         except ssl.SSLError:
