@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.tools.clients import Client, both, config, info, sign
+from tests.tools.clients import Client, both, config, info, sign, verify
 from tests.tools.fake_xwms import REDIRECT_URI, FakeXWMS, ask, outcomes, outcomes_at_once
 from xwms_auth import AsyncXWMSClient
 from xwms_auth._core.io import pool
@@ -89,3 +89,20 @@ def test_a_call_that_is_cancelled_while_it_waits_does_not_hold_up_the_next(
 
     asyncio.run(story())
     assert fx.max_in_flight == 1
+
+
+@both
+@pytest.mark.parametrize("end", ["close", "reset", "consume then close"])
+def test_a_call_that_meets_a_kept_connection_which_is_just_closing_is_not_repeated(
+    fx: FakeXWMS, client: Client, end: str
+):
+    """RP-04: nobody can tell whether the token is spent. The next call finds a new connection."""
+    token, other = fx.approve(), fx.approve(sub="other")
+    fx.answer("sign-token-verify", end, lasting=False)
+    _, failure, person = outcomes(client, config(fx), info, verify(token), verify(other))
+    assert (failure.code, failure.sent) == ("xwms_unreachable", True)
+    assert person.sub == "other"
+    assert [(request.connection, request.json["token"]) for request in fx.to("sign-token-verify")] == [
+        (1, token),
+        (2, other),
+    ]

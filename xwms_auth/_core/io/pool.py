@@ -21,8 +21,12 @@ from .sockets import tls_context
 MAX_XWMS_CONNECTIONS = 64
 """Most open connections to XWMS; further calls wait for a free one, within their deadline."""
 
-KEEPALIVE = 5.0
-"""Seconds an idle connection is kept. Short, so that the server rarely closes it just as it is used."""
+KEEPALIVE = 4.0
+"""Seconds an idle connection is kept.
+
+A call that meets a connection which its server is just closing may have been carried out or not, and a single-use token
+cannot be sent again. Common servers close after five seconds (Apache, Node) or more, so none of ours is used then.
+"""
 
 C = TypeVar("C", httpcore2.HTTP11Connection, httpcore2.AsyncHTTP11Connection)
 E = TypeVar("E", threading.Event, anyio.Event)

@@ -14,8 +14,6 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Awaitable
-from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import quote_plus, urlencode, urlsplit
@@ -30,11 +28,9 @@ from ..base.limits import QUICK, CircuitBreaker, Patience
 from ..base.unexpected import place_of
 from ..config.config import XWMSConfig
 from .connections import OPEN_SECONDS, OUTAGES, Attempt
+from .deadline import is_trio, within
 from .pool import AsyncPool, Pool
 from .sockets import tls_context
-
-LATE_READ = 0.02
-"""Seconds that async code gives a response that has arrived to be read, before it gives up a call."""
 
 MAX_RETRY_AFTER = 86_400
 """Seconds (a day): the longest `Retry-After` of a server that is passed on."""
@@ -232,33 +228,6 @@ class HTTPTransport(_BaseTransport):
             pool.close()
 
 
-async def _within(attempt: Attempt, exchange: Awaitable[T]) -> T:
-    """The result of the exchange. Raises TimeoutError when its time is over."""
-    outcome: T | None = None
-    fault: Exception | None = None
-
-    async def watch() -> None:
-        with suppress(TimeoutError):
-            while True:
-                await anyio.sleep(attempt.remaining(TimeoutError))
-                # If the event loop was busy, the response may be there and has not been read.
-                await anyio.sleep(LATE_READ)
-        group.cancel_scope.cancel()
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(watch)
-        try:
-            outcome = await exchange
-        except Exception as error:  # noqa: BLE001  raised below: the task group would put it into another one
-            fault = error
-        group.cancel_scope.cancel()
-    if fault is not None:
-        raise fault
-    if outcome is None:
-        raise TimeoutError
-    return outcome
-
-
 class AsyncHTTPTransport(_BaseTransport):
     """Calls XWMS from async code, on asyncio or trio. A connection belongs to an event loop, and so does a pool.
 
@@ -289,7 +258,7 @@ class AsyncHTTPTransport(_BaseTransport):
             return error
         with attempt:
             try:
-                return await _within(attempt, self._exchange(attempt, call))
+                return await within(attempt, self._exchange(attempt, call))
             except _NETWORK_FAULTS as fault:
                 return attempt.failure(fault)
 
@@ -325,7 +294,7 @@ class AsyncHTTPTransport(_BaseTransport):
 
     async def shielded(self, steps: Steps[T], runtime: Runtime) -> T:
         """Run steps shielded from cancellation. Each call in them has a deadline of its own."""
-        if _is_trio():
+        if is_trio():
             with anyio.CancelScope(shield=True):
                 return await arun(steps, runtime)
         task = asyncio.create_task(arun(steps, runtime))
@@ -343,14 +312,6 @@ class AsyncHTTPTransport(_BaseTransport):
         pool, self._pool, self._keep = self._pool, None, False
         if pool is not None and self._loop == (os.getpid(), anyio.lowlevel.current_token()):
             await pool.aclose()
-
-
-def _is_trio() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return True
-    return False
 
 
 _running_tasks: set[asyncio.Task[Any]] = set()

@@ -1,0 +1,89 @@
+"""The deadline of an async call, on asyncio and trio: it may be extended while the call goes on."""
+
+import asyncio
+from collections.abc import Awaitable
+from contextlib import suppress
+from typing import TypeVar
+
+import anyio
+
+from .connections import Attempt
+
+T = TypeVar("T")
+
+LATE_READ = 0.02
+"""Seconds that async code gives a response that has arrived to be read, before it gives up a call."""
+
+
+def is_trio() -> bool:
+    """Whether this is async code of trio, and not of asyncio."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return True
+    return False
+
+
+async def within(attempt: Attempt, exchange: Awaitable[T]) -> T:
+    """The result of the exchange. Raises TimeoutError when its time is over."""
+    if is_trio():
+        return await _within_trio(attempt, exchange)
+    with anyio.CancelScope() as scope:
+        timer = _Timer(attempt, scope)
+        try:
+            return await exchange
+        finally:
+            timer.cancel()
+    raise TimeoutError
+
+
+class _Timer:
+    """Cancels a scope of asyncio when the time of a call is over. A task for this would cost as much as the call."""
+
+    def __init__(self, attempt: Attempt, scope: anyio.CancelScope) -> None:
+        self._attempt = attempt
+        self._scope = scope
+        self._loop = asyncio.get_running_loop()
+        self._handle: asyncio.TimerHandle | None = None
+        self._check()
+
+    def _check(self) -> None:
+        try:
+            seconds = self._attempt.remaining(TimeoutError)
+        except TimeoutError:
+            self._scope.cancel()
+        else:
+            self._handle = self._loop.call_later(seconds, self._wait_for_late_read)
+
+    def _wait_for_late_read(self) -> None:
+        # If the event loop was busy, the response may be there and has not been read.
+        self._handle = self._loop.call_later(LATE_READ, self._check)
+
+    def cancel(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+
+
+async def _within_trio(attempt: Attempt, exchange: Awaitable[T]) -> T:
+    outcome: T | None = None
+    fault: Exception | None = None
+
+    async def watch() -> None:
+        with suppress(TimeoutError):
+            while True:
+                await anyio.sleep(attempt.remaining(TimeoutError))
+                await anyio.sleep(LATE_READ)
+        group.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(watch)
+        try:
+            outcome = await exchange
+        except Exception as error:  # noqa: BLE001  raised below: the task group would put it into another one
+            fault = error
+        group.cancel_scope.cancel()
+    if fault is not None:
+        raise fault
+    if outcome is None:
+        raise TimeoutError
+    return outcome
