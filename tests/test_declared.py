@@ -25,7 +25,7 @@ EXTRAS_OF = {
     "starlette.py": {"starlette"},
     "fastapi.py": {"fastapi"},
     "_core/oauth2/": {"oauth2"},
-    "stores/redis_connections.py": {"redis"},
+    "stores/redis_": {"redis"},
     "sandbox/oauth/": {"sandbox", "oauth2"},
     "sandbox/domain/signing.py": {"sandbox", "oauth2"},
     "sandbox/": {"sandbox"},
