@@ -143,3 +143,48 @@ def test_a_header_or_a_signature_that_is_too_long_is_refused():
     assert not is_accepted(signed(key, {"sub": "ada"}, filling="x" * 3200), key.jwk)
     head = {"alg": "RS256", "kid": "key-1"}
     assert not is_accepted(encode(head, {"sub": "ada"}, lambda data: key.sign(data) + bytes(600)), key.jwk)
+
+
+@pytest.mark.parametrize("edge", ["flask", "asgi"])
+def test_a_token_that_was_seen_ends_with_its_key(make_as, edge):
+    server = make_as()
+    api, old = make_api(edge, server), server.key
+    token = server.access_jwt(exp=int(time.time()) + 3 * METADATA_MAX_AGE)
+    for _ in range(3):
+        assert api.call(token).status_code == 200
+    server.rotate(make_key(kid=old.jwk["kid"], another=1))
+    api.clock.advance(METADATA_MAX_AGE)
+    for _ in range(3):
+        assert code_of(api.call(token)) == NO
+    server.rotate(old)
+    api.clock.advance(METADATA_MAX_AGE)
+    assert api.call(token).status_code == 200
+
+
+def test_a_token_that_was_seen_is_still_validated(make_as):
+    server = make_as()
+    api = make_api("asgi", server)
+    now = int(api.clock())
+    token = server.access_jwt(exp=now + 50, nbf=now, iat=now)
+    assert api.call(token).status_code == 200
+    assert api.call(token, "/api/read").status_code == 200
+    assert code_of(api.call(token, "/api/write")) == (403, "insufficient_scope")
+    other = APISite("asgi", server, token_validation="jwt", audience="https://other.example")
+    assert code_of(other.call(token)) == NO
+    api.clock.advance(-3600)
+    assert code_of(api.call(token)) == NO  # from the future
+    api.clock.advance(3600 + 49)
+    assert api.call(token).status_code == 200
+    api.clock.advance(1)
+    assert code_of(api.call(token)) == NO
+
+
+def test_a_token_that_differs_in_one_character_from_one_that_was_seen_is_another(make_as):
+    server = make_as()
+    api = make_api("asgi", server)
+    token = server.access_jwt()
+    assert api.call(token).status_code == 200
+    for place in (5, token.index(".") + 5, token.rindex(".") + 5):
+        other = token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :]
+        assert code_of(api.call(other)) == NO
+    assert api.call(token).status_code == 200

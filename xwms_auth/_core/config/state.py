@@ -10,10 +10,11 @@ refreshed one or still has to be revoked.
 import threading
 from typing import NamedTuple
 
-from ..base.expiring import ExpiringMap, ExpiringSet
+from ..base.expiring import ExpiringMap, ExpiringSet, RecentMap
 from ..base.limits import TokenBucket
 from ..base.models import AccessToken, Secret, TokenSet
 from ..base.signing import digest
+from ..base.strict_json import JSONObject
 from .server_metadata import ServerCache
 
 LOGIN_RATE, LOGIN_BURST = 50, 100
@@ -61,6 +62,7 @@ class ProcessState:
         # For OAuth 2.0.
         self.server = ServerCache()
         self.validated_tokens = ValidatedTokens()
+        self.verified_jwts = VerifiedJWTs()
         self.refreshed_tokens = RefreshedTokens()
         self.pending_revocations = PendingRevocations()
 
@@ -138,6 +140,30 @@ class ValidatedTokens:
         self._invalid.remove(name)
         fresh = now + VALID_SECONDS if token.expires_at is None else min(now + VALID_SECONDS, token.expires_at)
         self._valid.put(name, (fresh, token), until=now + WAS_VALID, now=now)
+
+
+MAX_VERIFIED_BYTES = 8 * 1024 * 1024
+"""Bytes of the claims of verified JWTs that are kept, about 3,000 of them."""
+
+
+class VerifiedJWTs:
+    """The claims of access tokens whose signature this process has verified, by the hash of a token.
+
+    An API is called often with the same token. Only the signature is not verified again, and only while the server's
+    keys are those that it was verified with; the claims are validated for each request.
+    """
+
+    def __init__(self) -> None:
+        self._verified: RecentMap[tuple[tuple[JSONObject, ...], JSONObject]] = RecentMap(MAX_VERIFIED_BYTES)
+
+    def get(self, name: str, keys: tuple[JSONObject, ...] | None) -> JSONObject | None:
+        """Return the claims if the signature was verified with exactly these keys, as they were fetched."""
+        found = self._verified.get(name)
+        return found[1] if found is not None and found[0] is keys else None
+
+    def learn(self, name: str, keys: tuple[JSONObject, ...], claims: JSONObject, *, length: int) -> None:
+        """Keep the claims of a token of this length that one of these keys has signed."""
+        self._verified.put(name, (keys, claims), size=1000 + 3 * length)
 
 
 REFRESHED_SECONDS = 3600

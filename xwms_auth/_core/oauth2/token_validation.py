@@ -13,11 +13,12 @@ from ..base.errors import BadAnswer, CredentialsRejected, InvalidToken, TokenRej
 from ..base.limits import Waiting
 from ..base.models import AccessToken, Secret
 from ..base.signing import digest
-from ..base.strict_json import is_moment, parse_granted, parse_id
+from ..base.strict_json import JSONObject, is_moment, parse_granted, parse_id
 from ..config.context import Context
+from ..config.server_metadata import Metadata
 from .discovery import keys_for, metadata_for
 from .id_token import SKEW
-from .jwt import parse_signed_jwt, verified_claims
+from .jwt import MAX_JWT, parse_signed_jwt, verified_claims
 
 VALIDATION_POLL_INTERVAL = 0.02
 """Seconds between two checks whether another call has validated the same token."""
@@ -88,22 +89,33 @@ def _request_introspection(context: Context, token: Secret, *, now: int) -> Step
 
 
 def _validate_jwt(context: Context, token: Secret, *, now: int) -> Steps[AccessToken]:
+    text, server, config = token.reveal(), context.state.server, context.config
+    if len(text) > MAX_JWT:
+        raise InvalidToken("it is too long")
+    name, metadata = digest(text), config.metadata or server.metadata(now)
+    claims = context.state.verified_jwts.get(name, server.keys(now)) if metadata is not None else None
+    if metadata is None or claims is None:
+        metadata, claims = yield from _verify_jwt(context, text, name, now=now)
+    return read_jwt(claims, issuer=metadata.issuer, audience=config.audience, now=now)
+
+
+def _verify_jwt(context: Context, text: str, name: str, *, now: int) -> Steps[tuple[Metadata, JSONObject]]:
     try:
-        parsed = parse_signed_jwt(token.reveal())
+        parsed = parse_signed_jwt(text)
         # Token confusion: an ID token is signed with the same keys, but gives no access to an API (RFC 9068 5).
         if parsed.type != "at+jwt":
             raise InvalidToken("its typ is not at+jwt")
-        server, config = context.state.server, context.config
-        has_keys = (config.metadata or server.metadata(now)) and server.keys(now)
         # Until the keys are cached, each call would request them.
-        if not has_keys and not context.state.validated_tokens.may_ask(digest(token.reveal()), now=now):
+        if not context.knows_server(now) and not context.state.validated_tokens.may_ask(name, now=now):
             raise TooManyTokens("the rate limit for key requests is reached")
         metadata = yield from metadata_for(context, now=now)
-        claims = verified_claims(parsed, (yield from keys_for(context, metadata, parsed, now=now)))
+        keys = yield from keys_for(context, metadata, parsed, now=now)
+        claims = verified_claims(parsed, keys)
     except TokenRejected as fault:
         cause = fault.cause
     else:
-        return read_jwt(claims, issuer=metadata.issuer, audience=config.audience, now=now)
+        context.state.verified_jwts.learn(name, keys, claims, length=len(text))
+        return metadata, claims
     raise InvalidToken(cause)
 
 
