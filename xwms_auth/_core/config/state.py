@@ -145,16 +145,21 @@ class ValidatedTokens:
 MAX_VERIFIED_BYTES = 8 * 1024 * 1024
 """Bytes of the claims of verified JWTs that are kept, about 3,000 of them."""
 
+MAX_SEEN_ONCE = 10_000
+"""Names of verified JWTs that were seen once, about 2 MB; all are forgotten when it is full."""
+
 
 class VerifiedJWTs:
     """The claims of access tokens whose signature this process has verified, by the hash of a token.
 
     An API is called often with the same token. Only the signature is not verified again, and only while the server's
-    keys are those that it was verified with; the claims are validated for each request.
+    keys are those that it was verified with; the claims are validated for each request. They are kept when a token is
+    seen for the second time: many tokens are used once.
     """
 
     def __init__(self) -> None:
         self._verified: RecentMap[tuple[tuple[JSONObject, ...], JSONObject]] = RecentMap(MAX_VERIFIED_BYTES)
+        self._seen_once: set[str] = set()
 
     def get(self, name: str, keys: tuple[JSONObject, ...] | None) -> JSONObject | None:
         """Return the claims if the signature was verified with exactly these keys, as they were fetched."""
@@ -162,7 +167,12 @@ class VerifiedJWTs:
         return found[1] if found is not None and found[0] is keys else None
 
     def learn(self, name: str, keys: tuple[JSONObject, ...], claims: JSONObject, *, length: int) -> None:
-        """Keep the claims of a token of this length that one of these keys has signed."""
+        """Keep the claims of a token of this length that one of these keys has signed, if it was seen before."""
+        if name not in self._seen_once:
+            if len(self._seen_once) >= MAX_SEEN_ONCE:
+                self._seen_once.clear()
+            self._seen_once.add(name)
+            return
         self._verified.put(name, (keys, claims), size=1000 + 3 * length)
 
 
