@@ -91,7 +91,7 @@ class _Server:
     """One Redis server, for sync code."""
 
     def __init__(self, url: Secret) -> None:
-        self._pool = RedisPool(url.reveal(), _options())
+        self._pool = RedisPool(url, _options())
 
     def send(self, request: Request) -> list[Any]:
         if not isinstance(request, EveryKey):
@@ -186,7 +186,7 @@ class _AsyncServer:
     """One Redis server, for asyncio."""
 
     def __init__(self, url: Secret) -> None:
-        self._pool = AsyncRedisPool(url.reveal(), _options(), timeout=REDIS_TIMEOUT)
+        self._pool = AsyncRedisPool(url, _options(), timeout=REDIS_TIMEOUT)
 
     async def send(self, request: Request) -> list[Any]:
         if not isinstance(request, EveryKey):

@@ -16,6 +16,8 @@ from typing import Any, cast
 import redis
 import redis.asyncio
 
+from .._core.base.models import Secret
+
 MAX_ASYNC_CONNECTIONS = 64
 """Connections of one event loop; further commands wait for a free one."""
 
@@ -25,14 +27,14 @@ Command = Sequence[str | bytes | int]
 class RedisPool:
     """Connections for sync code: safe for threads, and never used across a fork."""
 
-    def __init__(self, url: str, options: dict[str, Any]) -> None:
+    def __init__(self, url: Secret, options: dict[str, Any]) -> None:
         self._url, self._options = url, options
         self._begin()
 
     def _begin(self) -> None:
         self._process = os.getpid()
         self._idle: deque[Any] = deque()
-        self._factory = cast("Any", redis.ConnectionPool).from_url(self._url, **self._options)
+        self._factory = cast("Any", redis.ConnectionPool).from_url(self._url.reveal(), **self._options)
         self._is_open = True
 
     def send(self, commands: Sequence[Command]) -> list[Any]:
@@ -95,8 +97,8 @@ def _checked(results: list[Any]) -> list[Any]:
 class AsyncRedisPool:
     """Connections of one event loop of asyncio."""
 
-    def __init__(self, url: str, options: dict[str, Any], *, timeout: float) -> None:
-        self._factory = cast("Any", redis.asyncio.ConnectionPool).from_url(url, **options)
+    def __init__(self, url: Secret, options: dict[str, Any], *, timeout: float) -> None:
+        self._factory = cast("Any", redis.asyncio.ConnectionPool).from_url(url.reveal(), **options)
         self._timeout = timeout
         self._idle: deque[Any] = deque()
         self._free = asyncio.Semaphore(MAX_ASYNC_CONNECTIONS)
