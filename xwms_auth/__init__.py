@@ -5,7 +5,6 @@ Loads no framework and no HTTP library: the clients and the session managers are
 
 from typing import TYPE_CHECKING
 
-from ._core.api.login_calls import ApiInfo, LoginTicket
 from ._core.base.errors import (
     APIError,
     BadAnswer,
@@ -47,6 +46,7 @@ from ._core.base.store_protocols import RevocationStore, SessionStore
 from ._core.config.config import XWMSConfig
 
 if TYPE_CHECKING:
+    from ._core.api.login_calls import ApiInfo, LoginTicket
     from ._core.api.resources import (
         Address,
         Country,
@@ -121,6 +121,8 @@ __all__ = [
 ]
 
 
+# Loaded when first used: what only the clients return.
+_MESSAGES = ("ApiInfo", "LoginTicket")
 _RESOURCES = ("Address", "Country", "Project", "ProjectCategory", "SocialProfile", "StoredAddress", "UserInfo")
 
 
@@ -129,8 +131,12 @@ def __getattr__(name: str) -> object:
         from ._core.io import client  # noqa: PLC0415  the HTTP library is loaded only by who uses it
 
         return getattr(client, name)
+    if name in _MESSAGES:
+        from ._core.api import login_calls  # noqa: PLC0415  and so are the models of what only the clients return
+
+        return getattr(login_calls, name)
     if name in _RESOURCES:
-        from ._core.api import resources  # noqa: PLC0415  and so are the models of what only the clients return
+        from ._core.api import resources  # noqa: PLC0415
 
         return getattr(resources, name)
     if name in ("XWMSSessions", "AsyncXWMSSessions"):

@@ -43,7 +43,6 @@ from ._core.http.messages import Response
 from ._core.http.urls import RedirectURI
 from ._core.io.deferred import AsyncDeferredTransport
 from ._core.io.session_manager import AsyncXWMSSessions
-from ._core.login import routes
 from ._core.responses.responses import refusal
 from ._core.sessions.lookup import SessionLookup, cached_lookup
 from ._core.sessions.revalidation import look_up_for_page, look_up_nested
@@ -183,7 +182,7 @@ class XWMSAuthMiddleware:
         served = self._served
         try:
             request = request_of(scope, prefix=prefix, form=await form_of(scope, receive), app=self.app)
-            steps = routes.serve(served.context, served.provider, request, now=int(served.clock()))
+            steps = served.serve_route(served.context, served.provider, request, now=int(served.clock()))
             return await arun(steps, served.runtime if outer is None else served.runtime_in(outer.served))
         except Exception as error:  # noqa: BLE001  logged, and never a bare 500
             return refusal(served.context.config, request_of(scope, prefix=prefix, app=self.app), internal_error(error))

@@ -9,7 +9,6 @@ from ..base.store_protocols import SessionStore
 from ..config.config import XWMSConfig
 from ..config.context import Context
 from ..http.urls import is_below
-from ..login.select import provider_of
 from .guard_check import GuardCheck
 
 
@@ -26,8 +25,14 @@ class ServedApp:
         connect: Callable[[Context], tuple[Transport, SessionStore]],
         clock: Callable[[], float],
     ) -> None:
+        # Loaded when an application is set up: importing a door costs little, and no request waits for this.
+        from ..login import routes  # noqa: PLC0415
+        from ..login.select import provider_of  # noqa: PLC0415
+
         self.context = Context.of(config)
         self.provider = provider_of(self.context)
+        self.serve_route = routes.serve
+        """The steps that respond to a request for one of our routes."""
         self.transport, self.store = connect(self.context)
         self.runtime = Runtime(self.transport, self.store)
         self.protects_all = config.protect == "all"

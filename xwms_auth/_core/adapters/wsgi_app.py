@@ -12,7 +12,6 @@ from ..base.unexpected import internal_error
 from ..config.config import XWMSConfig
 from ..http.messages import Response
 from ..io.deferred import DeferredTransport
-from ..login import routes
 from ..responses.responses import Refusal, refusal
 from .served_app import ServedApp
 from .wsgi import decoded, request_of, send
@@ -71,7 +70,7 @@ class WSGIApp(ServedApp):
         """The response of one of our routes."""
         try:
             request = request_of(environ, debug=self.in_debug_mode())
-            steps = routes.serve(self.context, self.provider, request, now=int(self.clock()))
+            steps = self.serve_route(self.context, self.provider, request, now=int(self.clock()))
             return run(steps, self.runtime if outer is None else self.runtime_in(outer.served))
         except Exception as error:  # noqa: BLE001  logged, and never a bare 500
             request = request_of(environ, debug=self.in_debug_mode(), body=False)
