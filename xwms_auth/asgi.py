@@ -9,6 +9,7 @@ Imports no framework.
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from ._core.adapters.asgi import (
     ASGIApp,
@@ -18,6 +19,7 @@ from ._core.adapters.asgi import (
     form_of,
     header_of,
     is_cors_preflight,
+    is_debugged,
     missing_prefix,
     preflight_answer,
     refuse_websocket,
@@ -25,7 +27,7 @@ from ._core.adapters.asgi import (
     send_response,
 )
 from ._core.adapters.asgi_bearer import MAX_NESTED, endpoints_of, needs_tokens
-from ._core.adapters.asgi_state import ASGIRequestState, Unauthorized, request_state_of
+from ._core.adapters.asgi_state import ASGIRequestState, Door, Unauthorized, find_request_state, request_state_of
 from ._core.adapters.current_user import CurrentUserProxy, LazyUser
 from ._core.adapters.passive import passive
 from ._core.adapters.request_state import current_request_state
@@ -44,8 +46,8 @@ from ._core.http.urls import RedirectURI
 from ._core.io.deferred import AsyncDeferredTransport
 from ._core.io.session_manager import AsyncXWMSSessions
 from ._core.responses.responses import refusal
-from ._core.sessions.lookup import SessionLookup, cached_lookup
-from ._core.sessions.revalidation import look_up_for_page, look_up_nested
+from ._core.sessions.lookup import SessionLookup
+from ._core.sessions.revalidation import look_up_nested
 from .stores import open_store
 
 __all__ = ["XWMSAuthMiddleware", "current_user", "passive", "refuse", "require_user"]
@@ -112,7 +114,6 @@ class XWMSAuthMiddleware:
     ) -> None:
         config = config or _config_from_env()
         self.app = app
-        self._unauthorized = unauthorized
         self._foreign = foreign_readers(app)
         self._transport = AsyncDeferredTransport(config)
         self._served = ServedApp(config, lambda context: (self._transport, open_store(context, is_async=True)), clock)
@@ -122,6 +123,7 @@ class XWMSAuthMiddleware:
             self._served.context, self._served.runtime, clock=clock, current=lambda: None
         )
         """Lists and revokes sessions outside a request; within one, use `request.auth.sessions`."""
+        self._door = Door(app, self.sessions, unauthorized)
 
     @property
     def config(self) -> XWMSConfig:
@@ -136,44 +138,50 @@ class XWMSAuthMiddleware:
         if type(scope.get("headers")) is not list:
             # ASGI allows any iterable, and these are read several times.
             scope["headers"] = list(scope.get("headers") or ())
-        context = served.context
-        path = (prefix := missing_prefix(scope, context)) + scope["path"]
         if not served.is_prepared:
-            served.prepare(lambda: endpoints_of(self.app), debug=lambda: request_of(scope, app=self.app).debug)
-        outer = scope.get("xwms_auth")
-        if outer is not None and not (isinstance(outer, ASGIRequestState) and served.serves_same_client(outer.served)):
-            outer = None
-        if is_http and path in served.own_paths and context.is_own_route(path, header_of(scope, b"host", ", ")):
-            await send_response(await self._response_of(scope, receive, outer, prefix=prefix), send)
+            served.prepare(lambda: endpoints_of(self.app), debug=lambda: is_debugged(scope, self.app))
+        # Few paths can be ours.
+        may_be_ours = scope["path"].endswith(served.own_segments) or scope.get("root_path") or "auth" in scope
+        if may_be_ours and await self._serve_elsewhere(scope, receive, send):
             return
-        if outer is not None:
-            await self._serve_nested(outer, scope, receive, send)
-            return
-        served.look_for_prefix(path, named=scope.get("root_path", ""))
-        uri = context.only_uri or context.redirect_uri_for(header_of(scope, b"host", ", "))
-        if not is_http and not _is_own_websocket(context, scope, uri):
+        state = ASGIRequestState(served, scope, receive, send, self._door)
+        if not is_http and not _is_own_websocket(served.context, scope, state.redirect_uri):
             await refuse_websocket(receive, send, "cross_site")
             return
-
-        cookie, now = header_of(scope, b"cookie", "; "), int(served.clock())
-        found = self._recall(cookie, uri, now) or await self._look_up(cookie, uri, now)
-        state = ASGIRequestState(
-            served, scope, found, receive, send, app=self.app, sessions=self.sessions, unauthorized=self._unauthorized
-        )
-        scope["xwms_auth"] = scope["auth"] = state
+        if not served.is_lazy:
+            await state.look_up_ahead()
+        scope["auth"] = state
         scope["user"] = LazyUser(state)
         reset_token = current_request_state.set(state)
         try:
             if served.protects_all and await self._refuse(state, scope, receive, send):
                 return
             await self.app(scope, receive, state.send if is_http else state.send_to_websocket)
-            await state.release()
+            if not state.is_passed_on:
+                await state.release()
         except Exception as error:
             if not await state.respond_instead(error):
                 raise
         finally:
-            state.finished = True
+            state.end()
             current_request_state.reset(reset_token)
+
+    async def _serve_elsewhere(self, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Serve one of our routes, or a request that came through an outer middleware. False if it is neither."""
+        served, context = self._served, self._served.context
+        path = (prefix := missing_prefix(scope, context)) + scope["path"]
+        outer = find_request_state(scope)
+        if outer is not None and not served.serves_same_client(outer.served):
+            outer = None
+        is_ours = scope["type"] == "http" and path in served.own_paths
+        if is_ours and context.is_own_route(path, header_of(scope, b"host", ", ")):
+            await send_response(await self._response_of(scope, receive, outer, prefix=prefix), send)
+            return True
+        if outer is not None:
+            await self._serve_nested(outer, scope, receive, send)
+            return True
+        served.look_for_prefix(path, named=scope.get("root_path", ""))
+        return False
 
     async def _response_of(
         self, scope: Scope, receive: Receive, outer: ASGIRequestState | None, *, prefix: str
@@ -190,30 +198,18 @@ class XWMSAuthMiddleware:
     async def _serve_nested(self, outer: ASGIRequestState, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request that came through an outer middleware of the same client. The rules of both apply."""
         served = self._served
-        outer.unauthorized = self._unauthorized or outer.unauthorized
+        outer.unauthorized = self._door.unauthorized or outer.unauthorized
+        with suppress(XWMSError):
+            outer.session()  # the nested application may ask
         if isinstance(outer.lookup, SessionLookup):
             cookie, now = header_of(scope, b"cookie", "; "), served.now()
             steps = look_up_nested(served.context, served.provider, outer.lookup, cookie, now=now)
             try:
                 outer.lookup = await arun(steps, served.runtime_in(outer.served))
-            except Exception as error:  # noqa: BLE001  as in `_look_up`
+            except Exception as error:  # noqa: BLE001  as in `look_up_ahead`
                 outer.lookup = internal_error(error)
         if not (served.protects_all and await self._refuse(outer, scope, receive, send)):
             await self.app(scope, receive, send)
-
-    def _recall(self, cookie: str, uri: RedirectURI | None, now: int) -> SessionLookup | XWMSError | None:
-        """The lookup, if it needs no I/O."""
-        try:
-            return cached_lookup(self._served.context, self._served.store, cookie, uri, now=now)
-        except Exception as error:  # noqa: BLE001  as in `_look_up`
-            return internal_error(error)
-
-    async def _look_up(self, cookie: str, uri: RedirectURI | None, now: int) -> SessionLookup | XWMSError:
-        served = self._served
-        try:
-            return await arun(look_up_for_page(served.context, served.provider, cookie, uri, now=now), served.runtime)
-        except Exception as error:  # noqa: BLE001  raised when the session is read; a page that does not need not fail
-            return internal_error(error)
 
     async def _refuse(self, state: ASGIRequestState, scope: Scope, receive: Receive, send: Send) -> bool:
         """Deny access to a page that requires login. False if the application is to respond."""

@@ -19,11 +19,11 @@ from weakref import WeakSet
 
 try:
     from flask import Flask, Response, abort, current_app, has_app_context, has_request_context
-    from werkzeug.local import LocalProxy
 except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.flask needs Flask: pip install 'xwms-auth[flask]'") from missing
 
 from ._core.adapters import flask_bearer, flask_preflight
+from ._core.adapters.current_user import FoundUserProxy
 from ._core.adapters.flask_app import (
     PUBLIC,
     FlaskApp,
@@ -35,8 +35,9 @@ from ._core.adapters.flask_app import (
     served_app,
 )
 from ._core.adapters.guard_check import note_guard
+from ._core.adapters.wsgi_state import WSGIRequestState
 from ._core.base.errors import ConfigError, InternalError, LoginRequired, StoreUnavailable, XWMSError
-from ._core.base.models import Anonymous, Secret, User, anonymous
+from ._core.base.models import Anonymous, Secret, User
 from ._core.base.output_only import in_debug_mode
 from ._core.base.session import LoginRequirement
 from ._core.config.config import XWMSConfig
@@ -145,15 +146,13 @@ def _in_debug_mode() -> bool:
 in_debug_mode.append(_in_debug_mode)
 
 
-def _current_user() -> User | Anonymous:
+def _current_state() -> WSGIRequestState | None:
     try:
-        state = request_state()
+        return request_state()
     except RuntimeError:
         if has_request_context():
             raise
-        return anonymous(None)  # outside a request nobody is signed in
-    session, ended = state.session_or_reason()
-    return session.user if session else anonymous(ended)
+        return None
 
 
 def _on_error(error: XWMSError) -> Response:
@@ -161,7 +160,7 @@ def _on_error(error: XWMSError) -> Response:
     return response_of(request_state().refusal_for(error))
 
 
-current_user: User | Anonymous = cast("User | Anonymous", LocalProxy(_current_user))
+current_user: User | Anonymous = cast("User | Anonymous", FoundUserProxy(_current_state))
 """The user of this request. If nobody is signed in, an object with `is_authenticated == False`, never None."""
 
 

@@ -19,7 +19,8 @@ except ImportError as missing:  # pragma: no cover
 
 from ._core.adapters.asgi import POLICY_VIOLATION, ASGIApp, Receive, Scope, Send, encoded, is_cors_preflight
 from ._core.adapters.asgi_bearer import CurrentTokenProxy, check_token
-from ._core.adapters.asgi_state import never_stored, request_state_of
+from ._core.adapters.asgi_headers import never_stored
+from ._core.adapters.asgi_state import request_state_of
 from ._core.adapters.guard_check import note_guard
 from ._core.adapters.passive import passive
 from ._core.base.models import User

@@ -164,7 +164,7 @@ def litestar_app() -> Any:
     async def page(request: Request[Any, Any, Any]) -> str:
         return f"routed {request.path_params['rest']}"
 
-    return Litestar([page])
+    return Litestar([page], logging_config=None)
 
 
 def quart_app() -> Any:

@@ -275,7 +275,7 @@ def on_litestar() -> Any:
         await socket.accept()
         await socket.close()
 
-    return Litestar([socket])
+    return Litestar([socket], logging_config=None)
 
 
 def on_quart() -> Any:

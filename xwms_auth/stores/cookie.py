@@ -17,7 +17,7 @@ from .._core.base.models import EndReason, Identity, ever_smaller
 from .._core.base.session import FUTURE_TOLERANCE, Session
 from .._core.base.session_record import from_record, to_record
 from .._core.base.signing import identity_digest
-from .._core.base.store_protocols import KeepsConnections, KnowsClaims, RevocationStore
+from .._core.base.store_protocols import KeepsConnections, KnowsClaims, LoadsAtOnce, RevocationStore
 from .._core.http.messages import fits
 from .records import is_key
 from .sync_async import then
@@ -48,12 +48,13 @@ _NO_REVOCATION = (
 )
 
 
-class CookieStore:
+class CookieStore(LoadsAtOnce):
     """Implements `SessionStore`; without a revocation store every method is sync and fast. `lifetime` is in seconds."""
 
     def __init__(
         self, sealer: "Sealed", *, issuer: str, lifetime: int, revocations: RevocationStore | None = None
     ) -> None:
+        self.loads_at_once = revocations is None
         self._sealer = sealer
         self._issuer = issuer
         self._lifetime = lifetime

@@ -14,6 +14,7 @@ from .._core.base.expiring import LocalClaims
 from .._core.base.models import EndReason, Identity
 from .._core.base.session import Session, latest
 from .._core.base.signing import digest, new_key
+from .._core.base.store_protocols import LoadsAtOnce
 
 V = TypeVar("V")
 
@@ -29,7 +30,7 @@ class _Row:
     until: int
 
 
-class MemoryStore:
+class MemoryStore(LoadsAtOnce):
     """Implements `SessionStore` and `RevocationStore`; every method is sync and fast."""
 
     def __init__(self) -> None:

@@ -38,8 +38,18 @@ def header_of(scope: Scope, name: bytes, joint: str) -> str:
 
     HTTP/2 may split the Cookie header. Two Host headers joined are the name of no host, so they match none of ours.
     """
-    values: list[bytes] = [value for key, value in scope["headers"] if key == name]
-    return values[0].decode("latin-1") if len(values) == 1 else joint.join(value.decode("latin-1") for value in values)
+    return header_in(scope["headers"], name, joint)
+
+
+def header_in(headers: Iterable[tuple[bytes, bytes]], name: bytes, joint: str) -> str:
+    """As `header_of`."""
+    found: bytes | None = None
+    for key, value in headers:
+        if key == name:
+            if found is not None:
+                return joint.join(value.decode("latin-1") for key, value in headers if key == name)
+            found = value
+    return "" if found is None else found.decode("latin-1")
 
 
 def missing_prefix(scope: Scope, context: Context) -> str:
@@ -49,8 +59,10 @@ def missing_prefix(scope: Scope, context: Context) -> str:
     hypercorn, granian, daphne and `FastAPI(root_path=…)` do not. A `root_path` that the redirect URI is not below is
     not what the browser sees, as where FastAPI's is set and there is no proxy.
     """
+    if not scope.get("root_path"):
+        return ""
     # Starlette adds the prefixes of mounts to `root_path`, and keeps the server's own.
-    root: str = scope.get("app_root_path", scope.get("root_path", ""))
+    root: str = scope.get("app_root_path", scope["root_path"])
     if not root or not (root := root.strip("/")) or is_below(scope["path"], root := f"/{root}"):
         return ""
     uri = context.redirect_uri_for(header_of(scope, b"host", ", "))
@@ -80,8 +92,13 @@ def request_of(
         headers=headers,
         cookie=header_of(scope, b"cookie", "; "),
         form=form or {},
-        debug=_in_debug_mode(scope.get("app")) or _in_debug_mode(app),
+        debug=is_debugged(scope, app),
     )
+
+
+def is_debugged(scope: Scope, app: ASGIApp | None) -> bool:
+    """Whether the application of a request is in debug mode. `app` is the one that the middleware wraps."""
+    return _in_debug_mode(scope.get("app")) or _in_debug_mode(app)
 
 
 def _in_debug_mode(app: object) -> bool:

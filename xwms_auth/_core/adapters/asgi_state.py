@@ -3,18 +3,22 @@
 import inspect
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 from ..base import events
-from ..base.effects import arun
+from ..base.effects import arun, run
 from ..base.errors import ConfigError, LoginRequired, StoreUnavailable, XWMSError
 from ..base.models import AccessToken
 from ..base.session import Session
+from ..base.unexpected import internal_error
 from ..http.fetch_metadata import is_passive
 from ..http.messages import Request
+from ..http.urls import RedirectURI
 from ..io.session_manager import AsyncXWMSSessions
 from ..responses import cache_headers
 from ..responses.responses import Refusal
-from ..sessions.lookup import SessionLookup, renew
+from ..sessions.lookup import SessionLookup, cached_lookup, renew
+from ..sessions.revalidation import look_up_for_page
 from ..sessions.token_refresh import access_token
 from .asgi import (
     ASGIApp,
@@ -24,111 +28,124 @@ from .asgi import (
     Send,
     close_of,
     decoded,
-    encoded,
+    header_in,
     header_of,
+    is_debugged,
     is_server_error,
     missing_prefix,
     request_of,
     send_response,
 )
-from .request_state import RequestState
+from .asgi_headers import edited, editing, for_token, is_event_stream, never_stored, usual, with_listed_headers
+from .request_state import RequestState, current_request_state
 from .served_app import ServedApp
 
 Unauthorized = Callable[[Scope, dict[str, object]], ASGIApp | None | Awaitable[ASGIApp | None]]
 """The application's own answer to a request that needs a login, as an ASGI application; None for ours."""
 
 
-def _with_listed_headers(start: Message) -> Message:
-    """The message, with headers that can be read more than once: ASGI allows any iterable, so also a generator.
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What all requests through a middleware share: the application that it wraps, and the doors' own parts."""
 
-    Lost headers: Sanic passes a generator, and whoever reads it leaves nothing for the server.
-    """
-    headers = start.get("headers", ())
-    return start if isinstance(headers, (list, tuple)) else {**start, "headers": list(headers)}
-
-
-# Most responses have no header about caches, and then get the same ones, encoded once.
-_CACHE_HEADERS = tuple(ending.encode() for ending in cache_headers.NAME_ENDINGS)
-_USUAL_HEADERS = {
-    signed_in: encoded(cache_headers.for_session((), signed_in=signed_in).added) for signed_in in (True, False)
-}
-_USUAL_TOKEN_HEADERS = encoded(cache_headers.for_token(()).added)
+    app: ASGIApp
+    sessions: AsyncXWMSSessions
+    unauthorized: Unauthorized | None
 
 
-def _for_token(start: Message) -> Message:
-    headers = start.get("headers", ())
-    for name, _ in headers:
-        if name.lower().endswith(_CACHE_HEADERS):
-            return _edited(start, cache_headers.for_token(list(decoded(headers))))
-    return {**start, "headers": [*headers, *_USUAL_TOKEN_HEADERS]}
+_ENDED: Scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
+"""Stands in for the scope of a request that has ended."""
 
 
-def _edited(start: Message, edit: cache_headers.Edit) -> Message:
-    return {**start, "headers": [*edit.kept(start.get("headers", ())), *encoded(edit.added)]}
-
-
-class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
-    """The middleware looks the session up; once it has been read, the response depends on it.
+class ASGIRequestState(RequestState[SessionLookup | XWMSError | None]):
+    """The session is looked up ahead, or when it is first read; from then on the response depends on it.
 
     Also `scope["auth"]`, and the `send` that the application gets.
     """
 
-    __slots__ = (
-        "_app",
-        "_held",
-        "_receive",
-        "_send",
-        "_sessions",
-        "_started",
-        "scope",
-        "session_read",
-        "token",
-        "unauthorized",
-    )
+    session_read = False
+    """Whether the response depends on the session."""
 
-    def __init__(
-        self,
-        served: ServedApp,
-        scope: Scope,
-        lookup: SessionLookup | XWMSError,
-        receive: Receive,
-        send: Send,
-        *,
-        app: ASGIApp,
-        sessions: AsyncXWMSSessions,
-        unauthorized: Unauthorized | None,
-    ) -> None:
+    token: AccessToken | None = None
+    """The access token that authenticated the request: `request.auth.token`. It is independent of the session."""
+
+    _started = False
+    is_passed_on = False
+    """Whether nothing of the response is held back or changed any more."""
+
+    _held: Message | None = None
+
+    lookup: SessionLookup | XWMSError | None = None
+
+    def __init__(self, served: ServedApp, scope: Scope, receive: Receive, send: Send, door: "Door") -> None:
         self.served = served
         self.scope = scope
-        self.lookup = lookup
-        # New tokens have to reach the browser, whatever the application asks.
-        self.session_read = isinstance(lookup, SessionLookup) and lookup.has_new_tokens
-        """Whether the response depends on the session."""
-        self.guarded = self.passive = False
-        self.finished = False
-        self._app = app
-        self._started = False
-        self._failure: XWMSError | None = None
-        self.refused: Refusal | None = None
-        self.unauthorized = unauthorized
-        self.token: AccessToken | None = None
-        """The access token that authenticated the request: `request.auth.token`. It is independent of the session."""
+        self._door = door
+        self._began_at = served.clock()
+        self._headers: list[tuple[bytes, bytes]] = scope["headers"]
         self._receive = receive
         self._send = send
-        self._sessions = sessions
-        self._held: Message | None = None
 
     def session(self) -> Session | None:
         self.session_read = True
-        if isinstance(self.lookup, XWMSError):
-            self._failure = self.lookup
-            raise self.lookup
-        return self.lookup.session
+        found = self.lookup
+        if found is None:
+            found = self.lookup = self._look_up()
+        if isinstance(found, XWMSError):
+            self._failure = found
+            raise found
+        return found.session
+
+    def _look_up(self) -> SessionLookup | XWMSError:
+        """The lookup that needs no I/O (`ServedApp.is_lazy`)."""
+        try:
+            # As of the beginning: a renewal that comes late must not undo what this browser did meanwhile.
+            served, cookie, now = self.served, header_in(self._headers, b"cookie", "; "), int(self._began_at)
+            uri = served.context.only_uri or self.redirect_uri
+            found = cached_lookup(served.context, served.store, cookie, uri, now=now)
+            return found or run(look_up_for_page(served.context, served.provider, cookie, uri, now=now), served.runtime)
+        except Exception as error:  # noqa: BLE001  raised whenever the session is read
+            return internal_error(error)
+
+    async def look_up_ahead(self) -> None:
+        """Look the session up with I/O. An error is raised when the session is read: not every page needs it."""
+        served, now = self.served, int(self._began_at)
+        try:
+            cookie, uri = self._asked(), self.redirect_uri
+            found = cached_lookup(served.context, served.store, cookie, uri, now=now)
+            if found is None:
+                steps = look_up_for_page(served.context, served.provider, cookie, uri, now=now)
+                found = await arun(steps, served.runtime)
+            # New tokens have to reach the browser, whatever the application asks.
+            self.lookup, self.session_read = found, found.has_new_tokens
+        except Exception as error:  # noqa: BLE001  as said above
+            self.lookup = internal_error(error)
+
+    def _asked(self) -> str:
+        return header_in(self._headers, b"cookie", "; ")
+
+    @property
+    def redirect_uri(self) -> RedirectURI | None:
+        """The redirect URI of the host that was asked."""
+        context = self.served.context
+        return context.only_uri or context.redirect_uri_for(header_in(self._headers, b"host", ", "))
+
+    unauthorized: Unauthorized | None = None
+    """The own answers of a nested application."""
+
+    def is_of(self, scope: Scope) -> bool:
+        """Whether this is the state of the request that has this scope, or a copy of it."""
+        return self._headers is scope.get("headers") and not self.finished
+
+    def end(self) -> None:
+        """The request has ended. What is kept of it does not lead back to it, so that it needs no garbage collector."""
+        self.finished = True
+        self.scope, self._send = _ENDED, _discard
 
     @property
     def sessions(self) -> AsyncXWMSSessions:
         """Lists and revokes sessions: `await request.auth.sessions.list(request.user.sub)`."""
-        return self._sessions.seen_from(self._id, failed=self._fail)
+        return self._door.sessions.seen_from(self._id, failed=self._fail)
 
     async def access_token(self) -> str:
         """Return the user's access token, for calls to XWMS on their behalf. It is refreshed before it expires.
@@ -140,8 +157,8 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
         self.session()
         try:
             if isinstance(self.lookup, SessionLookup):
-                served, cookie = self.served, header_of(self.scope, b"cookie", "; ")
-                steps = access_token(served.context, served.provider, self.lookup, cookie, now=served.now())
+                served = self.served
+                steps = access_token(served.context, served.provider, self.lookup, self._asked(), now=served.now())
                 found, token = await arun(steps, served.runtime)
                 self.lookup = found
                 if found.has_new_tokens and self._is_too_late:
@@ -196,12 +213,12 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
         return self._send is _discard and failure.is_behind(error)
 
     def request(self) -> Request:
-        return request_of(self.scope, prefix=missing_prefix(self.scope, self.served.context), app=self._app)
+        return request_of(self.scope, prefix=missing_prefix(self.scope, self.served.context), app=self._door.app)
 
     @property
     def debug(self) -> bool:
         """Whether the application is in debug mode."""
-        return self.request().debug
+        return is_debugged(self.scope, self._door.app)
 
     async def send_refusal(self, refused: Refusal, send: Send) -> None:
         """Send a refusal, or the application's own answer in its place."""
@@ -213,9 +230,10 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
 
     async def own_answer(self, refused: Refusal) -> ASGIApp | None:
         """Return the application's answer to a request that needs a login. None if it has none."""
-        if self.unauthorized is None or (problem := refused.problem) is None:
+        unauthorized = self.unauthorized or self._door.unauthorized
+        if unauthorized is None or (problem := refused.problem) is None:
             return None
-        answer = self.unauthorized(self.scope, problem)
+        answer = unauthorized(self.scope, problem)
         return await answer if inspect.isawaitable(answer) else answer
 
     def send_to_websocket(self, message: Message) -> Awaitable[None]:
@@ -236,8 +254,15 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
 
         Not async: a coroutine for each chunk of each body would cost more than everything else here.
         """
-        if message["type"] != "http.response.start" or self._held is not None:
-            return self._send(message) if self._held is None else self._send_held(message)
+        if self.is_passed_on:
+            return self._send(message)
+        if self._held is not None:
+            return self._send_held(message)
+        if message["type"] != "http.response.start":
+            return self._send(message)
+        return self._start(message)
+
+    def _start(self, message: Message) -> Awaitable[None]:
         self._started = True
         if self._failure is not None and message["status"] >= 500:
             # The framework's response to our error, which the application did not catch.
@@ -245,16 +270,18 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
         if self.refused is not None:
             send, self._send = self._send, _discard
             return self._send_instead(self.refused, send)
-        message = _with_listed_headers(message)
+        if type(message.get("headers")) is not list:
+            message = with_listed_headers(message)
         if self.token is not None:
-            message = _for_token(message)
+            message = for_token(message)
         if self.session_read:
             return self._send_dependent(message)
-        if cache_headers.is_streamed(decoded(message.get("headers", ()))):
+        if not is_event_stream(message["headers"]):
             # Until the first chunk of the body, since producing it may read the session. ASGI lets servers wait for it
             # too. A copy, because the application may use the list again.
-            self._held = {**message, "headers": list(message.get("headers", ()))}
+            self._held = {**message, "headers": message["headers"].copy()}
             return _discard(message)
+        self.is_passed_on = True
         return self._send(message)
 
     async def _send_instead(self, refused: Refusal, send: Send) -> None:
@@ -262,40 +289,50 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
             cookie = await self._renewed(self.lookup)
             if cookie is not None:
                 edit = cache_headers.Edit(frozenset(), [("Set-Cookie", cookie)])
-                send = _editing(send, lambda _: edit)
+                send = editing(send, lambda _: edit)
         await self.send_refusal(refused, send)
 
-    async def _send_held(self, message: Message) -> None:
+    def _send_held(self, message: Message) -> Awaitable[None]:
         if self.refused is not None:
             self._held = None
             send, self._send = self._send, _discard
-            await self._send_instead(self.refused, send)
-            return
+            return self._send_instead(self.refused, send)
         if message["type"] == "http.response.body" and not message.get("body") and message.get("more_body"):
             # The application sends its headers ahead, and may still read the session: the response may depend on it.
-            self.session_read = True
-        await self.release()
+            with suppress(XWMSError):
+                self.session()
+        if self.session_read:
+            return self._send_both(message)
+        start, self._held, self.is_passed_on = self._held, None, True
+        return _send_two(self._send, start or {}, message)
+
+    async def _send_both(self, message: Message) -> None:
+        await self._release_held()
         await self._send(message)
 
     async def release(self) -> None:
         """Send the start of a response that was held back, and close a refused websocket that was left open."""
         if self._held is not None:
-            start, self._held = self._held, None
-            await (self._send_dependent(start) if self.session_read else self._send(start))
+            await self._release_held()
         elif self.refused is not None and self.scope["type"] == "websocket" and self._send is not _discard:
             with suppress(RuntimeError, OSError):  # the visitor has gone, or the application has closed it
                 await self.send_to_websocket(close_of(self.refused.code))
 
+    def _release_held(self) -> Awaitable[None]:
+        start: Message = self._held or {}
+        self._held, self.is_passed_on = None, True
+        return self._send_dependent(start) if self.session_read else self._send(start)
+
     def _send_dependent(self, start: Message) -> Awaitable[None]:
-        found, headers = self.lookup, start.get("headers", ())
-        if isinstance(found, XWMSError):
-            return self._send(_edited(start, cache_headers.for_unknown_session(decoded(headers))))
-        if found.handle is not None:
+        self.is_passed_on = True
+        found, headers = self.lookup, start["headers"]
+        if not isinstance(found, SessionLookup):
+            return self._send(edited(start, cache_headers.for_unknown_session(decoded(headers))))
+        session = found.session
+        if found.handle is not None and session is not None:
             return self._send_merged(start, found)
-        for name, _ in headers:
-            if name.lower().endswith(_CACHE_HEADERS):
-                return self._send_merged(start, found)
-        return self._send({**start, "headers": [*headers, *_USUAL_HEADERS[found.session is not None]]})
+        dependent = usual(headers, signed_in=session is not None)
+        return self._send_merged(start, found) if dependent is None else self._send({**start, "headers": dependent})
 
     async def _send_merged(self, start: Message, found: SessionLookup) -> None:
         headers, cookie = list(decoded(start.get("headers", ()))), None
@@ -303,7 +340,7 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
             cookie = await self._renewed(found, is_shared=not self.guarded and cache_headers.is_shared(headers))
         signed_in = found.session is not None
         edit = cache_headers.for_session(headers, signed_in=signed_in, guarded=self.guarded, cookie=cookie)
-        await self._send(_edited(start, edit))
+        await self._send(edited(start, edit))
 
     async def _renewed(self, found: SessionLookup, *, is_shared: bool = False) -> str | None:
         """Renew the session if that is due. Return the Set-Cookie value that the response has to carry."""
@@ -315,28 +352,29 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError]):
         return await arun(steps, served.runtime)
 
 
+async def _send_two(send: Send, first: Message, second: Message) -> None:
+    await send(first)
+    await send(second)
+
+
 async def _discard(message: Message) -> None:
     """Takes a message that is not sent now, or not at all because the response was replaced."""
 
 
-def never_stored(send: Send) -> Send:
-    """A `send` for an answer that the application gives in place of a refusal."""
-    return _editing(send, cache_headers.for_unknown_session)
-
-
-def _editing(send: Send, edit_for: Callable[[cache_headers.Headers], cache_headers.Edit]) -> Send:
-    async def send_edited(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message = _with_listed_headers(message)
-            message = _edited(message, edit_for(decoded(message.get("headers", ()))))
-        await send(message)
-
-    return send_edited
-
-
 def request_state_of(scope: Scope) -> ASGIRequestState:
     """Return the state of a request, from its scope."""
-    request_state = scope.get("xwms_auth")
-    if not isinstance(request_state, ASGIRequestState):
+    request_state = find_request_state(scope)
+    if request_state is None:
         raise RuntimeError("XWMSAuthMiddleware is not installed in this application")
     return request_state
+
+
+def find_request_state(scope: Scope) -> ASGIRequestState | None:
+    """Return the state of a request, or None if it has not come through our middleware."""
+    request_state: object = scope.get("auth")
+    if isinstance(request_state, ASGIRequestState):
+        return request_state
+    # Another middleware has its own `scope["auth"]`, as Starlette's AuthenticationMiddleware does. A key of ours beside
+    # it would make most scopes grow, which costs more than all that is done with it.
+    request_state = current_request_state.get(None)
+    return request_state if isinstance(request_state, ASGIRequestState) and request_state.is_of(scope) else None

@@ -72,6 +72,26 @@ class _Outside:
 _OUTSIDE = _Outside()
 
 
+class FoundUserProxy(LazyUser):
+    """The user of the request whose state `find` returns; nobody if it returns None.
+
+    A `LocalProxy` of werkzeug's does the same for any object, in four times the time.
+    """
+
+    __slots__ = ("_find",)
+
+    def __init__(self, find: Callable[[], RequestState[Any] | None]) -> None:
+        self._find = find
+
+    @property
+    def _request_state(self) -> RequestState[Any] | _Outside:  # type: ignore[override]  # as in CurrentUserProxy
+        return self._find() or _OUTSIDE
+
+    def _get_current_object(self) -> User | Anonymous:
+        """Return the user as a plain object, as a `LocalProxy` does."""
+        return self._request_state.user()
+
+
 class CurrentUserProxy(LazyUser):
     """`current_user`: the user of the current request; `current_user(request)` returns that of any request.
 

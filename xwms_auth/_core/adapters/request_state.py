@@ -24,16 +24,15 @@ L = TypeVar("L", bound=SessionLookup | XWMSError | None)
 class RequestState(ABC, Generic[L]):
     """The part of the state that WSGI and ASGI share."""
 
-    __slots__ = ("_failure", "finished", "guarded", "lookup", "passive", "refused", "served")
-
+    # The defaults are here and not in `__init__`: one is made for every request, and few of them change.
     served: ServedApp
-    finished: bool
+    finished = False
     """Whether the request has ended. What outlives it must not keep acting as its user."""
 
-    guarded: bool
+    guarded = False
     """Whether a guard has let the request through: its response is then never public."""
 
-    passive: bool
+    passive = False
     """Whether the request is no sign of an active person, and so does not renew the session."""
 
     lookup: L
@@ -42,10 +41,10 @@ class RequestState(ABC, Generic[L]):
     A nested application of the same client may replace it by one without a session.
     """
 
-    refused: Refusal | None
+    refused: Refusal | None = None
     """If it is set inside the application, it is sent in place of the application's response."""
 
-    _failure: XWMSError | None
+    _failure: XWMSError | None = None
     """The last of our errors that the application may not catch."""
 
     @abstractmethod
@@ -63,8 +62,8 @@ class RequestState(ABC, Generic[L]):
 
     def user(self) -> User | Anonymous:
         """Return the user, or an anonymous one."""
-        session, ended = self.session_or_reason()
-        return session.user if session else anonymous(ended)
+        session = self.session()
+        return session.user if session is not None else anonymous(self._found().ended)
 
     def require_user(self) -> User:
         """Return the user, or raise the error of a refusal, which is then sent."""

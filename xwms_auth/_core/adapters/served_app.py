@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from ... import access_log
 from ..base import events
 from ..base.effects import Runtime, Transport
-from ..base.store_protocols import SessionStore
+from ..base.store_protocols import LoadsAtOnce, SessionStore
 from ..config.config import XWMSConfig
 from ..config.context import Context
 from ..http.urls import is_below
@@ -35,14 +35,19 @@ class ServedApp:
         """The steps that respond to a request for one of our routes."""
         self.transport, self.store = connect(self.context)
         self.runtime = Runtime(self.transport, self.store)
+        self.is_lazy = isinstance(self.store, LoadsAtOnce) and self.store.loads_at_once and not config.recheck_seconds
+        """Whether a session is looked up without I/O, so that async code too can do so when it is asked for."""
         self.protects_all = config.protect == "all"
         self.own_paths = config.own_paths
         """The paths that may be one of our routes; `Context.is_own_route` decides by the host too."""
         prefix = config.path_prefix
-        self._last_segments = frozenset(path[path.rfind("/") :] for path in self.own_paths)
-        self._twice = f"{prefix}{prefix}/" if prefix else "?"
-        self._named = ""
+        self.own_segments = tuple({path[path.rfind("/") :] for path in self.own_paths})
+        """The ends of all paths that may be ours, or would be with another prefix."""
+        self.twice = f"{prefix}{prefix}/" if prefix else "?"
+        """How a path begins that has our prefix twice."""
+        self.named = ""
         """The prefix that the server named last."""
+        self._has_warned = False
         self.is_prepared = False
         """Whether `prepare` has nothing left to do. An attribute, because every request reads it."""
         self.clock = clock
@@ -65,20 +70,18 @@ class ServedApp:
 
     def look_for_prefix(self, path: str, *, named: str) -> None:
         """Log once if a path has another prefix than ours have. `named` is what the server names."""
-        if (
-            named == self._named
-            and path[path.rfind("/") :] not in self._last_segments
-            and not path.startswith(self._twice)
+        if named == self.named and (
+            self._has_warned or not (path.endswith(self.own_segments) or path.startswith(self.twice))
         ):
             return
-        self._named = named
+        self.named = named
         prefix, own, named = self.context.config.path_prefix, self.own_paths, named.rstrip("/")
         if prefix and prefix + path in own:
             event, hint = (
                 "prefix_missing",
                 f"a proxy strips {prefix}: let it keep that (gunicorn, uWSGI), or name it to the server (root_path)",
             )
-        elif prefix and named and path.startswith(self._twice):
+        elif prefix and named and path.startswith(self.twice):
             event, hint = "prefix_twice", f"the server adds {prefix} and the proxy keeps it: only one of them may"
         elif named and is_below(path, named) and not any(is_below(one, named) for one in own):
             event, hint = (
@@ -88,7 +91,7 @@ class ServedApp:
             )
         else:
             return
-        self._last_segments, self._twice = frozenset[str](), "?"
+        self._has_warned = True
         events.warning(event, path=path, hint=f"{hint}; see docs/sub-paths.md")
 
     def serves_same_client(self, other: "ServedApp") -> bool:

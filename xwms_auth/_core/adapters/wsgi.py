@@ -69,12 +69,12 @@ def send(
 
 
 class Closing:
-    """A body in place of the application's, which is closed with it (PEP 3333)."""
+    """A body in place of the application's, which is closed with it (PEP 3333); then `after` is called."""
 
-    __slots__ = ("_chunks", "_replaced")
+    __slots__ = ("_after", "_chunks", "_replaced")
 
-    def __init__(self, chunks: Iterable[bytes], replaced: Iterable[bytes]) -> None:
-        self._chunks, self._replaced = chunks, replaced
+    def __init__(self, chunks: Iterable[bytes], replaced: Iterable[bytes], after: Callable[[], object]) -> None:
+        self._chunks, self._replaced, self._after = chunks, replaced, after
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._chunks)
@@ -84,6 +84,7 @@ class Closing:
             close(self._chunks)
         finally:
             close(self._replaced)
+            self._after()
 
 
 def close(body: Iterable[bytes]) -> None:

@@ -13,19 +13,15 @@ from ..config.config import XWMSConfig
 from ..http.messages import Response
 from ..io.deferred import DeferredTransport
 from ..responses.responses import Refusal, refusal
-from .served_app import ServedApp
 from .wsgi import decoded, request_of, send
-from .wsgi_state import STATE_KEY, Unauthorized, WSGIRequestState
+from .wsgi_state import STATE_KEY, WSGIRequestState, WSGIServedApp
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
-class WSGIApp(ServedApp):
+class WSGIApp(WSGIServedApp):
     """A WSGI application with the login around it. `debugged` is what has the `debug` of the application, if any."""
-
-    answer: Unauthorized | None = None
-    """The application's own answer to a request that needs a login. Flask has one of another kind."""
 
     def __init__(
         self, config: XWMSConfig, inner: "WSGIApplication", *, debugged: object, clock: Callable[[], float]
@@ -37,14 +33,16 @@ class WSGIApp(ServedApp):
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         if not self.is_prepared:
             self.prepare(self.views, debug=self.in_debug_mode)
-        path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")  # the whole, as the browser sees it
+        named = environ.get("SCRIPT_NAME", "")
+        path = named + environ.get("PATH_INFO", "")  # the whole, as the browser sees it
         outer = environ.get(STATE_KEY)
         if outer is not None and not (isinstance(outer, WSGIRequestState) and self.serves_same_client(outer.served)):
             outer = None
-        if path in self.own_paths and self.context.is_own_route(path, environ.get("HTTP_HOST", "")):
-            return send(self._response_of(environ, outer), start_response)
-        if outer is None:
-            self.look_for_prefix(path, named=environ.get("SCRIPT_NAME", ""))
+        if named or path.endswith(self.own_segments):  # few paths can be ours
+            if path in self.own_paths and self.context.is_own_route(path, environ.get("HTTP_HOST", "")):
+                return send(self._response_of(environ, outer), start_response)
+            if outer is None:
+                self.look_for_prefix(path, named=named)
         state = outer or self.state_of(environ, start_response)
         if outer is None:
             environ[STATE_KEY] = state
@@ -90,7 +88,7 @@ class WSGIApp(ServedApp):
 
     def state_of(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> WSGIRequestState:
         """Return a new state for a request."""
-        return WSGIRequestState(self, environ, start_response, debug=self.in_debug_mode, unauthorized=self.answer)
+        return WSGIRequestState(self, environ, start_response)
 
     def in_debug_mode(self) -> bool:
         """Whether the application is in debug mode now. Flask's `app.run(debug=True)` sets it after `init_app`."""

@@ -4,6 +4,7 @@ An application may call `start_response` late, or twice (PEP 3333).
 """
 
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -30,69 +31,78 @@ if TYPE_CHECKING:
 Unauthorized = Callable[["WSGIEnvironment", dict[str, object]], "WSGIApplication | None"]
 """The application's own answer to a request that needs a login, as a WSGI application; None for ours."""
 
+
+class WSGIServedApp(ServedApp, ABC):
+    """What the state of a request asks of the application that serves it."""
+
+    answer: Unauthorized | None = None
+    """The application's own answer to a request that needs a login. Flask has one of another kind."""
+
+    @abstractmethod
+    def in_debug_mode(self) -> bool:
+        """Whether the application is in debug mode now."""
+
+
 STATE_KEY = "xwms_auth.state"
 """The key of the request state in a WSGI environment."""
+
+
+_ENDED = {"REQUEST_METHOD": "GET"}
+"""Stands in for the environment of a request that has ended."""
+
+_ASKED = ("REQUEST_METHOD", "HTTP_COOKIE", "HTTP_HOST")
+"""What a lookup still needs of it."""
 
 
 class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
     """The session is looked up when it is first read; from then on the response depends on it."""
 
-    __slots__ = (
-        "_debug",
-        "_environ",
-        "_held",
-        "_nested",
-        "_refused_body",
-        "_server_write",
-        "_start_response",
-        "_started",
-        "unauthorized",
-    )
+    served: WSGIServedApp
+    lookup: SessionLookup | XWMSError | None = None
+    unauthorized: Unauthorized | None = None
+    """The own answers of a nested application."""
 
-    def __init__(
-        self,
-        served: ServedApp,
-        environ: "WSGIEnvironment",
-        start_response: "StartResponse",
-        *,
-        debug: Callable[[], bool],
-        unauthorized: Unauthorized | None = None,
-    ) -> None:
-        self.served = served
-        self.lookup = None
-        self.guarded = self.passive = self.finished = False
-        self.unauthorized = unauthorized
+    _server_write: Callable[[bytes], object] | None = None
+    _started = False
+    _held: tuple[str, list[tuple[str, str]], Any] | None = None
+    _nested: tuple[ServedApp, ...] = ()
+    _refused_body: Iterable[bytes] = ()
+
+    def __init__(self, served: "WSGIServedApp", environ: "WSGIEnvironment", start_response: "StartResponse") -> None:
+        self.served = served  # pyright: ignore[reportIncompatibleVariableOverride]  never assigned again
         self._environ = environ
         self._start_response = start_response
-        self._debug = debug
-        self._server_write: Callable[[bytes], object] | None = None
-        self._started = False
-        self._nested: list[ServedApp] = []
-        self._held: tuple[str, list[tuple[str, str]], Any] | None = None
-        self._failure: XWMSError | None = None
-        self.refused: Refusal | None = None
-        self._refused_body: Iterable[bytes] = ()
+        self._began_at = served.clock()
 
     def session(self) -> Session | None:
         # Looked up once, so that a page is never rendered half signed in and half signed out.
-        if self.lookup is None:
-            self.lookup = self._look_up()
-        while self._nested and isinstance(self.lookup, SessionLookup):
-            self.lookup = self._look_up_in(self._nested.pop(0), self.lookup)
-        if isinstance(self.lookup, XWMSError):
-            self._failure = self.lookup
-            raise self.lookup
-        return self.lookup.session
+        found = self.lookup
+        if found is None:
+            found = self.lookup = self._look_up()
+        if self._nested:
+            found = self._look_up_nested(found)
+        if isinstance(found, XWMSError):
+            self._failure = found
+            raise found
+        return found.session
 
     def _look_up(self) -> SessionLookup | XWMSError:
         served, cookie = self.served, self._environ.get("HTTP_COOKIE", "")
-        context, now = served.context, served.now()
+        # As of the beginning: a renewal that comes late must not undo what this browser did meanwhile.
+        context, now = served.context, int(self._began_at)
         uri = context.only_uri or context.redirect_uri_for(self._environ.get("HTTP_HOST", ""))
         try:
             found = cached_lookup(context, served.store, cookie, uri, now=now)
             return found or run(look_up_for_page(context, served.provider, cookie, uri, now=now), served.runtime)
         except Exception as error:  # noqa: BLE001  raised when the session is read
             return internal_error(error)
+
+    def _look_up_nested(self, found: SessionLookup | XWMSError) -> SessionLookup | XWMSError:
+        nested, self._nested = self._nested, ()
+        for inner in nested:
+            if isinstance(found, SessionLookup):
+                found = self.lookup = self._look_up_in(inner, found)
+        return found
 
     def _look_up_in(self, inner: ServedApp, found: SessionLookup) -> SessionLookup | XWMSError:
         cookie = self._environ.get("HTTP_COOKIE", "")
@@ -104,7 +114,7 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
 
     def enter_nested(self, inner: ServedApp) -> None:
         """Note that the request enters an inner application of the same client. The session must be valid for both."""
-        self._nested.append(inner)
+        self._nested = (*self._nested, inner)
 
     def access_token(self) -> str:
         """Return the user's access token. Raises `LoginRequired`, `StoreUnavailable`, or an `APIError`."""
@@ -124,7 +134,7 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
             raise
 
     def request(self, *, body: bool = False) -> Request:
-        return request_of(self._environ, debug=self._debug(), body=body)
+        return request_of(self._environ, debug=self.served.in_debug_mode(), body=body)
 
     def note_uncaught(self, error: BaseException) -> None:
         """Note an error that the application did not catch. If one of ours is behind it, the response is ours."""
@@ -145,7 +155,8 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         `error` is the `exc_info` of a second call of `start`.
         """
         problem = refused.problem
-        own = self.unauthorized(self._environ, problem) if self.unauthorized and problem else None
+        unauthorized = self.unauthorized or self.served.answer
+        own = unauthorized(self._environ, problem) if unauthorized and problem else None
         if own is None:
             return send(refused.response, start, error, reserved=self.reserved())
 
@@ -171,9 +182,11 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
 
     def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
         """The application's `start_response`: adds cache headers if the session has been read."""
-        if not exc_info:
-            self._release()  # a second call, for the server to refuse
-        self._started, self._held = True, None
+        if self._held is not None:
+            if not exc_info:
+                self._release()  # a second call, for the server to refuse
+            self._held = None
+        self._started = True
         if self.refused is not None:
             self._refused_body = self._send_instead(self.refused, exc_info)
             return _discard
@@ -187,10 +200,10 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         return self._start(status, headers, exc_info)
 
     def _start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /) -> Callable[[bytes], object]:
-        if self.lookup is not None:
-            edit = self._edit_for(headers, self.lookup)
+        found = self.lookup
+        if found is not None:
             # A new list: the application's may be a constant that it uses for the next response too.
-            headers = [*edit.kept(headers), *edit.added]
+            headers = self._edit_for(headers, found).applied(headers)
         start_response = self._start_response
         self._server_write = start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
         return self._server_write
@@ -200,7 +213,7 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
             # The view has caught the error and made a page of its own, for an unknown user.
             return cache_headers.for_unknown_session(headers)
         cookie = None
-        if found.handle is not None:
+        if found.handle is not None and found.session is not None:
             served, environ = self.served, self._environ
             passive = self.passive or is_passive(environ.get("HTTP_XWMS_PASSIVE"), environ.get("HTTP_SEC_FETCH_SITE"))
             shared = not self.guarded and cache_headers.is_shared(headers)
@@ -227,13 +240,20 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
     def body(self, chunks: Iterable[bytes]) -> Iterable[bytes]:
         """The application's body. Headers that were held back are sent with its first chunk."""
         if self.refused is not None and self._started:
-            return Closing(self._instead(), chunks)
+            return Closing(self._instead(), chunks, self.leave)
         if self._started and self.is_complete(chunks):
             self._release()
-        if self._started and self._held is None:
+            self.leave()
             return chunks
+        if self._started and self._held is None:
+            return Closing(chunks, (), self.leave)
         # Also if the application has not called `start_response` yet: it may do so with its first chunk (PEP 3333).
-        return Closing(self._streamed(chunks), chunks)
+        return Closing(self._streamed(chunks), chunks, self.leave)
+
+    def leave(self) -> None:
+        """The request has ended. What is kept of it does not lead back to it, so that it needs no garbage collector."""
+        environ = self._environ
+        self._environ = {name: environ[name] for name in _ASKED if name in environ} if self.lookup is None else _ENDED
 
     def _instead(self) -> Iterable[bytes]:
         """The body of the response that replaces the application's. Its headers are sent, if they have not been yet."""
@@ -256,7 +276,8 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
             for chunk in chunks:
                 if self.refused is not None:
                     break
-                self._release(ahead=not chunk)
+                if self._held is not None:
+                    self._release(ahead=not chunk)
                 yield chunk
         except Exception as error:
             ours = self.respond_instead(error) if self._held is not None or not self._started else None

@@ -204,7 +204,8 @@ class RecentMap(Generic[V]):
     def put(self, key: str, value: V, *, size: int) -> None:
         """Set the value of a key. `size` is how much memory the entry takes, in bytes, at a guess."""
         with self._lock:
-            self._remove(key)
+            if key in self._old:
+                self._take_old(key)
             self._set(key, (value, size))
             self._added += 1
             is_due = self._added % SETTLE_INTERVAL == 0

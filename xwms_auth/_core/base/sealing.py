@@ -113,8 +113,8 @@ class Sealed:
         try:
             if cipher is None:
                 return self._open_first(name, sealed, place)
-            plain = cipher.decrypt(sealed[3 : 3 + _NONCE], sealed[_HEAD:], self._context + place.encode())
-            return _parse(plain.decode())[0]
+            context = self._context + place.encode() if place else self._context
+            return _parse(cipher.decrypt(sealed[3 : 3 + _NONCE], sealed[_HEAD:], context).decode())[0]
         except (InvalidTag, ValueError, RecursionError):
             return None
 

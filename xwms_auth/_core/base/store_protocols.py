@@ -120,6 +120,17 @@ class RevocationStore(Protocol):
         ...
 
 
+class LoadsAtOnce:
+    """A base class for a session store whose `load` may be sync and need no I/O. Optional.
+
+    Without it, an ASGI application looks the session up for every request that brings a cookie, ahead of the
+    application; with it, only when the application asks who is there.
+    """
+
+    loads_at_once: bool = True
+    """Whether `load` returns at once, and never an awaitable."""
+
+
 @runtime_checkable
 class KnowsClaims(Protocol):
     """A store that tells which names are claimed without claiming them. Optional.

@@ -181,6 +181,11 @@ def read_cookie(header: str, name: str) -> str | None:
 
     Two cookies with the same name mean that somebody else set one of them, and nothing tells which.
     """
+    parts = header.split(name)
+    if len(parts) == 1:
+        return None
+    if len(parts) == 2 and parts[1][:1] == "=" and parts[0][-2:] in ("; ", ""):  # as browsers send it
+        return parts[1][1:].partition(";")[0].rstrip(" \t")
     found = None
     at = header.find(name)
     while at >= 0:

@@ -38,7 +38,13 @@ class Edit(NamedTuple):
 
     def kept(self, headers: Iterable[T]) -> list[T]:
         """The headers that stay, in whatever form the application has given them."""
+        if not self.dropped:
+            return list(headers)
         return [header for place, header in enumerate(headers) if place not in self.dropped]
+
+    def applied(self, headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        """The headers with the changes, as a new list."""
+        return self.kept(headers) + self.added
 
 
 def is_shared(headers: Headers) -> bool:
@@ -61,9 +67,10 @@ def is_streamed(headers: Headers) -> bool:
 
     Server-sent events are not waited for: the first event may come after an hour.
     """
-    return not any(
-        name.lower() == "content-type" and value.lower().startswith("text/event-stream") for name, value in headers
-    )
+    for name, value in headers:
+        if name.lower() == "content-type" and value.lower().startswith("text/event-stream"):
+            return False
+    return True
 
 
 def for_unknown_session(headers: Headers) -> Edit:
@@ -85,7 +92,7 @@ def for_session(
     if cookie is None:
         # Most responses have no header about caches, and then the changes are the same.
         for name, _ in headers:
-            if name.lower().endswith(NAME_ENDINGS):
+            if name not in _PLAIN_NAMES and name.lower().endswith(NAME_ENDINGS):
                 break
         else:
             return _USUAL_EDITS[guarded or signed_in]
@@ -170,6 +177,9 @@ def _lets_a_cache_keep(name: str, value: str) -> bool:
         return False
     return _NOT_SHARED.isdisjoint(_directives(value))
 
+
+_PLAIN_NAMES = frozenset(("Content-Type", "Content-Length"))
+"""Names that most responses have and that do not concern caches."""
 
 NAME_ENDINGS = ("vary", "-control", "x-accel-expires")
 """The endings of the names of all headers that concern caches."""
