@@ -41,6 +41,7 @@ class Benchmark:
 BENCHMARKS = (
     Benchmark("request_cost"),
     Benchmark("instruction_count"),
+    Benchmark("request_profile"),
     Benchmark("server_rate"),
     Benchmark("login_cost", quick=("--rounds", "1", "--cold-rounds", "1", "--tables", "one")),
     Benchmark("import_cost"),

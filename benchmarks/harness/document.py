@@ -175,6 +175,14 @@ RATES = {
     "cpu_us": "CPU µs per request",
     "cpu_overhead_us": "beyond bare",
 }
+PROFILE = {
+    "edge": "",
+    "visitor": "visitor",
+    "file": "file",
+    "function": "function",
+    "us": "µs",
+    "share": "% of the request",
+}
 PROCESSES = {"edge": "", "subject": "subject", "megabytes": "MB", "beyond_bare": "beyond bare"}
 SEEN = {"sessions": "sessions seen", "megabytes": "MB more", "bytes_each": "bytes each"}
 INSTALLED = {
@@ -213,6 +221,7 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "requests of Flask": _requests(("Flask",)),
     "cookies": cookies,
     "instructions": _columns("instruction_count", INSTRUCTIONS, 2),
+    "profile": _columns("request_profile", PROFILE, 2),
     "servers": _columns("server_rate", RATES, 6),
     "logins": _columns("login_cost", LOGINS, 3),
     "imports": _everything("import_cost"),
