@@ -9,40 +9,10 @@ no server, no socket, no event loop per request. `harness/rounds.py` says how it
 import argparse
 import asyncio
 
-from harness.calls import HOST
 from harness.more_subjects import more_subjects
 from harness.output import add_options, print_rows
-from harness.rounds import REQUESTS, Row, measured, show
-from harness.subjects import (
-    CLAIMS,
-    CONFIG,
-    COOKIE,
-    PERSON,
-    SUB,
-    SUBJECTS,
-    Subject,
-    by_flask_current_user,
-    by_request_user,
-    by_session,
-    flask_session,
-    our_asgi,
-    our_cookie,
-    our_flask,
-)
-
-# Other benchmarks take these from here.
-__all__ = ["CLAIMS", "CONFIG", "COOKIE", "HOST", "PERSON", "SUBJECTS", "Row", "Subject", "by_flask_current_user"]
-__all__ += [
-    "SUB",
-    "by_request_user",
-    "by_session",
-    "flask_session",
-    "measured",
-    "our_asgi",
-    "our_cookie",
-    "our_flask",
-    "show",
-]
+from harness.rounds import REQUESTS, measured, show
+from harness.subjects import SUBJECTS
 
 
 def main() -> None:

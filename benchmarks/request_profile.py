@@ -1,4 +1,4 @@
-"""Where the time of a request goes, by function: with a cookie that the process knows, and with one that it has not seen.
+"""Where the time of a request goes, by function: with a cookie that the process knows, and with a new one.
 
 A timer interrupts the process some thousand times a second, and each time the innermost function counts that belongs to
 the package, to the framework or to the benchmark; what these call in other libraries is theirs. Unlike a tracing

@@ -44,9 +44,9 @@ BENCHMARKS = (
     Benchmark("request_profile"),
     Benchmark("server_rate"),
     Benchmark("login_cost", quick=("--rounds", "1", "--cold-rounds", "1", "--tables", "one")),
-    Benchmark("import_cost"),
-    Benchmark("bearer_cost", quick=("--rounds", "2")),
-    Benchmark("store_cost", quick=("--rounds", "2", "--sessions", "200"), options=("--rounds", "12")),
+    Benchmark("import_cost", quick=("--rounds", "1")),
+    Benchmark("bearer_cost"),
+    Benchmark("store_cost"),
     Benchmark("memory_cost"),
     Benchmark("session_count"),
 )

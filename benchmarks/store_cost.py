@@ -3,14 +3,12 @@
 Requests are made as in request_cost.py, which has the subjects without a store, the person, and the measuring.
 Here the time on the wall is shown as well, since a store of another process is waited for.
 
-    python benchmarks/store_cost.py [--json] [--rounds N] [--sessions N]
+    python benchmarks/store_cost.py [--json] [--quick] [--rounds N] [--sessions N]
 """
 
 import argparse
 import asyncio
 import gc
-import json
-import platform
 import shutil
 import statistics
 import sys
@@ -28,23 +26,22 @@ from pathlib import Path
 from typing import Any
 
 import flask
-from request_cost import (  # first, since it makes the package and the tests importable
+from harness.calls import HOST
+from harness.output import add_options, print_rows
+from harness.rounds import Row, measured, show
+from harness.subjects import (
     CLAIMS,
     CONFIG,
     COOKIE,
-    HOST,
     PERSON,
     SUBJECTS,
-    Row,
     Subject,
     by_flask_current_user,
     by_request_user,
     by_session,
     flask_session,
-    measured,
     our_asgi,
     our_flask,
-    show,
 )
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -345,14 +342,14 @@ def _print(tables: Tables) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="What each store of sessions costs.")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of the tables")
-    parser.add_argument("--rounds", type=int, default=30, help="more rounds, steadier medians (default: %(default)s)")
-    parser.add_argument("--sessions", type=int, default=PEOPLE, help="for the sizes (default: %(default)s)")
+    add_options(parser)
+    parser.add_argument("--rounds", type=int, help="more rounds, steadier medians (default: 12)")
+    parser.add_argument("--sessions", type=int, help=f"for the sizes (default: {PEOPLE})")
     options = parser.parse_args()
-    tables = all_tables(options.rounds, options.sessions)
+    rounds, sessions = (2, 200) if options.quick else (12, PEOPLE)
+    tables = all_tables(options.rounds or rounds, options.sessions or sessions)
     if options.json:
-        named = {name: [vars(row) for row in rows] for name, rows in vars(tables).items()}
-        print(json.dumps({"python": platform.python_version(), **named}, indent=2))
+        print_rows([{"table": name, **vars(row)} for name, rows in vars(tables).items() for row in rows], options)
     else:
         _print(tables)
         if not shutil.which("redis-server"):

@@ -146,6 +146,14 @@ def _logins(work: str, kind: str, state: str, **rest: Any) -> Aim:
     return Aim(work=work, unit="a second", ours=figure("ours"), peer=peer, peer_name="httpx2", is_rate=True, **rest)
 
 
+def _import(work: str, subject: str, peer: str, **rest: Any) -> Aim:
+    def figure(name: str) -> Figure:
+        return Figure("import_cost", "value", (("table", "import"), ("subject", name), ("what", "wall")))
+
+    other = figure(peer) if peer else None
+    return Aim(work=work, unit="ms", ours=figure(subject), peer=other, peer_name=peer, **rest)
+
+
 def _bearer(work: str, visitor: str, peer: str, **rest: Any) -> Aim:
     def figure(subject: str) -> Figure:
         where = (("edge", "Starlette"), ("visitor", visitor), ("subject", subject))
@@ -183,6 +191,13 @@ LOGINS = [
     _logins("64 at once and no connection open, sync", "sync", "burst"),
     _logins("64 at once and no connection open, async", "async", "burst"),
 ]
+IMPORTS = [
+    _import("import beyond Starlette", "ours, Starlette", "Authlib, Starlette", most=20, stretch="12 ms"),
+    _import("import beyond Flask", "ours, Flask", "Authlib, Flask", most=20, stretch="12 ms"),
+    _import("import beyond Flask", "ours, Flask", "Flask-Login"),
+    _import("the login set up after that, Starlette", "ours, Starlette, set up", ""),
+    _import("the login set up after that, Flask", "ours, Flask, set up", ""),
+]
 TOKENS = [
     _bearer("bearer token, JWT with RS256 and a known key", "JWT RS256", "PyJWT", times=1, stretch="1.7×"),
     _bearer("bearer token, seen a moment ago", "opaque, seen", "", most=15),
@@ -196,4 +211,4 @@ STORES = [
     _store("signed in, SQLite", "SQLite", 45, ""),
     _store("signed in, Redis", "Redis TCP", 140, "starsessions, Redis TCP"),
 ]
-AIMS = [*REQUESTS, *SERVERS, *LOGINS, *TOKENS, *STORES]
+AIMS = [*REQUESTS, *SERVERS, *LOGINS, *IMPORTS, *TOKENS, *STORES]

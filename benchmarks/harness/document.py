@@ -133,21 +133,6 @@ def _columns(benchmark: str, columns: dict[str, str], numbers: int, **where: Any
     return made
 
 
-def _everything(benchmark: str) -> Callable[[Results], str]:
-    """A table with every column of the rows, where text comes first."""
-
-    def made(results: Results) -> str:
-        rows = rows_of(results, benchmark)
-        names = list(dict.fromkeys(name for row in rows for name in row))
-        figures = [name for name in names if all(not isinstance(row.get(name), str) for row in rows)]
-        names = [name for name in names if name not in figures] + figures
-        lines = [[_cell(row.get(name)) for name in names] for row in rows]
-        head = [name.replace("_us", ", µs").replace("_ms", ", ms").replace("_", " ") for name in names]
-        return table(head, lines, len(figures)) if lines else NOT_MEASURED
-
-    return made
-
-
 def _growth(results: Results) -> str:
     return table(["what", "how much", "from"], growth.lines(results), 0)
 
@@ -214,6 +199,37 @@ LOGINS = {
     "from": "first quartile",
     "to": "third quartile",
 }
+IMPORTS = {
+    "table": "",
+    "subject": "subject",
+    "what": "what",
+    "unit": "unit",
+    "value": "median",
+    "from": "first quartile",
+    "to": "third quartile",
+}
+TOKENS = {
+    "edge": "",
+    "visitor": "token",
+    "subject": "subject",
+    "us": "µs",
+    "overhead_us": "beyond bare",
+    "overhead_q1": "first quartile",
+    "overhead_q3": "third quartile",
+    "times_less": "times less than PyJWT",
+}
+STORES = {
+    "edge": "",
+    "visitor": "visitor",
+    "subject": "session in",
+    "us": "µs",
+    "multiple": "of bare",
+    "overhead_us": "beyond bare",
+    "overhead_q1": "first quartile",
+    "overhead_q3": "third quartile",
+}
+LOOK_UPS = {"store": "store", "colour": "code", "median_us": "µs", "p99_us": "p99"}
+SIZES = {"store": "store", "where": "where", "sessions": "sessions", "megabytes": "MB", "bytes_each": "bytes each"}
 BLOCKS: dict[str, Callable[[Results], str]] = {
     "machine": machine,
     "aims": aims,
@@ -224,9 +240,12 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "profile": _columns("request_profile", PROFILE, 2),
     "servers": _columns("server_rate", RATES, 6),
     "logins": _columns("login_cost", LOGINS, 3),
-    "imports": _everything("import_cost"),
-    "bearer": _everything("bearer_cost"),
-    "stores": _everything("store_cost"),
+    "imports": _columns("import_cost", IMPORTS, 3),
+    "bearer": _columns("bearer_cost", TOKENS, 5),
+    "stores": _columns("store_cost", STORES, 5, table="wall"),
+    "stores, processor": _columns("store_cost", STORES, 5, table="processor"),
+    "look-ups": _columns("store_cost", LOOK_UPS, 2, table="look_ups"),
+    "sizes": _columns("store_cost", SIZES, 3, table="sizes"),
     "processes": _columns("memory_cost", PROCESSES, 2, kind="process"),
     "sessions seen": _columns("memory_cost", SEEN, 3, kind="sessions seen"),
     "installations": _columns("memory_cost", INSTALLED, 2, kind="installation"),
@@ -242,7 +261,7 @@ def filled(page: str, results: Results) -> str:
         name = found[1]
         return f"<!-- generated: {name} -->\n\n{BLOCKS[name](results)}\n\n<!-- end of {name} -->"
 
-    return re.sub(r"<!-- generated: ([\w ]+) -->\n.*?<!-- end of \1 -->", block, page, flags=re.DOTALL)
+    return re.sub(r"<!-- generated: ([\w ,-]+) -->\n.*?<!-- end of \1 -->", block, page, flags=re.DOTALL)
 
 
 def plot(results: Results) -> str:
