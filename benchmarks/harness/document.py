@@ -6,41 +6,16 @@ What stands between `<!-- generated: NAME -->` and `<!-- end of NAME -->` in a p
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from . import ROOT, growth
 from .aims import AIMS, Aim
 from .plot import Pair, svg_of
 from .results import Row, rows_of
+from .tables import NOT_MEASURED, Results, columns, number, pivot, spread, table
 
 PAGES = ("performance.md", "growth.md")
 PLOT = "performance.svg"
-NOT_MEASURED = "not measured"
 VISITOR = {"warm": "signed in", "first seen": "first sight of a cookie", "anonymous": "no cookie"}
-
-Results = dict[str, Any]
-
-
-def number(value: float | None) -> str:
-    """Three digits that count, and separated thousands."""
-    if value is None:
-        return "–"
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    if abs(value) >= 100:
-        return f"{value:.0f}"
-    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
-
-
-def spread(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f" ({number(low)} to {number(high)})"
-
-
-def table(head: list[str], rows: list[list[str]], numbers: int) -> str:
-    """A table of Markdown whose last `numbers` columns are figures."""
-    rule = "|".join(["---"] * (len(head) - numbers) + ["--:"] * numbers)
-    lines = [f"| {' | '.join(line)} |" for line in (head, *rows)]
-    return "\n".join([lines[0], f"|{rule}|", *lines[1:]])
 
 
 def machine(results: Results) -> str:
@@ -122,25 +97,32 @@ def cookies(results: Results) -> str:
     return table(["", "subject", *visitors], lines, 3) if lines else NOT_MEASURED
 
 
-def _columns(benchmark: str, columns: dict[str, str], numbers: int, **where: Any) -> Callable[[Results], str]:
-    """A table of these columns, under the names that they have on the page."""
+def _state_and_what(row: Row) -> str:
+    return f"{row['state']}: {row['what']}, ms"
 
-    def made(results: Results) -> str:
-        rows = rows_of(results, benchmark, **where)
-        lines = [[_cell(row.get(name)) for name in columns] for row in rows]
-        return table(list(columns.values()), lines, numbers) if lines else NOT_MEASURED
 
-    return made
+def _people(row: Row) -> str:
+    return f"{row['people']}, {'no connection open' if row['state'] == 'burst' else 'kept'}"
+
+
+def _what(row: Row) -> str:
+    return f"{row['what']}{', ' if row['unit'] else ''}{row['unit']}"
+
+
+def _stores(results: Results) -> str:
+    """Wall and processor beside each other."""
+    lines = []
+    for row in rows_of(results, "store_cost", table="wall"):
+        key = {name: row[name] for name in ("edge", "visitor", "subject")}
+        here = next(iter(rows_of(results, "store_cost", table="processor", **key)), None)
+        if here is not None and row["subject"] != "bare":
+            both = [number(one["overhead_us"]) + spread(one["overhead_q1"], one["overhead_q3"]) for one in (row, here)]
+            lines.append([*key.values(), *both])
+    return table(["", "visitor", "session in", "on the wall", "processor"], lines, 2) if lines else NOT_MEASURED
 
 
 def _growth(results: Results) -> str:
     return table(["what", "how much", "from"], growth.lines(results), 0)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return number(value)
-    return f"{value:,}" if isinstance(value, int) else "–" if value is None else str(value)
 
 
 INSTRUCTIONS = {
@@ -187,27 +169,8 @@ COUNTS = {
     "megabytes": "MB",
     "bytes_each": "bytes each",
 }
-LOGINS = {
-    "table": "",
-    "kind": "code",
-    "state": "connections",
-    "people": "at once",
-    "what": "what",
-    "client": "client",
-    "unit": "unit",
-    "value": "median",
-    "from": "first quartile",
-    "to": "third quartile",
-}
-IMPORTS = {
-    "table": "",
-    "subject": "subject",
-    "what": "what",
-    "unit": "unit",
-    "value": "median",
-    "from": "first quartile",
-    "to": "third quartile",
-}
+CLIENT = {"kind": "code", "client": "client"}
+IMPORTTIME = {"subject": "imported", "what": "package", "value": "ms"}
 TOKENS = {
     "edge": "",
     "visitor": "token",
@@ -218,16 +181,6 @@ TOKENS = {
     "overhead_q3": "third quartile",
     "times_less": "times less than PyJWT",
 }
-STORES = {
-    "edge": "",
-    "visitor": "visitor",
-    "subject": "session in",
-    "us": "µs",
-    "multiple": "of bare",
-    "overhead_us": "beyond bare",
-    "overhead_q1": "first quartile",
-    "overhead_q3": "third quartile",
-}
 LOOK_UPS = {"store": "store", "colour": "code", "median_us": "µs", "p99_us": "p99"}
 SIZES = {"store": "store", "where": "where", "sessions": "sessions", "megabytes": "MB", "bytes_each": "bytes each"}
 BLOCKS: dict[str, Callable[[Results], str]] = {
@@ -236,20 +189,22 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "requests": _requests(("ASGI", "FastAPI", "websocket", "stream")),
     "requests of Flask": _requests(("Flask",)),
     "cookies": cookies,
-    "instructions": _columns("instruction_count", INSTRUCTIONS, 2),
-    "profile": _columns("request_profile", PROFILE, 2),
-    "servers": _columns("server_rate", RATES, 6),
-    "logins": _columns("login_cost", LOGINS, 3),
-    "imports": _columns("import_cost", IMPORTS, 3),
-    "bearer": _columns("bearer_cost", TOKENS, 5),
-    "stores": _columns("store_cost", STORES, 5, table="wall"),
-    "stores, processor": _columns("store_cost", STORES, 5, table="processor"),
-    "look-ups": _columns("store_cost", LOOK_UPS, 2, table="look_ups"),
-    "sizes": _columns("store_cost", SIZES, 3, table="sizes"),
-    "processes": _columns("memory_cost", PROCESSES, 2, kind="process"),
-    "sessions seen": _columns("memory_cost", SEEN, 3, kind="sessions seen"),
-    "installations": _columns("memory_cost", INSTALLED, 2, kind="installation"),
-    "session counts": _columns("session_count", COUNTS, 8),
+    "instructions": columns("instruction_count", INSTRUCTIONS, 2),
+    "profile": columns("request_profile", PROFILE, 2),
+    "servers": columns("server_rate", RATES, 6),
+    "logins, one at a time": pivot("login_cost", CLIENT, _state_and_what, table="one at a time"),
+    "logins, 20 ms away": pivot("login_cost", CLIENT, _state_and_what, table="20 ms away"),
+    "logins at once": pivot("login_cost", CLIENT, _people, table="at once"),
+    "imports": pivot("import_cost", {"subject": "imported"}, _what, table="import"),
+    "importtime": columns("import_cost", IMPORTTIME, 1, table="importtime"),
+    "bearer": columns("bearer_cost", TOKENS, 5),
+    "stores": _stores,
+    "look-ups": columns("store_cost", LOOK_UPS, 2, table="look_ups"),
+    "sizes": columns("store_cost", SIZES, 3, table="sizes"),
+    "processes": columns("memory_cost", PROCESSES, 2, kind="process"),
+    "sessions seen": columns("memory_cost", SEEN, 3, kind="sessions seen"),
+    "installations": columns("memory_cost", INSTALLED, 2, kind="installation"),
+    "session counts": columns("session_count", COUNTS, 8),
     "growth": _growth,
 }
 
