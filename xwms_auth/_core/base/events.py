@@ -56,7 +56,8 @@ def refused(error: XWMSError, *, path: str) -> None:
         level = logging.INFO
     elif isinstance(error, APIError):
         level = logging.WARNING if error.status in (401, 503, 504) else logging.ERROR
-    log.log(level, "refused%s", _formatted({"code": error.code, "path": path, "cause": error.cause}))
+    if log.isEnabledFor(level):  # mostly not: a flood of refused requests costs less
+        log.log(level, "refused%s", _formatted({"code": error.code, "path": path, "cause": error.cause}))
 
 
 def _formatted(fields: dict[str, str]) -> str:
