@@ -5,6 +5,7 @@ answer (RFC 8305, Happy Eyeballs). A resolver has timeouts of its own, often twe
 few threads and is abandoned at the deadline.
 """
 
+import _thread
 import errno
 import os
 import re
@@ -12,7 +13,6 @@ import selectors
 import socket
 import ssl
 import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -147,7 +147,8 @@ class _Resolver:
     def _start(self, host: str, port: int) -> "Future[list[Any] | str]":
         found: Future[list[Any] | str] = Future()
         try:
-            threading.Thread(target=_run, args=(found, host, port, self._free), daemon=True).start()
+            # Not `threading.Thread`, whose start waits for the thread to run: an event loop would wait.
+            _thread.start_new_thread(_run, (found, host, port, self._free))
         except BaseException:
             self._free.append(0)
             raise
