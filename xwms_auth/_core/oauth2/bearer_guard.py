@@ -27,17 +27,13 @@ def authenticate(
     `authorization` is the header of this name, and `request` returns the whole request, for a refusal.
     """
     try:
-        return (yield from _access_token(context, authorization, scopes, now=now))
+        context.require_settings()
+        context.config.require_tokens()
+        token = yield from _validation()(context, bearer_token(authorization), now=now)
+        if scopes and (missing := set(scopes).difference(token.scopes)):
+            raise InsufficientScope(f"{len(missing)} of the required scopes were not granted")
     except XWMSError as error:
         return Refusal(error, refusal(context.config, request(), error, scopes=scopes))
-
-
-def _access_token(context: Context, authorization: str, scopes: Sequence[str], *, now: int) -> Steps[AccessToken]:
-    context.require_settings()
-    context.config.require_tokens()
-    token = yield from _validation()(context, bearer_token(authorization), now=now)
-    if missing := set(scopes).difference(token.scopes):
-        raise InsufficientScope(f"{len(missing)} of the required scopes were not granted")
     return token
 
 

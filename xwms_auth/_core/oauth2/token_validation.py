@@ -4,6 +4,7 @@ Both apply the same strict rules: a token is valid only if it is an access token
 If the server cannot be asked, the token is not valid. Claims of a JWT are read only after its signature is verified.
 """
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import urlencode
@@ -12,7 +13,6 @@ from ..base.effects import CallXWMS, OAuthCall, Steps, UpstreamResponse, ask, js
 from ..base.errors import BadAnswer, CredentialsRejected, InvalidToken, TokenRejected, TooManyTokens, Unreachable
 from ..base.limits import Waiting
 from ..base.models import AccessToken, Secret
-from ..base.signing import digest
 from ..base.strict_json import JSONObject, is_moment, parse_granted, parse_id
 from ..config.context import Context
 from ..config.server_metadata import Metadata
@@ -26,13 +26,17 @@ VALIDATION_POLL_INTERVAL = 0.02
 
 def validate(context: Context, token: Secret, *, now: int) -> Steps[AccessToken]:
     """Validate an access token and return its data. Raises `InvalidToken`, `TooManyTokens`, or an `APIError`."""
-    if context.config.token_validation == "jwt":
-        return (yield from _validate_jwt(context, token, now=now))
-    return (yield from _validate_by_introspection(context, token, now=now))
+    by_keys = context.config.token_validation == "jwt"
+    return (_validate_jwt if by_keys else _validate_by_introspection)(context, token, now=now)
+
+
+def _name_of(text: str) -> str:
+    """Return the name under which the result for a token is kept in this process. The token itself is not kept."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _validate_by_introspection(context: Context, token: Secret, *, now: int) -> Steps[AccessToken]:
-    name, cache = digest(token.reveal()), context.state.validated_tokens
+    name, cache = _name_of(token.reveal()), context.state.validated_tokens
     access_token = cache.get(name, now=now)
     if access_token is not None:
         return access_token
@@ -92,7 +96,7 @@ def _validate_jwt(context: Context, token: Secret, *, now: int) -> Steps[AccessT
     text, server, config = token.reveal(), context.state.server, context.config
     if len(text) > MAX_JWT:
         raise InvalidToken("it is too long")
-    name, metadata = digest(text), config.metadata or server.metadata(now)
+    name, metadata = _name_of(text), config.metadata or server.metadata(now)
     claims = context.state.verified_jwts.get(name, server.keys(now)) if metadata is not None else None
     if metadata is None or claims is None:
         metadata, claims = yield from _verify_jwt(context, text, name, now=now)
