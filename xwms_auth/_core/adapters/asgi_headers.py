@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable
 from ..responses import cache_headers
 from .asgi import Message, Send, decoded, encoded
 
-
 # Most responses have no header about caches, and then get the same ones, encoded once.
 _PLAIN_NAMES = frozenset((b"content-length", b"content-type"))
 _CACHE_HEADERS = tuple(ending.encode() for ending in cache_headers.NAME_ENDINGS)
