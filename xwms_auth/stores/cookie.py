@@ -17,7 +17,7 @@ from .._core.base.models import EndReason, Identity, ever_smaller
 from .._core.base.session import FUTURE_TOLERANCE, Session
 from .._core.base.session_record import from_record, to_record
 from .._core.base.signing import identity_digest
-from .._core.base.store_protocols import KeepsConnections, KnowsClaims, LoadsAtOnce, RevocationStore
+from .._core.base.store_protocols import FixedHandles, KeepsConnections, KnownHandle, KnowsClaims, RevocationStore
 from .._core.http.messages import fits
 from .records import is_key
 from .sync_async import then
@@ -48,7 +48,7 @@ _NO_REVOCATION = (
 )
 
 
-class CookieStore(LoadsAtOnce):
+class CookieStore(FixedHandles):
     """Implements `SessionStore`; without a revocation store every method is sync and fast. `lifetime` is in seconds."""
 
     def __init__(
@@ -59,7 +59,7 @@ class CookieStore(LoadsAtOnce):
         self._issuer = issuer
         self._lifetime = lifetime
         self._revocations = revocations
-        self._cache: RecentMap[Session] = RecentMap(MAX_CACHED_BYTES)
+        self._cache: RecentMap[KnownHandle] = RecentMap(MAX_CACHED_BYTES)
         # Sessions that were not revoked when last checked. A time slightly ahead comes from a thread that read the
         # clock later, a time further ahead from a clock that was set.
         self._not_revoked: ExpiringMap[bool] = ExpiringMap(MAX_CHECKED, longest=2 * REVOCATION_CACHE_AGE - 1)
@@ -95,20 +95,31 @@ class CookieStore(LoadsAtOnce):
 
     def recall(self, handle: str, *, now: int) -> Session | None:
         # The caller checks whether the session is alive.
-        session = self._cache.get(handle)
-        return session if self._revocations is None or session is None or self._is_checked(session, now) else None
+        known = self._cache.get(handle)
+        return known.session if known is not None and self._is_checked(known.session, now) else None
 
     def _is_checked(self, session: Session, now: int) -> bool:
         """Whether the session needs no query for revocations now."""
         return self._revocations is None or self._not_revoked.get(session.id, now=now) is not None
 
-    def load(self, handle: str, *, now: int) -> Session | EndReason | None | Awaitable[Session | EndReason | None]:
-        session = self._verified(handle)
+    def find(self, handle: str) -> KnownHandle | EndReason | None:
+        known = self._cache.get(handle)
+        if known is not None:
+            return known
+        session = from_record(self._sealer.open_text(handle), issuer=self._issuer)
         if session is None:
             # A cookie with a removed key cannot be told from a forged one, so a forger may get this reason too.
             return EndReason.KEY_ROTATED if self._sealer.is_of_other_key(handle) else None
-        if not self._remember(handle, session):
+        known = self._remember(handle, session)
+        if known is None:
             return EndReason.WITHDRAWN if session.id in self._withdrawn else None
+        return known
+
+    def load(self, handle: str, *, now: int) -> Session | EndReason | None | Awaitable[Session | EndReason | None]:
+        known = self.find(handle)
+        if not isinstance(known, KnownHandle):
+            return known
+        session = known.session
         if self._revocations is None or self._is_checked(session, now):
             return session
         names = (CLIENT, _person(session.user.identity), _session(session.id))
@@ -122,15 +133,17 @@ class CookieStore(LoadsAtOnce):
         return then(self._revocations.not_before(names, now=now), check)
 
     def _verified(self, handle: str) -> Session | None:
-        return self._cache.get(handle) or from_record(self._sealer.open_text(handle), issuer=self._issuer)
+        known = self._cache.get(handle)
+        return from_record(self._sealer.open_text(handle), issuer=self._issuer) if known is None else known.session
 
-    def _remember(self, handle: str, session: Session) -> bool:
-        """Cache a verified session, unless it has ended: the cache never holds a session that has."""
+    def _remember(self, handle: str, session: Session) -> KnownHandle | None:
+        """Cache a verified session. None if it has ended: the cache never holds a session that has."""
         with self._lock:
             if session.id in self._ended:
-                return False
-            self._cache.put(handle, session, size=ENTRY_BYTES + 2 * len(handle))
-            return True
+                return None
+            known = KnownHandle(session)
+            self._cache.put(handle, known, size=ENTRY_BYTES + 2 * len(handle))
+            return known
 
     def renew(self, handle: str, session: Session, *, until: int, now: int) -> str | None | Awaitable[str | None]:
         def write(found: Session | EndReason | None) -> str | None:
@@ -150,7 +163,7 @@ class CookieStore(LoadsAtOnce):
             if why is EndReason.WITHDRAWN:
                 self._withdrawn.add(session.id, until=until, now=now)
             # A renewed session has had several cookies; remove all of them.
-            for other in [other for other, kept in self._cache.items() if kept.id == session.id]:
+            for other in [other for other, kept in self._cache.items() if kept.session.id == session.id]:
                 self._cache.remove(other)
             self._not_revoked.remove(session.id)
         if self._revocations is None:

@@ -1,6 +1,6 @@
 """The state of one request: its session, and the response if access is denied. Shared by WSGI and ASGI."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 
@@ -21,8 +21,12 @@ L = TypeVar("L", bound=SessionLookup | XWMSError | None)
 """The lookup of the session: None only where it is made on first use."""
 
 
-class RequestState(ABC, Generic[L]):
-    """The part of the state that WSGI and ASGI share."""
+class RequestState(Generic[L]):
+    """The part of the state that WSGI and ASGI share.
+
+    Not an `ABC`: every guard asks whether an object is one of these, and `isinstance` of an ABC takes four times as
+    long.
+    """
 
     # The defaults are here and not in `__init__`: one is made for every request, and few of them change.
     served: ServedApp
@@ -92,12 +96,18 @@ class RequestState(ABC, Generic[L]):
 
     def refusal(self, requirement: LoginRequirement = ANY_LOGIN) -> Refusal | None:
         """Return None if a user is signed in and meets the requirement, otherwise the refusal to send instead."""
-        context, now = self.served.context, self.served.now()
+        context = self.served.context
         self.guarded = True
         if context.missing:
             self.session()  # the response depends on it, although there is none
             return self.refusal_for(ConfigError(context.missing))
-        config = context.config
+        if requirement is ANY_LOGIN:
+            try:
+                if self.session() is not None:
+                    return None
+            except XWMSError:  # not `suppress`, which takes longer than the rest; the refusal is made below
+                pass
+        config, now = context.config, self.served.now()
         return access_denied.unless_signed_in(config, self._look, self.request, requirement=requirement, now=now)
 
     def _look(self) -> SessionLookup:

@@ -4,7 +4,7 @@ An application may call `start_response` late, or twice (PEP 3333).
 """
 
 import sys
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ Unauthorized = Callable[["WSGIEnvironment", dict[str, object]], "WSGIApplication
 """The application's own answer to a request that needs a login, as a WSGI application; None for ours."""
 
 
-class WSGIServedApp(ServedApp, ABC):
+class WSGIServedApp(ServedApp):
     """What the state of a request asks of the application that serves it."""
 
     answer: Unauthorized | None = None

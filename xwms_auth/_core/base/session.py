@@ -141,12 +141,16 @@ class Lifetimes:
 
     def is_settled(self, session: Session, now: int) -> bool:
         """Whether the session is alive and need not be renewed: `alive` and not `due`, for most requests at once."""
+        begin, end = self.settled_between(session)
+        return begin <= now < end
+
+    def settled_between(self, session: Session) -> tuple[int, int]:
+        """The first second in which the session is alive and need not be renewed, and the one after the last."""
         seen_at, started_at = session.seen_at, session.started_at
-        return (
-            seen_at - FUTURE_TOLERANCE <= now <= seen_at + self.renewal_interval
-            and now < started_at + self.absolute
-            and started_at <= seen_at
-        )
+        if started_at > seen_at:
+            return 0, 0
+        end = seen_at + self.renewal_interval + 1
+        return seen_at - FUTURE_TOLERANCE, min(end, started_at + self.absolute)
 
     def renewed(self, session: Session, now: int) -> Session:
         """The session, last seen now; `seen_at` never moves back, even if this machine's clock is behind."""

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Awaitable, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from .models import EndReason, Identity
 from .session import Session
@@ -129,6 +129,30 @@ class LoadsAtOnce:
 
     loads_at_once: bool = True
     """Whether `load` returns at once, and never an awaitable."""
+
+
+class KnownHandle:
+    """A handle that a process has verified, and its session.
+
+    What was found out about it may be noted here, with the times between which it holds, in seconds since 1970. Whoever
+    notes it also reads it; the note is gone as soon as the session ends.
+    """
+
+    __slots__ = ("begin", "end", "note", "session")
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.begin = self.end = 0
+        self.note: Any = None
+
+
+class FixedHandles(LoadsAtOnce):
+    """A base class for a store in which the session of a handle never changes, such as that of cookies. Optional."""
+
+    # Not an abstract class: `isinstance` would take four times as long, and every request asks.
+    def find(self, handle: str) -> KnownHandle | EndReason | None:
+        """As `load`, at once. The same object for the same handle, as long as it is remembered."""
+        raise NotImplementedError
 
 
 @runtime_checkable

@@ -1,14 +1,14 @@
 """Read a browser's session, renew it, and begin a new one. Independent of how the person logged in."""
 
 from dataclasses import replace
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 from ..base import events
 from ..base.effects import Steps, load_session, renew_session
 from ..base.errors import StoreUnavailable
 from ..base.models import EndReason
 from ..base.session import AheadSession, Session
-from ..base.store_protocols import LoadsAtOnce, SessionStore
+from ..base.store_protocols import FixedHandles, KnownHandle, SessionStore
 from ..config.context import Context
 from ..http.messages import read_cookie, set_cookie
 from ..http.urls import RedirectURI
@@ -52,14 +52,6 @@ class SessionLookup(NamedTuple):
     renewed_by: Context | None = None
 
 
-def _settled(uri: RedirectURI, session: Session, now: int) -> SessionLookup:
-    """The lookup of a session that need not be renewed. Made of all fields at once, in a third of the time."""
-    return cast("SessionLookup", _new(SessionLookup, (uri, None, session, None, False, False, now, None, None)))
-
-
-_new = cast("Any", tuple).__new__
-
-
 NO_SESSION = SessionLookup(uri=None, handle=None, session=None)
 """The lookup for a browser that sent no session cookie."""
 
@@ -69,7 +61,7 @@ def cached_lookup(
 ) -> SessionLookup | None:
     """The lookup without any I/O: for a session in the store's cache that is alive, with no check or renewal due.
 
-    Also for one that the store can load at once (`LoadsAtOnce`). None means unknown: use
+    Also for any handle of a store that needs no I/O for it (`FixedHandles`). None means unknown: use
     `revalidation.look_up_for_page`. This is only a shortcut for most requests of an active person.
     """
     if uri is None:
@@ -77,19 +69,31 @@ def cached_lookup(
     handle = read_cookie(cookie, context.names_for(uri).session)
     if handle is None:
         return NO_SESSION
+    if isinstance(store, FixedHandles) and store.loads_at_once:
+        known = store.find(handle)
+        if not isinstance(known, KnownHandle):
+            return SessionLookup(uri, handle, None, known, at=now)
+        if known.begin <= now < known.end:
+            found: SessionLookup = known.note
+            if found.uri is uri:  # and so of this context, whose limits the times are
+                return found
+        return _noted(context, known, uri, now=now)
     session = store.recall(handle, now=now)
-    if session is None:
-        if not isinstance(store, LoadsAtOnce) or not store.loads_at_once or len(handle) > MAX_HANDLE:
-            return None
-        loaded = store.load(handle, now=now)
-        if loaded is None:
-            return SessionLookup(uri, handle, None)
-        if not isinstance(loaded, Session):
-            return None
-        session = loaded
+    if session is None or not context.lifetimes.is_settled(session, now) or check_is_due(context, session, now):
+        return None
+    return SessionLookup(uri, None, session, at=now)
+
+
+def _noted(context: Context, known: KnownHandle, uri: RedirectURI, *, now: int) -> SessionLookup | None:
+    """The lookup of a known handle, noted with the times between which there is nothing to do for its session."""
+    session, interval = known.session, context.config.recheck_seconds
     if not context.lifetimes.is_settled(session, now) or check_is_due(context, session, now):
         return None
-    return _settled(uri, session, now)
+    known.end = 0  # another thread may read it meanwhile
+    known.note = found = SessionLookup(uri, None, session, at=now)
+    known.begin, end = context.lifetimes.settled_between(session)
+    known.end = min(end, session.checked_at + interval) if interval else end
+    return found
 
 
 def look_up(context: Context, cookie: str, uri: RedirectURI | None, *, now: int) -> Steps[SessionLookup]:
