@@ -89,19 +89,27 @@ def for_session(
     Session leak: a cache must not deliver one user's page to another (CVE-2023-30861). `guarded` means that the
     response is for people who are signed in only; `cookie` is the Set-Cookie value that has to ride on it.
     """
-    if cookie is None:
-        # Most responses have no header about caches, and then the changes are the same.
-        for name, _ in headers:
-            if name not in _PLAIN_NAMES and name.lower().endswith(NAME_ENDINGS):
-                break
-        else:
-            return _USUAL_EDITS[guarded or signed_in]
+    if cookie is None and not concern_caches(headers):
+        return _USUAL_EDITS[guarded or signed_in]
     if guarded or cookie is not None:
         edit = _edit(headers, vary="Cookie", unless=_NOT_SHARED, otherwise="private", alone="private, no-store")
         if cookie is not None:
             edit.added.append(("Set-Cookie", cookie))
         return edit
     return _edit(headers, vary="Cookie", alone="private, no-store" if signed_in else None)
+
+
+def concern_caches(headers: Sequence[tuple[str, str]]) -> bool:
+    """Whether some header of a response concerns caches already. Most have none, and then the changes are the same."""
+    for name, _ in headers:  # noqa: SIM110  a generator takes longer, and this is done for every response
+        if name not in _PLAIN_NAMES and name.lower().endswith(NAME_ENDINGS):
+            return True
+    return False
+
+
+def usual(*, private: bool) -> list[tuple[str, str]]:
+    """The headers to append to such a response. `private` is for somebody, or guarded."""
+    return _USUAL_EDITS[private].added
 
 
 def for_token(headers: Sequence[tuple[str, str]]) -> Edit:
