@@ -1,8 +1,8 @@
 """Login with XWMS for any ASGI application: a middleware for http and websocket.
 
 Pure ASGI, so that streaming, background tasks and context variables work as without it. `scope["user"]` and
-`scope["auth"]` follow Starlette's convention. The session is looked up if a request has its cookie, but a response gets
-cache headers only if the application has read the session, so static files remain cacheable.
+`scope["auth"]` follow Starlette's convention. The session is looked up when it is asked for, or ahead where that needs
+I/O; a response gets cache headers only if the application has read the session, so static files remain cacheable.
 
 Imports no framework.
 """
