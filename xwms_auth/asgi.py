@@ -157,7 +157,7 @@ class XWMSAuthMiddleware:
             if served.protects_all and await self._refuse(state, scope, receive, send):
                 return
             await self.app(scope, receive, state.send if is_http else state.send_to_websocket)
-            if not state.is_passed_on:
+            if state.refused is not None or (is_http and not state.is_passed_on):
                 await state.release()
         except Exception as error:
             if not await state.respond_instead(error):
@@ -269,7 +269,7 @@ def _is_own_websocket(context: Context, scope: Scope, uri: RedirectURI | None) -
 
     The browser sends cookies whatever page opens it, and names the page's origin in `Origin`.
     """
-    origins = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
-    if not origins:
-        return True
-    return uri is not None and len(origins) == 1 and (origins[0] == uri.origin or context.trusts(origins[0]))
+    origin = header_of(scope, b"origin", ", ")  # two of them joined are no origin
+    if not origin:
+        return all(name != b"origin" for name, _ in scope["headers"])
+    return uri is not None and (origin == uri.origin or context.trusts(origin))
