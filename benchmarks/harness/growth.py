@@ -35,6 +35,12 @@ def lines(results: dict[str, Any]) -> list[list[str]]:
             f"1 s ÷ {APPLICATION_MS} ms",
         ]
     )
+    for kind in ("sync", "async"):
+        where = {"table": "at once", "kind": kind, "client": "ours", "state": "kept", "people": 64}
+        logins = _one(results, "login_cost", "value", **where)
+        if logins:
+            told = f"{logins:,.0f} a second, so {2 * logins:,.0f} calls to XWMS"
+            found.append([f"logins of one process, {kind}, 64 at once", told, "measured; XWMS shares the machine"])
     sqlite = _one(results, "session_count", "look_up_us", store="SQLite")
     if sqlite:
         found.append(["look-ups in SQLite, one process", f"{1e6 / sqlite:,.0f} a second", f"1 s ÷ {sqlite:.0f} µs"])
