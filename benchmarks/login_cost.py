@@ -186,7 +186,9 @@ async def at_once(makers: list[Callable[[], Client]], rounds: int) -> list[dict[
         for maker in makers[turn % len(makers) :] + makers[: turn % len(makers)]:
             for people in AT_ONCE:
                 client = maker()
-                for state, logins in (("burst", 1), ("kept", max(4, 256 // people))):
+                # What keeps no connection is as slow with few as with many.
+                kept = max(4, 256 // people) if client.name != "requests.post" else max(1, 32 // people)
+                for state, logins in (("burst", 1), ("kept", kept)):
                     values = found.setdefault((state, people, client.name, client.is_async), (client, []))[1]
                     values.append(await rate(client, people, logins))
                 await finish(client.close())

@@ -23,7 +23,7 @@ from harness.rounds import Cell
 from harness.subjects import SUBJECTS
 
 INTERVAL = 0.00025
-SECONDS = 6
+SECONDS = 4
 REQUESTS = 400
 LEAST = 0.03
 OUTSIDE = ("the benchmark", "the framework")

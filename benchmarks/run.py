@@ -43,7 +43,9 @@ BENCHMARKS = (
     Benchmark("instruction_count"),
     Benchmark("request_profile"),
     Benchmark("server_rate"),
-    Benchmark("login_cost", quick=("--rounds", "1", "--cold-rounds", "1", "--tables", "one")),
+    Benchmark(
+        "login_cost", quick=("--rounds", "1", "--cold-rounds", "1", "--tables", "one"), options=("--rounds", "4")
+    ),
     Benchmark("import_cost", quick=("--rounds", "1")),
     Benchmark("bearer_cost"),
     Benchmark("store_cost"),
