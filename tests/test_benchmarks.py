@@ -18,7 +18,11 @@ def rows_of(name: str, *options: str) -> list[dict[str, object]]:
     return rows
 
 
-QUICK = [("server_rate", "--quick", "--servers", "uvicorn"), ("session_count", "--quick"), ("memory_cost", "--quick")]
+# The others take longer, even with few rounds: `make nightly` runs them.
+QUICK = [
+    ("server_rate", "--quick", "--servers", "uvicorn"),
+    *((name, "--quick") for name in ("session_count", "memory_cost", "request_profile", "bearer_cost")),
+]
 
 
 @pytest.mark.parametrize("command", QUICK, ids=[command[0] for command in QUICK])
