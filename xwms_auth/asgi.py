@@ -8,7 +8,7 @@ Imports no framework.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from ._core.adapters.asgi import (
@@ -31,11 +31,13 @@ from ._core.adapters.asgi_state import ASGIRequestState, Door, Unauthorized, fin
 from ._core.adapters.current_user import CurrentUserProxy, LazyUser
 from ._core.adapters.passive import passive
 from ._core.adapters.request_state import current_request_state
+from ._core.adapters.roles import AsyncRoles
 from ._core.adapters.root_path import foreign_readers, is_public
 from ._core.adapters.served_app import ServedApp
 from ._core.base import events
 from ._core.base.effects import arun
 from ._core.base.errors import ConfigError, XWMSError
+from ._core.base.login_requirement import ANY_LOGIN, LoginRequirement
 from ._core.base.models import User
 from ._core.base.store_protocols import KeepsConnections
 from ._core.base.unexpected import internal_error
@@ -67,14 +69,25 @@ def require_user(scope: Scope) -> User:
     return request_state_of(scope).require_user()
 
 
-async def refuse(scope: Scope, receive: Receive, send: Send) -> bool:
+async def refuse(
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    *,
+    role: str | Sequence[str] = (),
+    verified_email: bool = False,
+    domain: str | Sequence[str] = (),
+) -> bool:
     """Answer a request of nobody as `login_required` does. False, and nothing is sent, if somebody is signed in.
 
     For an ASGI application of no framework: `if await refuse(scope, receive, send): return`. For a websocket it has to
-    be called before anything is received.
+    be called before anything is received. Somebody who has none of the roles, no verified e-mail address, or one of
+    another domain gets a 403 `not_allowed`.
     """
-    state = request_state_of(scope)
-    refused = state.refusal()
+    state, requirement = request_state_of(scope), ANY_LOGIN
+    if role or verified_email or domain:
+        requirement = LoginRequirement.of_person(role=role, verified_email=verified_email, domain=domain)
+    refused = await state.refusal_after_roles(requirement)
     if refused is None:
         return False
     if scope["type"] == "websocket":
@@ -101,6 +114,7 @@ class XWMSAuthMiddleware:
     `unauthorized(scope, problem)`, async or not, may return an answer of the application's own to an http request that
     needs a login: an ASGI application, such as a response of Starlette's. `problem` is the problem document (RFC 9457),
     with `code`, `login_url` and, if known, the `reason` why the session ended. None means ours.
+    `roles(user)`, async or not, returns the person's roles in the application, for `require`.
     Raises `ConfigError` with every fault at once.
     """
 
@@ -111,6 +125,7 @@ class XWMSAuthMiddleware:
         *,
         clock: Callable[[], float] = time.time,
         unauthorized: Unauthorized | None = None,
+        roles: AsyncRoles | None = None,
     ) -> None:
         config = config or _config_from_env()
         self.app = app
@@ -123,7 +138,7 @@ class XWMSAuthMiddleware:
             self._served.context, self._served.runtime, clock=clock, current=lambda: None
         )
         """Lists and revokes sessions outside a request; within one, use `request.auth.sessions`."""
-        self._door = Door(app, self.sessions, unauthorized)
+        self._door = Door(app, self.sessions, unauthorized, roles)
 
     @property
     def config(self) -> XWMSConfig:
@@ -199,6 +214,8 @@ class XWMSAuthMiddleware:
         """Serve a request that came through an outer middleware of the same client. The rules of both apply."""
         served = self._served
         outer.unauthorized = self._door.unauthorized or outer.unauthorized
+        if self._door.roles is not None:
+            outer.resolver, outer.roles = self._door.roles, None
         with suppress(XWMSError):
             outer.session()  # the nested application may ask
         if isinstance(outer.lookup, SessionLookup):

@@ -16,8 +16,8 @@ from ._core.adapters.asgi import POLICY_VIOLATION, Scope, is_cors_preflight
 from ._core.adapters.asgi_bearer import check_token, routes_of, token_of
 from ._core.adapters.asgi_state import request_state_of
 from ._core.adapters.passive import passive
+from ._core.base.login_requirement import ANY_LOGIN, LoginRequirement
 from ._core.base.models import AccessToken, User, anonymous
-from ._core.base.session import ANY_LOGIN, LoginRequirement
 from ._core.http.messages import CookieNames
 from ._core.oauth2.bearer_guard import NEEDS_TOKEN
 from ._core.responses.bearer_challenge import parse_scopes
@@ -31,6 +31,7 @@ __all__ = [
     "bearer_token",
     "fresh_user",
     "passive",
+    "require",
     "require_user",
 ]
 
@@ -81,6 +82,8 @@ class _UserRequired(_SessionCookie):
     async def __call__(self, connection: HTTPConnection) -> User:
         if is_cors_preflight(connection.scope) and _is_for_options_only(connection.scope):
             return cast("User", anonymous(None))
+        if self._requirement.roles:
+            await request_state_of(connection.scope).refusal_after_roles(self._requirement)
         return required_user(connection.scope, self._requirement)
 
 
@@ -113,6 +116,16 @@ def fresh_user(fresh: timedelta | float) -> Any:
     their session continues.
     """
     return _Depends(_UserRequired(LoginRequirement.of(fresh=fresh)))
+
+
+def require(*, role: str | Sequence[str] = (), verified_email: bool = False, domain: str | Sequence[str] = ()) -> Any:
+    """A dependency like that of `CurrentUser`, for a person with a role, a verified e-mail address, or one of a domain.
+
+    `Annotated[User, require(role="admin")]`, or `dependencies=[require(domain="example.org")]` of a router or an
+    endpoint. `role` and `domain` take one or several, of which one is enough. Whoever lacks it gets a 403
+    `not_allowed`. The roles are those that `roles=` of the middleware returns. ValueError if it requires nothing.
+    """
+    return _Depends(_UserRequired(LoginRequirement.of_person(role=role, verified_email=verified_email, domain=domain)))
 
 
 OptionalUser = Annotated[User | None, _Depends(_UserOptional())]

@@ -35,11 +35,12 @@ from ._core.adapters.flask_app import (
     served_app,
 )
 from ._core.adapters.guard_check import note_guard
+from ._core.adapters.roles import AsyncRoles, Roles
 from ._core.adapters.wsgi_state import WSGIRequestState
 from ._core.base.errors import ConfigError, InternalError, LoginRequired, StoreUnavailable, XWMSError
+from ._core.base.login_requirement import LoginRequirement
 from ._core.base.models import Anonymous, Secret, User
 from ._core.base.output_only import in_debug_mode
-from ._core.base.session import LoginRequirement
 from ._core.config.config import XWMSConfig
 from ._core.config.context import Context
 from ._core.http.messages import Request as XWMSRequest
@@ -63,6 +64,7 @@ class XWMSAuth:
     `unauthorized(request, problem)` may answer in our place a request that needs a login: it returns whatever a view
     may return, or None for our answer. `problem` is the problem document (RFC 9457), with `code`, `login_url` and, if
     known, the `reason` why the session ended.
+    `roles(user)`, async or not, returns the person's roles in the application, for `require`.
     `clock` returns seconds since 1970. Raises `ConfigError` with every fault at once.
     """
 
@@ -73,10 +75,12 @@ class XWMSAuth:
         *,
         clock: Callable[[], float] = time.time,
         unauthorized: Unauthorized | None = None,
+        roles: AsyncRoles | None = None,
     ) -> None:
         self._config = config
         self._clock = clock
         self._unauthorized = unauthorized
+        self._roles = roles
         # Weakly: one XWMSAuth may set up an application for every test, and must not keep them all.
         self._served: WeakSet[FlaskApp] = WeakSet()
         if app is not None:
@@ -110,7 +114,10 @@ class XWMSAuth:
             # Raised here: a crash report of `_config_for` would contain the application's settings.
             raise app_config
         flask_bearer.require_tokens_for(app, app_config)
-        self._served.add(FlaskApp(app_config, app, clock=self._clock, unauthorized=self._unauthorized))
+        served = FlaskApp(app_config, app, clock=self._clock, unauthorized=self._unauthorized)
+        if self._roles is not None:
+            served.roles = cast("Roles", app.ensure_sync(self._roles))
+        self._served.add(served)
         for error in (StoreUnavailable, LoginRequired, ConfigError, InternalError):
             app.register_error_handler(error, _on_error)
         app.context_processor(_template_names)
@@ -196,7 +203,20 @@ def login_required(
     return partial(_guard, requirement=requirement) if view is None else _guard(view, requirement=requirement)
 
 
-def _guard(view: Callable[P, R], *, requirement: LoginRequirement) -> Callable[P, R]:
+def require(
+    *, role: str | Sequence[str] = (), verified_email: bool = False, domain: str | Sequence[str] = ()
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Require of whoever is signed in a role in the application, a verified e-mail address, or one of a domain.
+
+    `role` and `domain` take one or several, of which one is enough. A person who lacks it gets a 403 `not_allowed`, and
+    nobody what `login_required` answers. For what `login_required` guards. The roles are those that `roles=` of
+    `XWMSAuth` returns. Raises ValueError if nothing is required.
+    """
+    requirement = LoginRequirement.of_person(role=role, verified_email=verified_email, domain=domain)
+    return partial(_guard, requirement=requirement, name="require")
+
+
+def _guard(view: Callable[P, R], *, requirement: LoginRequirement, name: str = "login_required") -> Callable[P, R]:
     is_async = iscoroutinefunction(view)
 
     @wraps(view)
@@ -208,7 +228,7 @@ def _guard(view: Callable[P, R], *, requirement: LoginRequirement) -> Callable[P
             return cast("R", response_of(refused))
         return cast("R", (current_app.ensure_sync(view) if is_async else view)(*args, **kwargs))
 
-    note_guard(view, guarded, "login_required")
+    note_guard(view, guarded, name)
     return guarded
 
 

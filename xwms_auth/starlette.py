@@ -2,7 +2,7 @@
 
 import inspect
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
 from functools import partial, wraps
 from typing import Any, TypeVar, cast, overload
@@ -23,8 +23,9 @@ from ._core.adapters.asgi_headers import never_stored
 from ._core.adapters.asgi_state import request_state_of
 from ._core.adapters.guard_check import note_guard
 from ._core.adapters.passive import passive
+from ._core.adapters.roles import AsyncRoles, Roles
+from ._core.base.login_requirement import ANY_LOGIN, LoginRequirement
 from ._core.base.models import User
-from ._core.base.session import ANY_LOGIN, LoginRequirement
 from ._core.config.config import XWMSConfig
 from ._core.http.preflight import has_own_options
 from ._core.oauth2.bearer_guard import NEEDS_TOKEN
@@ -41,6 +42,7 @@ __all__ = [
     "current_user",
     "login_required",
     "passive",
+    "require",
     "require_user",
     "template_context",
     "token_required",
@@ -60,7 +62,8 @@ Unauthorized = Callable[[Request, dict[str, object]], Response | None | Awaitabl
 class XWMSAuthMiddleware(ASGIMiddleware):
     """Adds login with XWMS to an application of Starlette or FastAPI, as `xwms_auth.asgi.XWMSAuthMiddleware` does.
 
-    `unauthorized(request, problem)`, async or not, returns a response, or None for ours.
+    `unauthorized(request, problem)`, async or not, returns a response, or None for ours. `roles(user)` returns the
+    person's roles in the application; one that is not async runs in a thread.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class XWMSAuthMiddleware(ASGIMiddleware):
         *,
         clock: Callable[[], float] = time.time,
         unauthorized: Unauthorized | None = None,
+        roles: AsyncRoles | None = None,
     ) -> None:
         async def answer(scope: Scope, problem: dict[str, object]) -> ASGIApp | None:
             handler = cast("Unauthorized", unauthorized)
@@ -79,7 +83,17 @@ class XWMSAuthMiddleware(ASGIMiddleware):
                 response = await run_in_threadpool(cast("Callable[..., object]", handler), Request(scope), problem)
             return cast("Response | None", await response if inspect.isawaitable(response) else response)
 
-        super().__init__(app, config, clock=clock, unauthorized=None if unauthorized is None else answer)
+        async def roles_of(user: User) -> Iterable[str] | None:
+            found = await run_in_threadpool(cast("Roles", roles), user)
+            return cast("Iterable[str]", await found) if inspect.isawaitable(found) else found
+
+        super().__init__(
+            app,
+            config,
+            clock=clock,
+            unauthorized=None if unauthorized is None else answer,
+            roles=roles if roles is None or inspect.iscoroutinefunction(roles) else roles_of,
+        )
 
 
 current_token = CurrentTokenProxy()
@@ -131,6 +145,23 @@ def login_required(
 
     guard = partial(_guard, check=check, name="login_required")
     return guard if endpoint is None else guard(endpoint)
+
+
+def require(
+    *, role: str | Sequence[str] = (), verified_email: bool = False, domain: str | Sequence[str] = ()
+) -> Callable[[E], E]:
+    """Require of whoever is signed in a role in the application, a verified e-mail address, or one of a domain.
+
+    `role` and `domain` take one or several, of which one is enough. A person who lacks it gets a 403 `not_allowed`, and
+    nobody what `login_required` answers. For what `login_required` guards. The roles are those that `roles=` of the
+    middleware returns. Raises ValueError if nothing is required.
+    """
+    requirement = LoginRequirement.of_person(role=role, verified_email=verified_email, domain=domain)
+
+    async def check(scope: Scope) -> Refusal | None:
+        return await request_state_of(scope).refusal_after_roles(requirement)
+
+    return partial(_guard, check=check, name="require")
 
 
 @overload

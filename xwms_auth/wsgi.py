@@ -16,18 +16,19 @@ from typing import TYPE_CHECKING, Any, overload
 from ._core.adapters.current_user import CurrentUserProxy
 from ._core.adapters.passive import passive
 from ._core.adapters.request_state import current_request_state
+from ._core.adapters.roles import Roles
 from ._core.adapters.wsgi import close
 from ._core.adapters.wsgi_app import WSGIApp
 from ._core.adapters.wsgi_state import STATE_KEY, Unauthorized, WSGIRequestState
+from ._core.base.login_requirement import LoginRequirement
 from ._core.base.models import User
-from ._core.base.session import LoginRequirement
 from ._core.config.config import XWMSConfig
 from ._core.io.session_manager import XWMSSessions
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["XWMSAuth", "current_user", "login_required", "passive", "require_user"]
+__all__ = ["XWMSAuth", "current_user", "login_required", "passive", "require", "require_user"]
 
 
 class XWMSAuth:
@@ -37,6 +38,7 @@ class XWMSAuth:
     `unauthorized(environ, problem)` may return an answer of the application's own to a request that needs a login: a
     WSGI application, such as a response of WebOb's or Werkzeug's. `problem` is the problem document (RFC 9457), with
     `code`, `login_url` and, if known, the `reason` why the session ended. None means ours.
+    `roles(user)` returns the person's roles in the application, for `require`.
     Raises `ConfigError` with every fault at once.
     """
 
@@ -47,11 +49,12 @@ class XWMSAuth:
         *,
         clock: Callable[[], float] = time.time,
         unauthorized: Unauthorized | None = None,
+        roles: Roles | None = None,
     ) -> None:
         config = config or XWMSConfig.from_env(session_secret_required=True)
         self.app = app
         self._served = served = WSGIApp(config, _InContext(app), debugged=app, clock=clock)
-        served.answer = unauthorized
+        served.answer, served.roles = unauthorized, roles
         self.sessions = XWMSSessions.of(served.context, served.runtime, clock=clock, current=_current_id)
         """Lists and revokes sessions, within a request or outside: `auth.sessions.list(current_user.sub)`."""
 
@@ -177,6 +180,19 @@ def login_required(
     """
     requirement = LoginRequirement.of(fresh=fresh, scopes=scopes)
     return partial(_guard, requirement=requirement) if app is None else _guard(app, requirement=requirement)
+
+
+def require(
+    *, role: str | Sequence[str] = (), verified_email: bool = False, domain: str | Sequence[str] = ()
+) -> "Callable[[WSGIApplication], WSGIApplication]":
+    """Require of whoever is signed in a role in the application, a verified e-mail address, or one of a domain.
+
+    `role` and `domain` take one or several, of which one is enough. A person who lacks it gets a 403 `not_allowed`, and
+    nobody what `login_required` answers. The roles are those that `roles=` of `XWMSAuth` returns. Raises ValueError if
+    nothing is required.
+    """
+    requirement = LoginRequirement.of_person(role=role, verified_email=verified_email, domain=domain)
+    return partial(_guard, requirement=requirement)
 
 
 def _guard(app: "WSGIApplication", *, requirement: LoginRequirement) -> "WSGIApplication":

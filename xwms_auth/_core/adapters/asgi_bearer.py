@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
 from ..base.effects import arun
-from ..base.errors import OutsideRequest
 from ..base.models import AccessToken, Identity
 from ..oauth2.bearer_guard import NEEDS_TOKEN, authenticate
 from ..responses.responses import Refusal
 from .asgi import Scope
 from .asgi_state import ASGIRequestState, request_state_of
+from .current_user import OutsideRequest
 from .request_state import current_request_state
 
 _LENGTH = len(b"authorization")

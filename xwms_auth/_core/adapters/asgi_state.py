@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from ..base import events
 from ..base.effects import arun, run
 from ..base.errors import ConfigError, LoginRequired, StoreUnavailable, XWMSError
-from ..base.models import AccessToken
+from ..base.login_requirement import LoginRequirement
+from ..base.models import AccessToken, User
 from ..base.session import Session
 from ..base.unexpected import internal_error
 from ..http.fetch_metadata import is_passive
@@ -38,6 +39,7 @@ from .asgi import (
 )
 from .asgi_headers import edited, editing, for_token, is_event_stream, never_stored, usual, with_listed_headers
 from .request_state import RequestState, current_request_state
+from .roles import AsyncRoles, no_roles, parse_roles
 from .served_app import ServedApp
 
 Unauthorized = Callable[[Scope, dict[str, object]], ASGIApp | None | Awaitable[ASGIApp | None]]
@@ -51,6 +53,7 @@ class Door:
     app: ASGIApp
     sessions: AsyncXWMSSessions
     unauthorized: Unauthorized | None
+    roles: AsyncRoles | None = None
 
 
 _ENDED: Scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
@@ -132,6 +135,23 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None]):
 
     unauthorized: Unauthorized | None = None
     """The own answers of a nested application."""
+
+    resolver: AsyncRoles | None = None
+    """The `roles` of a nested application."""
+
+    def known_roles(self) -> frozenset[str]:
+        if self.roles is None:
+            raise no_roles()
+        return self.roles
+
+    async def refusal_after_roles(self, requirement: LoginRequirement) -> Refusal | None:
+        """As `refusal`. If the requirement has roles, the application is asked for those of the person."""
+        if requirement.roles and self.roles is None and self.refusal() is None:
+            resolver, user = self.resolver or self._door.roles, self.user()
+            if resolver is not None and isinstance(user, User):
+                found = resolver(user)
+                self.roles = parse_roles(await found if inspect.isawaitable(found) else found)
+        return self.refusal(requirement)
 
     def is_of(self, scope: Scope) -> bool:
         """Whether this is the state of the request that has this scope, or a copy of it."""

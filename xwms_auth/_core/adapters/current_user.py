@@ -7,6 +7,10 @@ from ..base.models import USER_FIELDS, Anonymous, User, anonymous
 from .request_state import RequestState, current_request_state
 
 
+class OutsideRequest(RuntimeError, AttributeError):
+    """A proxy has no value here. Also an AttributeError, which tools that look at every attribute expect."""
+
+
 def _same(user: User | Anonymous) -> User | Anonymous:
     return user
 

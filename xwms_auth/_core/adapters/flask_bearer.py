@@ -13,7 +13,6 @@ from werkzeug.datastructures import Headers
 from werkzeug.local import LocalProxy
 
 from ..base.effects import run
-from ..base.errors import OutsideRequest
 from ..base.models import AccessToken
 from ..config.config import XWMSConfig
 from ..oauth2.bearer_guard import NEEDS_TOKEN, authenticate
@@ -21,6 +20,7 @@ from ..responses import cache_headers
 from ..responses.bearer_challenge import parse_scopes
 from ..responses.responses import Refusal
 from . import flask_preflight
+from .current_user import OutsideRequest
 from .flask_app import current_request, request_state
 from .guard_check import note_guard
 

@@ -5,9 +5,10 @@ from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 
 from ..base.errors import ConfigError, LoginRequired, XWMSError
+from ..base.login_requirement import ANY_LOGIN, LoginRequirement
 from ..base.models import Anonymous, EndReason, User, anonymous
 from ..base.output_only import in_debug_mode
-from ..base.session import ANY_LOGIN, LoginRequirement, Session
+from ..base.session import Session
 from ..http.messages import MAX_SESSION_COOKIE, Request
 from ..responses import access_denied
 from ..responses.responses import Refusal
@@ -45,6 +46,9 @@ class RequestState(Generic[L]):
     A nested application of the same client may replace it by one without a session.
     """
 
+    roles: frozenset[str] | None = None
+    """The person's roles in the application, once they are known."""
+
     refused: Refusal | None = None
     """If it is set inside the application, it is sent in place of the application's response."""
 
@@ -54,6 +58,10 @@ class RequestState(Generic[L]):
     @abstractmethod
     def session(self) -> Session | None:
         """Return the session, and note that the response depends on it. Raises `StoreUnavailable` if it is unknown."""
+
+    @abstractmethod
+    def known_roles(self) -> frozenset[str]:
+        """Return the roles of the person who is signed in. Raises `ConfigError` if the application has none."""
 
     @abstractmethod
     def request(self) -> Request:
@@ -108,7 +116,9 @@ class RequestState(Generic[L]):
             except XWMSError:  # not `suppress`, which takes longer than the rest; the refusal is made below
                 pass
         config, now = context.config, self.served.now()
-        return access_denied.unless_signed_in(config, self._look, self.request, requirement=requirement, now=now)
+        return access_denied.unless_signed_in(
+            config, self._look, self.request, roles=self.known_roles, requirement=requirement, now=now
+        )
 
     def _look(self) -> SessionLookup:
         self.session()

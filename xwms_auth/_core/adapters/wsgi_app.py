@@ -48,7 +48,6 @@ class WSGIApp(WSGIServedApp):
             environ[STATE_KEY] = state
         else:
             outer.enter_nested(self)
-            outer.unauthorized = self.answer or outer.unauthorized
         if self.protects_all and not self.is_public(environ):
             refused = state.refusal()
             if refused is not None:

@@ -22,6 +22,7 @@ from ..sessions.lookup import SessionLookup, cached_lookup, renew
 from ..sessions.revalidation import look_up_for_page, look_up_nested
 from ..sessions.token_refresh import access_token
 from .request_state import RequestState
+from .roles import Roles, no_roles, parse_roles
 from .served_app import ServedApp
 from .wsgi import Closing, close, request_of, send
 
@@ -37,6 +38,8 @@ class WSGIServedApp(ServedApp):
 
     answer: Unauthorized | None = None
     """The application's own answer to a request that needs a login. Flask has one of another kind."""
+
+    roles: Roles | None = None
 
     @abstractmethod
     def in_debug_mode(self) -> bool:
@@ -61,6 +64,9 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
     lookup: SessionLookup | XWMSError | None = None
     unauthorized: Unauthorized | None = None
     """The own answers of a nested application."""
+
+    resolver: Roles | None = None
+    """The `roles` of a nested application."""
 
     _server_write: Callable[[bytes], object] | None = None
     _started = False
@@ -112,9 +118,12 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         except Exception as error:  # noqa: BLE001  as above
             return internal_error(error)
 
-    def enter_nested(self, inner: ServedApp) -> None:
+    def enter_nested(self, inner: WSGIServedApp) -> None:
         """Note that the request enters an inner application of the same client. The session must be valid for both."""
         self._nested = (*self._nested, inner)
+        self.unauthorized = inner.answer or self.unauthorized
+        if inner.roles is not None:
+            self.resolver, self.roles = inner.roles, None
 
     def access_token(self) -> str:
         """Return the user's access token. Raises `LoginRequired`, `StoreUnavailable`, or an `APIError`."""
@@ -132,6 +141,14 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         except (LoginRequired, StoreUnavailable, ConfigError) as error:
             self._failure = error
             raise
+
+    def known_roles(self) -> frozenset[str]:
+        if self.roles is None:
+            resolver, session = self.resolver or self.served.roles, self.session()
+            if resolver is None:
+                raise no_roles()
+            self.roles = frozenset() if session is None else parse_roles(resolver(session.user))
+        return self.roles
 
     def request(self, *, body: bool = False) -> Request:
         return request_of(self._environ, debug=self.served.in_debug_mode(), body=body)

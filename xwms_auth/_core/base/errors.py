@@ -20,6 +20,7 @@ XWMSError                        code                     status
 └── RequestRefused                                               the fault is in the browser's request
     ├── LoginRequired            login_required           401
     │   └── LoginTooOld          login_too_old            401    the page requires a more recent login
+    ├── NotAllowed               not_allowed              403    the application does not allow this person
     ├── LoginNotStarted          login_not_started        400
     ├── LoginExpired             login_expired            400
     ├── TokenMissing             token_missing            400
@@ -36,15 +37,10 @@ XWMSError                        code                     status
         ├── InvalidToken         invalid_token            401    expired, revoked, or not intended for this API
         └── InsufficientScope    insufficient_scope       403
 
-An exception never holds a secret, a token, a request or text that XWMS sent: `cause` is our own text, for the log.
-"""
+No exception holds a secret, a token, a request or text of XWMS's: `cause` is our own text, for the log."""
 
 from collections.abc import Sequence
 from typing import ClassVar
-
-
-class OutsideRequest(RuntimeError, AttributeError):
-    """A proxy has no value here. Also an AttributeError, which tools that look at every attribute expect."""
 
 
 class XWMSError(Exception):
@@ -108,12 +104,7 @@ class APIError(XWMSError):
     detail = "Login with XWMS is not available right now. Please try again in a moment."
 
     def __init__(
-        self,
-        cause: str = "",
-        *,
-        sent: bool = True,
-        upstream_status: int | None = None,
-        retry_after: int | None = None,
+        self, cause: str = "", *, sent: bool = True, upstream_status: int | None = None, retry_after: int | None = None
     ) -> None:
         super().__init__(cause)
         self.sent = sent
@@ -260,6 +251,15 @@ class LoginTooOld(LoginRequired):
     code = "login_too_old"
     title = "Please log in again"
     detail = "This page requires a recent login. You are still logged in everywhere else."
+
+
+class NotAllowed(RequestRefused):
+    """Somebody is signed in whom the application does not allow this: by role, e-mail address or domain."""
+
+    code = "not_allowed"
+    status = 403
+    title = "You may not see this page"
+    detail = "You are signed in, but your account does not have access to this page."
 
 
 class LoginNotStarted(RequestRefused):

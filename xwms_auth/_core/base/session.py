@@ -1,6 +1,5 @@
-"""A session: what it holds, how long it lives, and what a page may require of it."""
+"""A session: what it holds, and how long it lives."""
 
-from collections.abc import Sequence
 from dataclasses import field, replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Self
@@ -18,9 +17,6 @@ FUTURE_TOLERANCE = 60
 RENEWAL_DIVISOR = 20
 MAX_RENEWAL_INTERVAL = 600
 """A session is renewed after a twentieth of the idle limit, at most ten minutes, so that not every request writes."""
-
-MIN_FRESH = 30
-"""Seconds. A page with a shorter limit could not be reached, because the way back from XWMS takes a moment."""
 
 KEPT_AFTER_END = 86_400
 """Seconds that a store and a browser keep an expired session, so that the user can be told why it ended."""
@@ -175,37 +171,6 @@ class AheadSession(NamedTuple):
     seconds: int
     note: str
     is_second: bool
-
-
-@dataclass(frozen=True, slots=True)
-class LoginRequirement:
-    """What a page requires of a login: its maximum age in seconds, and the scopes that were granted."""
-
-    fresh: int | None = None
-    scopes: frozenset[str] = frozenset()
-
-    @classmethod
-    def of(cls, *, fresh: timedelta | float | None, scopes: Sequence[str] = ()) -> Self:
-        """Parse the arguments of a decorator; one string may name several scopes. ValueError below `MIN_FRESH`."""
-        names = frozenset(scopes.split() if isinstance(scopes, str) else scopes)
-        if fresh is None:
-            return cls(scopes=names)
-        seconds = fresh.total_seconds() if isinstance(fresh, timedelta) else fresh
-        if not seconds >= MIN_FRESH:
-            raise ValueError(f"fresh must be at least {MIN_FRESH} seconds")
-        return cls(fresh=int(min(seconds, MAX_LIFETIME.total_seconds())), scopes=names)
-
-    def is_fresh(self, session: Session, now: int) -> bool:
-        """Whether the login is recent enough, counted from `proved_at`, or from the login if that is not known."""
-        proved_at = session.started_at if session.proved_at is None else session.proved_at
-        return self.fresh is None or now - proved_at <= self.fresh
-
-    def is_granted(self, session: Session) -> bool:
-        """Whether all required scopes were granted at this login."""
-        return not self.scopes or (session.tokens is not None and self.scopes.issubset(session.tokens.scope))
-
-
-ANY_LOGIN = LoginRequirement()
 
 
 # Order matters: nearly every browser also claims to be Chrome, and Chrome to be Safari.

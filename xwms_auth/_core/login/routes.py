@@ -9,7 +9,7 @@ from dataclasses import replace
 from ..base import events
 from ..base.effects import Steps, drop_session
 from ..base.errors import BadAnswer, CrossSite, MethodNotAllowed, StoreUnavailable, TooManyLogins, XWMSError
-from ..base.session import MIN_FRESH, LoginRequirement
+from ..base.login_requirement import MIN_FRESH, LoginRequirement
 from ..config.context import Context
 from ..http.fetch_metadata import began_here, is_by_worker, is_own_post, require_navigation
 from ..http.messages import MAX_HEADERS, MAX_LOCATION, Request, Response, header_bytes, set_cookie

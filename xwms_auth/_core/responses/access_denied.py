@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
-from ..base.errors import ClockSkew, LoginRequired, LoginTooOld, NotApproved, XWMSError
+from ..base.errors import ClockSkew, LoginRequired, LoginTooOld, NotAllowed, NotApproved, XWMSError
+from ..base.login_requirement import ANY_LOGIN, MIN_FRESH, LoginRequirement
 from ..base.models import EndReason
-from ..base.session import ANY_LOGIN, MIN_FRESH, AheadSession, LoginRequirement, Session
+from ..base.session import AheadSession, Session
 from ..config.config import XWMSConfig
 from ..http.fetch_metadata import ClientKind, client_kind, follows_redirects
 from ..http.messages import Request, Response
@@ -54,12 +55,14 @@ def unless_signed_in(
     lookup: Callable[[], Found],
     request: Callable[[], Request],
     *,
+    roles: Callable[[], frozenset[str]] = frozenset,
     requirement: LoginRequirement = ANY_LOGIN,
     now: int,
 ) -> Refusal | None:
     """Return None if the session meets the requirement, otherwise the refusal to send instead.
 
-    A failing store gives an error response of its own: "unknown" must not look like "signed out".
+    `roles` returns those of the person. A failing store gives an error response of its own: "unknown" must not look
+    like "signed out".
     """
     try:
         found = lookup()
@@ -70,6 +73,14 @@ def unless_signed_in(
             no_tokens = "the session has no tokens, so its scopes are unknown; perhaps they did not fit into the cookie"
             not_granted = "a scope that the page requires was not granted at this login"
             return _refusal(config, request(), NotApproved(no_tokens if session.tokens is None else not_granted))
+        if not requirement.is_met_by(session.user):
+            verified = "verified" if session.user.email else "known"
+            known = "another domain" if session.user.verified_email else f"no {verified} e-mail address"
+            return _refusal(config, request(), NotAllowed(f"the person has {known}"))
+        if requirement.roles and requirement.roles.isdisjoint(roles()):
+            return _refusal(
+                config, request(), NotAllowed(f"not one of the roles {' '.join(sorted(requirement.roles))}")
+            )
         if not requirement.is_fresh(session, now):
             return _needs_login(config, request(), found, fresh=requirement.fresh)
     except XWMSError as error:
