@@ -9,8 +9,6 @@ redis-py knows no trio: there, commands are sent in a thread.
 Never reveals a part of the URL, which may contain a password.
 """
 
-import asyncio
-import os
 from typing import Any, TypeVar, cast
 
 import anyio.to_thread
@@ -23,6 +21,7 @@ from redis.retry import Retry
 from .._core.base.errors import StoreUnavailable
 from .._core.base.limits import CircuitBreaker
 from .._core.base.models import Secret
+from .event_loop import current_loop, is_trio
 from .redis import Commands, EveryKey, Request
 from .redis_pool import AsyncRedisPool, RedisPool
 from .thread_limit import ThreadLimit
@@ -239,7 +238,7 @@ class AsyncRedisExecutor:
 
     async def run(self, commands: Commands[T]) -> T:
         """Raises `StoreUnavailable`."""
-        if _is_trio():
+        if is_trio():
             return await anyio.to_thread.run_sync(self._in_thread.run, commands, limiter=_threads.limiter())
         attempt = _Attempt(self._breaker)
         try:
@@ -257,7 +256,7 @@ class AsyncRedisExecutor:
 
     async def _run(self, commands: Commands[T]) -> T:
         # Kept connections are used only in the loop that will close them, not in one of a script or after a fork.
-        if self._kept_for == _current_loop():
+        if self._kept_for == current_loop():
             if self._server is None:
                 self._server = self._new_server()
             return await self._run_with(self._server, commands)
@@ -280,30 +279,17 @@ class AsyncRedisExecutor:
 
     def keep_connections(self) -> None:
         """Keep connections open in this event loop from now on; `close` must be called in the same loop."""
-        if not _is_trio() and self._kept_for != _current_loop():
-            self._server, self._kept_for = None, _current_loop()
+        if not is_trio() and self._kept_for != current_loop():
+            self._server, self._kept_for = None, current_loop()
 
     async def close(self) -> None:
         """Close the kept connections, and keep none from now on."""
         self._in_thread.close()
-        if _is_trio() or self._kept_for != _current_loop():
+        if is_trio() or self._kept_for != current_loop():
             return
         server, self._server, self._kept_for = self._server, None, None
         if server is not None:
             await server.close()
 
 
-def _is_trio() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return True
-    return False
-
-
 _threads = ThreadLimit("xwms_auth_redis", MAX_REDIS_THREADS)
-
-
-def _current_loop() -> object:
-    """The running event loop, and the process it belongs to."""
-    return os.getpid(), asyncio.get_running_loop()
