@@ -9,13 +9,35 @@ from typing import Any, Literal
 import pytest
 
 from tests.tools.fake_xwms import FakeXWMS
-from tests.tools.places import place, redis_of_the_run, redis_url, sqlite_url, where
+from tests.tools.places import (
+    place,
+    postgres,
+    postgres_of_the_run,
+    postgres_url,
+    redis_of_the_run,
+    redis_url,
+    sqlite_url,
+    where,
+)
 from tests.tools.site import Browser, Site
 
-__all__ = ["place", "redis_of_the_run", "redis_url", "sqlite_url", "where"]
+__all__ = [
+    "place",
+    "postgres",
+    "postgres_of_the_run",
+    "postgres_url",
+    "redis_of_the_run",
+    "redis_url",
+    "sqlite_url",
+    "where",
+]
 
 PATIENCE = 30.0  # seconds
-STORE_TIMEOUTS = ("xwms_auth.stores.redis_connections.REDIS_TIMEOUT", "xwms_auth.stores.sqlite.BUSY_TIMEOUT")
+STORE_TIMEOUTS = (
+    "xwms_auth.stores.redis_connections.REDIS_TIMEOUT",
+    "xwms_auth.stores.sqlalchemy_engines.DATABASE_TIMEOUT",
+    "xwms_auth.stores.sqlite.BUSY_TIMEOUT",
+)
 QUICK_CALLS = tuple(f"xwms_auth._core.{module}.QUICK" for module in ("base.limits", "io.connections", "io.transport"))
 
 # The run starts hundreds of processes; none of them should compile what another has compiled.

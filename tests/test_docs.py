@@ -219,6 +219,7 @@ def client_of(app: Any) -> httpx2.Client:
 @pytest.fixture
 def run_documented(make_fx, monkeypatch, tmp_path):
     """Run an application of the documentation; gives the application, a browser that visits it, and the fake XWMS."""
+    engines: list[Any] = []
 
     def run(where: str, code: str) -> tuple[Any, httpx2.Client, FakeXWMS]:
         fx = make_fx()
@@ -228,9 +229,12 @@ def run_documented(make_fx, monkeypatch, tmp_path):
         module = ModuleType("app")
         monkeypatch.setitem(sys.modules, "app", module)
         exec(compile(code, where, "exec"), vars(module))
+        engines.append(vars(module).get("engine"))
         return module.app, client_of(module.app), fx
 
-    return run
+    yield run
+    for engine in filter(None, engines):
+        engine.dispose()
 
 
 def log_in(client: httpx2.Client, fx: FakeXWMS, login: str = LOGIN) -> httpx2.Response:

@@ -1,6 +1,6 @@
-"""A Redis and an SQLite file as somebody sees them who has got hold of one: all that lies there, and a way to write.
+"""A store as somebody sees it who has got hold of it: all that lies there, and a way to write.
 
-Knows: Redis, SQLite, and where the sealed records are.
+Knows: Redis, SQLite, PostgreSQL, and where the sealed records are.
 Must not: know what is in a record.
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+from tests.tools.postgres_server import PostgresServer
 from tests.tools.redis_server import RedisServer
 from xwms_auth.testing.store_contract import DAY
 
@@ -106,3 +107,39 @@ class SQLitePlace:
     def write(self, name: str, value: Any) -> None:
         kept = json.dumps(value) if isinstance(value, list) else value
         self._ask("UPDATE sessions SET record = ? WHERE key = ?", kept, name)
+
+
+class PostgresPlace:
+    def __init__(self, server: PostgresServer) -> None:
+        self.url, self._server = server.url("psycopg"), server
+
+    def _ask(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        with self._server.connect(autocommit=True) as db:
+            cursor = db.execute(sql, values)
+            return cursor.fetchall() if cursor.description else []
+
+    def dump(self) -> bytes:
+        """The files of both tables and their indexes, with what was deleted and not yet overwritten."""
+        self._server.admin("CHECKPOINT")
+        own = "relnamespace = 'public'::regnamespace AND relkind IN ('r', 'i', 't')"
+        found = self._ask(f"SELECT pg_relation_filepath(oid) FROM pg_class WHERE {own}")
+        return b"\n".join((self._server.data / path).read_bytes() for (path,) in found)
+
+    def entries(self) -> dict[str, bytes]:
+        return {f"{row[0]}/{row[1]}": repr(row).encode() for row in self._rows()}
+
+    def _rows(self) -> list[tuple[Any, ...]]:
+        return [*self._ask("SELECT * FROM xwms_sessions"), *self._ask("SELECT * FROM xwms_marks")]
+
+    def values(self) -> Iterator[bytes]:
+        for row in self._rows():
+            for one in row:
+                yield one if isinstance(one, bytes) else str(one).encode()
+                yield from str(one).encode().split(b"/")
+
+    def records(self) -> dict[str, bytes]:
+        return dict(self._ask("SELECT id, record FROM xwms_sessions WHERE record IS NOT NULL"))
+
+    def write(self, name: str, value: Any) -> None:
+        kept = value if isinstance(value, bytes) else json.dumps(value).encode()
+        self._ask("UPDATE xwms_sessions SET record = %s WHERE id = %s", kept, name)

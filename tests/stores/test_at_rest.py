@@ -12,7 +12,7 @@ import pytest
 
 from tests.stores.alone import run_alone
 from tests.stores.conftest import OTHER_KEY, opened
-from tests.stores.dumps import Place, RedisPlace, SQLitePlace
+from tests.stores.dumps import Place, PostgresPlace, RedisPlace, SQLitePlace
 from tests.stores.questions import begin, sub_of
 from tests.tools.session_pages import outside, with_pages
 from tests.tools.site import CALLBACK, FROM_ELSEWHERE, ME, PROGRAM, Browser, Site
@@ -32,8 +32,10 @@ FOUND_IN_PEOPLE = {
 KEPT_AT_MOST = 8 * 86_400  # seconds: a lifetime of seven days, and the day on which a person can still be told why
 
 
-@pytest.fixture(params=["redis", "sqlite"])
+@pytest.fixture(params=["redis", "sqlite", "postgres"])
 def place(request: pytest.FixtureRequest) -> Place:
+    if request.param == "postgres":
+        return PostgresPlace(request.getfixturevalue("postgres"))
     if request.param == "sqlite":
         return SQLitePlace(request.getfixturevalue("sqlite_url"))
     request.getfixturevalue("redis_url")
@@ -43,7 +45,7 @@ def place(request: pytest.FixtureRequest) -> Place:
 @pytest.fixture
 def edge(place: Place) -> str:
     """One for each place: what lies there is the store's doing alone."""
-    return "asgi" if isinstance(place, RedisPlace) else "flask"
+    return "flask" if isinstance(place, SQLitePlace) else "asgi"
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
-"""What visitors see while the session store is down: a real Redis on ASGI, and a real SQLite file on Flask.
+"""What visitors see while the session store is down: a real Redis on ASGI, and SQLite and PostgreSQL on Flask.
 
-What each store does with each fault in either colour is in test_redis_faults.py and test_sqlite_faults.py.
+What each store does with each fault in either colour is in test_redis_faults.py and its like.
 
 Knows: the routes of tests/tools/site.py, and what happens to stores.
 Must not: look inside the package.
@@ -26,6 +26,7 @@ from starlette.testclient import TestClient
 import xwms_auth.flask
 import xwms_auth.starlette
 from tests.stores.questions import BOUND, DEADLINE
+from tests.tools.postgres_server import PostgresServer
 from tests.tools.redis_server import RedisServer, redis_server
 from tests.tools.site import FROM_ELSEWHERE, FROM_HERE, LOGIN, LOGOUT, ME, PROGRAM, Browser, Site
 from xwms_auth import StoreUnavailable, XWMSConfig
@@ -63,17 +64,28 @@ class SQLitePlace:
         self._elsewhere.rename(self._folder)
 
 
+class PostgresPlace:
+    def __init__(self, server: PostgresServer) -> None:
+        self.url, self.fail, self.mend = server.url("psycopg"), server.kill, server.start
+
+
 @pytest.fixture
 def server(tmp_path) -> Iterator[RedisServer]:
     with redis_server(tmp_path, durable=True) as made:
         yield made
 
 
-@pytest.fixture(params=["redis", "sqlite"])
-def place(request, tmp_path) -> Place:
+@pytest.fixture(params=["redis", "sqlite", "postgres"])
+def place(request, tmp_path) -> Iterator[Place]:
     if request.param == "sqlite":
-        return SQLitePlace(tmp_path / "sessions")
-    return RedisPlace(request.getfixturevalue("server"))
+        yield SQLitePlace(tmp_path / "sessions")
+    elif request.param == "redis":
+        yield RedisPlace(request.getfixturevalue("server"))
+    else:
+        server = request.getfixturevalue("postgres")
+        yield PostgresPlace(server)
+        server.stop()
+        server.start()
 
 
 @pytest.fixture

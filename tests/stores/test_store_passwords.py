@@ -1,4 +1,4 @@
-"""SE-04, SE-08: the password in a store's address is for Redis, not for who looks at objects or crash reports."""
+"""SE-04, SE-08: the password in a store's address is for its server, not for who looks at objects or crash reports."""
 
 import asyncio
 import logging
@@ -25,6 +25,8 @@ ADDRESSES = [
     f"redis+cluster://:{PASSWORD}@127.0.0.1:1",
     f"unix:///no/such/socket?password={PASSWORD}",
     f"redis://127.0.0.1:1/0?p%61ssword={PASSWORD}",
+    f"postgresql+psycopg://somebody:{PASSWORD}@127.0.0.1:1/app",
+    f"postgresql+psycopg://127.0.0.1:1/app?password={PASSWORD}",
 ]
 OPTIONS = ["session_store", "revocation_store"]
 both_colours = pytest.mark.parametrize("is_async", [False, True], ids=["plain", "async"])
@@ -72,12 +74,14 @@ def test_se_04_a_store_without_its_library_shows_it_in_no_frame(is_async, monkey
     """SE-04"""
     for name in [name for name in sys.modules if name.startswith(("redis.", "xwms_auth.stores.redis_connections"))]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "redis", None)
+    for name in ("redis", "psycopg"):
+        monkeypatch.setitem(sys.modules, name, None)
     for address, option in product(ADDRESSES, OPTIONS):
         config = configured(**{option: address})
         with pytest.raises(ConfigError) as caught:
             open_store(Context.of(config), is_async=is_async)
-        assert "xwms-auth[redis]" in str(caught.value), (address, option)
+        told = "is not installed: psycopg" if address.startswith("postgresql") else "xwms-auth[redis]"
+        assert told in str(caught.value), (address, option)
         assert PASSWORD not in shown(caught.value), (address, option)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.tools.postgres_server import PostgresServer, postgres_server
 from tests.tools.redis_server import RedisServer, redis_server
 
 KINDS = ("cookie", "cookie+revocations", "memory", "sqlite", "redis")
@@ -44,9 +45,35 @@ def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'sessions.sqlite3'}"
 
 
+@pytest.fixture(scope="session")
+def postgres_of_the_run() -> Iterator[PostgresServer]:
+    """One for a whole run, since it takes a second to make, with the tables of the store."""
+    with postgres_server() as server:
+        from sqlalchemy import create_engine
+
+        from xwms_auth.stores.sqlalchemy import metadata
+
+        engine = create_engine(server.url("psycopg"))
+        metadata.create_all(engine)
+        engine.dispose()
+        yield server
+
+
+@pytest.fixture
+def postgres(postgres_of_the_run: PostgresServer) -> PostgresServer:
+    """A PostgreSQL with empty tables."""
+    postgres_of_the_run.admin("TRUNCATE xwms_sessions, xwms_marks", database="app")
+    return postgres_of_the_run
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> str:
+    return postgres.url("psycopg")
+
+
 @pytest.fixture
 def place(request: pytest.FixtureRequest) -> Callable[[str], str]:
-    """The address of an empty place of a kind: "memory", "sqlite" or "redis"."""
+    """The address of an empty place of a kind: "memory", "sqlite", "redis" or "postgres"."""
 
     def find(kind: str) -> str:
         return "memory://" if kind == "memory" else str(request.getfixturevalue(f"{kind}_url"))

@@ -1,4 +1,4 @@
-"""The commands: `dev`, `sandbox`, `secret`.
+"""The commands: `db`, `dev`, `sandbox`, `secret`.
 
 Output for programs goes to standard output, everything else to standard error. The commands never change `os.environ`,
 and print no traceback for an error that the user can fix.
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 import click
 
 from xwms_auth.cli.app_process import AppFailed, app_process, wait_until_ended, wait_until_up
+from xwms_auth.cli.database import db
 from xwms_auth.cli.environment import cookie_tag_for, export_lines, fresh_secret, with_variables, xwms_variables
 from xwms_auth.cli.login_check import CheckFailed, log_in
 from xwms_auth.cli.missing_extras import needs_extra
@@ -65,6 +66,9 @@ _faults = click.option(
 @click.version_option(package_name="xwms-auth")
 def xwms_auth() -> None:
     """Login with XWMS: run an app with a local XWMS, without an account or a network."""
+
+
+xwms_auth.add_command(db)
 
 
 @xwms_auth.command()

@@ -12,10 +12,10 @@ from .._core.base.session import Session, latest
 from .._core.base.signing import digest
 from .._core.base.store_protocols import KeepsConnections, KnowsClaims, RevocationStore, SessionStore
 from .._core.config.context import Context
-from .._core.config.env import is_redis
+from .._core.config.env import is_database, is_redis
 from .cookie import CookieStore
 from .memory import MemoryStore
-from .records import Records
+from .records import OpenedForClient, Records
 
 __all__ = ["KeepsConnections", "KnowsClaims", "RevocationStore", "Session", "SessionStore", "latest", "open_store"]
 
@@ -36,14 +36,18 @@ def open_store(context: Context, *, is_async: bool = False) -> SessionStore:
 
 
 def _open(option: object, context: Context, *, is_async: bool) -> object:
+    # Clients that share a store are separated by a short name for each.
+    client, records = digest(context.audience)[:16], Records(context.record_sealer, issuer=context.config.issuer)
+    if isinstance(option, OpenedForClient):
+        return option.open_for(client, records, is_async=is_async)
     if not isinstance(option, str | Secret):
         return option
     # Masked in every frame from here on: a crash report records local variables, and the URL may contain a password.
     url = Secret(option)
     if url.reveal() == "memory://":
         return MemoryStore()
-    # Clients that share a store are separated by a short name for each.
-    client, records = digest(context.audience)[:16], Records(context.record_sealer, issuer=context.config.issuer)
+    if is_database(url.reveal()):
+        return _open_database(url, client, records, is_async=is_async)
     if is_redis(url.reveal()):
         return _open_redis(url, client, records, is_async=is_async)
     from .sqlite import AsyncSQLiteStore, SQLiteStore  # noqa: PLC0415  imported only if the config uses SQLite
@@ -55,9 +59,11 @@ def _open(option: object, context: Context, *, is_async: bool) -> object:
 OLDEST_REDIS_PY = (5, 0, 8)
 _NO_REDIS_PY = "a store in Redis needs redis-py: pip install 'xwms-auth[redis]'"
 
+OLDEST_SQLALCHEMY = (2, 0)
+
 
 def _open_redis(url: Secret, client: str, records: Records, *, is_async: bool) -> object:
-    fault = _redis_py_fault()
+    fault = _fault_of("redis", "redis-py", OLDEST_REDIS_PY, "a store in Redis")
     if fault is None:
         from .redis import RedisStore  # noqa: PLC0415  imported only if the config uses Redis
 
@@ -71,15 +77,25 @@ def _open_redis(url: Secret, client: str, records: Records, *, is_async: bool) -
     raise ConfigError([fault])
 
 
-def _redis_py_fault() -> str | None:
+def _open_database(url: Secret, client: str, records: Records, *, is_async: bool) -> object:
+    fault = _fault_of("sqlalchemy", "SQLAlchemy", OLDEST_SQLALCHEMY, "a store in a database")
+    if fault is None:
+        from .sqlalchemy import open_url  # noqa: PLC0415  imported only if the config uses a database
+
+        return open_url(url, client, records, is_async=is_async)
+    raise ConfigError([fault])
+
+
+def _fault_of(package: str, name: str, oldest: tuple[int, ...], store: str) -> str | None:
+    """What is wrong with the installed version of the package, which is also the name of our extra."""
     from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  slow to import
 
     try:
-        installed = version("redis")
+        installed = version(package)
     except PackageNotFoundError:
-        return _NO_REDIS_PY
-    if tuple(map(int, re.findall(r"[0-9]+", installed)[:3])) >= OLDEST_REDIS_PY:
+        return f"{store} needs {name}: pip install 'xwms-auth[{package}]'"
+    if tuple(map(int, re.findall(r"[0-9]+", installed)[:3])) >= oldest:
         return None
-    oldest = ".".join(map(str, OLDEST_REDIS_PY))
-    upgrade = "pip install --upgrade 'xwms-auth[redis]'"
-    return f"a store in Redis needs redis-py {oldest} or newer, and {installed} is installed: {upgrade}"
+    wanted = ".".join(map(str, oldest))
+    upgrade = f"pip install --upgrade 'xwms-auth[{package}]'"
+    return f"{store} needs {name} {wanted} or newer, and {installed} is installed: {upgrade}"

@@ -8,7 +8,7 @@ another key.
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from .._core.base.expiring import RecentMap
 from .._core.base.models import EndReason
@@ -73,3 +73,12 @@ def ending_of(code: str) -> EndReason:
         return EndReason(code)
     except ValueError:
         return EndReason.REVOKED
+
+
+@runtime_checkable
+class OpenedForClient(Protocol):
+    """A store in a config that is opened for one client, with the key for its records, before it is used."""
+
+    def open_for(self, client: str, records: Records, *, is_async: bool) -> object:
+        """Return the store. `client` is a short name that separates clients who share it."""
+        ...

@@ -98,6 +98,9 @@ DEFAULT_PATHS = {
 
 REDIS = ("redis://", "rediss://", "unix://", "redis+cluster://", "rediss+cluster://")
 
+DATABASES = ("postgresql+", "mysql+", "mariadb+")
+"""How the URLs of databases begin: the name of the driver follows."""
+
 _LISTS = ("redirect_uris", "session_secret", "public", "login_origins", "scopes", "trusted_origins")
 _SECONDS = ("session_idle", "session_lifetime", "recheck", "timeout")
 _NUMBERS = ("max_slow_calls",)
@@ -115,6 +118,11 @@ _ON, _OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 def is_redis(url: str) -> bool:
     """Whether this is the URL of a store in Redis."""
     return url.startswith(REDIS)
+
+
+def is_database(url: str) -> bool:
+    """Whether this is the URL of a store in a database, with SQLAlchemy."""
+    return url.startswith(DATABASES)
 
 
 def may_hold_password(address: Secret) -> bool:

@@ -1,12 +1,15 @@
 """The URLs of stores, and what is wrong with one. Never quotes it: it may contain a password."""
 
+import re
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ..base.models import Secret
-from .env import REDIS, is_redis
+from .env import DATABASES, REDIS, is_database, is_redis
 
 _REDIS_OPTIONS = frozenset(("db", "username", "password", "ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"))
+_DATABASE_URL = re.compile(r"[a-z]+\+[a-z0-9_]+://[^\s]*/[^\s?/]+(\?[^\s]*)?\Z")
+_WITHOUT_DRIVER = ("postgresql:", "postgres:", "mysql:", "mariadb:")
 
 
 def store_url_fault(secret_url: Secret, more: str) -> str | None:
@@ -22,8 +25,13 @@ def store_url_fault(secret_url: Secret, more: str) -> str | None:
         if not _is_redis_url(url):
             options = ", ".join(sorted(_REDIS_OPTIONS))
             return f"is not a Redis URL such as redis://host:6379/0, or has an option other than: {options}"
+    elif is_database(url):
+        if not _DATABASE_URL.match(url):
+            return "is not a URL of SQLAlchemy such as postgresql+psycopg://user@host/database"
+    elif url.startswith(_WITHOUT_DRIVER):
+        return "does not name the driver, as in postgresql+psycopg://user@host/database"
     elif url != "memory://":
-        kinds = ", ".join(f"{kind}…" for kind in REDIS)
+        kinds = ", ".join(f"{kind}…" for kind in (*REDIS, *DATABASES))
         slashes = " (an SQLite URL has three slashes before the path)" if url.startswith("sqlite") else ""
         return f"must be one of: {more}memory://, sqlite:///path, {kinds}{slashes}"
     return None

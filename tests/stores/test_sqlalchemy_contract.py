@@ -1,0 +1,135 @@
+"""The store in a database against the contract: PostgreSQL and SQLite, engines of both kinds, and by URL."""
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, event
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from tests.stores.conftest import opened
+from tests.tools.postgres_server import PostgresServer
+from tests.tools.requires import missing
+from xwms_auth._core.base.store_protocols import SessionStore
+from xwms_auth.stores.sqlalchemy import SQLAlchemyStore, metadata
+from xwms_auth.testing.revocation_contract import RevocationContract
+from xwms_auth.testing.store_contract import StoreContract
+
+
+class InADatabase(StoreContract):
+    """A store over an engine; another opening of it has an engine of its own."""
+
+    is_async = False
+    url: str
+
+    @pytest.fixture(autouse=True)
+    def _engines(self, event_loop: None) -> Iterator[None]:
+        self.engines: list[Any] = []
+        yield
+        for engine in self.engines:
+            self.ask(engine.dispose())
+
+    def engine(self) -> Any:
+        return create_async_engine(self.url) if self.is_async else create_engine(self.url)
+
+    def make_store(self) -> SessionStore:
+        self.engines.append(self.engine())
+        return opened(session_store=SQLAlchemyStore(self.engines[-1]), is_async=self.is_async)
+
+    def open_again(self, store: SessionStore) -> SessionStore:
+        return self.make_store()
+
+
+class TestPostgreSQL(InADatabase):
+    @pytest.fixture(autouse=True)
+    def _server(self, postgres: PostgresServer) -> None:
+        self.url = postgres.url("psycopg")
+
+
+class TestPostgreSQLAsync(InADatabase):
+    is_async = True
+
+    @pytest.fixture(autouse=True)
+    def _server(self, postgres: PostgresServer) -> None:
+        self.url = postgres.url("asyncpg")
+
+
+class TestPostgreSQLInThreads(TestPostgreSQL):
+    """A sync engine in an ASGI application."""
+
+    is_async = True
+
+    def engine(self) -> Any:
+        return create_engine(self.url)
+
+
+class TestPostgreSQLByURL(StoreContract):
+    """With engines of the store's own; async, since the plain one differs in nothing but who closes it."""
+
+    @pytest.fixture(autouse=True)
+    def _server(self, postgres: PostgresServer) -> None:
+        self.url = postgres.url("psycopg")
+
+    def make_store(self) -> SessionStore:
+        return opened(session_store=self.url, is_async=True)
+
+    def open_again(self, store: SessionStore) -> SessionStore:
+        return self.make_store()
+
+
+class TestSQLite(InADatabase):
+    driver = "pysqlite"
+
+    @pytest.fixture(autouse=True)
+    def _file(self, tmp_path: Path) -> None:
+        self.url = f"sqlite+{self.driver}:///{tmp_path / 'app.sqlite3'}"
+        engine = create_engine(f"sqlite:///{tmp_path / 'app.sqlite3'}")
+        metadata.create_all(engine)
+        engine.dispose()
+
+    def engine(self) -> Any:
+        engine = super().engine()
+
+        # As an application does that has several workers; and without waiting for the disk.
+        @event.listens_for(getattr(engine, "sync_engine", engine), "connect")
+        def prepare(connection: Any, record: Any) -> None:
+            for pragma in ("journal_mode = WAL", "synchronous = OFF"):
+                connection.execute(f"PRAGMA {pragma}")
+
+        return engine
+
+
+class TestSQLiteAsync(TestSQLite):
+    is_async = True
+    driver = "aiosqlite"
+
+    @pytest.fixture(autouse=True)
+    def _driver(self) -> None:
+        if find_spec("aiosqlite") is None:
+            missing("the package aiosqlite")
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["plain", "async"])
+class TestRevocations(RevocationContract):
+    @pytest.fixture(autouse=True)
+    def _server(self, postgres: PostgresServer, is_async: bool) -> None:
+        self.url, self.is_async = postgres.url("psycopg"), is_async
+
+    def make_store(self) -> Any:
+        return opened(session_store=self.url, is_async=self.is_async)
+
+
+class TestCookieWithPostgreSQL(StoreContract):
+    has_list = follows_now = knows_ids = False
+
+    @pytest.fixture(autouse=True)
+    def _server(self, postgres: PostgresServer) -> None:
+        self.url = postgres.url("asyncpg")
+
+    def make_store(self) -> SessionStore:
+        return opened(revocation_store=self.url, is_async=True)
+
+    def open_again(self, store: SessionStore) -> SessionStore:
+        return self.make_store()
