@@ -17,7 +17,8 @@ LOWEST := $(VENV)/lowest
 BENCH := $(VENV)/bench
 OLD := -W ignore::ResourceWarning
 LOWEST_TESTS := tests/flask_door tests/asgi_door tests/wsgi_door tests/login tests/sessions tests/cli \
-	tests/stores/test_redis_faults.py $(addprefix tests/attacks/test_,shared_caches.py cookies.py person_from_a_request.py)
+	$(addprefix tests/stores/test_,redis_faults.py sqlalchemy_contract.py sqlalchemy_faults.py) \
+	$(addprefix tests/attacks/test_,shared_caches.py cookies.py person_from_a_request.py)
 LOWEST_OAUTH_TESTS := tests/oauth2/test_oauth_answers.py tests/oauth2/test_id_tokens.py tests/sandbox/test_oauth_login.py
 
 # Which example `make demo` runs.
@@ -36,7 +37,7 @@ test: $(STAMP) ## the whole suite (ARGS="-k cookie -x" goes to pytest)
 lowest: $(STAMP) ## the tests of the doors with the oldest versions that the package accepts
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
 	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
-		--group lowest --editable '.[flask,fastapi,redis,sandbox,cli]'
+		--group lowest --editable '.[flask,fastapi,redis,sqlalchemy,sandbox,cli]'
 	$(LOWEST)/bin/python -m pytest -n auto $(OLD) -m "not more_packages" $(LOWEST_TESTS)
 	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
 		--group lowest --editable '.[all]'
