@@ -30,8 +30,8 @@ from harness.subjects import CLAIMS, CONFIG
 
 from tests.tools.redis_server import redis_server
 from xwms_auth import User
+from xwms_auth._core.base.digests import new_key
 from xwms_auth._core.base.session import Session
-from xwms_auth._core.base.signing import new_key
 from xwms_auth._core.config.context import Context
 from xwms_auth.stores import open_store
 

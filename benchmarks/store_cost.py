@@ -51,8 +51,8 @@ from starlette.testclient import TestClient
 
 from tests.tools.redis_server import redis_server
 from xwms_auth import User, XWMSConfig
+from xwms_auth._core.base.digests import new_key
 from xwms_auth._core.base.session import Session
-from xwms_auth._core.base.signing import new_key
 from xwms_auth._core.config.context import Context
 from xwms_auth.stores import open_store
 

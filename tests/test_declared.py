@@ -21,6 +21,7 @@ EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 # The extras of a file besides the core: those of the first path that the file's begins with.
 EXTRAS_OF = {
     "flask.py": {"flask"},
+    "_core/adapters/starlette_": {"starlette"},
     "_core/adapters/flask_": {"flask"},
     "starlette.py": {"starlette"},
     "fastapi.py": {"fastapi"},

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial, wraps
 from inspect import iscoroutinefunction
-from typing import Any, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
 from weakref import WeakSet
 
 try:
@@ -46,8 +46,10 @@ from ._core.config.context import Context
 from ._core.http.messages import Request as XWMSRequest
 from ._core.io.session_manager import XWMSSessions
 from ._core.responses import widgets
-from ._core.responses.pages import Html
 from ._core.responses.responses import Refusal
+
+if TYPE_CHECKING:
+    from ._core.responses.pages import Html
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -262,12 +264,12 @@ def xwms_login_url(*, next: str | None = None) -> str:  # noqa: A002  named like
     return widgets.login_url(*_place(), to=next)
 
 
-def xwms_login_button(*, locale: str = "en", next: str | None = None) -> Html:  # noqa: A002
+def xwms_login_button(*, locale: str = "en", next: str | None = None) -> "Html":  # noqa: A002
     """Return a login button as HTML, in one of XWMS's ten languages."""
     return widgets.login_button(*_place(), to=next, locale=locale)
 
 
-def xwms_logout_form(*, label: str = "Log out") -> Html:
+def xwms_logout_form(*, label: str = "Log out") -> "Html":
     """Return a logout button as HTML. It is a form, because logging out changes state."""
     context, _ = _place()
     return widgets.logout_form(context, request_state().session() if has_request_context() else None, label=label)

@@ -5,11 +5,10 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
 from functools import partial, wraps
-from typing import Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 try:
     from starlette.concurrency import run_in_threadpool
-    from starlette.endpoints import HTTPEndpoint, WebSocketEndpoint
     from starlette.exceptions import HTTPException, WebSocketException
     from starlette.requests import HTTPConnection, Request
     from starlette.responses import Response
@@ -17,7 +16,7 @@ try:
 except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.starlette needs Starlette: pip install 'xwms-auth[starlette]'") from missing
 
-from ._core.adapters.asgi import POLICY_VIOLATION, ASGIApp, Receive, Scope, Send, encoded, is_cors_preflight
+from ._core.adapters.asgi import POLICY_VIOLATION, ASGIApp, Receive, Scope, Send, encoded
 from ._core.adapters.asgi_bearer import CurrentTokenProxy, check_token
 from ._core.adapters.asgi_headers import never_stored
 from ._core.adapters.asgi_state import request_state_of
@@ -27,14 +26,16 @@ from ._core.adapters.roles import AsyncRoles, Roles
 from ._core.base.login_requirement import ANY_LOGIN, LoginRequirement
 from ._core.base.models import User
 from ._core.config.config import XWMSConfig
-from ._core.http.preflight import has_own_options
 from ._core.oauth2.bearer_guard import NEEDS_TOKEN
 from ._core.responses import widgets
 from ._core.responses.bearer_challenge import parse_scopes
-from ._core.responses.pages import Html
 from ._core.responses.responses import Refusal
 from .asgi import XWMSAuthMiddleware as ASGIMiddleware
 from .asgi import current_user
+
+if TYPE_CHECKING:
+    from ._core.adapters.starlette_endpoints import Check
+    from ._core.responses.pages import Html
 
 __all__ = [
     "XWMSAuthMiddleware",
@@ -49,11 +50,6 @@ __all__ = [
 ]
 
 E = TypeVar("E", bound=Callable[..., Any])
-
-_DISPATCH = HTTPEndpoint.dispatch
-
-_Check = Callable[[Scope], Awaitable[Refusal | None]]
-"""Checks a request: None if it is allowed, otherwise the refusal."""
 
 Unauthorized = Callable[[Request, dict[str, object]], Response | None | Awaitable[Response | None]]
 """The application's own answer to a request that needs a login; None for ours."""
@@ -188,9 +184,11 @@ def token_required(endpoint: Any = None, /, *, scopes: str | Sequence[str] = ())
     return guard(endpoint) if endpoint is not None else guard
 
 
-def _guard(endpoint: Any, check: _Check, *, name: str) -> Any:
+def _guard(endpoint: Any, check: "Check", *, name: str) -> Any:
     if inspect.isclass(endpoint):
-        return _guard_class(endpoint, check)
+        from ._core.adapters.starlette_endpoints import guard_class  # noqa: PLC0415  few applications have classes
+
+        return guard_class(endpoint, check)
 
     is_async = inspect.iscoroutinefunction(endpoint)
 
@@ -215,34 +213,6 @@ def _connection(endpoint: Callable[..., Any], arguments: tuple[Any, ...]) -> HTT
     raise TypeError(f"{endpoint.__qualname__} has no request or websocket parameter")
 
 
-def _guard_class(endpoint: type[Any], check: _Check) -> type[Any]:
-    if not issubclass(endpoint, HTTPEndpoint | WebSocketEndpoint):
-        raise TypeError(f"{endpoint.__qualname__} is neither an HTTPEndpoint nor a WebSocketEndpoint")
-    unguarded = cast("Callable[[Any], Awaitable[None]]", cast("Any", endpoint).dispatch)
-
-    @wraps(unguarded)
-    async def dispatch(self: Any) -> None:
-        if is_cors_preflight(self.scope) and _answers_options(self):
-            await _DISPATCH(self)
-            return
-        refused = await check(self.scope)
-        if refused is None:
-            await unguarded(self)
-        elif isinstance(self, WebSocketEndpoint):
-            await WebSocket(self.scope, self.receive, self.send).close(POLICY_VIOLATION, refused.code)
-        else:
-            await request_state_of(self.scope).send_refusal(refused, self.send)
-
-    endpoint.dispatch = dispatch  # type: ignore[method-assign]  # the class is guarded wherever it is routed
-    return endpoint
-
-
-def _answers_options(endpoint: object) -> bool:
-    """Whether Starlette's own `dispatch` gives a preflight to an `options` method of this endpoint's class."""
-    kind = type(endpoint)
-    return issubclass(kind, HTTPEndpoint) and inspect.unwrap(kind.dispatch) is _DISPATCH and has_own_options(kind)
-
-
 def template_context(request: Request) -> dict[str, Any]:
     """The names for templates: `Jinja2Templates(directory, context_processors=[template_context])`.
 
@@ -254,10 +224,10 @@ def template_context(request: Request) -> dict[str, Any]:
     def xwms_login_url(*, next: str | None = None) -> str:  # noqa: A002  named like the query parameter
         return widgets.login_url(context, current, to=next)
 
-    def xwms_login_button(*, locale: str = "en", next: str | None = None) -> Html:  # noqa: A002
+    def xwms_login_button(*, locale: str = "en", next: str | None = None) -> "Html":  # noqa: A002
         return widgets.login_button(context, current, to=next, locale=locale)
 
-    def xwms_logout_form(*, label: str = "Log out") -> Html:
+    def xwms_logout_form(*, label: str = "Log out") -> "Html":
         return widgets.logout_form(context, request_state.session(), label=label)
 
     return {

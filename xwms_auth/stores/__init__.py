@@ -6,10 +6,10 @@ The library of a store is imported only if the config uses that store.
 import re
 from typing import cast
 
+from .._core.base.digests import digest
 from .._core.base.errors import ConfigError
 from .._core.base.models import Secret
 from .._core.base.session import Session, latest
-from .._core.base.signing import digest
 from .._core.base.store_protocols import KeepsConnections, KnowsClaims, RevocationStore, SessionStore
 from .._core.config.context import Context
 from .._core.config.env import is_database, is_redis

@@ -11,12 +11,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .._core.base import events
+from .._core.base.digests import identity_digest
 from .._core.base.errors import ConfigError
 from .._core.base.expiring import ExpiringMap, ExpiringSet, LocalClaims, RecentMap
 from .._core.base.models import EndReason, Identity, ever_smaller
 from .._core.base.session import FUTURE_TOLERANCE, Session
 from .._core.base.session_record import from_record, to_record
-from .._core.base.signing import identity_digest
 from .._core.base.store_protocols import FixedHandles, KeepsConnections, KnownHandle, KnowsClaims, RevocationStore
 from .._core.http.messages import fits
 from .records import is_key

@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Generator, Iterable, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from .._core.base.dataclass import dataclass
+from .._core.base.digests import digest, identity_digest, new_key
 from .._core.base.errors import StoreUnavailable
 from .._core.base.models import EndReason, Identity
 from .._core.base.session import KEPT_AFTER_END, Session, latest
-from .._core.base.signing import digest, identity_digest, new_key
 from .records import Records, ending_of, is_key
 
 T = TypeVar("T")

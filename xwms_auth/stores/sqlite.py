@@ -14,10 +14,10 @@ from typing import TypeVar
 
 import anyio.to_thread
 
+from .._core.base.digests import digest, identity_digest, new_key
 from .._core.base.errors import StoreUnavailable
 from .._core.base.models import EndReason, Identity
 from .._core.base.session import Session, latest
-from .._core.base.signing import digest, identity_digest, new_key
 from .records import Records, ending_of, is_key
 from .sqlite_file import BUSY_TIMEOUT, Connections, Work
 from .thread_limit import ThreadLimit

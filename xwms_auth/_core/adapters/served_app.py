@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 
-from ... import access_log
 from ..base import events
 from ..base.effects import Runtime, Transport
 from ..base.store_protocols import LoadsAtOnce, SessionStore
@@ -54,6 +53,8 @@ class ServedApp:
         """Seconds since 1970."""
         self._guards = GuardCheck()
         self._is_new = True
+        from ... import access_log  # noqa: PLC0415  loaded when an application is set up, not before
+
         access_log.redact(self.context)
 
     def now(self) -> int:
@@ -64,6 +65,8 @@ class ServedApp:
         """Check at the first request that all guards are in effect. `views` returns the routed functions."""
         if self._is_new:
             self._is_new = False
+            from ... import access_log  # noqa: PLC0415  as above
+
             access_log.redact_coming(self.context)
         self._guards.check(views, debug=debug)
         self.is_prepared = self._guards.settled

@@ -5,9 +5,9 @@ Never logs a token, a cookie, a secret or a name. A person is logged as a short 
 
 import logging
 
+from .digests import identity_digest
 from .errors import APIError, ConfigError, RequestRefused, XWMSError
 from .models import Identity
-from .signing import identity_digest
 
 MAX_VALUE = 500
 """Characters of one value in the log; the rest becomes `...`. A client can send a path as long as the server allows,

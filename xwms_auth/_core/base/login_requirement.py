@@ -91,9 +91,9 @@ def parse_domain(domain: str) -> str:
         name = domain.removesuffix(".").encode("idna").decode("ascii").lower()
     except UnicodeError:
         name = ""
-    if not _DOMAIN.fullmatch(name):
+    if not re.fullmatch(_DOMAIN, name):
         raise ValueError(f"{domain!r} is not a domain, such as example.org")
     return name
 
 
-_DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
+_DOMAIN = r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"

@@ -27,8 +27,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from .digests import MAX_SIGNED_TEXT, key_bytes, require_written, salt_of, to_json
 from .models import Secret
-from .signing import MAX_SIGNED_TEXT, key_bytes, require_written, salt_of, to_json
 
 _VERSION = b"\x01"
 _NONCE, _SALT, _TAG = 12, 6, 16

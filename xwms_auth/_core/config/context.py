@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Self
 
 from ..base import events
 from ..base.dataclass import dataclass
+from ..base.digests import new_key
 from ..base.errors import ConfigError, HostNotRegistered
 from ..base.models import Secret
 from ..base.session import Lifetimes, Session
-from ..base.signing import Signed, new_key
 from ..http.messages import CookieNames, Request, set_cookie
 from ..http.next_url import safe_next
 from ..http.urls import RedirectURI, is_plain
@@ -22,6 +22,7 @@ from .state import ProcessState
 
 if TYPE_CHECKING:
     from ..base.sealing import Sealed
+    from ..base.signing import Signed
 
 _SINGLE_PROCESS_HINT = (
     "fine with one process; several processes need XWMS_SESSION_STORE or XWMS_REVOCATION_STORE in SQLite or Redis: "
@@ -41,7 +42,7 @@ class Context:
     session_sealer: "Sealed"
     record_sealer: "Sealed"
     login_sealer: "Sealed"
-    form_signer: Signed
+    form_signer: "Signed"
     lifetimes: Lifetimes
     origins: frozenset[str]
     """The origins of all redirect URIs."""
@@ -65,7 +66,9 @@ class Context:
     @classmethod
     def of(cls, config: XWMSConfig) -> Self:
         """Derive the context of a config. Raises `ConfigError` without a session secret."""
-        from ..base.sealing import Sealed  # noqa: PLC0415  OpenSSL is loaded when an application is set up, not before
+        # OpenSSL and itsdangerous are loaded when an application is set up, not before.
+        from ..base.sealing import Sealed  # noqa: PLC0415
+        from ..base.signing import Signed  # noqa: PLC0415
 
         keys, missing = config.session_keys, config.missing
         if not keys:

@@ -3,7 +3,6 @@
 import os
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import NoReturn, Self
 
 from ..base.errors import ConfigError
@@ -53,6 +52,8 @@ class SecretFromFile(SecretSource):
     __slots__ = ("_lock", "_path", "_secret", "_stamp")
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        from pathlib import Path  # noqa: PLC0415  loaded only for a file
+
         self._path = Path(path)
         self._lock = threading.Lock()
         self._stamp: tuple[int, int, int] | None = None
@@ -81,6 +82,8 @@ class SecretFromFile(SecretSource):
 
 def keys_in_file(path: str | os.PathLike[str]) -> tuple[Secret, ...]:
     """Return the session secrets in a file, separated by white space; none if it cannot be read."""
+    from pathlib import Path  # noqa: PLC0415  as above
+
     try:
         return tuple(map(Secret, Path(path).read_text(encoding="utf-8").split()))
     except (OSError, ValueError):

@@ -10,10 +10,10 @@ refreshed one or still has to be revoked.
 import threading
 from typing import NamedTuple
 
+from ..base.digests import digest
 from ..base.expiring import ExpiringMap, ExpiringSet, RecentMap
 from ..base.limits import TokenBucket
 from ..base.models import AccessToken, Secret, TokenSet
-from ..base.signing import digest
 from ..base.strict_json import JSONObject
 from .server_metadata import ServerCache
 

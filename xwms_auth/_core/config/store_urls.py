@@ -1,7 +1,6 @@
 """The URLs of stores, and what is wrong with one. Never quotes it: it may contain a password."""
 
 import re
-from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ..base.models import Secret
@@ -16,6 +15,8 @@ def store_url_fault(secret_url: Secret, more: str) -> str | None:
     """Return why this is not the URL of a store, or None if it is one. `more` names what is allowed besides."""
     url = secret_url.reveal()
     if url.startswith("sqlite:///"):
+        from pathlib import Path  # noqa: PLC0415  loaded only for a file
+
         path = Path(url.removeprefix("sqlite:///"))
         if path.name == ":memory:" or str(path).startswith("file:"):
             return "does not name a file; for sessions in this process use memory://"

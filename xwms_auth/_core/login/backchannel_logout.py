@@ -8,10 +8,10 @@ before.
 """
 
 from ..base import events
+from ..base.digests import digest
 from ..base.effects import Steps, claim, list_sessions, release, revoke_session, revoke_sessions
 from ..base.errors import ConfigError, TokenRejected, XWMSError
 from ..base.models import Identity
-from ..base.signing import digest
 from ..config.context import Context
 from ..http.messages import Request, Response
 from ..providers.protocol import LogoutTokenClaims, Provider

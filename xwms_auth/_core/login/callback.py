@@ -9,6 +9,7 @@ from typing import Self
 
 from ..base import events
 from ..base.dataclass import dataclass
+from ..base.digests import new_key
 from ..base.effects import Steps, create_session, drop_session
 from ..base.errors import (
     APIError,
@@ -22,7 +23,6 @@ from ..base.errors import (
     XWMSError,
 )
 from ..base.session import Session, device_name
-from ..base.signing import new_key
 from ..config.context import Context
 from ..http.fetch_metadata import is_by_worker, is_prefetch, require_navigation
 from ..http.messages import Request, Response, read_cookie

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..base import events
+from ..base.digests import new_key
 from ..base.effects import CallXWMS, Steps, ask
 from ..base.errors import (
     APIError,
@@ -26,7 +27,6 @@ from ..base.errors import (
 )
 from ..base.models import Secret, TokenSet, newer
 from ..base.session import Session
-from ..base.signing import new_key
 from ..base.strict_json import JSONObject
 from ..config.context import Context
 from ..config.server_metadata import Metadata

@@ -25,6 +25,7 @@ try:
 except ImportError as missing:  # pragma: no cover
     raise ImportError("flow=oauth2 needs Authlib: pip install 'xwms-auth[oauth2]'") from missing
 
+from ..base.digests import derived
 from ..base.effects import OAuthCall, UpstreamResponse, json_object, unavailable
 from ..base.errors import (
     APIError,
@@ -40,7 +41,6 @@ from ..base.errors import (
     XWMSError,
 )
 from ..base.models import Secret, TokenSet, User
-from ..base.signing import derived
 from ..base.strict_json import JSONObject, parse_granted
 from ..config.config import XWMSConfig
 from ..config.server_metadata import Metadata

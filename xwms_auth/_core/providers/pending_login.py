@@ -16,11 +16,11 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, cast
 
 from ..base.dataclass import dataclass
+from ..base.digests import digest, new_key
 from ..base.effects import Steps, claim, release
 from ..base.errors import StoreUnavailable
 from ..base.models import User, ever_smaller
 from ..base.session import FUTURE_TOLERANCE
-from ..base.signing import digest, new_key
 from ..base.strict_json import parse_object
 from ..http.messages import CookieNames, header_bytes, read_cookies, set_cookie
 from ..http.urls import RedirectURI

@@ -14,6 +14,7 @@ from dataclasses import replace
 from ..api import login_calls
 from ..api.login_calls import is_plausible_token
 from ..base import events
+from ..base.digests import digest
 from ..base.effects import Steps, claim, claimed, release
 from ..base.errors import (
     APIError,
@@ -27,7 +28,6 @@ from ..base.errors import (
 )
 from ..base.models import Secret, newer
 from ..base.session import Session
-from ..base.signing import digest
 from ..config.context import Context
 from ..config.state import UnspentToken
 from ..http.fetch_metadata import require_sent_by_xwms

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from ..base import events
@@ -12,7 +12,9 @@ from ..base.models import EndReason
 from ..config.config import XWMSConfig
 from ..http.fetch_metadata import ClientKind, client_kind, follows_redirects, is_in_turbo_frame
 from ..http.messages import COMMON_HEADERS, NO_CONTENT_POLICY, Request, Response
-from . import pages
+
+if TYPE_CHECKING:
+    from .pages import Page
 
 
 class Refusal(NamedTuple):
@@ -36,7 +38,7 @@ class Refusal(NamedTuple):
 
 def page(
     status: int,
-    content: pages.Page,
+    content: "Page",
     *,
     cookies: Sequence[str] = (),
     extra: Sequence[tuple[str, str]] = (),
@@ -130,6 +132,8 @@ def _error_response(
         label = "Log in" if isinstance(error, LoginRequired) else "Try again"
         # Where a service worker or a library is in the way, the way on is a form that both leave to the browser.
         by_form = isinstance(error, NotANavigation) or not follows_redirects(request)
+        from . import pages  # noqa: PLC0415  loaded with the first page that is shown
+
         content = pages.error_page(
             title=error.title,
             detail=error.detail,

@@ -3,10 +3,15 @@
 `pages.py` produces the HTML.
 """
 
+from typing import TYPE_CHECKING
+
 from ..base.session import Session
 from ..config.context import Context
 from ..http.messages import Request
-from . import pages, responses
+from . import responses
+
+if TYPE_CHECKING:
+    from .pages import Html
 
 
 def login_url(context: Context, request: Request, *, to: str | None) -> str:
@@ -16,19 +21,23 @@ def login_url(context: Context, request: Request, *, to: str | None) -> str:
     return responses.login_url(context.config, to)
 
 
-def login_button(context: Context, request: Request, *, to: str | None, locale: str) -> pages.Html:
+def login_button(context: Context, request: Request, *, to: str | None, locale: str) -> "Html":
     """Return a login button as HTML. It is a form, since only that shows that the user acted, in Safari too.
 
     `locale` is one of XWMS's ten languages, or a language tag such as `pt-BR`; others get English.
     """
+    from . import pages  # noqa: PLC0415  loaded with the first button that is shown
+
     label = pages.LOGIN_LABELS.get(locale.partition("-")[0].lower(), pages.LOGIN_LABELS["en"])
     return pages.login_button(login_url=login_url(context, request, to=to), label=label)
 
 
-def logout_form(context: Context, session: Session | None, *, label: str) -> pages.Html:
+def logout_form(context: Context, session: Session | None, *, label: str) -> "Html":
     """Return a logout button as HTML. It is a form, because logging out changes state.
 
     CSRF: it carries a token bound to this session, for browsers that do not send the origin of a form.
     """
     token = context.form_signer.dumps(session.id if session else "")
+    from . import pages  # noqa: PLC0415  as above
+
     return pages.logout_form(logout_url=context.config.logout_path, csrf_token=token, label=label)

@@ -9,12 +9,12 @@ from dataclasses import KW_ONLY, replace
 
 from ..base import events
 from ..base.dataclass import dataclass
+from ..base.digests import digest
 from ..base.effects import Shielded, Steps, ask, claim, drop_session, load_session, release, renew_session
 from ..base.errors import APIError, LoginRequired, TokenRejected, Unreachable
 from ..base.limits import Waiting
 from ..base.models import EndReason, Secret, TokenSet
 from ..base.session import Session
-from ..base.signing import digest
 from ..config.context import Context
 from ..http.messages import read_cookie
 from ..providers.protocol import Provider, TokenProvider
