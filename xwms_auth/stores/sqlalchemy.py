@@ -39,10 +39,10 @@ from sqlalchemy.pool import SingletonThreadPool, StaticPool
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import NullType
 
+from .._core.base.digests import digest, identity_digest, new_key
 from .._core.base.errors import ConfigError, StoreUnavailable
 from .._core.base.models import EndReason, Identity, Secret
 from .._core.base.session import Session, latest
-from .._core.base.signing import digest, identity_digest, new_key
 from .records import Records, ending_of, is_key
 from .sqlalchemy_engines import Executor, NotOpened, executor_of_engine, executor_of_url
 
