@@ -155,7 +155,13 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None]):
 
     def is_of(self, scope: Scope) -> bool:
         """Whether this is the state of the request that has this scope, or a copy of it."""
-        return self._headers is scope.get("headers") and not self.finished
+        if self.finished:
+            return False
+        if scope is self.scope or (headers := scope.get("headers")) is self._headers:
+            return True
+        # Starlette puts a new list into a scope whose headers it reads. The headers in it are the same objects, which
+        # no other request has.
+        return bool(self._headers) and {id(header) for header in headers or ()}.issuperset(map(id, self._headers))
 
     def end(self) -> None:
         """The request has ended. What is kept of it does not lead back to it, so that it needs no garbage collector."""
