@@ -9,7 +9,6 @@ Imports no framework.
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 from ._core.adapters.asgi import (
     ASGIApp,
@@ -36,7 +35,7 @@ from ._core.adapters.root_path import foreign_readers, is_public
 from ._core.adapters.served_app import ServedApp
 from ._core.base import events
 from ._core.base.effects import arun
-from ._core.base.errors import ConfigError, XWMSError
+from ._core.base.errors import ConfigError
 from ._core.base.login_requirement import ANY_LOGIN, LoginRequirement
 from ._core.base.models import User
 from ._core.base.store_protocols import KeepsConnections
@@ -216,11 +215,10 @@ class XWMSAuthMiddleware:
         outer.unauthorized = self._door.unauthorized or outer.unauthorized
         if self._door.roles is not None:
             outer.resolver, outer.roles = self._door.roles, None
-        with suppress(XWMSError):
-            outer.session()  # the nested application may ask
-        if isinstance(outer.lookup, SessionLookup):
+        found = outer.looked_up()  # the nested application may ask
+        if isinstance(found, SessionLookup):
             cookie, now = header_of(scope, b"cookie", "; "), served.now()
-            steps = look_up_nested(served.context, served.provider, outer.lookup, cookie, now=now)
+            steps = look_up_nested(served.context, served.provider, outer.dated(found), cookie, now=now)
             try:
                 outer.lookup = await arun(steps, served.runtime_in(outer.served))
             except Exception as error:  # noqa: BLE001  as in `look_up_ahead`

@@ -187,6 +187,29 @@ def test_sm_02_an_inner_idle_limit_ends_the_session_in_there_and_use_moves_it(ma
     assert shown(browser, "/who") == SUB
 
 
+@pytest.mark.parametrize("store", ["cookie", "memory://"])
+def test_sm_02_frequent_use_moves_an_inner_idle_limit_too(make_nested, store):
+    """SM-02: what a process remembers of a cookie is not as old as the request that brings it."""
+    site = make_nested({"session_store": store}, session_idle=300)
+    browser = site.browser()
+    browser.log_in(SUB)
+    for _ in range(60):
+        site.clock.advance(12)
+        assert shown(browser, "/inside/guarded") == f"ADMIN DATA for {SUB}"
+
+
+def test_what_nobody_asks_further_in_stays_for_everybody(make_fx):
+    async def page(request):
+        return PlainTextResponse("style", headers={"Cache-Control": "public, max-age=60"})
+
+    site = Site("asgi", make_fx())
+    clock, middleware = site.clock, xwms_auth.starlette.XWMSAuthMiddleware
+    site.app = middleware(middleware(Starlette(routes=[Route("/", page)]), site.config, clock=clock), site.config)
+    browser = site.browser()
+    browser.log_in(SUB)
+    assert "vary" not in browser.get("/").headers
+
+
 def test_sm_02_an_outer_limit_holds_further_in(make_nested):
     """SM-02: the stricter of both."""
     site = make_nested({"session_idle": 300, "session_lifetime": 600}, session_idle=DAY, session_lifetime=7 * DAY)

@@ -141,6 +141,21 @@ def test_an_answer_that_was_lost_is_made_good_by_the_next(make, server, clock):
     assert server.calls(TOKEN) == 3
 
 
+def test_an_answer_that_was_lost_is_made_good_also_where_the_cookie_has_been_read_before(make, server, clock):
+    """What a process remembers of a cookie is not as old as the request that brings it."""
+    site = make()
+    browser = site.browser()
+    log_in(browser, server)
+    assert browser.who() == "1001"
+    clock.advance(590)  # a refresh is due, and no renewal
+    lost = same_person(browser, site)
+    second = token_of(lost)
+    assert token_of(browser) == second
+    assert browser.cookies()[site.session_cookie] != lost.cookies()[site.session_cookie]
+    assert token_of(same_person(browser, token_page(site.restarted()))) == second
+    assert server.calls(TOKEN) == 2
+
+
 def asgi_site(make: Callable[..., Site], page: Callable[[Request], Any], **options: Any) -> Site:
     site = make(**options)
     site.app.app.router.routes.append(Route("/page", page))

@@ -93,11 +93,18 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         self.session_read = True
         found = self.lookup
         if found is None:
-            found = self.lookup = self._look_up()
+            found = self.looked_up()
         if isinstance(found, XWMSError):
             self._failure = found
             raise found
         return found.session
+
+    def looked_up(self) -> SessionLookup | XWMSError:
+        """The lookup. By itself this does not make the response depend on the session."""
+        found = self.lookup
+        if found is None:
+            found = self.lookup = self._look_up()
+        return found
 
     def _look_up(self) -> SessionLookup | XWMSError:
         """The lookup that needs no I/O (`ServedApp.is_lazy`)."""
@@ -184,7 +191,8 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         try:
             if isinstance(self.lookup, SessionLookup):
                 served = self.served
-                steps = access_token(served.context, served.provider, self.lookup, self._asked(), now=served.now())
+                known = self.dated(self.lookup)
+                steps = access_token(served.context, served.provider, known, self._asked(), now=served.now())
                 found, token = await arun(steps, served.runtime)
                 self.lookup = found
                 if found.has_new_tokens and self._is_too_late:

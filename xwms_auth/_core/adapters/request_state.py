@@ -40,6 +40,9 @@ class RequestState(Generic[L]):
     passive = False
     """Whether the request is no sign of an active person, and so does not renew the session."""
 
+    _began_at: float
+    """When the request came in, in seconds since 1970."""
+
     lookup: L
     """The result of looking up the session cookie, or the error that prevented it; None before the lookup.
 
@@ -123,6 +126,10 @@ class RequestState(Generic[L]):
     def _look(self) -> SessionLookup:
         self.session()
         return self._found()
+
+    def dated(self, found: SessionLookup) -> SessionLookup:
+        """The lookup, as of this request: one that is noted with its cookie is of the request that noted it."""
+        return found._replace(at=int(self._began_at))
 
     def reserved(self) -> int:
         """Bytes that a response of ours leaves for the cookie of a session that may be renewed with it."""

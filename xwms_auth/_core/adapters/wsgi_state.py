@@ -112,7 +112,7 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
 
     def _look_up_in(self, inner: ServedApp, found: SessionLookup) -> SessionLookup | XWMSError:
         cookie = self._environ.get("HTTP_COOKIE", "")
-        steps = look_up_nested(inner.context, inner.provider, found, cookie, now=inner.now())
+        steps = look_up_nested(inner.context, inner.provider, self.dated(found), cookie, now=inner.now())
         try:
             return run(steps, inner.runtime_in(self.served))
         except Exception as error:  # noqa: BLE001  as above
@@ -131,7 +131,8 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         try:
             if isinstance(self.lookup, SessionLookup):
                 served, cookie = self.served, self._environ.get("HTTP_COOKIE", "")
-                steps = access_token(served.context, served.provider, self.lookup, cookie, now=served.now())
+                known = self.dated(self.lookup)
+                steps = access_token(served.context, served.provider, known, cookie, now=served.now())
                 self.lookup, token = run(steps, served.runtime)
                 if self.lookup.has_new_tokens and self._started and self._held is None:
                     events.tokens_not_saved()

@@ -37,7 +37,8 @@ class SessionLookup(NamedTuple):
     `handle` is the value of the cookie, or None if there was no cookie or no renewal is due.
     `ended` is why the session of this cookie has ended. `changed` means that the store has an older session than this,
     `has_new_tokens` that only this response can carry its tokens, because the cookie contains the session.
-    `at` is when the cookie was read, in seconds since 1970. `ahead` is set if the session is from the future.
+    `at` is when the cookie was read, in seconds since 1970; without a handle perhaps by an earlier request.
+    `ahead` is set if the session is from the future.
     `renewed_by` is the context of a nested application by whose limits a renewal is due.
     """
 
