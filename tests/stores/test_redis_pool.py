@@ -68,6 +68,58 @@ def test_a_process_that_forks_after_use_shares_no_connection(server):
     assert run_alone(code, server.url).strip() == "ok"
 
 
+def test_the_threads_of_a_process_that_has_just_forked_share_none_either(server):
+    """SL-14: another thread asks wherever the first one may be interrupted."""
+    code = """
+    import os, sys, threading
+    import redis
+    from tests.stores.conftest import opened
+    from xwms_auth.testing.store_contract import DAY, NOW, session
+
+    store = opened(session_store=sys.argv[1])
+    handle = store.create(session("1001"), until=NOW + DAY, now=NOW)
+    assert store.claim("login/1", until=NOW + DAY, now=NOW)
+    client = redis.Redis.from_url(sys.argv[1])
+
+    def was_used_for(command):
+        return command in [one["cmd"] for one in client.client_list()]
+
+    assert was_used_for("set"), "the connection of this process"
+
+    def ask():
+        assert store.load(handle, now=NOW).user.sub == "1001"
+
+    def ask_and_be_interrupted(at):
+        lines = iter(range(at + 1))
+
+        def trace(frame, event, arg):
+            if not frame.f_code.co_filename.endswith("redis_pool.py"):
+                return None
+            if event == "line" and next(lines, None) == at:
+                other = threading.Thread(target=ask)
+                other.start()
+                other.join()
+            return trace
+
+        sys.settrace(trace)
+        ask()
+        return next(lines, None) is None
+
+    for at in range(100):
+        pid = os.fork()
+        if pid == 0:
+            os._exit(2 if ask_and_be_interrupted(at) else 0)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        assert was_used_for("set"), "nobody else has used it"
+        if status == 0:
+            break
+        assert status == 2
+    assert 10 < at < 99, "each line once"
+    print("ok")
+    """
+    assert run_alone(code, server.url).strip() == "ok"
+
+
 @pytest.mark.parametrize("is_async", [False, True], ids=["plain", "async"])
 class TestConnections(StoreHarness):
     def store(self, server: RedisServer, *, is_async: bool) -> Any:

@@ -32,10 +32,10 @@ class RedisPool:
         self._begin()
 
     def _begin(self) -> None:
-        self._process = os.getpid()
-        self._idle: deque[Any] = deque()
         self._factory = cast("Any", redis.ConnectionPool).from_url(self._url.reveal(), **self._options)
+        self._idle: deque[Any] = deque()
         self._is_open = True
+        self._process = os.getpid()  # last: from now on other threads take what is idle
 
     def send(self, commands: Sequence[Command]) -> list[Any]:
         """Send the commands together and return their results. Raises what redis-py does."""
