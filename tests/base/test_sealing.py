@@ -1,12 +1,14 @@
 """Sealed values: one form, whatever process made them and whatever key is the newest."""
 
 import base64
+import os
 from itertools import count
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.stores.alone import run_alone
 from xwms_auth import Secret
 from xwms_auth._core.base import sealing
 from xwms_auth._core.base.sealing import MAX_SUBKEYS, Sealed
@@ -55,6 +57,30 @@ def test_no_two_values_have_one_nonce_and_each_process_has_a_subkey_of_its_own()
     assert len({head[:12] for head in heads}) == 1000
     assert len({head[12:] for head in heads[:500]}) == 1
     assert len({head[12:] for head in heads}) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_process_that_forks_gives_none_of_its_subkeys_to_the_others():
+    """A server that loads the application first forks workers for years, and each counts for itself."""
+    code = """
+    import os
+    from xwms_auth import Secret
+    from xwms_auth._core.base.sealing import Sealed
+
+    sealed = Sealed([Secret("K3y-for-tests-0123456789-abcdefghij")], purpose="session", audience="client@issuer")
+    values = [sealed.seal("a value"), sealed.seal("a value")]
+    for _ in range(3):
+        reading, writing = os.pipe()
+        if os.fork() == 0:
+            os.write(writing, sealed.seal("a value"))
+            os._exit(0)
+        values.append(os.read(reading, 1000))
+        os.wait()
+    values.append(sealed.seal("a value"))
+    assert [sealed.open(value) for value in values] == ["a value"] * 6
+    print(len({value[15:21] for value in values}))
+    """
+    assert run_alone(code).strip() == "4"
 
 
 def test_a_subkey_seals_no_more_than_it_may(monkeypatch):

@@ -68,7 +68,7 @@ class Sealed:
         self._starts = frozenset(_to_text(_VERSION + key_id) for key_id in self._keys)
         self._lock = threading.Lock()
         self._subkeys: dict[bytes, AESGCM] = {}
-        self._left = 0
+        self._left = self._process = 0
         self._own = b"", AESGCM(bytes(32))  # replaced before the first value
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
@@ -92,7 +92,7 @@ class Sealed:
         if not plain:
             return b""
         plain += b"  "[: -(_HEAD + len(plain) + _TAG) % 3]  # so that the text has no spare bits
-        if self._left <= 0:
+        if self._left <= 0 or self._process != os.getpid():  # a fork has the subkey of its parent, and so all others
             self._begin_subkey()
         self._left -= 1
         (name, cipher), nonce = self._own, os.urandom(_NONCE)
@@ -103,6 +103,7 @@ class Sealed:
         key_id = next(iter(self._keys))
         salt = os.urandom(_SALT)
         self._own, self._left = (key_id + salt, _subkey(self._keys[key_id][0], salt)), MAX_PER_SUBKEY
+        self._process = os.getpid()
 
     def open(self, sealed: bytes, *, place: str = "") -> Any | None:
         """Return the value, or None unless it was sealed for this place with one of the current keys."""
