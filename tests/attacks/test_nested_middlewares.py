@@ -198,6 +198,18 @@ def test_sm_02_frequent_use_moves_an_inner_idle_limit_too(make_nested, store):
         assert shown(browser, "/inside/guarded") == f"ADMIN DATA for {SUB}"
 
 
+@pytest.mark.parametrize("store", ["cookie", "memory://"])
+def test_what_was_guarded_further_out_is_kept_by_no_cache_where_the_session_ends_further_in(make_nested, store):
+    site = make_nested({"protect": "all", "session_store": store}, protect="marked", session_idle=300)
+    browser = site.browser()
+    browser.log_in(SUB)
+    for seconds in (301, 1000):
+        site.clock.advance(seconds)
+        answer = browser.get("/inside/open")
+        assert answer.text == "ADMIN DATA for nobody"
+        assert answer.headers.get_list("cache-control") == ["private, no-store"]
+
+
 def test_what_nobody_asks_further_in_stays_for_everybody(make_fx):
     async def page(request):
         return PlainTextResponse("style", headers={"Cache-Control": "public, max-age=60"})

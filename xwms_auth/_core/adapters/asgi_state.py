@@ -365,7 +365,7 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         session = found.session
         if found.handle is not None and session is not None:
             return self._send_merged(start, found)
-        dependent = usual(headers, signed_in=session is not None)
+        dependent = usual(headers, signed_in=session is not None or self.guarded)
         return self._send_merged(start, found) if dependent is None else self._send({**start, "headers": dependent})
 
     async def _send_merged(self, start: Message, found: SessionLookup) -> None:
