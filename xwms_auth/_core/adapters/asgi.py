@@ -52,6 +52,15 @@ def header_in(headers: Iterable[tuple[bytes, bytes]], name: bytes, joint: str) -
     return "" if found is None else found.decode("latin-1")
 
 
+def is_with(headers: list[tuple[bytes, bytes]], scope: Scope) -> bool:
+    """Whether a scope has these headers: not equal ones, but the same objects, which no other request has.
+
+    Starlette puts a new list of them into a scope whose headers it reads.
+    """
+    theirs: list[tuple[bytes, bytes]] = scope.get("headers") or []
+    return theirs is headers or (bool(headers) and {id(header) for header in theirs}.issuperset(map(id, headers)))
+
+
 def missing_prefix(scope: Scope, context: Context) -> str:
     """Return what is missing in front of `scope["path"]`, for the path as the browser sees it; mostly nothing.
 
@@ -127,6 +136,15 @@ async def send_response(response: Response, send: Send, *, reserved: int = 0) ->
     headers = encoded(response.header_list(reserved=reserved))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": response.body.encode()})
+
+
+async def send_two(send: Send, first: Message, second: Message) -> None:
+    await send(first)
+    await send(second)
+
+
+async def discard(message: Message) -> None:
+    """Takes a message that is not sent now, or not at all because the response was replaced."""
 
 
 def is_cors_preflight(scope: Scope) -> bool:

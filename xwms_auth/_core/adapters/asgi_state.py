@@ -29,13 +29,16 @@ from .asgi import (
     Send,
     close_of,
     decoded,
+    discard,
     header_in,
     header_of,
     is_debugged,
     is_server_error,
+    is_with,
     missing_prefix,
     request_of,
     send_response,
+    send_two,
 )
 from .asgi_headers import edited, editing, for_token, is_event_stream, never_stored, usual, with_listed_headers
 from .request_state import RequestState, current_request_state
@@ -91,9 +94,7 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None]):
 
     def session(self) -> Session | None:
         self.session_read = True
-        found = self.lookup
-        if found is None:
-            found = self.looked_up()
+        found = self.lookup or self.looked_up()
         if isinstance(found, XWMSError):
             self._failure = found
             raise found
@@ -101,10 +102,9 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None]):
 
     def looked_up(self) -> SessionLookup | XWMSError:
         """The lookup. By itself this does not make the response depend on the session."""
-        found = self.lookup
-        if found is None:
-            found = self.lookup = self._look_up()
-        return found
+        if self.lookup is None:
+            self.lookup = self._look_up()
+        return self.lookup
 
     def _look_up(self) -> SessionLookup | XWMSError:
         """The lookup that needs no I/O (`ServedApp.is_lazy`)."""
@@ -162,18 +162,12 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None]):
 
     def is_of(self, scope: Scope) -> bool:
         """Whether this is the state of the request that has this scope, or a copy of it."""
-        if self.finished:
-            return False
-        if scope is self.scope or (headers := scope.get("headers")) is self._headers:
-            return True
-        # Starlette puts a new list into a scope whose headers it reads. The headers in it are the same objects, which
-        # no other request has.
-        return bool(self._headers) and {id(header) for header in headers or ()}.issuperset(map(id, self._headers))
+        return not self.finished and (scope is self.scope or is_with(self._headers, scope))
 
     def end(self) -> None:
         """The request has ended. What is kept of it does not lead back to it, so that it needs no garbage collector."""
         self.finished = True
-        self.scope, self._send = _ENDED, _discard
+        self.scope, self._send = _ENDED, discard
 
     @property
     def sessions(self) -> AsyncXWMSSessions:
@@ -238,13 +232,13 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         if self.scope["type"] == "websocket":
             if not self._started:
                 self._refuse_for(failure)
-                send, self._send = self._send, _discard
+                send, self._send = self._send, discard
                 with suppress(RuntimeError, OSError):  # the visitor has gone
                     await send(close_of(failure.code))
         elif self._held is not None or not self._started:
             self._held = None
             await self.send({"type": "http.response.start", "status": 500, "headers": []})
-        return self._send is _discard and failure.is_behind(error)
+        return self._send is discard and failure.is_behind(error)
 
     def request(self) -> Request:
         return request_of(self.scope, prefix=missing_prefix(self.scope, self.served.context), app=self._door.app)
@@ -277,9 +271,9 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None]):
             if self._failure is not None and is_server_error(message):
                 # The framework's answer to our error, which the application did not catch.
                 self._refuse_for(self._failure)
-        if self.refused is not None and self._send is not _discard:
+        if self.refused is not None and self._send is not discard:
             self._started = True
-            send, self._send = self._send, _discard
+            send, self._send = self._send, discard
             return send(close_of(self.refused.code))
         return self._send(message)
 
@@ -302,7 +296,7 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None]):
             # The framework's response to our error, which the application did not catch.
             self._refuse_for(self._failure)
         if self.refused is not None:
-            send, self._send = self._send, _discard
+            send, self._send = self._send, discard
             return self._send_instead(self.refused, send)
         if type(message.get("headers")) is not list:
             message = with_listed_headers(message)
@@ -314,7 +308,7 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None]):
             # Until the first chunk of the body, since producing it may read the session. ASGI lets servers wait for it
             # too. A copy, because the application may use the list again.
             self._held = {**message, "headers": message["headers"].copy()}
-            return _discard(message)
+            return discard(message)
         self.is_passed_on = True
         return self._send(message)
 
@@ -329,7 +323,7 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None]):
     def _send_held(self, message: Message) -> Awaitable[None]:
         if self.refused is not None:
             self._held = None
-            send, self._send = self._send, _discard
+            send, self._send = self._send, discard
             return self._send_instead(self.refused, send)
         if message["type"] == "http.response.body" and not message.get("body") and message.get("more_body"):
             # The application sends its headers ahead, and may still read the session: the response may depend on it.
@@ -338,7 +332,7 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         if self.session_read:
             return self._send_both(message)
         start, self._held, self.is_passed_on = self._held, None, True
-        return _send_two(self._send, start or {}, message)
+        return send_two(self._send, start or {}, message)
 
     async def _send_both(self, message: Message) -> None:
         await self._release_held()
@@ -348,7 +342,7 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         """Send the start of a response that was held back, and close a refused websocket that was left open."""
         if self._held is not None:
             await self._release_held()
-        elif self.refused is not None and self.scope["type"] == "websocket" and self._send is not _discard:
+        elif self.refused is not None and self.scope["type"] == "websocket" and self._send is not discard:
             with suppress(RuntimeError, OSError):  # the visitor has gone, or the application has closed it
                 await self.send_to_websocket(close_of(self.refused.code))
 
@@ -384,15 +378,6 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         )
         steps = renew(served.context, found, now=served.now(), is_passive=passive, is_shared=is_shared)
         return await arun(steps, served.runtime)
-
-
-async def _send_two(send: Send, first: Message, second: Message) -> None:
-    await send(first)
-    await send(second)
-
-
-async def _discard(message: Message) -> None:
-    """Takes a message that is not sent now, or not at all because the response was replaced."""
 
 
 def request_state_of(scope: Scope) -> ASGIRequestState:
