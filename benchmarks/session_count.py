@@ -1,8 +1,9 @@
-"""Whether many sessions make one dearer: a thousand to a million of them in SQLite and in Redis.
+"""Whether many sessions make one dearer: a thousand to a million of them in SQLite, in Redis and in PostgreSQL.
 
 One process per store fills it; at every size it looks up sessions at random, begins some, and weighs the store.
-Between the sizes both fill at the same time, while they are measured only one does.
-PostgreSQL has no store yet. Redis is one of the benchmark's own, without a file; if it is missing, it is left out.
+Between the sizes all fill at the same time, while they are measured only one does. In PostgreSQL five thousand sessions
+are begun for each size, and the rest are rows copied from one of them under other keys, which fills its indexes alike.
+Redis and PostgreSQL are the benchmark's own, with nothing written to the disk for sure; what is missing is left out.
 
     python benchmarks/session_count.py [--json] [--quick] [--sessions 1000 1000000]
 """
@@ -18,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.util import find_spec
 from inspect import isawaitable
 from itertools import count
 from multiprocessing import get_context
@@ -28,6 +30,7 @@ from typing import Any
 from harness.output import add_options, print_rows
 from harness.subjects import CLAIMS, CONFIG
 
+from tests.tools.postgres_server import postgres_server, programs
 from tests.tools.redis_server import redis_server
 from xwms_auth import User
 from xwms_auth._core.base.digests import new_key
@@ -85,12 +88,37 @@ class Filled:
         return str(self.store.create(session_of(next(self.numbers), now), until=now + IDLE, now=now))
 
     def fill(self, sessions: int) -> None:
+        if self.name == "PostgreSQL":
+            self._fill_with_copies(sessions)
+            return
         every = max(1, (sessions - self.held) // KEPT)
         fresh = [handle for number in range(self.held, sessions) if (handle := self._begin()) and number % every == 0]
         # The older ones stay in their proportion.
         older = random.sample(self.handles, len(self.handles) * self.held // sessions)
         self.handles = older + fresh
         self.held = sessions
+
+    def _fill_with_copies(self, sessions: int) -> None:
+        begun = min(KEPT, sessions - self.held)
+        self.handles += [self._begin() for _ in range(begun)]
+        self._sql(
+            "INSERT INTO xwms_sessions (id, client, person, until, record)"
+            " SELECT substr(md5(random()::text) || md5(random()::text), 1, 43), client,"
+            " substr(md5(random()::text) || md5(random()::text), 1, 43), until, record"
+            f" FROM (SELECT * FROM xwms_sessions LIMIT 1) AS one, generate_series(1, {sessions - self.held - begun})"
+        )
+        self._sql("ANALYZE xwms_sessions")
+        self.held = sessions
+
+    def _sql(self, statement: str) -> Any:
+        import sqlalchemy  # noqa: PLC0415  not there where PostgreSQL is left out
+
+        engine = sqlalchemy.create_engine(self.url)
+        with engine.begin() as connection:
+            found = connection.execute(sqlalchemy.text(statement))
+            value = found.scalar() if found.returns_rows else None
+        engine.dispose()
+        return value
 
     def row(self) -> Row:
         megabytes, held = (self._bytes() - self.empty) / 1e6, self.held
@@ -130,10 +158,12 @@ class Filled:
         if self.name == "SQLite":
             path = Path(self.url.removeprefix("sqlite:///"))
             return sum(file.stat().st_size for file in path.parent.glob(path.name + "*"))
+        if self.name == "PostgreSQL":
+            return int(self._sql("SELECT pg_total_relation_size('xwms_sessions')"))
         return int(self._info("memory")["used_memory"])
 
     def _server_cpu(self) -> float | None:
-        if self.name == "SQLite":
+        if not self.name.startswith("Redis"):
             return None
         told = self._info("cpu")
         return float(told["used_cpu_user"]) + float(told["used_cpu_sys"])
@@ -160,6 +190,16 @@ def in_a_process(name: str, url: str, orders: "Connection[Any, Any]") -> None:
         else:
             filled.fill(order)
             orders.send("filled")
+
+
+def create_tables(url: str) -> None:
+    from sqlalchemy import create_engine  # noqa: PLC0415  not there where PostgreSQL is left out
+
+    from xwms_auth.stores.sqlalchemy import metadata  # noqa: PLC0415  as above
+
+    engine = create_engine(url)
+    metadata.create_all(engine)
+    engine.dispose()
 
 
 def rows_of(places: dict[str, str], sizes: list[int]) -> Iterator[Row]:
@@ -194,6 +234,10 @@ def main() -> None:
         if shutil.which("redis-server"):
             server = stack.enter_context(redis_server(folder, unix=True))
             places["Redis TCP"] = server.url
+        if programs() is not None and find_spec("psycopg") is not None:
+            database = stack.enter_context(postgres_server())
+            places["PostgreSQL"] = database.url("psycopg")
+            create_tables(places["PostgreSQL"])
         rows = sorted(rows_of(places, sizes), key=lambda row: (row.store, row.sessions))
         print_rows(rows, options)
 
