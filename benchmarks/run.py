@@ -41,6 +41,7 @@ class Benchmark:
 BENCHMARKS = (
     Benchmark("request_cost"),
     Benchmark("instruction_count"),
+    Benchmark("promise_cost"),
     Benchmark("request_profile"),
     Benchmark("server_rate"),
     Benchmark(

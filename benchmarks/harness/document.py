@@ -182,6 +182,12 @@ TOKENS = {
     "times_less": "times less than PyJWT",
 }
 LOOK_UPS = {"store": "store", "colour": "code", "median_us": "µs", "p99_us": "p99"}
+PROMISES = {
+    "promise": "promise",
+    "visitor": "visitor",
+    "saved_k": "thousand instructions",
+    "part": "of our overhead",
+}
 SIZES = {"store": "store", "where": "where", "sessions": "sessions", "megabytes": "MB", "bytes_each": "bytes each"}
 BLOCKS: dict[str, Callable[[Results], str]] = {
     "machine": machine,
@@ -190,6 +196,7 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "requests of Flask": _requests(("Flask",)),
     "cookies": cookies,
     "instructions": columns("instruction_count", INSTRUCTIONS, 2),
+    "promises": columns("promise_cost", PROMISES, 2),
     "profile": columns("request_profile", PROFILE, 2),
     "servers": columns("server_rate", RATES, 6),
     "logins, one at a time": pivot("login_cost", CLIENT, _state_and_what, table="one at a time"),
