@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import flask
 import httpx2
 import pytest
 from starlette.requests import Request
@@ -14,6 +15,7 @@ import xwms_auth.flask
 from tests.oauth2.local_as import LocalAS, log_in, token_page
 from tests.tools.clock import Clock
 from tests.tools.site import PROGRAM, Browser, Site, alive
+from xwms_auth import LoginRequired
 from xwms_auth.sandbox.faults.catalogue import parse_fault
 
 TOKEN = "oauth/token"
@@ -154,6 +156,52 @@ def test_an_answer_that_was_lost_is_made_good_also_where_the_cookie_has_been_rea
     assert browser.cookies()[site.session_cookie] != lost.cookies()[site.session_cookie]
     assert token_of(same_person(browser, token_page(site.restarted()))) == second
     assert server.calls(TOKEN) == 2
+
+
+def with_a_job(site: Site) -> list[Callable[[], str]]:
+    """A page that begins a job, which needs a token and goes on after the response."""
+    jobs: list[Callable[[], str]] = []
+    if site.edge == "flask":
+        auth, user = xwms_auth.flask.XWMSAuth(), xwms_auth.flask.current_user
+
+        def begin() -> str:
+            jobs.append(flask.copy_current_request_context(auth.access_token))
+            return str(user.sub)
+
+        site.app.add_url_rule("/begin", "begin", begin)
+        return jobs
+
+    async def begin_of(request: Request) -> Response:
+        jobs.append(lambda: asyncio.run(request.auth.access_token()))
+        return PlainTextResponse(request.user.sub)
+
+    site.app.app.router.routes.append(Route("/begin", begin_of))
+    return jobs
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_what_a_job_refreshes_after_its_request_is_kept_for_the_session(make, server, clock, kept):
+    site = make(**kept)
+    jobs, browser = with_a_job(site), site.browser()
+    log_in(browser, server)
+    assert browser.get("/begin").text == "1001"
+    clock.advance(600)
+    came = jobs[0]()
+    assert token_of(browser) == came
+    assert server.calls(TOKEN) == 2, "the login's, and one refresh"
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_a_job_gets_no_new_token_for_somebody_who_has_logged_out_since(make, server, clock, kept):
+    site = make(**kept)
+    jobs, browser = with_a_job(site), site.browser()
+    log_in(browser, server)
+    assert browser.get("/begin").text == "1001"
+    browser.log_out()
+    clock.advance(600)
+    with pytest.raises(LoginRequired):
+        jobs[0]()
+    assert server.calls(TOKEN) == 1, "the login's"
 
 
 def asgi_site(make: Callable[..., Site], page: Callable[[Request], Any], **options: Any) -> Site:

@@ -68,6 +68,9 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
     resolver: Roles | None = None
     """The `roles` of a nested application."""
 
+    _cookie = ""
+    """The Cookie header that the session was looked up with: a thread that outlives the request may need it again."""
+
     _server_write: Callable[[bytes], object] | None = None
     _started = False
     _held: tuple[str, list[tuple[str, str]], Any] | None = None
@@ -94,6 +97,7 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
 
     def _look_up(self) -> SessionLookup | XWMSError:
         served, cookie = self.served, self._environ.get("HTTP_COOKIE", "")
+        self._cookie = cookie
         # As of the beginning: a renewal that comes late must not undo what this browser did meanwhile.
         context, now = served.context, int(self._began_at)
         uri = context.only_uri or context.redirect_uri_for(self._environ.get("HTTP_HOST", ""))
@@ -111,8 +115,8 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         return found
 
     def _look_up_in(self, inner: ServedApp, found: SessionLookup) -> SessionLookup | XWMSError:
-        cookie = self._environ.get("HTTP_COOKIE", "")
-        steps = look_up_nested(inner.context, inner.provider, self.dated(found), cookie, now=inner.now())
+        known = self.dated(found)
+        steps = look_up_nested(inner.context, inner.provider, known, self._cookie, now=inner.now())
         try:
             return run(steps, inner.runtime_in(self.served))
         except Exception as error:  # noqa: BLE001  as above
@@ -130,9 +134,8 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         self.session()
         try:
             if isinstance(self.lookup, SessionLookup):
-                served, cookie = self.served, self._environ.get("HTTP_COOKIE", "")
-                known = self.dated(self.lookup)
-                steps = access_token(served.context, served.provider, known, cookie, now=served.now())
+                served, known = self.served, self.dated(self.lookup)
+                steps = access_token(served.context, served.provider, known, self._cookie, now=served.now())
                 self.lookup, token = run(steps, served.runtime)
                 if self.lookup.has_new_tokens and self._started and self._held is None:
                     events.tokens_not_saved()
