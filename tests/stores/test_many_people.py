@@ -36,7 +36,7 @@ def settings_for(fx, url):
     }
 
 
-@pytest.mark.parametrize(("edge", "kind"), [("asgi", "redis"), ("flask", "sqlite")])
+@pytest.mark.parametrize(("edge", "kind"), [("asgi", "redis"), ("flask", "sqlite"), ("asgi", "postgres")])
 def test_nobody_is_ever_taken_for_somebody_else(edge, kind, place, make_fx, tmp_path):
     """SL-14, DS-10: also where visitors hang up in the middle of what their request has begun (CVE-2023-28858)."""
     fx, log = make_fx(), tmp_path / "server.log"
