@@ -9,6 +9,7 @@ Never reveals a part of the URL, which may contain a password, or the values of 
 
 import os
 import sys
+import time
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeVar
@@ -37,6 +38,9 @@ MAX_THREADS = 16
 
 MAX_CONFLICTS = 10
 """Times that work is run again because another transaction was in the way; at each one, another one succeeds."""
+
+PROMPT = 1.0
+"""Seconds within which an error shows that a connection was lost before, and is not one that has timed out now."""
 
 MISSING_TABLES = "the database has no tables for sessions: create them with xwms-auth db upgrade, or a migration"
 
@@ -79,8 +83,10 @@ class NotOpened:
 class _Attempts:
     """One piece of work: whether it may be run again after an error."""
 
-    def __init__(self) -> None:
+    def __init__(self, engine: Engine) -> None:
+        self._drivers_error = engine.dialect.loaded_dbapi.Error
         self.forget_connections = False
+        self._began = time.monotonic()
         self._conflicts = 0
         self._tried_again = False
 
@@ -91,12 +97,16 @@ class _Attempts:
         if code in _CONFLICT and self._conflicts < MAX_CONFLICTS:
             self._conflicts += 1
             return None
-        # SQLAlchemy has replaced the pool of a connection that was lost, so the next one is new.
+        # SQLAlchemy has replaced the pool of a connection that was lost, so the next one is new. It has not where the
+        # driver's own error came through: that is, where setting the autocommit mode sends something.
         is_lost = isinstance(error, DBAPIError) and error.connection_invalidated
-        if not self._tried_again and (is_lost or code in _READ_ONLY):
+        is_drivers = isinstance(error, self._drivers_error)
+        # What took long was a timeout, and would take as long again.
+        is_prompt = time.monotonic() - self._began < PROMPT
+        if is_prompt and not self._tried_again and (is_lost or is_drivers or code in _READ_ONLY):
             # After a failover the name of the server leads to another one, while old connections still lead to the one
             # that is now a read-only copy.
-            self.forget_connections = code in _READ_ONLY
+            self.forget_connections = not is_lost
             self._tried_again = True
             return None
         if code in _NO_TABLE:
@@ -119,17 +129,22 @@ def _code(error: Exception) -> str | int | None:
     return first if isinstance(first, int) else None
 
 
-def _errors() -> tuple[type[Exception], ...]:
+def _errors(engine: Engine) -> tuple[type[Exception], ...]:
     """What means that the database is down. SQLAlchemy passes asyncpg's errors on as they are while it connects."""
     asyncpg: Any = sys.modules.get("asyncpg")
     own = () if asyncpg is None else (asyncpg.PostgresError, asyncpg.InterfaceError)
-    return (SQLAlchemyError, OSError, TimeoutError, *own)
+    return (SQLAlchemyError, OSError, TimeoutError, engine.dialect.loaded_dbapi.Error, *own)
 
 
 def _in_autocommit(connection: Connection, work: Work[T]) -> T:
     # Set for each connection and not for the engine, which SQLAlchemy 2.0.0 refuses for some. It sends nothing with the
     # drivers of PostgreSQL and SQLite, and ends when the connection goes back to the pool.
-    connection.execution_options(isolation_level="AUTOCOMMIT")
+    try:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+    except Exception as error:
+        # Not back into the pool, which would try to reset it.
+        connection.invalidate(error)
+        raise
     with connection.begin():
         return work(connection)
 
@@ -145,12 +160,12 @@ class EngineExecutor:
             weakref.finalize(self, engine.dispose)
 
     def run(self, work: Work[T]) -> T:
-        attempts = _Attempts()
+        attempts = _Attempts(self._engine)
         while True:
             try:
                 with self._engine.connect() as connection:
                     return _in_autocommit(connection, work)
-            except _errors() as error:
+            except _errors(self._engine) as error:
                 unavailable = attempts.failed(error)
             # Outside of `except`, so that the driver's error, which may show the URL, is not its context.
             if unavailable is not None:
@@ -195,12 +210,12 @@ class AsyncEngineExecutor:
     async def run(self, work: Work[T]) -> T:
         if is_trio():
             raise ConfigError(["an AsyncEngine of SQLAlchemy needs asyncio: on trio give the store a sync Engine"])
-        attempts = _Attempts()
+        attempts = _Attempts(self._engine.sync_engine)
         while True:
             try:
                 async with self._engine.connect() as connection:
                     return await connection.run_sync(_in_autocommit, work)
-            except _errors() as error:
+            except _errors(self._engine.sync_engine) as error:
                 unavailable = attempts.failed(error)
             if unavailable is not None:
                 raise unavailable
@@ -331,7 +346,7 @@ def _options(url: URL) -> dict[str, Any]:
     }
     driver = url.get_driver_name()
     chosen = {name: value for name, value in arguments.get(driver, {}).items() if name not in url.query}
-    return {"connect_args": chosen}
+    return {"connect_args": chosen, "isolation_level": "AUTOCOMMIT"}
 
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
