@@ -19,7 +19,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib.util import find_spec
 from inspect import isawaitable
 from itertools import count
 from multiprocessing import get_context
@@ -30,7 +29,7 @@ from typing import Any
 from harness.output import add_options, print_rows
 from harness.subjects import CLAIMS, CONFIG
 
-from tests.tools.postgres_server import postgres_server, programs
+from tests.tools.postgres_server import can_run, postgres_server
 from tests.tools.redis_server import redis_server
 from xwms_auth import User
 from xwms_auth._core.base.digests import new_key
@@ -192,16 +191,6 @@ def in_a_process(name: str, url: str, orders: "Connection[Any, Any]") -> None:
             orders.send("filled")
 
 
-def create_tables(url: str) -> None:
-    from sqlalchemy import create_engine  # noqa: PLC0415  not there where PostgreSQL is left out
-
-    from xwms_auth.stores.sqlalchemy import metadata  # noqa: PLC0415  as above
-
-    engine = create_engine(url)
-    metadata.create_all(engine)
-    engine.dispose()
-
-
 def rows_of(places: dict[str, str], sizes: list[int]) -> Iterator[Row]:
     context, pipes, processes = get_context("spawn"), {}, []
     for name, url in places.items():
@@ -234,10 +223,8 @@ def main() -> None:
         if shutil.which("redis-server"):
             server = stack.enter_context(redis_server(folder, unix=True))
             places["Redis TCP"] = server.url
-        if programs() is not None and find_spec("psycopg") is not None:
-            database = stack.enter_context(postgres_server())
-            places["PostgreSQL"] = database.url("psycopg")
-            create_tables(places["PostgreSQL"])
+        if can_run():
+            places["PostgreSQL"] = stack.enter_context(postgres_server()).url("psycopg")
         rows = sorted(rows_of(places, sizes), key=lambda row: (row.store, row.sessions))
         print_rows(rows, options)
 

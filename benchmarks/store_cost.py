@@ -49,6 +49,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from tests.tools.postgres_server import can_run, postgres_server, size_of_tables
 from tests.tools.redis_server import redis_server
 from xwms_auth import User, XWMSConfig
 from xwms_auth._core.base.digests import new_key
@@ -76,9 +77,9 @@ class Place:
         return replace(CONFIG, **self.options)
 
 
-def places(folder: Path, redis_urls: dict[str, str]) -> Iterator[Place]:
-    """All stores; `redis_urls` by how the server is reached."""
-    servers = {"memory": "memory://", "SQLite": f"sqlite:///{folder}/sessions.sqlite3", **redis_urls}
+def places(folder: Path, urls: dict[str, str]) -> Iterator[Place]:
+    """All stores; `urls` are those of the servers, by how they are reached."""
+    servers = {"memory": "memory://", "SQLite": f"sqlite:///{folder}/sessions.sqlite3", **urls}
     yield Place("cookie", {})
     for name, url in servers.items():
         if "unix" not in name:
@@ -259,7 +260,7 @@ def size_of(place: Place, sessions: int, redis_url: str | None) -> Size:
             len(str(store.create(session_of(f"1{number:06}", now), until=now, now=now))) for number in range(100)
         ]
         return Size(place.name, sessions, 0.0, statistics.mean(handles), 0.0, "in each browser's cookie")
-    measure = partial(_taken, place.name, path, redis_url)
+    measure = partial(_taken, place, path, redis_url)
     store.create(session_of("0", now), until=now + IDLE, now=now)
     gc.collect()
     before, began = measure(), time.perf_counter()
@@ -270,11 +271,14 @@ def size_of(place: Place, sessions: int, redis_url: str | None) -> Size:
         store.close()
     gc.collect()
     taken = measure() - before
-    where = "this process" if place.name == "memory" else "the file" if place.name == "SQLite" else "Redis"
+    where = {"memory": "this process", "SQLite": "the file", "PostgreSQL": "the tables"}.get(place.name, "Redis")
     return Size(place.name, sessions, taken / 1e6, taken / sessions, lasted / sessions * 1e6, where)
 
 
-def _taken(name: str, path: Path, redis_url: str | None) -> int:
+def _taken(place: Place, path: Path, redis_url: str | None) -> int:
+    name = place.name
+    if name == "PostgreSQL":
+        return size_of_tables(place.options["session_store"])
     if name == "memory":
         return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * PAGE
     if name == "SQLite":
@@ -311,6 +315,8 @@ def all_tables(rounds: int, sessions: int) -> Tables:
         if shutil.which("redis-server"):
             server = stack.enter_context(redis_server(folder, unix=True))
             redis_url, urls = server.url, {"Redis TCP": server.url, "Redis unix": server.unix_url}
+        if can_run():
+            urls["PostgreSQL"] = stack.enter_context(postgres_server()).url("psycopg")
         found = list(places(folder, urls))
         baselines = [one for one in SUBJECTS if one.name in ("bare", "SessionMiddleware", "Flask session")]
         subjects = [*baselines, *(subject for place in found for subject in subjects_of(place)), *peers(redis_url)]
@@ -354,6 +360,8 @@ def main() -> None:
         _print(tables)
         if not shutil.which("redis-server"):
             print("\nredis-server is not installed, so Redis was left out.", file=sys.stderr)
+        if not can_run():
+            print("\nPostgreSQL or psycopg is not installed, so it was left out.", file=sys.stderr)
 
 
 if __name__ == "__main__":

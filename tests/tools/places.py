@@ -47,15 +47,8 @@ def sqlite_url(tmp_path: Path) -> str:
 
 @pytest.fixture(scope="session")
 def postgres_of_the_run() -> Iterator[PostgresServer]:
-    """One for a whole run, since it takes a second to make, with the tables of the store."""
+    """One for a whole run, since it takes a second to make."""
     with postgres_server() as server:
-        from sqlalchemy import create_engine
-
-        from xwms_auth.stores.sqlalchemy import metadata
-
-        engine = create_engine(server.url("psycopg"))
-        metadata.create_all(engine)
-        engine.dispose()
         yield server
 
 

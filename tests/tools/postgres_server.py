@@ -60,6 +60,15 @@ class PostgresServer:
         self.admin("CREATE ROLE app LOGIN")
         self.admin("CREATE DATABASE app OWNER app")
 
+    def create_tables(self) -> None:
+        from sqlalchemy import create_engine
+
+        from xwms_auth.stores.sqlalchemy import metadata
+
+        engine = create_engine(self.url("psycopg"))
+        metadata.create_all(engine)
+        engine.dispose()
+
     def start(self) -> None:
         import psycopg
 
@@ -117,9 +126,26 @@ class PostgresServer:
         self._end(signal.SIGQUIT)
 
 
+def size_of_tables(url: str) -> int:
+    """Bytes of the tables of the store, with their indexes."""
+    from sqlalchemy import create_engine, text
+
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        sizes = "pg_total_relation_size('xwms_sessions') + pg_total_relation_size('xwms_marks')"
+        found = connection.scalar(text(f"SELECT {sizes}"))
+    engine.dispose()
+    return int(found or 0)
+
+
+def can_run() -> bool:
+    """Whether there is a PostgreSQL on this machine, and what a store in it needs."""
+    return programs() is not None and find_spec("psycopg") is not None
+
+
 @contextmanager
 def postgres_server() -> Iterator[PostgresServer]:
-    """A running one."""
+    """A running one, with the tables of the store."""
     for package in ("psycopg", "asyncpg"):
         if find_spec(package) is None:
             missing(f"the package {package}")
@@ -129,6 +155,7 @@ def postgres_server() -> Iterator[PostgresServer]:
         server = PostgresServer(folder)
         try:
             server.create()
+            server.create_tables()
             yield server
         finally:
             server.close()
