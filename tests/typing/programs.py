@@ -9,6 +9,8 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 import flask
 from fastapi import APIRouter, Depends, FastAPI, WebSocket
 from flask.views import MethodView
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
@@ -49,6 +51,7 @@ from xwms_auth.fastapi import (
 )
 from xwms_auth.flask import XWMSAuth, current_token, current_user, login_required, token_required
 from xwms_auth.stores import Session, SessionStore
+from xwms_auth.stores.sqlalchemy import SQLAlchemyStore
 
 config = XWMSConfig(
     client_id="id",
@@ -330,6 +333,14 @@ class AsyncStore(PlainStore):
 
 
 async_store: SessionStore = AsyncStore()
+engines: list[Engine | AsyncEngine] = [
+    create_engine("postgresql+psycopg://a"),
+    create_async_engine("mysql+aiomysql://a"),
+]
+for engine in engines:
+    database = SQLAlchemyStore(engine)
+    XWMSConfig(client_id="id", client_secret="s", redirect_uris="https://a.example/cb", session_store=database)
+    XWMSConfig(client_id="id", client_secret="s", redirect_uris="https://a.example/cb", revocation_store=database)
 plain = XWMSConfig(client_id="id", client_secret="s", redirect_uris="https://a.example/cb", session_store=PlainStore())
 checked = XWMSConfig(
     client_id="id",
