@@ -38,6 +38,7 @@ STORE_TIMEOUTS = (
     "xwms_auth.stores.sqlalchemy_engines.DATABASE_TIMEOUT",
     "xwms_auth.stores.sqlite.BUSY_TIMEOUT",
 )
+PROMPT_ERRORS = "xwms_auth.stores.sqlalchemy_engines.PROMPT"
 QUICK_CALLS = tuple(f"xwms_auth._core.{module}.QUICK" for module in ("base.limits", "io.connections", "io.transport"))
 
 # The run starts hundreds of processes; none of them should compile what another has compiled.
@@ -49,7 +50,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 def patient() -> Iterator[None]:
     """Stores and XWMS may take their time: on a busy machine a second passes, and only tests of slow ones mean that."""
     with pytest.MonkeyPatch.context() as patch:
-        for constant in (*STORE_TIMEOUTS, *QUICK_CALLS):
+        for constant in (*STORE_TIMEOUTS, *QUICK_CALLS, PROMPT_ERRORS):
             patch.setattr(constant, PATIENCE)
         yield
 

@@ -56,15 +56,6 @@ class TestPostgreSQLAsync(InADatabase):
         self.url = postgres.url("asyncpg")
 
 
-class TestPostgreSQLInThreads(TestPostgreSQL):
-    """A sync engine in an ASGI application."""
-
-    is_async = True
-
-    def engine(self) -> Any:
-        return create_engine(self.url)
-
-
 class TestPostgreSQLByURL(StoreContract):
     """With engines of the store's own; async, since the plain one differs in nothing but who closes it."""
 
@@ -119,17 +110,3 @@ class TestRevocations(RevocationContract):
 
     def make_store(self) -> Any:
         return opened(session_store=self.url, is_async=self.is_async)
-
-
-class TestCookieWithPostgreSQL(StoreContract):
-    has_list = follows_now = knows_ids = False
-
-    @pytest.fixture(autouse=True)
-    def _server(self, postgres: PostgresServer) -> None:
-        self.url = postgres.url("asyncpg")
-
-    def make_store(self) -> SessionStore:
-        return opened(revocation_store=self.url, is_async=True)
-
-    def open_again(self, store: SessionStore) -> SessionStore:
-        return self.make_store()

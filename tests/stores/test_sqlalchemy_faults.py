@@ -142,7 +142,7 @@ class TestAPostgreSQLThatFails(StoreHarness):
 class TestOnAnEngineOfTheApplication(StoreHarness):
     @pytest.fixture
     def engine(self, postgres: PostgresServer) -> Iterator[Any]:
-        engine = create_engine(postgres.url("psycopg"), pool_size=1, max_overflow=0, pool_timeout=0.1)
+        engine = create_engine(postgres.url("psycopg"), pool_size=1, max_overflow=0, pool_timeout=0.02)
         yield engine
         engine.dispose()
 
@@ -151,6 +151,8 @@ class TestOnAnEngineOfTheApplication(StoreHarness):
         handle = begin(self, store)
         with engine.connect():
             require_down(self, store)
+            with pytest.raises(StoreUnavailable, match="no connection left"):
+                begin(self, store)
         assert sub_of(self, store, handle) == "1001"
 
     def test_it_is_no_part_of_the_applications_transaction(self, postgres):

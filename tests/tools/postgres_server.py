@@ -5,13 +5,13 @@ Must not: touch a PostgreSQL that is there already.
 """
 
 import os
-import pwd
+import select
 import shutil
 import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ class PostgresServer:
     def __init__(self, folder: Path) -> None:
         self._folder, self.data = folder, folder / "data"
         self._bin = programs() or missing("the program initdb (Debian: postgresql)")
-        self._user = pwd.getpwnam("postgres").pw_uid if os.getuid() == 0 else None
+        self._user = _user() if os.getuid() == 0 else None
         self.socket = folder / "here"
         self.address = folder / "address"
         self._process: subprocess.Popen[bytes] | None = None
@@ -91,8 +91,18 @@ class PostgresServer:
         self._end(signal.SIGINT)
 
     def kill(self) -> None:
-        """Ends as a machine that fails."""
+        """Ends as a machine that fails: all of its processes at once, as its connections would still be answered."""
+        processes = [pid for (pid,) in self.admin("SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()")]
+        descriptors: list[int] = []
+        for pid in processes:
+            with suppress(ProcessLookupError):
+                descriptors.append(os.pidfd_open(pid))
         self._end(signal.SIGKILL)
+        for descriptor in descriptors:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            select.select([descriptor], [], [], 20)
+            os.close(descriptor)
 
     def _end(self, number: signal.Signals) -> None:
         if self._process is not None:
@@ -124,6 +134,15 @@ class PostgresServer:
 
     def close(self) -> None:
         self._end(signal.SIGQUIT)
+
+
+def _user() -> int:
+    import pwd
+
+    try:
+        return pwd.getpwnam("postgres").pw_uid
+    except KeyError:
+        missing("the user postgres, since root may not run PostgreSQL,")
 
 
 def size_of_tables(url: str) -> int:
