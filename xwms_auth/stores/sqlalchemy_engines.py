@@ -18,6 +18,7 @@ import anyio.to_thread
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidRequestError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -111,6 +112,8 @@ class _Attempts:
             return None
         if code in _NO_TABLE:
             return StoreUnavailable(MISSING_TABLES)
+        if isinstance(error, PoolTimeout):
+            return StoreUnavailable("the pool of the engine has no connection left")
         shown = type(getattr(error, "orig", None) or error).__name__
         return StoreUnavailable(f"the database: {shown}{'' if code is None else f' {code}'}")
 
