@@ -121,7 +121,7 @@ def test_no_option_switches_the_binding_off():
         "allow_missing_settings",  # lets nobody log in at all
     ]
     for edge in (xwms_auth.flask.XWMSAuth, xwms_auth.asgi.XWMSAuthMiddleware):
-        assert set(inspect.signature(edge).parameters) == {"app", "config", "clock", "unauthorized"}
+        assert set(inspect.signature(edge).parameters) == {"app", "config", "clock", "unauthorized", "roles"}
 
 
 @pytest.mark.parametrize("mode", ["either", "fresh"])

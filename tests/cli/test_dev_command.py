@@ -143,7 +143,7 @@ def test_settings_that_are_wrong_end_it_and_are_told_without_a_traceback(run, ta
     assert (ended.returncode, ended.stdout) == (1, "")
     assert "Traceback" not in ended.stderr
     assert "the settings are wrong:\n  - XWMS_" in ended.stderr
-    assert "redis+cluster://" in ended.stderr
+    assert "postgresql+psycopg://" in ended.stderr
     assert "Error: the app ended with exit status" in ended.stderr
 
 
