@@ -7,21 +7,13 @@ from typing import TypeVar
 
 import anyio
 
+from ...stores.event_loop import is_trio
 from .connections import Attempt
 
 T = TypeVar("T")
 
 LATE_READ = 0.02
 """Seconds that async code gives a response that has arrived to be read, before it gives up a call."""
-
-
-def is_trio() -> bool:
-    """Whether this is async code of trio, and not of asyncio."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return True
-    return False
 
 
 async def within(attempt: Attempt, exchange: Awaitable[T]) -> T:

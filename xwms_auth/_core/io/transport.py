@@ -22,13 +22,14 @@ import anyio
 import anyio.lowlevel
 import httpcore2
 
+from ...stores.event_loop import is_trio
 from ..base.effects import ApiCall, OAuthCall, Runtime, Steps, UpstreamResponse, arun, run
 from ..base.errors import APIError, BadAnswer, ConfigError, Unreachable
 from ..base.limits import QUICK, CircuitBreaker, Patience
 from ..base.unexpected import place_of
 from ..config.config import XWMSConfig
 from .connections import OPEN_SECONDS, OUTAGES, Attempt
-from .deadline import is_trio, within
+from .deadline import within
 from .pool import AsyncPool, Pool
 from .sockets import tls_context
 
