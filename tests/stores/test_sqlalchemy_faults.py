@@ -14,7 +14,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.stores.conftest import opened
-from tests.stores.questions import QUESTIONS, READS, WRITES, begin, require_down, sub_of
+from tests.stores.questions import QUESTIONS, READS, WRITES, await_answer, begin, require_down, sub_of
 from tests.tools.postgres_server import PostgresServer
 from xwms_auth import StoreUnavailable
 from xwms_auth.stores.sqlalchemy import SQLAlchemyStore, metadata
@@ -93,6 +93,19 @@ class TestAPostgreSQLThatFails(StoreHarness):
         with closing(postgres.connect()) as other:
             other.execute("LOCK TABLE xwms_sessions, xwms_marks IN ACCESS EXCLUSIVE MODE")
             require_down(self, store, {name: QUESTIONS[name] for name in ("load", "create", "claim")})
+        assert sub_of(self, store, handle) == "1001"
+
+    def test_one_that_stalls_is_down_within_the_bound_and_serves_again_when_it_goes_on(self, postgres, store, is_async):
+        """SL-11: with asyncpg; psycopg has no limit of its own for an answer."""
+        if not is_async:
+            return
+        handle = begin(self, store)
+        postgres.pause()
+        try:
+            require_down(self, store, {name: QUESTIONS[name] for name in ("load", "create")})
+        finally:
+            postgres.resume()
+        await_answer(self, store)
         assert sub_of(self, store, handle) == "1001"
 
     def test_with_too_many_connections_it_is_down_and_serves_again(self, postgres, store):

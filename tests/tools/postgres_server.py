@@ -44,6 +44,7 @@ class PostgresServer:
         self.socket = folder / "here"
         self.address = folder / "address"
         self._process: subprocess.Popen[bytes] | None = None
+        self._paused: list[int] = []
 
     def create(self) -> None:
         for path in (self.socket, self.socket.with_name("there")):
@@ -103,6 +104,20 @@ class PostgresServer:
                 signal.pidfd_send_signal(descriptor, signal.SIGKILL)
             select.select([descriptor], [], [], 20)
             os.close(descriptor)
+
+    def pause(self) -> None:
+        """Stalls: what is connected gets no answer, and nobody else does either."""
+        assert self._process is not None
+        found = self.admin("SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend'")
+        self._paused = [self._process.pid, *(pid for (pid,) in found)]
+        for pid in self._paused:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        for pid in self._paused:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
     def _end(self, number: signal.Signals) -> None:
         if self._process is not None:
