@@ -11,7 +11,7 @@ keeps a handle in clear text, or a name or an address outside an encrypted recor
 
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import (
     BigInteger,
@@ -34,7 +34,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.mysql import MEDIUMBLOB, VARCHAR
 from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import NullType
@@ -44,7 +43,10 @@ from .._core.base.errors import ConfigError, StoreUnavailable
 from .._core.base.models import EndReason, Identity, Secret
 from .._core.base.session import Session, latest
 from .records import Records, ending_of, is_key
-from .sqlalchemy_engines import Executor, NotOpened, executor_of_engine, executor_of_url
+from .sqlalchemy_engines import Executor, NotOpened, executor_of_engine, executor_of_url, is_async_engine
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 __all__ = ["SQLAlchemyStore", "metadata"]
 
@@ -332,8 +334,8 @@ class SQLAlchemyStore(DatabaseStore):
     own from the engine's pool, never one of the application's transactions, and does not close the engine.
     """
 
-    def __init__(self, engine: Engine | AsyncEngine) -> None:
-        if not isinstance(engine, Engine | AsyncEngine):
+    def __init__(self, engine: "Engine | AsyncEngine") -> None:
+        if not isinstance(engine, Engine) and not is_async_engine(engine):
             raise ConfigError(["SQLAlchemyStore needs an Engine or an AsyncEngine of SQLAlchemy"])
         if isinstance(engine.pool, StaticPool | SingletonThreadPool):
             # The store would commit what the application has begun.

@@ -12,20 +12,23 @@ import sys
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol, TypeVar
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, TypeVar, cast
 
 import anyio.to_thread
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidRequestError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from .._core.base.errors import ConfigError, StoreUnavailable
 from .._core.base.models import Secret
 from .event_loop import current_loop, is_trio
 from .thread_limit import ThreadLimit
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -206,7 +209,7 @@ _threads = ThreadLimit("xwms_auth_sqlalchemy", MAX_THREADS)
 class AsyncEngineExecutor:
     """For async code on asyncio, with an async engine of the application's, which also closes it."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: "AsyncEngine") -> None:
         self._engine = engine
         _engines.add(engine.sync_engine)
 
@@ -241,6 +244,10 @@ class AsyncURLExecutor:
 
     def __init__(self, url: URL, in_threads: ThreadExecutor | None) -> None:
         self._url, self._in_threads = url, in_threads
+        # Asked by name: SQLAlchemy says so only once, and then fails at the first statement.
+        import_module("greenlet")
+        from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415  needs greenlet
+
         # Without a pool, so that it keeps no connection and may be used in any event loop.
         self._passing = AsyncEngineExecutor(create_async_engine(url, **_options(url), poolclass=NullPool))
         self._kept: tuple[AsyncEngine, AsyncEngineExecutor] | None = None
@@ -254,6 +261,8 @@ class AsyncURLExecutor:
         if self._kept_for != current_loop():
             return await self._passing.run(work)
         if self._kept is None:
+            from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415  as above
+
             engine = create_async_engine(self._url, **_options(self._url), pool_timeout=DATABASE_TIMEOUT)
             self._kept = engine, AsyncEngineExecutor(engine)
         return await self._kept[1].run(work)
@@ -274,13 +283,23 @@ class AsyncURLExecutor:
             await kept[0].dispose()
 
 
-def executor_of_engine(engine: Engine | AsyncEngine, *, is_async: bool) -> Executor:
+def is_async_engine(engine: object) -> "TypeGuard[AsyncEngine]":
+    """Whether this is an engine for asyncio. Imports nothing: that part of SQLAlchemy needs greenlet.
+
+    SQLAlchemy 2.1 does not bring it, and an application without async code does not need it.
+    """
+    asyncio_part = sys.modules.get("sqlalchemy.ext.asyncio")
+    return asyncio_part is not None and isinstance(engine, asyncio_part.AsyncEngine)
+
+
+def executor_of_engine(engine: "Engine | AsyncEngine", *, is_async: bool) -> Executor:
     """The executor for an engine of the application's. Raises `ConfigError`."""
-    if isinstance(engine, AsyncEngine):
+    if is_async_engine(engine):
         if not is_async:
             raise ConfigError(["SQLAlchemyStore has an AsyncEngine, which sync code cannot use: give it an Engine"])
         return AsyncEngineExecutor(engine)
-    return ThreadExecutor(engine) if is_async else EngineExecutor(engine)
+    sync_engine = cast("Engine", engine)
+    return ThreadExecutor(sync_engine) if is_async else EngineExecutor(sync_engine)
 
 
 def executor_of_url(secret_url: Secret, *, is_async: bool) -> Executor:
@@ -294,9 +313,10 @@ def executor_of_url(secret_url: Secret, *, is_async: bool) -> Executor:
     in_threads = None if needs_asyncio else ThreadExecutor(engine, owned=True)
     try:
         return AsyncURLExecutor(url, in_threads)
-    except InvalidRequestError:  # SQLAlchemy knows no asyncio for this driver
+    except (InvalidRequestError, ImportError) as error:  # no asyncio for this driver, or no greenlet
         if in_threads is None:
-            raise
+            needed = "pip install 'sqlalchemy[asyncio]'" if isinstance(error, ImportError) else type(error).__name__
+            raise ConfigError([f"the driver in the URL of the store is for asyncio, which fails: {needed}"]) from None
         return in_threads
 
 
