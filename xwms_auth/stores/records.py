@@ -18,12 +18,12 @@ from .._core.base.session_record import from_record, to_record
 if TYPE_CHECKING:
     from .._core.base.sealing import Sealed
 
-_KEY = re.compile(r"[A-Za-z0-9_-]{43}")
+_KEY = r"[A-Za-z0-9_-]{43}"  # compiled when it is first used
 
 
 def is_key(text: str) -> bool:
     """Whether this has the form of our keys and session ids. Nothing else may become part of a key in a store."""
-    return _KEY.fullmatch(text) is not None
+    return re.fullmatch(_KEY, text) is not None
 
 
 MAX_OPENED_BYTES = 8 * 1024 * 1024

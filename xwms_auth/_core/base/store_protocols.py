@@ -138,11 +138,12 @@ class KnownHandle:
     notes it also reads it; the note is gone as soon as the session ends.
     """
 
-    __slots__ = ("begin", "end", "note", "session")
+    __slots__ = ("begin", "end", "is_new", "note", "session")
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.begin = self.end = 0
+        self.is_new = True
         self.note: Any = None
 
 

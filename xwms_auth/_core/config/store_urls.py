@@ -7,7 +7,7 @@ from ..base.models import Secret
 from .env import DATABASES, REDIS, is_database, is_redis
 
 _REDIS_OPTIONS = frozenset(("db", "username", "password", "ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"))
-_DATABASE_URL = re.compile(r"[a-z]+\+[a-z0-9_]+://[^\s]*/[^\s?/]+(\?[^\s]*)?\Z")
+_DATABASE_URL = r"[a-z]+\+[a-z0-9_]+://[^\s]*/[^\s?/]+(\?[^\s]*)?\Z"  # compiled when it is first used
 _WITHOUT_DRIVER = ("postgresql:", "postgres:", "mysql:", "mariadb:")
 
 
@@ -27,7 +27,7 @@ def store_url_fault(secret_url: Secret, more: str) -> str | None:
             options = ", ".join(sorted(_REDIS_OPTIONS))
             return f"is not a Redis URL such as redis://host:6379/0, or has an option other than: {options}"
     elif is_database(url):
-        if not _DATABASE_URL.match(url):
+        if not re.match(_DATABASE_URL, url):
             return "is not a URL of SQLAlchemy such as postgresql+psycopg://user@host/database"
     elif url.startswith(_WITHOUT_DRIVER):
         return "does not name the driver, as in postgresql+psycopg://user@host/database"

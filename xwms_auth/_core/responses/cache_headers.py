@@ -22,8 +22,7 @@ Headers = Iterable[tuple[str, str]]
 
 # A comma inside a quoted string separates nothing (RFC 9110 5.6.4).
 _QUOTED = r'"(?:[^"\\]|\\.)*(?:"|$)'
-_DIRECTIVES = re.compile(rf'(?:[^",]|{_QUOTED})+')
-_STRINGS = re.compile(_QUOTED)
+_DIRECTIVES = rf'(?:[^",]|{_QUOTED})+'  # patterns, compiled when they are first used
 
 # Exactly these: `private="set-cookie"` is about one header only (RFC 9111 5.2.2.7).
 _NOT_SHARED = frozenset(("private", "no-store"))
@@ -142,7 +141,7 @@ def _edit(
         if lower == "vary":
             varies = varies or not {"*", vary.lower()}.isdisjoint(part.strip().lower() for part in value.split(","))
         elif lower == "cache-control":
-            directives += _DIRECTIVES.findall(value)
+            directives += re.findall(_DIRECTIVES, value)
             places.add(place)
         elif otherwise is not None and _lets_a_cache_keep(lower, value):
             dropped.add(place)
@@ -163,12 +162,12 @@ def _edit(
 
 
 def _directives(value: str) -> Sequence[str]:
-    return [directive.strip().lower() for directive in _DIRECTIVES.findall(value)]
+    return [directive.strip().lower() for directive in re.findall(_DIRECTIVES, value)]
 
 
 def _says_shared(directive: str) -> bool:
     """Also where a semicolon or a space stands for the comma, as in `public; max-age=60`: some caches accept that."""
-    words = re.split(r"[;\s]+", _STRINGS.sub("", directive.lower()))
+    words = re.split(r"[;\s]+", re.sub(_QUOTED, "", directive.lower()))
     return not _SHARED.isdisjoint(word.partition("=")[0] for word in words)
 
 

@@ -90,6 +90,10 @@ def _noted(context: Context, known: KnownHandle, uri: RedirectURI, *, now: int) 
     session, interval = known.session, context.config.recheck_seconds
     if not context.lifetimes.is_settled(session, now) or check_is_due(context, session, now):
         return None
+    if known.is_new:
+        # Nobody knows yet whether this cookie comes again, and a note is one object more for the garbage collector.
+        known.is_new = False
+        return SessionLookup(uri, None, session, at=now)
     known.end = 0  # another thread may read it meanwhile
     known.note = found = SessionLookup(uri, None, session, at=now)
     known.begin, end = context.lifetimes.settled_between(session)
