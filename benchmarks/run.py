@@ -104,7 +104,7 @@ def main() -> int:
     if options.write:
         results.save(found, options.output)
         if options.output == results.FILE:
-            document.write(found)
+            document.write(results.load())  # as they are rounded there
     print(f"failed: {', '.join(failed)}" if failed else "Every benchmark ran.")
     return 1 if failed else 0
 
