@@ -200,6 +200,7 @@ def test_a_person_in_a_browser_gets_a_page_that_says_so(door, config, fx):
     answer = client.get("/admin", headers=NAVIGATION)
     assert answer.status_code == 403
     assert "You may not see this page" in answer.text
+    assert "/xwms/auth" not in answer.text  # another login of the same person does not help
     assert "admin" not in answer.text.replace("/admin", "")  # which role it is, is nobody's business
 
 
