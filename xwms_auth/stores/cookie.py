@@ -106,7 +106,7 @@ class CookieStore(FixedHandles):
         known = self._cache.get(handle)
         if known is not None:
             return known
-        session = from_record(self._sealer.open_text(handle), issuer=self._issuer)
+        session = self._open(handle)
         if session is None:
             # A cookie with a removed key cannot be told from a forged one, so a forger may get this reason too.
             return EndReason.KEY_ROTATED if self._sealer.is_of_other_key(handle) else None
@@ -132,9 +132,8 @@ class CookieStore(FixedHandles):
 
         return then(self._revocations.not_before(names, now=now), check)
 
-    def _verified(self, handle: str) -> Session | None:
-        known = self._cache.get(handle)
-        return from_record(self._sealer.open_text(handle), issuer=self._issuer) if known is None else known.session
+    def _open(self, handle: str) -> Session | None:
+        return from_record(self._sealer.open_text(handle), issuer=self._issuer)
 
     def _remember(self, handle: str, session: Session) -> KnownHandle | None:
         """Cache a verified session. None if it has ended: the cache never holds a session that has."""
@@ -154,7 +153,8 @@ class CookieStore(FixedHandles):
         return then(self.load(handle, now=now), write)
 
     def drop(self, handle: str, *, why: EndReason | None, now: int) -> None | Awaitable[None]:
-        session = self._verified(handle)
+        known = self._cache.get(handle)
+        session = self._open(handle) if known is None else known.session
         if session is None:
             return None
         until = session.started_at + self._lifetime

@@ -138,11 +138,6 @@ async def send_response(response: Response, send: Send, *, reserved: int = 0) ->
     await send({"type": "http.response.body", "body": response.body.encode()})
 
 
-async def send_two(send: Send, first: Message, second: Message) -> None:
-    await send(first)
-    await send(second)
-
-
 async def discard(message: Message) -> None:
     """Takes a message that is not sent now, or not at all because the response was replaced."""
 

@@ -31,20 +31,24 @@ def is_event_stream(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     return False
 
 
+def _concern_caches(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """As `cache_headers.concern_caches`, for headers that are not decoded."""
+    for name, _ in headers:  # noqa: SIM110  as there
+        if name not in _PLAIN_NAMES and name.lower().endswith(_CACHE_HEADERS):
+            return True
+    return False
+
+
 def usual(headers: list[tuple[bytes, bytes]], *, signed_in: bool) -> list[tuple[bytes, bytes]] | None:
     """The headers with ours if the response depends on the session; None if some of them concern caches already."""
-    for name, _ in headers:
-        if name not in _PLAIN_NAMES and name.lower().endswith(_CACHE_HEADERS):
-            return None
-    return headers + _USUAL_HEADERS[signed_in]
+    return None if _concern_caches(headers) else headers + _USUAL_HEADERS[signed_in]
 
 
 def for_token(start: Message) -> Message:
     """The message of a response that was made for an access token."""
     headers = start.get("headers", ())
-    for name, _ in headers:
-        if name.lower().endswith(_CACHE_HEADERS):
-            return edited(start, cache_headers.for_token(list(decoded(headers))))
+    if _concern_caches(headers):
+        return edited(start, cache_headers.for_token(list(decoded(headers))))
     return {**start, "headers": [*headers, *_USUAL_TOKEN_HEADERS]}
 
 

@@ -38,7 +38,6 @@ from .asgi import (
     missing_prefix,
     request_of,
     send_response,
-    send_two,
 )
 from .asgi_headers import edited, editing, for_token, is_event_stream, never_stored, usual, with_listed_headers
 from .request_state import RequestState, current_request_state
@@ -110,8 +109,7 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         """The lookup that needs no I/O (`ServedApp.is_lazy`)."""
         try:
             # As of the beginning: a renewal that comes late must not undo what this browser did meanwhile.
-            served, cookie, now = self.served, header_in(self._headers, b"cookie", "; "), int(self._began_at)
-            uri = served.context.only_uri or self.redirect_uri
+            served, cookie, uri, now = self.served, self._asked(), self.redirect_uri, int(self._began_at)
             found = cached_lookup(served.context, served.store, cookie, uri, now=now)
             return found or run(look_up_for_page(served.context, served.provider, cookie, uri, now=now), served.runtime)
         except Exception as error:  # noqa: BLE001  raised whenever the session is read
@@ -329,10 +327,7 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None]):
             # The application sends its headers ahead, and may still read the session: the response may depend on it.
             with suppress(XWMSError):
                 self.session()
-        if self.session_read:
-            return self._send_both(message)
-        start, self._held, self.is_passed_on = self._held, None, True
-        return send_two(self._send, start or {}, message)
+        return self._send_both(message)
 
     async def _send_both(self, message: Message) -> None:
         await self._release_held()

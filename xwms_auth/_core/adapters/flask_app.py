@@ -188,7 +188,7 @@ def response_of(refused: Refusal) -> Response:
         if answer is not None:
             response = current_app.make_response(answer)
             edit = cache_headers.for_unknown_session(response.headers)
-            response.headers = Headers([*edit.kept(response.headers), *edit.added])
+            response.headers = Headers(edit.applied(response.headers))
             return response
     ours = refused.response
     return Response(ours.body, ours.status, ours.header_list(reserved=request_state().reserved()))

@@ -85,7 +85,7 @@ def _guard(view: Callable[P, R], *, scopes: Sequence[str]) -> Callable[P, R]:
 def _add_cache_headers(response: Response) -> Response:
     edit = cache_headers.for_token(list(response.headers))
     if edit.dropped:
-        response.headers = Headers([*edit.kept(response.headers), *edit.added])
+        response.headers = Headers(edit.applied(response.headers))
     else:
         response.headers.extend(edit.added)
     return response

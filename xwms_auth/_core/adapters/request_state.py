@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from ..base.errors import ConfigError, LoginRequired, XWMSError
 from ..base.login_requirement import ANY_LOGIN, LoginRequirement
-from ..base.models import Anonymous, EndReason, User, anonymous
+from ..base.models import Anonymous, User, anonymous
 from ..base.output_only import in_debug_mode
 from ..base.session import Session
 from ..http.messages import MAX_SESSION_COOKIE, Request
@@ -69,11 +69,6 @@ class RequestState(Generic[L]):
     @abstractmethod
     def request(self) -> Request:
         """Return the request without its body, for building a response."""
-
-    def session_or_reason(self) -> tuple[Session | None, EndReason | None]:
-        """Return the session, or None and the reason why it ended, if known."""
-        session = self.session()
-        return session, self._found().ended
 
     def user(self) -> User | Anonymous:
         """Return the user, or an anonymous one."""

@@ -184,8 +184,7 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         def never_stored(
             status: str, headers: list[tuple[str, str]], exc_info: Any = None
         ) -> Callable[[bytes], object]:
-            edit, exc_info = cache_headers.for_unknown_session(headers), exc_info or error
-            headers = [*edit.kept(headers), *edit.added]
+            headers, exc_info = cache_headers.for_unknown_session(headers).applied(headers), exc_info or error
             return start(status, headers, exc_info) if exc_info else start(status, headers)
 
         return own(self._environ, never_stored)
@@ -203,19 +202,6 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
 
     def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
         """The application's `start_response`: adds cache headers if the session has been read."""
-        found = self.lookup
-        if (
-            isinstance(found, SessionLookup)
-            and (found.handle is None or found.session is None)
-            and not (self._started or exc_info or self.refused is not None)
-            and type(headers) is list
-            and not cache_headers.concern_caches(headers)
-        ):
-            # The same as below, for nearly every response of a page that asks who is there.
-            self._started = True
-            headers = headers + cache_headers.usual(private=self.guarded or found.session is not None)
-            self._server_write = write = self._start_response(status, headers)
-            return write
         if self._held is not None:
             if not exc_info:
                 self._release()  # a second call, for the server to refuse

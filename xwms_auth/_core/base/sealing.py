@@ -111,28 +111,29 @@ class Sealed:
             return None
         name = sealed[1:3] + sealed[3 + _NONCE : _HEAD]
         cipher = self._subkeys.get(name)
+        if cipher is not None:
+            return self._open_with(cipher, sealed, place)
+        for key in self._keys.get(name[:2], ()):
+            cipher = _subkey(key, name[2:])
+            value = self._open_with(cipher, sealed, place)
+            if value is not None:
+                self._keep(name, cipher)
+                return value
+        return None
+
+    def _open_with(self, cipher: AESGCM, sealed: bytes, place: str) -> Any | None:
         try:
-            if cipher is None:
-                return self._open_first(name, sealed, place)
-            context = self._context + place.encode() if place else self._context
-            return _parse(cipher.decrypt(sealed[3 : 3 + _NONCE], sealed[_HEAD:], context).decode())[0]
+            plain = cipher.decrypt(sealed[3 : 3 + _NONCE], sealed[_HEAD:], self._context + place.encode())
+            return _parse(plain.decode())[0]
         except (InvalidTag, ValueError, RecursionError):
             return None
 
-    def _open_first(self, name: bytes, sealed: bytes, place: str) -> Any | None:
-        """The first value with this subkey, which is kept if it opens: whoever makes names up fills no memory."""
-        for key in self._keys.get(name[:2], ()):
-            cipher = _subkey(key, name[2:])
-            try:
-                plain = cipher.decrypt(sealed[3 : 3 + _NONCE], sealed[_HEAD:], self._context + place.encode())
-            except InvalidTag:
-                continue
-            with self._lock:
-                if len(self._subkeys) >= MAX_SUBKEYS:
-                    del self._subkeys[next(iter(self._subkeys))]
-                self._subkeys[name] = cipher
-            return _parse(plain.decode())[0]
-        return None
+    def _keep(self, name: bytes, cipher: AESGCM) -> None:
+        """Keep a subkey that has opened something: whoever makes names up fills no memory."""
+        with self._lock:
+            if len(self._subkeys) >= MAX_SUBKEYS:
+                del self._subkeys[next(iter(self._subkeys))]
+            self._subkeys[name] = cipher
 
     def seal_text(self, value: Any, *, place: str = "") -> str:
         """Return the value sealed, as cookie-safe text."""

@@ -19,7 +19,7 @@ from .models import Secret
 
 
 class _CompactJSON:
-    """How a payload is read. `Signed.dumps` writes it."""
+    """JSON without spaces; nothing for a value that cannot be written."""
 
     def dumps(self, value: Any) -> bytes:
         return base64_encode(to_json(value))
@@ -39,12 +39,13 @@ class Signed:
         if not keys:
             raise ValueError("at least one key is needed")
         salt = salt_of(purpose, audience)
+        self._json = _CompactJSON()
         self._serializer: Serializer[Any] = Serializer(
             # itsdangerous signs with the last key of its list, while ours has the newest first.
             # The salt is mixed into the keys once, here, instead of for every value.
             [hmac.digest(key_bytes(key), salt.encode(), "sha256") for key in reversed(keys)],
             salt=salt,
-            serializer=_CompactJSON(),
+            serializer=self._json,
             signer_kwargs={"digest_method": hashlib.sha256, "key_derivation": "none"},
         )
 
@@ -53,7 +54,7 @@ class Signed:
 
     def dumps(self, value: Any) -> str:
         """Return the value as cookie-safe text."""
-        payload = base64_encode(to_json(value))
+        payload = self._json.dumps(value)
         del value  # as in `Sealed.seal`; `Serializer.dumps` would hold it in a frame of its own
         return self._serializer.make_signer().sign(require_written(payload)).decode()
 

@@ -37,13 +37,11 @@ class Edit(NamedTuple):
 
     def kept(self, headers: Iterable[T]) -> list[T]:
         """The headers that stay, in whatever form the application has given them."""
-        if not self.dropped:
-            return list(headers)
         return [header for place, header in enumerate(headers) if place not in self.dropped]
 
     def applied(self, headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         """The headers with the changes, as a new list."""
-        return self.kept(headers) + self.added
+        return [*(self.kept(headers) if self.dropped else headers), *self.added]
 
 
 def is_shared(headers: Headers) -> bool:
@@ -104,11 +102,6 @@ def concern_caches(headers: Sequence[tuple[str, str]]) -> bool:
         if name not in _PLAIN_NAMES and name.lower().endswith(NAME_ENDINGS):
             return True
     return False
-
-
-def usual(*, private: bool) -> list[tuple[str, str]]:
-    """The headers to append to such a response. `private` is for somebody, or guarded."""
-    return _USUAL_EDITS[private].added
 
 
 def for_token(headers: Sequence[tuple[str, str]]) -> Edit:

@@ -88,7 +88,10 @@ def cached_lookup(
 def _noted(context: Context, known: KnownHandle, uri: RedirectURI, *, now: int) -> SessionLookup | None:
     """The lookup of a known handle, noted with the times between which there is nothing to do for its session."""
     session, interval = known.session, context.config.recheck_seconds
-    if not context.lifetimes.is_settled(session, now) or check_is_due(context, session, now):
+    begin, end = context.lifetimes.settled_between(session)
+    if interval:
+        end = min(end, session.checked_at + interval)  # then a check is due
+    if not begin <= now < end:
         return None
     if known.is_new:
         # Nobody knows yet whether this cookie comes again, and a note is one object more for the garbage collector.
@@ -96,8 +99,7 @@ def _noted(context: Context, known: KnownHandle, uri: RedirectURI, *, now: int) 
         return SessionLookup(uri, None, session, at=now)
     known.end = 0  # another thread may read it meanwhile
     known.note = found = SessionLookup(uri, None, session, at=now)
-    known.begin, end = context.lifetimes.settled_between(session)
-    known.end = min(end, session.checked_at + interval) if interval else end
+    known.begin, known.end = begin, end
     return found
 
 
