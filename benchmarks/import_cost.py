@@ -15,7 +15,6 @@ Others' packages that are not installed are left out.
 """
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -23,6 +22,8 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
+
+from harness.output import print_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -148,10 +149,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=11, help="fresh processes for each (default: %(default)s)")
     options = parser.parse_args()
     rows = measured(options.rounds)
-    if options.json:
-        print(json.dumps({"rows": rows}, indent=2))
-    else:
-        show(rows)
+    print_rows(rows, options, show)
 
 
 if __name__ == "__main__":

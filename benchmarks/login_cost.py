@@ -21,7 +21,6 @@ import argparse
 import asyncio
 import contextlib
 import gc
-import json
 import os
 import statistics
 import sys
@@ -35,6 +34,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # runs from a checkout, installed or not
 
+from harness.output import print_rows
 from login.clients import Client, async_clients, installed, sync_clients
 from login.server import make_certificates, running_server
 
@@ -241,10 +241,7 @@ def main() -> None:
     parser.add_argument("--tables", default="one,far,at-once", help="only these (default: %(default)s)")
     options = parser.parse_args()
     rows = asyncio.run(measured(options))
-    if options.json:
-        print(json.dumps({"rows": rows}, indent=2))
-    else:
-        show(rows)
+    print_rows(rows, options, show)
 
 
 if __name__ == "__main__":
