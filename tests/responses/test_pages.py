@@ -8,15 +8,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from xwms_auth._core.responses.pages import (
-    Page,
-    confirm_page,
-    error_page,
-    leading_page,
-    login_button,
-    logout_form,
-    person_page,
-)
+from xwms_auth._core.responses.buttons import login_button, logout_form
+from xwms_auth._core.responses.pages import Page, confirm_page, error_page, leading_page, person_page
 
 VOID = {"meta", "input", "link", "img", "br", "hr"}
 DOCUMENT_ATTRIBUTES = {"lang", "dir", "charset", "name", "content", "http-equiv"}

@@ -1,6 +1,6 @@
-"""The package's own pages (an error, two confirmations, one that leads on), and two HTML snippets for templates.
+"""The package's own pages: an error, the confirmations, and one that leads on.
 
-XSS: `_fill` is the only way to make HTML, and it escapes every ``str`` it is given. Only `Html`, which is made from our
+XSS: `fill` is the only way to make HTML, and it escapes every ``str`` it is given. Only `Html`, which is made from our
 own files alone, is inserted unchanged. Each page has its own Content-Security-Policy, and only the page that leads on
 to XWMS links to another origin.
 """
@@ -62,6 +62,13 @@ class _Texts:
     person_continue: str
     person_not_you: str
     person_again: str
+    link_title: str
+    link_reason: str
+    link_continue: str
+    proof_title: str
+    proof_reason: str
+    proof_as_other: str
+    proof_continue: str
     leading_title: str
     leading_link: str
 
@@ -88,13 +95,23 @@ _ENGLISH: Final = _Texts(
     person_continue="Yes, continue",
     person_not_you="If this is not you, somebody may have sent you here with a login of their own.",
     person_again="Log in as yourself",
+    link_title="Connect this XWMS account?",
+    link_reason="It will open the account that you are logged in to on this site, whenever you log in with XWMS as",
+    link_continue="Yes, connect",
+    proof_title="You have an account here already",
+    proof_reason=(
+        "It has your e-mail address. Log in to it once as you did until now, "
+        "and you can connect it with your XWMS account:"
+    ),
+    proof_as_other="You are logged in to another account on this site. Log in to the one with your e-mail address.",
+    proof_continue="Log in to my account",
     leading_title="On the way to XWMS",
     leading_link="Continue",
 )
 
 
 class Html(str):
-    """Safe HTML: the stylesheet, or what `_fill` made. Template engines do not escape it, because of `__html__`."""
+    """Safe HTML: the stylesheet, or what `fill` made. Template engines do not escape it, because of `__html__`."""
 
     __slots__ = ()
 
@@ -104,13 +121,17 @@ class Html(str):
 
 _ACTION: Final = Template('<a class="button" href="$url">$label</a>')
 # Turbo, Unpoly and HTMX would fetch a form, and no script may follow the redirect to XWMS.
-_LEFT_ALONE: Final = 'data-turbo="false" up-submit="false" hx-boost="false"'
+LEFT_ALONE: Final = 'data-turbo="false" up-submit="false" hx-boost="false"'
 _TURBO_RELOAD: Final = Html('<meta name="turbo-visit-control" content="reload">')
 _FORM: Final = Template(
-    f'\n<form class="actions" method="post" action="$url" {_LEFT_ALONE}>'
+    f'\n<form class="actions" method="post" action="$url" {LEFT_ALONE}>'
     '<input type="hidden" name="csrf_token" value="$csrf_token">'
     '<button class="button" type="submit">$label</button>'
     "</form>"
+)
+_PERSON: Final = Template(
+    '<p class="notice"><strong><bdi>$name</bdi></strong><br>$email<br>'
+    '<span class="muted small">$account <bdi>$sub</bdi></span></p>'
 )
 _REFRESH: Final = Template('<meta http-equiv="refresh" content="0;url=$url">')
 _NOTE: Final = Template('<p class="notice">$text</p>')
@@ -118,15 +139,6 @@ _HINT: Final = Template("<li>$text</li>")
 _TEXT: Final = Template("$text")
 _CODE: Final = Template("<code>$text</code>")
 _EMAIL: Final = Template('<bdi class="muted">$text</bdi>')
-_LOGIN_BUTTON: Final = Template(
-    f'<form class="xwms-login" method="post" action="$url" {_LEFT_ALONE}><button type="submit">$label</button></form>'
-)
-_LOGOUT_FORM: Final = Template(
-    f'<form class="xwms-logout" method="post" action="$url" {_LEFT_ALONE}>'
-    '<input type="hidden" name="csrf_token" value="$csrf_token">'
-    '<button type="submit">$label</button>'
-    "</form>"
-)
 
 
 def error_page(
@@ -154,15 +166,15 @@ def error_page(
     texts = _ENGLISH
     action, form = "", ""
     if action_url is not None and form_token is not None:
-        form = _fill(_FORM, url=_own_path(action_url), csrf_token=form_token, label=action_label)
+        form = fill(_FORM, url=own_path(action_url), csrf_token=form_token, label=action_label)
     elif action_url is not None:
-        action = _fill(_ACTION, url=_own_path(action_url), label=action_label)
-    body = _fill(
+        action = fill(_ACTION, url=own_path(action_url), label=action_label)
+    body = fill(
         _template("error.html"),
         detail=detail,
         form=form,
         action=action,
-        home_url=_own_path(home_url),
+        home_url=own_path(home_url),
         home_label=texts.home,
         code_label=texts.error_code,
         code=code,
@@ -184,14 +196,14 @@ def confirm_page(*, action_url: str, form_origins: Sequence[str], home_url: str 
     Any other URL or origin raises ``ValueError``.
     """
     texts = _ENGLISH
-    body = _fill(
+    body = fill(
         _template("confirm.html"),
-        note=_fill(_NOTE, text=note) if note else "",
+        note=fill(_NOTE, text=note) if note else "",
         reason=texts.confirm_reason,
-        action_url=_own_path(action_url),
+        action_url=own_path(action_url),
         continue_label=texts.confirm_continue,
         not_you=texts.confirm_not_you,
-        home_url=_own_path(home_url),
+        home_url=own_path(home_url),
         home_label=texts.home,
     )
     # Under `no-referrer` browsers send `Origin: null` with a form, but the login checks for our origin (CSRF).
@@ -209,31 +221,63 @@ def person_page(
     again_url: str,
     form_origins: Sequence[str] = (),
     home_url: str = "/",
+    links: bool = False,
 ) -> Page:
     """Return the page that asks whether the user is the one XWMS named: a POST of ``confirm=key`` to ``action_url``.
+
+    With ``links`` it asks whether to connect that XWMS account with the account that the user is logged in to.
 
     The URLs must be paths on this origin. ``again_url`` starts another login. ``email`` must be an address that XWMS
     has verified: anybody can choose any name, and claim any address. ``form_origins`` are as in `confirm_page`.
     """
     texts = _ENGLISH
-    body = _fill(
+    body = fill(
         _template("person.html"),
-        reason=texts.person_reason,
-        name=name,
-        email=_fill(_EMAIL, text=email or texts.person_no_email),
-        account=texts.person_account,
-        sub=sub if len(sub) <= MAX_SHOWN_SUB else f"{sub[:MAX_SHOWN_SUB]}…",
-        action_url=_own_path(action_url),
+        reason=texts.link_reason if links else texts.person_reason,
+        person=_person(texts, name=name, email=email, sub=sub),
+        action_url=own_path(action_url),
         key=key,
-        continue_label=texts.person_continue,
+        continue_label=texts.link_continue if links else texts.person_continue,
         not_you=texts.person_not_you,
-        again_url=_own_path(again_url),
+        again_url=own_path(again_url),
         again_label=texts.person_again,
-        home_url=_own_path(home_url),
+        home_url=own_path(home_url),
         home_label=texts.home,
     )
     form_action = ("'self'", *map(_form_source, form_origins))
-    return _page(texts, title=texts.person_title, body=body, referrer="same-origin", form_action=form_action)
+    title = texts.link_title if links else texts.person_title
+    return _page(texts, title=title, body=body, referrer="same-origin", form_action=form_action)
+
+
+def proof_page(
+    *, name: str, email: str | None, sub: str, login_url: str, home_url: str = "/", as_other: bool = False
+) -> Page:
+    """Return the page for a person whose e-mail address an account has: they are to log in to it, at ``login_url``.
+
+    The URLs must be paths on this origin, and ``email`` an address that XWMS has verified. With ``as_other`` somebody
+    is logged in, to another account.
+    """
+    texts = _ENGLISH
+    body = fill(
+        _template("proof.html"),
+        note=fill(_NOTE, text=texts.proof_as_other) if as_other else "",
+        reason=texts.proof_reason,
+        person=_person(texts, name=name, email=email, sub=sub),
+        action=fill(_ACTION, url=own_path(login_url), label=texts.proof_continue),
+        home_url=own_path(home_url),
+        home_label=texts.home,
+    )
+    return _page(texts, title=texts.proof_title, body=body, referrer="same-origin", form_action=("'none'",))
+
+
+def _person(texts: _Texts, *, name: str, email: str | None, sub: str) -> Html:
+    return fill(
+        _PERSON,
+        name=name,
+        email=fill(_EMAIL, text=email or texts.person_no_email),
+        account=texts.person_account,
+        sub=sub if len(sub) <= MAX_SHOWN_SUB else f"{sub[:MAX_SHOWN_SUB]}…",
+    )
 
 
 def leading_page(*, url: str) -> Page:
@@ -245,39 +289,11 @@ def leading_page(*, url: str) -> Page:
     texts = _ENGLISH
     if _ABSOLUTE_URL.fullmatch(url) is None:
         raise ValueError("not an absolute URL")
-    body = _fill(_ACTION, url=url, label=texts.leading_link)
-    head = _fill(_REFRESH, url=url)
+    body = fill(_ACTION, url=url, label=texts.leading_link)
+    head = fill(_REFRESH, url=url)
     return _page(
         texts, title=texts.leading_title, body=body, head=head, referrer="no-referrer", form_action=("'none'",)
     )
-
-
-LOGIN_LABELS = {
-    "nl": "Inloggen met XWMS",
-    "en": "Log in with XWMS",
-    "ar": "تسجيل الدخول باستخدام XWMS",
-    "bn": "XWMS দিয়ে লগ ইন করুন",
-    "de": "Mit XWMS anmelden",
-    "es": "Iniciar sesión con XWMS",
-    "id": "Masuk dengan XWMS",
-    "pt": "Entrar com XWMS",
-    "ru": "Войти через XWMS",
-    "zh": "使用 XWMS 登录",
-}
-"""The login button in XWMS's ten languages."""
-
-
-def login_button(*, login_url: str, label: str = "Log in with XWMS") -> Html:
-    """Return ``<form class="xwms-login" method="post" …>`` as safe HTML for an app's template.
-
-    ``login_url`` must be a path on this origin. It is a form, since only that shows that the user acted, in Safari too.
-    """
-    return _fill(_LOGIN_BUTTON, url=_own_path(login_url), label=label)
-
-
-def logout_form(*, logout_url: str, csrf_token: str, label: str = "Log out") -> Html:
-    """Return ``<form class="xwms-logout" method="post" …>`` as safe HTML; ``logout_url`` must be a path here."""
-    return _fill(_LOGOUT_FORM, url=_own_path(logout_url), csrf_token=csrf_token, label=label)
 
 
 def _page(
@@ -292,7 +308,7 @@ def _page(
 ) -> Page:
     # The style of the developer box is added only together with the box.
     style = _read("pages.css") + (_read("developer.css") if hints else "")
-    document = _fill(
+    document = fill(
         _template("layout.html"),
         language=texts.language,
         direction=texts.direction,
@@ -315,8 +331,8 @@ def _page(
 
 
 def _developer_box(texts: _Texts, hints: Sequence[str]) -> Html:
-    items = _join("\n", [_fill(_HINT, text=_with_code(sentence)) for sentence in hints])
-    return _fill(_template("developer.html"), title=texts.developer, reason=texts.developer_reason, items=items)
+    items = _join("\n", [fill(_HINT, text=_with_code(sentence)) for sentence in hints])
+    return fill(_template("developer.html"), title=texts.developer, reason=texts.developer_reason, items=items)
 
 
 def _with_code(sentence: str) -> Html:
@@ -324,14 +340,14 @@ def _with_code(sentence: str) -> Html:
     pieces = sentence.split("`")
     if len(pieces) % 2 == 0:
         pieces = [sentence]  # an unpaired backtick is an ordinary character
-    return _join("", [_fill(_CODE if number % 2 else _TEXT, text=piece) for number, piece in enumerate(pieces)])
+    return _join("", [fill(_CODE if number % 2 else _TEXT, text=piece) for number, piece in enumerate(pieces)])
 
 
 def _join(separator: Literal["", "\n"], pieces: Sequence[Html]) -> Html:
     return Html(separator.join(pieces))
 
 
-def _fill(template: Template, /, **values: str | Html) -> Html:
+def fill(template: Template, /, **values: str | Html) -> Html:
     """Substitute and escape all values in one pass: a ``$name`` inside a value stays text."""
     safe = {name: value if isinstance(value, Html) else _escape(value) for name, value in values.items()}
     return Html(template.substitute(safe))
@@ -342,7 +358,8 @@ def _escape(value: str) -> str:
     return html.escape(value.encode("utf-8", "replace").decode("utf-8"), quote=True)
 
 
-def _own_path(url: str) -> str:
+def own_path(url: str) -> str:
+    """Return the URL, a path on this origin. Raises ValueError for any other."""
     if _OWN_PATH.fullmatch(url) is None:
         raise ValueError(f"not a path on this origin: {url!r}")
     return url

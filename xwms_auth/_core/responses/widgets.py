@@ -1,6 +1,6 @@
 """What an application's templates include: the login URL, the login button and the logout form.
 
-`pages.py` produces the HTML.
+`buttons.py` produces the HTML.
 """
 
 from typing import TYPE_CHECKING
@@ -26,10 +26,17 @@ def login_button(context: Context, request: Request, *, to: str | None, locale: 
 
     `locale` is one of XWMS's ten languages, or a language tag such as `pt-BR`; others get English.
     """
-    from . import pages  # noqa: PLC0415  loaded with the first button that is shown
+    from . import buttons  # noqa: PLC0415  loaded with the first button that is shown
 
-    label = pages.LOGIN_LABELS.get(locale.partition("-")[0].lower(), pages.LOGIN_LABELS["en"])
-    return pages.login_button(login_url=login_url(context, request, to=to), label=label)
+    label = buttons.LOGIN_LABELS.get(locale.partition("-")[0].lower(), buttons.LOGIN_LABELS["en"])
+    return buttons.login_button(login_url=login_url(context, request, to=to), label=label)
+
+
+def link_button(context: Context, request: Request, *, to: str | None, label: str) -> "Html":
+    """Return a button that connects an identity with the account whose owner is logged in, as HTML."""
+    from . import buttons  # noqa: PLC0415  as above
+
+    return buttons.link_button(login_url=login_url(context, request, to=to), label=label)
 
 
 def logout_form(context: Context, session: Session | None, *, label: str) -> "Html":
@@ -38,6 +45,6 @@ def logout_form(context: Context, session: Session | None, *, label: str) -> "Ht
     CSRF: it carries a token bound to this session, for browsers that do not send the origin of a form.
     """
     token = context.form_signer.dumps(session.id if session else "")
-    from . import pages  # noqa: PLC0415  as above
+    from . import buttons  # noqa: PLC0415  as above
 
-    return pages.logout_form(logout_url=context.config.logout_path, csrf_token=token, label=label)
+    return buttons.logout_form(logout_url=context.config.logout_path, csrf_token=token, label=label)
