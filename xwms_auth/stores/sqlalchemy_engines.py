@@ -49,9 +49,9 @@ PROMPT = 1.0
 MISSING_TABLES = "the database has no tables for sessions: create them with xwms-auth db upgrade, or a migration"
 
 # SQLSTATEs of PostgreSQL, and error numbers of MySQL.
-_CONFLICT = frozenset(("40001", "40P01", 1213))
+CONFLICT = frozenset(("40001", "40P01", 1213))
 _READ_ONLY = frozenset(("25006", 1290, 1836))
-_NO_TABLE = frozenset(("42P01", 1146))
+NO_TABLE = frozenset(("42P01", 1146))
 _SQLITE_READONLY = 8
 
 
@@ -96,9 +96,9 @@ class _Attempts:
 
     def failed(self, error: Exception) -> StoreUnavailable | None:
         """The error to raise, or None if the work is to be run again."""
-        code = _code(error)
+        code = code_of(error)
         self.forget_connections = False
-        if code in _CONFLICT and self._conflicts < MAX_CONFLICTS:
+        if code in CONFLICT and self._conflicts < MAX_CONFLICTS:
             self._conflicts += 1
             return None
         # SQLAlchemy has replaced the pool of a connection that was lost, so the next one is new. It has not where the
@@ -113,7 +113,7 @@ class _Attempts:
             self.forget_connections = not is_lost
             self._tried_again = True
             return None
-        if code in _NO_TABLE:
+        if code in NO_TABLE:
             return StoreUnavailable(MISSING_TABLES)
         if isinstance(error, PoolTimeout):
             return StoreUnavailable("the pool of the engine has no connection left")
@@ -121,7 +121,7 @@ class _Attempts:
         return StoreUnavailable(f"the database: {shown}{'' if code is None else f' {code}'}")
 
 
-def _code(error: Exception) -> str | int | None:
+def code_of(error: Exception) -> str | int | None:
     """The SQLSTATE or the number of a database's error; those of SQLite as the SQLSTATEs that mean the same."""
     origin: Any = getattr(error, "orig", None) or error
     for name in ("sqlstate", "pgcode"):

@@ -1,0 +1,64 @@
+"""The application's own users: which of them a person of XWMS is, and what the application is told of logins.
+
+`SQLAlchemyLinker` and `AsyncSQLAlchemyLinker` are the ready `Linker`s; they load SQLAlchemy when they are first used.
+"""
+
+from typing import TYPE_CHECKING
+
+from .._core.accounts.errors import (
+    AccountBlocked,
+    AccountExists,
+    LastIdentity,
+    LinkedElsewhere,
+    NoAccount,
+    NobodyToLink,
+)
+from .._core.accounts.hooks import (
+    AccountCreated,
+    AccountLinked,
+    EmailChanged,
+    Event,
+    Hooks,
+    LoggedIn,
+    LoggedOut,
+    LoginRefused,
+)
+from .._core.accounts.linker import AppLogin, Linked, Linker, ProofNeeded
+
+if TYPE_CHECKING:
+    from .sqlalchemy import AsyncSQLAlchemyLinker, LinkedIdentity, SQLAlchemyLinker, identities_of
+
+__all__ = [
+    "AccountBlocked",
+    "AccountCreated",
+    "AccountExists",
+    "AccountLinked",
+    "AppLogin",
+    "AsyncSQLAlchemyLinker",
+    "EmailChanged",
+    "Event",
+    "Hooks",
+    "LastIdentity",
+    "Linked",
+    "LinkedElsewhere",
+    "LinkedIdentity",
+    "Linker",
+    "LoggedIn",
+    "LoggedOut",
+    "LoginRefused",
+    "NoAccount",
+    "NobodyToLink",
+    "ProofNeeded",
+    "SQLAlchemyLinker",
+    "identities_of",
+]
+
+_IN_SQLALCHEMY = ("AsyncSQLAlchemyLinker", "LinkedIdentity", "SQLAlchemyLinker", "identities_of")
+
+
+def __getattr__(name: str) -> object:
+    if name in _IN_SQLALCHEMY:
+        from . import sqlalchemy  # noqa: PLC0415  loaded only by who uses it
+
+        return getattr(sqlalchemy, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,304 @@
+"""The application's table of users and the table of identities: the work of one transaction each.
+
+Knows no login and no session of ours.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Select,
+    String,
+    Table,
+    bindparam,
+    delete,
+    func,
+    insert,
+    inspect,
+    select,
+)
+from sqlalchemy.dialects.mysql import VARCHAR
+from sqlalchemy.exc import IntegrityError, NoInspectionAvailable
+from sqlalchemy.orm import Mapper, Session, scoped_session
+
+from .._core.accounts.errors import AccountBlocked, LastIdentity, LinkedElsewhere, NoAccount, NobodyToLink
+from .._core.accounts.linker import Linked, ProofNeeded
+from .._core.base.errors import ConfigError
+from .._core.base.login_requirement import domain_of, parse_domain
+from .._core.base.models import Identity, User
+from ..stores.sqlalchemy_engines import code_of
+
+A = TypeVar("A")
+
+Source: TypeAlias = str | Callable[[User], object]
+"""What a field of an account is set to: the name of an attribute of `User`, or a function of the `User`."""
+
+MAX_LENGTH = 255
+"""Characters of a `sub`, as OpenID Connect Core 2 has it, and of an issuer."""
+
+TABLE = "xwms_identities"
+
+_SOURCES = frozenset(
+    (*User.__dataclass_fields__, "display_name", "verified_email")  # what a person has to be shown or written to with
+)
+_EMAILS = ("email", "verified_email")
+_UNIQUE_VIOLATION = frozenset(("23505", 1062))
+_SQLITE_UNIQUE = frozenset((1555, 2067))
+
+
+class LinkedIdentity(NamedTuple):
+    """An identity of an account, and when it was linked."""
+
+    identity: Identity
+    linked_at: datetime
+
+
+def _exact(length: int) -> String:
+    # MySQL would take "a" and "A" for the same by default.
+    return String(length).with_variant(VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
+
+
+def identities_of(model: type[Any]) -> Table:
+    """Return the table of identities beside the table of this mapped class, in its metadata. Made once.
+
+    Columns: `issuer` and `sub`, together the primary key; `account`, which refers to the primary key of the model and
+    goes with it; `linked_at`, in seconds since 1970. Raises `ConfigError` if the model is not as it has to be.
+    """
+    mapper = _mapper_of(model)
+    users, key = cast("Table", mapper.local_table), cast("Column[Any]", mapper.primary_key[0])
+    name = TABLE if users.schema is None else f"{users.schema}.{TABLE}"
+    known = users.metadata.tables.get(name)
+    if known is not None:
+        return known
+    account: Column[Any] = Column("account", ForeignKey(key, ondelete="CASCADE"), nullable=False, index=True)
+    return Table(
+        TABLE,
+        users.metadata,
+        Column("issuer", _exact(MAX_LENGTH), primary_key=True),
+        Column("sub", _exact(MAX_LENGTH), primary_key=True),
+        account,
+        Column("linked_at", BigInteger, nullable=False),
+        schema=users.schema,
+    )
+
+
+def _mapper_of(model: type[Any]) -> Mapper[Any]:
+    try:
+        mapper: Mapper[Any] = inspect(model)
+        columns = mapper.primary_key
+    except (NoInspectionAvailable, AttributeError):
+        raise ConfigError(["a linker needs a class that SQLAlchemy maps"]) from None
+    if len(columns) != 1:
+        raise ConfigError([f"{model.__name__} needs one column as its primary key, and has {len(columns)}"])
+    return mapper
+
+
+def is_unique_violation(error: IntegrityError) -> bool:
+    """Whether a row was not added because there is one with the same unique value."""
+    return code_of(error) in _UNIQUE_VIOLATION or getattr(error.orig, "sqlite_errorcode", 0) in _SQLITE_UNIQUE
+
+
+class AccountTables(Generic[A]):
+    """The two tables. Raises `ConfigError` with every fault at once. The options are those of `SQLAlchemyLinker`."""
+
+    def __init__(
+        self,
+        model: type[A],
+        *,
+        fields: Mapping[str, Source],
+        new: Callable[[User], A] | None,
+        create: bool,
+        domains: str | Sequence[str],
+        invited: Callable[[User, Session], bool] | None,
+        link_by_email: str | None,
+        blocked: Callable[[A], bool] | None,
+        identities: Table | None,
+    ) -> None:
+        mapper = _mapper_of(model)
+        faults = [f"{model.__name__} has no attribute {name}" for name in fields if not hasattr(model, name)]
+        faults += [f"{source!r} is not an attribute of User" for source in fields.values() if not _is_source(source)]
+        if link_by_email is not None and link_by_email not in mapper.columns:
+            faults.append(f"link_by_email: {model.__name__} has no column {link_by_email}")
+        self._domains, wrong = _parsed_domains(domains)
+        faults += wrong
+        if faults:
+            raise ConfigError(faults)
+        self.model = model
+        self.identities = identities_of(model) if identities is None else identities
+        self._key: Any = mapper.primary_key[0]
+        self._key_name = mapper.get_property_by_column(self._key).key
+        self._fields, self._new, self._create, self._invited = fields, new, create, invited
+        self._by_email = None if link_by_email is None else mapper.columns[link_by_email]
+        self._blocked = blocked
+        columns = self.identities.c
+        self._of_identity = (columns.issuer == bindparam("the_issuer")) & (columns.sub == bindparam("the_sub"))
+        self._find: Select[Any, Any, Any] = (
+            select(model, columns.issuer, columns.sub).join(self.identities, columns.account == self._key)
+        ).where(self._of_identity)
+
+    def key_of(self, account: object) -> str:
+        """The primary key of a row, or of what already is a primary key, as text."""
+        key = getattr(account, self._key_name, None) if isinstance(account, self.model) else account
+        if key is None or isinstance(key, bool | bytes) or not isinstance(key, self._key.type.python_type | str):
+            raise TypeError(f"neither a {self.model.__name__} nor its primary key: {type(account).__name__}")
+        return str(key)
+
+    def _value_of(self, key: str) -> Any:
+        """The primary key as the database has it. Raises ValueError."""
+        kind = self._key.type.python_type
+        return key if kind is str else kind(key)
+
+    # The work of one transaction each.
+
+    def find(self, session: "Session | scoped_session[Any]", identity: Identity) -> A | None:
+        """The account with this identity, whether it is blocked or not."""
+        found = session.execute(self._find, _of(identity)).first()
+        if found is None:
+            return None
+        account, issuer, sub = found
+        # Some databases take "a" for "A". Then these are two people, and neither may have the other's account.
+        return cast("A", account) if (issuer, sub) == identity else None
+
+    def load(self, session: "Session | scoped_session[Any]", *, identity: Identity) -> A | None:
+        """The account with this identity, in a session of the application's. Raises `AccountBlocked`."""
+        with session.no_autoflush:  # what the application is about to save is its own concern
+            account = self.find(session, identity)
+        return None if account is None else self._allowed(account)
+
+    def load_alone(self, session: Session, *, identity: Identity) -> A | None:
+        """The same, detached from the session."""
+        account = self.load(session, identity=identity)
+        if account is not None:
+            session.expunge(account)
+        return account
+
+    def find_key(self, session: Session, *, identity: Identity) -> str | None:
+        """The key of the account with this identity."""
+        account = self.find(session, identity)
+        return None if account is None else self.key_of(account)
+
+    def sign_in(self, session: Session, *, user: User, update: bool = True) -> Linked | None:
+        """Find the account of a person and bring its fields up to date. None if there is none."""
+        account = self.find(session, user.identity)
+        if account is None:
+            return None
+        self._allowed(account)
+        before = self._set_fields(account, user) if update else None
+        session.flush()
+        return Linked(key=self.key_of(account), email_before=before)
+
+    def create(self, session: Session, *, user: User) -> Linked | ProofNeeded:
+        """Create an account for a person who has none, unless it takes a proof, or is not allowed."""
+        if (waiting := self._waiting_for(session, user)) is not None:
+            return ProofNeeded(key=self.key_of(self._allowed(waiting)))
+        self._require_sign_up(session, user)
+        account = self.model() if self._new is None else self._new(user)
+        self._set_fields(account, user)
+        session.add(account)
+        session.flush()
+        self._insert(session, user.identity, getattr(account, self._key_name))
+        return Linked(key=self.key_of(account), created=True)
+
+    def link(self, session: Session, *, user: User, key: str) -> Linked:
+        """Link the person's identity to an account. Raises `LinkedElsewhere`, `NobodyToLink`, `AccountBlocked`."""
+        found = self.find(session, user.identity)
+        if found is not None:
+            if self.key_of(found) != key:
+                raise LinkedElsewhere("the identity is linked to another account")
+            return Linked(key=self.key_of(self._allowed(found)))
+        account = session.get(self.model, self._value_of(key))
+        if account is None:
+            raise NobodyToLink("the account is gone")
+        self._allowed(account)
+        self._insert(session, user.identity, self._value_of(key))
+        return Linked(key=key, linked=True)
+
+    def identities_of(self, session: Session, *, key: str) -> Sequence[LinkedIdentity]:
+        """The identities of an account."""
+        columns = self.identities.c
+        ordered = select(columns.issuer, columns.sub, columns.linked_at).order_by(columns.linked_at, columns.sub)
+        rows = session.execute(ordered.where(columns.account == self._value_of(key)))
+        return [LinkedIdentity(Identity(issuer, sub), datetime.fromtimestamp(at, UTC)) for issuer, sub, at in rows]
+
+    def unlink(self, session: Session, *, key: str, identity: Identity, allow_last: bool) -> bool:
+        """Remove an identity from an account. Raises `LastIdentity`."""
+        value, columns = self._value_of(key), self.identities.c
+        # One at a time for an account: two requests that remove one each must not leave it without any.
+        session.execute(select(self._key).where(self._key == value).with_for_update())
+        removal = delete(self.identities).where(self._of_identity, columns.account == value)
+        if not cast("Any", session.execute(removal, _of(identity))).rowcount:
+            return False
+        left = session.scalar(select(func.count()).select_from(self.identities).where(columns.account == value))
+        if not left and not allow_last:
+            raise LastIdentity("the account would have no identity left")
+        return True
+
+    # Their parts.
+
+    def _allowed(self, account: A) -> A:
+        if self._blocked is not None and self._blocked(account):
+            raise AccountBlocked("the application has blocked the account")
+        return account
+
+    def _insert(self, session: Session, identity: Identity, value: object) -> None:
+        if len(identity.issuer) > MAX_LENGTH:
+            raise ConfigError([f"the issuer is longer than {MAX_LENGTH} characters"])
+        row = {"issuer": identity.issuer, "sub": identity.sub, "account": value, "linked_at": int(time.time())}
+        session.execute(insert(self.identities), row)
+
+    def _set_fields(self, account: A, user: User) -> str | None:
+        """Set the fields of an account. The e-mail address that it had, if that has changed."""
+        before = None
+        for name, source in self._fields.items():
+            value = source(user) if callable(source) else getattr(user, source)
+            known = getattr(account, name)
+            if value is None or value == known:
+                continue
+            if source in _EMAILS and isinstance(known, str) and known:
+                before = known
+            setattr(account, name, value)
+        return before
+
+    def _waiting_for(self, session: Session, user: User) -> A | None:
+        """The one account with the verified address of a new person, if it has no identity yet."""
+        if self._by_email is None or user.verified_email is None:
+            return None
+        columns = self.identities.c
+        unlinked = ~select(columns.account).where(columns.account == self._key).exists()
+        same = func.lower(self._by_email) == user.verified_email.lower()
+        found = session.scalars(select(self.model).where(same, unlinked).limit(2)).all()
+        return found[0] if len(found) == 1 else None
+
+    def _require_sign_up(self, session: Session, user: User) -> None:
+        if not self._create:
+            raise NoAccount("the sign-up is closed")
+        if not self._domains and self._invited is None:
+            return
+        address = user.verified_email
+        if address is not None and domain_of(address) in self._domains:
+            return
+        if self._invited is None or not self._invited(user, session):
+            raise NoAccount("neither a domain of the sign-up nor an invitation")
+
+
+def _of(identity: Identity) -> dict[str, str]:
+    return {"the_issuer": identity.issuer, "the_sub": identity.sub}
+
+
+def _is_source(source: Source) -> bool:
+    return callable(source) or source in _SOURCES
+
+
+def _parsed_domains(domains: str | Sequence[str]) -> tuple[frozenset[str], list[str]]:
+    parsed, faults = set[str](), list[str]()
+    for domain in [domains] if isinstance(domains, str) else domains:
+        try:
+            parsed.add(parse_domain(domain))
+        except ValueError as error:
+            faults.append(f"domains: {error}")
+    return frozenset(parsed), faults
