@@ -9,7 +9,11 @@ Imports no framework.
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
+from ._core.accounts.hooks import Hooks
+from ._core.accounts.linker import AppLogin, Linker
+from ._core.adapters.application import DoorApplication, Parts, call_async
 from ._core.adapters.asgi import (
     ASGIApp,
     Receive,
@@ -46,12 +50,14 @@ from ._core.http.messages import Response
 from ._core.http.urls import RedirectURI
 from ._core.io.deferred import AsyncDeferredTransport
 from ._core.io.session_manager import AsyncXWMSSessions
-from ._core.responses.responses import refusal
+from ._core.responses.responses import Refusal, refusal
 from ._core.sessions.lookup import SessionLookup
 from ._core.sessions.revalidation import look_up_nested
 from .stores import open_store
 
-__all__ = ["XWMSAuthMiddleware", "current_user", "passive", "refuse", "require_user"]
+__all__ = ["XWMSAuthMiddleware", "current_account", "current_user", "passive", "refuse", "require_user"]
+
+A = TypeVar("A")
 
 current_user = CurrentUserProxy(lambda request: request_state_of(getattr(request, "scope", request)))
 """The user of the current request: `current_user.name`, or `current_user(scope)` for a plain object.
@@ -66,6 +72,20 @@ def require_user(scope: Scope) -> User:
     catch it: whatever it makes of it, the response is ours, or that of `unauthorized`.
     """
     return request_state_of(scope).require_user()
+
+
+async def current_account(scope: Scope, linker: Linker[A], *, session: object = None) -> A:
+    """Return the user's account, or end the request with what `login_required` answers.
+
+    `linker` is the one that the middleware has. Loaded once for a request, in `session` if one is given: the
+    application's own of its database. If the account is blocked or gone, the session ends: 403 `not_allowed`, or the
+    login. What it raises is as in `require_user`.
+    """
+    state = request_state_of(scope)
+    found = await state.load_account(state.linker_of(linker), state.require_user().identity, session)
+    if isinstance(found, Refusal):
+        raise state.refuse(found)
+    return found
 
 
 async def refuse(
@@ -114,6 +134,7 @@ class XWMSAuthMiddleware:
     needs a login: an ASGI application, such as a response of Starlette's. `problem` is the problem document (RFC 9457),
     with `code`, `login_url` and, if known, the `reason` why the session ended. None means ours.
     `roles(user)`, async or not, returns the person's roles in the application, for `require`.
+    `linker`, `app_login` and `hooks` are those of `xwms_auth.accounts`.
     Raises `ConfigError` with every fault at once.
     """
 
@@ -125,12 +146,17 @@ class XWMSAuthMiddleware:
         clock: Callable[[], float] = time.time,
         unauthorized: Unauthorized | None = None,
         roles: AsyncRoles | None = None,
+        linker: Linker[Any] | None = None,
+        app_login: AppLogin | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
         config = config or _config_from_env()
         self.app = app
         self._foreign = foreign_readers(app)
         self._transport = AsyncDeferredTransport(config)
         self._served = ServedApp(config, lambda context: (self._transport, open_store(context, is_async=True)), clock)
+        self._served.parts = parts = Parts(linker=linker, app_login=app_login, hooks=hooks)
+        parts.check()
         _check_redirect_uris(app, config)
         _check_token_flow(app, config)
         self.sessions = AsyncXWMSSessions.of(
@@ -204,7 +230,10 @@ class XWMSAuthMiddleware:
         served = self._served
         try:
             request = request_of(scope, prefix=prefix, form=await form_of(scope, receive), app=self.app)
-            steps = served.serve_route(served.context, served.provider, request, now=int(served.clock()))
+            application = None if served.parts.are_none else DoorApplication(served.parts, call_async, lambda: scope)
+            steps = served.serve_route(
+                served.context, served.provider, request, now=int(served.clock()), application=application
+            )
             return await arun(steps, served.runtime if outer is None else served.runtime_in(outer.served))
         except Exception as error:  # noqa: BLE001  logged, and never a bare 500
             return refusal(served.context.config, request_of(scope, prefix=prefix, app=self.app), internal_error(error))

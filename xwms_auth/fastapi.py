@@ -1,6 +1,6 @@
 """Login with XWMS for FastAPI: the middleware of `asgi.py`, and dependencies for users and for access tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Annotated, Any, NoReturn, cast
 
@@ -12,6 +12,7 @@ try:
 except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.fastapi needs FastAPI: pip install 'xwms-auth[fastapi]'") from missing
 
+from ._core.accounts.linker import Linker
 from ._core.adapters.asgi import POLICY_VIOLATION, Scope, is_cors_preflight
 from ._core.adapters.asgi_bearer import check_token, routes_of, token_of
 from ._core.adapters.asgi_state import request_state_of
@@ -22,6 +23,7 @@ from ._core.http.messages import CookieNames
 from ._core.oauth2.bearer_guard import NEEDS_TOKEN
 from ._core.responses.bearer_challenge import parse_scopes
 from .starlette import XWMSAuthMiddleware, required_user
+from .starlette import current_account as account_of
 
 __all__ = [
     "BearerToken",
@@ -29,6 +31,7 @@ __all__ = [
     "OptionalUser",
     "XWMSAuthMiddleware",
     "bearer_token",
+    "current_account",
     "fresh_user",
     "passive",
     "require",
@@ -130,6 +133,35 @@ def require(*, role: str | Sequence[str] = (), verified_email: bool = False, dom
 
 OptionalUser = Annotated[User | None, _Depends(_UserOptional())]
 """The user, or None if nobody is signed in."""
+
+
+def current_account(linker: Linker[Any], *, session: Callable[..., Any] | None = None, optional: bool = False) -> Any:
+    """A dependency for the user's account: `CurrentMember = Annotated[Member, current_account(members)]`.
+
+    `linker` is the one that the middleware has. `session` is the application's dependency that gives a session of its
+    database, in which the account is then loaded, once for a request. If nobody is signed in, the answer is as with
+    `CurrentUser`; with `optional` the account is then None. If the account is blocked or gone, the session ends: 403
+    `not_allowed`, or the login.
+    """
+
+    async def load(connection: HTTPConnection, user: User | None, db: object) -> object:
+        if user is None and optional:
+            return None
+        return await account_of(connection, linker, session=db)
+
+    if session is None:
+
+        async def account(connection: HTTPConnection, user: OptionalUser) -> object:
+            return await load(connection, user, None)
+
+        return _Depends(account)
+
+    async def account_in(
+        connection: HTTPConnection, user: OptionalUser, db: Annotated[Any, params.Depends(session)]
+    ) -> object:
+        return await load(connection, user, db)
+
+    return _Depends(account_in)
 
 
 class _TokenRequired(SecurityBase):

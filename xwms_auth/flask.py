@@ -14,15 +14,19 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial, wraps
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, cast, overload
 from weakref import WeakSet
 
 try:
     from flask import Flask, Response, abort, current_app, has_app_context, has_request_context
+    from werkzeug.local import LocalProxy
 except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.flask needs Flask: pip install 'xwms-auth[flask]'") from missing
 
-from ._core.adapters import flask_bearer, flask_preflight
+from ._core.accounts.hooks import Hooks
+from ._core.accounts.linker import AppLogin, Linker
+from ._core.adapters import flask_bearer, flask_preflight, flask_signals
+from ._core.adapters.application import Parts
 from ._core.adapters.current_user import FoundUserProxy
 from ._core.adapters.flask_app import (
     PUBLIC,
@@ -49,15 +53,33 @@ from ._core.responses import widgets
 from ._core.responses.responses import Refusal
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
     from ._core.responses.pages import Html
+
+    A = TypeVar("A", default=Any)
+else:
+    from typing import TypeVar
+
+    A = TypeVar("A")
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 current_token, token_required = flask_bearer.current_token, flask_bearer.token_required
+logged_in, logged_out, login_refused = (
+    flask_signals.logged_in,
+    flask_signals.logged_out,
+    flask_signals.login_refused,
+)
+account_created, account_linked, email_changed = (
+    flask_signals.account_created,
+    flask_signals.account_linked,
+    flask_signals.email_changed,
+)
 
 
-class XWMSAuth:
+class XWMSAuth(Generic[A]):
     """Login with XWMS for one Flask application.
 
     `XWMSAuth(app)` reads `app.config` and the environment (the same `XWMS_…` names; `app.config` takes precedence).
@@ -67,6 +89,7 @@ class XWMSAuth:
     may return, or None for our answer. `problem` is the problem document (RFC 9457), with `code`, `login_url` and, if
     known, the `reason` why the session ended.
     `roles(user)`, async or not, returns the person's roles in the application, for `require`.
+    `linker`, `app_login` and `hooks` are those of `xwms_auth.accounts`.
     `clock` returns seconds since 1970. Raises `ConfigError` with every fault at once.
     """
 
@@ -78,11 +101,16 @@ class XWMSAuth:
         clock: Callable[[], float] = time.time,
         unauthorized: Unauthorized | None = None,
         roles: AsyncRoles | None = None,
+        linker: Linker[A] | None = None,
+        app_login: AppLogin | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
         self._config = config
         self._clock = clock
         self._unauthorized = unauthorized
         self._roles = roles
+        self._linker, self._parts = linker, Parts(linker=linker, app_login=app_login, hooks=hooks)
+        self._parts.check(in_sync_code=True)
         # Weakly: one XWMSAuth may set up an application for every test, and must not keep them all.
         self._served: WeakSet[FlaskApp] = WeakSet()
         if app is not None:
@@ -97,6 +125,21 @@ class XWMSAuth:
         if not has_app_context():
             raise RuntimeError("this XWMSAuth has no application, or several: use sessions in an application context")
         return served_app().sessions
+
+    def account(self, *, session: object = None) -> A:
+        """Return the user's account, or end the request with what `login_required` answers.
+
+        Loaded once for a request, in `session` if one is given: the application's own of its database. If the account
+        is blocked or gone, the session ends: 403 `not_allowed`, or the login. What it raises is as in `require_user`.
+        """
+        state = request_state()
+        found = state.load_account(state.linker_of(self._linker), require_user().identity, session)
+        return abort(response_of(found)) if isinstance(found, Refusal) else found
+
+    @property
+    def current_account(self) -> A:
+        """A proxy for `account()`, for views and templates."""
+        return cast("A", LocalProxy(self.account))
 
     def access_token(self) -> str:
         """Return the user's access token, for calls to XWMS on their behalf. It is refreshed before it expires.
@@ -117,6 +160,7 @@ class XWMSAuth:
             raise app_config
         flask_bearer.require_tokens_for(app, app_config)
         served = FlaskApp(app_config, app, clock=self._clock, unauthorized=self._unauthorized)
+        served.parts = self._parts
         if self._roles is not None:
             served.roles = cast("Roles", app.ensure_sync(self._roles))
         self._served.add(served)
@@ -269,6 +313,11 @@ def xwms_login_button(*, locale: str = "en", next: str | None = None) -> "Html":
     return widgets.login_button(*_place(), to=next, locale=locale)
 
 
+def xwms_link_button(*, label: str = "Connect with XWMS", next: str | None = None) -> "Html":  # noqa: A002
+    """Return a button as HTML that connects an XWMS account with the account whose owner is logged in."""
+    return widgets.link_button(*_place(), to=next, label=label)
+
+
 def xwms_logout_form(*, label: str = "Log out") -> "Html":
     """Return a logout button as HTML. It is a form, because logging out changes state."""
     context, _ = _place()
@@ -288,5 +337,6 @@ def _template_names() -> dict[str, Any]:
         "current_user": current_user,
         "xwms_login_url": xwms_login_url,
         "xwms_login_button": xwms_login_button,
+        "xwms_link_button": xwms_link_button,
         "xwms_logout_form": xwms_logout_form,
     }

@@ -3,6 +3,7 @@
 import inspect
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
@@ -16,6 +17,9 @@ try:
 except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.starlette needs Starlette: pip install 'xwms-auth[starlette]'") from missing
 
+from ._core.accounts.hooks import Hooks
+from ._core.accounts.linker import AppLogin, Linker
+from ._core.adapters.application import is_async
 from ._core.adapters.asgi import POLICY_VIOLATION, ASGIApp, Receive, Scope, Send, encoded
 from ._core.adapters.asgi_bearer import CurrentTokenProxy, check_token
 from ._core.adapters.asgi_headers import never_stored
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "XWMSAuthMiddleware",
+    "current_account",
     "current_token",
     "current_user",
     "login_required",
@@ -49,6 +54,7 @@ __all__ = [
     "token_required",
 ]
 
+A = TypeVar("A")
 E = TypeVar("E", bound=Callable[..., Any])
 
 Unauthorized = Callable[[Request, dict[str, object]], Response | None | Awaitable[Response | None]]
@@ -59,7 +65,8 @@ class XWMSAuthMiddleware(ASGIMiddleware):
     """Adds login with XWMS to an application of Starlette or FastAPI, as `xwms_auth.asgi.XWMSAuthMiddleware` does.
 
     `unauthorized(request, problem)`, async or not, returns a response, or None for ours. `roles(user)` returns the
-    person's roles in the application; one that is not async runs in a thread.
+    person's roles in the application; one that is not async runs in a thread. `linker`, `app_login` and `hooks` are
+    those of `xwms_auth.accounts`.
     """
 
     def __init__(
@@ -70,6 +77,9 @@ class XWMSAuthMiddleware(ASGIMiddleware):
         clock: Callable[[], float] = time.time,
         unauthorized: Unauthorized | None = None,
         roles: AsyncRoles | None = None,
+        linker: Linker[Any] | None = None,
+        app_login: AppLogin | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
         async def answer(scope: Scope, problem: dict[str, object]) -> ASGIApp | None:
             handler = cast("Unauthorized", unauthorized)
@@ -89,7 +99,23 @@ class XWMSAuthMiddleware(ASGIMiddleware):
             clock=clock,
             unauthorized=None if unauthorized is None else answer,
             roles=roles if roles is None or inspect.iscoroutinefunction(roles) else roles_of,
+            linker=linker,
+            app_login=app_login if app_login is None else _with_request(app_login),
+            hooks=hooks,
         )
+
+
+def _with_request(app_login: AppLogin) -> AppLogin:
+    """The same, called with a request of Starlette's."""
+    who = app_login.who
+
+    async def who_async(scope: Scope) -> object:
+        return await cast("Awaitable[object]", who(HTTPConnection(scope)))
+
+    def who_sync(scope: Scope) -> object:
+        return who(HTTPConnection(scope))
+
+    return replace(app_login, who=who_async if is_async(who) else who_sync)
 
 
 current_token = CurrentTokenProxy()
@@ -107,16 +133,33 @@ def require_user(connection: HTTPConnection[Any]) -> User:
 
 def required_user(scope: Scope, requirement: LoginRequirement) -> User:
     """As `require_user`, for a user who also meets the requirement."""
-    state = request_state_of(scope)
-    found = state.user_or_refusal(requirement)
+    found = request_state_of(scope).user_or_refusal(requirement)
     if isinstance(found, User):
         return found
+    raise _error_of(scope, found)
+
+
+def _error_of(scope: Scope, refused: Refusal) -> Exception:
     # The middleware sends the refusal in place of the framework's response to the exception, so that a browser is
     # redirected to the login and an API client gets the documented error, whatever exception handlers there are.
-    error = state.refuse(found)
-    if scope["type"] == "websocket":
-        raise WebSocketException(POLICY_VIOLATION, found.code) from error
-    raise HTTPException(401) from error
+    error = request_state_of(scope).refuse(refused)
+    raised = WebSocketException(POLICY_VIOLATION, refused.code) if scope["type"] == "websocket" else HTTPException(401)
+    raised.__cause__ = error
+    return raised
+
+
+async def current_account(connection: HTTPConnection[Any], linker: Linker[A], *, session: object = None) -> A:
+    """Return the user's account, or end the request with what `login_required` answers.
+
+    `linker` is the one that the middleware has. Loaded once for a request, in `session` if one is given: the
+    application's own of its database. If the account is blocked or gone, the session ends: 403 `not_allowed`, or the
+    login. What it raises is as in `require_user`.
+    """
+    user, state = require_user(connection), request_state_of(connection.scope)
+    found = await state.load_account(state.linker_of(linker), user.identity, session)
+    if isinstance(found, Refusal):
+        raise _error_of(connection.scope, found)
+    return found
 
 
 @overload
@@ -216,7 +259,8 @@ def _connection(endpoint: Callable[..., Any], arguments: tuple[Any, ...]) -> HTT
 def template_context(request: Request) -> dict[str, Any]:
     """The names for templates: `Jinja2Templates(directory, context_processors=[template_context])`.
 
-    `current_user`, `xwms_login_url(next=…)`, `xwms_login_button(locale=…, next=…)`, `xwms_logout_form(label=…)`.
+    `current_user`, `xwms_login_url(next=…)`, `xwms_login_button(locale=…, next=…)`,
+    `xwms_link_button(label=…, next=…)`, `xwms_logout_form(label=…)`.
     """
     request_state = request_state_of(request.scope)
     context, current = request_state.served.context, request_state.request()
@@ -227,6 +271,9 @@ def template_context(request: Request) -> dict[str, Any]:
     def xwms_login_button(*, locale: str = "en", next: str | None = None) -> "Html":  # noqa: A002
         return widgets.login_button(context, current, to=next, locale=locale)
 
+    def xwms_link_button(*, label: str = "Connect with XWMS", next: str | None = None) -> "Html":  # noqa: A002
+        return widgets.link_button(context, current, to=next, label=label)
+
     def xwms_logout_form(*, label: str = "Log out") -> "Html":
         return widgets.logout_form(context, request_state.session(), label=label)
 
@@ -234,6 +281,7 @@ def template_context(request: Request) -> dict[str, Any]:
         "current_user": request.user,
         "xwms_login_url": xwms_login_url,
         "xwms_login_button": xwms_login_button,
+        "xwms_link_button": xwms_link_button,
         "xwms_logout_form": xwms_logout_form,
     }
 

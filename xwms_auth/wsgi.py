@@ -11,8 +11,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial, update_wrapper
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Generic, overload
 
+from ._core.accounts.hooks import Hooks
+from ._core.accounts.linker import AppLogin, Linker
+from ._core.adapters.application import Parts
 from ._core.adapters.current_user import CurrentUserProxy
 from ._core.adapters.passive import passive
 from ._core.adapters.request_state import current_request_state
@@ -24,14 +27,22 @@ from ._core.base.login_requirement import LoginRequirement
 from ._core.base.models import User
 from ._core.config.config import XWMSConfig
 from ._core.io.session_manager import XWMSSessions
+from ._core.responses.responses import Refusal
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from typing_extensions import TypeVar
+
+    A = TypeVar("A", default=Any)
+else:
+    from typing import TypeVar
+
+    A = TypeVar("A")
 
 __all__ = ["XWMSAuth", "current_user", "login_required", "passive", "require", "require_user"]
 
 
-class XWMSAuth:
+class XWMSAuth(Generic[A]):
     """Adds login with XWMS to any WSGI application.
 
     `config=None` reads the `XWMS_…` environment variables. `clock` returns seconds since 1970.
@@ -39,6 +50,7 @@ class XWMSAuth:
     WSGI application, such as a response of WebOb's or Werkzeug's. `problem` is the problem document (RFC 9457), with
     `code`, `login_url` and, if known, the `reason` why the session ended. None means ours.
     `roles(user)` returns the person's roles in the application, for `require`.
+    `linker`, `app_login` and `hooks` are those of `xwms_auth.accounts`.
     Raises `ConfigError` with every fault at once.
     """
 
@@ -50,11 +62,16 @@ class XWMSAuth:
         clock: Callable[[], float] = time.time,
         unauthorized: Unauthorized | None = None,
         roles: Roles | None = None,
+        linker: Linker[A] | None = None,
+        app_login: AppLogin | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
         config = config or XWMSConfig.from_env(session_secret_required=True)
         self.app = app
         self._served = served = WSGIApp(config, _InContext(app), debugged=app, clock=clock)
         served.answer, served.roles = unauthorized, roles
+        self._linker, served.parts = linker, Parts(linker=linker, app_login=app_login, hooks=hooks)
+        served.parts.check(in_sync_code=True)
         self.sessions = XWMSSessions.of(served.context, served.runtime, clock=clock, current=_current_id)
         """Lists and revokes sessions, within a request or outside: `auth.sessions.list(current_user.sub)`."""
 
@@ -65,6 +82,18 @@ class XWMSAuth:
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse", /) -> Iterable[bytes]:
         return self._served(environ, start_response)
+
+    def account(self, environ: "WSGIEnvironment", *, session: object = None) -> A:
+        """Return the user's account, or end the request with what `login_required` answers.
+
+        Loaded once for a request, in `session` if one is given: the application's own of its database. If the account
+        is blocked or gone, the session ends: 403 `not_allowed`, or the login. What it raises is as in `require_user`.
+        """
+        state = _state_of(environ)
+        found = state.load_account(state.linker_of(self._linker), state.require_user().identity, session)
+        if isinstance(found, Refusal):
+            raise state.refuse(found)
+        return found
 
     def access_token(self, environ: "WSGIEnvironment") -> str:
         """Return the user's access token, for calls to XWMS on their behalf. It is refreshed before it expires.

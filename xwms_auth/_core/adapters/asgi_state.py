@@ -4,12 +4,14 @@ import inspect
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
+from ..accounts.linker import Linker
 from ..base import events
 from ..base.effects import arun, run
 from ..base.errors import ConfigError, LoginRequired, StoreUnavailable, XWMSError
 from ..base.login_requirement import LoginRequirement
-from ..base.models import AccessToken, User
+from ..base.models import AccessToken, Identity, User
 from ..base.session import Session
 from ..base.unexpected import internal_error
 from ..http.fetch_metadata import is_passive
@@ -21,6 +23,7 @@ from ..responses.responses import Refusal
 from ..sessions.lookup import SessionLookup, cached_lookup, renew
 from ..sessions.revalidation import look_up_for_page
 from ..sessions.token_refresh import access_token
+from .application import call_async
 from .asgi import (
     ASGIApp,
     Message,
@@ -32,7 +35,6 @@ from .asgi import (
     discard,
     header_in,
     header_of,
-    is_debugged,
     is_server_error,
     is_with,
     missing_prefix,
@@ -43,6 +45,8 @@ from .asgi_headers import edited, editing, for_token, is_event_stream, never_sto
 from .request_state import RequestState, current_request_state
 from .roles import AsyncRoles, no_roles, parse_roles
 from .served_app import ServedApp
+
+A = TypeVar("A")
 
 Unauthorized = Callable[[Scope, dict[str, object]], ASGIApp | None | Awaitable[ASGIApp | None]]
 """The application's own answer to a request that needs a login, as an ASGI application; None for ours."""
@@ -158,6 +162,11 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None]):
                 self.roles = parse_roles(await found if inspect.isawaitable(found) else found)
         return self.refusal(requirement)
 
+    async def load_account(self, linker: Linker[A], identity: Identity, session: object) -> A | Refusal:
+        """Return the person's account, or the refusal to send instead. Loaded once."""
+        steps = self.account_steps(linker, identity, session, call=call_async, cookie=self._asked())
+        return await arun(steps, self.served.runtime)
+
     def is_of(self, scope: Scope) -> bool:
         """Whether this is the state of the request that has this scope, or a copy of it."""
         return not self.finished and (scope is self.scope or is_with(self._headers, scope))
@@ -240,11 +249,6 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None]):
 
     def request(self) -> Request:
         return request_of(self.scope, prefix=missing_prefix(self.scope, self.served.context), app=self._door.app)
-
-    @property
-    def debug(self) -> bool:
-        """Whether the application is in debug mode."""
-        return is_debugged(self.scope, self._door.app)
 
     async def send_refusal(self, refused: Refusal, send: Send) -> None:
         """Send a refusal, or the application's own answer in its place."""

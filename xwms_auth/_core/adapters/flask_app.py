@@ -10,11 +10,14 @@ from flask import Flask, Request, Response, current_app, got_request_exception, 
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 
+from ..accounts.application import Application
+from ..accounts.hooks import Event
 from ..config.config import XWMSConfig
 from ..io.session_manager import XWMSSessions
 from ..responses import cache_headers
 from ..responses.responses import Refusal
-from . import flask_preflight
+from . import flask_preflight, flask_signals
+from .application import DoorApplication, Parts, call_sync
 from .wsgi_app import WSGIApp
 from .wsgi_state import STATE_KEY, WSGIRequestState
 
@@ -49,6 +52,12 @@ class FlaskApp(WSGIApp):
         if self.protects_all:
             app.before_request_funcs.setdefault(None, []).insert(0, self._require_public_view)
         app.wsgi_app = self  # type: ignore[method-assign]  # Flask documents this way to wrap an application
+
+    def application_of(self, environ: "WSGIEnvironment") -> Application:
+        return _FlaskApplication(self.parts, self._app, environ)
+
+    def call(self, function: Callable[..., Any], args: tuple[object, ...]) -> Any:
+        return call_sync(self._app.ensure_sync(function), args)
 
     def views(self) -> Iterable[object]:
         return self._app.view_functions.values()
@@ -115,6 +124,35 @@ class FlaskApp(WSGIApp):
         except Exception:  # noqa: BLE001  any of the application's
             self._app.log_exception(sys.exc_info())
             return response
+
+
+class _FlaskApplication(DoorApplication):
+    """A Flask application, as a request for one of our routes reaches it: each call has a request context of its own.
+
+    So `flask.request` is there, and what is kept for a context, such as Flask-SQLAlchemy's session, is cleaned up.
+    What a function changes in `flask.session` is lost.
+    """
+
+    __slots__ = ("_app", "_environ")
+
+    def __init__(self, parts: Parts[Any], app: Flask, environ: "WSGIEnvironment") -> None:
+        super().__init__(parts, self._in_context, current_request)
+        self._app, self._environ = app, environ
+
+    def _in_context(self, function: Callable[..., Any], args: tuple[object, ...]) -> Any:
+        with self._app.request_context(self._environ):
+            return call_sync(self._app.ensure_sync(function), args)
+
+    def tell(self, event: Event) -> None:
+        super().tell(event)
+        if flask_signals.has_receivers(event):
+            self._in_context(flask_signals.send, (self._app, event))
+
+    def who(self) -> object:
+        app_login = self.app_login
+        if app_login is None:
+            return None
+        return self._in_context(lambda: call_sync(self._app.ensure_sync(app_login.who), (current_request(),)), ())
 
 
 def _note_uncaught(_app: Flask, *, exception: BaseException, **_: object) -> None:

@@ -2,22 +2,29 @@
 
 from abc import abstractmethod
 from contextvars import ContextVar
-from typing import Any, Generic, TypeVar
+from functools import partial
+from typing import Any, Generic, TypeVar, cast
 
-from ..base.errors import ConfigError, LoginRequired, XWMSError
+from ..accounts.application import ask_application
+from ..accounts.linker import Linker
+from ..base.effects import Steps
+from ..base.errors import ConfigError, LoginRequired, NotAllowed, XWMSError
 from ..base.login_requirement import ANY_LOGIN, LoginRequirement
-from ..base.models import Anonymous, User, anonymous
+from ..base.models import Anonymous, Identity, User, anonymous
 from ..base.output_only import in_debug_mode
 from ..base.session import Session
 from ..http.messages import MAX_SESSION_COOKIE, Request
 from ..responses import access_denied
 from ..responses.responses import Refusal
 from ..sessions.lookup import NO_SESSION, SessionLookup
+from ..sessions.revocation import end_here
+from .application import Call
 from .served_app import ServedApp
 
 _ATTRIBUTES = 300
 """Bytes of the header that sets a session cookie beside its value, with what a renewal may add to that."""
 
+A = TypeVar("A")
 L = TypeVar("L", bound=SessionLookup | XWMSError | None)
 """The lookup of the session: None only where it is made on first use."""
 
@@ -51,6 +58,9 @@ class RequestState(Generic[L]):
 
     roles: frozenset[str] | None = None
     """The person's roles in the application, once they are known."""
+
+    account: Any = None
+    """The account of the person, once it was loaded."""
 
     refused: Refusal | None = None
     """If it is set inside the application, it is sent in place of the application's response."""
@@ -117,6 +127,43 @@ class RequestState(Generic[L]):
         return access_denied.unless_signed_in(
             config, self._look, self.request, roles=self.known_roles, requirement=requirement, now=now
         )
+
+    def linker_of(self, linker: Linker[A] | None) -> Linker[A]:
+        """Return the linker. Raises `ConfigError` if there is none, or if the application was set up with another."""
+        known = self.served.parts.linker
+        if known is None:
+            raise ConfigError(["there are no accounts: give linker= to the door that the application is set up with"])
+        if linker is not None and linker is not known:
+            raise ConfigError(["this linker is not the one that the application was set up with (linker=)"])
+        return known
+
+    def account_steps(
+        self, linker: Linker[A], identity: Identity, session: object, *, call: Call, cookie: str
+    ) -> Steps[A | Refusal]:
+        """Load the person's account, once. One that is blocked or gone ends the session; the result is the refusal.
+
+        `cookie` is the raw Cookie header. `call` calls a function of the application.
+        """
+        if self.account is None:
+            load = linker.load if session is None else partial(linker.load, session=session)
+            try:
+                self.account = yield from ask_application(lambda: call(load, (identity,)))
+                if self.account is None:
+                    raise LoginRequired("there is no account with this identity any more")
+            except (NotAllowed, LoginRequired) as error:
+                return (yield from self._end_without_account(error, cookie))
+            except XWMSError as error:
+                return self.refusal_for(error)
+        return cast("A", self.account)
+
+    def _end_without_account(self, error: XWMSError, cookie: str) -> Steps[Refusal]:
+        context = self.served.context
+        try:
+            found, deletion = yield from end_here(context, self._found(), cookie, now=self.served.now())
+        except XWMSError as failure:
+            return self.refusal_for(failure)
+        self.lookup = cast("L", found)
+        return access_denied.without_account(context.config, self.request(), error, found=found, cookie=deletion)
 
     def _look(self) -> SessionLookup:
         self.session()

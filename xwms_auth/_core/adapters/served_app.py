@@ -1,6 +1,7 @@
 """An application wrapped with the login: what all of its requests share, in WSGI and ASGI."""
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from ..base import events
 from ..base.effects import Runtime, Transport
@@ -8,6 +9,7 @@ from ..base.store_protocols import LoadsAtOnce, SessionStore
 from ..config.config import XWMSConfig
 from ..config.context import Context
 from ..http.urls import is_below
+from .application import Parts
 from .guard_check import GuardCheck
 
 
@@ -17,6 +19,9 @@ class ServedApp:
     `connect` returns the transport and the store. Raises `ConfigError` with every
     fault at once.
     """
+
+    parts: Parts[Any] = Parts()
+    """The application's own parts of a login."""
 
     def __init__(
         self,

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from ...stores import open_store
+from ..accounts.application import Application
 from ..base.effects import run
 from ..base.unexpected import internal_error
 from ..config.config import XWMSConfig
 from ..http.messages import Response
 from ..io.deferred import DeferredTransport
 from ..responses.responses import Refusal, refusal
+from .application import DoorApplication, call_sync
 from .wsgi import decoded, request_of, send
 from .wsgi_state import STATE_KEY, WSGIRequestState, WSGIServedApp
 
@@ -67,11 +69,18 @@ class WSGIApp(WSGIServedApp):
         """The response of one of our routes."""
         try:
             request = request_of(environ, debug=self.in_debug_mode())
-            steps = self.serve_route(self.context, self.provider, request, now=int(self.clock()))
+            application = self.application_of(environ)
+            steps = self.serve_route(
+                self.context, self.provider, request, now=int(self.clock()), application=application
+            )
             return run(steps, self.runtime if outer is None else self.runtime_in(outer.served))
         except Exception as error:  # noqa: BLE001  logged, and never a bare 500
             request = request_of(environ, debug=self.in_debug_mode(), body=False)
             return refusal(self.context.config, request, internal_error(error))
+
+    def application_of(self, environ: "WSGIEnvironment") -> Application | None:
+        """The application's own parts of a login, as this request reaches them. None if it has none."""
+        return None if self.parts.are_none else DoorApplication(self.parts, call_sync, lambda: environ)
 
     def is_public(self, environ: "WSGIEnvironment") -> bool:
         """Whether anybody may see this page although everything is protected."""

@@ -7,11 +7,13 @@ import sys
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..accounts.linker import Linker
 from ..base import events
 from ..base.effects import run
 from ..base.errors import ConfigError, LoginRequired, StoreUnavailable, XWMSError
+from ..base.models import Identity
 from ..base.session import Session
 from ..base.unexpected import internal_error
 from ..http.fetch_metadata import is_passive
@@ -21,6 +23,7 @@ from ..responses.responses import Refusal
 from ..sessions.lookup import SessionLookup, cached_lookup, renew
 from ..sessions.revalidation import look_up_for_page, look_up_nested
 from ..sessions.token_refresh import access_token
+from .application import call_sync
 from .request_state import RequestState
 from .roles import Roles, no_roles, parse_roles
 from .served_app import ServedApp
@@ -28,6 +31,8 @@ from .wsgi import Closing, close, request_of, send
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+A = TypeVar("A")
 
 Unauthorized = Callable[["WSGIEnvironment", dict[str, object]], "WSGIApplication | None"]
 """The application's own answer to a request that needs a login, as a WSGI application; None for ours."""
@@ -40,6 +45,10 @@ class WSGIServedApp(ServedApp):
     """The application's own answer to a request that needs a login. Flask has one of another kind."""
 
     roles: Roles | None = None
+
+    def call(self, function: Callable[..., Any], args: tuple[object, ...]) -> Any:
+        """Call a function of the application, within a request of its own."""
+        return call_sync(function, args)
 
     @abstractmethod
     def in_debug_mode(self) -> bool:
@@ -145,6 +154,11 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         except (LoginRequired, StoreUnavailable, ConfigError) as error:
             self._failure = error
             raise
+
+    def load_account(self, linker: Linker[A], identity: Identity, session: object) -> A | Refusal:
+        """Return the person's account, or the refusal to send instead. Loaded once."""
+        steps = self.account_steps(linker, identity, session, call=self.served.call, cookie=self._cookie)
+        return run(steps, self.served.runtime)
 
     def known_roles(self) -> frozenset[str]:
         if self.roles is None:

@@ -12,6 +12,7 @@ from typing import Self
 from urllib.parse import parse_qsl
 
 from ..base.dataclass import dataclass
+from ..base.errors import XWMSError
 
 MAX_QUERY_FIELDS = 64
 """Most query or form fields that are parsed. No legitimate request to our routes has as many."""
@@ -90,7 +91,7 @@ class Response:
     """An HTTP response. `cookies` are whole Set-Cookie values; `body` is text, sent as UTF-8.
 
     `deferrable` are cookies that a later response may set as well, and `shorter` is where to lead if there is no room
-    for the URL that was asked for: so the headers fit `MAX_HEADERS`.
+    for the URL that was asked for: so the headers fit `MAX_HEADERS`. `error` is what the response refuses, if anything.
     """
 
     status: int
@@ -99,6 +100,7 @@ class Response:
     deferrable: tuple[str, ...] = ()
     shorter: str | None = None
     body: str = ""
+    error: XWMSError | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def redirect(

@@ -7,6 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Self
 
+from ..accounts import application as accounts
+from ..accounts.application import Application
+from ..accounts.errors import AccountExists
+from ..accounts.hooks import LoggedIn
+from ..accounts.linker import Linked, ProofNeeded
 from ..base import events
 from ..base.dataclass import dataclass
 from ..base.digests import new_key
@@ -43,14 +48,25 @@ class LoginRequest:
     uri: RedirectURI
     logins: PendingLogins
     now: int
+    application: Application | None
 
     @classmethod
-    def of(cls, context: Context, provider: Provider, request: Request, *, now: int) -> Self:
+    def of(
+        cls, context: Context, provider: Provider, request: Request, *, now: int, application: Application | None
+    ) -> Self:
         """Read the pending logins. Raises `HostNotRegistered`."""
         uri = context.require_redirect_uri(request)
         sealer = context.login_sealer
         logins = PendingLogins.of(request.cookie, names=context.names_for(uri), sealer=sealer, uri=uri, now=now)
-        return cls(context=context, provider=provider, request=request, uri=uri, logins=logins, now=now)
+        return cls(
+            context=context,
+            provider=provider,
+            request=request,
+            uri=uri,
+            logins=logins,
+            now=now,
+            application=application,
+        )
 
     def look_up(self) -> Steps[SessionLookup]:
         """Look up the session that this browser already has."""
@@ -67,13 +83,60 @@ class LoginRequest:
         """The URL that starts another login with the same target."""
         return responses.login_url(self.context.config, self.target_of(login))
 
+    def account_here(self) -> Steps[str | None]:
+        """The key of the account whose owner is logged in here; None if nobody is, or there are no accounts."""
+        if self.application is None or self.application.linker is None:
+            return None
+        known = yield from self.look_up()
+        signed_in = known.session.user if known.session else None
+        return (yield from accounts.account_here(self.application, self.application.linker, signed_in))
+
     def sign_in(self, login: PendingLogin, result: LoginResult) -> Steps[Response]:
-        """Begin a session under a new key (session fixation), and redirect to the target of the login."""
+        """Find or create the person's account, begin a session, and redirect to the target of the login."""
         self.logins.discard(login)
+        if self.application is None or self.application.linker is None:
+            return (yield from self.finish(login, result, None))
+        found = yield from accounts.sign_in(self.application, self.application.linker, result.user)
+        if isinstance(found, Linked):
+            return (yield from self.finish(login, result, found))
+        return self._await_proof(replace(login, account=found.key), result, found)
+
+    def finish(self, login: PendingLogin, result: LoginResult, linked: Linked | None) -> Steps[Response]:
+        """Begin a session under a new key (session fixation), and redirect to the target of the login."""
+        if self.application is not None:
+            if linked is not None:
+                yield from accounts.tell_of(self.application, linked, result.user)
+            event = LoggedIn(user=result.user, account=linked.key if linked else None)
+            yield from accounts.ask_leave(self.application, event)
         cookie = yield from self._begin_session(result)
         person = events.person_hash(result.user.identity)
         events.info("login_finished", login=login.id[:8], person=person, **result.log_fields)
         return self.redirect(self.target_of(login), cookies=[cookie])
+
+    def _await_proof(self, login: PendingLogin, result: LoginResult, found: ProofNeeded) -> Response:
+        """Account takeover: the account with this e-mail address is linked only once its owner has logged in to it."""
+        events.info("proof_needed", login=login.id[:8], person=events.person_hash(result.user.identity))
+        if self.application is None or self.application.app_login is None:
+            raise AccountExists("an account has this e-mail address, and there is no app_login to prove it")
+        return self.ask_to_confirm(login, result)
+
+    def ask_to_confirm(self, login: PendingLogin, result: LoginResult) -> Response:
+        """Keep the login until the person confirms it, and redirect to the page that asks them."""
+        otherwise = self.context.config.after_login
+        # A login that has waited before was proven when it began to.
+        since = self.now if login.person is None or result.proved_at is None else result.proved_at
+        if not self.logins.await_confirmation(login, result.user, otherwise=otherwise, now=since):
+            no_room = TooManyLogins("there is no room for a login that waits for confirmation")
+            return self.refuse(no_room, url=self.retry_url(login))
+        events.info("login_waits", login=login.id[:8], person=events.person_hash(result.user.identity))
+        # The URL contains no token. Nobody is signed in yet.
+        return self.redirect(
+            self.confirmation_url(login), shorter=f"{self.context.config.login_path}?confirm={login.key}"
+        )
+
+    def confirmation_url(self, login: PendingLogin) -> str:
+        """The page on which the person confirms this login."""
+        return f"{self.retry_url(login)}&confirm={login.key}"
 
     def _begin_session(self, result: LoginResult) -> Steps[str]:
         """End the browser's old session, and begin one under a new key; the Set-Cookie value."""
@@ -136,14 +199,16 @@ class _Callback:
         )
 
 
-def finish_login(context: Context, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
+def finish_login(
+    context: Context, provider: Provider, request: Request, *, now: int, application: Application | None = None
+) -> Steps[Response]:
     """Validate a callback, and begin a session if it belongs to a login of this browser (login CSRF).
 
     1. Parse the request, without I/O.                 4. Claim the login and the credential (replay).
     2. Read this browser's pending logins.             5. Redeem the credential: XWMS says who the person is.
     3. Find the login that the callback belongs to.    6. Begin a new session, never reuse one (session fixation).
     """
-    login_request = LoginRequest.of(context, provider, request, now=now)
+    login_request = LoginRequest.of(context, provider, request, now=now, application=application)
     params = provider.parse_callback(request)
     try:
         if is_prefetch(request):
@@ -278,15 +343,7 @@ def _redeem(callback: _Callback, login: PendingLogin, attempt: RedeemAttempt) ->
         logins.forget_expired()
         return login_request.refuse(error, url=login_request.retry_url(login))
     logins.forget_expired()
-    if not (yield from _must_confirm(callback, login)):
+    # An identity is never linked to an account without a click, whatever the token proves (login CSRF).
+    if login.account is None and not (yield from _must_confirm(callback, login)):
         return (yield from login_request.sign_in(login, result))
-    otherwise = context.config.after_login
-    if not logins.await_confirmation(login, result.user, otherwise=otherwise, now=login_request.now):
-        no_room = TooManyLogins("there is no room for a login that waits for confirmation")
-        return login_request.refuse(no_room, url=login_request.retry_url(login))
-    events.info("login_waits", login=login.id[:8], person=events.person_hash(result.user.identity))
-    # The URL contains no token. Nobody is signed in yet.
-    confirm = f"confirm={login.key}"
-    return login_request.redirect(
-        f"{login_request.retry_url(login)}&{confirm}", shorter=f"{context.config.login_path}?{confirm}"
-    )
+    return login_request.ask_to_confirm(login, result)

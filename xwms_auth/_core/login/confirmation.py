@@ -1,13 +1,18 @@
-"""The two confirmation pages of a login, and what their forms do (login CSRF)."""
+"""The confirmation pages of a login, and what their forms do (login CSRF, account takeover)."""
 
 from collections.abc import Sequence
+from urllib.parse import urlencode
 
+from ..accounts import application as accounts
+from ..accounts.errors import NobodyToLink
+from ..accounts.linker import AppLogin
 from ..base.effects import Steps, claim
-from ..base.errors import LoginNotStarted
+from ..base.errors import LoginNotStarted, RequestRefused, XWMSError
+from ..base.models import User
 from ..base.session import FUTURE_TOLERANCE
 from ..http.messages import Response
 from ..http.urls import origin_of
-from ..providers.pending_login import CONFIRMATION_LIFETIME
+from ..providers.pending_login import PendingLogin
 from ..providers.protocol import LoginResult
 from ..responses import pages, responses
 from ..sessions.lookup import SessionLookup
@@ -46,31 +51,87 @@ def confirm_person(login_request: LoginRequest, key: str) -> Steps[Response | No
     login = next((one for one in login_request.logins.unconfirmed if one.key == key), None)
     if login is None or login.person is None:
         return None
-    known = yield from login_request.look_up()
-    if known.session is not None and known.session.user.identity == login.person.identity:
-        login_request.logins.discard(login)
-        return login_request.redirect(login_request.target_of(login))
+    try:
+        if login.account is not None:
+            return (yield from _confirm_link(login_request, login, login.person, login.account))
+        known = yield from login_request.look_up()
+        if known.session is not None and known.session.user.identity == login.person.identity:
+            login_request.logins.discard(login)
+            return login_request.redirect(login_request.target_of(login))
+        if login_request.request.method != "POST":
+            return _page_of(login_request, login, login.person)
+        yield from _claim_confirmation(login_request, login)
+        return (yield from login_request.sign_in(login, _result_of(login, login.person)))
+    except XWMSError as error:
+        if isinstance(error, RequestRefused):
+            login_request.logins.discard(login)
+        return login_request.refuse(error, url=login_request.retry_url(login))
+
+
+def _confirm_link(login_request: LoginRequest, login: PendingLogin, person: User, account: str) -> Steps[Response]:
+    """Link the person's identity to the account whose owner is here, once they confirm.
+
+    Account takeover: the owner has to be there now, by the login that the account has had so far. That somebody was
+    there when the login began, or that XWMS knows the e-mail address, is not enough.
+    """
+    application = login_request.application
+    if application is None or application.linker is None:
+        raise NobodyToLink("the application has no linker any more")
+    here = yield from login_request.account_here()
+    if here != account:
+        if application.app_login is None or login_request.request.method == "POST":
+            raise NobodyToLink("nobody is logged in to the account" if here is None else "another account is logged in")
+        return responses.page(200, _proof_page(login_request, login, person, application.app_login, here))
     if login_request.request.method != "POST":
-        url = login_request.retry_url(login)
-        page = pages.person_page(
-            name=login.person.display_name,
-            email=login.person.verified_email,
-            sub=login.person.sub,
-            action_url=url,
-            key=key,
-            form_origins=_origins_of(login_request.target_of(login), login_request.context.config.after_login),
-            again_url=url,
-            home_url=login_request.context.config.after_logout,
-        )
-        return responses.page(200, page)
-    if not (
-        yield from claim(f"confirmation/{login.id}", until=login.expires_at + FUTURE_TOLERANCE, now=login_request.now)
-    ):
+        return _page_of(login_request, login, person)
+    yield from _claim_confirmation(login_request, login)
+    login_request.logins.discard(login)
+    linked = yield from accounts.link(application, application.linker, person, account)
+    if login_request.provider.tokens is not None:
+        # The tokens of this login are not kept while it waits. The next one has some, and finds the account.
+        yield from accounts.tell_of(application, linked, person)
+        return login_request.redirect(login_request.retry_url(login))
+    return (yield from login_request.finish(login, _result_of(login, person), linked))
+
+
+def _claim_confirmation(login_request: LoginRequest, login: PendingLogin) -> Steps[None]:
+    # A login may wait twice: for who the person is, and for the account.
+    kind, until = "confirmation" if login.account is None else "link", login.expires_at + FUTURE_TOLERANCE
+    if not (yield from claim(f"{kind}/{login.id}", until=until, now=login_request.now)):
         raise LoginNotStarted("this login has been confirmed already")
+
+
+def _result_of(login: PendingLogin, person: User) -> LoginResult:
     # XWMS named the person when the confirmation was asked for, however late it is given.
-    proved_at = login.expires_at - CONFIRMATION_LIFETIME
-    return (
-        yield from login_request.sign_in(
-            login, LoginResult(user=login.person, proved_at=proved_at, log_fields={"callback": "fresh"})
-        )
+    proved_at = login.expires_at - login.confirmation_lifetime
+    return LoginResult(user=person, proved_at=proved_at, log_fields={"callback": "fresh"})
+
+
+def _page_of(login_request: LoginRequest, login: PendingLogin, person: User) -> Response:
+    config, url = login_request.context.config, login_request.retry_url(login)
+    page = pages.person_page(
+        name=person.display_name,
+        email=person.verified_email,
+        sub=person.sub,
+        action_url=url,
+        key=login.key,
+        form_origins=_origins_of(login_request.target_of(login), config.after_login),
+        again_url=url,
+        home_url=config.after_logout,
+        links=login.account is not None,
+    )
+    return responses.page(200, page)
+
+
+def _proof_page(
+    login_request: LoginRequest, login: PendingLogin, person: User, app_login: AppLogin, here: str | None
+) -> pages.Page:
+    parameter = urlencode({app_login.next_parameter: login_request.confirmation_url(login)})
+    return pages.proof_page(
+        name=person.display_name,
+        email=person.verified_email,
+        sub=person.sub,
+        login_url=f"{app_login.url}{'&' if '?' in app_login.url else '?'}{parameter}",
+        home_url=login_request.context.config.after_logout,
+        as_other=here is not None,
     )

@@ -6,6 +6,9 @@ alike. It never uses a framework, a clock or a socket; `now` is whole seconds si
 
 from dataclasses import replace
 
+from ..accounts.application import Application, tell
+from ..accounts.errors import NobodyToLink
+from ..accounts.hooks import LoggedOut, LoginRefused
 from ..base import events
 from ..base.effects import Steps, drop_session
 from ..base.errors import BadAnswer, CrossSite, MethodNotAllowed, StoreUnavailable, TooManyLogins, XWMSError
@@ -31,35 +34,49 @@ from .callback import LoginRequest, finish_login
 from .confirmation import confirm_person, confirm_start
 
 
-def serve(context: Context, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
-    """Respond to a request for one of our routes."""
+def serve(
+    context: Context, provider: Provider, request: Request, *, now: int, application: Application | None = None
+) -> Steps[Response]:
+    """Respond to a request for one of our routes. `application` has the hooks and the accounts, if there are any."""
+    response = yield from _serve(context, provider, request, now=now, application=application)
+    if (error := response.error) is not None:
+        refused = LoginRefused(code=error.code, path=request.path, cause=error.cause)
+        yield from tell(application, refused)
+    return response
+
+
+def _serve(
+    context: Context, provider: Provider, request: Request, *, now: int, application: Application | None
+) -> Steps[Response]:
     method = {context.config.me_path: "GET", context.config.logout_path: "POST"}.get(request.path)
     if method is None or not context.trusted_origins:
-        return (yield from _respond(context, provider, request, now=now))
+        return (yield from _respond(context, provider, request, now=now, application=application))
     trusted = context.trusts(request.header("origin"))
     if trusted and (response := cross_origin.preflight(request, method)) is not None:
         return response
-    response = yield from _respond(context, provider, request, now=now)
+    response = yield from _respond(context, provider, request, now=now, application=application)
     return cross_origin.readable(response, request if trusted else None)
 
 
-def _respond(context: Context, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
+def _respond(
+    context: Context, provider: Provider, request: Request, *, now: int, application: Application | None
+) -> Steps[Response]:
     config = context.config
     try:
         context.require_settings()
         if request.path == config.login_path:
             _require_method(request, "GET", "POST")
-            return (yield from start_login(context, provider, request, now=now))
+            return (yield from start_login(context, provider, request, now=now, application=application))
         if request.path == config.logout_path:
             _require_method(request, "POST")
-            return (yield from logout(context, provider, request, now=now))
+            return (yield from logout(context, provider, request, now=now, application=application))
         if request.path == config.backchannel_path:
             _require_method(request, "POST")
             return (yield from backchannel_logout.log_out(context, provider, request, now=now))
         _require_method(request, "GET")
         if request.path == config.me_path:
             return (yield from who_am_i(context, request, now=now))
-        return (yield from finish_login(context, provider, request, now=now))
+        return (yield from finish_login(context, provider, request, now=now, application=application))
     except XWMSError as error:
         return responses.refusal(config, request, error, url=responses.login_url(config, context.next_url(request)))
 
@@ -69,7 +86,9 @@ def _require_method(request: Request, *allowed: str) -> None:
         raise MethodNotAllowed(", ".join(allowed))
 
 
-def start_login(context: Context, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
+def start_login(
+    context: Context, provider: Provider, request: Request, *, now: int, application: Application | None = None
+) -> Steps[Response]:
     """Set a pending login and send the browser to XWMS."""
     fresh = _parse_fresh(request)
     require_navigation(request)
@@ -83,13 +102,15 @@ def start_login(context: Context, provider: Provider, request: Request, *, now: 
     if posted and not may_be_own and not is_own_post(request, uri):
         raise CrossSite("the login was posted by another site")
     # Only now: what another site embeds or prefetches costs no decryption of cookies.
-    login_request = LoginRequest.of(context, provider, request, now=now)
+    login_request = LoginRequest.of(context, provider, request, now=now, application=application)
     confirmed = [request.form.get("confirm", "")] if posted else request.parameters("confirm")
     if confirmed and (response := (yield from confirm_person(login_request, confirmed[0]))) is not None:
         return response
+    account = (yield from _account_to_link(login_request)) if posted else None
     known = yield from login_request.look_up()
     if (
         known.session is not None
+        and account is None
         and LoginRequirement(fresh=fresh).is_fresh(known.session, now)
         and not was_refused_as_ahead(context, known, request.cookie)
     ):
@@ -104,7 +125,7 @@ def start_login(context: Context, provider: Provider, request: Request, *, now: 
         and (response := (yield from confirm_start(login_request, known, target, fresh=fresh))) is not None
     ):
         return response
-    login = _new_login(login_request, target, began_here=started_here, fresh=fresh)
+    login = _new_login(login_request, target, began_here=started_here, fresh=fresh, account=account)
     started = yield from provider.start(context, uri, fresh=fresh, now=now)
     if len(started.url) > MAX_LOCATION:
         raise BadAnswer("the URL of the login page is too long")
@@ -121,7 +142,19 @@ def start_login(context: Context, provider: Provider, request: Request, *, now: 
     return login_request.redirect(started.url, status=302, shorter=started.url)
 
 
-def _new_login(login_request: LoginRequest, target: str, *, began_here: bool, fresh: int | None) -> PendingLogin:
+def _account_to_link(login_request: LoginRequest) -> Steps[str | None]:
+    """The key of the account that this login is to be linked to, as the form asks for; None for a plain login."""
+    if login_request.request.form.get("link") != "1":
+        return None
+    account = yield from login_request.account_here()
+    if account is None:
+        raise NobodyToLink("nobody is logged in to an account")
+    return account
+
+
+def _new_login(
+    login_request: LoginRequest, target: str, *, began_here: bool, fresh: int | None, account: str | None
+) -> PendingLogin:
     """A pending login for which there is room. Raises `TooManyLogins`."""
     context, uri, now = login_request.context, login_request.uri, login_request.now
     login = PendingLogin(
@@ -133,6 +166,7 @@ def _new_login(login_request: LoginRequest, target: str, *, began_here: bool, fr
         expires_at=now + LOGIN_LIFETIME,
         began_here=began_here,
         fresh=fresh,
+        account=account,
     )
     if not login_request.logins.has_room(login):
         login = replace(login, next=context.config.after_login)
@@ -208,7 +242,9 @@ def who_am_i(context: Context, request: Request, *, now: int) -> Steps[Response]
     return responses.document(200, body, extra=[("Vary", "Cookie")])
 
 
-def logout(context: Context, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
+def logout(
+    context: Context, provider: Provider, request: Request, *, now: int, application: Application | None = None
+) -> Steps[Response]:
     """End the session. CSRF: only a form of our own may do so, shown by the headers or else by `csrf_token`.
 
     A page of a trusted origin may too: browsers name the origin of every POST, and no page can choose it.
@@ -237,6 +273,7 @@ def logout(context: Context, provider: Provider, request: Request, *, now: int) 
     target = context.next_url(request) or config.after_logout
     if known.session is not None:
         events.info("logged_out", person=events.person_hash(known.session.user.identity))
+        yield from tell(application, LoggedOut(user=known.session.user))
         if provider.tokens is not None:
             target = yield from provider.tokens.end_session(context, known.session, uri, target, now=now)
     return Response.redirect(303, target, cookies=cleared, deferrable=more, shorter=config.after_logout)

@@ -48,6 +48,9 @@ CONFIRMATION_LIFETIME = 180
 """Seconds that a person has to confirm. It is short because ending all of the person's sessions meanwhile does not end
 this login, which has no session yet."""
 
+PROOF_LIFETIME = 600
+"""Seconds that a person has to log in to the account that is to be linked, perhaps after looking up a password."""
+
 COOKIE_LIFETIME = 3600
 """Seconds that the browser keeps the cookie: longer than a login may take, so that a late one gets `LoginExpired`."""
 
@@ -97,10 +100,18 @@ class PendingLogin:
     person: User | None = None
     """The person that XWMS named, while the login waits for that person's confirmation; None before."""
 
+    account: str | None = None
+    """The key of the application's account that the person's identity is to be linked to; None for a plain login."""
+
     @property
     def key(self) -> str:
         """Identifies the login's cookie and its confirmation page among those of other tabs."""
         return self.id[: _ID_LENGTH // 2]
+
+    @property
+    def confirmation_lifetime(self) -> int:
+        """Seconds that the person has to confirm."""
+        return CONFIRMATION_LIFETIME if self.account is None else PROOF_LIFETIME
 
 
 @dataclass(slots=True, kw_only=True)
@@ -190,9 +201,9 @@ class PendingLogins:
         claims, as in a session.
         """
         self.discard(login)
-        smaller = list(ever_smaller(person))
+        smaller, expires_at = list(ever_smaller(person)), now + login.confirmation_lifetime
         for kept, target in [*((one, login.next) for one in smaller[:2]), *((one, otherwise) for one in smaller[1:])]:
-            unconfirmed = replace(login, proof="", next=target, person=kept, expires_at=now + CONFIRMATION_LIFETIME)
+            unconfirmed = replace(login, proof="", next=target, person=kept, expires_at=expires_at)
             evicted = self._to_evict(unconfirmed) if self._cookie_size(unconfirmed) <= MAX_UNCONFIRMED_COOKIE else None
             if evicted is not None:
                 self._evict(evicted)
@@ -248,19 +259,21 @@ def uri_digest(uri: RedirectURI) -> str:
 def _pack(login: PendingLogin) -> list[Any]:
     lifetime = login.expires_at - login.started_at
     packed = [login.id, login.proof, login.next, login.uri_digest, login.started_at, lifetime, login.began_here]
-    if login.person is not None:
-        return [*packed, login.fresh, login.person.claims()]
-    return packed if login.fresh is None else [*packed, login.fresh]
+    claims = None if login.person is None else login.person.claims()
+    optional = [login.fresh, claims, login.account]
+    while optional and optional[-1] is None:
+        optional.pop()
+    return [*packed, *optional]
 
 
 def _unpack(value: object) -> PendingLogin | None:
     if not isinstance(value, list):
         return None
-    # `fresh` and the person are left out if there are none.
-    match [*cast("list[object]", value), None, None][:9]:
+    # `fresh`, the person and the account are left out if there are none.
+    match [*cast("list[object]", value), None, None, None][:10]:
         case [
             str(id_), str(proof), str(next_), str(uri), int(started_at), int(lifetime), bool(began_here),
-            int() | None as fresh, claims,
+            int() | None as fresh, claims, str() | None as account,
         ]:  # fmt: skip
             try:
                 person = _person(claims)
@@ -276,6 +289,7 @@ def _unpack(value: object) -> PendingLogin | None:
                 began_here=began_here,
                 fresh=fresh,
                 person=person,
+                account=account,
             )
         case _:
             return None

@@ -100,6 +100,14 @@ def for_failure(config: XWMSConfig, request: Request, error: XWMSError, *, found
     return _refusal(config, request, error)
 
 
+def without_account(config: XWMSConfig, request: Request, error: XWMSError, *, found: Found, cookie: str) -> Refusal:
+    """Return the refusal for somebody whose account is blocked or gone. `cookie` deletes that of their session."""
+    is_gone = isinstance(error, LoginRequired)
+    refused = _needs_login(config, request, found) if is_gone else _refusal(config, request, error)
+    response = refused.response
+    return refused._replace(response=replace(response, cookies=(*response.cookies, cookie)))
+
+
 def _refusal(config: XWMSConfig, request: Request, error: XWMSError) -> Refusal:
     return Refusal(error, refusal(config, request, error))
 

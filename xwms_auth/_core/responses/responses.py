@@ -95,7 +95,7 @@ def refusal(
     """
     events.refused(error, path=request.path)
     response = _error_response(config, request, error, cookies=cookies, url=url, ended=ended, logout_token=logout_token)
-    response = replace(response, deferrable=tuple(deferrable), shorter=config.login_path)
+    response = replace(response, deferrable=tuple(deferrable), shorter=config.login_path, error=error)
     return replace(response, body="") if request.method == "HEAD" else response
 
 

@@ -7,9 +7,11 @@ from enum import Enum, auto
 
 from ..base import effects, events
 from ..base.effects import Steps
-from ..base.models import Identity
+from ..base.models import EndReason, Identity
 from ..base.session import SessionInfo
 from ..config.context import Context
+from ..http.messages import read_cookie, set_cookie
+from .lookup import MAX_HANDLE, SessionLookup
 
 
 def list_sessions(context: Context, sub: str, *, current: str | None, now: int) -> Steps[tuple[SessionInfo, ...]]:
@@ -54,6 +56,22 @@ def revoke_client(context: Context, *, now: int) -> Steps[None]:
     """End every session of every person."""
     yield from effects.revoke_sessions(None, now=now)
     events.warning("all_sessions_revoked", client=context.config.client_id)
+
+
+def end_here(context: Context, found: SessionLookup, cookie: str, *, now: int) -> Steps[tuple[SessionLookup, str]]:
+    """End the session of this browser, whose account is blocked or gone.
+
+    `cookie` is the raw Cookie header. Returns the lookup from now on, and the Set-Cookie value that deletes the cookie.
+    """
+    if found.uri is None or found.session is None:
+        return found, ""
+    names, why = context.names_for(found.uri), EndReason.REVOKED
+    handle = read_cookie(cookie, names.session)
+    if handle is not None and len(handle) <= MAX_HANDLE:
+        yield from effects.drop_session(handle, why=why, now=now)
+    events.warning("session_ended", person=events.person_hash(found.session.user.identity), reason=why)
+    ended = found._replace(handle=None, session=None, ended=why, changed=False, has_new_tokens=False)
+    return ended, set_cookie(names.session, "", secure=names.secure, max_age=0)
 
 
 def _identity(context: Context, sub: str) -> Identity:

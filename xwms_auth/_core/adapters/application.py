@@ -1,0 +1,105 @@
+"""The application's own parts of a login, as the doors call them: its linker, its hooks and its own login."""
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, TypeVar, cast
+
+from ..accounts.hooks import Event, Hooks
+from ..accounts.linker import AppLogin, Linker
+from ..base.dataclass import dataclass
+from ..base.errors import ConfigError
+from ..http.next_url import safe_next
+
+A = TypeVar("A")
+R = TypeVar("R")
+
+Call = Callable[[Callable[..., Any], tuple[object, ...]], Any]
+"""Calls a function of the application."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts(Generic[A]):
+    """What a door is given of the application."""
+
+    linker: Linker[A] | None = None
+    hooks: Hooks | None = None
+    app_login: AppLogin | None = None
+
+    @property
+    def are_none(self) -> bool:
+        """Whether there is nothing to call."""
+        return self.linker is None and self.hooks is None
+
+    def check(self, *, in_sync_code: bool = False) -> None:
+        """Raise `ConfigError` with every fault at once."""
+        faults = list[str]()
+        if self.linker is not None and not isinstance(self.linker, Linker):
+            faults.append("linker= is not a Linker of xwms_auth.accounts")
+        elif self.linker is not None and in_sync_code and is_async(self.linker.sign_in):
+            faults.append("linker= is async, and WSGI is not: use SQLAlchemyLinker with a sync engine")
+        if self.hooks is not None and not isinstance(self.hooks, Hooks):
+            faults.append("hooks= is not a Hooks of xwms_auth.accounts")
+        if self.app_login is not None:
+            if not isinstance(self.app_login, AppLogin):
+                faults.append("app_login= is not an AppLogin of xwms_auth.accounts")
+            elif safe_next(self.app_login.url, own_paths=()) != self.app_login.url:
+                faults.append("the url of app_login is not a path on this site")
+            if self.linker is None:
+                faults.append("app_login= needs linker=, which links what XWMS says to the accounts of that login")
+        if faults:
+            raise ConfigError(faults)
+
+
+class DoorApplication:
+    """The application, as one request reaches it. `call` calls its functions; `request` is what `AppLogin.who` gets."""
+
+    __slots__ = ("_call", "_parts", "_request")
+
+    def __init__(self, parts: Parts[Any], call: Call, request: Callable[[], object]) -> None:
+        self._parts, self._call, self._request = parts, call, request
+
+    @property
+    def linker(self) -> Linker[Any] | None:
+        return self._parts.linker
+
+    @property
+    def app_login(self) -> AppLogin | None:
+        return self._parts.app_login
+
+    def call(self, function: Callable[..., R | Awaitable[R]], *args: object) -> R | Awaitable[R]:
+        return cast("R", self._call(function, args))
+
+    def tell(self, event: Event) -> None | Awaitable[None]:
+        hooks = self._parts.hooks
+        hook = None if hooks is None else hooks.of(event)
+        return None if hook is None else cast("None", self._call(hook, (event,)))
+
+    def who(self) -> object:
+        app_login = self._parts.app_login
+        return None if app_login is None else self._call(app_login.who, (self._request(),))
+
+
+def call_sync(function: Callable[..., Any], args: tuple[object, ...]) -> Any:
+    """Call a function of a WSGI application, which may not be async."""
+    result = function(*args)
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise TypeError(f"{getattr(function, '__qualname__', function)} is async, and a WSGI application is not")
+    return result
+
+
+async def call_async(function: Callable[..., Any], args: tuple[object, ...]) -> Any:
+    """Call a function of an ASGI application: one that is not async in a thread, so that it does not block the loop."""
+    if is_async(function):
+        return await function(*args)
+    from .threads import run_in_thread  # noqa: PLC0415  anyio is loaded by who needs it
+
+    result = await run_in_thread(function, args)
+    return await result if inspect.isawaitable(result) else result
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether a function is async, also a method or an object with an async `__call__`."""
+    called = getattr(type(function), "__call__", None)  # noqa: B004  its kind is asked, not whether it is there
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)
