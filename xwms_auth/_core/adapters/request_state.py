@@ -4,7 +4,7 @@ from abc import abstractmethod
 from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 
-from ..base.errors import ConfigError, LoginRequired, XWMSError
+from ..base.errors import LoginRequired, XWMSError
 from ..base.login_requirement import ANY_LOGIN, LoginRequirement
 from ..base.models import Anonymous, User, anonymous
 from ..base.output_only import in_debug_mode
@@ -106,7 +106,7 @@ class RequestState(Generic[L]):
         self.guarded = True
         if context.missing:
             self.session()  # the response depends on it, although there is none
-            return self.refusal_for(ConfigError(context.missing))
+            return self.refusal_for(context.fault())
         if requirement is ANY_LOGIN:
             try:
                 if self.session() is not None:
@@ -135,8 +135,10 @@ class RequestState(Generic[L]):
 
     def refusal_for(self, error: XWMSError) -> Refusal:
         """Return the refusal for one of our errors that the application did not catch."""
-        config, now = self.served.context.config, self.served.now()
-        return access_denied.for_failure(config, self.request(), error, found=self._found(), now=now)
+        context, now = self.served.context, self.served.now()
+        if context.missing and isinstance(error, LoginRequired):
+            error = context.fault()  # a login would be refused
+        return access_denied.for_failure(context.config, self.request(), error, found=self._found(), now=now)
 
     def _found(self) -> SessionLookup:
         return self.lookup if isinstance(self.lookup, SessionLookup) else NO_SESSION
