@@ -4,7 +4,7 @@ from abc import abstractmethod
 from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 
-from ..base.errors import LoginRequired, XWMSError
+from ..base.errors import ConfigError, LoginRequired, XWMSError
 from ..base.login_requirement import ANY_LOGIN, LoginRequirement
 from ..base.models import Anonymous, User, anonymous
 from ..base.output_only import in_debug_mode
@@ -136,8 +136,8 @@ class RequestState(Generic[L]):
     def refusal_for(self, error: XWMSError) -> Refusal:
         """Return the refusal for one of our errors that the application did not catch."""
         context, now = self.served.context, self.served.now()
-        if context.missing and isinstance(error, LoginRequired):
-            error = context.fault()  # a login would be refused
+        if context.missing and isinstance(error, LoginRequired | ConfigError):
+            error = context.fault()  # a login would be refused, and what else is missing does not matter
         return access_denied.for_failure(context.config, self.request(), error, found=self._found(), now=now)
 
     def _found(self) -> SessionLookup:
