@@ -129,13 +129,18 @@ class XWMSAuthMiddleware:
         roles: AsyncRoles | None = None,
     ) -> None:
         config = _config_from_env() if config is None else config
-        self.configs = as_configs(config)
-        """The settings of each client."""
-        _check_redirect_uris(app, self.configs)
-        _check_token_flow(app, config)
-        context, self._clients = serve_clients(
-            config, lambda context: _Client(app, context, clock, unauthorized, roles)
-        )
+        try:
+            self.configs = as_configs(config)
+            """The settings of each client."""
+            _check_redirect_uris(app, self.configs)
+            if needs_tokens(app):
+                require_tokens(config)
+            context, self._clients = serve_clients(
+                config, lambda context: _Client(app, context, clock, unauthorized, roles)
+            )
+        except ConfigError as error:
+            events.config_error(error)  # as in `_config_from_env`: nobody may see it otherwise
+            raise
         self._set_up(app, context, clock, unauthorized, roles)
         self._served.selects_client = bool(self._clients)
         self._served_at = {host: client._served for host, client in self._clients.items()}
@@ -340,16 +345,6 @@ def _check_redirect_uris(app: object, configs: Sequence[XWMSConfig]) -> None:
             if {uri for uri, _ in ours - theirs} & {uri for uri, _ in theirs - ours}:
                 raise ConfigError(["XWMS_REDIRECT_URI (redirect_uris) has a URI that another flow uses too"])
         app = getattr(app, "app", None)
-
-
-def _check_token_flow(app: object, config: Configs) -> None:
-    """Refuse a flow without access tokens if an endpoint needs them."""
-    if needs_tokens(app):
-        try:
-            require_tokens(config)
-        except ConfigError as error:
-            events.config_error(error)  # as in `_config_from_env`: nobody may see it otherwise
-            raise
 
 
 def _is_own_websocket(context: Context, scope: Scope, uri: RedirectURI | None) -> bool:

@@ -308,6 +308,11 @@ def test_on_another_host_the_application_runs_and_nobody_is_signed_in(make, fx, 
         assert host not in page.text
 
 
+def test_a_developer_is_told_the_hosts_of_all_clients(make):
+    page = make({"debug": True}).visitor("127.0.0.1").get("/who", NAVIGATION).text
+    assert all(f"https://{host}{CALLBACK}" in page for host in (A, B))
+
+
 @pytest.mark.parametrize("hosts", [["", "Host"], [A, B], [f"{A}, {B}"]], ids=["none", "two", "joined"])
 def test_no_host_and_two_hosts_are_those_of_no_client(fx, hosts):
     app = Several("asgi", [config_for(fx, A), config_for(fx, B)]).app

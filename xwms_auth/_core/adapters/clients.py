@@ -1,4 +1,4 @@
-"""Several clients in one application: the host of a request selects the client (XWMS's own term; RFC 6749 1.1).
+"""Several clients in one application: the host of a request selects the client.
 
 Each client has an application of its own around the same inner one: context, store, provider and paths. One more serves
 the hosts at which no client is registered. It is called first, and passes a request for a registered host on before it
@@ -8,6 +8,7 @@ Host header injection: the host only selects, and never becomes part of a URL.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import fields
 from typing import TYPE_CHECKING, NoReturn, TypeVar, cast
 
@@ -36,8 +37,8 @@ S = TypeVar("S", bound="ServedApp")
 class UnknownHost(Context):
     """The context of requests for a host at which none of the clients is registered: nobody is signed in there.
 
-    It has no redirect URI, so no cookie is read, and keys that no client has. Its config, which only the look of error
-    pages depends on, is that of the first client.
+    It has no redirect URI, so no cookie is read, and keys that no client has. Its config is that of the first client,
+    for error pages and the path of a login link; nothing that decides who may see what comes from it.
     """
 
     clients: tuple[Context, ...]
@@ -49,9 +50,14 @@ class UnknownHost(Context):
         from ..base.sealing import Sealed  # noqa: PLC0415
         from ..base.signing import Signed  # noqa: PLC0415
 
+        config = copy(clients[0].config)
+        # What a developer is told of: the hosts that there are.
+        registered = tuple(uri for client in clients for uri in client.config.registered)
+        object.__setattr__(config, "registered", registered)
         keys, audience = (Secret(new_key()),), new_key()
         values = {field.name: getattr(clients[0], field.name) for field in fields(Context)}
         values |= {
+            "config": config,
             "audience": audience,
             "session_sealer": Sealed(keys, purpose="session", audience=audience),
             "record_sealer": Sealed(keys, purpose="record", audience=audience),
