@@ -9,11 +9,12 @@ Imports no framework.
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from contextlib import AsyncExitStack
+from typing import Any, NamedTuple, TypeVar
 
 from ._core.accounts.hooks import Hooks
 from ._core.accounts.linker import AppLogin, Linker
-from ._core.adapters.application import DoorApplication, Parts, call_async
+from ._core.adapters.application import DoorApplication, Linkers, Parts, call_async
 from ._core.adapters.asgi import (
     ASGIApp,
     Receive,
@@ -31,6 +32,7 @@ from ._core.adapters.asgi import (
 )
 from ._core.adapters.asgi_bearer import MAX_NESTED, endpoints_of, needs_tokens
 from ._core.adapters.asgi_state import ASGIRequestState, Door, Unauthorized, find_request_state, request_state_of
+from ._core.adapters.clients import Configs, as_configs, client_at, client_of, require_tokens, serve_clients, store_of
 from ._core.adapters.current_user import CurrentUserProxy, LazyUser
 from ._core.adapters.passive import passive
 from ._core.adapters.request_state import current_request_state
@@ -38,11 +40,11 @@ from ._core.adapters.roles import AsyncRoles
 from ._core.adapters.root_path import foreign_readers, is_public
 from ._core.adapters.served_app import ServedApp
 from ._core.base import events
-from ._core.base.effects import arun
+from ._core.base.effects import Transport, arun
 from ._core.base.errors import ConfigError
 from ._core.base.login_requirement import ANY_LOGIN, LoginRequirement
 from ._core.base.models import User
-from ._core.base.store_protocols import KeepsConnections
+from ._core.base.store_protocols import KeepsConnections, SessionStore
 from ._core.base.unexpected import internal_error
 from ._core.config.config import XWMSConfig
 from ._core.config.context import Context
@@ -53,7 +55,6 @@ from ._core.io.session_manager import AsyncXWMSSessions
 from ._core.responses.responses import Refusal, refusal
 from ._core.sessions.lookup import SessionLookup
 from ._core.sessions.revalidation import look_up_nested
-from .stores import open_store
 
 __all__ = ["XWMSAuthMiddleware", "current_account", "current_user", "passive", "refuse", "require_user"]
 
@@ -116,6 +117,15 @@ async def refuse(
     return True
 
 
+class _Given(NamedTuple):
+    """What all clients of an application are given."""
+
+    clock: Callable[[], float]
+    unauthorized: Unauthorized | None
+    roles: AsyncRoles | None
+    parts: Parts[Any]
+
+
 def _config_from_env() -> XWMSConfig:
     try:
         return XWMSConfig.from_env(session_secret_required=True)
@@ -129,7 +139,8 @@ def _config_from_env() -> XWMSConfig:
 class XWMSAuthMiddleware:
     """Adds login with XWMS to any ASGI application.
 
-    `config=None` reads the `XWMS_…` environment variables. `clock` returns seconds since 1970.
+    `config=None` reads the `XWMS_…` environment variables. A list of configs is for several clients, of which the host
+    of a request selects one: the one that has a redirect URI on it. `clock` returns seconds since 1970.
     `unauthorized(scope, problem)`, async or not, may return an answer of the application's own to an http request that
     needs a login: an ASGI application, such as a response of Starlette's. `problem` is the problem document (RFC 9457),
     with `code`, `login_url` and, if known, the `reason` why the session ended. None means ours.
@@ -141,34 +152,68 @@ class XWMSAuthMiddleware:
     def __init__(
         self,
         app: ASGIApp,
-        config: XWMSConfig | None = None,
+        config: Configs | None = None,
         *,
         clock: Callable[[], float] = time.time,
         unauthorized: Unauthorized | None = None,
         roles: AsyncRoles | None = None,
-        linker: Linker[Any] | None = None,
+        linker: Linkers[Any] | None = None,
         app_login: AppLogin | None = None,
         hooks: Hooks | None = None,
     ) -> None:
-        config = config or _config_from_env()
+        config = _config_from_env() if config is None else config
+        try:
+            self.configs = as_configs(config)
+            """The settings of each client."""
+            _check_redirect_uris(app, self.configs)
+            if needs_tokens(app):
+                require_tokens(config)
+            parts = Parts(linker=linker, app_login=app_login, hooks=hooks)
+            parts.check(self.configs)
+            given = _Given(clock, unauthorized, roles, parts)
+            context, self._clients = serve_clients(config, lambda context: _Client(app, context, given))
+        except ConfigError as error:
+            events.config_error(error)  # as in `_config_from_env`: nobody may see it otherwise
+            raise
+        self._set_up(app, context, given)
+        self._served.selects_client = bool(self._clients)
+        self._served_at = {host: client._served for host, client in self._clients.items()}
+
+    def _set_up(self, app: ASGIApp, context: Context, given: "_Given") -> None:
         self.app = app
         self._foreign = foreign_readers(app)
-        self._transport = AsyncDeferredTransport(config)
-        self._served = ServedApp(config, lambda context: (self._transport, open_store(context, is_async=True)), clock)
-        self._served.parts = parts = Parts(linker=linker, app_login=app_login, hooks=hooks)
-        parts.check()
-        _check_redirect_uris(app, config)
-        _check_token_flow(app, config)
-        self.sessions = AsyncXWMSSessions.of(
-            self._served.context, self._served.runtime, clock=clock, current=lambda: None
+        self._transport = AsyncDeferredTransport(context.config)
+        self._served = _Served(
+            context, lambda context: (self._transport, store_of(context, is_async=True)), given.clock
         )
-        """Lists and revokes sessions outside a request; within one, use `request.auth.sessions`."""
-        self._door = Door(app, self.sessions, unauthorized, roles)
+        self._served.parts = given.parts.of_client(context)
+        self._door = Door(app, self._served.sessions, given.unauthorized, given.roles)
+
+    @property
+    def sessions(self) -> AsyncXWMSSessions:
+        """Lists and revokes sessions outside a request; within one, use `request.auth.sessions`.
+
+        With several clients use `sessions_at`.
+        """
+        return self._client("sessions").sessions
+
+    def sessions_at(self, host: str) -> AsyncXWMSSessions:
+        """The sessions of the client that has a redirect URI on this host, such as `a.example` or `localhost:5000`.
+
+        Raises ValueError if no client has.
+        """
+        return client_at(self._served, self._served_at, host).sessions
 
     @property
     def config(self) -> XWMSConfig:
-        """The settings."""
-        return self._served.context.config
+        """The settings; with several clients those of the client of this request."""
+        return self._client("config").context.config
+
+    def _client(self, asked: str) -> "_Served":
+        """What serves the client of this request. Raises `HostNotRegistered` if no client has its host."""
+        state = current_request_state.get(None)
+        within = None if state is None or state.finished else state.served
+        return client_of(self._served, self._served_at, within, asked=asked)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -179,6 +224,9 @@ class XWMSAuthMiddleware:
             # ASGI allows any iterable, and these are read several times.
             scope["headers"] = list(scope.get("headers") or ())
         if not served.is_prepared:
+            if self._clients and (client := self._clients.get(header_of(scope, b"host", ", ").lower())) is not None:
+                await client(scope, receive, send)
+                return
             served.prepare(lambda: endpoints_of(self.app), debug=lambda: is_debugged(scope, self.app))
         # Few paths can be ours.
         may_be_ours = scope["path"].endswith(served.own_segments) or scope.get("root_path") or "auth" in scope
@@ -272,40 +320,57 @@ class XWMSAuthMiddleware:
 
     async def _run_lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Keep connections open while the application runs. Its own lifespan messages are passed on unchanged."""
-        store = self._served.store if isinstance(self._served.store, KeepsConnections) else None
-        self._transport.keep_connections()
-        if store is not None:
-            store.keep_connections()
-        try:
+        async with AsyncExitStack() as stack:
+            for one in dict.fromkeys(self._clients.values()) or (self,):
+                stack.push_async_callback(one._close)
+                one._keep_connections()
             await self.app(scope, receive, send)
-        finally:
-            await self._transport.aclose()
-            closing = store.close() if store is not None else None
-            if closing is not None:
-                await closing
+
+    def _keep_connections(self) -> None:
+        self._transport.keep_connections()
+        if isinstance(self._served.store, KeepsConnections):
+            self._served.store.keep_connections()
+
+    async def _close(self) -> None:
+        await self._transport.aclose()
+        closing = self._served.store.close() if isinstance(self._served.store, KeepsConnections) else None
+        if closing is not None:
+            await closing
 
 
-def _check_redirect_uris(app: object, config: XWMSConfig) -> None:
+class _Served(ServedApp):
+    """What serves one client, with the manager of its sessions."""
+
+    def __init__(
+        self,
+        context: Context,
+        connect: Callable[[Context], tuple[Transport, SessionStore]],
+        clock: Callable[[], float],
+    ) -> None:
+        super().__init__(context, connect, clock)
+        self.sessions = AsyncXWMSSessions.of(context, self.runtime, clock=clock, current=lambda: None)
+
+
+class _Client(XWMSAuthMiddleware):
+    """The middleware of one of several clients, around the same application."""
+
+    def __init__(self, app: ASGIApp, context: Context, given: "_Given") -> None:
+        self.configs, self._clients, self._served_at = (context.config,), {}, {}
+        self._set_up(app, context, given)
+
+
+def _check_redirect_uris(app: object, configs: Sequence[XWMSConfig]) -> None:
     """Refuse a redirect URI that a middleware inside this one uses for another flow (mix-up, RFC 9700 4.4.2.2).
 
     With the same URI for two servers, a callback would not show which of them sent the browser.
     """
+    ours = {(uri.uri, config.flow) for config in configs for uri in config.registered}
     for _ in range(MAX_NESTED):
-        if isinstance(app, XWMSAuthMiddleware) and app.config.flow != config.flow:
-            ours = {uri.uri for uri in config.registered}
-            if any(uri.uri in ours for uri in app.config.registered):
+        if isinstance(app, XWMSAuthMiddleware):
+            theirs = {(uri.uri, config.flow) for config in app.configs for uri in config.registered}
+            if {uri for uri, _ in ours - theirs} & {uri for uri, _ in theirs - ours}:
                 raise ConfigError(["XWMS_REDIRECT_URI (redirect_uris) has a URI that another flow uses too"])
         app = getattr(app, "app", None)
-
-
-def _check_token_flow(app: object, config: XWMSConfig) -> None:
-    """Refuse a flow without access tokens if an endpoint needs them."""
-    if needs_tokens(app):
-        try:
-            config.require_tokens()
-        except ConfigError as error:
-            events.config_error(error)  # as in `_config_from_env`: nobody may see it otherwise
-            raise
 
 
 def _is_own_websocket(context: Context, scope: Scope, uri: RedirectURI | None) -> bool:

@@ -9,7 +9,7 @@ Never touches Flask's own session, which belongs to the application.
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial, wraps
@@ -26,7 +26,8 @@ except ImportError as missing:  # pragma: no cover
 from ._core.accounts.hooks import Hooks
 from ._core.accounts.linker import AppLogin, Linker
 from ._core.adapters import flask_bearer, flask_preflight, flask_signals
-from ._core.adapters.application import Parts
+from ._core.adapters.application import Linkers, Parts
+from ._core.adapters.clients import Configs, as_configs, client_at, serve_clients
 from ._core.adapters.current_user import FoundUserProxy
 from ._core.adapters.flask_app import (
     PUBLIC,
@@ -41,7 +42,7 @@ from ._core.adapters.flask_app import (
 from ._core.adapters.guard_check import note_guard
 from ._core.adapters.roles import AsyncRoles, Roles
 from ._core.adapters.wsgi_state import WSGIRequestState
-from ._core.base.errors import ConfigError, InternalError, LoginRequired, StoreUnavailable, XWMSError
+from ._core.base.errors import ConfigError, HostNotRegistered, InternalError, LoginRequired, StoreUnavailable, XWMSError
 from ._core.base.login_requirement import LoginRequirement
 from ._core.base.models import Anonymous, Secret, User
 from ._core.base.output_only import in_debug_mode
@@ -83,7 +84,8 @@ class XWMSAuth(Generic[A]):
     """Login with XWMS for one Flask application.
 
     `XWMSAuth(app)` reads `app.config` and the environment (the same `XWMS_…` names; `app.config` takes precedence).
-    `XWMSAuth(app, config)` takes an `XWMSConfig`. `auth = XWMSAuth()` and `auth.init_app(app)` are for application
+    `XWMSAuth(app, config)` takes an `XWMSConfig`, or a list of them for several clients, of which the host of a request
+    selects one: the one that has a redirect URI on it. `auth = XWMSAuth()` and `auth.init_app(app)` are for application
     factories. Without a session secret, `app.secret_key` and `SECRET_KEY_FALLBACKS` are used.
     `unauthorized(request, problem)` may answer in our place a request that needs a login: it returns whatever a view
     may return, or None for our answer. `problem` is the problem document (RFC 9457), with `code`, `login_url` and, if
@@ -96,12 +98,12 @@ class XWMSAuth(Generic[A]):
     def __init__(
         self,
         app: Flask | None = None,
-        config: XWMSConfig | None = None,
+        config: Configs | None = None,
         *,
         clock: Callable[[], float] = time.time,
         unauthorized: Unauthorized | None = None,
         roles: AsyncRoles | None = None,
-        linker: Linker[A] | None = None,
+        linker: Linkers[A] | None = None,
         app_login: AppLogin | None = None,
         hooks: Hooks | None = None,
     ) -> None:
@@ -109,8 +111,7 @@ class XWMSAuth(Generic[A]):
         self._clock = clock
         self._unauthorized = unauthorized
         self._roles = roles
-        self._linker, self._parts = linker, Parts(linker=linker, app_login=app_login, hooks=hooks)
-        self._parts.check(in_sync_code=True)
+        self._parts = Parts(linker=linker, app_login=app_login, hooks=hooks)
         # Weakly: one XWMSAuth may set up an application for every test, and must not keep them all.
         self._served: WeakSet[FlaskApp] = WeakSet()
         if app is not None:
@@ -118,13 +119,27 @@ class XWMSAuth(Generic[A]):
 
     @property
     def sessions(self) -> XWMSSessions:
-        """Lists and revokes sessions, within a request or outside: `auth.sessions.list(current_user.sub)`."""
+        """Lists and revokes sessions, within a request or outside: `auth.sessions.list(current_user.sub)`.
+
+        With several clients those of the client of this request; outside a request use `sessions_at`.
+        """
+        return self._application().of_request("sessions").sessions
+
+    def sessions_at(self, host: str) -> XWMSSessions:
+        """The sessions of the client that has a redirect URI on this host, such as `a.example` or `localhost:5000`.
+
+        Raises ValueError if no client has.
+        """
+        served = self._application()
+        return client_at(served, served.clients, host).sessions
+
+    def _application(self) -> FlaskApp:
         known = list(self._served)
         if len(known) == 1:
-            return known[0].sessions
+            return known[0]
         if not has_app_context():
             raise RuntimeError("this XWMSAuth has no application, or several: use sessions in an application context")
-        return served_app().sessions
+        return served_app()
 
     def account(self, *, session: object = None) -> A:
         """Return the user's account, or end the request with what `login_required` answers.
@@ -133,7 +148,8 @@ class XWMSAuth(Generic[A]):
         is blocked or gone, the session ends: 403 `not_allowed`, or the login. What it raises is as in `require_user`.
         """
         state = request_state()
-        found = state.load_account(state.linker_of(self._linker), require_user().identity, session)
+        linker: Linker[A] = state.linker_of(None)
+        found = state.load_account(linker, require_user().identity, session)
         return abort(response_of(found)) if isinstance(found, Refusal) else found
 
     @property
@@ -150,23 +166,39 @@ class XWMSAuth(Generic[A]):
         """
         return request_state().access_token()
 
-    def init_app(self, app: Flask, config: XWMSConfig | None = None) -> None:
+    def init_app(self, app: Flask, config: Configs | None = None) -> None:
         """Set up the application. Once per application."""
         if is_set_up(app):
             raise ConfigError(["XWMSAuth is set up twice for this application; keep one"])
-        app_config = _config_for(app, config or self._config)
+        app_config = _configs_for(app, self._config if config is None else config)
         if isinstance(app_config, ConfigError):
             # Raised here: a crash report of `_config_for` would contain the application's settings.
             raise app_config
         flask_bearer.require_tokens_for(app, app_config)
-        served = FlaskApp(app_config, app, clock=self._clock, unauthorized=self._unauthorized)
-        served.parts = self._parts
-        if self._roles is not None:
-            served.roles = cast("Roles", app.ensure_sync(self._roles))
+
+        def serve(context: Context, clients: Mapping[str, FlaskApp] | None = None) -> FlaskApp:
+            unauthorized = self._unauthorized
+            served = FlaskApp(context, app, clock=self._clock, unauthorized=unauthorized, clients=clients)
+            served.parts = self._parts.of_client(context)
+            if self._roles is not None:
+                served.roles = cast("Roles", app.ensure_sync(self._roles))
+            return served
+
+        self._parts.check(as_configs(app_config), in_sync_code=True)
+        served = serve(*serve_clients(app_config, serve))
+        served.install()
         self._served.add(served)
-        for error in (StoreUnavailable, LoginRequired, ConfigError, InternalError):
+        for error in (StoreUnavailable, LoginRequired, ConfigError, InternalError, HostNotRegistered):
             app.register_error_handler(error, _on_error)
         app.context_processor(_template_names)
+
+
+def _configs_for(app: Flask, config: Configs | None) -> Configs | ConfigError:
+    if config is None or isinstance(config, XWMSConfig):
+        return _config_for(app, config)
+    found = [_config_for(app, one) for one in as_configs(config)]
+    faults = [fault for one in found if isinstance(one, ConfigError) for fault in one.problems]
+    return ConfigError(list(dict.fromkeys(faults))) if faults else cast("list[XWMSConfig]", found)
 
 
 def _config_for(app: Flask, config: XWMSConfig | None) -> XWMSConfig | ConfigError:
@@ -329,7 +361,7 @@ def _place() -> tuple[Context, XWMSRequest]:
     if has_request_context():
         state = request_state()
         return state.served.context, state.request()
-    return served_app().context, XWMSRequest(method="", path="/")
+    return served_app().of_request("a URL of the login").context, XWMSRequest(method="", path="/")
 
 
 def _template_names() -> dict[str, Any]:

@@ -19,17 +19,17 @@ except ImportError as missing:  # pragma: no cover
 
 from ._core.accounts.hooks import Hooks
 from ._core.accounts.linker import AppLogin, Linker
-from ._core.adapters.application import is_async
+from ._core.adapters.application import Linkers, is_async
 from ._core.adapters.asgi import POLICY_VIOLATION, ASGIApp, Receive, Scope, Send, encoded
 from ._core.adapters.asgi_bearer import CurrentTokenProxy, check_token
 from ._core.adapters.asgi_headers import never_stored
 from ._core.adapters.asgi_state import request_state_of
+from ._core.adapters.clients import Configs
 from ._core.adapters.guard_check import note_guard
 from ._core.adapters.passive import passive
 from ._core.adapters.roles import AsyncRoles, Roles
 from ._core.base.login_requirement import ANY_LOGIN, LoginRequirement
 from ._core.base.models import User
-from ._core.config.config import XWMSConfig
 from ._core.oauth2.bearer_guard import NEEDS_TOKEN
 from ._core.responses import widgets
 from ._core.responses.bearer_challenge import parse_scopes
@@ -72,12 +72,12 @@ class XWMSAuthMiddleware(ASGIMiddleware):
     def __init__(
         self,
         app: ASGIApp,
-        config: XWMSConfig | None = None,
+        config: Configs | None = None,
         *,
         clock: Callable[[], float] = time.time,
         unauthorized: Unauthorized | None = None,
         roles: AsyncRoles | None = None,
-        linker: Linker[Any] | None = None,
+        linker: Linkers[Any] | None = None,
         app_login: AppLogin | None = None,
         hooks: Hooks | None = None,
     ) -> None:

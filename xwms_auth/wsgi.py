@@ -8,14 +8,15 @@ Imports no framework.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import partial, update_wrapper
 from typing import TYPE_CHECKING, Any, Generic, overload
 
 from ._core.accounts.hooks import Hooks
 from ._core.accounts.linker import AppLogin, Linker
-from ._core.adapters.application import Parts
+from ._core.adapters.application import Linkers, Parts
+from ._core.adapters.clients import Configs, as_configs, client_at, client_of, serve_clients
 from ._core.adapters.current_user import CurrentUserProxy
 from ._core.adapters.passive import passive
 from ._core.adapters.request_state import current_request_state
@@ -26,6 +27,7 @@ from ._core.adapters.wsgi_state import STATE_KEY, Unauthorized, WSGIRequestState
 from ._core.base.login_requirement import LoginRequirement
 from ._core.base.models import User
 from ._core.config.config import XWMSConfig
+from ._core.config.context import Context
 from ._core.io.session_manager import XWMSSessions
 from ._core.responses.responses import Refusal
 
@@ -45,7 +47,8 @@ __all__ = ["XWMSAuth", "current_user", "login_required", "passive", "require", "
 class XWMSAuth(Generic[A]):
     """Adds login with XWMS to any WSGI application.
 
-    `config=None` reads the `XWMS_…` environment variables. `clock` returns seconds since 1970.
+    `config=None` reads the `XWMS_…` environment variables. A list of configs is for several clients, of which the host
+    of a request selects one: the one that has a redirect URI on it. `clock` returns seconds since 1970.
     `unauthorized(environ, problem)` may return an answer of the application's own to a request that needs a login: a
     WSGI application, such as a response of WebOb's or Werkzeug's. `problem` is the problem document (RFC 9457), with
     `code`, `login_url` and, if known, the `reason` why the session ended. None means ours.
@@ -57,28 +60,56 @@ class XWMSAuth(Generic[A]):
     def __init__(
         self,
         app: "WSGIApplication",
-        config: XWMSConfig | None = None,
+        config: Configs | None = None,
         *,
         clock: Callable[[], float] = time.time,
         unauthorized: Unauthorized | None = None,
         roles: Roles | None = None,
-        linker: Linker[A] | None = None,
+        linker: Linkers[A] | None = None,
         app_login: AppLogin | None = None,
         hooks: Hooks | None = None,
     ) -> None:
-        config = config or XWMSConfig.from_env(session_secret_required=True)
+        if config is None:
+            config = XWMSConfig.from_env(session_secret_required=True)
         self.app = app
-        self._served = served = WSGIApp(config, _InContext(app), debugged=app, clock=clock)
-        served.answer, served.roles = unauthorized, roles
-        self._linker, served.parts = linker, Parts(linker=linker, app_login=app_login, hooks=hooks)
-        served.parts.check(in_sync_code=True)
-        self.sessions = XWMSSessions.of(served.context, served.runtime, clock=clock, current=_current_id)
-        """Lists and revokes sessions, within a request or outside: `auth.sessions.list(current_user.sub)`."""
+        self.configs = as_configs(config)
+        """The settings of each client."""
+        parts = Parts(linker=linker, app_login=app_login, hooks=hooks)
+        parts.check(self.configs, in_sync_code=True)
+
+        def serve(context: Context, clients: Mapping[str, WSGIApp] | None = None) -> WSGIApp:
+            served = WSGIApp(context, _InContext(app), debugged=app, clock=clock, clients=clients)
+            served.answer, served.roles, served.parts = unauthorized, roles, parts.of_client(context)
+            served.sessions = XWMSSessions.of(context, served.runtime, clock=clock, current=_current_id)
+            return served
+
+        self._served = serve(*serve_clients(config, serve))
+
+    @property
+    def sessions(self) -> XWMSSessions:
+        """Lists and revokes sessions, within a request or outside: `auth.sessions.list(current_user.sub)`.
+
+        With several clients those of the client of this request; outside a request use `sessions_at`.
+        """
+        return self._client("sessions").sessions
+
+    def sessions_at(self, host: str) -> XWMSSessions:
+        """The sessions of the client that has a redirect URI on this host, such as `a.example` or `localhost:5000`.
+
+        Raises ValueError if no client has.
+        """
+        return client_at(self._served, self._served.clients, host).sessions
 
     @property
     def config(self) -> XWMSConfig:
-        """The settings."""
-        return self._served.context.config
+        """The settings; with several clients those of the client of this request."""
+        return self._client("config").context.config
+
+    def _client(self, asked: str) -> WSGIApp:
+        """The application of the client of this request. Raises `HostNotRegistered` if no client has its host."""
+        state = current_request_state.get(None)
+        within = None if state is None or state.finished else state.served
+        return client_of(self._served, self._served.clients, within, asked=asked)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse", /) -> Iterable[bytes]:
         return self._served(environ, start_response)
@@ -90,7 +121,8 @@ class XWMSAuth(Generic[A]):
         is blocked or gone, the session ends: 403 `not_allowed`, or the login. What it raises is as in `require_user`.
         """
         state = _state_of(environ)
-        found = state.load_account(state.linker_of(self._linker), state.require_user().identity, session)
+        linker: Linker[A] = state.linker_of(None)
+        found = state.load_account(linker, state.require_user().identity, session)
         if isinstance(found, Refusal):
             raise state.refuse(found)
         return found

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.accounts.members_apps import DOORS, Desk, Members, way_to_own_login
-from tests.tools.site import LOGIN, ME, NAVIGATION, PROGRAM
+from tests.tools.site import LOGIN, ME, PROGRAM
 from xwms_auth import XWMSConfig
 
 ADA = {"name": "Ada Lovelace", "email": "ada@example.org", "email_verified": True}

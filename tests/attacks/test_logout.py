@@ -262,8 +262,7 @@ def site_that_loses_its_store(
             opened.append(StoreThatIsDown(open_store(site, is_async=is_async), loads=loads))
             return opened[0]
 
-        for module in ("_core.adapters.wsgi_app", "asgi"):
-            monkeypatch.setattr(f"xwms_auth.{module}.open_store", open_one)
+        monkeypatch.setattr("xwms_auth._core.adapters.clients.open_store", open_one)
         site = make_site(session_store="memory://")
         return site, opened[0]
 

@@ -405,3 +405,15 @@ async def asgi_page(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 asgi_app = xwms_auth.asgi.XWMSAuthMiddleware(asgi_page, config)
+
+two_clients = [config, replace(config, client_id="other", redirect_uris="https://b.example/xwms/validateToken")]
+XWMSAuth(flask_app, two_clients)
+auth.init_app(flask_app, tuple(two_clients))
+of_one_client: XWMSSessions = auth.sessions_at("app.example")
+of_one_client_in_wsgi: XWMSSessions = xwms_auth.wsgi.XWMSAuth(wsgi_page, two_clients).sessions_at("app.example")
+of_one_client_in_asgi: AsyncXWMSSessions = xwms_auth.asgi.XWMSAuthMiddleware(asgi_page, two_clients).sessions_at(
+    "b.example"
+)
+starlette_of_two = Starlette()
+starlette_of_two.add_middleware(xwms_auth.starlette.XWMSAuthMiddleware, config=two_clients)
+FastAPI().add_middleware(XWMSAuthMiddleware, two_clients)

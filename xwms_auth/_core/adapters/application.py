@@ -1,13 +1,15 @@
 """The application's own parts of a login, as the doors call them: its linker, its hooks and its own login."""
 
 import inspect
-from collections.abc import Awaitable, Callable
-from typing import Any, Generic, TypeVar, cast
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 from ..accounts.hooks import Event, Hooks
 from ..accounts.linker import AppLogin, Linker
 from ..base.dataclass import dataclass
 from ..base.errors import ConfigError
+from ..config.config import XWMSConfig
+from ..config.context import Context
 from ..http.next_url import safe_next
 
 A = TypeVar("A")
@@ -17,26 +19,41 @@ Call = Callable[[Callable[..., Any], tuple[object, ...]], Any]
 """Calls a function of the application."""
 
 
+Linkers: TypeAlias = Linker[A] | Mapping[str, Linker[A]]
+"""The linker of an application, or one for each of its clients, by `client_id`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts(Generic[A]):
     """What a door is given of the application."""
 
-    linker: Linker[A] | None = None
+    linker: Linkers[A] | None = None
     hooks: Hooks | None = None
     app_login: AppLogin | None = None
 
-    @property
-    def are_none(self) -> bool:
-        """Whether there is nothing to call."""
-        return self.linker is None and self.hooks is None
+    def of_client(self, context: Context) -> "ClientParts":
+        """What belongs to one client. At an unknown host there is nothing."""
+        linker = self.linker
+        if isinstance(linker, Mapping):
+            linker = linker.get(context.config.client_id)
+        return ClientParts(linker=linker, hooks=self.hooks, app_login=self.app_login)
 
-    def check(self, *, in_sync_code: bool = False) -> None:
+    def check(self, configs: Sequence[XWMSConfig], *, in_sync_code: bool = False) -> None:
         """Raise `ConfigError` with every fault at once."""
         faults = list[str]()
-        if self.linker is not None and not isinstance(self.linker, Linker):
-            faults.append("linker= is not a Linker of xwms_auth.accounts")
-        elif self.linker is not None and in_sync_code and is_async(self.linker.sign_in):
-            faults.append("linker= is async, and WSGI is not: use SQLAlchemyLinker with a sync engine")
+        if isinstance(self.linker, Mapping):
+            unknown = sorted(self.linker.keys() - {config.client_id for config in configs})
+            faults += [
+                f"linker= has one for {client_id}, which is no client_id of the configs" for client_id in unknown
+            ]
+            linkers: Sequence[object] = list(self.linker.values())
+        else:
+            linkers = [] if self.linker is None else [self.linker]
+        for linker in linkers:
+            if not isinstance(linker, Linker):
+                faults.append("linker= is not a Linker of xwms_auth.accounts")
+            elif in_sync_code and is_async(linker.sign_in):
+                faults.append("linker= is async, and WSGI is not: use SQLAlchemyLinker with a sync engine")
         if self.hooks is not None and not isinstance(self.hooks, Hooks):
             faults.append("hooks= is not a Hooks of xwms_auth.accounts")
         if self.app_login is not None:
@@ -50,12 +67,26 @@ class Parts(Generic[A]):
             raise ConfigError(faults)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientParts:
+    """What one client has of the application."""
+
+    linker: Linker[Any] | None = None
+    hooks: Hooks | None = None
+    app_login: AppLogin | None = None
+
+    @property
+    def are_none(self) -> bool:
+        """Whether there is nothing to call."""
+        return self.linker is None and self.hooks is None
+
+
 class DoorApplication:
     """The application, as one request reaches it. `call` calls its functions; `request` is what `AppLogin.who` gets."""
 
     __slots__ = ("_call", "_parts", "_request")
 
-    def __init__(self, parts: Parts[Any], call: Call, request: Callable[[], object]) -> None:
+    def __init__(self, parts: ClientParts, call: Call, request: Callable[[], object]) -> None:
         self._parts, self._call, self._request = parts, call, request
 
     @property

@@ -1,7 +1,7 @@
 """The WSGI layer as Flask has it: its views, its own answers, and the state of its current request."""
 
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import cached_property
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, cast
@@ -12,12 +12,13 @@ from werkzeug.exceptions import HTTPException
 
 from ..accounts.application import Application
 from ..accounts.hooks import Event
-from ..config.config import XWMSConfig
+from ..config.context import Context
 from ..io.session_manager import XWMSSessions
 from ..responses import cache_headers
 from ..responses.responses import Refusal
 from . import flask_preflight, flask_signals
-from .application import DoorApplication, Parts, call_sync
+from .application import ClientParts, DoorApplication, call_sync
+from .clients import client_of
 from .wsgi_app import WSGIApp
 from .wsgi_state import STATE_KEY, WSGIRequestState
 
@@ -41,17 +42,33 @@ _UNSERVED = "_xwms_auth_state"
 class FlaskApp(WSGIApp):
     """The WSGI layer around a Flask application. Kept by the application, and by nothing else."""
 
+    clients: "Mapping[str, FlaskApp]"
+
     def __init__(
-        self, config: XWMSConfig, app: Flask, *, clock: Callable[[], float], unauthorized: Unauthorized | None
+        self,
+        context: Context,
+        app: Flask,
+        *,
+        clock: Callable[[], float],
+        unauthorized: Unauthorized | None,
+        clients: "Mapping[str, FlaskApp] | None" = None,
     ) -> None:
-        super().__init__(config, app.wsgi_app, debugged=app, clock=clock)
+        super().__init__(context, app.wsgi_app, debugged=app, clock=clock, clients=clients)
         self.sessions = XWMSSessions.of(self.context, self.runtime, clock=clock, current=_current_id)
         self.unauthorized = unauthorized
         self._app = app
-        app.extensions[_EXTENSION] = self
         if self.protects_all:
             app.before_request_funcs.setdefault(None, []).insert(0, self._require_public_view)
-        app.wsgi_app = self  # type: ignore[method-assign]  # Flask documents this way to wrap an application
+
+    def install(self) -> None:
+        """Serve the application's requests from now on."""
+        self._app.extensions[_EXTENSION] = self
+        self._app.wsgi_app = self  # type: ignore[method-assign]  # Flask documents this way to wrap an application
+
+    def of_request(self, asked: str) -> "FlaskApp":
+        """The application of the client of the current request, as `client_of` says."""
+        within = request_state().served if self.clients and has_request_context() else None
+        return client_of(self, self.clients, within, asked=asked)
 
     def application_of(self, environ: "WSGIEnvironment") -> Application:
         return _FlaskApplication(self.parts, self._app, environ)
@@ -135,7 +152,7 @@ class _FlaskApplication(DoorApplication):
 
     __slots__ = ("_app", "_environ")
 
-    def __init__(self, parts: Parts[Any], app: Flask, environ: "WSGIEnvironment") -> None:
+    def __init__(self, parts: ClientParts, app: Flask, environ: "WSGIEnvironment") -> None:
         super().__init__(parts, self._in_context, current_request)
         self._app, self._environ = app, environ
 
@@ -194,9 +211,13 @@ def request_state() -> WSGIRequestState:
     state = current.environ.get(STATE_KEY)
     if state is None:
         # Kept by the request and not in its environment, which a connection of Flask-SocketIO keeps for hours.
-        state = getattr(current, _UNSERVED, None) or served_app().state_of(current.environ, _no_response)
+        state = getattr(current, _UNSERVED, None) or _unserved_state(current)
         setattr(current, _UNSERVED, state)
     return cast("WSGIRequestState", state)
+
+
+def _unserved_state(current: Request) -> WSGIRequestState:
+    return served_app().for_host(current.environ).state_of(current.environ, _no_response)
 
 
 def _no_response(*_: object) -> Callable[[bytes], object]:

@@ -14,12 +14,12 @@ from werkzeug.local import LocalProxy
 
 from ..base.effects import run
 from ..base.models import AccessToken
-from ..config.config import XWMSConfig
 from ..oauth2.bearer_guard import NEEDS_TOKEN, authenticate
 from ..responses import cache_headers
 from ..responses.bearer_challenge import parse_scopes
 from ..responses.responses import Refusal
 from . import flask_preflight
+from .clients import Configs, require_tokens
 from .current_user import OutsideRequest
 from .flask_app import current_request, request_state
 from .guard_check import note_guard
@@ -91,7 +91,7 @@ def _add_cache_headers(response: Response) -> Response:
     return response
 
 
-def require_tokens_for(app: Flask, config: XWMSConfig) -> None:
+def require_tokens_for(app: Flask, config: Configs) -> None:
     """Raise `ConfigError` at startup, not at the first call, if a view needs tokens and the flow has none."""
     if any(getattr(view, NEEDS_TOKEN, False) for view in app.view_functions.values()):
-        config.require_tokens()
+        require_tokens(config)

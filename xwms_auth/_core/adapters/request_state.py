@@ -116,7 +116,7 @@ class RequestState(Generic[L]):
         self.guarded = True
         if context.missing:
             self.session()  # the response depends on it, although there is none
-            return self.refusal_for(ConfigError(context.missing))
+            return self.refusal_for(context.fault())
         if requirement is ANY_LOGIN:
             try:
                 if self.session() is not None:
@@ -182,8 +182,10 @@ class RequestState(Generic[L]):
 
     def refusal_for(self, error: XWMSError) -> Refusal:
         """Return the refusal for one of our errors that the application did not catch."""
-        config, now = self.served.context.config, self.served.now()
-        return access_denied.for_failure(config, self.request(), error, found=self._found(), now=now)
+        context, now = self.served.context, self.served.now()
+        if context.missing and isinstance(error, LoginRequired | ConfigError):
+            error = context.fault()  # a login would be refused, and what else is missing does not matter
+        return access_denied.for_failure(context.config, self.request(), error, found=self._found(), now=now)
 
     def _found(self) -> SessionLookup:
         return self.lookup if isinstance(self.lookup, SessionLookup) else NO_SESSION

@@ -1,31 +1,28 @@
 """An application wrapped with the login: what all of its requests share, in WSGI and ASGI."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from ..base import events
 from ..base.effects import Runtime, Transport
 from ..base.store_protocols import LoadsAtOnce, SessionStore
-from ..config.config import XWMSConfig
 from ..config.context import Context
 from ..http.urls import is_below
-from .application import Parts
+from .application import ClientParts
 from .guard_check import GuardCheck
 
 
 class ServedApp:
-    """Context, provider, runtime and clock of one application.
+    """Context, provider, runtime and clock of one application, for one client.
 
-    `connect` returns the transport and the store. Raises `ConfigError` with every
-    fault at once.
+    `connect` returns the transport and the store. Raises `ConfigError` if the library of the store is missing.
     """
 
-    parts: Parts[Any] = Parts()
+    parts: ClientParts = ClientParts()
     """The application's own parts of a login."""
 
     def __init__(
         self,
-        config: XWMSConfig,
+        context: Context,
         connect: Callable[[Context], tuple[Transport, SessionStore]],
         clock: Callable[[], float],
     ) -> None:
@@ -33,7 +30,8 @@ class ServedApp:
         from ..login import routes  # noqa: PLC0415
         from ..login.select import provider_of  # noqa: PLC0415
 
-        self.context = Context.of(config)
+        config = context.config
+        self.context = context
         self.provider = provider_of(self.context)
         self.serve_route = routes.serve
         """The steps that respond to a request for one of our routes."""
@@ -41,8 +39,8 @@ class ServedApp:
         self.runtime = Runtime(self.transport, self.store)
         self.is_lazy = isinstance(self.store, LoadsAtOnce) and self.store.loads_at_once and not config.recheck_seconds
         """Whether a session is looked up without I/O, so that async code too can do so when it is asked for."""
-        self.protects_all = config.protect == "all"
-        self.own_paths = config.own_paths
+        self.protects_all = context.protects_all
+        self.own_paths = context.own_paths
         """The paths that may be one of our routes; `Context.is_own_route` decides by the host too."""
         prefix = config.path_prefix
         self.own_segments = tuple({path[path.rfind("/") :] for path in self.own_paths})
@@ -54,6 +52,8 @@ class ServedApp:
         self._has_warned = False
         self.is_prepared = False
         """Whether `prepare` has nothing left to do. An attribute, because every request reads it."""
+        self.selects_client = False
+        """Whether requests are passed on to the applications of several clients. Then `is_prepared` stays False."""
         self.clock = clock
         """Seconds since 1970."""
         self._guards = GuardCheck()
@@ -74,7 +74,7 @@ class ServedApp:
 
             access_log.redact_coming(self.context)
         self._guards.check(views, debug=debug)
-        self.is_prepared = self._guards.settled
+        self.is_prepared = self._guards.settled and not self.selects_client
 
     def look_for_prefix(self, path: str, *, named: str) -> None:
         """Log once if a path has another prefix than ours have. `named` is what the server names."""

@@ -3,18 +3,19 @@
 It serves our routes before the application's routing sees them, which may redirect a path with the token along.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from ...stores import open_store
 from ..accounts.application import Application
 from ..base.effects import run
 from ..base.unexpected import internal_error
-from ..config.config import XWMSConfig
+from ..config.context import Context
 from ..http.messages import Response
 from ..io.deferred import DeferredTransport
+from ..io.session_manager import XWMSSessions
 from ..responses.responses import Refusal, refusal
 from .application import DoorApplication, call_sync
+from .clients import store_of
 from .wsgi import decoded, request_of, send
 from .wsgi_state import STATE_KEY, WSGIRequestState, WSGIServedApp
 
@@ -23,18 +24,31 @@ if TYPE_CHECKING:
 
 
 class WSGIApp(WSGIServedApp):
-    """A WSGI application with the login around it. `debugged` is what has the `debug` of the application, if any."""
+    """A WSGI application with the login around it. `debugged` is what has the `debug` of the application, if any.
+
+    `clients` are the applications of several clients by host; this one then serves all other hosts.
+    """
+
+    sessions: XWMSSessions
 
     def __init__(
-        self, config: XWMSConfig, inner: "WSGIApplication", *, debugged: object, clock: Callable[[], float]
+        self,
+        context: Context,
+        inner: "WSGIApplication",
+        *,
+        debugged: object,
+        clock: Callable[[], float],
+        clients: "Mapping[str, WSGIApp] | None" = None,
     ) -> None:
-        super().__init__(config, lambda context: (DeferredTransport(config), open_store(context)), clock)
+        super().__init__(context, lambda context: (DeferredTransport(context.config), store_of(context)), clock)
         self._inner = inner
         self._debugged = debugged
+        self.clients = clients or {}
+        self.selects_client = bool(clients)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        if not self.is_prepared:
-            self.prepare(self.views, debug=self.in_debug_mode)
+        if not self.is_prepared and (client := self._prepared(environ)) is not self:
+            return client(environ, start_response)
         named = environ.get("SCRIPT_NAME", "")
         path = named + environ.get("PATH_INFO", "")  # the whole, as the browser sees it
         outer = environ.get(STATE_KEY)
@@ -81,6 +95,17 @@ class WSGIApp(WSGIServedApp):
     def application_of(self, environ: "WSGIEnvironment") -> Application | None:
         """The application's own parts of a login, as this request reaches them. None if it has none."""
         return None if self.parts.are_none else DoorApplication(self.parts, call_sync, lambda: environ)
+
+    def _prepared(self, environ: "WSGIEnvironment") -> "WSGIApp":
+        """Prepare for requests, and return what serves this one."""
+        client = self.for_host(environ)
+        if client is self:
+            self.prepare(self.views, debug=self.in_debug_mode)
+        return client
+
+    def for_host(self, environ: "WSGIEnvironment") -> "WSGIApp":
+        """Return the application of the client at this host; this one, if there is none or no other client."""
+        return self.clients.get(environ.get("HTTP_HOST", "").lower(), self)
 
     def is_public(self, environ: "WSGIEnvironment") -> bool:
         """Whether anybody may see this page although everything is protected."""

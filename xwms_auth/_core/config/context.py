@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 from ..base import events
 from ..base.dataclass import dataclass
 from ..base.digests import new_key
-from ..base.errors import ConfigError, HostNotRegistered
+from ..base.errors import ConfigError, HostNotRegistered, XWMSError
 from ..base.models import Secret
 from ..base.session import Lifetimes, Session
 from ..http.messages import CookieNames, Request, set_cookie
@@ -107,10 +107,24 @@ class Context:
             public_prefixes=tuple(path.removesuffix("*") for path in config.public if path.endswith("/*")),
         )
 
+    @property
+    def own_paths(self) -> frozenset[str]:
+        """The paths that may be one of our routes; `is_own_route` decides by the host too."""
+        return self.config.own_paths
+
+    @property
+    def protects_all(self) -> bool:
+        """Whether everything requires a login, except what is public."""
+        return self.config.protect == "all"
+
+    def fault(self) -> XWMSError:
+        """The error of whatever requires a login while something is `missing`."""
+        return ConfigError(self.missing)
+
     def require_settings(self) -> None:
-        """Raise `ConfigError` if settings are missing."""
+        """Raise `fault()` if settings are missing."""
         if self.missing:
-            raise ConfigError(self.missing)
+            raise self.fault()
 
     def knows_server(self, now: int) -> bool:
         """Whether metadata and keys are at hand, so that a token can be validated without a call to the server."""

@@ -11,7 +11,7 @@ from typing import Self, TypeVar
 
 from ...stores import open_store
 from ..base.effects import Runtime, Steps, arun, run
-from ..base.errors import ConfigError, StoreUnavailable, XWMSError
+from ..base.errors import ConfigError, HostNotRegistered, StoreUnavailable, XWMSError
 from ..base.session import SessionInfo
 from ..base.store_protocols import KeepsConnections
 from ..config.config import XWMSConfig
@@ -128,7 +128,7 @@ class AsyncXWMSSessions(_Sessions):
     async def _run(self, steps: Steps[T]) -> T:
         try:
             return await arun(steps, self._runtime)
-        except (StoreUnavailable, ConfigError) as error:
+        except (StoreUnavailable, ConfigError, HostNotRegistered) as error:
             if self._on_failure is not None:
                 self._on_failure(error)
             raise
