@@ -1,0 +1,1 @@
+"""What an application keeps about the people who log in."""
