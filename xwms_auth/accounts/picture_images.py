@@ -8,7 +8,7 @@ Needs Pillow, whose decoders are only given the four formats below, and only ima
 """
 
 from io import BytesIO
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 try:
     from PIL import Image
@@ -96,10 +96,23 @@ def _decode(data: bytes, kind: str, *, max_pixels: int, side: int) -> Image.Imag
         turn = _turn_of(opened)
         # A JPEG can be decoded at a half, a quarter or an eighth of its size. The other formats ignore this.
         opened.draft("RGB", (2 * side, 2 * side))
-        # Palettes, grey, CMYK and sixteen bits too: reducing the size needs the colours themselves.
-        image = opened.convert("RGBA" if opened.has_transparency_data else "RGB")
+        shown = _with_eight_bits(opened)
+        # Palettes, grey and CMYK too: reducing the size needs the colours themselves.
+        image = shown.convert("RGBA" if shown.has_transparency_data else "RGB")
     image.thumbnail((side, side))
     return image if turn is None else image.transpose(turn)
+
+
+def _with_eight_bits(image: Image.Image) -> Image.Image:
+    """Of grey with sixteen bits Pillow would make white: it cuts off what is above 255."""
+    if image.mode != "I;16":
+        return image
+    whole = cast("Any", image.convert("I"))  # the types of `point` are not complete
+    return cast("Image.Image", whole.point(_upper_byte).convert("L"))
+
+
+def _upper_byte(value: Any) -> Any:
+    return value * (1 / 256)
 
 
 def _turn_of(image: Image.Image) -> Image.Transpose | None:
