@@ -360,6 +360,20 @@ def test_a_name_that_is_no_stored_pictures_removes_nothing(name, mirror, server,
     assert all(path.exists() for path in [*kept, folder / new])
 
 
+@pytest.mark.parametrize("name", BAD_NAMES[:-4])
+def test_no_storage_is_asked_to_remove_what_no_picture_is_called(name, server, internet, folder):
+    removed = []
+
+    class Storage(FolderStorage):
+        def delete(self, name):
+            removed.append(name)
+
+    server.routes["/anna.png"] = reply(png())
+    mirror = PictureMirror(Storage(folder), insecure_allow_http=True, insecure_network_for_tests=internet)
+    assert mirror.fetch(URL, replaces=name)
+    assert removed == []
+
+
 @pytest.mark.parametrize("name", ["../x.png", "x.png", "", "0" * 32 + ".html"])
 def test_a_folder_takes_no_other_names(name, folder):
     with pytest.raises(ValueError, match="not the name of a picture"):
