@@ -26,6 +26,7 @@ EXTRAS_OF = {
     "starlette.py": {"starlette"},
     "fastapi.py": {"fastapi"},
     "_core/oauth2/": {"oauth2"},
+    "accounts/picture_": {"pictures"},
     "stores/redis_": {"redis"},
     "stores/sqlalchemy": {"sqlalchemy"},
     "sandbox/oauth/": {"sandbox", "oauth2"},

@@ -1,6 +1,6 @@
-"""The application's own users: which of them a person of XWMS is, and what the application is told of logins.
+"""The application's own users: which of them a person of XWMS is, what the application is told, and their pictures.
 
-`SQLAlchemyLinker` and `AsyncSQLAlchemyLinker` are the ready `Linker`s; they load SQLAlchemy when they are first used.
+The ready linkers load SQLAlchemy, and the mirror of pictures Pillow, when they are first used.
 """
 
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ from .._core.accounts.hooks import (
 from .._core.accounts.linker import AppLogin, Linked, Linker, ProofNeeded
 
 if TYPE_CHECKING:
+    from .pictures import FolderStorage, PictureError, PictureMirror, PictureRefused, PictureStorage, PictureUnavailable
     from .sqlalchemy import AsyncSQLAlchemyLinker, LinkedIdentity, SQLAlchemyLinker, identities_of
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "AsyncSQLAlchemyLinker",
     "EmailChanged",
     "Event",
+    "FolderStorage",
     "Hooks",
     "LastIdentity",
     "Linked",
@@ -48,12 +50,25 @@ __all__ = [
     "LoginRefused",
     "NoAccount",
     "NobodyToLink",
+    "PictureError",
+    "PictureMirror",
+    "PictureRefused",
+    "PictureStorage",
+    "PictureUnavailable",
     "ProofNeeded",
     "SQLAlchemyLinker",
     "identities_of",
 ]
 
 _IN_SQLALCHEMY = ("AsyncSQLAlchemyLinker", "LinkedIdentity", "SQLAlchemyLinker", "identities_of")
+_IN_PICTURES = (
+    "FolderStorage",
+    "PictureError",
+    "PictureMirror",
+    "PictureRefused",
+    "PictureStorage",
+    "PictureUnavailable",
+)
 
 
 def __getattr__(name: str) -> object:
@@ -61,4 +76,8 @@ def __getattr__(name: str) -> object:
         from . import sqlalchemy  # noqa: PLC0415  loaded only by who uses it
 
         return getattr(sqlalchemy, name)
+    if name in _IN_PICTURES:
+        from . import pictures  # noqa: PLC0415  as above
+
+        return getattr(pictures, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

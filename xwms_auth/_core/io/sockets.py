@@ -164,8 +164,12 @@ def _run(found: "Future[list[Any] | str]", host: str, port: int, free: deque[int
 
 resolver = _Resolver()
 
+picture_resolver = _Resolver()
+"""For the names of pictures' servers, which others choose: if those are slow to resolve, no login waits for it."""
+
 if hasattr(os, "register_at_fork"):  # Windows has no fork
     os.register_at_fork(after_in_child=resolver.reset)
+    os.register_at_fork(after_in_child=picture_resolver.reset)
 
 
 def _look_up(host: str, port: int) -> list[Any] | str:
