@@ -31,7 +31,8 @@ from ._core.adapters.asgi import (
     send_response,
 )
 from ._core.adapters.asgi_bearer import MAX_NESTED, endpoints_of, needs_tokens
-from ._core.adapters.asgi_state import ASGIRequestState, Door, Unauthorized, find_request_state, request_state_of
+from ._core.adapters.asgi_door import Door, Unauthorized
+from ._core.adapters.asgi_state import ASGIRequestState, find_request_state, request_state_of
 from ._core.adapters.clients import Configs, as_configs, client_at, client_of, require_tokens, serve_clients, store_of
 from ._core.adapters.current_user import CurrentUserProxy, LazyUser
 from ._core.adapters.passive import passive

@@ -157,6 +157,15 @@ class XWMSAuth(Generic[A]):
         """A proxy for `account()`, for views and templates."""
         return cast("A", LocalProxy(self.account))
 
+    def refresh_profile(self) -> User:
+        """Ask XWMS about the user now, for the session and for the account: name, e-mail address, picture.
+
+        Raises `LoginRequired` if nobody is signed in, and an `APIError` if XWMS does not say who the user is. If the
+        view does not catch them, the response is a login, or the error page.
+        """
+        found = request_state().refresh_profile()
+        return abort(response_of(found)) if isinstance(found, Refusal) else found
+
     def access_token(self) -> str:
         """Return the user's access token, for calls to XWMS on their behalf. It is refreshed before it expires.
 

@@ -127,6 +127,18 @@ class XWMSAuth(Generic[A]):
             raise state.refuse(found)
         return found
 
+    def refresh_profile(self, environ: "WSGIEnvironment") -> User:
+        """Ask XWMS about the user now, for the session and for the account: name, e-mail address, picture.
+
+        Raises `LoginRequired` if nobody is signed in or the account is blocked, and an `APIError` if XWMS does not say
+        who the user is. If the application does not catch them, the response is a login, or the error page.
+        """
+        state = _state_of(environ)
+        found = state.refresh_profile()
+        if isinstance(found, Refusal):
+            raise state.refuse(found)
+        return found
+
     def access_token(self, environ: "WSGIEnvironment") -> str:
         """Return the user's access token, for calls to XWMS on their behalf. It is refreshed before it expires.
 

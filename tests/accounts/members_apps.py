@@ -64,6 +64,7 @@ class Members:
     def __init__(self, url: str) -> None:
         self.url = url
         self.engine: Engine = create_engine(url, poolclass=NullPool)
+        Base.metadata.drop_all(self.engine)  # a server may have those of another test
         Base.metadata.create_all(self.engine)
 
     def async_url(self) -> str:

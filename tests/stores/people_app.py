@@ -114,19 +114,24 @@ def asgi_app() -> Any:
 
 
 @contextmanager
-def served(edge: str, settings: Mapping[str, str], log: Path, *, workers: int) -> Iterator[tuple[str, int]]:
-    """Serve the application from so many processes on one free port; what they complain about is added to `log`."""
+def served(
+    edge: str, settings: Mapping[str, str], log: Path, *, workers: int, module: str = "tests.stores.people_app"
+) -> Iterator[tuple[str, int]]:
+    """Serve the application from so many processes on one free port; what they complain about is added to `log`.
+
+    `module` has a `flask_app`, and serves its other one if it is started with the number of a socket.
+    """
     with ExitStack() as stack:
         bound = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=1024))
         # Inherited by every connection: otherwise the second half of an answer waits for the first to be acknowledged.
         bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         complaints = stack.enter_context(log.open("ab"))
         number = str(bound.fileno())
-        commands = [[sys.executable, "-m", "tests.stores.people_app", number]] * workers
+        commands = [[sys.executable, "-m", module, number]] * workers
         if edge == "flask":
             options = ["--bind", f"fd://{number}", "--workers", str(workers), "--threads", str(THREADS)]
             options += ["--keep-alive", "120", "--log-level", "warning", "--worker-tmp-dir", str(log.parent)]
-            commands = [[sys.executable, "-m", "gunicorn", *options, "tests.stores.people_app:flask_app()"]]
+            commands = [[sys.executable, "-m", "gunicorn", *options, f"{module}:flask_app()"]]
         environ = {**os.environ, "PYTHONPATH": str(Path.cwd()), "PYTHONWARNINGS": "default", **settings}
         processes = [
             stack.enter_context(
@@ -149,11 +154,12 @@ def _end(processes: list[subprocess.Popen[bytes]]) -> None:
             process.kill()
 
 
-def _serve(number: int) -> None:
+def serve(app: Any, number: int) -> None:
+    """Serve an ASGI application from the socket with this number."""
     options: dict[str, Any] = {"log_level": "warning", "access_log": False, "timeout_keep_alive": 120, "lifespan": "on"}
     with socket.socket(fileno=number) as bound:
-        uvicorn.Server(uvicorn.Config(asgi_app(), timeout_graceful_shutdown=5, **options)).run(sockets=[bound])
+        uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=5, **options)).run(sockets=[bound])
 
 
 if __name__ == "__main__":
-    _serve(int(sys.argv[1]))
+    serve(asgi_app(), int(sys.argv[1]))

@@ -28,6 +28,7 @@ from sqlalchemy.orm import Mapper, Session, scoped_session
 
 from .._core.accounts.errors import AccountBlocked, LastIdentity, LinkedElsewhere, NoAccount, NobodyToLink
 from .._core.accounts.linker import Linked, ProofNeeded
+from .._core.base import events
 from .._core.base.errors import ConfigError
 from .._core.base.login_requirement import domain_of, parse_domain
 from .._core.base.models import Identity, User
@@ -47,6 +48,7 @@ _SOURCES = frozenset(
     (*User.__dataclass_fields__, "display_name", "verified_email")  # what a person has to be shown or written to with
 )
 _EMAILS = ("email", "verified_email")
+_NAMES = ("name", "given_name", "family_name", "display_name")
 _UNIQUE_VIOLATION = frozenset(("23505", 1062))
 _SQLITE_UNIQUE = frozenset((1555, 2067))
 
@@ -135,6 +137,7 @@ class AccountTables(Generic[A]):
         self._fields, self._new, self._create, self._invited = fields, new, create, invited
         self._by_email = None if link_by_email is None else mapper.columns[link_by_email]
         self._blocked = blocked
+        self._lengths = _lengths_of(mapper)
         columns = self.identities.c
         self._of_identity = (columns.issuer == bindparam("the_issuer")) & (columns.sub == bindparam("the_sub"))
         self._find: Select[Any, Any, Any] = (
@@ -255,7 +258,7 @@ class AccountTables(Generic[A]):
         """Set the fields of an account. The e-mail address that it had, if that has changed."""
         before = None
         for name, source in self._fields.items():
-            value = source(user) if callable(source) else getattr(user, source)
+            value = source(user) if callable(source) else self._fitting(name, source, getattr(user, source))
             known = getattr(account, name)
             if value is None or value == known:
                 continue
@@ -263,6 +266,14 @@ class AccountTables(Generic[A]):
                 before = known
             setattr(account, name, value)
         return before
+
+    def _fitting(self, name: str, source: str, value: object) -> object:
+        """A claim as the column can hold it: a name is cut, and anything else that is too long is left out."""
+        limit = self._lengths.get(name)
+        if limit is None or not isinstance(value, str) or len(value) <= limit:
+            return value
+        events.warning("field_too_long", field=name, characters=str(len(value)))
+        return value[:limit] if source in _NAMES else None
 
     def _waiting_for(self, session: Session, user: User) -> A | None:
         """The one account with the verified address of a new person, if it has no identity yet."""
@@ -292,6 +303,12 @@ def _of(identity: Identity) -> dict[str, str]:
 
 def _is_source(source: Source) -> bool:
     return callable(source) or source in _SOURCES
+
+
+def _lengths_of(mapper: Mapper[Any]) -> dict[str, int]:
+    """The most characters of each attribute whose column has a limit."""
+    kinds = {name: column.type for name, column in mapper.columns.items()}
+    return {name: kind.length for name, kind in kinds.items() if isinstance(kind, String) and kind.length is not None}
 
 
 def _parsed_domains(domains: str | Sequence[str]) -> tuple[frozenset[str], list[str]]:

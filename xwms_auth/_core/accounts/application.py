@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeVar
 from ..base import events
 from ..base.dataclass import dataclass
 from ..base.effects import Effect, Runtime, Steps, ask
-from ..base.models import User
+from ..base.models import Identity, User
 from ..base.unexpected import internal_error
 from .hooks import AccountCreated, AccountLinked, EmailChanged, Event, LoggedIn
 from .linker import AppLogin, Linked, Linker, ProofNeeded
@@ -66,7 +66,12 @@ def account_here(application: Application, linker: Linker[Any], signed_in: User 
             return linker.key_of(found)
     if signed_in is None:
         return None
-    return (yield from ask_application(lambda: application.call(linker.find, signed_in.identity)))
+    return (yield from find(application, linker, signed_in.identity))
+
+
+def find(application: Application, linker: Linker[Any], identity: Identity) -> Steps[str | None]:
+    """The key of the account with this identity, or None."""
+    return ask_application(lambda: application.call(linker.find, identity))
 
 
 def ask_leave(application: Application, event: LoggedIn) -> Steps[None]:

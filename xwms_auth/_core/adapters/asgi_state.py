@@ -1,9 +1,8 @@
 """The state of an ASGI request: its session, and the cache headers of a response that depends on it."""
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TypeVar
 
 from ..accounts.linker import Linker
@@ -23,7 +22,7 @@ from ..responses.responses import Refusal
 from ..sessions.lookup import SessionLookup, cached_lookup, renew
 from ..sessions.revalidation import look_up_for_page
 from ..sessions.token_refresh import access_token
-from .application import call_async
+from .application import DoorApplication, call_async
 from .asgi import (
     ASGIApp,
     Message,
@@ -41,26 +40,13 @@ from .asgi import (
     request_of,
     send_response,
 )
+from .asgi_door import Door, Unauthorized
 from .asgi_headers import edited, editing, for_token, is_event_stream, never_stored, usual, with_listed_headers
 from .request_state import RequestState, current_request_state
 from .roles import AsyncRoles, no_roles, parse_roles
 from .served_app import ServedApp
 
 A = TypeVar("A")
-
-Unauthorized = Callable[[Scope, dict[str, object]], ASGIApp | None | Awaitable[ASGIApp | None]]
-"""The application's own answer to a request that needs a login, as an ASGI application; None for ours."""
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """What all requests through a middleware share: the application that it wraps, and the doors' own parts."""
-
-    app: ASGIApp
-    sessions: AsyncXWMSSessions
-    unauthorized: Unauthorized | None
-    roles: AsyncRoles | None = None
-
 
 _ENDED: Scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
 """Stands in for the scope of a request that has ended."""
@@ -166,6 +152,18 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         """Return the person's account, or the refusal to send instead. Loaded once."""
         steps = self.account_steps(linker, identity, session, call=call_async, cookie=self._asked())
         return await arun(steps, self.served.runtime)
+
+    async def refresh_profile(self) -> User:
+        """Ask XWMS about the user now, for the session and for the account: name, e-mail address, picture.
+
+        Raises `LoginRequired` if nobody is signed in or the account is blocked, and an `APIError` if XWMS does not say
+        who the user is. If the application does not catch them, the response is a login, or the error page.
+        """
+        application = DoorApplication(self.served.parts, call_async, lambda: self.scope)
+        found = await arun(self.profile_steps(application, self._asked()), self.served.runtime)
+        if isinstance(found, Refusal):
+            raise self.refuse(found)
+        return found
 
     def is_of(self, scope: Scope) -> bool:
         """Whether this is the state of the request that has this scope, or a copy of it."""

@@ -5,8 +5,8 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
-from ..accounts.application import ask_application
-from ..accounts.linker import Linker
+from ..accounts.application import Application, ask_application, find, sign_in, tell_of
+from ..accounts.linker import Linked, Linker
 from ..base.effects import Steps
 from ..base.errors import ConfigError, LoginRequired, NotAllowed, XWMSError
 from ..base.login_requirement import ANY_LOGIN, LoginRequirement
@@ -17,6 +17,7 @@ from ..http.messages import MAX_SESSION_COOKIE, Request
 from ..responses import access_denied
 from ..responses.responses import Refusal
 from ..sessions.lookup import NO_SESSION, SessionLookup
+from ..sessions.revalidation import refresh_profile
 from ..sessions.revocation import end_here
 from .application import Call
 from .served_app import ServedApp
@@ -155,6 +156,28 @@ class RequestState(Generic[L]):
             except XWMSError as error:
                 return self.refusal_for(error)
         return cast("A", self.account)
+
+    def profile_steps(self, application: Application, cookie: str) -> Steps[User | Refusal]:
+        """Ask XWMS about the person, for the session and for their account. The result may be the refusal to send."""
+        served = self.served
+        try:
+            self.session()
+            known, now = self.dated(self._found()), served.now()
+            found = yield from refresh_profile(served.context, served.provider, known, cookie, now=now)
+            self.lookup = cast("L", found)
+            user = cast("Session", found.session).user
+            linker = application.linker
+            if linker is not None and (yield from find(application, linker, user.identity)) is not None:
+                linked = yield from sign_in(application, linker, user)
+                self.account = None  # to be loaded again
+                if isinstance(linked, Linked):
+                    yield from tell_of(application, linked, user)
+        except NotAllowed as error:
+            return (yield from self._end_without_account(error, cookie))
+        except XWMSError as error:
+            self._failure = error
+            raise
+        return user
 
     def _end_without_account(self, error: XWMSError, cookie: str) -> Steps[Refusal]:
         context = self.served.context

@@ -92,9 +92,8 @@ class WSGIApp(WSGIServedApp):
             request = request_of(environ, debug=self.in_debug_mode(), body=False)
             return refusal(self.context.config, request, internal_error(error))
 
-    def application_of(self, environ: "WSGIEnvironment") -> Application | None:
-        """The application's own parts of a login, as this request reaches them. None if it has none."""
-        return None if self.parts.are_none else DoorApplication(self.parts, call_sync, lambda: environ)
+    def application_of(self, environ: "WSGIEnvironment") -> Application:
+        return DoorApplication(self.parts, call_sync, lambda: environ)
 
     def _prepared(self, environ: "WSGIEnvironment") -> "WSGIApp":
         """Prepare for requests, and return what serves this one."""

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..accounts.application import Application
 from ..accounts.linker import Linker
 from ..base import events
 from ..base.effects import run
 from ..base.errors import ConfigError, LoginRequired, StoreUnavailable, XWMSError
-from ..base.models import Identity
+from ..base.models import Identity, User
 from ..base.session import Session
 from ..base.unexpected import internal_error
 from ..http.fetch_metadata import is_passive
@@ -49,6 +50,10 @@ class WSGIServedApp(ServedApp):
     def call(self, function: Callable[..., Any], args: tuple[object, ...]) -> Any:
         """Call a function of the application, within a request of its own."""
         return call_sync(function, args)
+
+    @abstractmethod
+    def application_of(self, environ: "WSGIEnvironment") -> Application:
+        """The application's own parts of a login, as this request reaches them."""
 
     @abstractmethod
     def in_debug_mode(self) -> bool:
@@ -159,6 +164,11 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         """Return the person's account, or the refusal to send instead. Loaded once."""
         steps = self.account_steps(linker, identity, session, call=self.served.call, cookie=self._cookie)
         return run(steps, self.served.runtime)
+
+    def refresh_profile(self) -> User | Refusal:
+        """Ask XWMS about the person, or return the refusal to send instead. Raises as `access_token` does."""
+        application = self.served.application_of(self._environ)
+        return run(self.profile_steps(application, self._cookie), self.served.runtime)
 
     def known_roles(self) -> frozenset[str]:
         if self.roles is None:

@@ -95,6 +95,25 @@ def look_up_nested(
     return known
 
 
+def refresh_profile(
+    context: Context, provider: Provider, known: SessionLookup, cookie: str, *, now: int
+) -> Steps[SessionLookup]:
+    """Ask XWMS about the person now. The lookup with a session that has their current claims, to be saved.
+
+    `cookie` is the raw Cookie header. Raises `LoginRequired` without a session, and an `APIError` if XWMS does not say
+    who the person is; the session goes on then.
+    """
+    if known.session is not None and known.session.tokens is not None:
+        known, _ = yield from access_token(context, provider, known, cookie, now=now)
+    session = known.session
+    if session is None or known.uri is None:
+        raise LoginRequired("there is no session whose profile could be refreshed")
+    confirmed = yield from provider.revalidate(context, session, now=now)
+    # A cached lookup has no handle, and one is needed to save the session.
+    handle = known.handle or read_cookie(cookie, context.names_for(known.uri).session)
+    return known._replace(handle=handle, session=confirmed, changed=True)
+
+
 def _revalidate(
     context: Context, provider: Provider, known: SessionLookup, session: Session, *, now: int
 ) -> Steps[SessionLookup]:
