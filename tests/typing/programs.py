@@ -10,7 +10,9 @@ import flask
 from fastapi import APIRouter, Depends, FastAPI, WebSocket
 from flask.views import MethodView
 from sqlalchemy import Engine, create_engine
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, scoped_session, sessionmaker
+from sqlalchemy.orm import Session as DatabaseSession
 from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
@@ -40,12 +42,22 @@ from xwms_auth import (
     XWMSConfig,
     XWMSSessions,
 )
+from xwms_auth.accounts import (
+    AppLogin,
+    AsyncSQLAlchemyLinker,
+    EmailChanged,
+    Hooks,
+    Linker,
+    LoggedIn,
+    SQLAlchemyLinker,
+)
 from xwms_auth.fastapi import (
     BearerToken,
     CurrentUser,
     OptionalUser,
     XWMSAuthMiddleware,
     bearer_token,
+    current_account,
     fresh_user,
     require_user,
 )
@@ -417,3 +429,94 @@ of_one_client_in_asgi: AsyncXWMSSessions = xwms_auth.asgi.XWMSAuthMiddleware(asg
 starlette_of_two = Starlette()
 starlette_of_two.add_middleware(xwms_auth.starlette.XWMSAuthMiddleware, config=two_clients)
 FastAPI().add_middleware(XWMSAuthMiddleware, two_clients)
+
+
+# Accounts: the application's own class comes back, on every door.
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Member(Base):
+    __tablename__ = "members"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str | None]
+
+
+def new_member(user: User) -> Member:
+    return Member(name=user.display_name)
+
+
+def invited(user: User, session: DatabaseSession) -> bool:
+    return user.verified_email is not None and session.is_active
+
+
+seen: list[str] = []
+
+
+def greet(event: LoggedIn) -> None:
+    seen.extend([event.user.display_name, event.account or ""])
+
+
+async def note(event: EmailChanged) -> None:
+    seen.extend([event.before, event.after])
+
+
+members = SQLAlchemyLinker(
+    Member,
+    create_engine("sqlite://"),
+    fields={"name": lambda user: user.name},
+    new=new_member,
+    invited=invited,
+    domains=["example.org"],
+    blocked=lambda member: member.name is None,
+)
+shared = SQLAlchemyLinker(Member, scoped_session(sessionmaker()), fields={"name": "display_name"})
+async_members = AsyncSQLAlchemyLinker(Member, create_async_engine("sqlite+aiosqlite://"), link_by_email="name")
+linkers: Sequence[Linker[Member]] = [members, shared, async_members]
+hooks = Hooks(login=greet, email_changed=note)
+own_login = AppLogin(url="/login", who=lambda request: 1)
+
+with_accounts = XWMSAuth(flask.Flask(__name__), linker=members, app_login=own_login, hooks=hooks)
+around = xwms_auth.wsgi.XWMSAuth(lambda environ, start: [], config, linker={"id": shared})
+
+
+def flask_account() -> str | None:
+    member: Member = with_accounts.account()
+    return member.name or with_accounts.current_account.name
+
+
+def wsgi_account(environ: WSGIEnvironment) -> str | None:
+    return around.account(environ).name
+
+
+async def starlette_account(request: Request) -> str | None:
+    member: Member = await xwms_auth.starlette.current_account(request, async_members)
+    return member.name
+
+
+async def asgi_account(scope: Scope) -> str | None:
+    return (await xwms_auth.asgi.current_account(scope, members)).name
+
+
+async def get_session() -> AsyncSession:
+    return async_sessionmaker()()
+
+
+CurrentMember = Annotated[Member, current_account(async_members, session=get_session)]
+OptionalMember = Annotated[Member | None, current_account(async_members, optional=True)]
+
+
+async def fastapi_account(member: CurrentMember, perhaps: OptionalMember) -> str | None:
+    return perhaps.name if perhaps else member.name
+
+
+def settings_page(user: User) -> list[str]:
+    members.unlink(1, user.identity, allow_last=True)
+    return [one.identity.sub for one in members.identities(1)]
+
+
+async def refreshed() -> str:
+    return with_accounts.refresh_profile().display_name

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import xwms_auth.starlette
 from xwms_auth import AccessToken, AsyncXWMSSessions, SessionInfo, User, XWMSConfig, XWMSSessions
+from xwms_auth.accounts import Linker
 from xwms_auth.fastapi import fresh_user
 from xwms_auth.flask import XWMSAuth, current_token, current_user, login_required, token_required
 
@@ -64,3 +65,19 @@ def widen(token: AccessToken) -> None:
 @token_required(scope=["read"])  # error: it is scopes
 def tickets() -> str:
     return ""
+
+
+class Member:
+    name = ""
+
+
+class NoLinker:
+    def sign_in(self, user: User) -> Member:
+        return Member()
+
+
+XWMSAuth(linker=NoLinker())  # error: a linker has more than that
+
+
+def of_a_member(linker: Linker[Member]) -> str:
+    return XWMSAuth(linker=linker).account().sub  # error: an account is the application's own, and no person

@@ -167,6 +167,7 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
 
     def refresh_profile(self) -> User | Refusal:
         """Ask XWMS about the person, or return the refusal to send instead. Raises as `access_token` does."""
+        self.session()  # from then on the cookie is known
         application = self.served.application_of(self._environ)
         return run(self.profile_steps(application, self._cookie), self.served.runtime)
 
