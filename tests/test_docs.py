@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import MISSING, fields
 from datetime import timedelta
 from importlib import import_module
@@ -22,6 +23,8 @@ from typing import Any
 import click
 import httpx2
 import pytest
+from sqlalchemy import Engine
+from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from tests.tools.fake_xwms import FakeXWMS
@@ -222,6 +225,7 @@ def client_of(app: Any) -> httpx2.Client:
 def run_documented(make_fx, monkeypatch, tmp_path):
     """Run an application of the documentation; gives the application, a browser that visits it, and the fake XWMS."""
     engines: list[Any] = []
+    running = ExitStack()
 
     def run(where: str, code: str) -> tuple[Any, httpx2.Client, FakeXWMS]:
         fx = make_fx()
@@ -232,11 +236,16 @@ def run_documented(make_fx, monkeypatch, tmp_path):
         monkeypatch.setitem(sys.modules, "app", module)
         exec(compile(code, where, "exec"), vars(module))
         engines.append(vars(module).get("engine"))
-        return module.app, client_of(module.app), fx
+        client = client_of(module.app)
+        if isinstance(module.app, Starlette):
+            running.enter_context(client)  # with its lifespan, as a server has it
+        return module.app, client, fx
 
-    yield run
-    for engine in filter(None, engines):
-        engine.dispose()
+    with running:
+        yield run
+    for engine in engines:
+        if isinstance(engine, Engine):
+            engine.dispose()
 
 
 def log_in(client: httpx2.Client, fx: FakeXWMS, login: str = LOGIN) -> httpx2.Response:
