@@ -8,8 +8,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from xwms_auth._core.responses.buttons import login_button, logout_form
-from xwms_auth._core.responses.pages import Page, confirm_page, error_page, leading_page, person_page
+from xwms_auth._core.responses.buttons import link_button, login_button, logout_form
+from xwms_auth._core.responses.pages import Page, confirm_page, error_page, leading_page, person_page, proof_page
 
 VOID = {"meta", "input", "link", "img", "br", "hr"}
 DOCUMENT_ATTRIBUTES = {"lang", "dir", "charset", "name", "content", "http-equiv"}
@@ -108,13 +108,25 @@ def a_person(**changes) -> Page:
     return person_page(**{**arguments, "key": "ABCDabcd", "again_url": "/xwms/auth?next=%2Ftickets", **changes})
 
 
+def a_link(**changes) -> Page:
+    return a_person(**{"links": True, **changes})
+
+
+def a_proof(**changes) -> Page:
+    arguments = {"name": "Ada Lovelace", "email": "ada@example.org", "sub": "1001", "login_url": "/login?next=%2Fp"}
+    return proof_page(**{**arguments, **changes})
+
+
 def directives(page: Page) -> dict[str, list[str]]:
     parts = [directive.split() for directive in page.content_security_policy.split("; ")]
     assert len({name for name, *_ in parts}) == len(parts)
     return {name: values for name, *values in parts}
 
 
-EVERY_PAGE = pytest.mark.parametrize("page", [an_error(), an_error(action_url=None), a_confirmation(), a_person()])
+EVERY_PAGE = pytest.mark.parametrize(
+    "page",
+    [an_error(), an_error(action_url=None), a_confirmation(), a_person(), a_link(), a_proof(), a_proof(as_other=True)],
+)
 
 
 @EVERY_PAGE
@@ -308,6 +320,10 @@ MAKERS: dict[str, Callable[[str], str]] = {
     "person action": lambda url: a_person(action_url=url).html,
     "person again": lambda url: a_person(again_url=url).html,
     "person home": lambda url: a_person(home_url=url).html,
+    "link action": lambda url: a_link(action_url=url).html,
+    "proof login": lambda url: a_proof(login_url=url).html,
+    "proof home": lambda url: a_proof(home_url=url).html,
+    "link button": lambda url: link_button(login_url=url),
     "login button": lambda url: login_button(login_url=url),
     "logout form": lambda url: logout_form(logout_url=url, csrf_token="t"),
 }

@@ -127,8 +127,8 @@ def _error_response(
     kind = client_kind(request)
     hints = hints_for(error, config, request)
     if kind is ClientKind.PERSON:
-        # Starting again cannot help while the configuration is wrong, or the person is the same.
-        is_permanent = isinstance(error, MethodNotAllowed | ClientDisabled | NotAllowed) or (error.status == 500)
+        # Starting again cannot help while the configuration, the person or the account is the same.
+        is_permanent = isinstance(error, MethodNotAllowed | ClientDisabled | NotAllowed) or error.status in (409, 500)
         label = "Log in" if isinstance(error, LoginRequired) else "Try again"
         # Where a service worker or a library is in the way, the way on is a form that both leave to the browser.
         by_form = isinstance(error, NotANavigation) or not follows_redirects(request)
