@@ -263,12 +263,23 @@ class Visitor:
 class Desk:
     """The application on one door, over a database. Options go to the linker."""
 
-    def __init__(self, door: str, members: Members, fx: Any, *, hooks: Any = None, config: Any = None, **linking: Any):
+    def __init__(
+        self,
+        door: str,
+        members: Members,
+        fx: Any,
+        *,
+        hooks: Any = None,
+        config: Any = None,
+        clock: Any = None,
+        **linking: Any,
+    ) -> None:
         self.door, _, is_async = door.partition(" ")
         self.members, self.fx = members, fx
         options: dict[str, Any] = {"fields": FIELDS, "blocked": is_blocked, **linking}
         config = config or XWMSConfig(**fx.options(redirect_uris=f"{ORIGIN}{CALLBACK}"))
-        more: dict[str, Any] = {} if hooks is None else {"hooks": hooks}
+        given = {"hooks": hooks, "clock": clock}
+        more: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         if is_async:
             engine = create_async_engine(members.async_url(), poolclass=NullPool)
             self.linker: Any = AsyncSQLAlchemyLinker(Member, engine, **options)

@@ -1,5 +1,6 @@
 """Which of the application's members a person of XWMS is, on every door: found, created, linked, blocked."""
 
+import time
 from typing import Any
 
 import pytest
@@ -354,3 +355,42 @@ def test_an_address_that_another_member_has_keeps_nobody_out(make_desk, members)
     assert answer.status_code == 303
     assert visitor.account() == "1 Ada Lovelace"  # nothing was changed
     assert members.get(1).email == "ada@example.org"
+
+
+# A login that waits twice: for who the person is, and for the account.
+
+
+def test_after_confirming_who_one_is_the_proof_is_asked_for_too(door, members, fx):
+    ada = members.add(name="Ada", email="ada@example.org")
+    options = fx.options(redirect_uris="https://app.example/xwms/validateToken")
+    config = XWMSConfig(**options, callback_token="fresh", confirm_person=True)
+    fx.callback_token = "fresh"
+    visitor = Desk(door, members, fx, config=config, link_by_email="email").visitor()
+    asked = visitor.log_in("1001", **ADA)
+    url, _, key = asked.headers["location"].partition("&confirm=")
+    assert "Is this you?" in visitor.get(asked.headers["location"]).text
+    waiting = visitor.post(url, confirm=key)
+    assert waiting.status_code == 303
+    back = way_to_own_login(visitor.get(waiting.headers["location"]))
+    visitor.log_in_as_before(ada)
+    url, _, key = back.partition("&confirm=")
+    assert visitor.post(url, confirm=key).status_code == 303
+    assert visitor.account() == "1 Ada"
+    assert members.owner_of("1001") == ada
+
+
+def test_a_proof_waits_for_ten_minutes_and_no_longer(door, members, fx):
+    now = [time.time()]
+    ada = members.add(name="Ada", email="ada@example.org")
+    desk = Desk(door, members, fx, link_by_email="email", clock=lambda: now[0])
+    visitor, late = desk.visitor(), desk.visitor()
+    for one, seconds, status in ((visitor, 590, 303), (late, 610, None)):
+        with members.session() as session:
+            session.execute(desk.linker.tables.identities.delete())
+        back = way_to_own_login(one.get(one.log_in("1001", **ADA).headers["location"]))
+        one.log_in_as_before(ada)
+        now[0] += seconds
+        url, _, key = back.partition("&confirm=")
+        answer = one.post(url, confirm=key)
+        assert (answer.status_code == status) is (status is not None), answer.text
+    assert members.count() == (1, 0)

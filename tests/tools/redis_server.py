@@ -1,6 +1,6 @@
 """A Redis of a test's own: on a free port, with nothing kept, or with everything kept for one that restarts.
 
-Knows: the program redis-server.
+Knows: the program redis-server, or the one that `XWMS_AUTH_REDIS_SERVER` names, such as valkey-server.
 Must not: touch a Redis that is there already.
 """
 
@@ -49,7 +49,8 @@ class RedisServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        command = [program("redis-server"), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        server = program(os.environ.get("XWMS_AUTH_REDIS_SERVER", "redis-server"))
+        command = [server, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
         place = ["--dir", str(self._folder), "--daemonize", "no", "--loglevel", "warning"]
         self._process = subprocess.Popen([*command, *place, *self._options], stdout=subprocess.DEVNULL)
         for _ in range(2000):
