@@ -18,6 +18,7 @@ BENCH := $(VENV)/bench
 OLD := -W ignore::ResourceWarning
 LOWEST_TESTS := tests/flask_door tests/asgi_door tests/wsgi_door tests/login tests/sessions tests/cli \
 	$(addprefix tests/stores/test_,redis_faults.py sqlalchemy_contract.py sqlalchemy_faults.py) \
+	$(addprefix tests/accounts/test_,linking.py hooks.py linkers.py profile.py) \
 	$(addprefix tests/attacks/test_,shared_caches.py cookies.py person_from_a_request.py)
 LOWEST_OAUTH_TESTS := tests/oauth2/test_oauth_answers.py tests/oauth2/test_id_tokens.py tests/sandbox/test_oauth_login.py
 

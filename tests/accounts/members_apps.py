@@ -58,6 +58,12 @@ def is_blocked(member: Member) -> bool:
     return member.blocked
 
 
+def member_of(session: Session, key: int) -> Member:
+    member = session.get(Member, key)
+    assert member is not None
+    return member
+
+
 class Members:
     """The database, as a test reads and writes it."""
 
@@ -84,13 +90,13 @@ class Members:
 
     def change(self, key: int, **values: Any) -> None:
         with self.session() as session:
-            member = session.get_one(Member, key)
+            member = member_of(session, key)
             for name, value in values.items():
                 setattr(member, name, value)
 
     def get(self, key: int) -> Member:
         with Session(self.engine, expire_on_commit=False) as session:
-            return session.get_one(Member, key)
+            return member_of(session, key)
 
     def count(self) -> tuple[int, int]:
         """How many members, and how many identities."""

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_ses
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, sessionmaker
 from sqlalchemy.pool import NullPool
 
-from tests.accounts.members_apps import FIELDS, Member, Members, is_blocked
+from tests.accounts.members_apps import FIELDS, Member, Members, is_blocked, member_of
 from xwms_auth import ConfigError, Identity, StoreUnavailable, User
 from xwms_auth.accounts import (
     AccountBlocked,
@@ -326,7 +326,7 @@ def test_a_member_who_is_deleted_takes_the_identities_along(tmp_path, place):
     linker = SQLAlchemyLinker(Member, members.engine)
     linker.sign_in(person())
     with members.session() as session:
-        session.delete(session.get_one(Member, 1))
+        session.delete(member_of(session, 1))
     assert members.count() == (0, 0)
     assert linker.sign_in(person()) == Linked(key="2", created=True)
 

@@ -14,8 +14,8 @@ import anyio
 import pytest
 from PIL import Image
 
-from tests.accounts.picture_images import encoded, image, png, png_that_claims
-from tests.accounts.picture_servers import reply
+from tests.pictures.picture_images import encoded, image, png, png_that_claims
+from tests.pictures.picture_servers import reply
 from xwms_auth import ConfigError, XWMSError
 from xwms_auth._core.base.picture_errors import RefusalReason, UnavailableReason
 from xwms_auth.accounts.pictures import (

@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from tests.accounts.picture_images import png
-from tests.accounts.picture_servers import ALSO_PUBLIC, PUBLIC, Internet, PictureServer, Trap, redirect, reply
 from tests.browser.servers import self_signed
+from tests.pictures.picture_images import png
+from tests.pictures.picture_servers import ALSO_PUBLIC, PUBLIC, Internet, PictureServer, Trap, redirect, reply
 from xwms_auth._core.io.public_addresses import is_public
 from xwms_auth.accounts.pictures import FolderStorage, PictureMirror, PictureRefused, PictureUnavailable
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.accounts.picture_servers import Internet, PictureServer, Trap
+from tests.pictures.picture_servers import Internet, PictureServer, Trap
 from xwms_auth.accounts.pictures import FolderStorage, PictureMirror
 
 
