@@ -65,7 +65,7 @@ def test_a_field_may_be_a_function_of_the_person(make_desk, members):
     assert members.get(1).name == "LOVELACE, ADA"
 
 
-# The SDKs' take-over: they link by e-mail, verified or not.
+# The SDKs' take-over (SL-07): they link by e-mail, verified or not.
 
 
 @pytest.mark.parametrize("by_email", [None, "email"], ids=["not switched on", "switched on"])
