@@ -16,6 +16,7 @@ from ._core.accounts.linker import Linker
 from ._core.adapters.asgi import POLICY_VIOLATION, Scope, is_cors_preflight
 from ._core.adapters.asgi_bearer import check_token, routes_of, token_of
 from ._core.adapters.asgi_state import request_state_of
+from ._core.adapters.guard_check import GUARD
 from ._core.adapters.passive import passive
 from ._core.base.login_requirement import ANY_LOGIN, LoginRequirement
 from ._core.base.models import AccessToken, User, anonymous
@@ -78,9 +79,10 @@ class _SessionCookie(SecurityBase):
 
 
 class _UserRequired(_SessionCookie):
-    def __init__(self, requirement: LoginRequirement = ANY_LOGIN) -> None:
+    def __init__(self, requirement: LoginRequirement = ANY_LOGIN, name: str = "require_user") -> None:
         super().__init__()
         self._requirement = requirement
+        setattr(self, GUARD, name)
 
     async def __call__(self, connection: HTTPConnection) -> User:
         if is_cors_preflight(connection.scope) and _is_for_options_only(connection.scope):
@@ -118,7 +120,7 @@ def fresh_user(fresh: timedelta | float) -> Any:
     `Annotated[User, fresh_user(timedelta(minutes=5))]`. Users whose login is older have to log in again; until then
     their session continues.
     """
-    return _Depends(_UserRequired(LoginRequirement.of(fresh=fresh)))
+    return _Depends(_UserRequired(LoginRequirement.of(fresh=fresh), "fresh_user"))
 
 
 def require(*, role: str | Sequence[str] = (), verified_email: bool = False, domain: str | Sequence[str] = ()) -> Any:
@@ -128,7 +130,8 @@ def require(*, role: str | Sequence[str] = (), verified_email: bool = False, dom
     endpoint. `role` and `domain` take one or several, of which one is enough. Whoever lacks it gets a 403
     `not_allowed`. The roles are those that `roles=` of the middleware returns. ValueError if it requires nothing.
     """
-    return _Depends(_UserRequired(LoginRequirement.of_person(role=role, verified_email=verified_email, domain=domain)))
+    requirement = LoginRequirement.of_person(role=role, verified_email=verified_email, domain=domain)
+    return _Depends(_UserRequired(requirement, "require"))
 
 
 OptionalUser = Annotated[User | None, _Depends(_UserOptional())]
@@ -154,14 +157,20 @@ def current_account(linker: Linker[Any], *, session: Callable[..., Any] | None =
         async def account(connection: HTTPConnection, user: OptionalUser) -> object:
             return await load(connection, user, None)
 
-        return _Depends(account)
+        return _Depends(_noted(account, optional=optional))
 
     async def account_in(
         connection: HTTPConnection, user: OptionalUser, db: Annotated[Any, params.Depends(session)]
     ) -> object:
         return await load(connection, user, db)
 
-    return _Depends(account_in)
+    return _Depends(_noted(account_in, optional=optional))
+
+
+def _noted(dependency: Callable[..., Any], *, optional: bool) -> Callable[..., Any]:
+    if not optional:
+        setattr(dependency, GUARD, "current_account")
+    return dependency
 
 
 class _TokenRequired(SecurityBase):
@@ -185,6 +194,7 @@ class _TokenRequired(SecurityBase):
 
 
 setattr(_TokenRequired, NEEDS_TOKEN, True)
+setattr(_TokenRequired, GUARD, "bearer_token")
 
 BearerToken = Annotated[AccessToken, _Depends(_TokenRequired())]
 """The access token of the request. Without a valid one the endpoint is not called. A session gives no access."""

@@ -231,7 +231,7 @@ def _guard(endpoint: Any, check: "Check", *, name: str) -> Any:
     if inspect.isclass(endpoint):
         from ._core.adapters.starlette_endpoints import guard_class  # noqa: PLC0415  few applications have classes
 
-        return guard_class(endpoint, check)
+        return guard_class(endpoint, check, name=name)
 
     is_async = inspect.iscoroutinefunction(endpoint)
 

@@ -1,4 +1,4 @@
-"""The commands: `db`, `dev`, `sandbox`, `secret`.
+"""The commands: `db`, `dev`, `routes`, `sandbox`, `secret`.
 
 Output for programs goes to standard output, everything else to standard error. The commands never change `os.environ`,
 and print no traceback for an error that the user can fix.
@@ -20,6 +20,7 @@ from xwms_auth.cli.environment import cookie_tag_for, export_lines, fresh_secret
 from xwms_auth.cli.login_check import CheckFailed, log_in
 from xwms_auth.cli.missing_extras import needs_extra
 from xwms_auth.cli.ports import any_free, is_free
+from xwms_auth.cli.routes import routes
 
 if TYPE_CHECKING:
     from xwms_auth.sandbox import SandboxServer, SandboxSettings
@@ -69,6 +70,7 @@ def xwms_auth() -> None:
 
 
 xwms_auth.add_command(db)
+xwms_auth.add_command(routes)
 
 
 @xwms_auth.command()

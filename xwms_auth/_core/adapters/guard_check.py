@@ -9,10 +9,13 @@ Functions are referenced weakly, so that none is kept alive.
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import cast
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary
 
 from ..base import events
 from ..base.errors import ConfigError
+
+GUARD = "_xwms_auth_guard"
+"""The attribute of a dependency of FastAPI that lets nobody else in: the name of the guard."""
 
 MAX_WRAPPED = 32
 """Most nested wrappers that are searched, from the outermost."""
@@ -20,18 +23,30 @@ MAX_WRAPPED = 32
 _guard_of: WeakKeyDictionary[object, str] = WeakKeyDictionary()
 """The name of the guard around each function, whether the guard wraps it directly or through other wrappers."""
 
-_guarded: WeakSet[object] = WeakSet()
-"""The functions that guards have returned."""
+_guarded: WeakKeyDictionary[object, str] = WeakKeyDictionary()
+"""The functions that guards have returned, and the name of each guard."""
 
 
 def note_guard(view: object, guarded: object, guard: str) -> None:
     """Note that `guarded` is `view` wrapped by this guard."""
-    _guarded.add(guarded)
+    _guarded[guarded] = guard
     for wrapped in chain(view):
         try:
             _guard_of[wrapped] = guard
         except TypeError:  # an object that cannot be weakly referenced
             continue
+
+
+def guards_of(view: object) -> tuple[str, ...]:
+    """Return the names of the guards around a function, from the outermost."""
+    return tuple(_guarded[part] for part in chain(view) if _is_guarded(part))
+
+
+def _is_guarded(part: object) -> bool:
+    try:
+        return part in _guarded
+    except TypeError:  # as in `_has_guard`
+        return False
 
 
 class GuardCheck:

@@ -12,6 +12,7 @@ from ..http.preflight import has_own_options
 from ..responses.responses import Refusal
 from .asgi import POLICY_VIOLATION, Scope, is_cors_preflight
 from .asgi_state import request_state_of
+from .guard_check import note_guard
 
 _DISPATCH = HTTPEndpoint.dispatch
 
@@ -19,7 +20,7 @@ Check = Callable[[Scope], Awaitable[Refusal | None]]
 """Checks a request: None if it is allowed, otherwise the refusal."""
 
 
-def guard_class(endpoint: type[Any], check: Check) -> type[Any]:
+def guard_class(endpoint: type[Any], check: Check, *, name: str) -> type[Any]:
     """Guard an endpoint's class, wherever it is routed. Raises TypeError for any other class."""
     if not issubclass(endpoint, HTTPEndpoint | WebSocketEndpoint):
         raise TypeError(f"{endpoint.__qualname__} is neither an HTTPEndpoint nor a WebSocketEndpoint")
@@ -38,6 +39,7 @@ def guard_class(endpoint: type[Any], check: Check) -> type[Any]:
         else:
             await request_state_of(self.scope).send_refusal(refused, self.send)
 
+    note_guard(unguarded, dispatch, name)
     endpoint.dispatch = dispatch  # type: ignore[method-assign]  # the class is guarded wherever it is routed
     return endpoint
 
