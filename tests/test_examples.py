@@ -9,6 +9,9 @@ from types import ModuleType
 
 import httpx2
 import pytest
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 from werkzeug.exceptions import NotFound
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
@@ -213,6 +216,51 @@ def test_nobody_sees_the_ticket_of_somebody_else_even_with_the_same_email_addres
         assert refused.status_code == 404, other
         assert "A private matter" not in refused.text
         assert refused.text == stranger.get("/tickets/0123456789abcdef").text
+
+
+def test_a_person_is_one_row_of_the_desk_however_often_they_log_in(desk: Desk, example: ModuleType) -> None:
+    for sub in (NOOR, DAAN, NOOR):
+        desk.person(sub).open_ticket()
+    with Session(example.engine) as db:
+        people = db.scalars(select(example.Person).order_by(example.Person.id)).all()
+        assert len(people) == 2
+        assert people[0].name != people[1].name
+        assert people[0].email == people[1].email
+        counts = [len(db.scalars(example.own_tickets(person)).all()) for person in people]
+    assert counts == [2, 1]
+
+
+def test_somebody_who_is_blocked_is_out_and_stays_out(desk: Desk, example: ModuleType) -> None:
+    anna, bram = desk.person(ANNA), desk.person(BRAM)
+    path = anna.open_ticket("My printer")
+    with Session(example.engine) as db, db.begin():
+        db.execute(update(example.Person).where(example.Person.name == "Anna de Vries").values(blocked=True))
+    refused = anna.get(path)
+    assert refused.status_code == 403
+    assert "Your account is blocked" in refused.text
+    assert "My printer" not in refused.text
+    assert "Welcome!" in anna.get("/").text, "the session has ended"
+    again = desk.visitor()
+    assert again.log_in(ANNA).status_code == 403
+    assert "Welcome!" in again.get("/").text
+    assert bram.get("/tickets").status_code == 200
+
+
+def test_a_person_with_tickets_cannot_be_deleted_and_one_without_takes_the_identity_along(
+    desk: Desk, example: ModuleType
+) -> None:
+    """An identity that is left behind would open the account that gets the same number next."""
+    desk.person(ANNA).open_ticket()
+    bram = desk.person(BRAM)
+    with Session(example.engine) as db:
+        with pytest.raises(IntegrityError):
+            db.execute(delete(example.Person).where(example.Person.name == "Anna de Vries"))
+        db.rollback()
+        db.execute(delete(example.Person).where(example.Person.name != "Anna de Vries"))
+        db.commit()
+    assert bram.get("/tickets").status_code == 302
+    desk.person(NOOR).open_ticket("Noor's own")
+    assert "Noor's own" not in desk.person(BRAM).get("/tickets").text
 
 
 def test_a_visitor_who_posts_a_ticket_is_sent_to_log_in_and_nothing_is_kept(desk: Desk) -> None:
