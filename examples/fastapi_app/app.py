@@ -106,12 +106,17 @@ def own_tickets(member: Member) -> Select[Ticket]:
 # --- what the API takes and gives ---
 
 
+def storable(text: str) -> str:
+    text.encode()  # JSON may have half of a pair of surrogates: a ValueError
+    return text.replace("\0", "")  # PostgreSQL takes none
+
+
 def one_line(text: str) -> str:
-    return " ".join(text.replace("\0", "").split())
+    return " ".join(storable(text).split())
 
 
 def trimmed(text: str) -> str:
-    return text.replace("\0", "").replace("\r\n", "\n").strip()
+    return storable(text).replace("\r\n", "\n").strip()
 
 
 def in_utc(moment: datetime) -> datetime:
@@ -170,8 +175,8 @@ app.add_middleware(XWMSAuthMiddleware, config=config, linker=members)
 
 def from_own_page(request: Request) -> None:
     # CSRF: the session cookie is SameSite=Lax, so what another site posts comes without it and gets a 401. A sibling
-    # subdomain, or another port of localhost, is the same *site* though. It cannot send JSON: FastAPI takes a body for
-    # JSON only with that Content-Type, for which browsers ask first (a CORS preflight), and nothing here says yes.
+    # subdomain, or another port of localhost, is the same *site* though. It cannot send JSON: FastAPI (since 0.132) takes a body
+    # for JSON only with that Content-Type, for which browsers ask first (a CORS preflight), and nothing here says yes.
     # Sec-Fetch-Site tells of it as well, whatever it sends.
     if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
         raise HTTPException(403)
