@@ -175,9 +175,9 @@ app.add_middleware(XWMSAuthMiddleware, config=config, linker=members)
 
 def from_own_page(request: Request) -> None:
     # CSRF: the session cookie is SameSite=Lax, so what another site posts comes without it and gets a 401. A sibling
-    # subdomain, or another port of localhost, is the same *site* though. It cannot send JSON: FastAPI (since 0.132) takes a body
-    # for JSON only with that Content-Type, for which browsers ask first (a CORS preflight), and nothing here says yes.
-    # Sec-Fetch-Site tells of it as well, whatever it sends.
+    # subdomain, or another port of localhost, is the same *site* though. It cannot send JSON: FastAPI, since 0.132,
+    # takes a body for JSON only with that Content-Type, for which browsers ask first (a CORS preflight), and nothing
+    # here says yes. Sec-Fetch-Site tells of it as well, whatever it sends.
     if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
         raise HTTPException(403)
 
