@@ -17,6 +17,7 @@ from starlette.websockets import WebSocketDisconnect
 from tests.tools.clock import Clock
 from tests.tools.example_apps import EXAMPLES, load
 from tests.tools.example_visitor import CALLBACK, ORIGIN, Visitor
+from tests.tools.postgres_server import PostgresServer
 from xwms_auth.sandbox import SandboxServer, SandboxSettings
 
 ANNA, BRAM, NOOR, DAAN = "1001", "xwms-user-1234", "1004", "1005"  # Noor and Daan share an e-mail address
@@ -36,10 +37,27 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(params=["sqlite"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A test may parametrize it."""
+    if request.param == "postgresql":
+        url: str = request.getfixturevalue("postgresql")
+        return url
+    return f"sqlite+aiosqlite:///{tmp_path / 'desk.sqlite3'}"
+
+
 @pytest.fixture
-def example(xwms: SandboxServer, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def postgresql(postgres: PostgresServer) -> Iterator[str]:
+    yield postgres.url("asyncpg")
+    postgres.admin("DROP TABLE IF EXISTS xwms_identities, tickets, members", database="app")
+
+
+@pytest.fixture
+def example(
+    xwms: SandboxServer, clock: Clock, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> ModuleType:
     for name, value in {
-        "DATABASE_URL": f"sqlite+aiosqlite:///{tmp_path / 'desk.sqlite3'}",
+        "DATABASE_URL": database_url,
         "XWMS_API_URI": xwms.api_url,
         "XWMS_CLIENT_ID": "sandbox-client",
         "XWMS_CLIENT_SECRET": "a-secret-of-the-examples",
@@ -261,6 +279,19 @@ def test_an_identity_does_not_outlive_its_member(desk: Desk, http: TestClient) -
     assert bram.api("GET", "/api/tickets").status_code == 401
     desk.person(NOOR).api("POST", "/api/tickets", TICKET)
     assert desk.person(BRAM).api("GET", "/api/tickets").json() == []
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_it_is_the_same_on_postgresql(desk: Desk, postgres: PostgresServer) -> None:
+    anna, bram = desk.person(ANNA), desk.person(BRAM)
+    tickets = [anna.api("POST", "/api/tickets", {"subject": name, "message": "\0x"}).json() for name in "ab"]
+    assert anna.api("GET", "/api/tickets").json() == tickets[::-1]
+    assert bram.api("GET", f"/api/tickets/{tickets[0]['id']}").status_code == 404
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(tickets[0]["opened_at"])) < timedelta(minutes=1)
+    postgres.admin("UPDATE members SET blocked = true WHERE name = 'Anna de Vries'", database="app")
+    assert anna.api("GET", "/api/tickets").status_code == 403
+    postgres.admin("DELETE FROM members WHERE name <> 'Anna de Vries'", database="app")
+    assert bram.api("GET", "/api/tickets").status_code == 401
 
 
 # --- the websocket ---
