@@ -123,7 +123,7 @@ def test_anybody_may_ask_who_is_there_and_where_to_log_in(desk: Desk) -> None:
         {"member": None, "signed_out": None, "login_url": "/xwms/auth", "logout_url": "/xwms/logout"},
     )
     anna = desk.person(ANNA).api("GET", "/api/me")
-    assert anna.json()["member"] == {"name": "Anna de Vries", "email": "anna@example.com"}
+    assert anna.json()["member"] == {"id": 1, "name": "Anna de Vries", "email": "anna@example.com"}
     assert anna.headers["Cache-Control"] == "private, no-store"
 
 

@@ -146,6 +146,7 @@ class ShownTicket(BaseModel):
 class ShownMember(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
+    id: int
     name: str
     email: str | None
 

@@ -122,6 +122,41 @@ def test_a_ticket_that_nobody_may_send_any_more_is_not_lost(visitor, clock):
     assert "You are logged in as Anna de Vries." in page.get_by_role("contentinfo").inner_text()
 
 
+def test_the_link_to_the_content_leaves_what_was_typed(visitor):
+    page = log_in(visitor, "/tickets/new")
+    page.get_by_label("Message").fill("A long story")
+    skip = page.get_by_role("link", name="Skip to the content")
+    skip.focus()
+    skip.press("Enter")
+    page.wait_for_url("**/tickets/new#content")
+    assert page.get_by_label("Message").input_value() == "A long story"
+
+
+def test_a_window_does_not_go_on_as_somebody_who_has_logged_out_in_another(visitor):
+    page = log_in(visitor)
+    open_ticket(page, "A private matter of Anna's")
+    page.get_by_role("link", name="Your tickets", exact=True).click()
+    page.get_by_role("link", name="A private matter").wait_for()
+    second = visitor.tab()
+    second.goto(f"{visitor.place.origin}/tickets")
+    second.get_by_role("button", name="Log out").click()
+    second.wait_for_url(f"{visitor.place.origin}/")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # as when it comes to the front
+    page.get_by_role("heading", name="Please log in").wait_for()
+    second.goto(f"{visitor.place.origin}/tickets")
+    second.get_by_role("main").get_by_role("button", name="Log in").click()
+    visitor.pick(second)
+    page.reload()
+    page.get_by_role("link", name="A private matter").wait_for()
+    second.get_by_role("button", name="Log out").click()
+    second.wait_for_url(f"{visitor.place.origin}/")
+    second.get_by_role("banner").get_by_role("button", name="Log in").click()
+    visitor.pick(second, "Bram")
+    second.wait_for_url(f"{visitor.place.origin}/")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.get_by_text("No tickets yet").wait_for()
+
+
 def test_logging_out_is_a_form_and_the_page_says_so(visitor):
     page = log_in(visitor)
     page.get_by_role("button", name="Log out").click()

@@ -5,6 +5,7 @@ const wait = (milliseconds) => new Promise((done) => setTimeout(done, millisecon
 const LOGIN_NEEDED = 401, NOT_ALLOWED = 403, NOT_FOUND = 404, NOT_VALID = 422;
 
 let me = null; // the answer of /api/me
+let shown = null; // the path of the page that is shown
 let tickets = null; // the member's own, the newest first; null until they are loaded
 
 // --- parts of the page ---
@@ -93,7 +94,7 @@ const PAGES = [
 ];
 
 async function route() {
-  const path = location.pathname;
+  const path = shown = location.pathname;
   find("questions").hidden = path !== "/";
   const [pattern, page] = PAGES.find(([pattern]) => pattern.test(path)) ?? [];
   if (!page) return show("Nothing here", part("not-found"));
@@ -239,12 +240,15 @@ function arrive(ticket) {
 
 /** What was opened while there was no connection. Nobody has asked for this, so it must not renew the session. */
 async function catchUp() {
-  if (!me.member) return;
+  if (!me?.member) return;
+  const options = {headers: {Accept: "application/json", "XWMS-Passive": "1"}};
   try {
-    const headers = {Accept: "application/json", "XWMS-Passive": "1"};
-    for (const ticket of (await api("/api/tickets", {headers})).reverse()) arrive(ticket);
+    const {member} = await api("/api/me", options);
+    if (member && member.id !== me.member.id) return location.reload(); // somebody else is here by now
+    for (const ticket of (await api("/api/tickets", options)).reverse()) arrive(ticket);
   } catch (failure) {
-    if (failure.status === LOGIN_NEEDED || failure.status === NOT_ALLOWED) explain(failure);
+    // Somebody who is typing is told when they send it.
+    if ([LOGIN_NEEDED, NOT_ALLOWED].includes(failure.status) && !find("ticket-form")) explain(failure);
   }
 }
 
@@ -256,7 +260,12 @@ document.addEventListener("click", (event) => {
   event.preventDefault();
   go(link.getAttribute("href"));
 });
-addEventListener("popstate", route);
+addEventListener("popstate", () => {
+  if (location.pathname !== shown) route(); // not for the link to the content
+});
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) catchUp(); // somebody may have logged out in another window
+});
 // A page that the browser had kept aside may show somebody who has logged out since.
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 
