@@ -28,8 +28,8 @@ APP ?= flask
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
 
-demo: $(STAMP) ## the example app beside a local XWMS (APP=flask or starlette; CHECK=1 logs in, prints who, ends)
-	@test -f examples/$(APP)_app/app.py || { echo "There is no example '$(APP)': APP=flask or APP=starlette." >&2; exit 1; }
+demo: $(STAMP) ## the example app beside a local XWMS (APP=flask, starlette or fastapi; CHECK=1 logs in, prints who, ends)
+	@test -f examples/$(APP)_app/app.py || { echo "There is no example '$(APP)': APP=flask, APP=starlette or APP=fastapi." >&2; exit 1; }
 	@cd examples/$(APP)_app && exec $(BIN)/xwms-auth dev app:app $(if $(filter-out 0,$(CHECK)),--check)
 
 test: $(STAMP) ## the whole suite (ARGS="-k cookie -x" goes to pytest)
