@@ -46,7 +46,7 @@ def create_app(engine: AsyncEngine, config: XWMSConfig | None = None) -> FastAPI
     app = FastAPI(lifespan=lifespan)
     # --- linking
     fields = {"name": "display_name", "email": "verified_email"}
-    members = AsyncSQLAlchemyLinker(Member, sessions, fields=fields, blocked=lambda member: member.blocked)
+    members = AsyncSQLAlchemyLinker(Member, sessions, fields=fields, blocked="blocked")
     app.add_middleware(XWMSAuthMiddleware, config=config, linker=members)
     CurrentMember = Annotated[Member, current_account(members, session=get_session)]  # noqa: N806  it is a type
     # --- end

@@ -29,7 +29,7 @@ def create_app(engine: Engine, config: XWMSConfig | None = None) -> Flask:
     db = scoped_session(sessionmaker(engine))
     # --- linking
     fields = {"name": "display_name", "email": "verified_email"}
-    members = SQLAlchemyLinker(Member, db, fields=fields, blocked=lambda member: member.blocked)
+    members = SQLAlchemyLinker(Member, db, fields=fields, blocked="blocked")
     auth = XWMSAuth(app, config, linker=members)
     # --- end
     Base.metadata.create_all(engine)

@@ -76,14 +76,10 @@ if engine.dialect.name == "sqlite":
         connection.execute("PRAGMA foreign_keys = ON")  # without this SQLite ignores them
 
 
-def is_blocked(member: Member) -> bool:
-    return member.blocked
-
-
 # Finds a user's row by (issuer, sub), in a table `xwms_identities` of its own; never by the e-mail address, which may
 # later belong to somebody else.
 members = AsyncSQLAlchemyLinker(
-    Member, engine, fields={"name": "display_name", "email": "verified_email"}, blocked=is_blocked
+    Member, engine, fields={"name": "display_name", "email": "verified_email"}, blocked="blocked"
 )
 
 

@@ -85,15 +85,9 @@ def enforce_foreign_keys(connection: sqlite3.Connection, _record: object) -> Non
     connection.execute("PRAGMA foreign_keys = ON")  # without this SQLite ignores them
 
 
-def is_blocked(person: Person) -> bool:
-    return person.blocked
-
-
 # Finds a user's row by (issuer, sub), in a table `xwms_identities` of its own; never by the e-mail address, which may
 # later belong to somebody else.
-people = SQLAlchemyLinker(
-    Person, engine, fields={"name": "display_name", "email": "verified_email"}, blocked=is_blocked
-)
+people = SQLAlchemyLinker(Person, engine, fields={"name": "display_name", "email": "verified_email"}, blocked="blocked")
 auth = XWMSAuth(app, config, linker=people)
 
 Base.metadata.create_all(engine)

@@ -146,8 +146,8 @@ class SQLAlchemyLinker(_LinkerBase[A]):
     `create=False` closes the sign-up. `domains` opens it to verified addresses of these domains, `invited(user,
     session)` to whom it returns True for. `link_by_email` names the attribute with the e-mail address: an account with
     the verified address of a new person, and without an identity, is linked after a proof (`AppLogin`).
-    `blocked` tells whether an account may not be used: the name of an attribute, or a function of it. `identities` is the table of identities, if it is one
-    of the application's: as `identities_of` makes it.
+    `blocked` tells whether an account may not be used: the name of an attribute, or a function of the account.
+    `identities` is the table of identities, if it is one of the application's: as `identities_of` makes it.
 
     Raises `ConfigError` with every fault at once.
     """
