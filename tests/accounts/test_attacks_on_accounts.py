@@ -10,8 +10,10 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import parse_qsl, urlsplit
@@ -48,7 +50,7 @@ from tests.tools.faults import envelope
 from tests.tools.site import CALLBACK, FROM_ELSEWHERE, FROM_HERE, FROM_SIBLING, LOGIN, NAVIGATION, PROGRAM, TYPED
 from xwms_auth._core.adapters.threads import run_in_thread
 from xwms_auth import ConfigError, Identity, NotAllowed, StoreUnavailable, User, XWMSConfig
-from xwms_auth.accounts import AccountExists, AppLogin, Hooks, LastIdentity, ProofNeeded, SQLAlchemyLinker
+from xwms_auth.accounts import AccountExists, AppLogin, Hooks, LastIdentity, PictureError, ProofNeeded, SQLAlchemyLinker
 
 SYNC_DOORS = tuple(door for door in DOORS if "async" not in door)
 
@@ -105,6 +107,37 @@ def test_an_async_invitation_does_not_invite_everybody(members, fx, is_async):
     answer = visitor.log_in("666", name="Mallory")
     assert answer.status_code in (403, 500)
     assert members.count() == (0, 0)
+
+
+@pytest.mark.parametrize("domains", [[], (), {}], ids=["list", "tuple", "dict"])
+def test_a_list_of_domains_that_has_none_opens_the_sign_up_to_nobody(members, fx, domains):
+    """A list that comes from a setting or a table, and is empty: the one list for which everybody may come."""
+    try:
+        desk = Desk("flask", members, fx, domains=domains)
+    except ConfigError:
+        return
+    assert desk.visitor().log_in("666", name="Mallory").status_code == 403
+    assert members.count() == (0, 0)
+
+
+def returns_false(event: Any) -> Any:
+    return False
+
+
+def yields(event: Any) -> Any:
+    yield refuses(event)
+
+
+@pytest.mark.parametrize("hook", [returns_false, yields], ids=["False", "a generator"])
+@pytest.mark.parametrize("door", DOORS)
+def test_a_login_hook_that_answers_instead_of_raising_lets_nobody_in(door, members, fx, hook):
+    """A check that is written wrongly: what it gives is not looked at, and a generator has not even begun."""
+    try:
+        visitor = Desk(door, members, fx, hooks=Hooks(login=hook)).visitor()
+    except (ConfigError, TypeError):
+        return
+    visitor.log_in("666")
+    assert visitor.get("/public").text == "nobody"
 
 
 def empty(*_: Any) -> Any:
@@ -754,6 +787,22 @@ def test_a_database_that_hangs_freezes_no_page_that_does_not_ask_for_it(members,
     asyncio.run(story())
 
 
+def test_a_locked_database_keeps_a_request_no_longer_than_its_own_timeout(members):
+    """Of SQLite: one connection waits `timeout` for a lock. The linker is not to wait eleven times as long."""
+    engine = create_engine(members.url, connect_args={"timeout": 0.5}, poolclass=NullPool)
+    linker = SQLAlchemyLinker(Member, engine)
+    person = User(issuer="https://xwms.example", sub="1001")
+    linker.sign_in(person)
+    with members.engine.connect() as locking:
+        locking.exec_driver_sql("BEGIN EXCLUSIVE")
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable):
+            linker.load(person.identity)
+        waited = time.monotonic() - began
+        locking.exec_driver_sql("ROLLBACK")
+    assert waited < 2
+
+
 def test_strangers_who_are_refused_do_not_keep_members_waiting(members, fx):
     """Anybody can be refused as often as they like, and each time the application's hook is called, in a thread."""
 
@@ -901,6 +950,48 @@ def test_a_waiting_link_of_one_host_is_nothing_at_another(door, members, fx, num
     assert members.count() == (1, 0)
     assert post("a", {"confirm": key}, waiting).status_code == 303
     assert members.owner_of("1001") == ada
+
+
+class Firm(DeclarativeBase):
+    pass
+
+
+class Customer(Firm):
+    __tablename__ = "customers"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str | None] = mapped_column(String(200))
+
+
+class Employee(Firm):
+    __tablename__ = "employees"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str | None] = mapped_column(String(200))
+
+
+def test_two_tables_of_users_in_one_database_are_two_kinds_of_people(fx, tmp_path):
+    """`linker=` may have one for each client: a customer of the shop is nobody at the desk, whose sign-up is closed."""
+    engine = create_engine(f"sqlite:///{tmp_path / 'firm.sqlite3'}")
+    linkers = {
+        "client-0": SQLAlchemyLinker(Customer, engine, fields={"name": "display_name"}),
+        "client-1": SQLAlchemyLinker(Employee, engine, create=False),
+    }
+    Firm.metadata.create_all(engine)
+    with sessionmaker(engine).begin() as session:
+        session.add(Employee(name="the director"))
+    _, several = two_hosts(fx)
+    app = flask.Flask(__name__)
+    auth = xwms_auth.flask.XWMSAuth(app, several, linker=linkers)
+    app.add_url_rule("/account", "account", lambda: f"{auth.account().name}")
+    answers = []
+    for host in ("a", "b"):
+        client = httpx2.Client(transport=httpx2.WSGITransport(app), base_url=f"https://{host}.example")
+        started = client.post(LOGIN, headers={"Origin": f"https://{host}.example"})
+        token = fx.approve(started.headers["location"].rpartition("/")[2], sub="666", name="Mallory")
+        answers.append(client.get(CALLBACK, params={"token": token}, headers=FROM_ELSEWHERE).status_code)
+        answers.append(client.get("/account").text)
+    assert answers[:2] == [303, "Mallory"]
+    assert "the director" not in answers[3]
+    assert answers[2] == 403
 
 
 def test_a_client_without_a_linker_shows_no_row_of_another(members, fx):
@@ -1087,3 +1178,269 @@ def test_a_picture_takes_no_more_memory_than_is_said(tmp_path):
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     made = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=env, capture_output=True, check=True)
     assert int(made.stdout) < 200
+
+
+# --- through the site's own service worker -----------------------------------------------------------------------------------
+
+PASSED_ON = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "empty"}
+REBUILT = {
+    "Accept": "text/html",
+    "Sec-Fetch-Mode": "same-origin",
+    "Sec-Fetch-Dest": "empty",
+    "Sec-Fetch-Site": "same-origin",
+    "Upgrade-Insecure-Requests": "1",
+}
+
+
+@pytest.mark.parametrize("mode", ["same", "fresh", "either"])
+def test_what_another_site_sends_through_the_sites_own_worker_links_nothing(door, members, fx, mode):
+    """The attacker's page begins the link and brings the callback; all that it cannot do is to click."""
+    ada = members.add(name="Ada")
+    fx.callback_token = "same" if mode == "same" else "fresh"
+    desk = Desk(door, members, fx, config=config_of(fx, callback_token=mode))
+    for headers in (
+        {**PASSED_ON, "Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"},
+        {**PASSED_ON, "Sec-Fetch-Site": "same-origin", "Origin": "https://evil.example"},  # as WebKit says
+        {**PASSED_ON, "Sec-Fetch-Site": "same-origin", "Origin": "null"},
+        {**REBUILT, "Origin": ORIGIN},
+    ):
+        victim, attacker = desk.visitor(), desk.visitor()
+        victim.log_in_as_before(ada)
+        victim.client.post(LOGIN, headers=headers, data={"link": "1"})
+        planted = fx.approve(attacker.start(), sub="666", name="Ada")
+        back = victim.client.get(CALLBACK, params={"token": planted}, headers={**PASSED_ON, "Sec-Fetch-Site": "cross-site"})
+        if back.status_code == 303:
+            # It leads there by itself, and a worker follows.
+            victim.client.get(back.headers["location"], headers=headers)
+            victim.client.post(LOGIN, headers=headers, data={"confirm": "AAAAAAAA"})
+        assert members.count() == (1, 0)
+        assert victim.get("/public").text == "nobody"
+
+
+# --- several processes ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_link_replayed_in_another_process_undoes_no_unlink_where_they_share_a_store(members, fx, tmp_path):
+    ada = members.add(name="Ada")
+    config = config_of(fx, session_store=f"sqlite:///{tmp_path / 'sessions.sqlite3'}")
+    one, other = (Desk("flask", members, fx, config=config) for _ in range(2))
+    visitor = one.visitor()
+    visitor.log_in_as_before(ada)
+    url, key = confirmation(visitor.log_in("1001", link=True))
+    kept = cookies_of(visitor)
+    assert visitor.post(url, confirm=key).status_code == 303
+    with members.session() as session:
+        session.execute(one.linker.tables.identities.delete())
+    again = other.visitor()
+    put(again, kept)
+    assert again.post(url, confirm=key).status_code == 400
+    assert members.count() == (1, 0)
+
+
+# --- what the application is told ----------------------------------------------------------------------------------------------
+
+
+def test_what_the_application_is_told_of_a_refusal_has_no_token_and_nobodys_name(door, members, fx):
+    told_of: list[Any] = []
+    desk = Desk(door, members, fx, hooks=Hooks(refused=told_of.append), create=False)
+    visitor = desk.visitor()
+    canary = "canary-token-0123456789-abcdefghijklmn"
+    visitor.get(f"{CALLBACK}?token={canary}", FROM_ELSEWHERE)
+    visitor.start()
+    visitor.get(f"{CALLBACK}?token={canary}", FROM_ELSEWHERE)
+    visitor.get(f"{CALLBACK}?token={canary}&token={canary}%0D%0A", FROM_ELSEWHERE)
+    token = fx.approve(visitor.start(), sub="canary-sub", name="canary-name", email="canary@example.org", email_verified=True)
+    visitor.come_back(token)
+    visitor.post(LOGIN, link="1", confirm="canary-key")
+    assert len(told_of) >= 4
+    for event in told_of:
+        shown = f"{event!r} {event.code} {event.path} {event.cause}"
+        assert "canary" not in shown
+        assert token not in shown
+
+
+@pytest.mark.parametrize("raised", [SystemExit(), KeyboardInterrupt(), GeneratorExit(), asyncio.CancelledError()])
+def test_whatever_the_login_hook_raises_nobody_is_signed_in(members, fx, raised):
+    def hook(event: Any) -> None:
+        raise raised
+
+    visitor = Desk("flask", members, fx, hooks=Hooks(login=hook)).visitor()
+    with suppress(BaseException):
+        visitor.log_in("1001", **ADA)
+    assert visitor.get("/public").text == "nobody"
+
+
+def test_a_receiver_of_the_signal_ends_the_login_too(members, fx):
+    visitor = Desk("flask", members, fx).visitor()
+
+    def receiver(app: Any, event: Any) -> None:
+        raise NotAllowed("no")
+
+    with xwms_auth.flask.logged_in.connected_to(receiver):
+        assert visitor.log_in("1001", **ADA).status_code == 403
+    assert visitor.get("/public").text == "nobody"
+
+
+# --- requests that end in the middle --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("door", ["starlette", "starlette async"])
+def test_requests_that_are_cancelled_leave_no_connection_and_no_half_account(door, members, fx):
+    desk = Desk(door, members, fx)
+    visitor = desk.visitor()
+    visitor.log_in("1001", **ADA)
+    jar = "; ".join(f"{name}={value}" for name, value in cookies_of(visitor).items())
+
+    async def story() -> None:
+        transport = httpx2.ASGITransport(desk.app)
+        async with httpx2.AsyncClient(transport=transport, base_url=ORIGIN) as client:
+            for number in range(60):
+                task = asyncio.create_task(client.get("/account", headers={**FROM_HERE, "Cookie": jar}))
+                for _ in range(number):
+                    await asyncio.sleep(0)
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+            for number in range(12):
+                started = await client.post(LOGIN, headers={**FROM_HERE, "Origin": ORIGIN})
+                token = fx.approve(started.headers["location"].rpartition("/")[2], sub=f"2{number}")
+                task = asyncio.create_task(client.get(CALLBACK, params={"token": token}, headers=FROM_ELSEWHERE))
+                await asyncio.sleep(number * 0.004)
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+            await asyncio.sleep(0.2)
+            answer = await client.get("/account", headers={**FROM_HERE, "Cookie": jar})
+            assert answer.text == "1 Ada Lovelace"
+
+    asyncio.run(story())
+    people, identities = members.count()
+    assert people == identities
+
+
+# --- keys ------------------------------------------------------------------------------------------------------------------------
+
+
+class KeyedBase(DeclarativeBase):
+    pass
+
+
+class Keyed(KeyedBase):
+    __tablename__ = "keyed"
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+    email: Mapped[str | None] = mapped_column(String(200))
+
+
+@pytest.mark.parametrize("spelling", ["row", "key", "text", "upper", "hex"])
+def test_every_spelling_of_a_key_that_an_own_login_keeps_is_that_account(tmp_path, fx, spelling):
+    """`session["member_id"] = member.id.hex` is as good as another; a person must be able to prove who they are."""
+    engine = create_engine(f"sqlite:///{tmp_path / 'keyed.sqlite3'}")
+    linker = SQLAlchemyLinker(Keyed, engine, link_by_email="email")
+    KeyedBase.metadata.create_all(engine)
+    key = uuid.UUID("0d6f4f0e-7c55-4d3f-9a7e-2f6d2f7b6f3e")
+    with sessionmaker(engine).begin() as session:
+        session.add(Keyed(id=key, email="ada@example.org"))
+
+    def who(request: Any) -> object:
+        spellings: dict[str, object] = {"key": key, "text": str(key), "upper": str(key).upper(), "hex": key.hex}
+        spellings["row"] = Keyed(id=key)
+        return spellings[spelling]
+
+    app = flask.Flask(__name__)
+    xwms_auth.flask.XWMSAuth(app, config_of(fx), linker=linker, app_login=AppLogin(url="/own-login", who=who))
+    visitor = Visitor(app, "flask", fx)
+    url, answer_key = confirmation(visitor.log_in("1001", email="ada@example.org", email_verified=True))
+    assert visitor.post(url, confirm=answer_key).status_code == 303
+    assert linker.find(Identity(config_of(fx).issuer, "1001")) == str(key)
+
+
+# --- one application within another ---------------------------------------------------------------------------------------------
+
+
+class AdminBase(DeclarativeBase):
+    pass
+
+
+class Admin(AdminBase):
+    __tablename__ = "admins"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str | None] = mapped_column(String(200))
+
+
+@pytest.mark.parametrize("inner_is", ["flask", "wsgi"])
+def test_the_account_of_an_inner_application_is_none_of_the_outer_ones(members, fx, tmp_path, inner_is):
+    """The outer one has members, the inner one admins, and both have one client: a member is no admin."""
+    engine = create_engine(f"sqlite:///{tmp_path / 'admins.sqlite3'}")
+    admins = SQLAlchemyLinker(Admin, engine, create=False)
+    AdminBase.metadata.create_all(engine)
+    config = config_of(fx)
+    if inner_is == "flask":
+        inner: Any = flask.Flask("inner")
+        auth = xwms_auth.flask.XWMSAuth(inner, config, linker=admins)
+        inner.add_url_rule("/admin", "admin", lambda: f"admin {auth.account().id}")
+    else:
+
+        def page(environ: Any, start_response: Any) -> Any:
+            text = f"admin {inner.account(environ).id}"
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            return [text.encode()]
+
+        inner = xwms_auth.wsgi.XWMSAuth(page, config, linker=admins)
+    members_linker = SQLAlchemyLinker(Member, members.engine, fields={"name": "display_name"})
+    app = xwms_auth.wsgi.XWMSAuth(inner, config, linker=members_linker)
+    visitor = Visitor(app, "wsgi", fx)
+    visitor.log_in("666", name="Mallory")
+    assert "admin" not in visitor.get("/admin").text
+
+
+def test_the_account_of_an_inner_asgi_application_is_none_of_the_outer_ones(members, fx, tmp_path):
+    engine = create_engine(f"sqlite:///{tmp_path / 'admins.sqlite3'}")
+    admins = SQLAlchemyLinker(Admin, engine, create=False)
+    AdminBase.metadata.create_all(engine)
+
+    async def page(request: Any) -> Any:
+        return PlainTextResponse(f"admin {(await xwms_auth.starlette.current_account(request, admins)).id}")
+
+    inner = xwms_auth.starlette.XWMSAuthMiddleware(
+        Starlette(routes=[Route("/admin", page)]), config_of(fx), linker=admins
+    )
+    linker = SQLAlchemyLinker(Member, members.engine, fields={"name": "display_name"})
+    visitor = Visitor(xwms_auth.starlette.XWMSAuthMiddleware(inner, config_of(fx), linker=linker), "starlette", fx)
+    visitor.log_in("666", name="Mallory")
+    with suppress(ConfigError):  # the server makes a 500 of it
+        assert "admin" not in visitor.get("/admin").text
+
+
+# --- pictures ---------------------------------------------------------------------------------------------------------------------
+
+
+def endless(chunk: bytes, *, first: bytes = b"") -> Any:
+    def serve(peer: Any) -> None:
+        peer.sendall(first)
+        while True:
+            peer.sendall(chunk)
+
+    return serve
+
+
+@pytest.mark.parametrize(
+    ("first", "chunk"),
+    [
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 50),
+        (b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 50),
+        (b"HTTP/1.1 200 OK\r\n", b"X-Header: value\r\n" * 50),
+        (b"HTTP/1.1 200 OK\r\nX: ", b"a" * 1000),
+        (b"HTTP/1.1 ", b"2" * 1000),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;", b"a" * 1000),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n" * 100),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X-Trailer: value\r\n" * 50),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n", b"\x1f\x8b\x08" * 100),
+    ],
+    ids=["100", "103", "headers", "header", "status", "chunk extension", "tiny chunks", "trailers", "gzip"],
+)
+def test_an_answer_that_never_ends_ends(make_mirror, server, first, chunk):
+    server.routes["/a.png"] = endless(chunk, first=first)
+    began = time.monotonic()
+    with pytest.raises(PictureError):
+        make_mirror(timeout=1.5).fetch("http://pictures.example/a.png")
+    assert time.monotonic() - began < 4
