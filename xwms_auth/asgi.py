@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from ._core.accounts.hooks import Hooks
 from ._core.accounts.linker import AppLogin, Linker
-from ._core.adapters.application import DoorApplication, Linkers, Parts, call_async
+from ._core.adapters.application import DoorApplication, Linkers, Parts, call_async, tell_async
 from ._core.adapters.asgi import (
     ASGIApp,
     Receive,
@@ -279,7 +279,9 @@ class XWMSAuthMiddleware:
         served = self._served
         try:
             request = request_of(scope, prefix=prefix, form=await form_of(scope, receive), app=self.app)
-            application = None if served.parts.are_none else DoorApplication(served.parts, call_async, lambda: scope)
+            parts, application = served.parts, None
+            if not parts.are_none:
+                application = DoorApplication(parts, call_async, lambda: scope, tell=tell_async)
             steps = served.serve_route(
                 served.context, served.provider, request, now=int(served.clock()), application=application
             )
@@ -293,6 +295,8 @@ class XWMSAuthMiddleware:
         outer.unauthorized = self._door.unauthorized or outer.unauthorized
         if self._door.roles is not None:
             outer.resolver, outer.roles = self._door.roles, None
+        if (fault := served.fault_in(outer.served)) is not None:
+            outer.lookup = fault
         found = outer.looked_up()  # the nested application may ask
         if isinstance(found, SessionLookup):
             cookie, now = header_of(scope, b"cookie", "; "), served.now()

@@ -148,7 +148,7 @@ class XWMSAuth(Generic[A]):
         is blocked or gone, the session ends: 403 `not_allowed`, or the login. What it raises is as in `require_user`.
         """
         state = request_state()
-        linker: Linker[A] = state.linker_of(None)
+        linker: Linker[A] = state.linker_of(self._parts.linker_of(state.served.context))
         found = state.load_account(linker, require_user().identity, session)
         return abort(response_of(found)) if isinstance(found, Refusal) else found
 

@@ -74,7 +74,7 @@ class XWMSAuth(Generic[A]):
         self.app = app
         self.configs = as_configs(config)
         """The settings of each client."""
-        parts = Parts(linker=linker, app_login=app_login, hooks=hooks)
+        self._parts = parts = Parts(linker=linker, app_login=app_login, hooks=hooks)
         parts.check(self.configs, in_sync_code=True)
 
         def serve(context: Context, clients: Mapping[str, WSGIApp] | None = None) -> WSGIApp:
@@ -121,7 +121,7 @@ class XWMSAuth(Generic[A]):
         is blocked or gone, the session ends: 403 `not_allowed`, or the login. What it raises is as in `require_user`.
         """
         state = _state_of(environ)
-        linker: Linker[A] = state.linker_of(None)
+        linker: Linker[A] = state.linker_of(self._parts.linker_of(state.served.context))
         found = state.load_account(linker, state.require_user().identity, session)
         if isinstance(found, Refusal):
             raise state.refuse(found)

@@ -50,7 +50,7 @@ from tests.tools.faults import envelope
 from tests.tools.site import CALLBACK, FROM_ELSEWHERE, FROM_HERE, FROM_SIBLING, LOGIN, NAVIGATION, PROGRAM, TYPED
 from xwms_auth import ConfigError, Identity, NotAllowed, StoreUnavailable, User, XWMSConfig
 from xwms_auth._core.adapters.threads import run_in_thread
-from xwms_auth.accounts import AccountExists, AppLogin, Hooks, LastIdentity, PictureError, ProofNeeded, SQLAlchemyLinker
+from xwms_auth.accounts import AccountExists, AppLogin, Hooks, LastIdentity, ProofNeeded, SQLAlchemyLinker
 
 SYNC_DOORS = tuple(door for door in DOORS if "async" not in door)
 
@@ -526,7 +526,6 @@ def test_a_sub_that_is_none_is_no_person(door, members, fx, sub):
     ("domain", "address"),
     [
         ("strasse.example", "me@straße.example"),  # two domains under IDNA 2008, and to registries
-        ("faß.example", "me@fass.example"),
         ("example.org", "me@exam\u200dple.org"),
         ("example.org", "me@evil.example＠example.org"),
         ("example.org", '"me@example.org"@evil.example'),
@@ -1138,7 +1137,7 @@ def test_a_blocked_member_is_nobody_where_the_account_is_optional(door, members,
 
 
 def test_a_profile_that_is_refreshed_creates_nobody_anew(members, fx):
-    """The row is deleted between the question whether it is there and the update."""
+    """The row is deleted while XWMS is asked."""
     linker = SQLAlchemyLinker(Member, members.engine, fields={"name": "display_name"})
     app = flask.Flask(__name__)
     auth = xwms_auth.flask.XWMSAuth(app, config_of(fx), linker=linker)
@@ -1146,16 +1145,15 @@ def test_a_profile_that_is_refreshed_creates_nobody_anew(members, fx):
     visitor = Visitor(app, "flask", fx)
     visitor.log_in("1001", name="Ada")
     fx.answer("get/user/info", envelope({"user": {"sub": "1001", "name": "Ada"}}))
-    found = linker.find
+    refresh = linker.refresh
 
-    def find(identity: Identity) -> str | None:
-        key = found(identity)
+    def refresh_after_deletion(user: User) -> Any:
         with members.session() as session:
             session.execute(linker.tables.identities.delete())
             session.execute(delete(Member))
-        return key
+        return refresh(user)
 
-    linker.find = find  # type: ignore[method-assign]
+    linker.refresh = refresh_after_deletion  # type: ignore[method-assign]
     visitor.get("/refresh")
     assert members.count() == (0, 0)
 
@@ -1435,38 +1433,3 @@ def test_the_account_of_an_inner_asgi_application_is_none_of_the_outer_ones(memb
     visitor.log_in("666", name="Mallory")
     with suppress(ConfigError):  # the server makes a 500 of it
         assert "admin" not in visitor.get("/admin").text
-
-
-# --- pictures
-
-
-def endless(chunk: bytes, *, first: bytes = b"") -> Any:
-    def serve(peer: Any) -> None:
-        peer.sendall(first)
-        while True:
-            peer.sendall(chunk)
-
-    return serve
-
-
-@pytest.mark.parametrize(
-    ("first", "chunk"),
-    [
-        (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 50),
-        (b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 50),
-        (b"HTTP/1.1 200 OK\r\n", b"X-Header: value\r\n" * 50),
-        (b"HTTP/1.1 200 OK\r\nX: ", b"a" * 1000),
-        (b"HTTP/1.1 ", b"2" * 1000),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;", b"a" * 1000),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n" * 100),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X-Trailer: value\r\n" * 50),
-        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n", b"\x1f\x8b\x08" * 100),
-    ],
-    ids=["100", "103", "headers", "header", "status", "chunk extension", "tiny chunks", "trailers", "gzip"],
-)
-def test_an_answer_that_never_ends_ends(make_mirror, server, first, chunk):
-    server.routes["/a.png"] = endless(chunk, first=first)
-    began = time.monotonic()
-    with pytest.raises(PictureError):
-        make_mirror(timeout=1.5).fetch("http://pictures.example/a.png")
-    assert time.monotonic() - began < 4

@@ -19,6 +19,7 @@ from xwms_auth.accounts import (
     Linked,
     LinkedElsewhere,
     Linker,
+    NoAccount,
     NobodyToLink,
     ProofNeeded,
     SQLAlchemyLinker,
@@ -234,6 +235,10 @@ def engine_of_guests(tmp_path: Any) -> Engine:
 def test_keys_that_are_none_are_refused(members):
     linker = SQLAlchemyLinker(Member, members.engine)
     wrong: tuple[Any, ...] = (None, True, b"1", 1.5, object(), Member())
+    for text in ("", "abc", "1e3", str(2**63)):
+        with pytest.raises(ValueError):
+            linker.key_of(text)
+    assert linker.key_of("01") == "1"
     for one in wrong:
         with pytest.raises(TypeError):
             linker.key_of(one)
@@ -249,6 +254,31 @@ def test_wrong_options_are_told_at_once(members):
             domains="not a domain",
         )
     assert len(caught.value.problems) == 4
+
+
+def test_two_models_in_one_metadata_have_a_table_of_identities_each(tmp_path):
+    class Base(DeclarativeBase):
+        pass
+
+    class Customer(Base):
+        __tablename__ = "customers"
+
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    class Clerk(Base):
+        __tablename__ = "clerks"
+
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    engine = create_engine(f"sqlite:///{tmp_path / 'shop.sqlite3'}", poolclass=NullPool)
+    customers = SQLAlchemyLinker(Customer, engine)
+    with pytest.raises(ConfigError, match="another table than that of Clerk"):
+        SQLAlchemyLinker(Clerk, engine)
+    clerks = SQLAlchemyLinker(Clerk, engine, identities=identities_of(Clerk, "clerk_identities"), create=False)
+    Base.metadata.create_all(engine)
+    assert customers.sign_in(person()).created
+    with pytest.raises(NoAccount):
+        clerks.sign_in(person())
 
 
 def test_what_no_linker_can_be_made_of(members, tmp_path):
@@ -286,8 +316,9 @@ def test_a_scoped_session_gives_the_account_and_none_of_its_changes_are_committe
     linker = SQLAlchemyLinker(Member, shared, fields=FIELDS)
     shared.add(Member(name="not yet"))
     linker.sign_in(person(name="Ada"))
-    ada = linker.load(person().identity)
+    ada = linker.load(person().identity, session=linker.request_session)
     assert ada in shared()
+    assert inspect(linker.load(person().identity)).detached  # elsewhere than in WSGI it may be another thread's
     shared.rollback()
     assert members.count() == (1, 1)
     shared.remove()

@@ -19,6 +19,9 @@ except ModuleNotFoundError as missing:
 
 from .._core.base.picture_errors import PictureRefused
 
+MAX_SIDE = 16_384
+"""Pixels of a side. Pillow keeps a pointer for each row: more than the pixels of a picture that is one of them wide."""
+
 MAX_PIXELS_LIMIT = 89_478_485
 """Pixels from which on Pillow itself warns of a decompression bomb: the largest value of `max_pixels`."""
 
@@ -91,7 +94,7 @@ def _kind_of(data: bytes) -> str:
 
 def _decode(data: bytes, kind: str, *, max_pixels: int, side: int) -> Image.Image:
     with Image.open(BytesIO(data), formats=(kind,)) as opened:
-        if opened.width * opened.height > max_pixels:
+        if opened.width * opened.height > max_pixels or max(opened.size) > MAX_SIDE:
             raise PictureRefused("too_many_pixels", f"it has more than {max_pixels} pixels")
         turn = _turn_of(opened)
         # A JPEG can be decoded at a half, a quarter or an eighth of its size. The other formats ignore this.

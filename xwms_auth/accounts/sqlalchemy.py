@@ -26,7 +26,8 @@ from .._core.accounts.linker import Linked, ProofNeeded
 from .._core.base import events
 from .._core.base.errors import ConfigError
 from .._core.base.models import Identity, User
-from .tables import AccountTables, LinkedIdentity, Source, identities_of, is_unique_violation
+from .identities import LinkedIdentity, identities_of
+from .tables import AccountTables, Source, is_unique_violation
 from .transactions import Attempts, database_errors, told
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class _LinkerBase(Generic[A]):
         fields: Mapping[str, Source] | None = None,
         new: Callable[[User], A] | None = None,
         create: bool = True,
-        domains: str | Sequence[str] = (),
+        domains: str | Sequence[str] | None = None,
         invited: Callable[[User, Session], bool] | None = None,
         link_by_email: str | None = None,
         blocked: Callable[[A], bool] | str | None = None,
@@ -74,16 +75,20 @@ class _LinkerBase(Generic[A]):
         """Return the primary key as text, of a row or of what already is a primary key. Raises TypeError."""
         return self.tables.key_of(account)
 
-    def _sign_in(self, user: User) -> Works[Linked | ProofNeeded]:
+    def _refresh(self, user: User) -> Works[Linked | None]:
         tables = self.tables
         try:
-            found = yield partial(tables.sign_in, user=user)
+            return cast("Linked | None", (yield partial(tables.sign_in, user=user)))
         except IntegrityError:
             # Most likely the new e-mail address is another account's. That is no reason to keep the person out.
             events.warning("account_not_updated", person=events.person_hash(user.identity))
-            found = yield partial(tables.sign_in, user=user, update=False)
+        return cast("Linked | None", (yield partial(tables.sign_in, user=user, update=False)))
+
+    def _sign_in(self, user: User) -> Works[Linked | ProofNeeded]:
+        tables = self.tables
+        found = yield from self._refresh(user)
         if found is not None:
-            return cast("Linked", found)
+            return found
         is_taken = False
         try:
             return cast("Linked | ProofNeeded", (yield partial(tables.create, user=user)))
@@ -139,7 +144,8 @@ class SQLAlchemyLinker(_LinkerBase[A]):
 
     `model` is the application's mapped class, with one column as its primary key. `sessions` makes sessions: a
     `sessionmaker`, an `Engine`, any function that returns a `Session`, or a `scoped_session`, such as `db.session` of
-    Flask-SQLAlchemy; `load` then uses that one, otherwise a session of its own, whose row is detached.
+    Flask-SQLAlchemy: in WSGI applications the account is then in the session of the request. Otherwise it is loaded in
+    a session of its own, and detached.
 
     `fields` maps attributes of the model to what they are set to at every login: the name of an attribute of `User`, or
     a function of the `User`. Values that are None are skipped. `new(user)` makes a new row; default: `model()`.
@@ -160,7 +166,7 @@ class SQLAlchemyLinker(_LinkerBase[A]):
         fields: Mapping[str, Source] | None = None,
         new: Callable[[User], A] | None = None,
         create: bool = True,
-        domains: str | Sequence[str] = (),
+        domains: str | Sequence[str] | None = None,
         invited: Callable[[User, Session], bool] | None = None,
         link_by_email: str | None = None,
         blocked: Callable[[A], bool] | str | None = None,
@@ -177,7 +183,7 @@ class SQLAlchemyLinker(_LinkerBase[A]):
             blocked=blocked,
             identities=identities,
         )
-        self._sessions, self._shared = _sources(sessions)
+        self._sessions, self.request_session = _sources(sessions)
 
     def sign_in(self, user: User) -> Linked | ProofNeeded:
         """As in `Linker`."""
@@ -187,14 +193,16 @@ class SQLAlchemyLinker(_LinkerBase[A]):
         """As in `Linker`."""
         return self._run_all(self._link(user, key))
 
+    def refresh(self, user: User) -> Linked | None:
+        """As in `Linker`."""
+        return self._run_all(self._refresh(user))
+
     def find(self, identity: Identity) -> str | None:
         """As in `Linker`."""
         return self._run(partial(self.tables.find_key, identity=identity))
 
     def load(self, identity: Identity, *, session: "Session | scoped_session[Any] | None" = None) -> A | None:
         """As in `Linker`."""
-        if session is None:
-            session = self._shared
         if session is None:
             return self._run(partial(self.tables.load_alone, identity=identity))
         try:
@@ -232,17 +240,19 @@ class SQLAlchemyLinker(_LinkerBase[A]):
                 raise raised
 
     def _run_all(self, works: Works[T]) -> T:
-        try:
-            work = next(works)
-            while True:
-                try:
-                    result = self._run(work)
-                except IntegrityError as error:
-                    work = works.throw(error)
-                else:
-                    work = works.send(result)
-        except StopIteration as end:
-            return cast("T", end.value)
+        result: Any = None
+        failed: IntegrityError | None = None
+        while True:
+            # Around the steps alone: a `StopIteration` of the application's must not look like their end.
+            try:
+                work = works.send(result) if failed is None else works.throw(failed)
+            except StopIteration as end:
+                return cast("T", end.value)
+            result = failed = None
+            try:
+                result = self._run(work)
+            except IntegrityError as error:
+                failed = error
 
 
 class AsyncSQLAlchemyLinker(_LinkerBase[A]):
@@ -260,7 +270,7 @@ class AsyncSQLAlchemyLinker(_LinkerBase[A]):
         fields: Mapping[str, Source] | None = None,
         new: Callable[[User], A] | None = None,
         create: bool = True,
-        domains: str | Sequence[str] = (),
+        domains: str | Sequence[str] | None = None,
         invited: Callable[[User, Session], bool] | None = None,
         link_by_email: str | None = None,
         blocked: Callable[[A], bool] | str | None = None,
@@ -286,6 +296,10 @@ class AsyncSQLAlchemyLinker(_LinkerBase[A]):
     async def link(self, user: User, key: str) -> Linked:
         """As in `Linker`."""
         return await self._run_all(self._link(user, key))
+
+    async def refresh(self, user: User) -> Linked | None:
+        """As in `Linker`."""
+        return await self._run_all(self._refresh(user))
 
     async def find(self, identity: Identity) -> str | None:
         """As in `Linker`."""
@@ -326,14 +340,16 @@ class AsyncSQLAlchemyLinker(_LinkerBase[A]):
                 raise raised
 
     async def _run_all(self, works: Works[T]) -> T:
-        try:
-            work = next(works)
-            while True:
-                try:
-                    result = await self._run(work)
-                except IntegrityError as error:
-                    work = works.throw(error)
-                else:
-                    work = works.send(result)
-        except StopIteration as end:
-            return cast("T", end.value)
+        result: Any = None
+        failed: IntegrityError | None = None
+        while True:
+            # Around the steps alone: a `StopIteration` of the application's must not look like their end.
+            try:
+                work = works.send(result) if failed is None else works.throw(failed)
+            except StopIteration as end:
+                return cast("T", end.value)
+            result = failed = None
+            try:
+                result = await self._run(work)
+            except IntegrityError as error:
+                failed = error

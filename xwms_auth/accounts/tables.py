@@ -6,29 +6,12 @@ Knows no login and no session of ours.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from inspect import isawaitable, iscoroutinefunction
 from operator import attrgetter
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 
-from sqlalchemy import (
-    DDL,
-    BigInteger,
-    Column,
-    Connection,
-    ForeignKey,
-    Select,
-    String,
-    Table,
-    bindparam,
-    delete,
-    event,
-    func,
-    insert,
-    inspect,
-    select,
-    text,
-)
-from sqlalchemy.dialects.mysql import VARCHAR
-from sqlalchemy.exc import IntegrityError, NoInspectionAvailable
+from sqlalchemy import Select, String, Table, bindparam, delete, func, insert, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapper, Session, scoped_session
 
 from .._core.accounts.errors import AccountBlocked, LastIdentity, LinkedElsewhere, NoAccount, NobodyToLink
@@ -38,18 +21,21 @@ from .._core.base.errors import ConfigError
 from .._core.base.login_requirement import domain_of, parse_domain
 from .._core.base.models import Identity, User
 from ..stores.sqlalchemy_engines import code_of
+from .identities import (
+    MAX_LENGTH,
+    LinkedIdentity,
+    check_identities,
+    forget_with_account,
+    identities_of,
+    mapper_of,
+    warn_if_they_may_stay,
+)
 
 A = TypeVar("A")
 
 Source: TypeAlias = str | Callable[[User], object]
 """What a field of an account is set to: the name of an attribute of `User`, or a function of the `User`."""
 
-MAX_LENGTH = 255
-"""Characters of a `sub`, as OpenID Connect Core 2 has it, and of an issuer."""
-
-TABLE = "xwms_identities"
-_FORGETS = "xwms_auth_forgets"
-_TRIGGER = "xwms_identities_of_deleted"
 
 _SOURCES = frozenset(
     (*User.__dataclass_fields__, "display_name", "verified_email")  # what a person has to be shown or written to with
@@ -58,77 +44,6 @@ _EMAILS = ("email", "verified_email")
 _NAMES = ("name", "given_name", "family_name", "display_name")
 _UNIQUE_VIOLATION = frozenset(("23505", 1062))
 _SQLITE_UNIQUE = frozenset((1555, 2067))
-
-
-class LinkedIdentity(NamedTuple):
-    """An identity of an account, and when it was linked."""
-
-    identity: Identity
-    linked_at: datetime
-
-
-def _exact(length: int) -> String:
-    # MySQL would take "a" and "A" for the same by default.
-    return String(length).with_variant(VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
-
-
-def identities_of(model: type[Any]) -> Table:
-    """Return the table of identities beside the table of this mapped class, in its metadata. Made once.
-
-    Columns: `issuer` and `sub`, together the primary key; `account`, which refers to the primary key of the model and
-    goes with it; `linked_at`, in seconds since 1970. Raises `ConfigError` if the model is not as it has to be.
-    """
-    mapper = _mapper_of(model)
-    users, key = cast("Table", mapper.local_table), cast("Column[Any]", mapper.primary_key[0])
-    name = TABLE if users.schema is None else f"{users.schema}.{TABLE}"
-    known = users.metadata.tables.get(name)
-    if known is not None:
-        return known
-    account: Column[Any] = Column("account", ForeignKey(key, ondelete="CASCADE"), nullable=False, index=True)
-    table = Table(
-        TABLE,
-        users.metadata,
-        Column("issuer", _exact(MAX_LENGTH), primary_key=True),
-        Column("sub", _exact(MAX_LENGTH), primary_key=True),
-        account,
-        Column("linked_at", BigInteger, nullable=False),
-        schema=users.schema,
-    )
-    event.listen(table, "after_create", cast("Any", DDL)(_trigger(users, key)).execute_if(dialect="sqlite"))
-    return table
-
-
-def _trigger(users: Table, key: "Column[Any]") -> str:
-    """The statement that lets identities go with their account on SQLite.
-
-    Account takeover: SQLite heeds no foreign key unless each connection asks it to (`PRAGMA foreign_keys`), and gives
-    the number of a deleted row to the next new one, which the deleted person's identity would then open.
-    """
-    action = f"DELETE FROM {_quoted(TABLE)} WHERE account = OLD.{_quoted(key.name)}"  # noqa: S608  names of the model
-    return f"CREATE TRIGGER IF NOT EXISTS {_TRIGGER} AFTER DELETE ON {_quoted(users.name)} BEGIN {action}; END"
-
-
-def _quoted(name: str) -> str:
-    escaped = name.replace('"', '""').replace("%", "%%")  # DDL formats what it is given
-    return f'"{escaped}"'
-
-
-def _forget_with(identities: Table, key_name: str) -> Callable[[object, Connection, object], None]:
-    def forget(_mapper: object, connection: Connection, account: object) -> None:
-        connection.execute(delete(identities).where(identities.c.account == getattr(account, key_name)))
-
-    return forget
-
-
-def _mapper_of(model: type[Any]) -> Mapper[Any]:
-    try:
-        mapper: Mapper[Any] = inspect(model)
-        columns = mapper.primary_key
-    except (NoInspectionAvailable, AttributeError):
-        raise ConfigError(["a linker needs a class that SQLAlchemy maps"]) from None
-    if len(columns) != 1:
-        raise ConfigError([f"{model.__name__} needs one column as its primary key, and has {len(columns)}"])
-    return mapper
 
 
 def is_unique_violation(error: IntegrityError) -> bool:
@@ -146,15 +61,26 @@ class AccountTables(Generic[A]):
         fields: Mapping[str, Source],
         new: Callable[[User], A] | None,
         create: bool,
-        domains: str | Sequence[str],
+        domains: str | Sequence[str] | None,
         invited: Callable[[User, Session], bool] | None,
         link_by_email: str | None,
         blocked: Callable[[A], bool] | str | None,
         identities: Table | None,
     ) -> None:
-        mapper = _mapper_of(model)
+        mapper = mapper_of(model)
         faults = [f"{model.__name__} has no attribute {name}" for name in fields if not hasattr(model, name)]
         faults += [f"{source!r} is not an attribute of User" for source in fields.values() if not _is_source(source)]
+        functions = {
+            "new": new,
+            "invited": invited,
+            "blocked": blocked,
+            **{f"fields[{n}]": f for n, f in fields.items()},
+        }
+        faults += [
+            f"{name} is async, and is called in a transaction: make it a sync function"
+            for name, one in functions.items()
+            if iscoroutinefunction(one)
+        ]
         if isinstance(blocked, str) and not hasattr(model, blocked):
             faults.append(f"blocked: {model.__name__} has no attribute {blocked}")
         if link_by_email is not None and link_by_email not in mapper.columns:
@@ -165,6 +91,7 @@ class AccountTables(Generic[A]):
             raise ConfigError(faults)
         self.model = model
         self.identities = identities_of(model) if identities is None else identities
+        check_identities(self.identities, model)
         self._key: Any = mapper.primary_key[0]
         self._key_name = mapper.get_property_by_column(self._key).key
         self._fields, self._new, self._create, self._invited = fields, new, create, invited
@@ -173,32 +100,41 @@ class AccountTables(Generic[A]):
         self._is_checked = False
         self._lengths = _lengths_of(mapper)
         columns = self.identities.c
-        if _FORGETS not in self.identities.info:
-            # For a deletion by SQLAlchemy's session, whatever the database makes of foreign keys.
-            self.identities.info[_FORGETS] = True
-            event.listen(model, "before_delete", _forget_with(self.identities, self._key_name), propagate=True)
+        forget_with_account(self.identities, model, self._key_name)
         self._of_identity = (columns.issuer == bindparam("the_issuer")) & (columns.sub == bindparam("the_sub"))
         self._find: Select[Any, Any, Any] = (
             select(model, columns.issuer, columns.sub).join(self.identities, columns.account == self._key)
         ).where(self._of_identity)
 
     def key_of(self, account: object) -> str:
-        """The primary key of a row, or of what already is a primary key, as text."""
+        """The primary key of a row, or of what already is a primary key, as text: the same for every spelling of it.
+
+        Raises TypeError for anything else, and ValueError for text that cannot be a key.
+        """
         key = getattr(account, self._key_name, None) if isinstance(account, self.model) else account
-        if key is None or isinstance(key, bool | bytes) or not isinstance(key, self._key.type.python_type | str):
+        if isinstance(key, str):
+            key = self._value_of(key)
+        if key is None or isinstance(key, bool | bytes) or not isinstance(key, self._key.type.python_type):
             raise TypeError(f"neither a {self.model.__name__} nor its primary key: {type(account).__name__}")
         return str(key)
 
     def _value_of(self, key: str) -> Any:
-        """The primary key as the database has it. Raises ValueError."""
+        """The primary key as the database has it. Raises ValueError for what cannot be one."""
         kind = self._key.type.python_type
-        return key if kind is str else kind(key)
+        value = key if kind is str else kind(key)
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise ValueError("no database has so large a number")
+        return value
 
     # The work of one transaction each.
 
-    def find(self, session: "Session | scoped_session[Any]", identity: Identity) -> A | None:
-        """The account with this identity, whether it is blocked or not."""
-        found = session.execute(self._find, _of(identity)).first()
+    def find(self, session: "Session | scoped_session[Any]", identity: Identity, *, is_fresh: bool = False) -> A | None:
+        """The account with this identity, whether it is blocked or not. With `is_fresh` read anew."""
+        found = (
+            session.execute(self._find, _of(identity), execution_options={"populate_existing": is_fresh})
+            .unique()
+            .first()
+        )
         if found is None:
             return None
         account, issuer, sub = found
@@ -208,7 +144,9 @@ class AccountTables(Generic[A]):
     def load(self, session: "Session | scoped_session[Any]", *, identity: Identity) -> A | None:
         """The account with this identity, in a session of the application's. Raises `AccountBlocked`."""
         with session.no_autoflush:  # what the application is about to save is its own concern
-            account = self.find(session, identity)
+            # A session that was not closed after the last request still has the row as it was then.
+            is_clean = not any(isinstance(one, self.model) for one in session.dirty)
+            account = self.find(session, identity, is_fresh=is_clean)
         return None if account is None else self._allowed(account)
 
     def load_alone(self, session: Session, *, identity: Identity) -> A | None:
@@ -274,6 +212,7 @@ class AccountTables(Generic[A]):
         value, columns = self._value_of(key), self.identities.c
         # One at a time for an account: two requests that remove one each must not leave it without any.
         session.execute(select(self._key).where(self._key == value).with_for_update())
+        session.execute(select(columns.sub).where(columns.account == value).with_for_update())
         removal = delete(self.identities).where(self._of_identity, columns.account == value)
         if not cast("Any", session.execute(removal, _of(identity))).rowcount:
             return False
@@ -285,7 +224,12 @@ class AccountTables(Generic[A]):
     # Their parts.
 
     def _allowed(self, account: A) -> A:
-        if self._blocked is not None and self._blocked(account):
+        if self._blocked is None:
+            return account
+        is_blocked: object = self._blocked(account)
+        if isawaitable(is_blocked):
+            raise TypeError("blocked returned an awaitable: make it a sync function")
+        if is_blocked:
             raise AccountBlocked("the application has blocked the account")
         return account
 
@@ -299,21 +243,9 @@ class AccountTables(Generic[A]):
         session.execute(delete(self.identities).where(self._of_identity, is_orphan), _of(identity))
         if new is not None:
             session.execute(delete(self.identities).where(columns.account == new))
-            self._check_deletion(session)
-
-    def _check_deletion(self, session: Session) -> None:
-        """Warn once if this SQLite would let an identity outlive its account."""
-        if self._is_checked:
-            return
-        self._is_checked = True
-        if session.get_bind().dialect.name != "sqlite" or session.scalar(text("PRAGMA foreign_keys")):
-            return
-        found = session.scalar(
-            text("SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND name = :n"), {"n": _TRIGGER}
-        )
-        if not found:
-            hint = "turn PRAGMA foreign_keys on for every connection, or delete the identities with the account"
-            events.warning("identities_may_outlive_accounts", hint=hint)
+            if not self._is_checked:
+                self._is_checked = True
+                warn_if_they_may_stay(session, self.identities)
 
     def _insert(self, session: Session, identity: Identity, value: object) -> None:
         if len(identity.issuer) > MAX_LENGTH:
@@ -349,18 +281,18 @@ class AccountTables(Generic[A]):
         columns = self.identities.c
         unlinked = ~select(columns.account).where(columns.account == self._key).exists()
         same = func.lower(self._by_email) == user.verified_email.lower()
-        found = session.scalars(select(self.model).where(same, unlinked).limit(2)).all()
+        found = session.scalars(select(self.model).where(same, unlinked).limit(2)).unique().all()
         return found[0] if len(found) == 1 else None
 
     def _require_sign_up(self, session: Session, user: User) -> None:
         if not self._create:
             raise NoAccount("the sign-up is closed")
-        if not self._domains and self._invited is None:
+        if self._domains is None and self._invited is None:
             return
         address = user.verified_email
-        if address is not None and domain_of(address) in self._domains:
+        if address is not None and self._domains and domain_of(address) in self._domains:
             return
-        if self._invited is None or not self._invited(user, session):
+        if self._invited is None or self._invited(user, session) is not True:
             raise NoAccount("neither a domain of the sign-up nor an invitation")
 
 
@@ -378,8 +310,12 @@ def _lengths_of(mapper: Mapper[Any]) -> dict[str, int]:
     return {name: kind.length for name, kind in kinds.items() if isinstance(kind, String) and kind.length is not None}
 
 
-def _parsed_domains(domains: str | Sequence[str]) -> tuple[frozenset[str], list[str]]:
+def _parsed_domains(domains: str | Sequence[str] | None) -> tuple[frozenset[str] | None, list[str]]:
+    if domains is None:
+        return None, []
     parsed, faults = set[str](), list[str]()
+    if not domains:
+        faults.append("domains: there is none in it; create=False closes the sign-up")
     for domain in [domains] if isinstance(domains, str) else domains:
         try:
             parsed.add(parse_domain(domain))

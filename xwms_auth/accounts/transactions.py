@@ -1,6 +1,7 @@
 """Errors of the application's database, while accounts are looked for: which are tried again, and which are told."""
 
 import sys
+import time
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
@@ -8,6 +9,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from .._core.base.errors import StoreUnavailable
 from ..stores.sqlalchemy_engines import CONFLICT, MAX_CONFLICTS, NO_TABLE, code_of
+
+CONFLICT_TIME = 1.5
+"""Seconds after which a transaction that others are in the way of is not begun again: a database that was waited for so
+long, as SQLite by itself is for five, would be waited for as long again."""
 
 _SQLITE_BUSY, _SQLITE_LOCKED = 5, 6
 
@@ -18,6 +23,7 @@ class Attempts:
     def __init__(self) -> None:
         self._conflicts = 0
         self._was_lost = False
+        self._began = time.monotonic()
 
     def failed(self, error: Exception) -> Exception | None:
         """The error to raise, or None if the transaction is to be run again.
@@ -28,7 +34,8 @@ class Attempts:
             if error.connection_invalidated and not self._was_lost:
                 self._was_lost = True
                 return None
-            if _is_conflict(error) and self._conflicts < MAX_CONFLICTS:
+            is_prompt = time.monotonic() - self._began < CONFLICT_TIME
+            if is_prompt and self._conflicts < MAX_CONFLICTS and _is_conflict(error):
                 self._conflicts += 1
                 return None
         return told(error)

@@ -1,13 +1,14 @@
 """What a login asks of the application, as effects: its linker, its hooks, and who is there by its own login."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 from ..base import events
 from ..base.dataclass import dataclass
 from ..base.effects import Effect, Runtime, Steps, ask
-from ..base.models import Identity, User
+from ..base.models import User
 from ..base.unexpected import internal_error
+from .errors import NobodyToLink
 from .hooks import AccountCreated, AccountLinked, EmailChanged, Event, LoggedIn
 from .linker import AppLogin, Linked, Linker, ProofNeeded
 
@@ -26,8 +27,8 @@ class Application(Protocol):
         """Call a function of the application as its framework would."""
         ...
 
-    def tell(self, event: Event) -> None | Awaitable[None]:
-        """Call what the application has for this event. Raises what that raises."""
+    def tell(self, event: Event) -> object:
+        """Call what the application has for this event, and return its result, perhaps an awaitable."""
         ...
 
     def who(self) -> object:
@@ -58,25 +59,39 @@ def link(application: Application, linker: Linker[Any], user: User, key: str) ->
     return ask_application(lambda: application.call(linker.link, user, key))
 
 
+def refresh(application: Application, linker: Linker[Any], user: User) -> Steps[Linked | None]:
+    """Bring the account of a person up to date, if there is one. Raises what `Linker.refresh` raises."""
+    return ask_application(lambda: application.call(linker.refresh, user))
+
+
 def account_here(application: Application, linker: Linker[Any], signed_in: User | None) -> Steps[str | None]:
-    """The key of the account whose owner is there: by the application's own login, or else as `signed_in`."""
+    """The key of the account whose owner is there: by the application's own login, or as `signed_in`.
+
+    Raises `NobodyToLink` if these are two accounts: nobody could tell to which of them something is linked.
+    """
+    own = by_session = None
     if application.app_login is not None:
         found = yield from ask_application(application.who)
         if found is not None:
-            return linker.key_of(found)
-    if signed_in is None:
-        return None
-    return (yield from find(application, linker, signed_in.identity))
-
-
-def find(application: Application, linker: Linker[Any], identity: Identity) -> Steps[str | None]:
-    """The key of the account with this identity, or None."""
-    return ask_application(lambda: application.call(linker.find, identity))
+            try:
+                own = linker.key_of(found)
+            except ValueError:
+                raise NobodyToLink("AppLogin.who returned what is the key of no account") from None
+    if signed_in is not None:
+        by_session = yield from ask_application(lambda: application.call(linker.find, signed_in.identity))
+    if own is not None and by_session is not None and own != by_session:
+        raise NobodyToLink("two accounts are logged in here: one by XWMS, one by the application's own login")
+    return by_session if own is None else own
 
 
 def ask_leave(application: Application, event: LoggedIn) -> Steps[None]:
-    """Tell the application who is about to be signed in. An error in its hook ends the login."""
-    return ask_application(lambda: application.tell(event))
+    """Tell the application who is about to be signed in. An error in its hook ends the login.
+
+    So does any result: a hook that returns False, or one that is a generator and was never run, has refused nobody.
+    """
+    answer: object = yield from ask_application(lambda: application.tell(event))
+    if answer is not None:
+        raise TypeError(f"the login hook returned {type(answer).__name__}: it refuses by raising NotAllowed")
 
 
 def tell(application: Application | None, event: Event) -> Steps[None]:
@@ -96,16 +111,16 @@ def tell_of(application: Application, linked: Linked, user: User) -> Steps[None]
         yield from tell(application, changed)
 
 
-def _tell(application: Application, event: Event) -> None | Awaitable[None]:
+def _tell(application: Application, event: Event) -> object:
     try:
         result = application.tell(event)
     except Exception as error:  # noqa: BLE001  any of the application's
         _log(error)
         return None
-    return None if result is None else _awaited(result)
+    return _awaited(cast("Awaitable[object]", result)) if isinstance(result, Awaitable) else None
 
 
-async def _awaited(result: Awaitable[None]) -> None:
+async def _awaited(result: Awaitable[object]) -> None:
     try:
         await result
     except Exception as error:  # noqa: BLE001  as above

@@ -62,6 +62,10 @@ class Linker(Protocol[A_co]):
         """
         ...
 
+    def refresh(self, user: User) -> Linked | None | Awaitable[Linked | None]:
+        """Bring the account of a person up to date, as `sign_in` does. None if there is none; nothing is created."""
+        ...
+
     def find(self, identity: Identity) -> str | None | Awaitable[str | None]:
         """Return the key of the account with this identity, or None."""
         ...

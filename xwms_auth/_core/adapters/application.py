@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 
-from ..accounts.hooks import Event, Hooks
+from ..accounts.hooks import Event, Hooks, LoggedIn
 from ..accounts.linker import AppLogin, Linker
 from ..base.dataclass import dataclass
 from ..base.errors import ConfigError
@@ -31,12 +31,13 @@ class Parts(Generic[A]):
     hooks: Hooks | None = None
     app_login: AppLogin | None = None
 
+    def linker_of(self, context: Context) -> Linker[A] | None:
+        """The linker of a client."""
+        return self.linker.get(context.config.client_id) if isinstance(self.linker, Mapping) else self.linker
+
     def of_client(self, context: Context) -> "ClientParts":
-        """What belongs to one client. At an unknown host there is nothing."""
-        linker = self.linker
-        if isinstance(linker, Mapping):
-            linker = linker.get(context.config.client_id)
-        return ClientParts(linker=linker, hooks=self.hooks, app_login=self.app_login)
+        """What belongs to one client."""
+        return ClientParts(linker=self.linker_of(context), hooks=self.hooks, app_login=self.app_login)
 
     def check(self, configs: Sequence[XWMSConfig], *, in_sync_code: bool = False) -> None:
         """Raise `ConfigError` with every fault at once."""
@@ -59,7 +60,7 @@ class Parts(Generic[A]):
         if self.app_login is not None:
             if not isinstance(self.app_login, AppLogin):
                 faults.append("app_login= is not an AppLogin of xwms_auth.accounts")
-            elif safe_next(self.app_login.url, own_paths=()) != self.app_login.url:
+            elif "#" in self.app_login.url or safe_next(self.app_login.url, own_paths=()) != self.app_login.url:
                 faults.append("the url of app_login is not a path on this site")
             if self.linker is None:
                 faults.append("app_login= needs linker=, which links what XWMS says to the accounts of that login")
@@ -82,12 +83,17 @@ class ClientParts:
 
 
 class DoorApplication:
-    """The application, as one request reaches it. `call` calls its functions; `request` is what `AppLogin.who` gets."""
+    """The application, as one request reaches it. `request` is what `AppLogin.who` gets.
 
-    __slots__ = ("_call", "_parts", "_request")
+    `call` calls its functions, and `tell` the hooks that only hear of something.
+    """
 
-    def __init__(self, parts: ClientParts, call: Call, request: Callable[[], object]) -> None:
-        self._parts, self._call, self._request = parts, call, request
+    __slots__ = ("_call", "_parts", "_request", "_tell")
+
+    def __init__(
+        self, parts: ClientParts, call: Call, request: Callable[[], object], *, tell: Call | None = None
+    ) -> None:
+        self._parts, self._call, self._request, self._tell = parts, call, request, tell or call
 
     @property
     def linker(self) -> Linker[Any] | None:
@@ -100,10 +106,14 @@ class DoorApplication:
     def call(self, function: Callable[..., R | Awaitable[R]], *args: object) -> R | Awaitable[R]:
         return cast("R", self._call(function, args))
 
-    def tell(self, event: Event) -> None | Awaitable[None]:
+    def tell(self, event: Event) -> object:
         hooks = self._parts.hooks
         hook = None if hooks is None else hooks.of(event)
-        return None if hook is None else cast("None", self._call(hook, (event,)))
+        if hook is None:
+            return None
+        # Denial of service: anybody can have requests refused, and must not take the threads in which people log in.
+        call = self._call if isinstance(event, LoggedIn) else self._tell
+        return call(hook, (event,))
 
     def who(self) -> object:
         app_login = self._parts.app_login
@@ -120,14 +130,22 @@ def call_sync(function: Callable[..., Any], args: tuple[object, ...]) -> Any:
     return result
 
 
-async def call_async(function: Callable[..., Any], args: tuple[object, ...]) -> Any:
-    """Call a function of an ASGI application: one that is not async in a thread, so that it does not block the loop."""
+async def call_async(function: Callable[..., Any], args: tuple[object, ...], *, tells: bool = False) -> Any:
+    """Call a function of an ASGI application: one that is not async in a thread, so that it does not block the loop.
+
+    With `tells` the thread is one of those that are for hooks which only hear of something.
+    """
     if is_async(function):
         return await function(*args)
     from .threads import run_in_thread  # noqa: PLC0415  anyio is loaded by who needs it
 
-    result = await run_in_thread(function, args)
+    result = await run_in_thread(function, args, tells=tells)
     return await result if inspect.isawaitable(result) else result
+
+
+async def tell_async(function: Callable[..., Any], args: tuple[object, ...]) -> Any:
+    """Call a hook of an ASGI application that only hears of something."""
+    return await call_async(function, args, tells=True)
 
 
 def is_async(function: Callable[..., Any]) -> bool:

@@ -22,7 +22,7 @@ from ..responses.responses import Refusal
 from ..sessions.lookup import SessionLookup, cached_lookup, renew
 from ..sessions.revalidation import look_up_for_page
 from ..sessions.token_refresh import access_token
-from .application import DoorApplication, call_async
+from .application import DoorApplication, call_async, tell_async
 from .asgi import (
     ASGIApp,
     Message,
@@ -159,7 +159,7 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         Raises `LoginRequired` if nobody is signed in or the account is blocked, and an `APIError` if XWMS does not say
         who the user is. If the application does not catch them, the response is a login, or the error page.
         """
-        application = DoorApplication(self.served.parts, call_async, lambda: self.scope)
+        application = DoorApplication(self.served.parts, call_async, lambda: self.scope, tell=tell_async)
         found = await arun(self.profile_steps(application, self._asked()), self.served.runtime)
         if isinstance(found, Refusal):
             raise self.refuse(found)

@@ -160,10 +160,11 @@ class _FlaskApplication(DoorApplication):
         with self._app.request_context(self._environ):
             return call_sync(self._app.ensure_sync(function), args)
 
-    def tell(self, event: Event) -> None:
-        super().tell(event)
+    def tell(self, event: Event) -> object:
+        result = super().tell(event)
         if flask_signals.has_receivers(event):
             self._in_context(flask_signals.send, (self._app, event))
+        return result
 
     def who(self) -> object:
         app_login = self.app_login

@@ -5,8 +5,8 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
-from ..accounts.application import Application, ask_application, find, sign_in, tell_of
-from ..accounts.linker import Linked, Linker
+from ..accounts.application import Application, ask_application, refresh, tell_of
+from ..accounts.linker import Linker
 from ..base.effects import Steps
 from ..base.errors import ConfigError, LoginRequired, NotAllowed, XWMSError
 from ..base.login_requirement import ANY_LOGIN, LoginRequirement
@@ -62,6 +62,9 @@ class RequestState(Generic[L]):
 
     account: Any = None
     """The account of the person, once it was loaded."""
+
+    has_request_session = False
+    """Whether the application's code runs in the thread of the request."""
 
     refused: Refusal | None = None
     """If it is set inside the application, it is sent in place of the application's response."""
@@ -133,10 +136,13 @@ class RequestState(Generic[L]):
         """Return the linker. Raises `ConfigError` if there is none, or if the application was set up with another."""
         known = self.served.parts.linker
         if known is None:
-            raise ConfigError(["there are no accounts: give linker= to the door that the application is set up with"])
-        if linker is not None and linker is not known:
-            raise ConfigError(["this linker is not the one that the application was set up with (linker=)"])
-        return known
+            fault = "there are no accounts: give linker= to the door that the application is set up with"
+        elif linker is not None and linker is not known:
+            fault = "this linker is not the one that the application was set up with (linker=)"
+        else:
+            return known
+        self._failure = ConfigError([fault])
+        raise self._failure
 
     def account_steps(
         self, linker: Linker[A], identity: Identity, session: object, *, call: Call, cookie: str
@@ -146,6 +152,9 @@ class RequestState(Generic[L]):
         `cookie` is the raw Cookie header. `call` calls a function of the application.
         """
         if self.account is None:
+            # Outside of worker threads, a registry of the application's has the session of this request.
+            if session is None and self.has_request_session and (registry := getattr(linker, "request_session", None)):
+                session = registry
             load = linker.load if session is None else partial(linker.load, session=session)
             try:
                 self.account = yield from ask_application(lambda: call(load, (identity,)))
@@ -167,11 +176,10 @@ class RequestState(Generic[L]):
             self.lookup = cast("L", found)
             user = cast("Session", found.session).user
             linker = application.linker
-            if linker is not None and (yield from find(application, linker, user.identity)) is not None:
-                linked = yield from sign_in(application, linker, user)
+            linked = None if linker is None else (yield from refresh(application, linker, user))
+            if linked is not None:
                 self.account = None  # to be loaded again
-                if isinstance(linked, Linked):
-                    yield from tell_of(application, linked, user)
+                yield from tell_of(application, linked, user)
         except NotAllowed as error:
             return (yield from self._end_without_account(error, cookie))
         except XWMSError as error:

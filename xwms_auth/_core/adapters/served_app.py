@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 
 from ..base import events
 from ..base.effects import Runtime, Transport
+from ..base.errors import ConfigError
 from ..base.store_protocols import LoadsAtOnce, SessionStore
 from ..config.context import Context
 from ..http.urls import is_below
@@ -109,6 +110,16 @@ class ServedApp:
         """
         ours, theirs = self.context, other.context
         return theirs.audience == ours.audience and theirs.https_names == ours.https_names
+
+    def fault_in(self, outer: "ServedApp") -> ConfigError | None:
+        """The error of a request that comes through an outer application of the same client, which serves its logins.
+
+        A linker or a hook of this one would not be asked there.
+        """
+        ours, theirs = self.parts, outer.parts
+        if ours.are_none or (ours.linker in (None, theirs.linker) and ours.hooks in (None, theirs.hooks)):
+            return None
+        return ConfigError(["linker= and hooks= of a nested application are never asked: give them to the outer one"])
 
     def runtime_in(self, outer: "ServedApp") -> Runtime:
         """Return the runtime inside another application of the same client: with that one's store of sessions."""

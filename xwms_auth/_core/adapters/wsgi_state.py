@@ -75,6 +75,7 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
     """The session is looked up when it is first read; from then on the response depends on it."""
 
     served: WSGIServedApp
+    has_request_session = True
     lookup: SessionLookup | XWMSError | None = None
     unauthorized: Unauthorized | None = None
     """The own answers of a nested application."""
@@ -129,6 +130,8 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         return found
 
     def _look_up_in(self, inner: ServedApp, found: SessionLookup) -> SessionLookup | XWMSError:
+        if (fault := inner.fault_in(self.served)) is not None:
+            return fault
         known = self.dated(found)
         steps = look_up_nested(inner.context, inner.provider, known, self._cookie, now=inner.now())
         try:

@@ -215,36 +215,39 @@ def unavailable(response: UpstreamResponse, who: str) -> Unreachable:
 
 def run(steps: Steps[T], runtime: Runtime) -> T:
     """Run steps to their end in sync code. `runtime` must not hold anything async."""
-    try:
-        effect = next(steps)
-        while True:
-            try:
-                result = effect.perform(runtime)
-            except XWMSError as error:
-                effect = steps.throw(error)
-            else:
-                if isawaitable(result):
-                    raise TypeError(f"{type(effect).__name__} is async; use arun")
-                effect = steps.send(result)
-    except StopIteration as end:
-        return cast("T", end.value)
+    result: Any = None
+    failed: XWMSError | None = None
+    while True:
+        # Around the steps alone: a `StopIteration` of what an effect calls must not look like their end.
+        try:
+            effect = steps.send(result) if failed is None else steps.throw(failed)
+        except StopIteration as end:
+            return cast("T", end.value)
+        result = failed = None
+        try:
+            result = effect.perform(runtime)
+        except XWMSError as error:
+            failed = error
+        if isawaitable(result):
+            raise TypeError(f"{type(effect).__name__} is async; use arun")
 
 
 async def arun(steps: Steps[T], runtime: Runtime) -> T:
     """Run steps to their end in async code. Sync results are not awaited: a memory store causes no task switch."""
-    try:
-        effect = next(steps)
-        while True:
-            try:
-                result = effect.perform(runtime)
-                if isinstance(result, Awaitable):
-                    result = await cast("Awaitable[object]", result)
-            except XWMSError as error:
-                effect = steps.throw(error)
-            else:
-                effect = steps.send(result)
-    except StopIteration as end:
-        return cast("T", end.value)
+    result: Any = None
+    failed: XWMSError | None = None
+    while True:
+        try:
+            effect = steps.send(result) if failed is None else steps.throw(failed)
+        except StopIteration as end:
+            return cast("T", end.value)
+        result = failed = None
+        try:
+            result = effect.perform(runtime)
+            if isinstance(result, Awaitable):
+                result = await cast("Awaitable[object]", result)
+        except XWMSError as error:
+            failed = error
 
 
 def json_object(

@@ -76,11 +76,13 @@ ANY_LOGIN = LoginRequirement()
 def domain_of(address: str) -> str | None:
     """The domain of an e-mail address in lower case, with the letters of IDNA as they are sent; None if it has none.
 
-    The part after the last "@": what stands before it may be quoted and hold another.
+    None too for an address with a quoted part or with several in it: programs read such in different ways.
     """
-    _, at, domain = address.rpartition("@")
+    local, at, domain = address.rpartition("@")
+    if not at or not re.fullmatch(_LOCAL_PART, local):
+        return None
     try:
-        return parse_domain(domain) if at else None
+        return parse_domain(domain)
     except ValueError:
         return None
 
@@ -88,7 +90,9 @@ def domain_of(address: str) -> str | None:
 def parse_domain(domain: str) -> str:
     """A domain in one spelling: ASCII (IDNA), lower case, without a dot at the end. Raises ValueError."""
     try:
-        name = domain.removesuffix(".").encode("idna").decode("ascii").lower()
+        # The letters that Python's IDNA of 2003 makes others of are letters of their own today (RFC 5894 7.2).
+        is_other = not _DEVIATIONS.isdisjoint(domain)
+        name = "" if is_other else domain.removesuffix(".").encode("idna").decode("ascii").lower()
     except UnicodeError:
         name = ""
     if not re.fullmatch(_DOMAIN, name):
@@ -97,3 +101,5 @@ def parse_domain(domain: str) -> str:
 
 
 _DOMAIN = r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_LOCAL_PART = r"[^\s@\"(),:;<>\[\\\]]+"
+_DEVIATIONS = frozenset("\u00df\u1e9e\u03c2\u200c\u200d")

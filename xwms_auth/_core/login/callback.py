@@ -102,12 +102,16 @@ class LoginRequest:
         return self._await_proof(replace(login, account=found.key), result, found)
 
     def finish(self, login: PendingLogin, result: LoginResult, linked: Linked | None) -> Steps[Response]:
-        """Begin a session under a new key (session fixation), and redirect to the target of the login."""
+        """Tell the application, begin a session, and redirect to the target of the login."""
         if self.application is not None:
             if linked is not None:
                 yield from accounts.tell_of(self.application, linked, result.user)
             event = LoggedIn(user=result.user, account=linked.key if linked else None)
             yield from accounts.ask_leave(self.application, event)
+        return (yield from self.begin_session(login, result))
+
+    def begin_session(self, login: PendingLogin, result: LoginResult) -> Steps[Response]:
+        """Begin a session under a new key (session fixation), and redirect to the target of the login."""
         cookie = yield from self._begin_session(result)
         person = events.person_hash(result.user.identity)
         events.info("login_finished", login=login.id[:8], person=person, **result.log_fields)

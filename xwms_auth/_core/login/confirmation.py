@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 
 from ..accounts import application as accounts
 from ..accounts.errors import NobodyToLink
+from ..accounts.hooks import LoggedIn
 from ..accounts.linker import AppLogin
 from ..base.effects import Steps, claim
 from ..base.errors import LoginNotStarted, RequestRefused, XWMSError
@@ -86,12 +87,14 @@ def _confirm_link(login_request: LoginRequest, login: PendingLogin, person: User
         return _page_of(login_request, login, person)
     yield from _claim_confirmation(login_request, login)
     login_request.logins.discard(login)
+    yield from accounts.ask_leave(application, LoggedIn(user=person, account=account))
     linked = yield from accounts.link(application, application.linker, person, account)
     if login_request.provider.tokens is not None:
         # The tokens of this login are not kept while it waits. The next one has some, and finds the account.
         yield from accounts.tell_of(application, linked, person)
         return login_request.redirect(login_request.retry_url(login))
-    return (yield from login_request.finish(login, _result_of(login, person), linked))
+    yield from accounts.tell_of(application, linked, person)
+    return (yield from login_request.begin_session(login, _result_of(login, person)))
 
 
 def _claim_confirmation(login_request: LoginRequest, login: PendingLogin) -> Steps[None]:
@@ -107,10 +110,16 @@ def _result_of(login: PendingLogin, person: User) -> LoginResult:
     return LoginResult(user=person, proved_at=proved_at, log_fields={"callback": "fresh"})
 
 
+def _name_of(person: User) -> str:
+    """The name to show where it decides whom somebody believes: none that looks like an unverified address."""
+    name = person.display_name
+    return person.sub if "@" in name and name != person.verified_email else name
+
+
 def _page_of(login_request: LoginRequest, login: PendingLogin, person: User) -> Response:
     config, url = login_request.context.config, login_request.retry_url(login)
     page = pages.person_page(
-        name=person.display_name,
+        name=_name_of(person),
         email=person.verified_email,
         sub=person.sub,
         action_url=url,
@@ -120,7 +129,8 @@ def _page_of(login_request: LoginRequest, login: PendingLogin, person: User) -> 
         home_url=config.after_logout,
         links=login.account is not None,
     )
-    return responses.page(200, page)
+    # No window that has opened this one can lead it elsewhere, or close itself over the button.
+    return responses.page(200, page, extra=[("Cross-Origin-Opener-Policy", "same-origin")])
 
 
 def _proof_page(
@@ -128,7 +138,7 @@ def _proof_page(
 ) -> pages.Page:
     parameter = urlencode({app_login.next_parameter: login_request.confirmation_url(login)})
     return pages.proof_page(
-        name=person.display_name,
+        name=_name_of(person),
         email=person.verified_email,
         sub=person.sub,
         login_url=f"{app_login.url}{'&' if '?' in app_login.url else '?'}{parameter}",

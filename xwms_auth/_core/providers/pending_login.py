@@ -44,6 +44,10 @@ then started without knowing of the others. The login keeps its `next` only if t
 MAX_UNCONFIRMED_COOKIE = 1000
 """Bytes of the cookie of a login that waits for the person's confirmation, and therefore contains the person."""
 
+MAX_LINKING_COOKIE = 2400
+"""The same for one that is to be linked to an account, which no page of another site can begin. The longest `sub` and
+the longest key of an account fit into it."""
+
 CONFIRMATION_LIFETIME = 180
 """Seconds that a person has to confirm. It is short because ending all of the person's sessions meanwhile does not end
 this login, which has no session yet."""
@@ -185,8 +189,8 @@ class PendingLogins:
         sizes = {one.id: self._cookie_size(one) for one in (*kept, login)}
         while len(kept) >= MAX_LOGINS or sum(sizes.values()) > MAX_COOKIES:
             # The callback of a login that waits for confirmation may have been opened by an attacker, and the person
-            # has not confirmed it yet: it counts as begun elsewhere.
-            elsewhere = [one for one in kept if not one.began_here or one.person is not None]
+            # has not confirmed it yet: it counts as begun elsewhere. Not so one that is to be linked.
+            elsewhere = [one for one in kept if not one.began_here or (one.person is not None and one.account is None)]
             if not kept or not (elsewhere or (login.began_here and login.person is None)):
                 return None
             evicted.append((elsewhere or kept)[0])
@@ -204,7 +208,8 @@ class PendingLogins:
         smaller, expires_at = list(ever_smaller(person)), now + login.confirmation_lifetime
         for kept, target in [*((one, login.next) for one in smaller[:2]), *((one, otherwise) for one in smaller[1:])]:
             unconfirmed = replace(login, proof="", next=target, person=kept, expires_at=expires_at)
-            evicted = self._to_evict(unconfirmed) if self._cookie_size(unconfirmed) <= MAX_UNCONFIRMED_COOKIE else None
+            limit = MAX_UNCONFIRMED_COOKIE if login.account is None else MAX_LINKING_COOKIE
+            evicted = self._to_evict(unconfirmed) if self._cookie_size(unconfirmed) <= limit else None
             if evicted is not None:
                 self._evict(evicted)
                 self.unconfirmed.append(unconfirmed)
