@@ -5,6 +5,7 @@ Loads no framework and no HTTP library: the clients and the session managers are
 
 from typing import TYPE_CHECKING
 
+from ._core.accounts.errors import AccountBlocked, AccountExists, LastIdentity, LinkedElsewhere, NoAccount, NobodyToLink
 from ._core.base.errors import (
     APIError,
     BadAnswer,
@@ -65,6 +66,8 @@ __version__ = "0.1.0"
 __all__ = [
     "APIError",
     "AccessToken",
+    "AccountBlocked",
+    "AccountExists",
     "Address",
     "Anonymous",
     "ApiInfo",
@@ -86,11 +89,15 @@ __all__ = [
     "InternalError",
     "InvalidBearerRequest",
     "InvalidToken",
+    "LastIdentity",
+    "LinkedElsewhere",
     "LoginExpired",
     "LoginNotStarted",
     "LoginRequired",
     "LoginTicket",
     "LoginTooOld",
+    "NoAccount",
+    "NobodyToLink",
     "NotAllowed",
     "NotApproved",
     "NotFound",

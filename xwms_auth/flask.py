@@ -23,6 +23,7 @@ try:
 except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.flask needs Flask: pip install 'xwms-auth[flask]'") from missing
 
+from ._core.accounts.errors import AccountBlocked, LastIdentity, LinkedElsewhere, NobodyToLink
 from ._core.accounts.hooks import Hooks
 from ._core.accounts.linker import AppLogin, Linker
 from ._core.adapters import flask_bearer, flask_preflight, flask_signals
@@ -197,7 +198,8 @@ class XWMSAuth(Generic[A]):
         served = serve(*serve_clients(app_config, serve))
         served.install()
         self._served.add(served)
-        for error in (StoreUnavailable, LoginRequired, ConfigError, InternalError, HostNotRegistered):
+        ours = (StoreUnavailable, LoginRequired, ConfigError, InternalError, HostNotRegistered)
+        for error in (*ours, AccountBlocked, LastIdentity, LinkedElsewhere, NobodyToLink):
             app.register_error_handler(error, _on_error)
         app.context_processor(_template_names)
 

@@ -170,6 +170,19 @@ def test_a_member_who_came_by_xwms_connects_a_second_identity(make_desk, members
     assert members.count() == (1, 2)
 
 
+def test_with_an_old_login_nothing_is_connected(make_desk, members):
+    """Whoever has stolen a session must not get a way in of their own."""
+    now = [time.time()]
+    desk = make_desk(fields={"name": "display_name"}, clock=lambda: now[0])
+    visitor = desk.visitor()
+    visitor.log_in("1001", name="Ada")
+    now[0] += 901
+    refused = visitor.post(LOGIN, link="1", next="/settings")
+    assert code_of(refused) == (401, "login_too_old")
+    assert "fresh=900" in refused.text
+    assert visitor.get("/public").text == "somebody"
+
+
 def test_an_identity_of_another_member_never_moves(make_desk, members):
     desk = make_desk(fields={"name": "display_name"})
     desk.visitor().log_in("1001", name="Ada")

@@ -221,6 +221,32 @@ def test_where_all_is_protected_only_what_is_public_has_no_guard(routes, code):
     assert any(guard.startswith("protect=all") for guard in found.values())
 
 
+TWO = """
+from xwms_auth import XWMSConfig
+configs = [
+    XWMSConfig(
+        client_id=name, client_secret="s", redirect_uris=f"https://{name}.example/xwms/validateToken",
+        session_secret="K3y-for-tests-0123456789-abcdefghij", protect=protect,
+    )
+    for name, protect in (("a", "all"), ("b", PROTECT))
+]
+"""
+
+
+@pytest.mark.parametrize(("protect", "status"), [("marked", 1), ("all", 0)])
+@pytest.mark.parametrize("kind", ["flask", "fastapi"])
+def test_with_several_clients_a_route_is_guarded_if_it_is_at_each_of_them(routes, kind, protect, status):
+    code = FLASK.replace("XWMSAuth(app)\n", "XWMSAuth(app, configs)\n")
+    if kind == "fastapi":
+        code = FASTAPI.replace("XWMSAuthMiddleware)\n", "XWMSAuthMiddleware, config=configs)\n")
+        code = code.replace("token: BearerToken", "user: CurrentUser")
+    found = routes(TWO.replace("PROTECT", repr(protect)) + code, "--fail-on-unguarded")
+    assert found[0] == status
+    assert {guard for path, guard in found[1].items() if path in ("GET /", "GET /open")} == (
+        {"-"} if protect == "marked" else {"protect=all"}
+    )
+
+
 def test_missing_settings_are_told_with_the_way_on(routes):
     status, _, told = routes(FLASK, XWMS_CLIENT_ID="")
     assert status == 1

@@ -217,8 +217,8 @@ class SQLAlchemyLinker(_LinkerBase[A]):
         """Return the identities of an account, or of what is its primary key, the oldest first."""
         return self._run(partial(self.tables.identities_of, key=self.key_of(account)))
 
-    def unlink(self, account: A | object, identity: Identity, *, allow_last: bool = False) -> bool:
-        """Remove an identity from this account. False if it has none such.
+    def unlink(self, account: A | object, identity: tuple[str, str], *, allow_last: bool = False) -> bool:
+        """Remove an identity, the pair (issuer, sub), from this account. False if it has none such.
 
         Raises `LastIdentity` if it is the only one, unless `allow_last` says that the account has another login. The
         sessions of that identity go on until the account is asked for; `auth.sessions.revoke_all` ends them at once.
@@ -321,7 +321,7 @@ class AsyncSQLAlchemyLinker(_LinkerBase[A]):
         """As in `SQLAlchemyLinker`."""
         return await self._run(partial(self.tables.identities_of, key=self.key_of(account)))
 
-    async def unlink(self, account: A | object, identity: Identity, *, allow_last: bool = False) -> bool:
+    async def unlink(self, account: A | object, identity: tuple[str, str], *, allow_last: bool = False) -> bool:
         """As in `SQLAlchemyLinker`."""
         work = partial(self.tables.unlink, key=self.key_of(account), identity=identity, allow_last=allow_last)
         return await self._run(work)

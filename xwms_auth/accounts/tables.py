@@ -207,7 +207,7 @@ class AccountTables(Generic[A]):
         rows = session.execute(ordered.where(columns.account == self._value_of(key)))
         return [LinkedIdentity(Identity(issuer, sub), datetime.fromtimestamp(at, UTC)) for issuer, sub, at in rows]
 
-    def unlink(self, session: Session, *, key: str, identity: Identity, allow_last: bool) -> bool:
+    def unlink(self, session: Session, *, key: str, identity: tuple[str, str], allow_last: bool) -> bool:
         """Remove an identity from an account. Raises `LastIdentity`."""
         value, columns = self._value_of(key), self.identities.c
         # One at a time for an account: two requests that remove one each must not leave it without any.
@@ -296,8 +296,9 @@ class AccountTables(Generic[A]):
             raise NoAccount("neither a domain of the sign-up nor an invitation")
 
 
-def _of(identity: Identity) -> dict[str, str]:
-    return {"the_issuer": identity.issuer, "the_sub": identity.sub}
+def _of(identity: tuple[str, str]) -> dict[str, str]:
+    issuer, sub = identity
+    return {"the_issuer": issuer, "the_sub": sub}
 
 
 def _is_source(source: Source) -> bool:

@@ -62,7 +62,8 @@ def told(error: Exception) -> Exception:
 def _unavailable(error: Exception) -> StoreUnavailable | None:
     code = code_of(error)
     if code in NO_TABLE:
-        return StoreUnavailable("a table of the accounts is missing: create it as the application's other tables")
+        hint = "create it as the other tables of the application, once the linker is made"
+        return StoreUnavailable(f"a table of the accounts is missing: {hint}")
     if isinstance(error, PoolTimeout):
         return StoreUnavailable("the pool of the engine for accounts has no connection left")
     drivers = _of_asyncpg(sys.modules.get("asyncpg"))

@@ -63,8 +63,8 @@ def routes_of(app: Any) -> list[Route]:
     if hasattr(app, "url_map") and hasattr(app, "view_functions"):
         found = list(_of_flask(app))
     elif inner := _with_routes(app):
-        context = _strict_context(app)
-        found = [_protected(route, context) for route in _of_starlette(inner, "")]
+        contexts = _contexts_of(app)
+        found = [_protected(route, contexts) for route in _of_starlette(inner, "")]
     else:
         kind = type(app).__name__
         raise AppNotFound(f"the routes of {kind} are not known: only those of Flask, Starlette and FastAPI")
@@ -103,13 +103,15 @@ def _of_flask(app: Any) -> Iterator[Route]:
     served = app.extensions.get("xwms_auth")
     if served is None:
         raise AppNotFound("this Flask application has no XWMSAuth")
+    contexts = [one.context for one in served.clients.values()] or [served.context]
     for rule in app.url_map.iter_rules():
         view = app.view_functions.get(rule.endpoint)
         guards = list(_before(app, rule.endpoint)) + list(guards_of(view))
-        is_public = getattr(view, PUBLIC, False) is True or rule.endpoint == "static"
-        if served.protects_all and not is_public and not served.context.is_public(str(rule.rule)):
-            guards.insert(0, "protect=all")
-        is_public = is_public or served.context.is_public(str(rule.rule))
+        is_marked = getattr(view, PUBLIC, False) is True or rule.endpoint == "static"
+        is_public, guard = _by_settings(contexts, str(rule.rule))
+        if guard and not is_marked and not is_public:
+            guards.insert(0, guard)
+        is_public = is_public or is_marked
         methods = ",".join(sorted(set(rule.methods or ()) - {"HEAD", "OPTIONS"}))
         yield Route(methods, str(rule.rule), tuple(guards), _name(view), is_public)
 
@@ -135,28 +137,39 @@ def _with_routes(app: Any) -> Any:
     return None
 
 
-def _strict_context(app: Any) -> Context | None:
-    """The context of the middleware that guards all pages, if there is one. Raises `AppNotFound` without any."""
+def _contexts_of(app: Any) -> list[Context]:
+    """The settings of each client of the outermost middleware. Raises `AppNotFound` if there is none."""
     if hasattr(app, "build_middleware_stack"):
         app = getattr(app, "middleware_stack", None) or app.build_middleware_stack()
-    is_there = False
+    found = list[Context]()
     for _ in range(MAX_NESTED):
         if isinstance(app, XWMSAuthMiddleware):
-            is_there = True
-            if app.config.protect == "all":
-                return Context.of(app.config)
+            contexts = [Context.of(config) for config in app.configs]
+            if not found or _strict(contexts) > _strict(found):  # of several around each other, the strictest
+                found = contexts
         app = getattr(app, "app", None)
-    if not is_there:
+    if not found:
         raise AppNotFound("this application has no XWMSAuthMiddleware")
-    return None
+    return found
 
 
-def _protected(route: Route, context: Context | None) -> Route:
-    if context is None or route.is_public:
+def _strict(contexts: list[Context]) -> int:
+    return sum(one.config.protect == "all" for one in contexts)
+
+
+def _by_settings(contexts: list[Context], path: str) -> tuple[bool, str | None]:
+    """Whether a path is public by the settings of every client, and what guards it by those of every client."""
+    is_strict = _strict(contexts) == len(contexts)
+    return all(one.is_public(path) for one in contexts), "protect=all" if is_strict else None
+
+
+def _protected(route: Route, contexts: list[Context]) -> Route:
+    if route.is_public:
         return route
-    if context.is_public(route.path):
+    is_public, guard = _by_settings(contexts, route.path)
+    if is_public:
         return route._replace(is_public=True)
-    return route._replace(guards=("protect=all", *route.guards))
+    return route if guard is None else route._replace(guards=(guard, *route.guards))
 
 
 def _of_starlette(app: Any, prefix: str) -> Iterator[Route]:

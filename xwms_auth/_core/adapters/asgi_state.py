@@ -144,8 +144,11 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         if requirement.roles and self.roles is None and self.refusal() is None:
             resolver, user = self.resolver or self._door.roles, self.user()
             if resolver is not None and isinstance(user, User):
-                found = resolver(user)
-                self.roles = parse_roles(await found if inspect.isawaitable(found) else found)
+                try:
+                    found = resolver(user)
+                    self.roles = parse_roles(await found if inspect.isawaitable(found) else found)
+                except XWMSError as error:  # such as that of an account which is blocked
+                    return self.refusal_for(error)
         return self.refusal(requirement)
 
     async def load_account(self, linker: Linker[A], identity: Identity, session: object) -> A | Refusal:

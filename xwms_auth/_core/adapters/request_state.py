@@ -63,6 +63,9 @@ class RequestState(Generic[L]):
     account: Any = None
     """The account of the person, once it was loaded."""
 
+    account_session: object = None
+    """The session of the database in which it was loaded."""
+
     has_request_session = False
     """Whether the application's code runs in the thread of the request."""
 
@@ -151,10 +154,13 @@ class RequestState(Generic[L]):
 
         `cookie` is the raw Cookie header. `call` calls a function of the application.
         """
-        if self.account is None:
+        # Again in another session of the database: what is changed in a row of the first would not be saved by it.
+        is_elsewhere = session is not None and session is not self.account_session
+        if self.account is None or is_elsewhere:
             # Outside of worker threads, a registry of the application's has the session of this request.
             if session is None and self.has_request_session and (registry := getattr(linker, "request_session", None)):
                 session = registry
+            self.account_session = session
             load = linker.load if session is None else partial(linker.load, session=session)
             try:
                 self.account = yield from ask_application(lambda: call(load, (identity,)))

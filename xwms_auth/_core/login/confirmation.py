@@ -107,7 +107,9 @@ def _claim_confirmation(login_request: LoginRequest, login: PendingLogin) -> Ste
 def _result_of(login: PendingLogin, person: User) -> LoginResult:
     # XWMS named the person when the confirmation was asked for, however late it is given.
     proved_at = login.expires_at - login.confirmation_lifetime
-    return LoginResult(user=person, proved_at=proved_at, log_fields={"callback": "fresh"})
+    # Only a token that matches no login has somebody asked who they are; any has them asked which account is meant.
+    log_fields = {"callback": "fresh"} if login.account is None else {"linked": "yes"}
+    return LoginResult(user=person, proved_at=proved_at, log_fields=log_fields)
 
 
 def _name_of(person: User) -> str:

@@ -11,7 +11,15 @@ from ..accounts.errors import NobodyToLink
 from ..accounts.hooks import LoggedOut, LoginRefused
 from ..base import events
 from ..base.effects import Steps, drop_session
-from ..base.errors import BadAnswer, CrossSite, MethodNotAllowed, StoreUnavailable, TooManyLogins, XWMSError
+from ..base.errors import (
+    BadAnswer,
+    CrossSite,
+    LoginTooOld,
+    MethodNotAllowed,
+    StoreUnavailable,
+    TooManyLogins,
+    XWMSError,
+)
 from ..base.login_requirement import MIN_FRESH, LoginRequirement
 from ..config.context import Context
 from ..http.fetch_metadata import began_here, is_by_worker, is_own_post, require_navigation
@@ -106,8 +114,13 @@ def start_login(
     confirmed = [request.form.get("confirm", "")] if posted else request.parameters("confirm")
     if confirmed and (response := (yield from confirm_person(login_request, confirmed[0]))) is not None:
         return response
-    account = (yield from _account_to_link(login_request)) if posted else None
     known = yield from login_request.look_up()
+    links = posted and request.form.get("link") == "1"
+    if links and known.session is not None and not LINKING.is_fresh(known.session, now):
+        # A stolen session must not become a way in for good.
+        old = LoginTooOld("the login is too old to link an identity")
+        return login_request.refuse(old, url=responses.login_url(context.config, target, fresh=LINKING.fresh))
+    account = (yield from _account_to_link(login_request)) if links else None
     if (
         known.session is not None
         and account is None
@@ -142,10 +155,14 @@ def start_login(
     return login_request.redirect(started.url, status=302, shorter=started.url)
 
 
-def _account_to_link(login_request: LoginRequest) -> Steps[str | None]:
-    """The key of the account that this login is to be linked to, as the form asks for; None for a plain login."""
-    if login_request.request.form.get("link") != "1":
-        return None
+LINKING = LoginRequirement(fresh=900)
+"""How old the login by XWMS may be with which an identity is linked, in seconds."""
+
+
+def _account_to_link(login_request: LoginRequest) -> Steps[str]:
+    """The key of the account that this login is to be linked to, as the form asks for."""
+    if not login_request.context.state.login_starts.take(login_request.now):
+        raise TooManyLogins("the rate limit for starting logins is reached")
     account = yield from login_request.account_here()
     if account is None:
         raise NobodyToLink("nobody is logged in to an account")
