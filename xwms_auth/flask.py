@@ -349,26 +349,37 @@ def xwms_login_url(*, next: str | None = None) -> str:  # noqa: A002  named like
     return widgets.login_url(*_place(), to=next)
 
 
-def xwms_login_button(*, locale: str = "en", next: str | None = None) -> "Html":  # noqa: A002
-    """Return a login button as HTML, in one of XWMS's ten languages."""
-    return widgets.login_button(*_place(), to=next, locale=locale)
+def xwms_login_button(*, locale: str | None = None, next: str | None = None) -> "Html":  # noqa: A002
+    """Return a login button as HTML, in one of XWMS's ten languages: by default in that of our pages."""
+    return widgets.login_button(*_place(varies=locale is None), to=next, locale=locale)
 
 
-def xwms_link_button(*, label: str = "Connect with XWMS", next: str | None = None) -> "Html":  # noqa: A002
+def xwms_link_button(*, label: str | None = None, locale: str | None = None, next: str | None = None) -> "Html":  # noqa: A002
     """Return a button as HTML that connects an XWMS account with the account whose owner is logged in."""
-    return widgets.link_button(*_place(), to=next, label=label)
+    return widgets.link_button(*_place(varies=label is locale is None), to=next, label=label, locale=locale)
 
 
-def xwms_logout_form(*, label: str = "Log out") -> "Html":
+def xwms_logout_form(*, label: str | None = None, locale: str | None = None) -> "Html":
     """Return a logout button as HTML. It is a form, because logging out changes state."""
-    context, _ = _place()
-    return widgets.logout_form(context, request_state().session() if has_request_context() else None, label=label)
+    context, current = _place(varies=label is locale is None)
+    session = request_state().session() if has_request_context() else None
+    return widgets.logout_form(context, session, request=current, label=label, locale=locale)
 
 
-def _place() -> tuple[Context, XWMSRequest]:
-    """Return the context, and the request: in a mail job or a command one of no page."""
+def xwms_language() -> str:
+    """Return the language that our pages have for this visitor: `xwms_auth.EndReason.detail_in` takes it."""
+    return widgets.language(*_place(varies=True))
+
+
+def _place(*, varies: bool = False) -> tuple[Context, XWMSRequest]:
+    """Return the context, and the request: in a mail job or a command one of no page.
+
+    `varies` is whether what is made of them may be in the visitor's language.
+    """
     if has_request_context():
         state = request_state()
+        if varies and not state.served.context.config.locale:
+            state.vary_by_language()
         return state.served.context, state.request()
     return served_app().of_request("a URL of the login").context, XWMSRequest(method="", path="/")
 
@@ -380,4 +391,5 @@ def _template_names() -> dict[str, Any]:
         "xwms_login_button": xwms_login_button,
         "xwms_link_button": xwms_link_button,
         "xwms_logout_form": xwms_logout_form,
+        "xwms_language": xwms_language,
     }

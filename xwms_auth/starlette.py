@@ -30,6 +30,8 @@ from ._core.adapters.passive import passive
 from ._core.adapters.roles import AsyncRoles, Roles
 from ._core.base.login_requirement import ANY_LOGIN, LoginRequirement
 from ._core.base.models import User
+from ._core.config.context import Context
+from ._core.http.messages import Request as XWMSRequest
 from ._core.oauth2.bearer_guard import NEEDS_TOKEN
 from ._core.responses import widgets
 from ._core.responses.bearer_challenge import parse_scopes
@@ -260,22 +262,36 @@ def template_context(request: Request) -> dict[str, Any]:
     """The names for templates: `Jinja2Templates(directory, context_processors=[template_context])`.
 
     `current_user`, `xwms_login_url(next=…)`, `xwms_login_button(locale=…, next=…)`,
-    `xwms_link_button(label=…, next=…)`, `xwms_logout_form(label=…)`.
+    `xwms_link_button(label=…, locale=…, next=…)`, `xwms_logout_form(label=…, locale=…)`, `xwms_language()`.
     """
     request_state = request_state_of(request.scope)
     context, current = request_state.served.context, request_state.request()
 
+    def place(*, varies: bool) -> tuple[Context, XWMSRequest]:
+        if varies and not context.config.locale:
+            request_state.vary_by_language()
+        return context, current
+
     def xwms_login_url(*, next: str | None = None) -> str:  # noqa: A002  named like the query parameter
         return widgets.login_url(context, current, to=next)
 
-    def xwms_login_button(*, locale: str = "en", next: str | None = None) -> "Html":  # noqa: A002
-        return widgets.login_button(context, current, to=next, locale=locale)
+    def xwms_login_button(*, locale: str | None = None, next: str | None = None) -> "Html":  # noqa: A002
+        return widgets.login_button(*place(varies=locale is None), to=next, locale=locale)
 
-    def xwms_link_button(*, label: str = "Connect with XWMS", next: str | None = None) -> "Html":  # noqa: A002
-        return widgets.link_button(context, current, to=next, label=label)
+    def xwms_link_button(
+        *,
+        label: str | None = None,
+        locale: str | None = None,
+        next: str | None = None,  # noqa: A002
+    ) -> "Html":
+        return widgets.link_button(*place(varies=label is locale is None), to=next, label=label, locale=locale)
 
-    def xwms_logout_form(*, label: str = "Log out") -> "Html":
-        return widgets.logout_form(context, request_state.session(), label=label)
+    def xwms_logout_form(*, label: str | None = None, locale: str | None = None) -> "Html":
+        place(varies=label is locale is None)
+        return widgets.logout_form(context, request_state.session(), request=current, label=label, locale=locale)
+
+    def xwms_language() -> str:
+        return widgets.language(*place(varies=True))
 
     return {
         "current_user": request.user,
@@ -283,6 +299,7 @@ def template_context(request: Request) -> dict[str, Any]:
         "xwms_login_button": xwms_login_button,
         "xwms_link_button": xwms_link_button,
         "xwms_logout_form": xwms_logout_form,
+        "xwms_language": xwms_language,
     }
 
 

@@ -184,6 +184,13 @@ class XWMSConfig(metaclass=_RaisesLast):
     """With `oauth2`: the name of this API in access tokens (`aud`). Required with `jwt`. Default: with `introspection`,
     only tokens of this client are accepted."""
 
+    site_name: str = ""
+    """The site's name, which our pages show. Default: the host of the redirect URI."""
+
+    locale: str = ""
+    """The language of our pages and buttons: nl, en, ar, bn, de, es, id, pt, ru or zh. Default: what the visitor's
+    browser asks for among these (`Accept-Language`), otherwise English."""
+
     redact_access_logs: bool = True
     """Whether the server's access log shows … instead of the token, the code and the state of a callback."""
 

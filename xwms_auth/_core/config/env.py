@@ -76,6 +76,8 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "audience": ("XWMS_AUDIENCE",),
     "trusted_origins": ("XWMS_TRUSTED_ORIGINS",),
     "cookie_tag": ("XWMS_COOKIE_TAG",),
+    "site_name": ("XWMS_SITE_NAME",),
+    "locale": ("XWMS_LOCALE",),
     "redact_access_logs": ("XWMS_REDACT_ACCESS_LOGS",),
     "debug": ("XWMS_DEBUG",),
     "insecure_allow_http": ("XWMS_INSECURE_ALLOW_HTTP",),
