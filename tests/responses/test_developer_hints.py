@@ -197,7 +197,7 @@ def advice_in(answer: httpx2.Response) -> list[str]:
 
 
 def assert_nothing_for_developers(answer: httpx2.Response, config: XWMSConfig) -> None:
-    named = f'<p class="site muted small" dir="auto">{config.registered[0].host}</p>'  # by which the visitor knows it
+    named = f'<span dir="auto">{config.registered[0].host}</span>'  # by which the visitor knows it
     shown = unescape(answer.text.replace(named, "")) + str(answer.headers.multi_items())
     settings = (config.client_id, config.api_url, config.api.netloc, *config.redirect_uris, config.domain)
     for word in ("developer", "debug", "Dashboard", "XWMS_", "Cause", "sandbox", *settings):

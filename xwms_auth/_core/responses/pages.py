@@ -77,7 +77,7 @@ _TEXT: Final = Template("$text")
 _CODE: Final = Template("<code>$text</code>")
 _EMAIL: Final = Template('<bdi class="muted" dir="ltr">$text</bdi>')
 _NO_EMAIL: Final = Template('<bdi class="muted">$text</bdi>')
-_SITE: Final = Template('<p class="site muted small" dir="auto">$name</p>\n')
+_SITE: Final = Template('<p class="site muted small"><span dir="auto">$name</span></p>\n')
 
 
 def error_page(
