@@ -39,6 +39,7 @@ from ._core.adapters.flask_app import (
     response_of,
     served_app,
 )
+from ._core.adapters.flask_pages import with_templates
 from ._core.adapters.guard_check import note_guard
 from ._core.adapters.roles import AsyncRoles, Roles
 from ._core.adapters.wsgi_state import WSGIRequestState
@@ -56,7 +57,7 @@ from ._core.responses.responses import Refusal
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
-    from ._core.responses.pages import Html
+    from ._core.base.page_content import Html
 
     A = TypeVar("A", default=Any)
 else:
@@ -194,6 +195,10 @@ class XWMSAuth(Generic[A]):
             return served
 
         self._parts.check(as_configs(app_config), in_sync_code=True)
+        if isinstance(app_config, XWMSConfig):
+            app_config = with_templates(app, app_config)
+        else:
+            app_config = [with_templates(app, one) for one in app_config]
         served = serve(*serve_clients(app_config, serve))
         served.install()
         self._served.add(served)

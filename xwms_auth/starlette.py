@@ -41,7 +41,7 @@ from .asgi import current_user
 
 if TYPE_CHECKING:
     from ._core.adapters.starlette_endpoints import Check
-    from ._core.responses.pages import Html
+    from ._core.base.page_content import Html
 
 __all__ = [
     "XWMSAuthMiddleware",

@@ -77,6 +77,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "trusted_origins": ("XWMS_TRUSTED_ORIGINS",),
     "cookie_tag": ("XWMS_COOKIE_TAG",),
     "site_name": ("XWMS_SITE_NAME",),
+    "site_logo": ("XWMS_SITE_LOGO",),
     "locale": ("XWMS_LOCALE",),
     "redact_access_logs": ("XWMS_REDACT_ACCESS_LOGS",),
     "debug": ("XWMS_DEBUG",),

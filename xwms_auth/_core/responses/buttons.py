@@ -3,8 +3,9 @@
 from string import Template
 from typing import Final
 
+from ..base.page_content import Html
 from ..base.texts import Texts
-from .pages import LEFT_ALONE, Html, fill, own_path
+from .pages import LEFT_ALONE, fill, own_path
 
 _LOGIN_BUTTON: Final = Template(
     f'<form class="xwms-login" method="post" action="$url" {LEFT_ALONE}>'

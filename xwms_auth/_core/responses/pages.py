@@ -16,6 +16,7 @@ from string import Template
 from typing import Final, Literal
 
 from ..base.dataclass import dataclass
+from ..base.page_content import Html, PageContent, PageName
 from ..base.texts import DEFAULT_LANGUAGE, Texts
 from .presentation import Presentation, in_english
 
@@ -47,15 +48,6 @@ class Page:
     varies: bool = False
 
 
-class Html(str):
-    """Safe HTML: the stylesheet, or what `fill` made. Template engines do not escape it, because of `__html__`."""
-
-    __slots__ = ()
-
-    def __html__(self) -> str:
-        return str(self)
-
-
 _ACTION: Final = Template('<a class="button" href="$url">$label</a>')
 # Turbo, Unpoly and HTMX would fetch a form, and no script may follow the redirect to XWMS.
 LEFT_ALONE: Final = 'data-turbo="false" up-submit="false" hx-boost="false"'
@@ -77,7 +69,10 @@ _TEXT: Final = Template("$text")
 _CODE: Final = Template("<code>$text</code>")
 _EMAIL: Final = Template('<bdi class="muted" dir="ltr">$text</bdi>')
 _NO_EMAIL: Final = Template('<bdi class="muted">$text</bdi>')
-_SITE: Final = Template('<p class="site muted small"><span dir="auto">$name</span></p>\n')
+_LOGO: Final = Template('<img class="logo" src="$url" alt="">')
+_METAS: Final = Template('<meta name="robots" content="noindex">\n<meta name="referrer" content="$referrer">\n')
+_STYLE: Final = Template("<style>$style</style>")
+_SITE: Final = Template('<p class="site muted small">$logo<span dir="auto">$name</span></p>\n')
 
 
 def error_page(
@@ -124,7 +119,17 @@ def error_page(
     # Browsers check `form-action` at every redirect too, and the login leads to XWMS.
     form_action = ("'self'", "https:", "http:") if form else ("'none'",)
     head = _TURBO_RELOAD if in_frame else ""
-    return _page(look, title=title, body=body, head=head, referrer="no-referrer", form_action=form_action, hints=hints)
+    return _page(
+        look,
+        "error",
+        title=title,
+        body=body,
+        head=head,
+        referrer="no-referrer",
+        form_action=form_action,
+        hints=hints,
+        code=code,
+    )
 
 
 def confirm_page(
@@ -157,7 +162,7 @@ def confirm_page(
     )
     # Under `no-referrer` browsers send `Origin: null` with a form, but the login checks for our origin (CSRF).
     form_action = ("'self'", *dict.fromkeys(_form_source(origin) for origin in form_origins))
-    return _page(look, title=texts.confirm_title, body=body, referrer="same-origin", form_action=form_action)
+    return _page(look, "confirm", title=texts.confirm_title, body=body, referrer="same-origin", form_action=form_action)
 
 
 def person_page(
@@ -197,7 +202,9 @@ def person_page(
     )
     form_action = ("'self'", *map(_form_source, form_origins))
     title = texts.link_title if links else texts.person_title
-    return _page(look, title=title, body=body, referrer="same-origin", form_action=form_action)
+    return _page(
+        look, "link" if links else "person", title=title, body=body, referrer="same-origin", form_action=form_action
+    )
 
 
 def proof_page(
@@ -226,7 +233,7 @@ def proof_page(
         home_url=own_path(home_url),
         home_label=texts.home,
     )
-    return _page(look, title=texts.proof_title, body=body, referrer="same-origin", form_action=("'none'",))
+    return _page(look, "proof", title=texts.proof_title, body=body, referrer="same-origin", form_action=("'none'",))
 
 
 def _person(texts: Texts, *, name: str, email: str | None, sub: str) -> Html:
@@ -251,11 +258,21 @@ def leading_page(*, url: str, look: Presentation | None = None) -> Page:
         raise ValueError("not an absolute URL")
     body = fill(_ACTION, url=url, label=texts.leading_link)
     head = fill(_REFRESH, url=url)
-    return _page(look, title=texts.leading_title, body=body, head=head, referrer="no-referrer", form_action=("'none'",))
+    form_action = ("'none'",)
+    return _page(
+        look,
+        "leading",
+        title=texts.leading_title,
+        body=body,
+        head=head,
+        referrer="no-referrer",
+        form_action=form_action,
+    )
 
 
 def _page(
     look: Presentation,
+    name: PageName,
     *,
     title: str,
     body: Html,
@@ -263,24 +280,46 @@ def _page(
     form_action: Sequence[str],
     head: str | Html = "",
     hints: Sequence[str] = (),
+    code: str | None = None,
 ) -> Page:
+    texts = look.texts
     # The style of the developer box is added only together with the box.
     style = _read("pages.css") + (_read("developer.css") if hints else "")
-    document = fill(
+    head = Html(fill(_METAS, referrer=referrer) + head)
+    styled = fill(_STYLE, style=Html(style))
+    developer = _developer_box(hints) if hints else Html("")
+    own = look.own_document(
+        PageContent(
+            name=name,
+            language=texts.language,
+            direction=texts.direction,
+            site_name=look.site_name,
+            title=title,
+            head=head,
+            style=styled,
+            body=_join("", [body, developer]),
+            code=code,
+            request=None,
+        )
+    )
+    logo = fill(_LOGO, url=own_path(look.site_logo)) if look.site_logo else ""
+    document = own or fill(
         _template("layout.html"),
-        language=look.texts.language,
-        direction=look.texts.direction,
-        site=fill(_SITE, name=look.site_name) if look.site_name else "",
+        language=texts.language,
+        direction=texts.direction,
+        site=fill(_SITE, logo=logo, name=look.site_name) if look.site_name or logo else "",
         title=title,
-        referrer=referrer,
-        style=Html(style),
+        style=styled,
         head=head,
         body=body,
-        developer=_developer_box(hints) if hints else "",
+        developer=developer,
     )
+    # XSS: no script anywhere, since the page may be at an address with a token. Other documents have their own styles.
+    own_styles = "'self' " if own else ""
     policy = (
         "default-src 'none'",
-        f"style-src 'sha256-{_sha256(style)}'",
+        f"style-src {own_styles}'sha256-{_sha256(style)}'",
+        *(("img-src 'self' data:", "font-src 'self'") if own else ("img-src 'self'",) if logo else ()),
         f"form-action {' '.join(form_action)}",
         "base-uri 'none'",
         "frame-ancestors 'none'",
@@ -288,7 +327,7 @@ def _page(
     return Page(
         html=document,
         content_security_policy="; ".join(policy),
-        language=look.texts.language,
+        language=texts.language,
         varies=look.varies,
     )
 

@@ -1,9 +1,14 @@
 """How our pages present themselves to a visitor: in which language, and for which site."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import field, replace
 from typing import Final
 
+from ..base import events
 from ..base.dataclass import dataclass
+from ..base.page_content import PageContent, PageFunction, PageName
 from ..base.texts import DEFAULT_LANGUAGE, Texts, texts_in
+from ..base.unexpected import internal_error
 from ..config.config import XWMSConfig
 from ..http.languages import preferred_language
 from ..http.messages import Request
@@ -19,12 +24,41 @@ class Presentation:
     texts: Texts
     varies: bool = False
     site_name: str = ""
+    site_logo: str = ""
+    """A path on this origin."""
+
+    pages: Mapping[PageName, PageFunction] = field(default_factory=dict[PageName, PageFunction])
+    """The application's own documents, by the name of the page."""
+
+    bare_request: Callable[[], object] | None = None
+
+    def own_document(self, content: PageContent) -> str | None:
+        """The application's own document for a page; None if it has none, or if making it has failed."""
+        function = self.pages.get(content.name)
+        if function is None:
+            return None
+        request = None if self.bare_request is None else self.bare_request()
+        try:
+            made: object = function(replace(content, request=request))
+            if made is not None and not isinstance(made, str):
+                raise TypeError("a page of the application's is not text")
+            (made or "").encode()  # a lone surrogate cannot be sent
+        except Exception as error:  # noqa: BLE001  any of the application's; an error page must not fail too
+            events.warning("page_failed", page=content.name, cause=internal_error(error).cause)
+            return None
+        return made
 
 
 def presentation_of(config: XWMSConfig, request: Request) -> Presentation:
     """The presentation of a page that answers this request."""
-    language = language_for(config, request)
-    return Presentation(texts=texts_in(language), varies=not config.locale, site_name=_site_name(config, request))
+    return Presentation(
+        texts=texts_in(language_for(config, request)),
+        varies=not config.locale,
+        site_name=_site_name(config, request),
+        site_logo=config.site_logo,
+        pages=config.pages or {},
+        bare_request=request.bare,
+    )
 
 
 def language_for(config: XWMSConfig, request: Request) -> str:

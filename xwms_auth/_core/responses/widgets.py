@@ -13,7 +13,7 @@ from . import responses
 from .presentation import language_for
 
 if TYPE_CHECKING:
-    from .pages import Html
+    from ..base.page_content import Html
 
 
 def login_url(context: Context, request: Request, *, to: str | None) -> str:
