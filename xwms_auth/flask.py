@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial, wraps
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Unpack, cast, overload
 from weakref import WeakSet
 
 try:
@@ -354,21 +354,21 @@ def xwms_login_url(*, next: str | None = None) -> str:  # noqa: A002  named like
     return widgets.login_url(*_place(), to=next)
 
 
-def xwms_login_button(*, locale: str | None = None, next: str | None = None) -> "Html":  # noqa: A002
-    """Return a login button as HTML, in one of XWMS's ten languages: by default in that of our pages."""
-    return widgets.login_button(*_place(varies=locale is None), to=next, locale=locale)
+def xwms_login_button(*, locale: str | None = None, plain: bool = False, next: str | None = None) -> "Html":  # noqa: A002
+    """Return a login button as HTML, in one of XWMS's ten languages; `plain` is without our style."""
+    return widgets.login_button(*_place(varies=locale is None), to=next, locale=locale, plain=plain)
 
 
-def xwms_link_button(*, label: str | None = None, locale: str | None = None, next: str | None = None) -> "Html":  # noqa: A002
+def xwms_link_button(*, next: str | None = None, **button: Unpack[widgets.Labelled]) -> "Html":  # noqa: A002
     """Return a button as HTML that connects an XWMS account with the account whose owner is logged in."""
-    return widgets.link_button(*_place(varies=label is locale is None), to=next, label=label, locale=locale)
+    return widgets.link_button(*_place(varies=widgets.is_ours(button)), to=next, **button)
 
 
-def xwms_logout_form(*, label: str | None = None, locale: str | None = None) -> "Html":
+def xwms_logout_form(**button: Unpack[widgets.Labelled]) -> "Html":
     """Return a logout button as HTML. It is a form, because logging out changes state."""
-    context, current = _place(varies=label is locale is None)
+    context, current = _place(varies=widgets.is_ours(button))
     session = request_state().session() if has_request_context() else None
-    return widgets.logout_form(context, session, request=current, label=label, locale=locale)
+    return widgets.logout_form(context, session, request=current, **button)
 
 
 def xwms_language() -> str:

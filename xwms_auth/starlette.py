@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast, overload
 
 try:
     from starlette.concurrency import run_in_threadpool
@@ -261,8 +261,9 @@ def _connection(endpoint: Callable[..., Any], arguments: tuple[Any, ...]) -> HTT
 def template_context(request: Request) -> dict[str, Any]:
     """The names for templates: `Jinja2Templates(directory, context_processors=[template_context])`.
 
-    `current_user`, `xwms_login_url(next=…)`, `xwms_login_button(locale=…, next=…)`,
-    `xwms_link_button(label=…, locale=…, next=…)`, `xwms_logout_form(label=…, locale=…)`, `xwms_language()`.
+    `current_user`, `xwms_login_url(next=…)`, `xwms_login_button(locale=…, plain=…, next=…)`,
+    `xwms_link_button(label=…, locale=…, plain=…, next=…)`, `xwms_logout_form(label=…, locale=…, plain=…)`,
+    `xwms_language()`.
     """
     request_state = request_state_of(request.scope)
     context, current = request_state.served.context, request_state.request()
@@ -275,20 +276,15 @@ def template_context(request: Request) -> dict[str, Any]:
     def xwms_login_url(*, next: str | None = None) -> str:  # noqa: A002  named like the query parameter
         return widgets.login_url(context, current, to=next)
 
-    def xwms_login_button(*, locale: str | None = None, next: str | None = None) -> "Html":  # noqa: A002
-        return widgets.login_button(*place(varies=locale is None), to=next, locale=locale)
+    def xwms_login_button(*, locale: str | None = None, plain: bool = False, next: str | None = None) -> "Html":  # noqa: A002
+        return widgets.login_button(*place(varies=locale is None), to=next, locale=locale, plain=plain)
 
-    def xwms_link_button(
-        *,
-        label: str | None = None,
-        locale: str | None = None,
-        next: str | None = None,  # noqa: A002
-    ) -> "Html":
-        return widgets.link_button(*place(varies=label is locale is None), to=next, label=label, locale=locale)
+    def xwms_link_button(*, next: str | None = None, **button: Unpack[widgets.Labelled]) -> "Html":  # noqa: A002
+        return widgets.link_button(*place(varies=widgets.is_ours(button)), to=next, **button)
 
-    def xwms_logout_form(*, label: str | None = None, locale: str | None = None) -> "Html":
-        place(varies=label is locale is None)
-        return widgets.logout_form(context, request_state.session(), request=current, label=label, locale=locale)
+    def xwms_logout_form(**button: Unpack[widgets.Labelled]) -> "Html":
+        place(varies=widgets.is_ours(button))
+        return widgets.logout_form(context, request_state.session(), request=current, **button)
 
     def xwms_language() -> str:
         return widgets.language(*place(varies=True))

@@ -233,6 +233,7 @@ class XWMSConfig(metaclass=_RaisesLast):
     lifetime_seconds: int = field(init=False, repr=False, compare=False)
     recheck_seconds: int = field(init=False, repr=False, compare=False)
     timeout_seconds: float = field(init=False, repr=False, compare=False)
+    style_path: str = field(init=False, repr=False, compare=False)
     own_paths: frozenset[str] = field(init=False, repr=False, compare=False)
     callback_paths: frozenset[str] = field(init=False, repr=False, compare=False)
 

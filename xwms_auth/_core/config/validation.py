@@ -10,6 +10,7 @@ from datetime import timedelta
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, cast, get_args
 
+from ..base.button_style import STYLE_PATH
 from ..base.errors import ConfigError
 from ..base.models import Secret
 from ..base.session import MAX_LIFETIME
@@ -225,7 +226,8 @@ class Validator:
                 "login_path", "and logout_path, me_path, backchannel_path and the redirect URIs' paths must all differ"
             )
         self.set("callback_paths", callbacks)
-        self.set("own_paths", callbacks | set(routes))
+        self.set("style_path", config.path_prefix + STYLE_PATH)
+        self.set("own_paths", callbacks | {*routes, config.style_path})
         # Only `after_login` may be elsewhere: `after_logout` is also where our pages' own link leads.
         for name, origins in (("after_login", config.trusted_origins), ("after_logout", ())):
             target = getattr(config, name)

@@ -69,6 +69,17 @@ def document(
     return Response(status=status, headers=headers, cookies=tuple(cookies), body=json.dumps(body))
 
 
+def stylesheet(text: str) -> Response:
+    """Return a stylesheet that never changes at its address, so that browsers and caches may keep it."""
+    headers = (
+        ("Content-Type", "text/css; charset=utf-8"),
+        ("Cache-Control", "public, max-age=31536000, immutable"),
+        *(header for header in COMMON_HEADERS if header[0] != "Cache-Control"),
+        ("Content-Security-Policy", NO_CONTENT_POLICY),
+    )
+    return Response(status=200, headers=headers, body=text)
+
+
 def login_url(config: XWMSConfig, target: str | None, *, fresh: int | None = None) -> str:
     """Return the URL that starts a login and returns to `target`, a path and query on this site.
 
