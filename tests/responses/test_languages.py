@@ -225,6 +225,12 @@ def test_what_developers_are_told_stays_english_and_says_so():
     assert '<aside class="developer" lang="en" dir="ltr">' in page.html
 
 
+def test_the_documentation_says_which_languages_nobody_has_read():
+    page = (ROOT / "docs" / "languages.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^\| \w+ \| `(\w\w)` \| [a-z ]+ \| ([a-z ]+) \|$", page, re.M))
+    assert told == {language: "yes" if data_of(language)["reviewed"] else "not yet" for language in LANGUAGES}
+
+
 # --- on the doors ---
 
 
