@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Final, Literal
 
 from .dataclass import dataclass
+from .output_only import output_only
 
 PageName = Literal["error", "confirm", "person", "link", "proof", "leading"]
 
@@ -19,12 +20,14 @@ class Html(str):
         return str(self)
 
 
+@output_only
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageContent:
     """The content of one of our pages, for a document of the application's own.
 
-    `head` belongs into its `<head>` and `body` into its `<body>`, unchanged: with them come the forms, their hidden
-    fields, and what keeps the address of the page from others. `style` is a `<style>` element for `body`, which may be
+    `head`, `style` and `body` are `Html`, which templates do not escape. `head` belongs into the `<head>` and `body`
+    into the `<body>`, unchanged: with them come the forms, their hidden fields, and what keeps the address of the page
+    from others. `style` is a `<style>` element for `body`, which may be
     left out. `title` is the heading; `body` does not have it. `code` is that of the error on an error page.
     `request` is the WSGI environment or the ASGI scope, without the query, in which a token may be.
     """
@@ -34,9 +37,9 @@ class PageContent:
     direction: Literal["ltr", "rtl"]
     site_name: str
     title: str
-    head: Html
-    style: Html
-    body: Html
+    head: str
+    style: str
+    body: str
     code: str | None
     request: object
 
