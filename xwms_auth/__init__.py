@@ -43,6 +43,7 @@ from ._core.base.errors import (
     XWMSError,
 )
 from ._core.base.models import AccessToken, Anonymous, EndReason, Identity, Secret, User
+from ._core.base.page_content import PageContent
 from ._core.base.session import SessionInfo
 from ._core.base.store_protocols import RevocationStore, SessionStore
 from ._core.config.config import XWMSConfig
@@ -101,6 +102,7 @@ __all__ = [
     "NotAllowed",
     "NotApproved",
     "NotFound",
+    "PageContent",
     "Project",
     "ProjectCategory",
     "RedirectNotRegistered",

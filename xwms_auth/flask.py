@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial, wraps
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Unpack, cast, overload
 from weakref import WeakSet
 
 try:
@@ -40,6 +40,7 @@ from ._core.adapters.flask_app import (
     response_of,
     served_app,
 )
+from ._core.adapters.flask_pages import with_templates
 from ._core.adapters.guard_check import note_guard
 from ._core.adapters.roles import AsyncRoles, Roles
 from ._core.adapters.wsgi_state import WSGIRequestState
@@ -57,7 +58,7 @@ from ._core.responses.responses import Refusal
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
-    from ._core.responses.pages import Html
+    from ._core.base.page_content import Html
 
     A = TypeVar("A", default=Any)
 else:
@@ -195,6 +196,10 @@ class XWMSAuth(Generic[A]):
             return served
 
         self._parts.check(as_configs(app_config), in_sync_code=True)
+        if isinstance(app_config, XWMSConfig):
+            app_config = with_templates(app, app_config)
+        else:
+            app_config = [with_templates(app, one) for one in app_config]
         served = serve(*serve_clients(app_config, serve))
         served.install()
         self._served.add(served)
@@ -351,26 +356,37 @@ def xwms_login_url(*, next: str | None = None) -> str:  # noqa: A002  named like
     return widgets.login_url(*_place(), to=next)
 
 
-def xwms_login_button(*, locale: str = "en", next: str | None = None) -> "Html":  # noqa: A002
-    """Return a login button as HTML, in one of XWMS's ten languages."""
-    return widgets.login_button(*_place(), to=next, locale=locale)
+def xwms_login_button(*, locale: str | None = None, plain: bool = False, next: str | None = None) -> "Html":  # noqa: A002
+    """Return a login button as HTML, in one of XWMS's ten languages; `plain` is without our style."""
+    return widgets.login_button(*_place(varies=locale is None), to=next, locale=locale, plain=plain)
 
 
-def xwms_link_button(*, label: str = "Connect with XWMS", next: str | None = None) -> "Html":  # noqa: A002
+def xwms_link_button(*, next: str | None = None, **button: Unpack[widgets.Labelled]) -> "Html":  # noqa: A002
     """Return a button as HTML that connects an XWMS account with the account whose owner is logged in."""
-    return widgets.link_button(*_place(), to=next, label=label)
+    return widgets.link_button(*_place(varies=widgets.is_ours(button)), to=next, **button)
 
 
-def xwms_logout_form(*, label: str = "Log out") -> "Html":
+def xwms_logout_form(**button: Unpack[widgets.Labelled]) -> "Html":
     """Return a logout button as HTML. It is a form, because logging out changes state."""
-    context, _ = _place()
-    return widgets.logout_form(context, request_state().session() if has_request_context() else None, label=label)
+    context, current = _place(varies=widgets.is_ours(button))
+    session = request_state().session() if has_request_context() else None
+    return widgets.logout_form(context, session, request=current, **button)
 
 
-def _place() -> tuple[Context, XWMSRequest]:
-    """Return the context, and the request: in a mail job or a command one of no page."""
+def xwms_language() -> str:
+    """Return the language that our pages have for this visitor: `xwms_auth.EndReason.detail_in` takes it."""
+    return widgets.language(*_place(varies=True))
+
+
+def _place(*, varies: bool = False) -> tuple[Context, XWMSRequest]:
+    """Return the context, and the request: in a mail job or a command one of no page.
+
+    `varies` is whether what is made of them may be in the visitor's language.
+    """
     if has_request_context():
         state = request_state()
+        if varies and not state.served.context.config.locale:
+            state.vary_by_language()
         return state.served.context, state.request()
     return served_app().of_request("a URL of the login").context, XWMSRequest(method="", path="/")
 
@@ -382,4 +398,5 @@ def _template_names() -> dict[str, Any]:
         "xwms_login_button": xwms_login_button,
         "xwms_link_button": xwms_link_button,
         "xwms_logout_form": xwms_logout_form,
+        "xwms_language": xwms_language,
     }

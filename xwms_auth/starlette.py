@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast, overload
 
 try:
     from starlette.concurrency import run_in_threadpool
@@ -30,6 +30,8 @@ from ._core.adapters.passive import passive
 from ._core.adapters.roles import AsyncRoles, Roles
 from ._core.base.login_requirement import ANY_LOGIN, LoginRequirement
 from ._core.base.models import User
+from ._core.config.context import Context
+from ._core.http.messages import Request as XWMSRequest
 from ._core.oauth2.bearer_guard import NEEDS_TOKEN
 from ._core.responses import widgets
 from ._core.responses.bearer_challenge import parse_scopes
@@ -39,7 +41,7 @@ from .asgi import current_user
 
 if TYPE_CHECKING:
     from ._core.adapters.starlette_endpoints import Check
-    from ._core.responses.pages import Html
+    from ._core.base.page_content import Html
 
 __all__ = [
     "XWMSAuthMiddleware",
@@ -259,23 +261,33 @@ def _connection(endpoint: Callable[..., Any], arguments: tuple[Any, ...]) -> HTT
 def template_context(request: Request) -> dict[str, Any]:
     """The names for templates: `Jinja2Templates(directory, context_processors=[template_context])`.
 
-    `current_user`, `xwms_login_url(next=…)`, `xwms_login_button(locale=…, next=…)`,
-    `xwms_link_button(label=…, next=…)`, `xwms_logout_form(label=…)`.
+    `current_user`, `xwms_login_url(next=…)`, `xwms_login_button(locale=…, plain=…, next=…)`,
+    `xwms_link_button(label=…, locale=…, plain=…, next=…)`, `xwms_logout_form(label=…, locale=…, plain=…)`,
+    `xwms_language()`.
     """
     request_state = request_state_of(request.scope)
     context, current = request_state.served.context, request_state.request()
 
+    def place(*, varies: bool) -> tuple[Context, XWMSRequest]:
+        if varies and not context.config.locale:
+            request_state.vary_by_language()
+        return context, current
+
     def xwms_login_url(*, next: str | None = None) -> str:  # noqa: A002  named like the query parameter
         return widgets.login_url(context, current, to=next)
 
-    def xwms_login_button(*, locale: str = "en", next: str | None = None) -> "Html":  # noqa: A002
-        return widgets.login_button(context, current, to=next, locale=locale)
+    def xwms_login_button(*, locale: str | None = None, plain: bool = False, next: str | None = None) -> "Html":  # noqa: A002
+        return widgets.login_button(*place(varies=locale is None), to=next, locale=locale, plain=plain)
 
-    def xwms_link_button(*, label: str = "Connect with XWMS", next: str | None = None) -> "Html":  # noqa: A002
-        return widgets.link_button(context, current, to=next, label=label)
+    def xwms_link_button(*, next: str | None = None, **button: Unpack[widgets.Labelled]) -> "Html":  # noqa: A002
+        return widgets.link_button(*place(varies=widgets.is_ours(button)), to=next, **button)
 
-    def xwms_logout_form(*, label: str = "Log out") -> "Html":
-        return widgets.logout_form(context, request_state.session(), label=label)
+    def xwms_logout_form(**button: Unpack[widgets.Labelled]) -> "Html":
+        place(varies=widgets.is_ours(button))
+        return widgets.logout_form(context, request_state.session(), request=current, **button)
+
+    def xwms_language() -> str:
+        return widgets.language(*place(varies=True))
 
     return {
         "current_user": request.user,
@@ -283,6 +295,7 @@ def template_context(request: Request) -> dict[str, Any]:
         "xwms_login_button": xwms_login_button,
         "xwms_link_button": xwms_link_button,
         "xwms_logout_form": xwms_logout_form,
+        "xwms_language": xwms_language,
     }
 
 

@@ -57,6 +57,9 @@ TABLE = [
     ("backchannel_path", "XWMS_BACKCHANNEL_PATH", "/departed", "/departed"),
     ("provider_logout", "XWMS_PROVIDER_LOGOUT", "0", False),
     ("redact_access_logs", "XWMS_REDACT_ACCESS_LOGS", "off", False),
+    ("site_name", "XWMS_SITE_NAME", "Support desk & co", "Support desk & co"),
+    ("site_logo", "XWMS_SITE_LOGO", "/static/logo.svg?v=2", "/static/logo.svg?v=2"),
+    ("locale", "XWMS_LOCALE", "pt-BR", "pt"),
     ("after_login", "XWMS_AFTER_LOGIN", "/welcome", "/welcome"),
     ("after_logout", "XWMS_AFTER_LOGOUT", "/bye?a=b", "/bye?a=b"),
     ("protect", "XWMS_PROTECT", "all", "all"),
@@ -100,6 +103,9 @@ DEFAULTS = {
     "backchannel_path": "/xwms/backchannel-logout",
     "provider_logout": True,
     "redact_access_logs": True,
+    "site_name": "",
+    "site_logo": "",
+    "locale": "",
     "after_login": "/",
     "after_logout": "/",
     "protect": "marked",
@@ -186,7 +192,8 @@ def test_an_empty_variable_is_as_good_as_none(empty: str | None) -> None:
 def test_every_option_of_the_table_is_a_field_and_every_variable_is_in_the_table() -> None:
     fields = {field.name for field in dataclasses.fields(XWMSConfig) if field.init}
     # What `issuer` is depends on the flow: tests/oauth2/test_oauth_config.py.
-    assert fields == {row[0] for row in TABLE} | {*REQUIRED, "insecure_allow_http", "issuer"}
+    # `pages` are functions: tests/responses/test_own_pages.py.
+    assert fields == {row[0] for row in TABLE} | {*REQUIRED, "insecure_allow_http", "issuer", "pages"}
 
 
 def test_from_env_reads_the_process_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -325,6 +325,7 @@ MAKERS: dict[str, Callable[[str], str]] = {
     "proof home": lambda url: a_proof(home_url=url).html,
     "link button": lambda url: link_button(login_url=url),
     "login button": lambda url: login_button(login_url=url),
+    "button style": lambda url: login_button(login_url="/xwms/auth", style_url=url),
     "logout form": lambda url: logout_form(logout_url=url, csrf_token="t"),
 }
 EVERY_URL = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS.keys())

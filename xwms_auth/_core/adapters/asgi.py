@@ -102,6 +102,7 @@ def request_of(
         cookie=header_of(scope, b"cookie", "; "),
         form=form or {},
         debug=is_debugged(scope, app),
+        bare=lambda: {**scope, "query_string": b""},  # a token may be in it
     )
 
 

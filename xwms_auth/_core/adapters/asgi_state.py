@@ -69,7 +69,6 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None]):
     """Whether nothing of the response is held back or changed any more."""
 
     _held: Message | None = None
-
     lookup: SessionLookup | XWMSError | None = None
 
     def __init__(self, served: ServedApp, scope: Scope, receive: Receive, send: Send, door: "Door") -> None:
@@ -104,6 +103,10 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None]):
             return found or run(look_up_for_page(served.context, served.provider, cookie, uri, now=now), served.runtime)
         except Exception as error:  # noqa: BLE001  raised whenever the session is read
             return internal_error(error)
+
+    def vary_by_language(self) -> None:
+        if self._send is not discard:
+            self._send = editing(self._send, cache_headers.for_language)
 
     async def look_up_ahead(self) -> None:
         """Look the session up with I/O. An error is raised when the session is read: not every page needs it."""

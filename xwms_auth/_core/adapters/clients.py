@@ -54,6 +54,10 @@ class UnknownHost(Context):
         # What a developer is told of: the hosts that there are.
         registered = tuple(uri for client in clients for uri in client.config.registered)
         object.__setattr__(config, "registered", registered)
+        # Nothing of the first client: it need not be known at every host.
+        for name in ("site_name", "site_logo", "locale"):
+            object.__setattr__(config, name, "")
+        object.__setattr__(config, "pages", ())
         keys, audience = (Secret(new_key()),), new_key()
         values = {field.name: getattr(clients[0], field.name) for field in fields(Context)}
         values |= {

@@ -87,6 +87,10 @@ class RequestState(Generic[L]):
     def request(self) -> Request:
         """Return the request without its body, for building a response."""
 
+    @abstractmethod
+    def vary_by_language(self) -> None:
+        """Note that the response depends on `Accept-Language`. Most responses do not, and cost nothing for it."""
+
     def user(self) -> User | Anonymous:
         """Return the user, or an anonymous one."""
         session = self.session()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -25,7 +26,15 @@ def request_of(environ: "WSGIEnvironment", *, debug: bool = False, body: bool = 
         cookie=environ.get("HTTP_COOKIE", ""),
         form=_form(environ) if body else {},
         debug=debug,
+        bare=lambda: _bare(environ),
     )
+
+
+def _bare(environ: "WSGIEnvironment") -> "WSGIEnvironment":
+    """A copy for a template: without the query, in which a token may be, and without the body, which has been read."""
+    hidden = ("REQUEST_URI", "RAW_URI", "CONTENT_LENGTH", "CONTENT_TYPE", "HTTP_TRANSFER_ENCODING")
+    kept = {name: value for name, value in environ.items() if name not in hidden}
+    return {**kept, "QUERY_STRING": "", "wsgi.input": BytesIO()}
 
 
 def _form(environ: "WSGIEnvironment") -> dict[str, str]:

@@ -185,6 +185,15 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
     def request(self, *, body: bool = False) -> Request:
         return request_of(self._environ, debug=self.served.in_debug_mode(), body=body)
 
+    def vary_by_language(self) -> None:
+        start_response = self._start_response
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
+            headers = cache_headers.for_language(headers).applied(headers)
+            return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
+
+        self._start_response = start
+
     def note_uncaught(self, error: BaseException) -> None:
         """Note an error that the application did not catch. If one of ours is behind it, the response is ours."""
         if self._failure is not None and self._failure.is_behind(error):

@@ -196,8 +196,14 @@ class EndReason(StrEnum):
 
     @property
     def detail(self) -> str:
-        """A sentence for the user."""
+        """A sentence for the user, in English."""
         return _ENDINGS[self]
+
+    def detail_in(self, language: str) -> str:
+        """The sentence in one of XWMS's ten languages: `nl`, or a tag such as `pt-BR`. In English for all others."""
+        from . import texts  # noqa: PLC0415  loaded with the first text that is shown
+
+        return texts.texts_in(texts.language_of(language) or texts.DEFAULT_LANGUAGE).signed_out[self]
 
 
 _ENDINGS = {
@@ -214,7 +220,8 @@ _ENDINGS = {
 class Anonymous(_InTemplates):
     """Nobody is signed in: `is_authenticated` is False, and the object itself is falsy.
 
-    `signed_out` is the reason if somebody was signed in before: `current_user.signed_out.detail` is for them to read.
+    `signed_out` is the reason if somebody was signed in before: `current_user.signed_out.detail` is for them to read,
+    and `signed_out.detail_in(language)` in their language.
     """
 
     signed_out: EndReason | None = None

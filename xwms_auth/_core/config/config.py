@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from ..base.dataclass import dataclass
 from ..base.errors import ConfigError
 from ..base.models import Secret
+from ..base.page_content import PageFunction, PageName
 from ..base.store_protocols import RevocationStore, SessionStore
 from ..http.urls import ParsedURL, RedirectURI
 from .env import (
@@ -184,6 +185,20 @@ class XWMSConfig(metaclass=_RaisesLast):
     """With `oauth2`: the name of this API in access tokens (`aud`). Required with `jwt`. Default: with `introspection`,
     only tokens of this client are accepted."""
 
+    site_name: str = ""
+    """The site's name, which our pages show. Default: the host of the redirect URI."""
+
+    site_logo: str = ""
+    """The path of an image on this site, which our pages show above the name. Default: none."""
+
+    pages: Mapping[PageName, PageFunction] | tuple[()] = field(default=(), repr=False, hash=False)
+    """In code only: functions that make a document of the application's own for a page of ours, by its name: `error`,
+    `confirm`, `person`, `link`, `proof`, `leading`. None of them may be async."""
+
+    locale: str = ""
+    """The language of our pages and buttons: nl, en, ar, bn, de, es, id, pt, ru or zh. Default: what the visitor's
+    browser asks for among these (`Accept-Language`), otherwise English."""
+
     redact_access_logs: bool = True
     """Whether the server's access log shows … instead of the token, the code and the state of a callback."""
 
@@ -218,6 +233,7 @@ class XWMSConfig(metaclass=_RaisesLast):
     lifetime_seconds: int = field(init=False, repr=False, compare=False)
     recheck_seconds: int = field(init=False, repr=False, compare=False)
     timeout_seconds: float = field(init=False, repr=False, compare=False)
+    style_path: str = field(init=False, repr=False, compare=False)
     own_paths: frozenset[str] = field(init=False, repr=False, compare=False)
     callback_paths: frozenset[str] = field(init=False, repr=False, compare=False)
 

@@ -10,6 +10,7 @@ from datetime import timedelta
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, cast, get_args
 
+from ..base.button_style import STYLE_PATH
 from ..base.errors import ConfigError
 from ..base.models import Secret
 from ..base.session import MAX_LIFETIME
@@ -18,6 +19,7 @@ from ..base.strict_json import is_scope
 from ..http.messages import MAX_COOKIE_TAG, MAX_TARGET, cookie_tag_of
 from ..http.next_url import safe_next
 from ..http.urls import RedirectURI, check_route_path, parse_api_url, parse_endpoint, parse_origin, parse_redirect_uri
+from .appearance import validate_appearance
 from .env import (
     CALLBACK_PATH,
     DEFAULT_PATHS,
@@ -73,6 +75,7 @@ class Validator:
         self.stores()
         self.oauth2()
         self.cookies()
+        validate_appearance(self)
         self.set("faults", tuple(self.faults))
 
     def missing(self) -> None:
@@ -223,7 +226,8 @@ class Validator:
                 "login_path", "and logout_path, me_path, backchannel_path and the redirect URIs' paths must all differ"
             )
         self.set("callback_paths", callbacks)
-        self.set("own_paths", callbacks | set(routes))
+        self.set("style_path", config.path_prefix + STYLE_PATH)
+        self.set("own_paths", callbacks | {*routes, config.style_path})
         # Only `after_login` may be elsewhere: `after_logout` is also where our pages' own link leads.
         for name, origins in (("after_login", config.trusted_origins), ("after_logout", ())):
             target = getattr(config, name)

@@ -5,7 +5,7 @@ values, and of two cookies with the same name one framework takes the first and 
 sibling subdomain replace a `__Host-` cookie with its own. So the raw header is parsed here, and nothing is repaired.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field
 from hashlib import sha256
 from typing import Self
@@ -52,6 +52,7 @@ class Request:
     `headers` has lower-case names; the values of a repeated header are joined by ", " (RFC 9110 5.2).
     `cookie` is the raw Cookie header. `form` holds the fields of a small urlencoded body.
     `debug` is whether the application itself is in debug mode, so that error responses may include developer hints.
+    `bare` returns the WSGI environment or the ASGI scope without the query, for a page of the application's own.
     """
 
     method: str
@@ -63,6 +64,7 @@ class Request:
     cookie: str = ""
     form: Mapping[str, str] = field(default_factory=dict[str, str])
     debug: bool = False
+    bare: Callable[[], object] | None = field(default=None, repr=False, compare=False)
 
     def header(self, name: str) -> str | None:
         """The header's value, or None. `name` is lower-case."""

@@ -35,6 +35,7 @@ from ..http.urls import RedirectURI
 from ..providers.pending_login import LOGIN_LIFETIME, PendingLogin, PendingLogins, RedeemAttempt, Taken
 from ..providers.protocol import CallbackParams, CheckedCallback, LoginResult, MatchingLogins, Provider
 from ..responses import pages, responses
+from ..responses.presentation import presentation_of
 from ..sessions.lookup import MAX_HANDLE, SessionLookup, look_up
 
 
@@ -174,7 +175,8 @@ class LoginRequest:
 
     def lead_on(self, location: str) -> Response:
         """A page in place of a redirect, which leads on by itself and cannot be framed (`pages.leading_page`)."""
-        page = responses.page(200, pages.leading_page(url=location), cookies=self.logins.changes())
+        look = presentation_of(self.context.config, self.request)
+        page = responses.page(200, pages.leading_page(url=location, look=look), cookies=self.logins.changes())
         return replace(page, deferrable=self.logins.deletions())
 
     def refuse(self, error: XWMSError, *, url: str | None = None) -> Response:

@@ -16,6 +16,7 @@ from ..http.urls import origin_of
 from ..providers.pending_login import PendingLogin
 from ..providers.protocol import LoginResult
 from ..responses import pages, responses
+from ..responses.presentation import presentation_of
 from ..sessions.lookup import SessionLookup
 from .callback import LoginRequest
 
@@ -28,11 +29,13 @@ def confirm_start(
     if origins is None:
         return None
     config = login_request.context.config
+    look = presentation_of(config, login_request.request)
     page = pages.confirm_page(
         action_url=responses.login_url(config, target, fresh=fresh),
         form_origins=(*origins, login_request.uri.origin, *_origins_of(target, config.after_login)),
         home_url=config.after_logout,
-        note=known.ended and known.ended.detail,
+        note=look.texts.signed_out[known.ended] if known.ended else None,
+        look=look,
     )
     return responses.page(200, page)
 
@@ -130,6 +133,7 @@ def _page_of(login_request: LoginRequest, login: PendingLogin, person: User) -> 
         again_url=url,
         home_url=config.after_logout,
         links=login.account is not None,
+        look=presentation_of(config, login_request.request),
     )
     # No window that has opened this one can lead it elsewhere, or close itself over the button.
     return responses.page(200, page, extra=[("Cross-Origin-Opener-Policy", "same-origin")])
@@ -138,12 +142,14 @@ def _page_of(login_request: LoginRequest, login: PendingLogin, person: User) -> 
 def _proof_page(
     login_request: LoginRequest, login: PendingLogin, person: User, app_login: AppLogin, here: str | None
 ) -> pages.Page:
+    config = login_request.context.config
     parameter = urlencode({app_login.next_parameter: login_request.confirmation_url(login)})
     return pages.proof_page(
         name=_name_of(person),
         email=person.verified_email,
         sub=person.sub,
         login_url=f"{app_login.url}{'&' if '?' in app_login.url else '?'}{parameter}",
-        home_url=login_request.context.config.after_logout,
+        home_url=config.after_logout,
         as_other=here is not None,
+        look=presentation_of(config, login_request.request),
     )

@@ -10,6 +10,7 @@ from ..accounts.application import Application, tell
 from ..accounts.errors import NobodyToLink
 from ..accounts.hooks import LoggedOut, LoginRefused
 from ..base import events
+from ..base.button_style import BUTTON_STYLE
 from ..base.effects import Steps, drop_session
 from ..base.errors import (
     BadAnswer,
@@ -71,6 +72,9 @@ def _respond(
 ) -> Steps[Response]:
     config = context.config
     try:
+        if request.path == config.style_path:
+            _require_method(request, "GET")
+            return responses.stylesheet(BUTTON_STYLE)
         context.require_settings()
         if request.path == config.login_path:
             _require_method(request, "GET", "POST")

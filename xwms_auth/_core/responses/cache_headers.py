@@ -9,7 +9,7 @@ What the response says, and what has to ride on it:
     other directives                as it is                 `private` is added, with the cookie
     no Cache-Control                `private, no-store` if somebody is signed in, with the cookie
 
-`Vary: Cookie` is added in each case.
+`Vary: Cookie` is added in each case, and `Vary: Accept-Language` by itself (`for_language`).
 """
 
 import re
@@ -94,6 +94,11 @@ def for_session(
             edit.added.append(("Set-Cookie", cookie))
         return edit
     return _edit(headers, vary="Cookie", alone="private, no-store" if signed_in else None)
+
+
+def for_language(headers: Headers) -> Edit:
+    """The changes if a text in the response is in the language that the visitor's browser asks for."""
+    return _edit(headers, vary="Accept-Language", alone=None)
 
 
 def concern_caches(headers: Sequence[tuple[str, str]]) -> bool:

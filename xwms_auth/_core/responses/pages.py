@@ -16,6 +16,9 @@ from string import Template
 from typing import Final, Literal
 
 from ..base.dataclass import dataclass
+from ..base.page_content import Html, PageContent, PageName
+from ..base.texts import DEFAULT_LANGUAGE, Texts
+from .presentation import Presentation, in_english
 
 _TEMPLATES: Final = Path(__file__).with_name("templates")
 
@@ -34,89 +37,15 @@ MAX_SHOWN_SUB: Final = 40
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """An HTML document and the value of the ``Content-Security-Policy`` header it must be sent with."""
+    """An HTML document, and what the headers must say that it is sent with.
+
+    ``varies`` is whether the visitor's browser has chosen the language.
+    """
 
     html: str
     content_security_policy: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Texts:
-    """All fixed texts of these pages, in one language."""
-
-    language: str
-    direction: Literal["ltr", "rtl"]
-    site: str
-    home: str
-    error_code: str
-    developer: str
-    developer_reason: str
-    confirm_title: str
-    confirm_reason: str
-    confirm_continue: str
-    confirm_not_you: str
-    person_title: str
-    person_reason: str
-    person_no_email: str
-    person_account: str
-    person_continue: str
-    person_not_you: str
-    person_again: str
-    link_title: str
-    link_reason: str
-    link_continue: str
-    proof_title: str
-    proof_reason: str
-    proof_as_other: str
-    proof_continue: str
-    leading_title: str
-    leading_link: str
-
-
-_ENGLISH: Final = _Texts(
-    language="en",
-    direction="ltr",
-    site="XWMS login",
-    home="Go to the home page",
-    error_code="Error code:",
-    developer="For the developer",
-    developer_reason="Shown because debug mode is on",
-    confirm_title="Log in with XWMS?",
-    confirm_reason=(
-        "You came here from another website, perhaps from XWMS itself. "
-        "We ask first, so that no other website can log you in without your knowledge."
-    ),
-    confirm_continue="Continue",
-    confirm_not_you="Not what you wanted? Close this page, and nothing happens.",
-    person_title="Is this you?",
-    person_reason="You are about to be logged in as",
-    person_no_email="no confirmed e-mail address",
-    person_account="XWMS account",
-    person_continue="Yes, continue",
-    person_not_you="If this is not you, somebody may have sent you here with a login of their own.",
-    person_again="Log in as yourself",
-    link_title="Link with XWMS?",
-    link_reason="It will open the account that you are logged in to on this site, whenever you log in with XWMS as",
-    link_continue="Yes, connect",
-    proof_title="You have an account here already",
-    proof_reason=(
-        "It has your e-mail address. Log in to it once as you did until now, "
-        "and you can connect it with your XWMS account:"
-    ),
-    proof_as_other="You are logged in to another account on this site. Log in to the one with your e-mail address.",
-    proof_continue="Log in to my account",
-    leading_title="On the way to XWMS",
-    leading_link="Continue",
-)
-
-
-class Html(str):
-    """Safe HTML: the stylesheet, or what `fill` made. Template engines do not escape it, because of `__html__`."""
-
-    __slots__ = ()
-
-    def __html__(self) -> str:
-        return str(self)
+    language: str = DEFAULT_LANGUAGE
+    varies: bool = False
 
 
 _ACTION: Final = Template('<a class="button" href="$url">$label</a>')
@@ -131,14 +60,19 @@ _FORM: Final = Template(
 )
 _PERSON: Final = Template(
     '<p class="notice"><strong><bdi>$name</bdi></strong><br>$email<br>'
-    '<span class="muted small">$account <bdi>$sub</bdi></span></p>'
+    '<span class="muted small">$account <bdi dir="ltr">$sub</bdi></span></p>'
 )
 _REFRESH: Final = Template('<meta http-equiv="refresh" content="0;url=$url">')
 _NOTE: Final = Template('<p class="notice">$text</p>')
 _HINT: Final = Template("<li>$text</li>")
 _TEXT: Final = Template("$text")
 _CODE: Final = Template("<code>$text</code>")
-_EMAIL: Final = Template('<bdi class="muted">$text</bdi>')
+_EMAIL: Final = Template('<bdi class="muted" dir="ltr">$text</bdi>')
+_NO_EMAIL: Final = Template('<bdi class="muted">$text</bdi>')
+_LOGO: Final = Template('<img class="logo" src="$url" alt="">')
+_METAS: Final = Template('<meta name="robots" content="noindex">\n<meta name="referrer" content="$referrer">\n')
+_STYLE: Final = Template("<style>$style</style>")
+_SITE: Final = Template('<p class="site muted small">$logo<span dir="auto">$name</span></p>\n')
 
 
 def error_page(
@@ -152,6 +86,7 @@ def error_page(
     form_token: str | None = None,
     in_frame: bool = False,
     hints: Sequence[str] = (),
+    look: Presentation | None = None,
 ) -> Page:
     """Return the error page: what went wrong and what to do next; without ``action_url`` only the link home.
 
@@ -163,7 +98,8 @@ def error_page(
     ``hints`` are sentences for the developer, shown in a separate box; text between backticks is rendered as code.
     Without hints the page has no trace of the box.
     """
-    texts = _ENGLISH
+    look = look or in_english()
+    texts = look.texts.pages
     action, form = "", ""
     if action_url is not None and form_token is not None:
         form = fill(_FORM, url=own_path(action_url), csrf_token=form_token, label=action_label)
@@ -183,10 +119,27 @@ def error_page(
     # Browsers check `form-action` at every redirect too, and the login leads to XWMS.
     form_action = ("'self'", "https:", "http:") if form else ("'none'",)
     head = _TURBO_RELOAD if in_frame else ""
-    return _page(texts, title=title, body=body, head=head, referrer="no-referrer", form_action=form_action, hints=hints)
+    return _page(
+        look,
+        "error",
+        title=title,
+        body=body,
+        head=head,
+        referrer="no-referrer",
+        form_action=form_action,
+        hints=hints,
+        code=code,
+    )
 
 
-def confirm_page(*, action_url: str, form_origins: Sequence[str], home_url: str = "/", note: str | None = None) -> Page:
+def confirm_page(
+    *,
+    action_url: str,
+    form_origins: Sequence[str],
+    home_url: str = "/",
+    note: str | None = None,
+    look: Presentation | None = None,
+) -> Page:
     """Return the page that asks for confirmation before a login that another site began: a POST to ``action_url``.
 
     The URLs must be paths on this origin.
@@ -195,7 +148,8 @@ def confirm_page(*, action_url: str, form_origins: Sequence[str], home_url: str 
     ``note`` is a sentence to show first, such as why the session has ended.
     Any other URL or origin raises ``ValueError``.
     """
-    texts = _ENGLISH
+    look = look or in_english()
+    texts = look.texts.pages
     body = fill(
         _template("confirm.html"),
         note=fill(_NOTE, text=note) if note else "",
@@ -208,7 +162,7 @@ def confirm_page(*, action_url: str, form_origins: Sequence[str], home_url: str 
     )
     # Under `no-referrer` browsers send `Origin: null` with a form, but the login checks for our origin (CSRF).
     form_action = ("'self'", *dict.fromkeys(_form_source(origin) for origin in form_origins))
-    return _page(texts, title=texts.confirm_title, body=body, referrer="same-origin", form_action=form_action)
+    return _page(look, "confirm", title=texts.confirm_title, body=body, referrer="same-origin", form_action=form_action)
 
 
 def person_page(
@@ -222,6 +176,7 @@ def person_page(
     form_origins: Sequence[str] = (),
     home_url: str = "/",
     links: bool = False,
+    look: Presentation | None = None,
 ) -> Page:
     """Return the page that asks whether the user is the one XWMS named: a POST of ``confirm=key`` to ``action_url``.
 
@@ -230,11 +185,12 @@ def person_page(
     The URLs must be paths on this origin. ``again_url`` starts another login. ``email`` must be an address that XWMS
     has verified: anybody can choose any name, and claim any address. ``form_origins`` are as in `confirm_page`.
     """
-    texts = _ENGLISH
+    look = look or in_english()
+    texts = look.texts.pages
     body = fill(
         _template("person.html"),
         reason=texts.link_reason if links else texts.person_reason,
-        person=_person(texts, name=name, email=email, sub=sub),
+        person=_person(look.texts, name=name, email=email, sub=sub),
         action_url=own_path(action_url),
         key=key,
         continue_label=texts.link_continue if links else texts.person_continue,
@@ -246,58 +202,77 @@ def person_page(
     )
     form_action = ("'self'", *map(_form_source, form_origins))
     title = texts.link_title if links else texts.person_title
-    return _page(texts, title=title, body=body, referrer="same-origin", form_action=form_action)
+    return _page(
+        look, "link" if links else "person", title=title, body=body, referrer="same-origin", form_action=form_action
+    )
 
 
 def proof_page(
-    *, name: str, email: str | None, sub: str, login_url: str, home_url: str = "/", as_other: bool = False
+    *,
+    name: str,
+    email: str | None,
+    sub: str,
+    login_url: str,
+    home_url: str = "/",
+    as_other: bool = False,
+    look: Presentation | None = None,
 ) -> Page:
     """Return the page for a person whose e-mail address an account has: they are to log in to it, at ``login_url``.
 
     The URLs must be paths on this origin, and ``email`` an address that XWMS has verified. With ``as_other`` somebody
     is logged in, to another account.
     """
-    texts = _ENGLISH
+    look = look or in_english()
+    texts = look.texts.pages
     body = fill(
         _template("proof.html"),
         note=fill(_NOTE, text=texts.proof_as_other) if as_other else "",
         reason=texts.proof_reason,
-        person=_person(texts, name=name, email=email, sub=sub),
+        person=_person(look.texts, name=name, email=email, sub=sub),
         action=fill(_ACTION, url=own_path(login_url), label=texts.proof_continue),
         home_url=own_path(home_url),
         home_label=texts.home,
     )
-    return _page(texts, title=texts.proof_title, body=body, referrer="same-origin", form_action=("'none'",))
+    return _page(look, "proof", title=texts.proof_title, body=body, referrer="same-origin", form_action=("'none'",))
 
 
-def _person(texts: _Texts, *, name: str, email: str | None, sub: str) -> Html:
+def _person(texts: Texts, *, name: str, email: str | None, sub: str) -> Html:
     return fill(
         _PERSON,
         name=name,
-        email=fill(_EMAIL, text=email or texts.person_no_email),
-        account=texts.person_account,
+        email=fill(_EMAIL, text=email) if email else fill(_NO_EMAIL, text=texts.pages.person_no_email),
+        account=texts.pages.person_account,
         sub=sub if len(sub) <= MAX_SHOWN_SUB else f"{sub[:MAX_SHOWN_SUB]}…",
     )
 
 
-def leading_page(*, url: str) -> Page:
+def leading_page(*, url: str, look: Presentation | None = None) -> Page:
     """Return the page that leads on to ``url`` by itself, an absolute http(s) URL; otherwise ``ValueError`` is raised.
 
     It stands in for a redirect where nothing tells whether the request comes from a frame: browsers show it in none,
     and then it leads nowhere. It needs no script, and replaces itself in the history as a redirect does.
     """
-    texts = _ENGLISH
+    look = look or in_english()
+    texts = look.texts.pages
     if _ABSOLUTE_URL.fullmatch(url) is None:
         raise ValueError("not an absolute URL")
     body = fill(_ACTION, url=url, label=texts.leading_link)
     head = fill(_REFRESH, url=url)
+    form_action = ("'none'",)
     return _page(
-        texts, title=texts.leading_title, body=body, head=head, referrer="no-referrer", form_action=("'none'",)
+        look,
+        "leading",
+        title=texts.leading_title,
+        body=body,
+        head=head,
+        referrer="no-referrer",
+        form_action=form_action,
     )
 
 
 def _page(
-    texts: _Texts,
+    look: Presentation,
+    name: PageName,
     *,
     title: str,
     body: Html,
@@ -305,34 +280,61 @@ def _page(
     form_action: Sequence[str],
     head: str | Html = "",
     hints: Sequence[str] = (),
+    code: str | None = None,
 ) -> Page:
+    texts = look.texts
     # The style of the developer box is added only together with the box.
     style = _read("pages.css") + (_read("developer.css") if hints else "")
-    document = fill(
+    head = Html(fill(_METAS, referrer=referrer) + head)
+    styled = fill(_STYLE, style=Html(style))
+    developer = _developer_box(hints) if hints else Html("")
+    own = look.own_document(
+        PageContent(
+            name=name,
+            language=texts.language,
+            direction=texts.direction,
+            site_name=look.site_name,
+            title=title,
+            head=head,
+            style=styled,
+            body=_join("", [body, developer]),
+            code=code,
+            request=None,
+        )
+    )
+    logo = fill(_LOGO, url=own_path(look.site_logo)) if look.site_logo else ""
+    document = own or fill(
         _template("layout.html"),
         language=texts.language,
         direction=texts.direction,
-        site=texts.site,
+        site=fill(_SITE, logo=logo, name=look.site_name) if look.site_name or logo else "",
         title=title,
-        referrer=referrer,
-        style=Html(style),
+        style=styled,
         head=head,
         body=body,
-        developer=_developer_box(texts, hints) if hints else "",
+        developer=developer,
     )
+    # XSS: no script anywhere, since the page may be at an address with a token. Other documents have their own styles.
+    own_styles = "'self' " if own else ""
     policy = (
         "default-src 'none'",
-        f"style-src 'sha256-{_sha256(style)}'",
+        f"style-src {own_styles}'sha256-{_sha256(style)}'",
+        *(("img-src 'self' data:", "font-src 'self'") if own else ("img-src 'self'",) if logo else ()),
         f"form-action {' '.join(form_action)}",
         "base-uri 'none'",
         "frame-ancestors 'none'",
     )
-    return Page(html=document, content_security_policy="; ".join(policy))
+    return Page(
+        html=document,
+        content_security_policy="; ".join(policy),
+        language=texts.language,
+        varies=look.varies,
+    )
 
 
-def _developer_box(texts: _Texts, hints: Sequence[str]) -> Html:
+def _developer_box(hints: Sequence[str]) -> Html:
     items = _join("\n", [fill(_HINT, text=_with_code(sentence)) for sentence in hints])
-    return fill(_template("developer.html"), title=texts.developer, reason=texts.developer_reason, items=items)
+    return fill(_template("developer.html"), items=items)
 
 
 def _with_code(sentence: str) -> Html:

@@ -12,6 +12,7 @@ from ..base.models import EndReason
 from ..config.config import XWMSConfig
 from ..http.fetch_metadata import ClientKind, client_kind, follows_redirects, is_in_turbo_frame
 from ..http.messages import COMMON_HEADERS, NO_CONTENT_POLICY, Request, Response
+from .presentation import BY_LANGUAGE, presentation_of
 
 if TYPE_CHECKING:
     from .pages import Page
@@ -46,8 +47,10 @@ def page(
     """Return one of our own pages."""
     headers = (
         ("Content-Type", "text/html; charset=utf-8"),
+        ("Content-Language", content.language),
         *COMMON_HEADERS,
         ("Content-Security-Policy", content.content_security_policy),
+        *((BY_LANGUAGE,) if content.varies else ()),
         *extra,
     )
     return Response(status=status, headers=headers, cookies=tuple(cookies), body=content.html)
@@ -64,6 +67,17 @@ def document(
     """Return a JSON response."""
     headers = (("Content-Type", media_type), *COMMON_HEADERS, ("Content-Security-Policy", NO_CONTENT_POLICY), *extra)
     return Response(status=status, headers=headers, cookies=tuple(cookies), body=json.dumps(body))
+
+
+def stylesheet(text: str) -> Response:
+    """Return a stylesheet that never changes at its address, so that browsers and caches may keep it."""
+    headers = (
+        ("Content-Type", "text/css; charset=utf-8"),
+        ("Cache-Control", "public, max-age=31536000, immutable"),
+        *(header for header in COMMON_HEADERS if header[0] != "Cache-Control"),
+        ("Content-Security-Policy", NO_CONTENT_POLICY),
+    )
+    return Response(status=200, headers=headers, body=text)
 
 
 def login_url(config: XWMSConfig, target: str | None, *, fresh: int | None = None) -> str:
@@ -129,21 +143,24 @@ def _error_response(
     if kind is ClientKind.PERSON:
         # Starting again cannot help while the configuration, the person or the account is the same.
         is_permanent = isinstance(error, MethodNotAllowed | ClientDisabled | NotAllowed) or error.status in (409, 500)
-        label = "Log in" if isinstance(error, LoginRequired) else "Try again"
+        look = presentation_of(config, request)
+        texts = look.texts
+        label = texts.pages.log_in if isinstance(error, LoginRequired) else texts.pages.try_again
         # Where a service worker or a library is in the way, the way on is a form that both leave to the browser.
         by_form = isinstance(error, NotANavigation) or not follows_redirects(request)
         from . import pages  # noqa: PLC0415  loaded with the first page that is shown
 
         content = pages.error_page(
-            title=error.title,
-            detail=error.detail,
+            title=texts.title_of(error),
+            detail=texts.detail_of(error),
             code=error.code,
             action_url=None if is_permanent else url,
-            action_label=label if logout_token is None else "Log out",
+            action_label=label if logout_token is None else texts.pages.log_out,
             home_url=config.after_logout,
             form_token=logout_token if logout_token is not None else ("" if by_form else None),
             in_frame=is_in_turbo_frame(request),
             hints=hints,
+            look=look,
         )
         return page(error.status, content, cookies=cookies, extra=extra)
     body = problem_of(error, url=url, ended=ended)

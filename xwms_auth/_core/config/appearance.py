@@ -1,0 +1,44 @@
+"""The validation of the options about what visitors see."""
+
+from collections.abc import Mapping
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, cast
+
+from ..base.page_content import PAGE_NAMES
+from ..base.texts import LANGUAGES, language_of
+from ..http.next_url import safe_next
+
+if TYPE_CHECKING:
+    from .validation import Validator
+
+MAX_SITE_NAME = 80
+"""Characters of a site's name, which stands above the heading of each page."""
+
+
+def validate_appearance(validator: "Validator") -> None:
+    """Validate what pages show, and reduce `locale` to the language."""
+    name: object = validator.config.site_name
+    if not isinstance(name, str) or len(name) > MAX_SITE_NAME or not name.isprintable():
+        validator.fault("site_name", f"must be at most {MAX_SITE_NAME} characters of text, in one line")
+    logo: object = validator.config.site_logo
+    if logo != "" and (not isinstance(logo, str) or safe_next(logo, own_paths=frozenset(), origins=()) != logo):
+        validator.fault("site_logo", 'is not a path on this site such as "/static/logo.svg"')
+    _validate_pages(validator)
+    locale: object = validator.config.locale
+    language = language_of(locale) if isinstance(locale, str) else None
+    if language is not None:
+        validator.set("locale", language)
+    elif locale != "":
+        validator.fault("locale", "must be one of: " + ", ".join(LANGUAGES))
+
+
+def _validate_pages(validator: "Validator") -> None:
+    pages: object = validator.config.pages
+    if pages == ():
+        return
+    if not isinstance(pages, Mapping) or not set(cast("Mapping[object, object]", pages)) <= set(PAGE_NAMES):
+        validator.fault("pages", "must be a mapping with these names: " + ", ".join(PAGE_NAMES))
+        return
+    functions = cast("Mapping[str, object]", pages).values()
+    if not all(callable(function) and not iscoroutinefunction(function) for function in functions):
+        validator.fault("pages", "has something in it that is not a function, or that is async")
