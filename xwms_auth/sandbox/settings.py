@@ -35,6 +35,8 @@ class SandboxSettings:
     database: a file that keeps everything; with None it is lost at the end. A client that is already in the file keeps
         its settings; those given here are added, and `client_secret` replaces the one of the last start.
     seed: add a demo account with members, clients and users, once.
+    issuer: the issuer in discovery, tokens and callbacks; None: its own URL. With another one, clients must be told
+        where the discovery document is.
     faults: faults that are active from the start, in the syntax of `parse_fault`: "500:sign-token", "slow=10".
     """
 
@@ -49,6 +51,7 @@ class SandboxSettings:
     scopes: tuple[str, ...] = ()
     database: Path | None = None
     seed: bool = False
+    issuer: str | None = None
     faults: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -74,6 +77,11 @@ class SandboxSettings:
             faults.append("auto_login must be a sub: 1 to 255 printable characters")
         if unknown := sorted(set(self.scopes) - set(SCOPES)):
             faults.append(f"scopes must be among {', '.join(SCOPES)}, not {', '.join(unknown)}")
+        if self.issuer is not None:
+            try:
+                parse_http_url(self.issuer)
+            except ValueError as fault:
+                faults.append(f"issuer: {fault}")
         for text in self.faults:
             try:
                 parse_fault(text)

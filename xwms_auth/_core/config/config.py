@@ -144,7 +144,12 @@ class XWMSConfig(metaclass=_RaisesLast):
 
     issuer: str = ""
     """The issuer: one half of every identity. With `oauth2` the issuer identifier of the authorization server, exactly
-    as the server writes it; with `sign-token` always `api_url`."""
+    as the server writes it. With `sign-token` the name of the XWMS that `api_url` leads to; default: `api_url`. One of
+    another server than that of `api_url` is not used there."""
+
+    discovery_url: str = ""
+    """With `oauth2`: the URL of the server's discovery document, if it is not below the issuer. The document must name
+    the issuer all the same."""
 
     scopes: str | Sequence[str] = "openid profile email"
     """With `oauth2`: the scopes to request. With `openid` the ID token says who logged in, otherwise userinfo."""
@@ -212,6 +217,7 @@ class XWMSConfig(metaclass=_RaisesLast):
     session_keys: tuple[Secret, ...] = field(init=False, repr=False, compare=False)
     registered: tuple[RedirectURI, ...] = field(init=False, repr=False, compare=False)
     metadata: Metadata | None = field(init=False, repr=False, compare=False)
+    unused_issuer: str = field(init=False, repr=False, compare=False)
     openid: bool = field(init=False, repr=False, compare=False)
     api: ParsedURL = field(init=False, repr=False, compare=False)
     idle_seconds: int = field(init=False, repr=False, compare=False)

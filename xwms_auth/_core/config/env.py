@@ -62,6 +62,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "max_slow_calls": ("XWMS_MAX_SLOW_CALLS",),
     "flow": ("XWMS_FLOW",),
     "issuer": ("XWMS_ISSUER",),
+    "discovery_url": ("XWMS_DISCOVERY_URL",),
     "scopes": ("XWMS_SCOPES",),
     "provider_logout": ("XWMS_PROVIDER_LOGOUT",),
     "client_auth": ("XWMS_CLIENT_AUTH",),

@@ -35,6 +35,7 @@ from .env import (
     TokenValidation,
     may_hold_password,
 )
+from .issuers import issuer_faults, names_server, parse_issuer
 from .secret_sources import SecretFromCallable, SecretFromFile, SecretSource, header_fault, is_repetitive
 from .server_metadata import ENDPOINTS, metadata_of
 from .store_urls import store_url_fault
@@ -320,44 +321,37 @@ class Validator:
             self.fault("audience", "is not a valid name of an API: visible ASCII without quotes and backslashes")
         self.set("openid", "openid" in scopes)
         self.set("metadata", None)
+        self.set("unused_issuer", "")
         endpoints = {name: getattr(config, name) for name in ENDPOINTS if getattr(config, name)}
-        for name, endpoint in endpoints.items():
+        for name in (*endpoints, *(("discovery_url",) if config.discovery_url else ())):
             try:
-                parse_endpoint(endpoint, allow_http=config.insecure_allow_http is True)
+                parse_endpoint(getattr(config, name), allow_http=config.insecure_allow_http is True)
             except ValueError as error:
                 self.fault(name, str(error))
-        if not isinstance(config.issuer, str):
-            self.fault("issuer", "is not text")
         if config.flow != "oauth2":
-            # Not a fault with sign-token: one variable is then enough to change from one flow to the other.
-            self.set("issuer", config.api_url)
+            self.name_of_api()
             return
         if any(find_spec(name) is None for name in ("authlib", "joserfc")):
             self.fault("flow", "is oauth2, which needs Authlib: pip install 'xwms-auth[oauth2]'")
         if config.token_validation == "jwt" and not config.audience:
             self.fault("audience", "is missing; token_validation=jwt needs the name of this API in tokens (aud)")
-        self.issuer()
+        for name, reason in issuer_faults(config):
+            self.fault(name, reason)
         if endpoints:
             self.endpoints(endpoints)
 
-    def issuer(self) -> None:
-        config = self.config
-        if not config.issuer:
-            if not config.authorization_endpoint:
-                self.fault(
-                    "issuer",
-                    "is missing; set it to the authorization server's issuer, or set all endpoints; "
-                    "`xwms-auth sandbox` prints the issuer of a local server",
-                )
-            elif config.openid:
-                self.fault("issuer", "is missing; an ID token is accepted only from the expected issuer")
-            return
+    def name_of_api(self) -> None:
+        """The issuer with sign-token. One of another server is no fault: then one variable changes the flow."""
+        config, given = self.config, self.config.issuer
         try:
-            if "?" in str(config.issuer):
-                raise ValueError("has a query")
-            parse_endpoint(config.issuer, allow_http=config.insecure_allow_http is True)
+            named = parse_issuer(given, allow_http=config.insecure_allow_http is True) if given else None
         except ValueError as error:
             self.fault("issuer", str(error))
+            return
+        # The API's URL is missing where it is a fault.
+        if named is None or not hasattr(config, "api") or not names_server(named, config.api):
+            self.set("issuer", config.api_url)
+            self.set("unused_issuer", given if given != config.api_url else "")
 
     def endpoints(self, endpoints: dict[str, str]) -> None:
         config = self.config
