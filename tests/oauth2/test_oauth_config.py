@@ -76,6 +76,12 @@ def test_sl_08_a_name_that_cannot_be_one_is_a_fault_with_sign_token_too():
         assert [problem for problem in told if problem.startswith("XWMS_ISSUER (issuer)")] == list(told), name
 
 
+def test_scopes_with_commas_between_them_are_a_fault_that_says_so():
+    for scopes in ("openid,profile", "openid, profile"):
+        assert problems(scopes=scopes) == ("XWMS_SCOPES (scopes) is separated by commas; write spaces between scopes",)
+    assert XWMSConfig(**OAUTH, scopes=["openid", "a,b"]).scopes == ("openid", "a,b")
+
+
 def test_a_discovery_url_goes_with_an_issuer_and_without_endpoints():
     url = f"{ISSUER}/elsewhere"
     assert XWMSConfig(**OAUTH, discovery_url=url).discovery_url == url

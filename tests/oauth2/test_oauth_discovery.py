@@ -116,7 +116,7 @@ def test_oc_05_a_document_may_be_elsewhere_if_it_names_the_issuer(make_as, edge)
     server.answer("/elsewhere", document(server.metadata))
     browser = Site(edge, server, discovery_url=f"{server.url}/elsewhere").browser()
     assert log_in(browser, server).status_code == 303
-    assert [r.target for r in server.requests][0] == "/elsewhere"
+    assert server.requests[0].target == "/elsewhere"
     assert server.calls(DISCOVERY) == server.calls(RFC8414) == 0
     server.answer("/elsewhere", document(server.metadata | {"issuer": "https://evil.example"}))
     other = Site(edge, server, discovery_url=f"{server.url}/elsewhere").browser()

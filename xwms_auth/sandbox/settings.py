@@ -66,22 +66,18 @@ class SandboxSettings:
         ]
         if not self.redirect_uris:
             faults.append("redirect_uris must hold at least one URL")
-        for uri in self.redirect_uris:
+        named = [("redirect_uris", uri) for uri in self.redirect_uris]
+        for name, url in named if self.issuer is None else (*named, ("issuer", self.issuer)):
             try:
-                parse_http_url(uri)
+                parse_http_url(url)
             except ValueError as fault:
-                faults.append(f"redirect_uris: {fault}")
+                faults.append(f"{name}: {fault}")
         if self.callback_token not in {"same", "fresh"}:
             faults.append("callback_token must be 'same' or 'fresh'")
         if self.auto_login is not None and not is_sub(self.auto_login):
             faults.append("auto_login must be a sub: 1 to 255 printable characters")
         if unknown := sorted(set(self.scopes) - set(SCOPES)):
             faults.append(f"scopes must be among {', '.join(SCOPES)}, not {', '.join(unknown)}")
-        if self.issuer is not None:
-            try:
-                parse_http_url(self.issuer)
-            except ValueError as fault:
-                faults.append(f"issuer: {fault}")
         for text in self.faults:
             try:
                 parse_fault(text)

@@ -21,6 +21,7 @@ from .env import (
     missing_session_secret,
     read_options,
 )
+from .misspelt import misspelt
 from .secret_sources import SecretSource
 from .server_metadata import Metadata
 from .validation import Validator
@@ -279,7 +280,14 @@ def _read(
     if session_secret_required and not has_secret and options.get("allow_missing_settings") is not True:
         faults.append(missing_session_secret())
     config: C = type.__call__(cls, **options)
-    object.__setattr__(config, "faults", (*faults, *config.faults))
+    faults += config.faults
+    if names := misspelt(mapping):
+        # Beside a missing setting it is probably the reason; alone it may be a variable of the application.
+        faults += names if faults else ()
+        from ..base import events  # noqa: PLC0415  it loads logging, which a program may do without
+
+        events.warning("unknown_settings", names="; ".join(names))
+    object.__setattr__(config, "faults", tuple(faults))
     return config
 
 

@@ -3,8 +3,8 @@
 Account confusion: the pair (issuer, sub) is an identity, so whoever may choose the issuer of a server's people may turn
 them into those of another server. The number 1001 of a local XWMS, at which anybody may be anybody, would be the 1001
 of the real one; and the issuer of an OAuth 2.0 server that is left in a variable after a change of `flow` would turn
-XWMS's people into that server's. So a name counts only if it is on the API's own host or on a host above or below it, or
-if both are on plain http, which is for development alone.
+XWMS's people into that server's. So a name counts only if it is on the API's own host or on a host above or below it,
+or if both are on plain http, which is for development alone.
 """
 
 from collections.abc import Iterator

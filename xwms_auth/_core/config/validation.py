@@ -21,6 +21,7 @@ from ..http.urls import RedirectURI, check_route_path, parse_api_url, parse_endp
 from .env import (
     CALLBACK_PATH,
     DEFAULT_PATHS,
+    DEVELOPMENT_PREFIX,
     ENVIRONMENT,
     MAX_AUDIENCE,
     MAX_SLOW_CALLS,
@@ -179,6 +180,9 @@ class Validator:
             )
         elif any(is_repetitive(key.reveal()) for key in keys):
             self.fault("session_secret", "has a key that anybody could guess; make one with: xwms-auth secret")
+        is_public = any(not uri.loopback for uri in self.config.registered)
+        if is_public and any(key.reveal().startswith(DEVELOPMENT_PREFIX) for key in keys):
+            self.fault("session_secret", "has a key of `xwms-auth dev`; make one of your own with: xwms-auth secret")
         if self.client_secret and self.client_secret in keys:
             self.fault("session_secret", "is the client secret; the two must differ; make one with: xwms-auth secret")
 
@@ -312,6 +316,9 @@ class Validator:
         config = self.config
         value: object = config.scopes
         scopes = tuple(value.split()) if isinstance(value, str) else _as_tuple(value)
+        if isinstance(value, str) and "," in value:
+            # A comma may be a part of a scope, so a list in code may have one.
+            self.fault("scopes", "is separated by commas; write spaces between scopes")
         if not all(map(is_scope, scopes)):
             self.fault("scopes", "has an entry that is not a scope: visible ASCII without quotes and backslashes")
         self.set("scopes", scopes)
