@@ -100,7 +100,7 @@ old=; bare=; \
 		echo "This Python cannot make virtual environments:$$bare. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; \
 	elif [ -z "$$found" ]; then \
 		echo "Python 3.11 or newer is needed$${old:+; too old:$$old}. Name one with: make PYTHON=/path/to/python3" >&2; exit 1; \
-	fi; \
+	fi;
 endef
 
 $(STAMP): pyproject.toml
