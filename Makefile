@@ -114,8 +114,9 @@ $(DEMO_STAMP): pyproject.toml examples/$(APP)_app/requirements.txt
 	@$(find_python) \
 	echo "Installing what the example '$(APP)' needs into .demo with $$("$$found" --version) ..." >&2; \
 	$(DEMO)/bin/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || "$$found" -m venv --clear $(DEMO)
-	@$(DEMO)/bin/python -m pip install --quiet --disable-pip-version-check \
-		--editable '.[oauth2]' --requirement examples/$(APP)_app/requirements.txt
+	@list=examples/$(APP)_app/requirements.txt; grep -v '^xwms-auth' "$$list" > $(DEMO)/requirements.txt; \
+	$(DEMO)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--editable ".[oauth2,$$(sed -n 's/^xwms-auth\[\(.*\)\]/\1/p' "$$list")]" --requirement $(DEMO)/requirements.txt
 	@touch $@
 
 # No example has this name.
