@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 import uvicorn
+import websockets  # noqa: F401  uvicorn finds it by itself, and refuses websockets without it
 
 from xwms_auth._core.base.errors import ConfigError
 
