@@ -4,7 +4,8 @@ import logging
 from typing import Any
 
 import uvicorn
-import websockets  # noqa: F401  uvicorn finds it by itself, and refuses websockets without it
+# uvicorn finds it by itself, and refuses websockets without it.
+import websockets  # noqa: F401  # pyright: ignore[reportUnusedImport]
 
 from xwms_auth._core.base.errors import ConfigError
 
