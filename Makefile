@@ -32,7 +32,7 @@ LOWEST_OAUTH_TESTS := tests/oauth2/test_oauth_answers.py tests/oauth2/test_id_to
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
 
-demo: $(DEMO_STAMP) ## the example app beside a local XWMS (APP=flask or starlette; CHECK=1 logs in, prints who, ends)
+demo: $(DEMO_STAMP) ## the example app beside a local XWMS (APP=flask, starlette or fastapi; CHECK=1 logs in, prints who, ends)
 	@echo "Starting the example '$(APP)' beside a local XWMS ..." >&2
 	@cd examples/$(APP)_app && exec $(DEMO)/bin/xwms-auth dev app:app $(if $(filter-out 0,$(CHECK)),--check)
 
@@ -121,4 +121,4 @@ $(DEMO_STAMP): pyproject.toml examples/$(APP)_app/requirements.txt
 
 # No example has this name.
 examples/%_app/requirements.txt:
-	@echo "There is no example '$*': APP=flask or APP=starlette." >&2; exit 1
+	@echo "There is no example '$*': APP=flask, APP=starlette or APP=fastapi." >&2; exit 1

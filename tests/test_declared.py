@@ -27,6 +27,7 @@ EXTRAS_OF = {
     "fastapi.py": {"fastapi"},
     "_core/oauth2/": {"oauth2"},
     "accounts/picture_": {"pictures"},
+    "accounts/": {"sqlalchemy"},
     "stores/redis_": {"redis"},
     "stores/sqlalchemy": {"sqlalchemy"},
     "sandbox/oauth/": {"sandbox", "oauth2"},
@@ -43,6 +44,8 @@ BROUGHT_ALONG = {
     "_core/base/output_only.py": {"pydantic", "pydantic_core", "typing_extensions", "jinja2"},
     "testing/": {"pytest"},
     "": {"_typeshed"},
+    "flask.py": {"_typeshed", "typing_extensions"},
+    "wsgi.py": {"_typeshed", "typing_extensions"},
 }
 
 

@@ -1,74 +1,27 @@
-"""The two examples: one story about a support desk, told to each of them through a real login at a local XWMS."""
+"""The examples with pages: one story about a support desk, told to each through a real login at a local XWMS."""
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 
 import httpx2
 import pytest
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 from werkzeug.exceptions import NotFound
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from tests.tools.clock import Clock
 from tests.tools.example_apps import EXAMPLES, FOLDERS, load
+from tests.tools.example_visitor import CALLBACK, FIREFOX, IPHONE, ORIGIN, Visitor
 from xwms_auth.sandbox import SandboxServer, SandboxSettings
 
-ORIGIN = "http://localhost:5000"
-CALLBACK = "/xwms/validateToken"
-NAVIGATION = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 ANNA, BRAM, NOOR, DAAN = "1001", "xwms-user-1234", "1004", "1005"  # Noor and Daan share an e-mail address
-FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:144.0) Gecko/20100101 Firefox/144.0"
-IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 Version/18.6 Mobile Safari/604.1"
-
-
-@dataclass
-class Visitor:
-    """A person's browser: its own cookies, and the headers a browser sends when a link is clicked or a form sent."""
-
-    http: httpx2.Client
-    cookies: httpx2.Cookies = field(default_factory=httpx2.Cookies)
-    agent: str = FIREFOX
-
-    def _send(self, method: str, path: str, form: dict[str, str] | None, headers: dict[str, str]) -> httpx2.Response:
-        self.http.cookies = self.cookies
-        # Safari tells nobody that a person clicked.
-        hand = {"Sec-Fetch-User": "?1"} if "Firefox" in self.agent else {}
-        sent = NAVIGATION | {"Sec-Fetch-Site": "same-origin", "User-Agent": self.agent} | hand | headers
-        response = self.http.request(method, path, data=form, headers=sent, follow_redirects=False)
-        self.cookies = httpx2.Cookies(self.http.cookies)
-        return response
-
-    def get(self, path: str, **headers: str) -> httpx2.Response:
-        return self._send("GET", path, None, headers)
-
-    def post(self, path: str, form: dict[str, str] | None = None, **headers: str) -> httpx2.Response:
-        return self._send("POST", path, form or {}, {"Origin": ORIGIN} | headers)
-
-    def log_in(self, sub: str, start: str = "/xwms/auth") -> httpx2.Response:
-        """From a login address, over the sign-in page, to where the app sends the person in the end."""
-        to_xwms = self.get(start) if "Firefox" in self.agent else self.post(start)
-        assert to_xwms.status_code == 302, to_xwms.text
-        # It is not https: without `verify` no certificates are read for each login.
-        approved = httpx2.post(to_xwms.headers["Location"], data={"person": sub}, trust_env=False, verify=False)
-        assert approved.status_code == 303, approved.text
-        callback = approved.headers["Location"]
-        assert callback.startswith(f"{ORIGIN}/")
-        assert f"{CALLBACK}?token=" in callback
-        return self.get(callback.removeprefix(ORIGIN), **{"Sec-Fetch-Site": "cross-site"})
-
-    def open_ticket(self, subject: str = "My printer", message: str = "It is on fire.") -> str:
-        """The path of the new ticket."""
-        answer = self.post("/tickets", {"subject": subject, "message": message})
-        assert answer.status_code == 303, answer.text
-        return str(answer.headers["Location"])
-
-    def others(self) -> list[str]:
-        """The ids of the sessions that the page of devices offers to end."""
-        return re.findall(r'<input type="hidden" name="id" value="([^"]+)">', self.get("/devices").text)
 
 
 @dataclass
@@ -213,6 +166,51 @@ def test_nobody_sees_the_ticket_of_somebody_else_even_with_the_same_email_addres
         assert refused.status_code == 404, other
         assert "A private matter" not in refused.text
         assert refused.text == stranger.get("/tickets/0123456789abcdef").text
+
+
+def test_a_person_is_one_row_of_the_desk_however_often_they_log_in(desk: Desk, example: ModuleType) -> None:
+    for sub in (NOOR, DAAN, NOOR):
+        desk.person(sub).open_ticket()
+    with Session(example.engine) as db:
+        people = db.scalars(select(example.Person).order_by(example.Person.id)).all()
+        assert len(people) == 2
+        assert people[0].name != people[1].name
+        assert people[0].email == people[1].email
+        counts = [len(db.scalars(example.own_tickets(person)).all()) for person in people]
+    assert counts == [2, 1]
+
+
+def test_somebody_who_is_blocked_is_out_and_stays_out(desk: Desk, example: ModuleType) -> None:
+    anna, bram = desk.person(ANNA), desk.person(BRAM)
+    path = anna.open_ticket("My printer")
+    with Session(example.engine) as db, db.begin():
+        db.execute(update(example.Person).where(example.Person.name == "Anna de Vries").values(blocked=True))
+    refused = anna.get(path)
+    assert refused.status_code == 403
+    assert "Your account is blocked" in refused.text
+    assert "My printer" not in refused.text
+    assert "Welcome!" in anna.get("/").text, "the session has ended"
+    again = desk.visitor()
+    assert again.log_in(ANNA).status_code == 403
+    assert "Welcome!" in again.get("/").text
+    assert bram.get("/tickets").status_code == 200
+
+
+def test_a_person_with_tickets_cannot_be_deleted_and_one_without_takes_the_identity_along(
+    desk: Desk, example: ModuleType
+) -> None:
+    """An identity that is left behind would open the account that gets the same number next."""
+    desk.person(ANNA).open_ticket()
+    bram = desk.person(BRAM)
+    with Session(example.engine) as db:
+        with pytest.raises(IntegrityError):
+            db.execute(delete(example.Person).where(example.Person.name == "Anna de Vries"))
+        db.rollback()
+        db.execute(delete(example.Person).where(example.Person.name != "Anna de Vries"))
+        db.commit()
+    assert bram.get("/tickets").status_code == 302
+    desk.person(NOOR).open_ticket("Noor's own")
+    assert "Noor's own" not in desk.person(BRAM).get("/tickets").text
 
 
 def test_a_visitor_who_posts_a_ticket_is_sent_to_log_in_and_nothing_is_kept(desk: Desk) -> None:

@@ -3,15 +3,17 @@
 import logging
 import os
 import secrets
+import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from flask import Flask, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from sqlalchemy import URL, Select, String, Text, create_engine, select
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy import URL, ForeignKey, Select, String, Text, create_engine, event, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
 from xwms_auth import ConfigError, XWMSConfig
+from xwms_auth.accounts import SQLAlchemyLinker
 from xwms_auth.flask import XWMSAuth, current_user, login_required
 
 SUBJECT_MAX = 120
@@ -27,7 +29,6 @@ store = os.environ.get("XWMS_SESSION_STORE") or f"sqlite:///{Path(database).with
 app = Flask(__name__)
 app.config["MAX_CONTENT_LENGTH"] = 64 * 1024  # bytes of a form
 config = XWMSConfig.from_env({**os.environ, "XWMS_SESSION_STORE": store}, session_secret_required=True)
-auth = XWMSAuth(app, config)
 
 
 # --- models ---
@@ -45,18 +46,27 @@ class Question(Base):
     answer: Mapped[str] = mapped_column(Text)
 
 
+class Person(Base):
+    """Somebody who has logged in. The linker below adds the row, and keeps its name and address up to date."""
+
+    __tablename__ = "people"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    email: Mapped[str | None] = mapped_column(Text)  # not unique: two people may share one
+    blocked: Mapped[bool] = mapped_column(default=False)  # True keeps them out
+
+
 class Ticket(Base):
     __tablename__ = "tickets"
 
     # Random, so that its URL does not reveal how many tickets there are.
     id: Mapped[str] = mapped_column(String(16), primary_key=True, default=lambda: secrets.token_hex(8))
-    # The user who opened it: always this pair, never the e-mail address, which two users may share and which may later
-    # belong to somebody else.
-    issuer: Mapped[str] = mapped_column(String(255), index=True)
-    sub: Mapped[str] = mapped_column(String(255), index=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey(Person.id), index=True)
     subject: Mapped[str] = mapped_column(String(SUBJECT_MAX))
     message: Mapped[str] = mapped_column(Text)
     opened_at: Mapped[datetime] = mapped_column(default=lambda: datetime.now(UTC))
+    person: Mapped[Person] = relationship()
 
 
 QUESTIONS = {
@@ -69,6 +79,17 @@ QUESTIONS = {
 
 engine = create_engine(URL.create("sqlite", database=database))
 
+
+@event.listens_for(engine, "connect")
+def enforce_foreign_keys(connection: sqlite3.Connection, _record: object) -> None:
+    connection.execute("PRAGMA foreign_keys = ON")  # without this SQLite ignores them
+
+
+# Finds a user's row by (issuer, sub), in a table `xwms_identities` of its own; never by the e-mail address, which may
+# later belong to somebody else.
+people = SQLAlchemyLinker(Person, engine, fields={"name": "display_name", "email": "verified_email"}, blocked="blocked")
+auth = XWMSAuth(app, config, linker=people)
+
 Base.metadata.create_all(engine)
 with Session(engine) as db:
     if db.scalar(select(Question)) is None:
@@ -76,9 +97,8 @@ with Session(engine) as db:
         db.commit()
 
 
-def own_tickets() -> Select[Ticket]:
-    mine = (Ticket.issuer == current_user.issuer, Ticket.sub == current_user.sub)
-    return select(Ticket).where(*mine).order_by(Ticket.opened_at.desc())
+def own_tickets(person: Person) -> Select[Ticket]:
+    return select(Ticket).where(Ticket.person == person).order_by(Ticket.opened_at.desc())
 
 
 # --- pages ---
@@ -95,7 +115,8 @@ def home() -> str:
 @login_required
 def tickets() -> str:
     with Session(engine) as db:
-        return render_template("tickets.html", tickets=db.scalars(own_tickets()).all())
+        mine = own_tickets(auth.account(session=db))
+        return render_template("tickets.html", tickets=db.scalars(mine).all())
 
 
 @app.get("/tickets/new")
@@ -109,10 +130,10 @@ def new_ticket() -> str:
 def ticket(ticket_id: str) -> str:
     with Session(engine) as db:
         # Searched among the user's own tickets: somebody else's gets the same 404 as one that does not exist.
-        found = db.scalar(own_tickets().where(Ticket.id == ticket_id))
-    if found is None:
-        abort(404)
-    return render_template("ticket.html", ticket=found)
+        found = db.scalar(own_tickets(auth.account(session=db)).where(Ticket.id == ticket_id))
+        if found is None:
+            abort(404)
+        return render_template("ticket.html", ticket=found)
 
 
 @app.post("/tickets")
@@ -129,7 +150,7 @@ def open_ticket() -> ResponseReturnValue:
     if errors:
         return ticket_form(subject=subject, message=message, errors=errors), 422
     with Session(engine) as db:
-        opened = Ticket(issuer=current_user.issuer, sub=current_user.sub, subject=subject, message=message)
+        opened = Ticket(person=auth.account(session=db), subject=subject, message=message)
         db.add(opened)
         db.commit()
         # 303, so that reloading the next page does not send the form again.

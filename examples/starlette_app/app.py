@@ -3,12 +3,14 @@
 import logging
 import os
 import secrets
+import sqlite3
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 
-from sqlalchemy import URL, Select, String, Text, create_engine, select
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy import URL, ForeignKey, Select, String, Text, create_engine, event, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -20,7 +22,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 
 from xwms_auth import ConfigError, XWMSConfig
-from xwms_auth.starlette import XWMSAuthMiddleware, current_user, login_required, template_context
+from xwms_auth.accounts import SQLAlchemyLinker
+from xwms_auth.starlette import XWMSAuthMiddleware, current_account, current_user, login_required, template_context
 
 SUBJECT_MAX = 120
 MESSAGE_MAX = 4000
@@ -65,18 +68,27 @@ class Question(Base):
     answer: Mapped[str] = mapped_column(Text)
 
 
+class Person(Base):
+    """Somebody who has logged in. The linker below adds the row, and keeps its name and address up to date."""
+
+    __tablename__ = "people"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    email: Mapped[str | None] = mapped_column(Text)  # not unique: two people may share one
+    blocked: Mapped[bool] = mapped_column(default=False)  # True keeps them out
+
+
 class Ticket(Base):
     __tablename__ = "tickets"
 
     # Random, so that its URL does not reveal how many tickets there are.
     id: Mapped[str] = mapped_column(String(16), primary_key=True, default=lambda: secrets.token_hex(8))
-    # The user who opened it: always this pair, never the e-mail address, which two users may share and which may later
-    # belong to somebody else.
-    issuer: Mapped[str] = mapped_column(String(255), index=True)
-    sub: Mapped[str] = mapped_column(String(255), index=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey(Person.id), index=True)
     subject: Mapped[str] = mapped_column(String(SUBJECT_MAX))
     message: Mapped[str] = mapped_column(Text)
     opened_at: Mapped[datetime] = mapped_column(default=lambda: datetime.now(UTC))
+    person: Mapped[Person] = relationship()
 
 
 QUESTIONS = {
@@ -89,6 +101,16 @@ QUESTIONS = {
 
 engine = create_engine(URL.create("sqlite", database=database))
 
+
+@event.listens_for(engine, "connect")
+def enforce_foreign_keys(connection: sqlite3.Connection, _record: object) -> None:
+    connection.execute("PRAGMA foreign_keys = ON")  # without this SQLite ignores them
+
+
+# Finds a user's row by (issuer, sub), in a table `xwms_identities` of its own; never by the e-mail address, which may
+# later belong to somebody else.
+people = SQLAlchemyLinker(Person, engine, fields={"name": "display_name", "email": "verified_email"}, blocked="blocked")
+
 Base.metadata.create_all(engine)
 with Session(engine) as db:
     if db.scalar(select(Question)) is None:
@@ -96,14 +118,13 @@ with Session(engine) as db:
         db.commit()
 
 
-def own_tickets() -> Select[Ticket]:
-    mine = (Ticket.issuer == current_user.issuer, Ticket.sub == current_user.sub)
-    return select(Ticket).where(*mine).order_by(Ticket.opened_at.desc())
+def own_tickets(person: Person) -> Select[Ticket]:
+    return select(Ticket).where(Ticket.person_id == person.id).order_by(Ticket.opened_at.desc())
 
 
-def save_ticket(subject: str, message: str) -> str:
+def save_ticket(person: Person, subject: str, message: str) -> str:
     with Session(engine) as db:
-        opened = Ticket(issuer=current_user.issuer, sub=current_user.sub, subject=subject, message=message)
+        opened = Ticket(person_id=person.id, subject=subject, message=message)
         db.add(opened)
         db.commit()
         return opened.id
@@ -113,16 +134,27 @@ def save_ticket(subject: str, message: str) -> str:
 # Starlette runs a plain `def` endpoint in a thread, where waiting for the database does not block other requests.
 
 
+def for_person(endpoint: Callable[[Request, Person], Response]) -> Callable[[Request], Awaitable[Response]]:
+    """Require login, and call a plain `def` endpoint, in a thread, with the user's row."""
+
+    @wraps(endpoint)
+    async def guarded(request: Request) -> Response:
+        return await run_in_threadpool(endpoint, request, await current_account(request, people))
+
+    return guarded
+
+
 def home(request: Request) -> Response:
     with Session(engine) as db:
         questions = db.scalars(select(Question).order_by(Question.id)).all()
     return templates.TemplateResponse(request, "home.html", {"questions": questions})
 
 
-@login_required
-def tickets(request: Request) -> Response:
+@for_person
+def tickets(request: Request, person: Person) -> Response:
     with Session(engine) as db:
-        return templates.TemplateResponse(request, "tickets.html", {"tickets": db.scalars(own_tickets()).all()})
+        found = db.scalars(own_tickets(person)).all()
+    return templates.TemplateResponse(request, "tickets.html", {"tickets": found})
 
 
 @login_required
@@ -130,18 +162,18 @@ def new_ticket(request: Request) -> Response:
     return ticket_form(request)
 
 
-@login_required
-def ticket(request: Request) -> Response:
+@for_person
+def ticket(request: Request, person: Person) -> Response:
     with Session(engine) as db:
         # Searched among the user's own tickets: somebody else's gets the same 404 as one that does not exist.
-        found = db.scalar(own_tickets().where(Ticket.id == request.path_params["ticket_id"]))
-    if found is None:
-        raise HTTPException(404)
-    return templates.TemplateResponse(request, "ticket.html", {"ticket": found})
+        found = db.scalar(own_tickets(person).where(Ticket.id == request.path_params["ticket_id"]))
+        if found is None:
+            raise HTTPException(404)
+        return templates.TemplateResponse(request, "ticket.html", {"ticket": found})
 
 
-@login_required
 async def open_ticket(request: Request) -> Response:
+    person = await current_account(request, people)  # requires login, too
     require_own_form(request)
     async with request.form(max_files=0, max_fields=2, max_part_size=FORM_MAX) as form:
         subject = " ".join(str(form.get("subject", "")).split())
@@ -154,7 +186,7 @@ async def open_ticket(request: Request) -> Response:
     if errors:
         return ticket_form(request, subject=subject, message=message, errors=errors)
     # 303, so that reloading the next page does not send the form again.
-    ticket_id = await run_in_threadpool(save_ticket, subject, message)
+    ticket_id = await run_in_threadpool(save_ticket, person, subject, message)
     return RedirectResponse(path_for(request, "ticket", ticket_id=ticket_id), 303)
 
 
@@ -236,6 +268,6 @@ app = Starlette(
         Route("/devices/end-all", end_all_sessions, methods=["POST"]),
         Mount("/static", StaticFiles(directory=HERE / "static"), name="static"),
     ],
-    middleware=[Middleware(XWMSAuthMiddleware, config)],
+    middleware=[Middleware(XWMSAuthMiddleware, config, linker=people)],
     exception_handlers={404: not_found, ConfigError: no_devices},
 )

@@ -5,7 +5,7 @@ import uuid
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, ForeignKey, create_engine, func, inspect, select
+from sqlalchemy import Engine, ForeignKey, create_engine, delete, func, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, sessionmaker
 from sqlalchemy.pool import NullPool
@@ -329,6 +329,46 @@ def test_a_member_who_is_deleted_takes_the_identities_along(tmp_path, place):
         session.delete(member_of(session, 1))
     assert members.count() == (0, 0)
     assert linker.sign_in(person()) == Linked(key="2", created=True)
+
+
+@pytest.mark.parametrize("how", ["session", "statement", "driver"])
+def test_a_deleted_member_leaves_no_identity_to_the_next_one_with_that_number(members, how, caplog):
+    """SQLite gives the number of a deleted row to the next new one, and heeds foreign keys only when asked to."""
+    linker = SQLAlchemyLinker(Member, members.engine, fields=FIELDS)
+    linker.sign_in(person("alice", name="Alice"))
+    with members.session() as session:
+        if how == "session":
+            session.delete(session.get(Member, 1))
+        elif how == "statement":
+            session.execute(delete(Member))
+        else:
+            session.connection().exec_driver_sql("DELETE FROM members")
+    assert members.count() == (0, 0)
+    members.add(name="Bob, by another way")
+    assert linker.load(Identity(ISSUER, "alice")) is None
+    again = linker.sign_in(person("alice", name="Alice"))
+    assert again.created
+    assert members.get(int(again.key)).name == "Alice"
+    assert "outlive" not in caplog.text
+
+
+def test_what_is_left_of_a_deleted_member_opens_no_new_account(tmp_path, caplog):
+    """Where nothing keeps identities from outliving accounts: tables made by a migration, on SQLite."""
+    members = Members(f"sqlite:///{tmp_path / 'members.sqlite3'}")
+    with members.session() as session:
+        session.connection().exec_driver_sql("DROP TRIGGER xwms_identities_of_deleted")
+    linker = SQLAlchemyLinker(Member, members.engine, fields=FIELDS)
+    linker.sign_in(person("alice"))
+    with members.session() as session:
+        session.execute(delete(Member))
+    assert members.count() == (0, 1)
+    bob = linker.sign_in(person("bob"))
+    assert linker.find(Identity(ISSUER, "alice")) is None
+    assert [one.identity.sub for one in linker.identities(bob.key)] == ["bob"]
+    with members.session() as session:
+        session.execute(delete(Member))
+    assert linker.sign_in(person("bob")).created  # their own orphan keeps nobody out
+    assert caplog.text.count("identities_may_outlive_accounts") == 1
 
 
 def test_a_table_of_identities_of_the_applications_own(tmp_path):

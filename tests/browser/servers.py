@@ -149,13 +149,15 @@ def serve_wsgi(app: Any, sock: socket.socket, certificate: Certificate | None) -
 
 
 @contextmanager
-def serve_asgi(app: Any, sock: socket.socket, certificate: Certificate | None) -> Iterator[None]:
+def serve_asgi(
+    app: Any, sock: socket.socket, certificate: Certificate | None, *, websockets: bool = False
+) -> Iterator[None]:
     """An ASGI app behind uvicorn, in a thread."""
     config = uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
-        ws="none",
+        ws="websockets-sansio" if websockets else "none",
         timeout_graceful_shutdown=1,
         ssl_certfile=certificate.certificate if certificate else None,
         ssl_keyfile=certificate.key if certificate else None,

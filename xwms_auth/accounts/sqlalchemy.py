@@ -55,7 +55,7 @@ class _LinkerBase(Generic[A]):
         domains: str | Sequence[str] = (),
         invited: Callable[[User, Session], bool] | None = None,
         link_by_email: str | None = None,
-        blocked: Callable[[A], bool] | None = None,
+        blocked: Callable[[A], bool] | str | None = None,
         identities: Table | None = None,
     ) -> None:
         self.tables = AccountTables(
@@ -146,8 +146,8 @@ class SQLAlchemyLinker(_LinkerBase[A]):
     `create=False` closes the sign-up. `domains` opens it to verified addresses of these domains, `invited(user,
     session)` to whom it returns True for. `link_by_email` names the attribute with the e-mail address: an account with
     the verified address of a new person, and without an identity, is linked after a proof (`AppLogin`).
-    `blocked(account)` tells whether an account may not be used. `identities` is the table of identities, if it is one
-    of the application's: as `identities_of` makes it.
+    `blocked` tells whether an account may not be used: the name of an attribute, or a function of the account.
+    `identities` is the table of identities, if it is one of the application's: as `identities_of` makes it.
 
     Raises `ConfigError` with every fault at once.
     """
@@ -163,7 +163,7 @@ class SQLAlchemyLinker(_LinkerBase[A]):
         domains: str | Sequence[str] = (),
         invited: Callable[[User, Session], bool] | None = None,
         link_by_email: str | None = None,
-        blocked: Callable[[A], bool] | None = None,
+        blocked: Callable[[A], bool] | str | None = None,
         identities: Table | None = None,
     ) -> None:
         super().__init__(
@@ -263,7 +263,7 @@ class AsyncSQLAlchemyLinker(_LinkerBase[A]):
         domains: str | Sequence[str] = (),
         invited: Callable[[User, Session], bool] | None = None,
         link_by_email: str | None = None,
-        blocked: Callable[[A], bool] | None = None,
+        blocked: Callable[[A], bool] | str | None = None,
         identities: Table | None = None,
     ) -> None:
         super().__init__(

@@ -6,21 +6,26 @@ Knows no login and no session of ours.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Column,
+    Connection,
     ForeignKey,
     Select,
     String,
     Table,
     bindparam,
     delete,
+    event,
     func,
     insert,
     inspect,
     select,
+    text,
 )
 from sqlalchemy.dialects.mysql import VARCHAR
 from sqlalchemy.exc import IntegrityError, NoInspectionAvailable
@@ -43,6 +48,8 @@ MAX_LENGTH = 255
 """Characters of a `sub`, as OpenID Connect Core 2 has it, and of an issuer."""
 
 TABLE = "xwms_identities"
+_FORGETS = "xwms_auth_forgets"
+_TRIGGER = "xwms_identities_of_deleted"
 
 _SOURCES = frozenset(
     (*User.__dataclass_fields__, "display_name", "verified_email")  # what a person has to be shown or written to with
@@ -78,7 +85,7 @@ def identities_of(model: type[Any]) -> Table:
     if known is not None:
         return known
     account: Column[Any] = Column("account", ForeignKey(key, ondelete="CASCADE"), nullable=False, index=True)
-    return Table(
+    table = Table(
         TABLE,
         users.metadata,
         Column("issuer", _exact(MAX_LENGTH), primary_key=True),
@@ -87,6 +94,30 @@ def identities_of(model: type[Any]) -> Table:
         Column("linked_at", BigInteger, nullable=False),
         schema=users.schema,
     )
+    event.listen(table, "after_create", cast("Any", DDL)(_trigger(users, key)).execute_if(dialect="sqlite"))
+    return table
+
+
+def _trigger(users: Table, key: "Column[Any]") -> str:
+    """The statement that lets identities go with their account on SQLite.
+
+    Account takeover: SQLite heeds no foreign key unless each connection asks it to (`PRAGMA foreign_keys`), and gives
+    the number of a deleted row to the next new one, which the deleted person's identity would then open.
+    """
+    action = f"DELETE FROM {_quoted(TABLE)} WHERE account = OLD.{_quoted(key.name)}"  # noqa: S608  names of the model
+    return f"CREATE TRIGGER IF NOT EXISTS {_TRIGGER} AFTER DELETE ON {_quoted(users.name)} BEGIN {action}; END"
+
+
+def _quoted(name: str) -> str:
+    escaped = name.replace('"', '""').replace("%", "%%")  # DDL formats what it is given
+    return f'"{escaped}"'
+
+
+def _forget_with(identities: Table, key_name: str) -> Callable[[object, Connection, object], None]:
+    def forget(_mapper: object, connection: Connection, account: object) -> None:
+        connection.execute(delete(identities).where(identities.c.account == getattr(account, key_name)))
+
+    return forget
 
 
 def _mapper_of(model: type[Any]) -> Mapper[Any]:
@@ -118,12 +149,14 @@ class AccountTables(Generic[A]):
         domains: str | Sequence[str],
         invited: Callable[[User, Session], bool] | None,
         link_by_email: str | None,
-        blocked: Callable[[A], bool] | None,
+        blocked: Callable[[A], bool] | str | None,
         identities: Table | None,
     ) -> None:
         mapper = _mapper_of(model)
         faults = [f"{model.__name__} has no attribute {name}" for name in fields if not hasattr(model, name)]
         faults += [f"{source!r} is not an attribute of User" for source in fields.values() if not _is_source(source)]
+        if isinstance(blocked, str) and not hasattr(model, blocked):
+            faults.append(f"blocked: {model.__name__} has no attribute {blocked}")
         if link_by_email is not None and link_by_email not in mapper.columns:
             faults.append(f"link_by_email: {model.__name__} has no column {link_by_email}")
         self._domains, wrong = _parsed_domains(domains)
@@ -136,9 +169,14 @@ class AccountTables(Generic[A]):
         self._key_name = mapper.get_property_by_column(self._key).key
         self._fields, self._new, self._create, self._invited = fields, new, create, invited
         self._by_email = None if link_by_email is None else mapper.columns[link_by_email]
-        self._blocked = blocked
+        self._blocked = attrgetter(blocked) if isinstance(blocked, str) else blocked
+        self._is_checked = False
         self._lengths = _lengths_of(mapper)
         columns = self.identities.c
+        if _FORGETS not in self.identities.info:
+            # For a deletion by SQLAlchemy's session, whatever the database makes of foreign keys.
+            self.identities.info[_FORGETS] = True
+            event.listen(model, "before_delete", _forget_with(self.identities, self._key_name), propagate=True)
         self._of_identity = (columns.issuer == bindparam("the_issuer")) & (columns.sub == bindparam("the_sub"))
         self._find: Select[Any, Any, Any] = (
             select(model, columns.issuer, columns.sub).join(self.identities, columns.account == self._key)
@@ -204,7 +242,9 @@ class AccountTables(Generic[A]):
         self._set_fields(account, user)
         session.add(account)
         session.flush()
-        self._insert(session, user.identity, getattr(account, self._key_name))
+        value = getattr(account, self._key_name)
+        self._remove_orphans(session, user.identity, new=value)
+        self._insert(session, user.identity, value)
         return Linked(key=self.key_of(account), created=True)
 
     def link(self, session: Session, *, user: User, key: str) -> Linked:
@@ -218,6 +258,7 @@ class AccountTables(Generic[A]):
         if account is None:
             raise NobodyToLink("the account is gone")
         self._allowed(account)
+        self._remove_orphans(session, user.identity)
         self._insert(session, user.identity, self._value_of(key))
         return Linked(key=key, linked=True)
 
@@ -247,6 +288,32 @@ class AccountTables(Generic[A]):
         if self._blocked is not None and self._blocked(account):
             raise AccountBlocked("the application has blocked the account")
         return account
+
+    def _remove_orphans(self, session: Session, identity: Identity, new: object = None) -> None:
+        """Remove what is left of deleted accounts: for this identity, and for the key of a new account.
+
+        Account takeover: see `_trigger`. A row whose account exists is another request's, and stays.
+        """
+        columns = self.identities.c
+        is_orphan = columns.account.not_in(select(self._key))
+        session.execute(delete(self.identities).where(self._of_identity, is_orphan), _of(identity))
+        if new is not None:
+            session.execute(delete(self.identities).where(columns.account == new))
+            self._check_deletion(session)
+
+    def _check_deletion(self, session: Session) -> None:
+        """Warn once if this SQLite would let an identity outlive its account."""
+        if self._is_checked:
+            return
+        self._is_checked = True
+        if session.get_bind().dialect.name != "sqlite" or session.scalar(text("PRAGMA foreign_keys")):
+            return
+        found = session.scalar(
+            text("SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND name = :n"), {"n": _TRIGGER}
+        )
+        if not found:
+            hint = "turn PRAGMA foreign_keys on for every connection, or delete the identities with the account"
+            events.warning("identities_may_outlive_accounts", hint=hint)
 
     def _insert(self, session: Session, identity: Identity, value: object) -> None:
         if len(identity.issuer) > MAX_LENGTH:

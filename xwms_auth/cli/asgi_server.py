@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 import uvicorn
+
 # uvicorn finds it by itself, and refuses websockets without it.
 import websockets  # noqa: F401  # pyright: ignore[reportUnusedImport]
 
