@@ -43,7 +43,7 @@ async def app(scope, receive, send):
         await receive()
         await send({"type": "websocket.accept"})
         await send({"type": "websocket.send", "text": "hello"})
-        await send({"type": "websocket.close"})
+        await receive()  # that the other side has left
 """
 
 
@@ -135,8 +135,9 @@ def test_an_edit_restarts_the_app_and_people_stay_signed_in(start, pages, browse
 
 
 def test_only_what_an_app_is_made_of_counts_as_a_change(tmp_path):
+    tmp_path /= "templates"  # the name of a folder above the project says nothing
     for name in ("app.py", "static/page.css", "templates/mail.txt"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).touch()
     watch = FileWatch(tmp_path)
     for name in ("desk.sqlite3", "notes.txt", ".git/a.py", "node_modules/a.js", "venv/pyvenv.cfg", "venv/a.py"):

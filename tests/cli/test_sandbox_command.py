@@ -77,6 +77,7 @@ def test_its_secrets_are_the_same_at_every_start_and_those_of_a_public_app_are_n
     assert [secret.startswith("development-only.") for secret in sessions] == [True, True, False, False]
 
 
+@pytest.mark.more_packages
 def test_it_may_have_a_name_that_is_not_its_address(start):
     """Then Anna is the same person on another port, in both flows."""
     with start("sandbox", "--port", "0", "--issuer", "http://127.0.0.1:8800", ready="listens") as sandbox:

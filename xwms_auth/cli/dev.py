@@ -176,7 +176,7 @@ class _App:
                     else:
                         click.echo(f"Reloaded: {changed} has changed")
                 except AppFailed as fault:
-                    error(f"{fault}; waiting for a change")
+                    _tell_end(fault)
                 changed = wait_for_change(process, files, when_ended=_tell_end)
 
 
@@ -196,6 +196,7 @@ class _Shown:
     open_browser: bool
 
     def show(self) -> None:
+        """Print it, and open the address if that was asked for."""
         address = f"{self.origin}{'/' if self.person is None else self.app.paths.login}"
         flow = self.app.environ.get("XWMS_FLOW") or "sign-token"
         lines = [("App", f"{self.app.target} on port {self.app.port}")]

@@ -51,7 +51,7 @@ def _files(folder: Path) -> Iterator[tuple[str, tuple[int, int]]]:
     """Each file that counts, with the time of its last change and its size. Links to folders are not followed."""
     for where, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if _is_ours(where, name)]
-        in_templates = _TEMPLATE_FOLDER in Path(where).parts
+        in_templates = _TEMPLATE_FOLDER in Path(where).relative_to(folder).parts
         for name in files:
             if in_templates or name.endswith(_SUFFIXES):
                 path = os.path.join(where, name)  # noqa: PTH118  many of them, each second
