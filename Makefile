@@ -1,12 +1,19 @@
-# The one task runner. It needs make and a Python >= 3.11, and keeps all it installs in .venv.
+# The one task runner. It needs make and a Python >= 3.11. All that it installs is in .venv, what `make demo` needs in .demo.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test lowest coverage check matrix nightly docs wheel bench clean
 
+# Which example `make demo` runs.
+APP ?= flask
+
 VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
+
+# The demo has an environment of its own, because it needs an eighth of what the tests need.
+DEMO := $(CURDIR)/.demo
+DEMO_STAMP := $(DEMO)/installed-$(APP)
 
 # make PYTHON=/path/to/python uses that one; otherwise the first of these that is new enough.
 PYTHON ?=
@@ -22,15 +29,12 @@ LOWEST_TESTS := tests/flask_door tests/asgi_door tests/wsgi_door tests/login tes
 	$(addprefix tests/attacks/test_,shared_caches.py cookies.py person_from_a_request.py)
 LOWEST_OAUTH_TESTS := tests/oauth2/test_oauth_answers.py tests/oauth2/test_id_tokens.py tests/sandbox/test_oauth_login.py
 
-# Which example `make demo` runs.
-APP ?= flask
-
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
 
-demo: $(STAMP) ## the example app beside a local XWMS (APP=flask, starlette or fastapi; CHECK=1 logs in, prints who, ends)
-	@test -f examples/$(APP)_app/app.py || { echo "There is no example '$(APP)': APP=flask, APP=starlette or APP=fastapi." >&2; exit 1; }
-	@cd examples/$(APP)_app && exec $(BIN)/xwms-auth dev app:app $(if $(filter-out 0,$(CHECK)),--check)
+demo: $(DEMO_STAMP) ## the example app beside a local XWMS (APP=flask, starlette or fastapi; CHECK=1 logs in, prints who, ends)
+	@echo "Starting the example '$(APP)' beside a local XWMS ..." >&2
+	@cd examples/$(APP)_app && exec $(DEMO)/bin/xwms-auth dev app:app $(if $(filter-out 0,$(CHECK)),--check)
 
 test: $(STAMP) ## the whole suite (ARGS="-k cookie -x" goes to pytest)
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
@@ -81,10 +85,11 @@ bench: $(STAMP) ## what it costs, beside others (ARGS=--write fills the pages, A
 	$(BENCH)/bin/python benchmarks/run.py $(ARGS)
 
 clean: ## remove all that these targets made, .venv too
-	rm -rf $(VENV) build dist site .coverage .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .matrix
+	rm -rf $(VENV) $(DEMO) build dist site .coverage .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .matrix
 
-$(STAMP): pyproject.toml
-	@old=; bare=; \
+# Sets $$found to the first Python that will do, or ends with what to do.
+define find_python
+old=; bare=; \
 	for python in $(CANDIDATES); do \
 		"$$python" -c '' 2>/dev/null || continue; \
 		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { old="$$old $$python"; continue; }; \
@@ -95,8 +100,25 @@ $(STAMP): pyproject.toml
 		echo "This Python cannot make virtual environments:$$bare. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; \
 	elif [ -z "$$found" ]; then \
 		echo "Python 3.11 or newer is needed$${old:+; too old:$$old}. Name one with: make PYTHON=/path/to/python3" >&2; exit 1; \
-	fi; \
-	echo "Installing into .venv with $$("$$found" --version) ..."; \
+	fi;
+endef
+
+$(STAMP): pyproject.toml
+	@$(find_python) \
+	echo "Installing all that the tests need into .venv with $$("$$found" --version) ..." >&2; \
 	$(BIN)/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || "$$found" -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all,dev]'
 	@touch $@
+
+$(DEMO_STAMP): pyproject.toml examples/$(APP)_app/requirements.txt
+	@$(find_python) \
+	echo "Installing what the example '$(APP)' needs into .demo with $$("$$found" --version) ..." >&2; \
+	$(DEMO)/bin/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || "$$found" -m venv --clear $(DEMO)
+	@list=examples/$(APP)_app/requirements.txt; grep -v '^xwms-auth' "$$list" > $(DEMO)/requirements.txt; \
+	$(DEMO)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--editable ".[oauth2,$$(sed -n 's/^xwms-auth\[\(.*\)\]/\1/p' "$$list")]" --requirement $(DEMO)/requirements.txt
+	@touch $@
+
+# No example has this name.
+examples/%_app/requirements.txt:
+	@echo "There is no example '$*': APP=flask, APP=starlette or APP=fastapi." >&2; exit 1

@@ -85,10 +85,17 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def environ() -> dict[str, str]:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where what is kept for this user is."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture
+def environ(home: Path) -> dict[str, str]:
     """The environment of a developer who knows nothing of XWMS yet."""
     mine = {name: value for name, value in os.environ.items() if not name.startswith("XWMS_")}
-    return mine | {"PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
+    at_home = {"HOME": str(home), "XDG_CONFIG_HOME": str(home / "config"), "APPDATA": str(home)}
+    return mine | at_home | {"PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
 
 
 @pytest.fixture

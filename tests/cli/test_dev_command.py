@@ -96,6 +96,7 @@ def test_se_14_the_app_has_every_variable_and_none_that_competes(start):
         "XWMS_REDIRECT_URI",
         "XWMS_API_URI",
         "XWMS_ISSUER",
+        "XWMS_DISCOVERY_URL",
         "XWMS_SESSION_SECRET",
         "XWMS_DEBUG",
         "XWMS_COOKIE_TAG",

@@ -5,6 +5,7 @@ import shlex
 import signal
 import socket
 import stat
+import subprocess
 
 import httpx2
 import pytest
@@ -29,6 +30,60 @@ def test_the_printed_lines_are_all_that_an_app_needs_and_say_what_a_newcomer_stu
     assert any("OAuth 2.0" in line for line in sandbox.lines)
     assert "# Open the app at http://localhost:5000/ and under no other name" in sandbox.lines
     assert not any(" #" in line for line in sandbox.lines), "a comment after a value is a part of it to systemd"
+
+
+def test_two_lines_start_an_app_with_the_variables_of_a_file(start, folder, environ):
+    """The first one is run here; the second is a command that is not ours."""
+    with start("sandbox", "--port", "0", "--env-file", "xwms.env", ready="listens") as sandbox:
+        first, _, second = sandbox.lines[:3]
+        assert first == f"set -a; . {folder / 'xwms.env'}; set +a"
+        assert second == "flask --app app run --debug --port 5000"
+        assert not any("SECRET" in line for line in sandbox.lines)
+        shell = subprocess.run(
+            ["sh", "-c", f"{first}; env"], env={"PATH": environ["PATH"]}, capture_output=True, text=True, check=True
+        )
+        told = dict(line.split("=", 1) for line in shell.stdout.splitlines() if line.startswith("XWMS_"))
+        with XWMSClient(XWMSConfig.from_env(told)) as client:
+            assert client.sign_token("http://localhost:5000/xwms/validateToken").url.startswith(sandbox.address)
+    assert stat.S_IMODE((folder / "xwms.env").stat().st_mode) == 0o600
+    # Values that need no quotes have none, because Docker would take them for a part of the value.
+    assert "'" not in (folder / "xwms.env").read_text()
+
+
+def test_a_file_that_was_not_written_here_is_left_alone(run, start, folder):
+    (folder / ".env").write_text("DATABASE_PASSWORD=nowhere-else\n")
+    ended = run("sandbox", "--port", "0", "--env-file", ".env")
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)
+    assert "was not written by xwms-auth: choose another name with --env-file" in ended.stderr
+    assert (folder / ".env").read_text() == "DATABASE_PASSWORD=nowhere-else\n"
+    for _ in range(2):
+        with start("sandbox", "--port", "0", "--env-file", "xwms.env", ready="listens"):
+            pass
+    assert sorted(path.name for path in folder.glob("*.env*")) == [".env", "xwms.env"]
+    ended = run("sandbox", "--port", "0", "--env-file", "absent/xwms.env")
+    assert "choose another place with --env-file" in ended.stderr
+
+
+def test_its_secrets_are_the_same_at_every_start_and_those_of_a_public_app_are_not(start):
+    """So a terminal with the variables of yesterday still works."""
+    told = []
+    for uri in ["http://localhost:5000/callback"] * 2 + ["https://staging.example/callback"] * 2:
+        with start("sandbox", "--port", "0", "--redirect-uri", uri, ready="listens") as sandbox:
+            told.append(variables_of(sandbox.lines))
+    assert len({one["XWMS_CLIENT_SECRET"] for one in told}) == 1
+    sessions = [one["XWMS_SESSION_SECRET"] for one in told]
+    assert sessions[0] == sessions[1]
+    assert len(set(sessions)) == 3
+    assert [secret.startswith("development-only.") for secret in sessions] == [True, True, False, False]
+
+
+@pytest.mark.more_packages
+def test_it_may_have_a_name_that_is_not_its_address(start):
+    """Then Anna is the same person on another port, in both flows."""
+    with start("sandbox", "--port", "0", "--issuer", "http://127.0.0.1:8800", ready="listens") as sandbox:
+        variables = variables_of(sandbox.lines)
+        assert XWMSConfig.from_env(variables).issuer == "http://127.0.0.1:8800"
+        assert httpx2.get(variables["XWMS_DISCOVERY_URL"]).json()["issuer"] == "http://127.0.0.1:8800"
 
 
 def test_an_app_below_a_prefix_is_opened_there(start):

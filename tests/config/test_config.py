@@ -71,6 +71,12 @@ TABLE = [
     ("timeout", "XWMS_TIMEOUT", "2.5", 2.5),
     ("max_slow_calls", "XWMS_MAX_SLOW_CALLS", "12", 12),
     ("flow", "XWMS_FLOW", "sign-token", "sign-token"),
+    (
+        "discovery_url",
+        "XWMS_DISCOVERY_URL",
+        "https://id.example.org/.well-known/openid-configuration",
+        "https://id.example.org/.well-known/openid-configuration",
+    ),
     ("scopes", "XWMS_SCOPES", "openid email", ("openid", "email")),
     ("client_auth", "XWMS_CLIENT_AUTH", "client_secret_post", "client_secret_post"),
     ("authorization_endpoint", "XWMS_AUTHORIZATION_ENDPOINT", "https://id.example.org/a", "https://id.example.org/a"),
@@ -118,6 +124,7 @@ DEFAULTS = {
     "max_slow_calls": 3,
     "flow": "sign-token",
     "issuer": API_URL,
+    "discovery_url": "",
     "scopes": ("openid", "profile", "email"),
     "client_auth": "client_secret_basic",
     "token_endpoint": "",
@@ -180,6 +187,31 @@ def test_an_option_is_the_same_from_code_environment_and_mapping() -> None:
         from_value = XWMSConfig.from_mapping({**ENVIRON, variable: value})
         for config in (in_code, from_environment, from_text, from_value):
             assert getattr(config, name) == value, name
+
+
+def test_a_name_that_is_nearly_a_setting_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """Alone it may be the application's own variable; beside a fault it is one more line of it. No value is shown."""
+    with caplog.at_level(logging.WARNING, "xwms_auth"):
+        XWMSConfig.from_env({**ENVIRON, "XWMS_SCOPE": CANARY, "XWMS_DESK_COLOUR": "red", "XWMS_AUTH_REQUIRE_ALL": "1"})
+    assert "XWMS_SCOPE is not a setting; XWMS_SCOPES is" in caplog.text
+    assert "XWMS_DESK" not in caplog.text
+    assert "XWMS_AUTH" not in caplog.text
+    assert CANARY not in caplog.text
+    with pytest.raises(ConfigError) as raised:
+        XWMSConfig.from_mapping({**ENVIRON, "XWMS_CLIENT_ID": "", "XWMS_CLIENTID": "x", "XWMS_REDIRECT_URIS": URI})
+    assert raised.value.problems[1:] == (
+        "XWMS_CLIENTID is not a setting; XWMS_CLIENT_ID is",
+        "XWMS_REDIRECT_URIS is not a setting; XWMS_REDIRECT_URI is",
+    )
+
+
+def test_a_session_secret_of_development_serves_this_machine_only() -> None:
+    """It is derived from a key that stays on a developer's machine."""
+    key = "development-only.r7Qw2mZx9KfT4vLbN6cYpHs1JdGe8Ua3"
+    local = "http://localhost:5000/xwms/validateToken"
+    assert problems_of(session_secret=key) == problems_of(session_secret=(KEY, key))
+    assert "make one of your own with: xwms-auth secret" in problems_of(session_secret=key)[0]
+    assert XWMSConfig(**{**REQUIRED, "session_secret": key, "redirect_uris": local}).session_keys[0].reveal() == key
 
 
 @pytest.mark.parametrize("empty", ["", None])

@@ -1,5 +1,7 @@
 """Every story of a browser, told once and demanded of every edge."""
 
+import re
+
 import pytest
 
 from tests.tools.site import CALLBACK, FROM_ELSEWHERE, LOGIN, LOGOUT, ME, NAVIGATION, PROGRAM, query_of
@@ -222,3 +224,15 @@ def test_protect_all_lets_only_public_paths_through(make_site):
     assert site.raw("/static/../hello").status_code == 401
     browser.log_in()
     assert browser.get("/hello").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("options", "links"),
+    [({}, []), ({"protect": "all"}, []), ({"protect": "all", "public": ["/"]}, ["/"])],
+)
+def test_the_page_that_asks_first_leads_to_no_page_that_would_start_the_login(make_site, options, links):
+    """Its link home would do what the person has not yet agreed to, where the front page needs a login."""
+    page = make_site(**options).browser().get(LOGIN, FROM_ELSEWHERE)
+    assert page.status_code == 200
+    assert "Close this page, and nothing happens" in page.text
+    assert re.findall('<a href="([^"]+)"', page.text) == links

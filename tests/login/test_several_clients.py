@@ -442,6 +442,16 @@ def test_one_client_twice_is_refused_also_with_cookies_of_its_own(edge, fx):
     assert "client_id): x is in several configs" in told
 
 
+def test_sl_08_one_name_for_two_xwms_is_refused(edge, fx, make_fx):
+    """SL-08: the 1001 of one would be the 1001 of the other."""
+    name, theirs = "http://localhost/people", make_fx().api_url
+    Several(edge, [config_for(fx, A, issuer=name), config_for(fx, B, issuer=name)])
+    told = faults_of(edge, [config_for(fx, A, issuer=name), config_for(fx, B, issuer=name, api_url=theirs)])
+    assert told == (
+        f"XWMS_ISSUER (issuer): {name} is in several configs with different api_url, whose people it would mix up"
+    )
+
+
 def test_two_ports_of_a_host_are_two_hosts_and_one_jar_of_cookies(edge, fx):
     uris = [f"http://localhost:{port}{CALLBACK}" for port in (5000, 5001)]
     configs = [config_for(fx, name, redirect_uris=uri) for name, uri in zip("ab", uris, strict=True)]

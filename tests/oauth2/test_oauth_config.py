@@ -45,6 +45,52 @@ def test_sl_08_the_issuer_is_the_one_of_the_flow():
     assert XWMSConfig(**CLIENT).issuer == "https://xwms.nl/api/"
 
 
+# What an API's address says, a name for it, and whether that counts.
+NAMES = [
+    ("https://xwms.nl/api/", "https://xwms.nl", True),
+    ("https://xwms.nl/api/", "https://accounts.xwms.nl/people", True),
+    ("https://api.xwms.nl/", "https://xwms.nl/api/", True),
+    ("https://xwms.nl/api/", "https://id.example.org", False),
+    ("https://xwms.nl/api/", "https://evil-xwms.nl", False),
+    ("https://xwms.nl/api/", "https://nl", False),
+    ("https://xwms.nl/api/", "http://127.0.0.1:8800", False),
+    ("http://127.0.0.1:8811/api/", "http://127.0.0.1:8800", True),
+    ("http://127.0.0.1:8811/api/", "http://localhost/people", True),
+    ("http://127.0.0.1:8811/api/", "https://xwms.nl/api/", False),
+]
+
+
+@pytest.mark.parametrize(("api_url", "name", "counts"), NAMES)
+def test_sl_08_with_sign_token_an_issuer_is_a_name_of_the_same_xwms(api_url, name, counts):
+    """SL-08: people of a local XWMS, or of another server, must not become those of the real one."""
+    config = XWMSConfig(**CLIENT, api_url=api_url, issuer=name)
+    assert config.issuer == (name if counts else api_url)
+    assert config.unused_issuer == ("" if counts else name)
+    assert dataclasses.replace(config, login_path="/signin").issuer == config.issuer
+
+
+def test_sl_08_a_name_that_cannot_be_one_is_a_fault_with_sign_token_too():
+    """SL-08"""
+    for name in ("xwms", "http://xwms.nl", "https://xwms.nl?x", "https://xwms.nl/" + "a" * 255):
+        told = problems(flow="sign-token", issuer=name)
+        assert [problem for problem in told if problem.startswith("XWMS_ISSUER (issuer)")] == list(told), name
+
+
+def test_scopes_with_commas_between_them_are_a_fault_that_says_so():
+    for scopes in ("openid,profile", "openid, profile"):
+        assert problems(scopes=scopes) == ("XWMS_SCOPES (scopes) is separated by commas; write spaces between scopes",)
+    assert XWMSConfig(**OAUTH, scopes=["openid", "a,b"]).scopes == ("openid", "a,b")
+
+
+def test_a_discovery_url_goes_with_an_issuer_and_without_endpoints():
+    url = f"{ISSUER}/elsewhere"
+    assert XWMSConfig(**OAUTH, discovery_url=url).discovery_url == url
+    assert any("XWMS_DISCOVERY_URL" in problem for problem in problems(**ENDPOINTS, discovery_url=url))
+    assert any("XWMS_ISSUER" in problem for problem in problems(issuer="", discovery_url=url))
+    for wrong in ("http://localhost/x", "elsewhere", "http://id.example.org/x"):
+        assert any("XWMS_DISCOVERY_URL" in problem for problem in problems(discovery_url=wrong)), wrong
+
+
 def test_one_variable_changes_the_flow():
     environ = {
         "XWMS_CLIENT_ID": "id",

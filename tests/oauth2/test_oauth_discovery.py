@@ -110,6 +110,19 @@ def test_an_issuer_with_a_path_has_its_documents_in_two_places(make_as, edge):
     assert [r.target for r in server.requests][:2] == [f"/tenant{DISCOVERY}", f"{RFC8414}/tenant"]
 
 
+def test_oc_05_a_document_may_be_elsewhere_if_it_names_the_issuer(make_as, edge):
+    """OC-05: as for a local XWMS whose name is not the port that was free."""
+    server = make_as()
+    server.answer("/elsewhere", document(server.metadata))
+    browser = Site(edge, server, discovery_url=f"{server.url}/elsewhere").browser()
+    assert log_in(browser, server).status_code == 303
+    assert server.requests[0].target == "/elsewhere"
+    assert server.calls(DISCOVERY) == server.calls(RFC8414) == 0
+    server.answer("/elsewhere", document(server.metadata | {"issuer": "https://evil.example"}))
+    other = Site(edge, server, discovery_url=f"{server.url}/elsewhere").browser()
+    assert code_of(start(other)) == (502, "xwms_bad_answer")
+
+
 def test_without_a_document_nobody_is_sent_anywhere(browser, server):
     for path in (DISCOVERY, RFC8414):
         server.answer(path, document({}, 404))

@@ -221,6 +221,7 @@ def test_a_confirmation_is_one_button_that_posts_to_the_login():
     assert (form["method"], form["action"]) == ("post", "/xwms/auth?next=%2Ftickets")
     assert outline.all("button") == [{"class": "button", "type": "submit"}]
     assert [link["href"] for link in outline.all("a")] == ["/home"]
+    assert Outline(a_confirmation().html).all("a") == []
 
 
 def test_the_page_about_the_person_is_one_button_that_posts_to_this_site_only():

@@ -49,6 +49,20 @@ def test_the_issuer_is_the_public_url_whatever_host_is_asked(clock):
         assert document["issuer"] == server.url
 
 
+def test_the_issuer_may_be_named_so_that_it_is_the_same_on_every_port(clock):
+    """Addresses stay those of the server: what is named is who has issued a token."""
+    name = "http://127.0.0.1:8800"
+    with SandboxServer(settings(issuer=name), port=0, clock=clock) as server:
+        document = httpx2.get(f"{server.url}{DISCOVERY[0]}", trust_env=False).json()
+        named = App(server)
+        tokens = named.log_in()
+        assert (document["issuer"], document["jwks_uri"]) == (name, f"{server.url}/oauth/jwks")
+        assert named.verified(tokens["id_token"])["iss"] == name
+        named.close()
+    with pytest.raises(ValueError, match="issuer: not an absolute"):
+        settings(issuer="here")
+
+
 def test_the_published_keys_check_id_tokens_and_hold_nothing_private(app):
     tokens = app.log_in()
     published = app.http.get("/oauth/jwks").json()

@@ -7,10 +7,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
+from xwms_auth.cli.file_watch import FileWatch
 from xwms_auth.cli.serve_app import GRACE_SECONDS
 
 # Enough for the imports of a large app on a slow machine. The user sees its output meanwhile and can press Ctrl-C.
@@ -52,6 +54,23 @@ def wait_until_ended(process: subprocess.Popen[bytes]) -> None:
     """Never returns: raises `AppFailed` when the app ends by itself."""
     while True:
         _raise_if_ended(process, seconds=3600)
+
+
+def wait_for_change(
+    process: subprocess.Popen[bytes], files: FileWatch, *, when_ended: Callable[[AppFailed], None]
+) -> Path:
+    """Return the file that has changed. The app may end meanwhile, which is told once."""
+    is_told = process.poll() is not None
+    while (changed := files.changed()) is None:
+        if is_told:
+            time.sleep(files.pause)
+            continue
+        try:
+            _raise_if_ended(process, seconds=files.pause)
+        except AppFailed as fault:
+            is_told = True
+            when_ended(fault)
+    return changed
 
 
 def _raise_if_ended(process: subprocess.Popen[bytes], *, seconds: float) -> None:

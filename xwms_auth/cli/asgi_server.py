@@ -5,6 +5,9 @@ from typing import Any
 
 import uvicorn
 
+# uvicorn finds it by itself, and refuses websockets without it.
+import websockets  # noqa: F401  # pyright: ignore[reportUnusedImport]
+
 from xwms_auth._core.base.errors import ConfigError
 
 

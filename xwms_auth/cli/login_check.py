@@ -36,23 +36,47 @@ class Person:
     name: str
 
 
-def log_in(app_url: str, *, callback_url: str, seconds: float = 10.0) -> Person:
-    """Follow `/xwms/auth` of the app at ``app_url`` (no trailing slash) to its callback, then request `/xwms/me`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paths:
+    """Where a login starts, and who is signed in is told."""
 
-    ``seconds`` is the timeout of each request. Raises `CheckFailed`.
+    login: str
+    me: str
+
+
+def log_in(app_url: str, *, callback_url: str, origin: str, paths: Paths, target: str, seconds: float = 10.0) -> Person:
+    """Start a login at the app at ``app_url`` (no trailing slash), follow it to its callback, then ask who it is.
+
+    What the app's own ``origin`` would be asked, ``app_url`` is: a front-end server need not run. ``target`` is for
+    what to do next, ``seconds`` is the timeout of each request. Raises `CheckFailed`.
     """
     # Without the environment's proxies: all requests are to this machine.
     with httpx2.Client(headers=_NAVIGATION_HEADERS, timeout=seconds, trust_env=False) as client:
-        request = client.build_request("GET", f"{app_url}/xwms/auth")
+        request = client.build_request("GET", app_url + paths.login)
         for _ in range(_MAX_REQUESTS):
-            response = _send(client, request)
+            at_app, is_callback = _url_at(app_url, request.url, origin), _without_query(request.url) == callback_url
+            response = _send(client, client.build_request("GET", at_app))
             if response.next_request is None:
-                raise CheckFailed(f"the login stopped at {_described(response)}")
-            if _without_query(request.url) == callback_url:
+                raise CheckFailed(f"the login stopped at {_described(response)}{_next_step(response, paths, target)}")
+            if is_callback:
                 # The next redirect leads to the app's own page, which may not exist yet.
-                return _person(_send(client, client.build_request("GET", f"{app_url}/xwms/me")))
+                return _person(_send(client, client.build_request("GET", app_url + paths.me)))
             request = response.next_request
     raise CheckFailed(f"the login did not end after {_MAX_REQUESTS} redirects")
+
+
+def _url_at(app_url: str, url: httpx2.URL, origin: str) -> str:
+    text = str(url)
+    return app_url + text.removeprefix(origin) if text.startswith(f"{origin}/") else text
+
+
+def _next_step(response: httpx2.Response, paths: Paths, target: str) -> str:
+    if response.request.url.path != paths.login or _ERROR_CODE.search(response.text):
+        return ""
+    return (
+        ": the app has no login there; add XWMSAuth(app) in Flask or XWMSAuthMiddleware elsewhere, or set "
+        f"XWMS_LOGIN_PATH, and see what there is with: xwms-auth routes {target}"
+    )
 
 
 def _send(client: httpx2.Client, request: httpx2.Request) -> httpx2.Response:

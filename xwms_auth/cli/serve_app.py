@@ -3,18 +3,23 @@
 It ends when its parent does. The variables of XWMS are in the environment that it was started with.
 """
 
+import importlib
 import logging
 import os
 import signal
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
+from types import TracebackType
 from typing import Final
 
 from xwms_auth._core.base.errors import ConfigError
 from xwms_auth.cli.loading import AppNotFound, interface_of, load_app
 from xwms_auth.cli.missing_extras import needs_extra
+
+_HERE: Final = Path(__file__).parent
 
 # How long requests and the app's own shutdown may continue after this process was told to end.
 GRACE_SECONDS: Final = 2
@@ -27,6 +32,7 @@ def main() -> None:
     threading.Thread(target=_exit_with_parent, args=(_take_standard_input(),), daemon=True).start()
     sys.path.insert(0, str(Path.cwd()))
     _print_login_log()
+    sys.excepthook = _print_from_app_on
     try:
         app = load_app(target)
         interface = interface_of(app, target=target)
@@ -52,6 +58,19 @@ def _print_login_log() -> None:
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     log.propagate = False
+
+
+def _print_from_app_on(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print an exception without the frames that lead to the app: those of this package and of the import system."""
+    first = trace
+    while first is not None and _is_loader(first.tb_frame.f_code.co_filename):
+        first = first.tb_next
+    # Where none is left, as for a syntax error of the app's module, the error itself says where it is.
+    traceback.print_exception(kind, error, first)
+
+
+def _is_loader(file: str) -> bool:
+    return file.startswith("<frozen ") or file == importlib.__file__ or Path(file).parent == _HERE
 
 
 def _take_standard_input() -> int:

@@ -56,6 +56,7 @@ def create_app(
     Raises ValueError for a `public_url` that is not an absolute http(s) URL, and `DatabaseUnusable`.
     """
     public_url = public_url.rstrip("/")
+    issuer = settings.issuer or public_url
     own_host = host_name(parse_http_url(public_url).netloc)
 
     database = Database(settings.database)
@@ -63,7 +64,7 @@ def create_app(
         found(session, settings, now=clock())
         if settings.seed:
             seed_demo(session, now=clock())
-    deliveries = Deliveries(database=database, clock=clock, issuer=public_url)
+    deliveries = Deliveries(database=database, clock=clock, issuer=issuer)
     inside = Inside(database=database, faults=Faults(), deliveries=deliveries)
     for fault in settings.faults:
         inside.faults.add(parse_fault(fault))
@@ -74,6 +75,7 @@ def create_app(
         database=database,
         clock=clock,
         public_url=public_url,
+        issuer=issuer,
         callback_token=settings.callback_token,
         auto_login=settings.auto_login,
         remembers=settings.database is not None,
@@ -81,13 +83,19 @@ def create_app(
     oauth = oauth_routes(
         database=database,
         clock=clock,
-        issuer=public_url,
+        issuer=issuer,
+        public_url=public_url,
         auto_login=settings.auto_login,
         access_lifetime=settings.access_token_lifetime.total_seconds(),
         deliveries=deliveries,
     )
     dashboard = Dashboard(
-        database=database, clock=clock, public_url=public_url, faults=inside.faults, tell_logouts=deliveries.announce
+        database=database,
+        clock=clock,
+        public_url=public_url,
+        issuer=issuer,
+        faults=inside.faults,
+        tell_logouts=deliveries.announce,
     )
 
     app = Flask(__name__)

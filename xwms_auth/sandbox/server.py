@@ -13,6 +13,7 @@ from xwms_auth.sandbox.app import Inside, create_app
 from xwms_auth.sandbox.domain.urls import is_loopback
 from xwms_auth.sandbox.faults.injection import HandlerWithFaults
 from xwms_auth.sandbox.settings import SandboxSettings
+from xwms_auth.sandbox.web.responses import OAUTH_METADATA
 
 
 class _QuietHandler(HandlerWithFaults):
@@ -74,6 +75,11 @@ class SandboxServer:
     def api_url(self) -> str:
         """The base URL of the API, with a trailing slash: the value of `XWMS_API_URI` for an app."""
         return f"{self.url}/api/"
+
+    @property
+    def discovery_url(self) -> str:
+        """Where the discovery document is, whatever the issuer is called."""
+        return f"{self.url}{OAUTH_METADATA[1]}"
 
     @property
     def inside(self) -> Inside:

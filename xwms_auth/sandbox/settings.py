@@ -35,6 +35,8 @@ class SandboxSettings:
     database: a file that keeps everything; with None it is lost at the end. A client that is already in the file keeps
         its settings; those given here are added, and `client_secret` replaces the one of the last start.
     seed: add a demo account with members, clients and users, once.
+    issuer: the issuer in discovery, tokens and callbacks; None: its own URL. With another one, clients must be told
+        where the discovery document is.
     faults: faults that are active from the start, in the syntax of `parse_fault`: "500:sign-token", "slow=10".
     """
 
@@ -49,6 +51,7 @@ class SandboxSettings:
     scopes: tuple[str, ...] = ()
     database: Path | None = None
     seed: bool = False
+    issuer: str | None = None
     faults: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -63,11 +66,12 @@ class SandboxSettings:
         ]
         if not self.redirect_uris:
             faults.append("redirect_uris must hold at least one URL")
-        for uri in self.redirect_uris:
+        named = [("redirect_uris", uri) for uri in self.redirect_uris]
+        for name, url in named if self.issuer is None else (*named, ("issuer", self.issuer)):
             try:
-                parse_http_url(uri)
+                parse_http_url(url)
             except ValueError as fault:
-                faults.append(f"redirect_uris: {fault}")
+                faults.append(f"{name}: {fault}")
         if self.callback_token not in {"same", "fresh"}:
             faults.append("callback_token must be 'same' or 'fresh'")
         if self.auto_login is not None and not is_sub(self.auto_login):

@@ -173,6 +173,12 @@ def _clashes(configs: Sequence[XWMSConfig]) -> list[str]:
         f"XWMS_CLIENT_ID (client_id): {client_id} is in several configs; write one, with all of its redirect_uris"
         for client_id, _, _ in _repeated((one.client_id, one.issuer, one.flow) for one in complete)
     ]
+    # With sign-token it is a name, which could be given to two servers.
+    pairs = {(one.issuer, one.api_url) for one in complete if one.flow == "sign-token"}
+    faults += [
+        f"XWMS_ISSUER (issuer): {issuer} is in several configs with different api_url, whose people it would mix up"
+        for issuer in _repeated(issuer for issuer, _ in sorted(pairs))
+    ]
     # A browser sends its cookies to every port of a host.
     faults += [
         f"XWMS_COOKIE_TAG (cookie_tag): {tag} is in several configs with the host {host}; leave it out"

@@ -22,6 +22,7 @@ from .env import (
     missing_session_secret,
     read_options,
 )
+from .misspelt import misspelt
 from .secret_sources import SecretSource
 from .server_metadata import Metadata
 from .validation import Validator
@@ -145,7 +146,12 @@ class XWMSConfig(metaclass=_RaisesLast):
 
     issuer: str = ""
     """The issuer: one half of every identity. With `oauth2` the issuer identifier of the authorization server, exactly
-    as the server writes it; with `sign-token` always `api_url`."""
+    as the server writes it. With `sign-token` the name of the XWMS that `api_url` leads to; default: `api_url`. One of
+    another server than that of `api_url` is not used there."""
+
+    discovery_url: str = ""
+    """With `oauth2`: the URL of the server's discovery document, if it is not below the issuer. The document must name
+    the issuer all the same."""
 
     scopes: str | Sequence[str] = "openid profile email"
     """With `oauth2`: the scopes to request. With `openid` the ID token says who logged in, otherwise userinfo."""
@@ -227,6 +233,7 @@ class XWMSConfig(metaclass=_RaisesLast):
     session_keys: tuple[Secret, ...] = field(init=False, repr=False, compare=False)
     registered: tuple[RedirectURI, ...] = field(init=False, repr=False, compare=False)
     metadata: Metadata | None = field(init=False, repr=False, compare=False)
+    unused_issuer: str = field(init=False, repr=False, compare=False)
     openid: bool = field(init=False, repr=False, compare=False)
     api: ParsedURL = field(init=False, repr=False, compare=False)
     idle_seconds: int = field(init=False, repr=False, compare=False)
@@ -289,7 +296,14 @@ def _read(
     if session_secret_required and not has_secret and options.get("allow_missing_settings") is not True:
         faults.append(missing_session_secret())
     config: C = type.__call__(cls, **options)
-    object.__setattr__(config, "faults", (*faults, *config.faults))
+    faults += config.faults
+    if names := misspelt(mapping):
+        # Beside a missing setting it is probably the reason; alone it may be a variable of the application.
+        faults += names if faults else ()
+        from ..base import events  # noqa: PLC0415  it loads logging, which a program may do without
+
+        events.warning("unknown_settings", names="; ".join(names))
+    object.__setattr__(config, "faults", tuple(faults))
     return config
 
 

@@ -79,6 +79,8 @@ class Context:
             events.warning("settings_missing", settings="; ".join(missing), hint="until then nobody can log in")
         if config.path_prefix:
             events.info("path_prefix", prefix=config.path_prefix)
+        if config.unused_issuer:
+            events.info("issuer_not_used", hint="with flow=sign-token an issuer counts if it is on the host of api_url")
         _warn_of_loopback(config)
         _warn_of_plain_http(config)
         _warn_of_several_processes(config)

@@ -21,6 +21,10 @@ MIN_SESSION_SECRET = 32
 """Bytes. 256 bits of key material, so that the signature is not the weakest part."""
 
 
+DEVELOPMENT_PREFIX = "development-only."
+"""How the session secrets of `xwms-auth dev` and `xwms-auth sandbox` begin. They serve redirect URIs on loopback only,
+because they are derived from a key on a developer's machine."""
+
 MIN_RECHECK = 30
 """Seconds. Each re-check is a call to XWMS that a user waits for."""
 
@@ -62,6 +66,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "max_slow_calls": ("XWMS_MAX_SLOW_CALLS",),
     "flow": ("XWMS_FLOW",),
     "issuer": ("XWMS_ISSUER",),
+    "discovery_url": ("XWMS_DISCOVERY_URL",),
     "scopes": ("XWMS_SCOPES",),
     "provider_logout": ("XWMS_PROVIDER_LOGOUT",),
     "client_auth": ("XWMS_CLIENT_AUTH",),

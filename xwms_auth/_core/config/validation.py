@@ -23,6 +23,7 @@ from .appearance import validate_appearance
 from .env import (
     CALLBACK_PATH,
     DEFAULT_PATHS,
+    DEVELOPMENT_PREFIX,
     ENVIRONMENT,
     MAX_AUDIENCE,
     MAX_SLOW_CALLS,
@@ -37,6 +38,7 @@ from .env import (
     TokenValidation,
     may_hold_password,
 )
+from .issuers import issuer_faults, names_server, parse_issuer
 from .secret_sources import SecretFromCallable, SecretFromFile, SecretSource, header_fault, is_repetitive
 from .server_metadata import ENDPOINTS, metadata_of
 from .store_urls import store_url_fault
@@ -181,6 +183,9 @@ class Validator:
             )
         elif any(is_repetitive(key.reveal()) for key in keys):
             self.fault("session_secret", "has a key that anybody could guess; make one with: xwms-auth secret")
+        is_public = any(not uri.loopback for uri in self.config.registered)
+        if is_public and any(key.reveal().startswith(DEVELOPMENT_PREFIX) for key in keys):
+            self.fault("session_secret", "has a key of `xwms-auth dev`; make one of your own with: xwms-auth secret")
         if self.client_secret and self.client_secret in keys:
             self.fault("session_secret", "is the client secret; the two must differ; make one with: xwms-auth secret")
 
@@ -315,6 +320,9 @@ class Validator:
         config = self.config
         value: object = config.scopes
         scopes = tuple(value.split()) if isinstance(value, str) else _as_tuple(value)
+        if isinstance(value, str) and "," in value:
+            # A comma may be a part of a scope, so a list in code may have one.
+            self.fault("scopes", "is separated by commas; write spaces between scopes")
         if not all(map(is_scope, scopes)):
             self.fault("scopes", "has an entry that is not a scope: visible ASCII without quotes and backslashes")
         self.set("scopes", scopes)
@@ -324,44 +332,37 @@ class Validator:
             self.fault("audience", "is not a valid name of an API: visible ASCII without quotes and backslashes")
         self.set("openid", "openid" in scopes)
         self.set("metadata", None)
+        self.set("unused_issuer", "")
         endpoints = {name: getattr(config, name) for name in ENDPOINTS if getattr(config, name)}
-        for name, endpoint in endpoints.items():
+        for name in (*endpoints, *(("discovery_url",) if config.discovery_url else ())):
             try:
-                parse_endpoint(endpoint, allow_http=config.insecure_allow_http is True)
+                parse_endpoint(getattr(config, name), allow_http=config.insecure_allow_http is True)
             except ValueError as error:
                 self.fault(name, str(error))
-        if not isinstance(config.issuer, str):
-            self.fault("issuer", "is not text")
         if config.flow != "oauth2":
-            # Not a fault with sign-token: one variable is then enough to change from one flow to the other.
-            self.set("issuer", config.api_url)
+            self.name_of_api()
             return
         if any(find_spec(name) is None for name in ("authlib", "joserfc")):
             self.fault("flow", "is oauth2, which needs Authlib: pip install 'xwms-auth[oauth2]'")
         if config.token_validation == "jwt" and not config.audience:
             self.fault("audience", "is missing; token_validation=jwt needs the name of this API in tokens (aud)")
-        self.issuer()
+        for name, reason in issuer_faults(config):
+            self.fault(name, reason)
         if endpoints:
             self.endpoints(endpoints)
 
-    def issuer(self) -> None:
-        config = self.config
-        if not config.issuer:
-            if not config.authorization_endpoint:
-                self.fault(
-                    "issuer",
-                    "is missing; set it to the authorization server's issuer, or set all endpoints; "
-                    "`xwms-auth sandbox` prints the issuer of a local server",
-                )
-            elif config.openid:
-                self.fault("issuer", "is missing; an ID token is accepted only from the expected issuer")
-            return
+    def name_of_api(self) -> None:
+        """The issuer with sign-token. One of another server is no fault: then one variable changes the flow."""
+        config, given = self.config, self.config.issuer
         try:
-            if "?" in str(config.issuer):
-                raise ValueError("has a query")
-            parse_endpoint(config.issuer, allow_http=config.insecure_allow_http is True)
+            named = parse_issuer(given, allow_http=config.insecure_allow_http is True) if given else None
         except ValueError as error:
             self.fault("issuer", str(error))
+            return
+        # The API's URL is missing where it is a fault.
+        if named is None or not hasattr(config, "api") or not names_server(named, config.api):
+            self.set("issuer", config.api_url)
+            self.set("unused_issuer", given if given != config.api_url else "")
 
     def endpoints(self, endpoints: dict[str, str]) -> None:
         config = self.config

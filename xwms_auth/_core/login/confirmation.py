@@ -28,12 +28,15 @@ def confirm_start(
     origins = yield from login_request.provider.confirmation_origins(login_request.context, now=login_request.now)
     if origins is None:
         return None
-    config = login_request.context.config
+    context, config = login_request.context, login_request.context.config
     look = presentation_of(config, login_request.request)
+    # Only one that is known to need no login, which the link would start. With `marked` the application alone knows.
+    home = config.after_logout.partition("?")[0]
+    is_open = context.protects_all and context.is_public(home)
     page = pages.confirm_page(
         action_url=responses.login_url(config, target, fresh=fresh),
         form_origins=(*origins, login_request.uri.origin, *_origins_of(target, config.after_login)),
-        home_url=config.after_logout,
+        home_url=config.after_logout if is_open else None,
         note=look.texts.signed_out[known.ended] if known.ended else None,
         look=look,
     )

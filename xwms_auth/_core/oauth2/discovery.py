@@ -15,7 +15,7 @@ def metadata_for(context: Context, *, now: int) -> Steps[Metadata]:
     if cached is not None:
         return cached
     issuer, allow_http = context.config.issuer, context.config.insecure_allow_http
-    for url in well_known(issuer):
+    for url in (context.config.discovery_url,) if context.config.discovery_url else well_known(issuer):
         response = yield from ask(CallXWMS(discover(url)))
         metadata = read_metadata(response, issuer=issuer, allow_http=allow_http)
         if metadata is not None:

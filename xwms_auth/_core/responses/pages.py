@@ -64,6 +64,7 @@ _PERSON: Final = Template(
 )
 _REFRESH: Final = Template('<meta http-equiv="refresh" content="0;url=$url">')
 _NOTE: Final = Template('<p class="notice">$text</p>')
+_HOME: Final = Template(' <a href="$home_url">$home_label</a>')
 _HINT: Final = Template("<li>$text</li>")
 _TEXT: Final = Template("$text")
 _CODE: Final = Template("<code>$text</code>")
@@ -136,7 +137,7 @@ def confirm_page(
     *,
     action_url: str,
     form_origins: Sequence[str],
-    home_url: str = "/",
+    home_url: str | None = None,
     note: str | None = None,
     look: Presentation | None = None,
 ) -> Page:
@@ -146,6 +147,7 @@ def confirm_page(
     ``form_origins`` are where that POST may redirect to, such as ``https://xwms.nl`` or ``https://*.xwms.nl``:
     browsers check ``form-action`` at every redirect.
     ``note`` is a sentence to show first, such as why the session has ended.
+    ``home_url`` is a page that everybody may see; a link to one that needs a login would start the login.
     Any other URL or origin raises ``ValueError``.
     """
     look = look or in_english()
@@ -157,8 +159,7 @@ def confirm_page(
         action_url=own_path(action_url),
         continue_label=texts.confirm_continue,
         not_you=texts.confirm_not_you,
-        home_url=own_path(home_url),
-        home_label=texts.home,
+        home=fill(_HOME, home_url=own_path(home_url), home_label=texts.home) if home_url is not None else "",
     )
     # Under `no-referrer` browsers send `Origin: null` with a form, but the login checks for our origin (CSRF).
     form_action = ("'self'", *dict.fromkeys(_form_source(origin) for origin in form_origins))

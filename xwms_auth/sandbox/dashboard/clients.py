@@ -10,11 +10,12 @@ from urllib.parse import urlsplit
 from flask import Response, request
 from sqlalchemy import func, select
 
-from xwms_auth.sandbox.dashboard.page import Rule, Visit
+from xwms_auth.sandbox.dashboard.page import Dashboard, Rule, Visit
 from xwms_auth.sandbox.db.schema import Approval, Client, ClientSecret, SignIn
 from xwms_auth.sandbox.domain import clients
 from xwms_auth.sandbox.domain.accounts import Permission
 from xwms_auth.sandbox.domain.problems import Invalid
+from xwms_auth.sandbox.web.responses import OAUTH_METADATA
 
 _PER_PAGE: Final = 100
 _MAX_SEARCH: Final = 200  # characters; SQLite refuses very long patterns
@@ -66,20 +67,22 @@ def show_secret(visit: Visit, client: Client, secret: ClientSecret, value: str, 
 
     Sending that form again creates no second secret: names and labels are then in use, and revisions have changed.
     """
-    lines = _export_lines(client, secret, public_url=visit.dashboard.public_url)
+    lines = _export_lines(client, secret, visit.dashboard)
     return visit.show("secret_once.html", client=client, secret=secret, value=value, created=created, variables=lines)
 
 
-def _export_lines(client: Client, secret: ClientSecret, *, public_url: str) -> str:
+def _export_lines(client: Client, secret: ClientSecret, dashboard: Dashboard) -> str:
     """Lines for a POSIX shell with the variables of this client, with the first active redirect URI of each host."""
     uris = {urlsplit(known.uri).netloc: known.uri for known in reversed(client.redirect_uris) if known.active}
     variables = {
         "XWMS_CLIENT_ID": client.client_id,
         "XWMS_DOMAIN": secret.domains[0].root_domain if secret.domains else "",
         "XWMS_REDIRECT_URI": " ".join(reversed(uris.values())),
-        "XWMS_API_URI": f"{public_url}/api/",
-        "XWMS_ISSUER": public_url,
+        "XWMS_API_URI": f"{dashboard.public_url}/api/",
+        "XWMS_ISSUER": dashboard.issuer,
     }
+    if dashboard.issuer != dashboard.public_url:
+        variables["XWMS_DISCOVERY_URL"] = f"{dashboard.public_url}{OAUTH_METADATA[0]}"
     lines = [f"export {name}={shlex.quote(text)}" for name, text in variables.items()]
     lines.insert(1, "export XWMS_CLIENT_SECRET=''  # paste the secret from above, which is shown only once")
     return "\n".join([*lines, 'export XWMS_SESSION_SECRET="$(xwms-auth secret)"', "export XWMS_DEBUG=1"])
@@ -87,7 +90,7 @@ def _export_lines(client: Client, secret: ClientSecret, *, public_url: str) -> s
 
 def show(visit: Visit, client: int) -> Response:
     """One client."""
-    return visit.show("client.html", client=visit.client(client), issuer=visit.dashboard.public_url)
+    return visit.show("client.html", client=visit.client(client), issuer=visit.dashboard.issuer)
 
 
 def rename(visit: Visit, client: int) -> Response:

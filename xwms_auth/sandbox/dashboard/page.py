@@ -171,12 +171,13 @@ class Rule:
 class Dashboard:
     """The dependencies of the dashboard. `public_url` is the sandbox's own URL without a trailing slash.
 
-    `tell_logouts` sends logout tokens to apps whose logins have ended, after the request.
+    `issuer` is usually the same. `tell_logouts` sends logout tokens to apps whose logins have ended, after the request.
     """
 
     database: Database
     clock: Callable[[], float]
     public_url: str
+    issuer: str
     faults: Faults
     tell_logouts: Callable[[Session, Sequence[Grant]], None]
 

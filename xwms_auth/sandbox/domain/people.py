@@ -125,6 +125,14 @@ def person_with(sub: str) -> Person:
     )
 
 
+def person_called(name: str) -> Person:
+    """The predefined person with this sub, first name or name, in any case; otherwise one of whom this is the sub."""
+    folded = name.strip().casefold()
+    called = (known for known in PEOPLE if folded in {known.given_name.casefold(), known.name.casefold()})
+    by_sub = next((known for known in PEOPLE if known.sub == name), None)
+    return by_sub or next(called, None) or person_with(name)
+
+
 def named_person(*, sub: str, name: str, email: str | None, email_verified: bool) -> Person:
     """A person whose given name is the first word of `name` and whose family name is the rest, if any."""
     given, _, family = name.partition(" ")

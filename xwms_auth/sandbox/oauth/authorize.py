@@ -96,7 +96,7 @@ def _begin(provider: Provider, server: Server, sent: "MultiDict[str, str]") -> R
     if provider.auto_login is not None and request.method != "HEAD":
         person = directory.find_or_add(server.session, provider.auto_login)
         return _allow(server, _open(server.session, token, now=server.now), person)
-    return see_other(f"{provider.issuer}{SIGN_IN}/{token}")
+    return see_other(f"{provider.public_url}{SIGN_IN}/{token}")
 
 
 def _check_redirect_uri(server: Server, client: Client, sent: Sequence[str]) -> Domain:

@@ -139,7 +139,7 @@ class IDToken(OpenIDToken):
             "auth_time": int(grant.auth_time),
             "sid": grant.sid,
             "at_hash": at_hash.decode(),
-            **claims(grant.person, str(token["scope"]), public_url=server.issuer),
+            **claims(grant.person, str(token["scope"]), public_url=server.public_url),
         }
         if request.authorization_code and grant.nonce is not None:
             payload["nonce"] = grant.nonce

@@ -23,17 +23,17 @@ _SUPPORTED_CLAIMS: Final = (
 )  # fmt: skip
 
 
-def document(issuer: str) -> Mapping[str, object]:
+def document(issuer: str, *, public_url: str) -> Mapping[str, object]:
     """The document, the same at both URLs; clients ignore fields that they do not know."""
     return {
         "issuer": issuer,
-        "authorization_endpoint": f"{issuer}{AUTHORIZE}",
-        "token_endpoint": f"{issuer}{TOKEN}",
-        "jwks_uri": f"{issuer}{JWKS}",
-        "userinfo_endpoint": f"{issuer}{USERINFO}",
-        "revocation_endpoint": f"{issuer}{REVOKE}",
-        "introspection_endpoint": f"{issuer}{INTROSPECT}",
-        "end_session_endpoint": f"{issuer}{LOGOUT}",
+        "authorization_endpoint": f"{public_url}{AUTHORIZE}",
+        "token_endpoint": f"{public_url}{TOKEN}",
+        "jwks_uri": f"{public_url}{JWKS}",
+        "userinfo_endpoint": f"{public_url}{USERINFO}",
+        "revocation_endpoint": f"{public_url}{REVOKE}",
+        "introspection_endpoint": f"{public_url}{INTROSPECT}",
+        "end_session_endpoint": f"{public_url}{LOGOUT}",
         "scopes_supported": [*approvals.OPENID_SCOPES, *approvals.SCOPES],
         "response_types_supported": list(RESPONSE_TYPES),
         "response_modes_supported": ["query"],

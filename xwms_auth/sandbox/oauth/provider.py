@@ -15,7 +15,9 @@ from xwms_auth.sandbox.oauth.server import Server
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """The provider. `issuer` is the sandbox's own URL without a trailing slash; `access_lifetime` is in seconds.
+    """The provider. `public_url` is the sandbox's own URL without a trailing slash, and `issuer` usually the same.
+
+    `access_lifetime` is in seconds.
 
     `auto_login` is the sub of the person to sign in without a click; None shows the sign-in page.
     """
@@ -23,6 +25,7 @@ class Provider:
     database: Database
     clock: Callable[[], float]
     issuer: str
+    public_url: str
     auto_login: str | None
     access_lifetime: float
     deliveries: Deliveries
@@ -33,6 +36,7 @@ class Provider:
             session,
             now=self.clock(),
             issuer=self.issuer,
+            public_url=self.public_url,
             access_lifetime=self.access_lifetime,
             ip=request.remote_addr,
         )

@@ -77,7 +77,7 @@ class OAuth:
         return response
 
     def _discovery(self) -> Response:
-        return jsonify(metadata.document(self._provider.issuer))
+        return jsonify(metadata.document(self._provider.issuer, public_url=self._provider.public_url))
 
     def _jwks(self) -> Response:
         with self._provider.database.work() as session:

@@ -82,11 +82,14 @@ class Server(AuthorizationServer):
     ip: the IP address of the sender. access_lifetime: seconds.
     """
 
-    def __init__(self, session: Session, *, now: float, issuer: str, access_lifetime: float, ip: str | None) -> None:
+    def __init__(
+        self, session: Session, *, now: float, issuer: str, public_url: str, access_lifetime: float, ip: str | None
+    ) -> None:
         super().__init__()
         self.session = session
         self.now = now
         self.issuer = issuer
+        self.public_url = public_url
         self.access_lifetime = access_lifetime
         self.reason = ""
         self.client: Client | None = None

@@ -137,7 +137,7 @@ def userinfo(server: Server, request: Request, *, ip: str | None) -> Response:
     except OAuth2Error as error:
         return server.handle_error_response(request, error)
     person, scope = token.grant.person, token.get_scope()
-    body = {**claims(person, scope, public_url=server.issuer), **extra_fields(person, scope)}
+    body = {**claims(person, scope, public_url=server.public_url), **extra_fields(person, scope)}
     return server.handle_response(200, body, _JSON_HEADERS)
 
 

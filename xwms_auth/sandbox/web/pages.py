@@ -27,6 +27,7 @@ class Pages:
     database: Database
     clock: Callable[[], float]
     public_url: str
+    issuer: str
     callback_token: Literal["same", "fresh"]
     auto_login: str | None
     remembers: bool
@@ -46,7 +47,7 @@ class Pages:
             return page(
                 "home.html",
                 api_url=f"{self.public_url}{API_PREFIX}/",
-                issuer=self.public_url,
+                issuer=self.issuer,
                 clients=known[:_MAX_CLIENTS],
                 more=len(known) > _MAX_CLIENTS,
                 remembers=self.remembers,
