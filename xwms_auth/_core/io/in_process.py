@@ -51,7 +51,7 @@ servers: dict[str, LocalServer] = {}
 """By host. Empty but for tests."""
 
 applications: "WeakSet[object]" = WeakSet()
-"""What was announced, for tests whose application was set up earlier, when its module was imported."""
+"""What was set up while no test had an XWMS, such as an application that a module makes when it is imported."""
 
 
 def is_local(host: str) -> bool:
@@ -61,7 +61,9 @@ def is_local(host: str) -> bool:
 
 def announce(served: object, host: str) -> None:
     """Announce an application that is set up for the XWMS with this name, if that is inside this process."""
-    if is_local(host):
+    if not is_local(host):
+        return
+    if (server := servers.get(host)) is None:
         applications.add(served)
-        if (server := servers.get(host)) is not None:
-            server.announce(served)
+    else:
+        server.announce(served)
