@@ -4,12 +4,14 @@ Imports no framework and no client: each is known by what it can do.
 """
 
 import inspect
-from collections.abc import Awaitable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, NamedTuple, Protocol
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
 from .._core.base.dataclass import dataclass
+
+T = TypeVar("T")
 
 WEBSOCKET_HOST = "testserver"
 """The host to which Starlette's `TestClient` opens websockets, whatever its own is."""
@@ -47,12 +49,8 @@ class Browser(Protocol):
         """The value of a cookie that the client will send; None if it has none, or if asking the application is cheap."""
         ...
 
-    def at_work(self) -> AbstractContextManager[object]:
-        """For the time of several requests: what makes them cheaper."""
-        ...
-
-    def share_cookie(self, name: str) -> None:
-        """Let the client send this cookie with its websockets too."""
+    def share_cookie(self, name: str, websocket_name: str) -> None:
+        """Let the client send this cookie with its websockets too, by the name that it has there."""
         ...
 
 
@@ -62,7 +60,8 @@ class WerkzeugBrowser:
     def __init__(self, client: Any, base_url: str | None) -> None:
         self._client = client
         self.roots = (client.application,)
-        config: Mapping[str, Any] = getattr(client.application, "config", None) or {}
+        config: Any = getattr(client.application, "config", None)  # Flask's
+        config = config if isinstance(config, dict) else {}
         scheme, host = config.get("PREFERRED_URL_SCHEME") or "http", config.get("SERVER_NAME") or "localhost"
         self.origin = _origin_of(base_url or f"{scheme}://{host}")
 
@@ -81,10 +80,7 @@ class WerkzeugBrowser:
     def cookie(self, name: str) -> str | None:
         return None
 
-    def at_work(self) -> AbstractContextManager[object]:
-        return nullcontext()
-
-    def share_cookie(self, name: str) -> None:
+    def share_cookie(self, name: str, websocket_name: str) -> None:
         """It opens no websockets."""
 
 
@@ -112,31 +108,93 @@ class HTTPXBrowser:
         found = [one for one in self._client.cookies.jar if one.name == name and one.domain in (host, f"{host}.local")]
         return found[0].value if len(found) == 1 else None
 
-    @contextmanager
-    def at_work(self) -> Iterator[None]:
-        """Let Starlette's `TestClient` use one event loop: outside of its `with` it starts one for each request."""
+    def share_cookie(self, name: str, websocket_name: str) -> None:
+        """It opens no websockets."""
+
+
+class StarletteBrowser(HTTPXBrowser):
+    """The `TestClient` of Starlette and FastAPI.
+
+    It starts an event loop and a thread for each request, and goes to and fro between two threads for each message. So
+    the requests of a login are made in one loop, with the client's own headers and cookies.
+    """
+
+    def in_its_loop(self, function: Callable[..., Awaitable[T]], *args: object) -> T:
+        """Call an async function in the event loop of the client's lifespan; without one in a loop of its own."""
         client = self._client
-        if getattr(client, "portal", self) is not None or not hasattr(client, "async_backend"):
-            yield
-            return
+        if client.portal is not None:
+            return cast("T", client.portal.call(function, *args))
         from anyio.from_thread import start_blocking_portal  # noqa: PLC0415  only such a client needs it
 
-        with start_blocking_portal(**client.async_backend) as client.portal:
-            try:
-                yield
-            finally:
-                client.portal = None
+        with start_blocking_portal(**client.async_backend) as portal:
+            return cast("T", portal.call(function, *args))
 
-    def share_cookie(self, name: str) -> None:
-        if not hasattr(self._client, "websocket_connect") or urlsplit(self.origin).hostname == WEBSOCKET_HOST:
+    async def send(self, ask: Ask) -> Answer:
+        client = self._client
+        request = client.build_request(
+            ask.method, f"{self.origin}{ask.path}", headers=dict(ask.headers), data=ask.form
+        )
+        status, headers, body = await asgi_request(
+            client.app, request, state=dict(getattr(client, "app_state", {})), root_path=_root_path_of(client)
+        )
+        # The response of the client's own library, which keeps its cookies.
+        library: Any = sys.modules[type(client.cookies).__module__.partition(".")[0]]
+        response = library.Response(status, headers=headers, content=body, request=request)
+        client.cookies.extract_cookies(response)
+        return _answer_of(response)
+
+    def share_cookie(self, name: str, websocket_name: str) -> None:
+        if urlsplit(self.origin).hostname == WEBSOCKET_HOST:
             return
         domain = f"{WEBSOCKET_HOST}.local"  # as http.cookiejar calls a host without a dot
         for cookie in list(self._client.cookies.jar):
-            if cookie.name == name and cookie.domain == domain:
-                self._client.cookies.jar.clear(domain, cookie.path, name)
+            if cookie.name == websocket_name and cookie.domain == domain:
+                self._client.cookies.jar.clear(domain, cookie.path, websocket_name)
         found = [cookie for cookie in self._client.cookies.jar if cookie.name == name]
         if found:
-            self._client.cookies.set(name, found[0].value, domain=domain)
+            self._client.cookies.set(websocket_name, found[0].value, domain=domain)
+
+
+async def asgi_request(
+    app: Any, request: Any, *, state: dict[str, Any], root_path: str
+) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """Send a request of httpx to an ASGI application, and return status, headers and body."""
+    url, body = request.url, request.read()
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": request.method,
+        "scheme": url.scheme,
+        "path": url.path,
+        "raw_path": url.raw_path.partition(b"?")[0],
+        "query_string": url.query,
+        "root_path": root_path,
+        "headers": [(name.lower(), value) for name, value in request.headers.raw],
+        "client": ("testclient", 50000),
+        "server": (url.host, url.port or {"http": 80, "https": 443}[url.scheme]),
+        "state": state,
+    }
+    messages: list[dict[str, Any]] = []
+    is_read = False
+
+    async def receive() -> dict[str, Any]:
+        nonlocal is_read
+        is_read, was_read = True, is_read
+        return {"type": "http.disconnect"} if was_read else {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        messages.append(message)
+
+    await app(scope, receive, send)
+    start = next(message for message in messages if message["type"] == "http.response.start")
+    sent = [message.get("body", b"") for message in messages if message["type"] == "http.response.body"]
+    return start["status"], list(start["headers"]), b"".join(sent)
+
+
+def _root_path_of(client: Any) -> str:
+    root_path = getattr(getattr(client, "_transport", None), "root_path", "")
+    return root_path if isinstance(root_path, str) else ""
 
 
 async def _awaited(sent: Awaitable[Any]) -> Answer:
@@ -159,6 +217,8 @@ def browser_of(client: object, base_url: str | None) -> Browser:
     """Return the client as a browser. Raises TypeError for one that cannot sign in."""
     if _has(client, _OF_WERKZEUG):
         return WerkzeugBrowser(client, base_url)
+    if _has(client, _OF_STARLETTE):
+        return StarletteBrowser(client, base_url)
     if _has(client, _OF_HTTPX):
         return HTTPXBrowser(client, base_url)
     raise TypeError(
@@ -168,6 +228,7 @@ def browser_of(client: object, base_url: str | None) -> Browser:
 
 
 _OF_WERKZEUG, _OF_HTTPX = ("open", "application"), ("request", "base_url", "cookies")
+_OF_STARLETTE = ("app", "portal", "async_backend", "websocket_connect", "build_request")
 
 
 def _has(client: object, names: tuple[str, ...]) -> bool:

@@ -1,7 +1,7 @@
 """`local_xwms()`, an XWMS inside the process for the applications of a test, and `LocalXWMS`, what a test does with it."""
 
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -56,6 +56,10 @@ class LocalXWMS:
         self.calls = self._server.calls
         self._loans: dict[ServedApp, Loan] = {}
         self._known: WeakSet[ServedApp] = WeakSet()
+        # Those that were made when their modules were imported.
+        self._imported: WeakSet[ServedApp] = WeakSet()
+        # Those that this test has made, or named.
+        self._own_ones: WeakSet[ServedApp] = WeakSet()
         # Those of earlier tests that nobody has logged in to yet.
         self._earlier: WeakSet[ServedApp] = WeakSet()
         self._behind: WeakKeyDictionary[Any, list[ServedApp]] = WeakKeyDictionary()
@@ -75,6 +79,7 @@ class LocalXWMS:
         """Join an application that is set up now. Not for tests."""
         if isinstance(served, ServedApp):
             self._follow(served)
+            self._own_ones.add(served)
             _made_in_tests.add(served)
 
     # --- applications ---
@@ -110,6 +115,7 @@ class LocalXWMS:
         for served in behind:
             if served not in self._known or served in self._earlier:
                 self._lend(served)
+            self._own_ones.add(served)
         return behind
 
     def _follow(self, served: ServedApp) -> None:
@@ -136,7 +142,10 @@ class LocalXWMS:
             return
         uris = [uri.uri for uri in (*config.registered, *more)]
         secret = lending.secret_of(config)
-        self._server.register(config.client_id, secret=secret, domain=config.domain, redirect_uris=uris)
+        fresh = config.callback_token == "fresh"
+        self._server.register(
+            config.client_id, secret=secret, domain=config.domain, redirect_uris=uris, fresh_tokens=fresh
+        )
 
     # --- people ---
 
@@ -271,24 +280,26 @@ class LocalXWMS:
 
         Of several clients in one application, that of the host of this origin.
         """
-        joined = self._joined(roots)
-        behind = joined or list(self._known)
-        candidates = [served for served in behind if not lending.is_unknown_host(served)]
         host = urlsplit(origin).netloc
-        at_host = [served for served in candidates if host in dict(served.context.uris_by_host)]
-        if joined:
-            if at_host or len(candidates) == len(behind):
+        if joined := self._joined(roots):
+            candidates, at_host = _of_host(joined, host)
+            if at_host or len(candidates) == len(joined):
                 return (at_host or candidates)[0]
             raise LoginFailed(f"none of the application's clients is at {host}: give base_url")
-        clients = {(served.context.audience, served.context.https_names.session) for served in at_host or candidates}
-        if len(clients) > 1:
-            raise ValueError("the test has several applications: say which one, with app=")
-        return next(iter(at_host or candidates), None)
+        for known in (self._own_ones, self._imported, self._earlier):
+            candidates, at_host = _of_host(known, host)
+            found = at_host or candidates
+            if len({_client_of(served) for served in found}) == 1:
+                return found[0]
+            if found and known is not self._earlier:  # some of those only wait for the garbage collector
+                raise ValueError("the test has several applications: say which one, with app=")
+        return None
 
     def _own(self) -> ServedApp:
         """What logs in to an application that is not known here, such as one in another process."""
         served = WSGIApp(Context.of(self.config()), _nothing, debugged=None, clock=self.clock)
-        self._known.discard(served)
+        for known in (self._known, self._own_ones, _made_in_tests):
+            known.discard(served)
         return served
 
     def _fitted(self, served: ServedApp, origin: str, *, everywhere: bool = False) -> RedirectURI:
@@ -297,9 +308,10 @@ class LocalXWMS:
         return uri
 
     def _share_cookie(self, served: ServedApp, browser: Browser) -> None:
-        uri = served.context.redirect_uri_for(WEBSOCKET_HOST)
-        if uri is not None:
-            browser.share_cookie(served.context.names_for(uri).session)
+        """Starlette's client opens its websockets at a host of its own, whatever its address is."""
+        context, uri = served.context, self._fitted(served, browser.origin)
+        there = lending.fit_websockets(context, uri, WEBSOCKET_HOST)
+        browser.share_cookie(context.names_for(uri).session, context.names_for(there).session)
 
     # --- faults ---
 
@@ -335,6 +347,7 @@ class LocalXWMS:
             for served in list(in_process.applications):
                 if isinstance(served, ServedApp):
                     self._lend(served)
+                    self._imported.add(served)
             for served in list(_made_in_tests):
                 if served.context.config.api.host == self._host:
                     self._follow(served)
@@ -356,6 +369,18 @@ def local_xwms() -> Generator[LocalXWMS]:
     """
     with LocalXWMS()._running() as xwms:
         yield xwms
+
+
+def _of_host(known: Iterable[ServedApp], host: str) -> tuple[list[ServedApp], list[ServedApp]]:
+    """Those that serve a client, and those of them that have a redirect URI on this host."""
+    candidates = [served for served in known if not lending.is_unknown_host(served)]
+    return candidates, [served for served in candidates if host in dict(served.context.uris_by_host)]
+
+
+def _client_of(served: ServedApp) -> tuple[str, str, int]:
+    """What two applications share for which the same cookie is good."""
+    store = 0 if served.context.config.session_store == "cookie" else id(served.store)
+    return served.context.audience, served.context.https_names.session, store
 
 
 def _signed_in(served: ServedApp, uri: RedirectURI, browser: Browser) -> User | None:

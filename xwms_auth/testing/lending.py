@@ -1,7 +1,7 @@
 """Lends an application that exists already the XWMS of a test: another context, another clock, and its own back later."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -126,18 +126,27 @@ def fit(context: Context, origin: str, *, everywhere: bool = False) -> RedirectU
     return uri
 
 
-def _set_uris(context: Context, uri: RedirectURI, *, everywhere: bool) -> None:
+def _set_uris(context: Context, uri: RedirectURI, *, everywhere: bool, hosts: Collection[str] = ()) -> None:
     by_host: Mapping[str, RedirectURI] = context.uris_by_host
     if not isinstance(by_host, _ByHost):
         by_host = _ByHost(by_host)
         by_host.otherwise = context.only_uri
-    by_host.update(dict.fromkeys(uri.host_names, uri))
+    by_host.update(dict.fromkeys(hosts or uri.host_names, uri))
     if everywhere:
         by_host.otherwise = uri
     # A context is frozen for the package, and this one belongs to a test.
     object.__setattr__(context, "uris_by_host", by_host)
     object.__setattr__(context, "only_uri", None)
     object.__setattr__(context, "origins", context.origins | {uri.origin})
+
+
+def fit_websockets(context: Context, uri: RedirectURI, host: str) -> RedirectURI:
+    """Return the redirect URI for websockets at this host: that of a client there, or else the one that is given."""
+    known = context.redirect_uri_for(host)
+    if known is None or known.netloc != host:
+        _set_uris(context, uri, everywhere=False, hosts=(host,))
+        return uri
+    return known
 
 
 def is_unknown_host(served: ServedApp) -> bool:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from .._core.base.models import User
 from .._core.config.context import Context
 from .._core.http.urls import RedirectURI
-from .clients import Answer, Ask, Browser
+from .clients import Answer, Ask, Browser, StarletteBrowser
 
 T = TypeVar("T")
 
@@ -132,17 +132,18 @@ def _target_of(url: str) -> str:
 
 def run(steps: LoginSteps[T], browser: Browser) -> T:
     """Go through the steps with a sync client."""
-    with browser.at_work():
-        try:
-            ask = next(steps)
-            while True:
-                answer = browser.send(ask)
-                if isinstance(answer, Awaitable):
-                    raise TypeError("this client is async: await xwms.alogin(client, …), xwms.alogout(client)")
-                ask = steps.send(answer)
-        except StopIteration as end:
-            result: T = end.value
-            return result
+    if isinstance(browser, StarletteBrowser):
+        return browser.in_its_loop(arun, steps, browser)
+    try:
+        ask = next(steps)
+        while True:
+            answer = browser.send(ask)
+            if isinstance(answer, Awaitable):
+                raise TypeError("this client is async: await xwms.alogin(client, …), xwms.alogout(client)")
+            ask = steps.send(answer)
+    except StopIteration as end:
+        result: T = end.value
+        return result
 
 
 async def arun(steps: LoginSteps[T], browser: Browser) -> T:

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from contextlib import AbstractContextManager, nullcontext
 from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import urlsplit
@@ -52,10 +51,7 @@ class ServedBrowser:
     def cookie(self, name: str) -> str | None:
         return None
 
-    def at_work(self) -> AbstractContextManager[object]:
-        return nullcontext()
-
-    def share_cookie(self, name: str) -> None:
+    def share_cookie(self, name: str, websocket_name: str) -> None:
         """It opens no websockets."""
 
     def _keep(self, set_cookie: str) -> None:

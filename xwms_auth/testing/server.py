@@ -39,8 +39,9 @@ class _Client:
     """A client that an application under test has."""
 
     secret: str = field(repr=False)
-    domains: set[str]
-    redirect_uris: set[str]
+    domains: set[str] = field(default_factory=set)
+    redirect_uris: set[str] = field(default_factory=set)
+    fresh_tokens: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -68,10 +69,16 @@ class Server:
         self._news: list[tuple[str, Approval | None]] = []
         self._lock = threading.RLock()
 
-    def register(self, client_id: str, *, secret: str, domain: str, redirect_uris: Sequence[str]) -> None:
-        """Add a client, or a domain and redirect URIs to one."""
+    def register(
+        self, client_id: str, *, secret: str, domain: str, redirect_uris: Sequence[str], fresh_tokens: bool
+    ) -> None:
+        """Add a client, or a domain and redirect URIs to one.
+
+        `fresh_tokens`: the callback gets another token than `sign-token` has returned.
+        """
         with self._lock:
-            client = self._clients.setdefault(client_id, _Client(secret=secret, domains=set(), redirect_uris=set()))
+            client = self._clients.setdefault(client_id, _Client(secret=secret))
+            client.fresh_tokens = fresh_tokens
             known = domain in client.domains and client.redirect_uris.issuperset(redirect_uris)
             if known and client.secret == secret:
                 return
@@ -88,10 +95,14 @@ class Server:
         sign_in = self._sign_ins.get(path.removeprefix(_SIGN_IN))
         if sign_in is None or sign_in.person is not None:
             raise ValueError("this is not the URL of a login that waits for a person")
-        sign_in.person = given
+        sign_in.person, token = given, path.removeprefix(_SIGN_IN)
         with self._lock:
             self._news.append((sign_in.client_id, given))
-        return f"{sign_in.redirect_url}?{urlencode({'token': path.removeprefix(_SIGN_IN)})}"
+            if self._clients[sign_in.client_id].fresh_tokens:
+                del self._sign_ins[token]
+                token = secrets.token_urlsafe(32)
+                self._sign_ins[token] = sign_in
+        return f"{sign_in.redirect_url}?{urlencode({'token': token})}"
 
     def answer(self, call: LocalCall) -> UpstreamResponse:
         """Answer a call. Raises what the HTTP transport would."""
