@@ -1,6 +1,6 @@
 """Applications as their developers write them, without a setting that is about tests."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, WebSocket
 from flask import Flask
@@ -45,7 +45,7 @@ def fastapi_app(**options: Any) -> FastAPI:
         return user.sub if user else None
 
     @app.get("/depends")
-    async def depends(user: User = Depends(require_user)) -> str:
+    async def depends(user: Annotated[User, Depends(require_user)]) -> str:
         return user.sub
 
     @app.websocket("/ws")

@@ -80,7 +80,12 @@ def test_a_clock_of_the_applications_own_stays(xwms: LocalXWMS):
     assert client.get("/").status_code == 200
 
 
-OUTAGES = {"timeout": "xwms_timeout", "drip": "xwms_timeout", "truncated": "xwms_unreachable", "503": "xwms_unreachable"}
+OUTAGES = {
+    "timeout": "xwms_timeout",
+    "drip": "xwms_timeout",
+    "truncated": "xwms_unreachable",
+    "503": "xwms_unreachable",
+}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -93,7 +98,12 @@ def test_every_fault_of_the_sandbox_strikes_at_once(fault, xwms: LocalXWMS):
                 xwms.login(client)
             except LoginFailed as error:
                 outcome = error.code
-            expected = {"slow": None, "wrong-clock": outcome, "expired-token": "token_rejected", "no-sub": "xwms_bad_answer"}
+            expected = {
+                "slow": None,
+                "wrong-clock": outcome,
+                "expired-token": "token_rejected",
+                "no-sub": "xwms_bad_answer",
+            }
             assert outcome == expected[fault]
         else:
             with pytest.raises(LoginFailed) as failed:
@@ -119,7 +129,9 @@ def test_a_fault_has_the_outcome_that_it_has_over_a_socket(fault, xwms: LocalXWM
     with xwms.fail(fault):
         here = outcome_of(config)
     monkeypatch.undo()
-    settings = SandboxSettings(client_id="c", client_secret="s", redirect_uris=(config.registered[0].uri,), faults=(fault,))
+    settings = SandboxSettings(
+        client_id="c", client_secret="s", redirect_uris=(config.registered[0].uri,), faults=(fault,)
+    )
     with SandboxServer(settings, port=0) as server:
         there = XWMSConfig(
             client_id="c",

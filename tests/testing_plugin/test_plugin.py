@@ -55,7 +55,9 @@ def run(folder: Path, *options: str, plugin: bool = True, **files: str) -> subpr
     """Run pytest in a project with these files, without any setting of XWMS."""
     for name, text in files.items():
         (folder / f"{name}.py").write_text(textwrap.dedent(text))
-    (folder / "pyproject.toml").write_text('[tool.pytest.ini_options]\nfilterwarnings = ["error"]\npythonpath = ["."]\n')
+    (folder / "pyproject.toml").write_text(
+        '[tool.pytest.ini_options]\nfilterwarnings = ["error"]\npythonpath = ["."]\n'
+    )
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("XWMS_", "PYTEST"))}
     environ |= {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
@@ -220,7 +222,11 @@ def test_the_names_of_the_environment_are_those_of_the_options():
 
 
 def test_what_is_missing_is_provided_and_nothing_else():
-    complete = {"XWMS_CLIENT_ID": "id", "XWMS_CLIENT_SECRET_FILE": "/run/secret", "XWMS_REDIRECT_URI": "https://a.example/cb"}
+    complete = {
+        "XWMS_CLIENT_ID": "id",
+        "XWMS_CLIENT_SECRET_FILE": "/run/secret",
+        "XWMS_REDIRECT_URI": "https://a.example/cb",
+    }
     assert environment.absent(complete) == {}
     partly = environment.absent({"XWMS_CLIENT_ID": "id", "XWMS_CLIENT_SECRET_FILE": "/run/secret"})
     assert partly.keys() & {"XWMS_CLIENT_ID", "XWMS_CLIENT_SECRET"} == set()

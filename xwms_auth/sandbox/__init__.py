@@ -31,6 +31,8 @@ def __getattr__(name: str) -> object:
 
 def require_packages() -> None:
     """Raise ImportError, with the command that helps, if a package is missing that the local XWMS needs."""
-    missing = [name for name in ("flask", "flask_wtf", "sqlalchemy", "countryinfo", "stdnum") if find_spec(name) is None]
+    missing = [
+        name for name in ("flask", "flask_wtf", "sqlalchemy", "countryinfo", "stdnum") if find_spec(name) is None
+    ]
     if missing:
         raise ImportError(f"The local XWMS needs {', '.join(missing)}: pip install 'xwms-auth[sandbox]'")

@@ -5,7 +5,7 @@ Imports no framework and no client: each is known by what it can do.
 
 import inspect
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -36,7 +36,7 @@ class Answer(NamedTuple):
 
 
 class Browser(Protocol):
-    """A test client. `origin` is where it is, such as `http://testserver`; `roots` is what may lead to its application."""
+    """A test client. `origin` is where it is, such as `http://testserver`; `roots` may lead to its application."""
 
     origin: str
     roots: tuple[object, ...]
@@ -46,7 +46,7 @@ class Browser(Protocol):
         ...
 
     def cookie(self, name: str) -> str | None:
-        """The value of a cookie that the client will send; None if it has none, or if asking the application is cheap."""
+        """The value of a cookie that the client will send; None if it has none, or asking the application is cheap."""
         ...
 
     def share_cookie(self, name: str, websocket_name: str) -> None:
@@ -59,9 +59,9 @@ class WerkzeugBrowser:
 
     def __init__(self, client: Any, base_url: str | None) -> None:
         self._client = client
-        self.roots = (client.application,)
-        config: Any = getattr(client.application, "config", None)  # Flask's
-        config = config if isinstance(config, dict) else {}
+        self.roots: tuple[object, ...] = (client.application,)
+        found: object = getattr(client.application, "config", None)
+        config = cast("dict[str, Any]", found) if isinstance(found, dict) else {}  # Flask's
         scheme, host = config.get("PREFERRED_URL_SCHEME") or "http", config.get("SERVER_NAME") or "localhost"
         self.origin = _origin_of(base_url or f"{scheme}://{host}")
 
@@ -95,7 +95,8 @@ class HTTPXBrowser:
         self.origin = _origin_of(base)
         # httpx tells nobody which application its transport calls.
         mounts: Mapping[object, object] = getattr(client, "_mounts", None) or {}
-        self.roots = (getattr(client, "app", None), getattr(client, "_transport", None), *mounts.values())
+        app, transport = getattr(client, "app", None), getattr(client, "_transport", None)
+        self.roots: tuple[object, ...] = (app, transport, *mounts.values())
 
     def send(self, ask: Ask) -> Answer | Awaitable[Answer]:
         sent = self._client.request(
@@ -123,17 +124,16 @@ class StarletteBrowser(HTTPXBrowser):
         """Call an async function in the event loop of the client's lifespan; without one in a loop of its own."""
         client = self._client
         if client.portal is not None:
-            return cast("T", client.portal.call(function, *args))
+            in_lifespan: T = client.portal.call(function, *args)
+            return in_lifespan
         from anyio.from_thread import start_blocking_portal  # noqa: PLC0415  only such a client needs it
 
         with start_blocking_portal(**client.async_backend) as portal:
-            return cast("T", portal.call(function, *args))
+            return portal.call(function, *args)
 
     async def send(self, ask: Ask) -> Answer:
         client = self._client
-        request = client.build_request(
-            ask.method, f"{self.origin}{ask.path}", headers=dict(ask.headers), data=ask.form
-        )
+        request = client.build_request(ask.method, f"{self.origin}{ask.path}", headers=dict(ask.headers), data=ask.form)
         status, headers, body = await asgi_request(
             client.app, request, state=dict(getattr(client, "app_state", {})), root_path=_root_path_of(client)
         )
@@ -222,8 +222,8 @@ def browser_of(client: object, base_url: str | None) -> Browser:
     if _has(client, _OF_HTTPX):
         return HTTPXBrowser(client, base_url)
     raise TypeError(
-        f"{type(client).__name__} is not a test client that can sign in: those are Flask's, the TestClient of Starlette "
-        "and FastAPI, and clients of httpx2 and httpx"
+        f"{type(client).__name__} is not a test client that can sign in: those are Flask's, the TestClient of "
+        "Starlette and FastAPI, and clients of httpx2 and httpx"
     )
 
 
@@ -270,14 +270,16 @@ def everything_in(roots: tuple[object, ...]) -> Iterator[object]:
 
 def _within(found: Any) -> list[object]:
     if isinstance(found, Mapping):
-        return list(found.values())
+        return list(cast("Mapping[object, object]", found).values())
     if isinstance(found, list | tuple):
-        return list(found)
+        return list(cast("Sequence[object]", found))
     if inspect.isfunction(found):
         cells = [cell.cell_contents for cell in found.__closure__ or () if _is_filled(cell)]
         return [getattr(found, "__wrapped__", None), *(cell for cell in cells if callable(cell))]
     try:
-        if getattr(found, "middleware_stack", found) is None and callable(getattr(found, "build_middleware_stack", None)):
+        if getattr(found, "middleware_stack", found) is None and callable(
+            getattr(found, "build_middleware_stack", None)
+        ):
             found.middleware_stack = found.build_middleware_stack()
         return [getattr(found, name, None) for name in _NAMES]
     except RuntimeError:  # a proxy to something that is not there

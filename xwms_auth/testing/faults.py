@@ -34,7 +34,9 @@ def struck(
         case "huge" | "gzip-bomb":
             raise BadAnswer(where, upstream_status=reply.status)
         case _:
-            return _reply_of(spoil(fault, Response(reply.body, reply.status, list(reply.headers)), Line(faults=Faults())))
+            return _reply_of(
+                spoil(fault, Response(reply.body, reply.status, list(reply.headers)), Line(faults=Faults()))
+            )
 
 
 def _reply_of(response: Response) -> Reply:

@@ -1,7 +1,7 @@
-"""`local_xwms()`, an XWMS inside the process for the applications of a test, and `LocalXWMS`, what a test does with it."""
+"""`local_xwms()`, an XWMS inside the process for the applications of a test; `LocalXWMS`, what a test does with it."""
 
 import os
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -318,7 +318,7 @@ class LocalXWMS:
     @contextmanager
     def fail(
         self, fault: str, *, endpoint: str | None = None, times: int | None = None, seconds: float | None = None
-    ) -> Iterator[None]:
+    ) -> Generator[None]:
         """Let the calls to XWMS fail: `with xwms.fail("timeout"):`. The faults are those of docs/sandbox.md.
 
         `endpoint` is the only call that fails, such as `sign-token-verify`, and `times` how often. `seconds` is the
@@ -340,7 +340,8 @@ class LocalXWMS:
     # --- begin and end ---
 
     @contextmanager
-    def _running(self) -> Generator["LocalXWMS"]:
+    def running(self) -> Generator["LocalXWMS"]:
+        """Be there, as long as the block lasts. `local_xwms()` calls this."""
         restore = environment.put(environment.variables(os.environ, host=self._host))
         in_process.servers[self._host] = self
         try:
@@ -367,7 +368,7 @@ def local_xwms() -> Generator[LocalXWMS]:
 
     The `XWMS_…` variables of the environment lead to it meanwhile.
     """
-    with LocalXWMS()._running() as xwms:
+    with LocalXWMS().running() as xwms:
         yield xwms
 
 

@@ -1,4 +1,4 @@
-"""Lends an application that exists already the XWMS of a test: another context, another clock, and its own back later."""
+"""Lends an application that exists already the XWMS of a test: another context and clock, and its own back later."""
 
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -26,7 +26,8 @@ _MANY = 1_000_000_000
 
 
 def wired(config: XWMSConfig, origin: str) -> XWMSConfig:
-    """Return the same settings for the XWMS at this origin. Those of the application stay: its paths, store, scopes …"""
+    """Return the same settings for the XWMS at this origin. The application keeps its paths, store, scopes and more."""
+    elsewhere: dict[str, Any] = dict.fromkeys(ENDPOINTS, "")
     return replace(
         config,
         client_id=config.client_id or CLIENT_ID,
@@ -37,7 +38,7 @@ def wired(config: XWMSConfig, origin: str) -> XWMSConfig:
         api_url=f"{origin}/api/",
         issuer=origin if config.flow == "oauth2" else "",
         login_origins=(),
-        **dict.fromkeys(ENDPOINTS, ""),
+        **elsewhere,
     )
 
 
@@ -66,7 +67,7 @@ class Loan:
         served.context.state.login_starts = TokenBucket(rate=_MANY, burst=_MANY)
         sessions: Any = getattr(served, "sessions", None)  # not there yet while the application is set up
         if sessions is not None:
-            self._remember(sessions, *vars(sessions))
+            self._remember(sessions, "_context", "_runtime", "_clock")
             sessions.bind(served.context, served.runtime, clock=self._clock)
 
     def _remember(self, one: object, *names: str) -> None:
@@ -119,9 +120,7 @@ def fit(context: Context, origin: str, *, everywhere: bool = False) -> RedirectU
     if known.origin != origin:
         parts = urlsplit(origin)
         name = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
-        uri = RedirectURI(
-            scheme=parts.scheme, host=name, port=parts.port, path=known.path, uri=f"{origin}{known.path}"
-        )
+        uri = RedirectURI(scheme=parts.scheme, host=name, port=parts.port, path=known.path, uri=f"{origin}{known.path}")
     _set_uris(context, uri, everywhere=everywhere)
     return uri
 

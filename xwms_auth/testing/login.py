@@ -1,13 +1,13 @@
-"""The login of a test, as a browser goes through it: steps that ask a test client, sync or async, and get its answers."""
+"""The login of a test, as a browser goes through it: steps that ask a test client, sync or async, for answers."""
 
 import html
-import json
 import re
 from collections.abc import Awaitable, Callable, Generator
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from .._core.base.models import User
+from .._core.base.strict_json import parse_json_object, parse_object
 from .._core.config.context import Context
 from .._core.http.urls import RedirectURI
 from .clients import Answer, Ask, Browser, StarletteBrowser
@@ -47,11 +47,8 @@ class LoginFailed(Exception):
 def _code_of(answer: Answer) -> str | None:
     if found := _CODE.search(answer.text):
         return found[1]
-    try:
-        parsed: Any = json.loads(answer.text)
-    except ValueError:
-        return None
-    code = parsed.get("code") if isinstance(parsed, dict) else None
+    document = parse_json_object(answer.text.encode())
+    code: object = None if document is None else document.get("code")
     return code if isinstance(code, str) else None
 
 
@@ -84,7 +81,8 @@ def login_steps(
     if not answer.location.startswith(f"{xwms}/"):
         if answer.status in (302, 303):
             raise LoginFailed(
-                "the application leads to another XWMS than the test's: give it xwms.config(), or xwms.join(app)", answer
+                "the application leads to another XWMS than the test's: give it xwms.config(), or xwms.join(app)",
+                answer,
             )
         raise LoginFailed("the login did not begin", answer)
     answer = yield Ask(method="GET", path=_target_of(approve(answer.location)), headers=_FROM_XWMS)
@@ -108,13 +106,13 @@ def _confirmed(location: str) -> LoginSteps[Answer]:
 
 def _who_am_i(context: Context, sub: str) -> LoginSteps[User]:
     answer = yield Ask(method="GET", path=context.config.me_path, headers={"Accept": "application/json"})
-    try:
-        claims: Any = json.loads(answer.text).get("user")
-    except (ValueError, AttributeError):
-        raise LoginFailed(f"{context.config.me_path} does not say who is signed in", answer) from None
-    if not isinstance(claims, dict) or claims.get("sub") != sub:
+    document = parse_json_object(answer.text.encode())
+    if document is None or "user" not in document:
+        raise LoginFailed(f"{context.config.me_path} does not say who is signed in", answer)
+    claims = parse_object(document["user"])
+    if claims is None or claims.get("sub") != sub:
         raise LoginFailed("the login has finished, but the client did not keep its cookie")
-    return User(**claims)
+    return User.parse(claims, issuer=context.config.issuer)
 
 
 def logout_steps(context: Context, uri: RedirectURI) -> LoginSteps[None]:
@@ -133,7 +131,8 @@ def _target_of(url: str) -> str:
 def run(steps: LoginSteps[T], browser: Browser) -> T:
     """Go through the steps with a sync client."""
     if isinstance(browser, StarletteBrowser):
-        return browser.in_its_loop(arun, steps, browser)
+        found: T = browser.in_its_loop(arun, steps, browser)
+        return found
     try:
         ask = next(steps)
         while True:

@@ -70,7 +70,13 @@ class ServedBrowser:
             environ: dict[str, Any] = {"PATH_INFO": request.path, "HTTP_HOST": request.headers["host"]}
             setup_testing_defaults(environ)
             return served.application_of(environ)
-        scope: dict[str, Any] = {"type": "http", "method": "GET", "path": request.path, "headers": [], "query_string": b""}
+        scope: dict[str, Any] = {
+            "type": "http",
+            "method": "GET",
+            "path": request.path,
+            "headers": [],
+            "query_string": b"",
+        }
         return DoorApplication(served.parts, call_async, lambda: scope)
 
 

@@ -39,8 +39,8 @@ class _Client:
     """A client that an application under test has."""
 
     secret: str = field(repr=False)
-    domains: set[str] = field(default_factory=set)
-    redirect_uris: set[str] = field(default_factory=set)
+    domains: set[str] = field(default_factory=set[str])
+    redirect_uris: set[str] = field(default_factory=set[str])
     fresh_tokens: bool = False
 
 
@@ -111,13 +111,10 @@ class Server:
         fault = self.faults.take(endpoint) if endpoint in ENDPOINTS else None
         status: int | None = None
         try:
-            if fault is None:
-                reply = self._reply(endpoint, call)
-            else:
-                reply = self._struck(fault, endpoint, call)
+            reply = self._reply(endpoint, call) if fault is None else self._struck(fault, endpoint, call)
             status = reply.status
         finally:
-            self.calls.append(call_of(call, status=status, fault=fault and str(fault)))
+            self.calls.append(call_of(call, status=status, fault=None if fault is None else str(fault)))
         headers = [(name.encode(), value.encode("latin-1")) for name, value in reply.headers]
         response = upstream_response(httpcore2.Response(reply.status, headers=headers), reply.body)
         if isinstance(response, APIError):

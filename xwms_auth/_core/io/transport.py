@@ -83,7 +83,9 @@ class _BaseTransport:
         if self._config.missing:
             raise ConfigError(self._config.missing)
         if (server := in_process.servers.get(host)) is None:
-            raise Unreachable(f"{_name(call)}: no test has an XWMS now, with the fixture xwms or local_xwms()", sent=False)
+            raise Unreachable(
+                f"{_name(call)}: no test has an XWMS now, with the fixture xwms or local_xwms()", sent=False
+            )
         method, url, headers, body = self._request(call)
         readable = {name.decode().lower(): value.decode("latin-1") for name, value in headers}
         return server.answer(
