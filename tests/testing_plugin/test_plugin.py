@@ -238,3 +238,134 @@ def test_what_another_process_has_provided_is_replaced(monkeypatch: pytest.Monke
     assert environment.inherited(theirs) == {}
     theirs["XWMS_CLIENT_SECRET"] = "of-another-process"
     assert set(environment.inherited(theirs)) == set(theirs)
+
+
+# --- the documentation ---
+
+DOCUMENTED_SHOP = """
+from flask import Flask
+from xwms_auth import NotAllowed
+from xwms_auth.accounts import Hooks
+from xwms_auth.flask import XWMSAuth, current_user, login_required
+
+def refuse(event):
+    if event.user.sub == "1003":
+        raise NotAllowed("blocked")
+
+def create_app(config=None):
+    app = Flask(__name__)
+    app.secret_key = "the-key-of-the-application-itself-0123456789"
+    XWMSAuth(app, config, hooks=Hooks(login=refuse))
+    messages = []
+
+    @app.get("/")
+    @login_required
+    def home():
+        return f"Hello {current_user.display_name}"
+
+    @app.get("/messages")
+    @login_required
+    def read():
+        return " ".join(text for to, text in messages if to == current_user.sub)
+
+    @app.post("/messages")
+    @login_required
+    def write():
+        from flask import request
+        messages.append((request.form["to"], request.form["text"]))
+        return ""
+
+    @app.get("/delivery")
+    @login_required(scopes=["useraddresses"])
+    def delivery():
+        return ""
+
+    return app
+
+app = create_app()
+"""
+
+DOCUMENTED_DESK = f"""{DESK}
+from fastapi import WebSocket
+
+@app.websocket("/chat")
+async def chat(websocket: WebSocket, user: CurrentUser):
+    await websocket.accept()
+    await websocket.send_text(f"Hello {{user.display_name}}")
+    await websocket.close()
+"""
+
+DOCUMENTED_FIXTURES = """
+import threading
+from types import SimpleNamespace
+
+import httpx2
+import pytest
+from werkzeug.serving import make_server
+
+import shop
+
+@pytest.fixture
+def app():
+    return shop.app
+
+@pytest.fixture
+def client(app):
+    return app.test_client()
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+@pytest.fixture
+def live_server(app):
+    server = make_server("127.0.0.1", 0, app)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield SimpleNamespace(url=f"http://127.0.0.1:{server.port}")
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+class Page:
+    def __init__(self):
+        self.context, self.cookies = self, {}
+
+    def add_cookies(self, cookies):
+        self.cookies |= {cookie["name"]: cookie["value"] for cookie in cookies}
+
+    def goto(self, url):
+        self.text = httpx2.get(url, cookies=self.cookies).text
+
+    def get_by_text(self, text):
+        return SimpleNamespace(is_visible=lambda: text in self.text)
+
+@pytest.fixture
+def page():
+    return Page()
+"""
+
+
+def documented(page: str) -> list[str]:
+    """The tests that a page shows."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return [code for code in re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S) if "xwms" in code]
+
+
+def test_every_test_of_the_documentation_passes(tmp_path):
+    shown = documented("docs/testing.md")
+    files = {f"test_{number}": code for number, code in enumerate(shown) if "def test_" in code}
+    [program] = [code for code in shown if "def test_" not in code]
+    files["test_program"] = f"def test_program():\n{textwrap.indent(program, '    ')}"
+    done = run(
+        tmp_path, "-p", "anyio", conftest=DOCUMENTED_FIXTURES, shop=DOCUMENTED_SHOP, desk=DOCUMENTED_DESK, **files
+    )
+    assert passed(done) == len(shown) >= 14
+
+
+def test_the_test_of_the_readme_passes(tmp_path):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
+    application, test = found[0], next(code for code in found if "def test_" in code)
+    application = application.replace("app = Flask(__name__)", "app = Flask(__name__)\napp.secret_key = 'k' * 40")
+    assert passed(run(tmp_path, app=application, test_home=f"from app import app\n\n{test}")) == 1

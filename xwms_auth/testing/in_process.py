@@ -1,11 +1,10 @@
 """`local_xwms()`, an XWMS inside the process for the applications of a test; `LocalXWMS`, what a test does with it."""
 
 import os
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
-from weakref import WeakKeyDictionary, WeakSet
 
 from .._core.adapters.served_app import ServedApp
 from .._core.adapters.wsgi_app import WSGIApp
@@ -19,17 +18,14 @@ from .._core.io import in_process
 from .._core.sessions.lookup import look_up
 from ..sandbox.faults.catalogue import Fault, parse_fault
 from . import environment, lending
+from .applications import Applications, NoSuchClient
 from .calls import Call
-from .clients import WEBSOCKET_HOST, Browser, browser_of, everything_in, is_async, is_client
+from .clients import WEBSOCKET_HOST, Browser, browser_of, is_async, is_client
 from .clock import Clock
-from .lending import Loan
 from .login import LoginFailed, LoginSteps, arun, login_steps, logout_steps, run
 from .people import UNSET, Approval, Unset, approval_of
 from .served_browser import ServedBrowser
 from .server import Server
-
-_made_in_tests: "WeakSet[ServedApp]" = WeakSet()
-"""Applications that were set up while a test had an XWMS. Some outlive their test."""
 
 
 class LocalXWMS:
@@ -54,15 +50,7 @@ class LocalXWMS:
         self.clock = Clock()
         self._server = Server(self._host, self.clock)
         self.calls = self._server.calls
-        self._loans: dict[ServedApp, Loan] = {}
-        self._known: WeakSet[ServedApp] = WeakSet()
-        # Those that were made when their modules were imported.
-        self._imported: WeakSet[ServedApp] = WeakSet()
-        # Those that this test has made, or named.
-        self._own_ones: WeakSet[ServedApp] = WeakSet()
-        # Those of earlier tests that nobody has logged in to yet.
-        self._earlier: WeakSet[ServedApp] = WeakSet()
-        self._behind: WeakKeyDictionary[Any, list[ServedApp]] = WeakKeyDictionary()
+        self._applications = Applications(self._server, self._host)
 
     @property
     def url(self) -> str:
@@ -77,10 +65,7 @@ class LocalXWMS:
 
     def announce(self, served: object) -> None:
         """Join an application that is set up now. Not for tests."""
-        if isinstance(served, ServedApp):
-            self._follow(served)
-            self._own_ones.add(served)
-            _made_in_tests.add(served)
+        self._applications.announce(served)
 
     # --- applications ---
 
@@ -89,7 +74,7 @@ class LocalXWMS:
         settings = {**os.environ, **environment.variables(os.environ, host=self._host)}
         mapping = {name: value for name, value in settings.items() if value is not None}
         config = XWMSConfig.from_env(mapping, **overrides)
-        self._register(config)
+        self._applications.register(config)
         return config
 
     def join(self, app: object) -> None:
@@ -98,54 +83,8 @@ class LocalXWMS:
         For one with settings of its own, which is asked before anybody logs in; `login` does it by itself.
         Raises ValueError if there is none.
         """
-        if not self._joined(browser_of(app, None).roots if is_client(app) else (app,)):
+        if not self._applications.join(browser_of(app, None).roots if is_client(app) else (app,)):
             raise ValueError(f"there is no application with a login of xwms-auth in {app!r}")
-
-    def _joined(self, roots: tuple[object, ...]) -> list[ServedApp]:
-        """Join what is behind these objects, and return it, the outermost application first."""
-        first = next((root for root in roots if root is not None), None)
-        try:
-            behind = self._behind.get(first)
-        except TypeError:  # has no weak references
-            behind = None
-        if not behind:
-            behind = [one for one in everything_in(roots) if isinstance(one, ServedApp)]
-            if behind and first is not None and type(first).__weakrefoffset__:
-                self._behind[first] = behind
-        for served in behind:
-            if served not in self._known or served in self._earlier:
-                self._lend(served)
-            self._own_ones.add(served)
-        return behind
-
-    def _follow(self, served: ServedApp) -> None:
-        """Let an application that has the settings of this XWMS follow its clock."""
-        if served not in self._loans:
-            loan = self._loans[served] = Loan(served, self.clock)
-            loan.follow()
-            self._known.add(served)
-            self._register(served.context.config)
-
-    def _lend(self, served: ServedApp) -> None:
-        """Let an application serve with a new context, which asks this XWMS and remembers nothing."""
-        if (loan := self._loans.pop(served, None)) is not None:
-            loan.give_back()
-        self._earlier.discard(served)
-        loan = self._loans[served] = Loan(served, self.clock)
-        config = lending.wired(served.context.config, self.url)
-        loan.bind(served.context if lending.is_unknown_host(served) else Context.of(config))
-        self._known.add(served)
-        self._register(config)
-
-    def _register(self, config: XWMSConfig, *more: RedirectURI) -> None:
-        if config.missing:
-            return
-        uris = [uri.uri for uri in (*config.registered, *more)]
-        secret = lending.secret_of(config)
-        fresh = config.callback_token == "fresh"
-        self._server.register(
-            config.client_id, secret=secret, domain=config.domain, redirect_uris=uris, fresh_tokens=fresh
-        )
 
     # --- people ---
 
@@ -199,13 +138,13 @@ class LocalXWMS:
         if is_async(client):
             raise TypeError("this client is async: await xwms.alogout(client)")
         browser, served = self._ready(client, app, base_url)
-        run(logout_steps(served.context, self._fitted(served, browser.origin)), browser)
+        run(logout_steps(served.context, self._applications.fit(served, browser.origin)), browser)
         self._share_cookie(served, browser)
 
     async def alogout(self, client: object, *, app: object = None, base_url: str | None = None) -> None:
         """`logout` with an async client."""
         browser, served = self._ready(client, app, base_url)
-        await arun(logout_steps(served.context, self._fitted(served, browser.origin)), browser)
+        await arun(logout_steps(served.context, self._applications.fit(served, browser.origin)), browser)
 
     def approve(
         self,
@@ -244,8 +183,8 @@ class LocalXWMS:
         parts = urlsplit(origin)
         origin = f"{parts.scheme}://{parts.netloc}"
         given = approval_of(sub, name=name, email=email, verified=verified, scopes=scopes)
-        served = self._served_for((app,) if app is not None else (), origin) or self._own()
-        uri = self._fitted(served, origin, everywhere=True)
+        served = self._served_for((app,) if app is not None else (), origin)
+        uri = self._applications.fit(served, origin, everywhere=True)
         browser = ServedBrowser(served, origin)
         run(self._login_steps(served, browser, given), browser)
         cookie = served.context.names_for(uri).session
@@ -259,7 +198,7 @@ class LocalXWMS:
         }
 
     def _login_steps(self, served: ServedApp, browser: Browser, given: Approval) -> LoginSteps[User]:
-        uri = self._fitted(served, browser.origin)
+        uri = self._applications.fit(served, browser.origin)
         return login_steps(
             served.context,
             uri,
@@ -273,43 +212,23 @@ class LocalXWMS:
         """The client as a browser, and the application that it signs in to."""
         browser = browser_of(client, base_url)
         roots = browser.roots if app is None else (app,)
-        return browser, self._served_for(roots, browser.origin) or self._own()
+        return browser, self._served_for(roots, browser.origin)
 
-    def _served_for(self, roots: tuple[object, ...], origin: str) -> ServedApp | None:
-        """The application behind these objects, or if there is none, the only one that the test has; None without any.
-
-        Of several clients in one application, that of the host of this origin.
-        """
-        host = urlsplit(origin).netloc
-        if joined := self._joined(roots):
-            candidates, at_host = _of_host(joined, host)
-            if at_host or len(candidates) == len(joined):
-                return (at_host or candidates)[0]
-            raise LoginFailed(f"none of the application's clients is at {host}: give base_url")
-        for known in (self._own_ones, self._imported, self._earlier):
-            candidates, at_host = _of_host(known, host)
-            found = at_host or candidates
-            if len({_client_of(served) for served in found}) == 1:
-                return found[0]
-            if found and known is not self._earlier:  # some of those only wait for the garbage collector
-                raise ValueError("the test has several applications: say which one, with app=")
-        return None
+    def _served_for(self, roots: tuple[object, ...], origin: str) -> ServedApp:
+        try:
+            return self._applications.find(roots, origin) or self._own()
+        except NoSuchClient as error:
+            raise LoginFailed(str(error)) from None
 
     def _own(self) -> ServedApp:
         """What logs in to an application that is not known here, such as one in another process."""
         served = WSGIApp(Context.of(self.config()), _nothing, debugged=None, clock=self.clock)
-        for known in (self._known, self._own_ones, _made_in_tests):
-            known.discard(served)
+        self._applications.forget(served)
         return served
-
-    def _fitted(self, served: ServedApp, origin: str, *, everywhere: bool = False) -> RedirectURI:
-        uri = lending.fit(served.context, origin, everywhere=everywhere)
-        self._register(served.context.config, uri)
-        return uri
 
     def _share_cookie(self, served: ServedApp, browser: Browser) -> None:
         """Starlette's client opens its websockets at a host of its own, whatever its address is."""
-        context, uri = served.context, self._fitted(served, browser.origin)
+        context, uri = served.context, self._applications.fit(served, browser.origin)
         there = lending.fit_websockets(context, uri, WEBSOCKET_HOST)
         browser.share_cookie(context.names_for(uri).session, context.names_for(there).session)
 
@@ -345,19 +264,11 @@ class LocalXWMS:
         restore = environment.put(environment.variables(os.environ, host=self._host))
         in_process.servers[self._host] = self
         try:
-            for served in list(in_process.applications):
-                if isinstance(served, ServedApp):
-                    self._lend(served)
-                    self._imported.add(served)
-            for served in list(_made_in_tests):
-                if served.context.config.api.host == self._host:
-                    self._follow(served)
-                    self._earlier.add(served)
+            self._applications.begin()
             yield self
         finally:
             del in_process.servers[self._host]
-            for loan in self._loans.values():
-                loan.give_back()
+            self._applications.end()
             restore()
             self._server.close()
 
@@ -370,18 +281,6 @@ def local_xwms() -> Generator[LocalXWMS]:
     """
     with LocalXWMS().running() as xwms:
         yield xwms
-
-
-def _of_host(known: Iterable[ServedApp], host: str) -> tuple[list[ServedApp], list[ServedApp]]:
-    """Those that serve a client, and those of them that have a redirect URI on this host."""
-    candidates = [served for served in known if not lending.is_unknown_host(served)]
-    return candidates, [served for served in candidates if host in dict(served.context.uris_by_host)]
-
-
-def _client_of(served: ServedApp) -> tuple[str, str, int]:
-    """What two applications share for which the same cookie is good."""
-    store = 0 if served.context.config.session_store == "cookie" else id(served.store)
-    return served.context.audience, served.context.https_names.session, store
 
 
 def _signed_in(served: ServedApp, uri: RedirectURI, browser: Browser) -> User | None:
