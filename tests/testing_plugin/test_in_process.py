@@ -361,6 +361,7 @@ def test_an_override_of_the_dependency_is_left_alone(xwms: LocalXWMS):
     assert client.get("/maybe").json() == "1001"
 
 
+@pytest.mark.more_packages
 def test_beside_the_client_of_flask_login(xwms: LocalXWMS):
     from flask_login import FlaskLoginClient
 

@@ -166,6 +166,7 @@ def test_it_may_be_named_in_a_conftest(tmp_path):
     assert passed(run(tmp_path, plugin=False, conftest=conftest, shop=SHOP, test_it=tests)) == 1
 
 
+@pytest.mark.more_packages
 def test_async_tests(tmp_path):
     tests = """
         import httpx2

@@ -16,6 +16,7 @@ from .._core.config.context import Context
 from .._core.http.urls import RedirectURI
 from .._core.io import in_process
 from .._core.sessions.lookup import look_up
+from ..sandbox import require_packages
 from ..sandbox.faults.catalogue import Fault, parse_fault
 from . import environment, lending
 from .applications import Applications, NoSuchClient
@@ -241,8 +242,10 @@ class LocalXWMS:
         """Let the calls to XWMS fail: `with xwms.fail("timeout"):`. The faults are those of docs/sandbox.md.
 
         `endpoint` is the only call that fails, such as `sign-token-verify`, and `times` how often. `seconds` is the
-        delay of `slow`. Nothing waits: what would come too late fails at once. Raises ValueError for what there is not.
+        delay of `slow`. Nothing waits: what would come too late fails at once. Raises ValueError for what there is not,
+        and ImportError without the packages of the sandbox, whose faults these are.
         """
+        require_packages()
         parsed = parse_fault(fault)
         struck = Fault(
             name=parsed.name,
