@@ -1,7 +1,9 @@
 """What an XWMS inside the process can do for a test, besides letting somebody in."""
 
 import asyncio
+import gc
 import os
+from dataclasses import replace
 from datetime import timedelta
 
 import httpx2
@@ -469,3 +471,20 @@ def test_what_earlier_tests_have_left_does_not_matter():
         flask_app(xwms.config(client_id="another"))
         with pytest.raises(ValueError, match="app="):
             xwms.session_cookie()
+
+
+@pytest.mark.parametrize("make", [flask_app, fastapi_app])
+def test_a_store_with_connections_is_lent_and_given_back(make, tmp_path):
+    own = replace(OWN, session_store=f"sqlite:///{tmp_path / 'sessions'}")
+    app = make(own) if make is flask_app else make(config=own)
+    for _ in range(2):
+        with local_xwms() as xwms:
+            if make is flask_app:
+                client = app.test_client()
+                xwms.login(client)
+                assert client.get("/").status_code == 200
+                continue
+            with TestClient(app) as client:
+                xwms.login(client)
+                assert client.get("/").status_code == 200
+    gc.collect()

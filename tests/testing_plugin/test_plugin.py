@@ -368,5 +368,4 @@ def test_the_test_of_the_readme_passes(tmp_path):
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     found = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
     application, test = found[0], next(code for code in found if "def test_" in code)
-    application = application.replace("app = Flask(__name__)", "app = Flask(__name__)\napp.secret_key = 'k' * 40")
     assert passed(run(tmp_path, app=application, test_home=f"from app import app\n\n{test}")) == 1
