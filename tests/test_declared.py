@@ -33,6 +33,7 @@ EXTRAS_OF = {
     "sandbox/oauth/": {"sandbox", "oauth2"},
     "sandbox/domain/signing.py": {"sandbox", "oauth2"},
     "sandbox/": {"sandbox"},
+    "testing/faults.py": {"sandbox"},
     "cli/database.py": {"cli", "sqlalchemy"},
     "cli/wsgi_server.py": {"cli", "flask"},
     "cli/": {"cli"},

@@ -41,7 +41,7 @@ from ._core.adapters.roles import AsyncRoles
 from ._core.adapters.root_path import foreign_readers, is_public
 from ._core.adapters.served_app import ServedApp
 from ._core.base import events
-from ._core.base.effects import Transport, arun
+from ._core.base.effects import arun
 from ._core.base.errors import ConfigError
 from ._core.base.login_requirement import ANY_LOGIN, LoginRequirement
 from ._core.base.models import User
@@ -183,10 +183,7 @@ class XWMSAuthMiddleware:
     def _set_up(self, app: ASGIApp, context: Context, given: "_Given") -> None:
         self.app = app
         self._foreign = foreign_readers(app)
-        self._transport = AsyncDeferredTransport(context.config)
-        self._served = _Served(
-            context, lambda context: (self._transport, store_of(context, is_async=True)), given.clock
-        )
+        self._served = _Served(context, _connect, given.clock)
         self._served.parts = given.parts.of_client(context)
         self._door = Door(app, self._served.sessions, given.unauthorized, given.roles)
 
@@ -327,33 +324,42 @@ class XWMSAuthMiddleware:
         """Keep connections open while the application runs. Its own lifespan messages are passed on unchanged."""
         async with AsyncExitStack() as stack:
             for one in dict.fromkeys(self._clients.values()) or (self,):
-                stack.push_async_callback(one._close)
-                one._keep_connections()
+                transport, store = one._served.transport, one._served.store
+                stack.push_async_callback(_close, transport, store)
+                _keep_connections(transport, store)
             await self.app(scope, receive, send)
 
-    def _keep_connections(self) -> None:
-        self._transport.keep_connections()
-        if isinstance(self._served.store, KeepsConnections):
-            self._served.store.keep_connections()
 
-    async def _close(self) -> None:
-        await self._transport.aclose()
-        closing = self._served.store.close() if isinstance(self._served.store, KeepsConnections) else None
-        if closing is not None:
-            await closing
+def _connect(context: Context) -> tuple[AsyncDeferredTransport, SessionStore]:
+    return AsyncDeferredTransport(context.config), store_of(context, is_async=True)
+
+
+def _keep_connections(transport: AsyncDeferredTransport, store: SessionStore) -> None:
+    transport.keep_connections()
+    if isinstance(store, KeepsConnections):
+        store.keep_connections()
+
+
+async def _close(transport: AsyncDeferredTransport, store: SessionStore) -> None:
+    await transport.aclose()
+    closing = store.close() if isinstance(store, KeepsConnections) else None
+    if closing is not None:
+        await closing
 
 
 class _Served(ServedApp):
     """What serves one client, with the manager of its sessions."""
 
+    transport: AsyncDeferredTransport
+
     def __init__(
         self,
         context: Context,
-        connect: Callable[[Context], tuple[Transport, SessionStore]],
+        connect: Callable[[Context], tuple[AsyncDeferredTransport, SessionStore]],
         clock: Callable[[], float],
     ) -> None:
         super().__init__(context, connect, clock)
-        self.sessions = AsyncXWMSSessions.of(context, self.runtime, clock=clock, current=lambda: None)
+        self.sessions = AsyncXWMSSessions.of(self.context, self.runtime, clock=self.clock, current=lambda: None)
 
 
 class _Client(XWMSAuthMiddleware):

@@ -80,7 +80,7 @@ class XWMSAuth(Generic[A]):
         def serve(context: Context, clients: Mapping[str, WSGIApp] | None = None) -> WSGIApp:
             served = WSGIApp(context, _InContext(app), debugged=app, clock=clock, clients=clients)
             served.answer, served.roles, served.parts = unauthorized, roles, parts.of_client(context)
-            served.sessions = XWMSSessions.of(context, served.runtime, clock=clock, current=_current_id)
+            served.sessions = XWMSSessions.of(served.context, served.runtime, clock=served.clock, current=_current_id)
             return served
 
         self._served = serve(*serve_clients(config, serve))

@@ -7,6 +7,7 @@ from typing import Annotated
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import flask
+import httpx2
 from fastapi import APIRouter, Depends, FastAPI, WebSocket
 from flask.views import MethodView
 from sqlalchemy import Engine, create_engine
@@ -64,6 +65,7 @@ from xwms_auth.fastapi import (
 from xwms_auth.flask import XWMSAuth, current_token, current_user, login_required, token_required
 from xwms_auth.stores import Session, SessionStore
 from xwms_auth.stores.sqlalchemy import SQLAlchemyStore
+from xwms_auth.testing import LocalXWMS, LoginFailed, local_xwms
 
 config = XWMSConfig(
     client_id="id",
@@ -520,3 +522,28 @@ def settings_page(user: User) -> list[str]:
 
 async def refreshed() -> str:
     return with_accounts.refresh_profile().display_name
+
+
+# --- tests of applications ---
+
+
+def a_test_with_the_plugin(xwms: LocalXWMS, app: flask.Flask) -> tuple[dict[str, object], XWMSConfig, list[str]]:
+    client = app.test_client()
+    user: User = xwms.login(client, sub="1001", name="Anna", email=None, verified=False, scopes=["openid"])
+    cookie: dict[str, object] = xwms.session_cookie(sub=user.sub, https=True)
+    config: XWMSConfig = xwms.config(session_store="memory://", session_idle=600)
+    xwms.clock.advance(timedelta(days=1))
+    with xwms.fail("timeout", endpoint="sign-token", times=2):
+        paths: list[str] = [call.path for call in xwms.calls]
+    xwms.logout(client)
+    return cookie, config, paths
+
+
+async def an_async_test(client: httpx2.AsyncClient) -> str | None:
+    with local_xwms() as xwms:
+        try:
+            user: User = await xwms.alogin(client)
+            await xwms.alogout(client)
+        except LoginFailed as failed:
+            return failed.code
+        return user.name

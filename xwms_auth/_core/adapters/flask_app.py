@@ -54,7 +54,7 @@ class FlaskApp(WSGIApp):
         clients: "Mapping[str, FlaskApp] | None" = None,
     ) -> None:
         super().__init__(context, app.wsgi_app, debugged=app, clock=clock, clients=clients)
-        self.sessions = XWMSSessions.of(self.context, self.runtime, clock=clock, current=_current_id)
+        self.sessions = XWMSSessions.of(self.context, self.runtime, clock=self.clock, current=_current_id)
         self.unauthorized = unauthorized
         self._app = app
         if self.protects_all:

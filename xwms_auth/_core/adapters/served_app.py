@@ -8,6 +8,7 @@ from ..base.errors import ConfigError
 from ..base.store_protocols import LoadsAtOnce, SessionStore
 from ..config.context import Context
 from ..http.urls import is_below
+from ..io import in_process
 from .application import ClientParts
 from .guard_check import GuardCheck
 
@@ -28,7 +29,23 @@ class ServedApp:
         clock: Callable[[], float],
     ) -> None:
         # Loaded when an application is set up: importing a door costs little, and no request waits for this.
-        from ..login import routes  # noqa: PLC0415
+        from ... import access_log  # noqa: PLC0415
+
+        self._connect = connect
+        self.selects_client = False
+        """Whether requests are passed on to the applications of several clients. Then `is_prepared` stays False."""
+        self._guards = GuardCheck()
+        self._is_new = True
+        self.bind(context, clock=clock)
+        access_log.redact(self.context)
+        in_process.announce(self, context.config.api.host)
+
+    def bind(self, context: Context, *, clock: Callable[[], float]) -> None:
+        """Serve with this context and this clock from now on.
+
+        Called once, but for tests (`xwms_auth.testing`), which lend an application another context.
+        """
+        from ..login import routes  # noqa: PLC0415  as above
         from ..login.select import provider_of  # noqa: PLC0415
 
         config = context.config
@@ -36,7 +53,7 @@ class ServedApp:
         self.provider = provider_of(self.context)
         self.serve_route = routes.serve
         """The steps that respond to a request for one of our routes."""
-        self.transport, self.store = connect(self.context)
+        self.transport, self.store = self._connect(self.context)
         self.runtime = Runtime(self.transport, self.store)
         self.is_lazy = isinstance(self.store, LoadsAtOnce) and self.store.loads_at_once and not config.recheck_seconds
         """Whether a session is looked up without I/O, so that async code too can do so when it is asked for."""
@@ -53,15 +70,8 @@ class ServedApp:
         self._has_warned = False
         self.is_prepared = False
         """Whether `prepare` has nothing left to do. An attribute, because every request reads it."""
-        self.selects_client = False
-        """Whether requests are passed on to the applications of several clients. Then `is_prepared` stays False."""
         self.clock = clock
         """Seconds since 1970."""
-        self._guards = GuardCheck()
-        self._is_new = True
-        from ... import access_log  # noqa: PLC0415  loaded when an application is set up, not before
-
-        access_log.redact(self.context)
 
     def now(self) -> int:
         """Whole seconds since 1970."""

@@ -41,6 +41,10 @@ class _Sessions:
         manager._context, manager._runtime, manager._clock, manager._current = context, runtime, clock, current
         return manager
 
+    def bind(self, context: Context, runtime: Runtime, *, clock: Callable[[], float]) -> None:
+        """Manage other sessions from now on: of an application that a test lends another context (`ServedApp.bind`)."""
+        self._context, self._runtime, self._clock = context, runtime, clock
+
     def _now(self) -> int:
         return int(self._clock())
 

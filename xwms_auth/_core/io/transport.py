@@ -28,6 +28,7 @@ from ..base.errors import APIError, BadAnswer, ConfigError, Unreachable
 from ..base.limits import QUICK, CircuitBreaker, Patience
 from ..base.unexpected import place_of
 from ..config.config import XWMSConfig
+from . import in_process
 from .connections import OPEN_SECONDS, OUTAGES, Attempt
 from .deadline import within
 from .pool import AsyncPool, Pool
@@ -73,6 +74,30 @@ class _BaseTransport:
             breaker = self._breakers.setdefault(origin, CircuitBreaker(outages=OUTAGES, seconds=OPEN_SECONDS))
         patience = Patience(self._config.max_slow_calls, must_finish=call.must_finish)
         return Attempt(f"{_name(call)} at {origin}", breaker, patience, timeout=self._config.timeout_seconds)
+
+    def _local_response(self, call: _Call) -> UpstreamResponse | None:
+        """Return the response of an XWMS inside this process (`in_process.py`); None if the call is to be sent."""
+        host = self._config.api.host if isinstance(call, ApiCall) else urlsplit(call.url).hostname or ""
+        if not in_process.is_local(host):
+            return None
+        if self._config.missing:
+            raise ConfigError(self._config.missing)
+        if (server := in_process.servers.get(host)) is None:
+            raise Unreachable(
+                f"{_name(call)}: no test has an XWMS now, with the fixture xwms or local_xwms()", sent=False
+            )
+        method, url, headers, body = self._request(call)
+        readable = {name.decode().lower(): value.decode("latin-1") for name, value in headers}
+        return server.answer(
+            in_process.LocalCall(
+                method=method,
+                url=url,
+                headers=readable,
+                body=body or b"",
+                max_reply=call.max_reply,
+                timeout=self._config.timeout_seconds,
+            )
+        )
 
     def _request(self, call: _Call) -> tuple[str, str, _Headers, bytes | None]:
         """Return the method, URL, headers and body of a call."""
@@ -125,11 +150,11 @@ def _without_frames(error: BaseException) -> BaseException:
     return error.with_traceback(None)
 
 
-def _too_large(call: _Call) -> APIError:
+def too_large(call: _Call) -> APIError:
     return BadAnswer(f"{_name(call)}: the response is larger than {call.max_reply} bytes")
 
 
-def _upstream_response(response: httpcore2.Response, body: bytes) -> UpstreamResponse | APIError:
+def upstream_response(response: httpcore2.Response, body: bytes) -> UpstreamResponse | APIError:
     content_type = encoding = ""
     retry_after: int | None = None
     for name, value in response.headers:
@@ -166,6 +191,8 @@ class HTTPTransport(_BaseTransport):
 
     def send(self, call: _Call) -> UpstreamResponse:
         """Send one call, once. Raises `Unreachable`, `Timeout` or `BadAnswer`."""
+        if (local := self._local_response(call)) is not None:
+            return local
         try:
             outcome = self._attempt(call)
         except BaseException as error:  # noqa: BLE001  re-raised with fewer frames
@@ -194,11 +221,11 @@ class HTTPTransport(_BaseTransport):
                         for chunk in response.iter_stream():
                             body += chunk
                             if len(body) > call.max_reply:
-                                return _too_large(call)
+                                return too_large(call)
                     finally:
                         response.close()
                     attempt.answered()
-                    return _upstream_response(response, bytes(body))
+                    return upstream_response(response, bytes(body))
             except _NETWORK_FAULTS as fault:
                 return attempt.failure(fault)
 
@@ -244,6 +271,8 @@ class AsyncHTTPTransport(_BaseTransport):
 
     async def send(self, call: _Call) -> UpstreamResponse:
         """Send one call, once. Raises `Unreachable`, `Timeout` or `BadAnswer`."""
+        if (local := self._local_response(call)) is not None:
+            return local
         try:
             outcome = await self._attempt(call)
         except BaseException as error:  # noqa: BLE001  re-raised with fewer frames
@@ -273,12 +302,12 @@ class AsyncHTTPTransport(_BaseTransport):
                 async for chunk in response.aiter_stream():
                     body += chunk
                     if len(body) > call.max_reply:
-                        return _too_large(call)
+                        return too_large(call)
             finally:
                 with anyio.CancelScope(shield=True):
                     await response.aclose()
             attempt.answered()
-            return _upstream_response(response, bytes(body))
+            return upstream_response(response, bytes(body))
 
     def _open(self) -> AsyncPool:
         if not self._keep:

@@ -1,0 +1,371 @@
+"""The plugin in projects as their developers have them, each in a process of its own."""
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from xwms_auth._core.config.env import ENVIRONMENT
+from xwms_auth._core.io import in_process
+from xwms_auth.testing import environment
+
+ROOT = Path(__file__).parents[2]
+
+SHOP = """
+from flask import Flask
+from xwms_auth.flask import XWMSAuth, current_user, login_required
+
+app = Flask(__name__)
+app.secret_key = "the-key-of-the-application-itself-0123456789"
+auth = XWMSAuth(app)
+
+@app.get("/")
+@login_required
+def home():
+    return current_user.display_name
+"""
+
+DESK = """
+from fastapi import FastAPI
+from xwms_auth.fastapi import CurrentUser, XWMSAuthMiddleware
+
+app = FastAPI()
+app.add_middleware(XWMSAuthMiddleware)
+
+@app.get("/")
+async def home(user: CurrentUser):
+    return {"hello": user.display_name}
+"""
+
+NO_NETWORK = """
+import socket
+
+def refuse(*args, **_):
+    raise AssertionError(f"the network was used: {args}")
+
+socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
+"""
+
+
+def run(folder: Path, *options: str, plugin: bool = True, **files: str) -> subprocess.CompletedProcess[str]:
+    """Run pytest in a project with these files, without any setting of XWMS."""
+    for name, text in files.items():
+        (folder / f"{name}.py").write_text(textwrap.dedent(text))
+    (folder / "pyproject.toml").write_text(
+        '[tool.pytest.ini_options]\nfilterwarnings = ["error"]\npythonpath = ["."]\n'
+    )
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("XWMS_", "PYTEST"))}
+    environ |= {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    command += ["-p", "xwms_auth.testing.plugin"] if plugin else []
+    return subprocess.run(
+        [*command, *options], cwd=folder, env=environ, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def passed(done: subprocess.CompletedProcess[str]) -> int:
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = re.search(r"(\d+) passed", done.stdout)
+    return int(found[1]) if found else 0
+
+
+def test_applications_that_are_made_at_import(tmp_path):
+    tests = """
+        import os
+        import pytest
+        from starlette.testclient import TestClient
+        import desk, shop
+
+        @pytest.mark.parametrize("sub", ["1001", "1003"])
+        def test_flask(xwms, sub):
+            client = shop.app.test_client()
+            assert client.get("/").status_code == 401
+            user = xwms.login(client, sub=sub)
+            assert client.get("/").text == user.name
+
+        @pytest.mark.parametrize("sub", ["1001", "1003"])
+        def test_fastapi(xwms, sub):
+            client = TestClient(desk.app)
+            assert client.get("/").status_code == 401
+            user = xwms.login(client, sub=sub)
+            assert client.get("/").json() == {"hello": user.name}
+
+        def test_without_a_login(xwms):
+            away = shop.app.test_client().get("/xwms/auth", headers={"Sec-Fetch-Site": "none"})
+            assert away.location.startswith(xwms.url)
+            cookie = xwms.session_cookie()
+            client = shop.app.test_client()
+            client.set_cookie(cookie["name"], cookie["value"])
+            assert client.get("/").text == "Anna de Vries"
+
+        def test_a_test_that_does_not_use_it():
+            assert shop.app.test_client().get("/").status_code == 401
+    """
+    assert passed(run(tmp_path, conftest=NO_NETWORK + "import shop\n", shop=SHOP, desk=DESK, test_it=tests)) == 6
+    together = run(tmp_path, "-p", "xdist.plugin", "-n", "2")
+    assert passed(together) == 6
+
+
+def test_silent_where_nothing_uses_it(tmp_path):
+    tests = """
+        import os, sys
+
+        def test_the_environment_is_untouched():
+            assert [name for name in os.environ if name.startswith("XWMS_")] == []
+            loaded = {"flask", "werkzeug", "starlette", "sqlalchemy", "httpcore2", "anyio", "asyncio", "cryptography"}
+            assert loaded & set(sys.modules) == set()
+            assert "xwms_auth.testing.in_process" not in sys.modules
+    """
+    done = run(tmp_path, test_it=tests)
+    assert passed(done) == 1
+    assert "xwms" not in done.stdout + done.stderr
+
+
+def test_the_settings_of_the_project_stay(tmp_path):
+    own = """
+        import os
+
+        os.environ["XWMS_SESSION_STORE"] = "memory://"
+        BEFORE = {name: value for name, value in os.environ.items() if name.startswith("XWMS_")}
+    """
+    tests = """
+        import os
+        import shop
+
+        def test_it(xwms):
+            served = shop.app.extensions["xwms_auth"]
+            assert type(served.store).__name__ == "MemoryStore"
+            client = shop.app.test_client()
+            xwms.login(client)
+            assert client.get("/").status_code == 200
+    """
+    assert passed(run(tmp_path, own=own, conftest="import own", shop=SHOP, test_it=tests)) == 1
+
+
+def test_the_settings_can_be_turned_off(tmp_path):
+    done = run(tmp_path, "-o", "xwms_settings=false", shop=SHOP, test_it="import shop")
+    assert done.returncode == 2
+    assert "XWMS_CLIENT_ID (client_id) is missing" in done.stdout
+    assert "XWMS_CLIENT_ID (client_id) is missing" in run(tmp_path, plugin=False).stdout
+
+
+def test_it_may_be_named_in_a_conftest(tmp_path):
+    conftest = 'pytest_plugins = ["xwms_auth.testing.plugin"]'
+    tests = """
+        import shop
+
+        def test_it(xwms):
+            client = shop.app.test_client()
+            xwms.login(client)
+            assert client.get("/").text == "Anna de Vries"
+    """
+    assert passed(run(tmp_path, plugin=False, conftest=conftest, shop=SHOP, test_it=tests)) == 1
+
+
+@pytest.mark.more_packages
+def test_async_tests(tmp_path):
+    tests = """
+        import httpx2
+        import pytest
+        import desk
+
+        pytestmark = pytest.mark.anyio
+
+        @pytest.fixture(params=["asyncio", "trio"])
+        def anyio_backend(request):
+            return request.param
+
+        @pytest.fixture
+        async def client():
+            transport = httpx2.ASGITransport(app=desk.app)
+            async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+                yield client
+
+        async def test_it(xwms, client):
+            await xwms.alogin(client)
+            assert (await client.get("/")).json() == {"hello": "Anna de Vries"}
+            await xwms.alogout(client)
+            assert (await client.get("/")).status_code == 401
+    """
+    assert passed(run(tmp_path, "-p", "anyio", conftest=NO_NETWORK, desk=DESK, test_it=tests)) == 2
+
+
+def test_without_pytest(tmp_path):
+    program = f"""
+{SHOP.replace("auth = XWMSAuth(app)", "")}
+from xwms_auth.testing import local_xwms
+
+with local_xwms() as xwms:
+    XWMSAuth(app)
+    client = app.test_client()
+    print(xwms.login(client).name, client.get("/").text)
+"""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("XWMS_")}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        env=environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+    )
+    assert done.stdout == "Anna de Vries Anna de Vries\n"
+
+
+def test_the_names_of_the_environment_are_those_of_the_options():
+    known = {name for names in ENVIRONMENT.values() for name in names} | {"XWMS_CLIENT_SECRET_FILE"}
+    assert set(environment.variables({}, host="xwms.in-process.test")) <= known
+    assert in_process.is_local(environment.HOST)
+
+
+def test_what_is_missing_is_provided_and_nothing_else():
+    complete = {
+        "XWMS_CLIENT_ID": "id",
+        "XWMS_CLIENT_SECRET_FILE": "/run/secret",
+        "XWMS_REDIRECT_URI": "https://a.example/cb",
+    }
+    assert environment.absent(complete) == {}
+    partly = environment.absent({"XWMS_CLIENT_ID": "id", "XWMS_CLIENT_SECRET_FILE": "/run/secret"})
+    assert partly.keys() & {"XWMS_CLIENT_ID", "XWMS_CLIENT_SECRET"} == set()
+    assert partly["XWMS_REDIRECT_URI"] == environment.REDIRECT_URI
+
+
+def test_what_another_process_has_provided_is_replaced(monkeypatch: pytest.MonkeyPatch):
+    theirs = {name: value for name, value in environment.variables({}, host=environment.HOST).items() if value}
+    assert environment.inherited(theirs) == {}
+    theirs["XWMS_CLIENT_SECRET"] = "of-another-process"
+    assert set(environment.inherited(theirs)) == set(theirs)
+
+
+# --- the documentation ---
+
+DOCUMENTED_SHOP = """
+from flask import Flask
+from xwms_auth import NotAllowed
+from xwms_auth.accounts import Hooks
+from xwms_auth.flask import XWMSAuth, current_user, login_required
+
+def refuse(event):
+    if event.user.sub == "1003":
+        raise NotAllowed("blocked")
+
+def create_app(config=None):
+    app = Flask(__name__)
+    app.secret_key = "the-key-of-the-application-itself-0123456789"
+    XWMSAuth(app, config, hooks=Hooks(login=refuse))
+    messages = []
+
+    @app.get("/")
+    @login_required
+    def home():
+        return f"Hello {current_user.display_name}"
+
+    @app.get("/messages")
+    @login_required
+    def read():
+        return " ".join(text for to, text in messages if to == current_user.sub)
+
+    @app.post("/messages")
+    @login_required
+    def write():
+        from flask import request
+        messages.append((request.form["to"], request.form["text"]))
+        return ""
+
+    @app.get("/delivery")
+    @login_required(scopes=["useraddresses"])
+    def delivery():
+        return ""
+
+    return app
+
+app = create_app()
+"""
+
+DOCUMENTED_DESK = f"""{DESK}
+from fastapi import WebSocket
+
+@app.websocket("/chat")
+async def chat(websocket: WebSocket, user: CurrentUser):
+    await websocket.accept()
+    await websocket.send_text(f"Hello {{user.display_name}}")
+    await websocket.close()
+"""
+
+DOCUMENTED_FIXTURES = """
+import threading
+from types import SimpleNamespace
+
+import httpx2
+import pytest
+from werkzeug.serving import make_server
+
+import shop
+
+@pytest.fixture
+def app():
+    return shop.app
+
+@pytest.fixture
+def client(app):
+    return app.test_client()
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+@pytest.fixture
+def live_server(app):
+    server = make_server("127.0.0.1", 0, app)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield SimpleNamespace(url=f"http://127.0.0.1:{server.port}")
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+class Page:
+    def __init__(self):
+        self.context, self.cookies = self, {}
+
+    def add_cookies(self, cookies):
+        self.cookies |= {cookie["name"]: cookie["value"] for cookie in cookies}
+
+    def goto(self, url):
+        self.text = httpx2.get(url, cookies=self.cookies).text
+
+    def get_by_text(self, text):
+        return SimpleNamespace(is_visible=lambda: text in self.text)
+
+@pytest.fixture
+def page():
+    return Page()
+"""
+
+
+def documented(page: str) -> list[str]:
+    """The tests that a page shows."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return [code for code in re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S) if "xwms" in code]
+
+
+def test_every_test_of_the_documentation_passes(tmp_path):
+    shown = documented("docs/testing.md")
+    files = {f"test_{number}": code for number, code in enumerate(shown) if "def test_" in code}
+    [program] = [code for code in shown if "def test_" not in code]
+    files["test_program"] = f"def test_program():\n{textwrap.indent(program, '    ')}"
+    done = run(
+        tmp_path, "-p", "anyio", conftest=DOCUMENTED_FIXTURES, shop=DOCUMENTED_SHOP, desk=DOCUMENTED_DESK, **files
+    )
+    assert passed(done) == len(shown) >= 14
+
+
+def test_the_test_of_the_readme_passes(tmp_path):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
+    application, test = found[0], next(code for code in found if "def test_" in code)
+    assert passed(run(tmp_path, app=application, test_home=f"from app import app\n\n{test}")) == 1

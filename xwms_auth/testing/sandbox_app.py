@@ -1,0 +1,88 @@
+"""The sandbox behind an XWMS inside the process: it answers whatever a plain login does not need.
+
+Made when it is first asked, since that takes longer than a test. Knows the clients and people that the test has named.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from ..sandbox import SandboxSettings, create_app
+from ..sandbox.domain import approvals, authorizations, clients, directory
+from ..sandbox.seed.defaults import found
+from .calls import Reply
+from .people import Approval
+
+if TYPE_CHECKING:
+    from ..sandbox.app import Inside
+
+_SIGN_IN = "/oauth/sign-in/"
+
+
+class SandboxApp:
+    """A sandbox at this origin, whose time is `clock`."""
+
+    def __init__(self, origin: str, clock: Callable[[], float]) -> None:
+        self._origin, self._clock = origin, clock
+        settings = SandboxSettings(client_id="xwms-auth-testing", redirect_uris=(f"{origin}/",))
+        app = create_app(settings, clock=clock, public_url=origin)
+        self._client = app.test_client(use_cookies=False)
+        self._inside: Inside = app.extensions["xwms_sandbox"]
+
+    def register(self, client_id: str, secret: str, domain: str, redirect_uris: Sequence[str]) -> None:
+        """Add a client, or a domain and redirect URIs to one. Both scopes are enabled for it."""
+        settings = SandboxSettings(
+            client_id=client_id,
+            client_secret=secret,
+            domain=domain,
+            redirect_uris=tuple(redirect_uris),
+            scopes=tuple(approvals.SCOPES),
+        )
+        with self._inside.database.work() as session:
+            found(session, settings, now=self._clock())
+
+    def approve(self, client_id: str, given: Approval) -> None:
+        """Note that a person has logged in to this client, with the scopes that they have approved."""
+        with self._inside.database.work() as session:
+            person, client = directory.put(session, given.person), clients.find(session, client_id)
+            if client is not None:
+                approvals.approve(session, client, person, now=self._clock())
+                approval = approvals.approval_of(session, client, person)
+                if approval is not None and given.scopes is not None:
+                    approval.scopes = sorted(given.scopes)
+
+    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        """Send a request."""
+        parts = urlsplit(url)
+        path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        kept = {name: value for name, value in headers.items() if name not in ("host", "content-length")}
+        with self._client.open(path, method=method, headers=kept, data=body, base_url=self._origin) as response:
+            return Reply(response.status_code, list(response.headers), response.get_data())
+
+    def authorize(self, url: str, given: Approval) -> str:
+        """Log a person in at the authorization endpoint, and return where the browser is sent then."""
+        reply = self.send("GET", url, {}, b"")
+        location = reply.header("location")
+        if not location.startswith(f"{self._origin}{_SIGN_IN}"):
+            if not location:
+                raise ValueError(f"the local XWMS does not know what to do with {urlsplit(url).path}: {reply.status}")
+            return location  # an error, which the application is told of
+        with self._inside.database.work() as session:
+            directory.put(session, given.person)
+            pending = authorizations.find(session, location.rpartition("/")[2])
+            asked = pending.parameters["scope"].split() if pending is not None else []
+            if pending is not None and given.scopes is not None:
+                # Without `openid` there would be no login.
+                granted = [scope for scope in asked if scope == "openid"]
+                granted += [scope for scope in given.scopes if scope not in granted]
+                pending.parameters = {**pending.parameters, "scope": " ".join(granted)}
+                asked = granted
+        form = {"person": given.person.sub, "scope": asked}
+        with self._client.post(urlsplit(location).path, data=form, base_url=self._origin) as response:
+            return response.headers.get("Location", "")
+
+    def close(self) -> None:
+        """End it; everything in it is lost."""
+        self._inside.faults.close()
+        self._inside.deliveries.close()
+        self._inside.database.close()
