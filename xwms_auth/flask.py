@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial, wraps
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, cast, overload
 from weakref import WeakSet
 
 try:
@@ -41,6 +41,13 @@ from ._core.adapters.flask_app import (
     served_app,
 )
 from ._core.adapters.flask_pages import with_templates
+from ._core.adapters.flask_templates import (
+    xwms_language,
+    xwms_link_button,
+    xwms_login_button,
+    xwms_login_url,
+    xwms_logout_form,
+)
 from ._core.adapters.guard_check import note_guard
 from ._core.adapters.roles import AsyncRoles, Roles
 from ._core.adapters.wsgi_state import WSGIRequestState
@@ -50,15 +57,11 @@ from ._core.base.models import Anonymous, Secret, User
 from ._core.base.output_only import in_debug_mode
 from ._core.config.config import XWMSConfig
 from ._core.config.context import Context
-from ._core.http.messages import Request as XWMSRequest
 from ._core.io.session_manager import XWMSSessions
-from ._core.responses import widgets
 from ._core.responses.responses import Refusal
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
-
-    from ._core.base.page_content import Html
 
     A = TypeVar("A", default=Any)
 else:
@@ -349,46 +352,6 @@ def public(view: Callable[P, R], /) -> Callable[P, R]:
     """
     setattr(view, PUBLIC, True)
     return view
-
-
-def xwms_login_url(*, next: str | None = None) -> str:  # noqa: A002  named like the query parameter
-    """Return the URL that starts a login and returns to `next`, by default to the current page, if there is one."""
-    return widgets.login_url(*_place(), to=next)
-
-
-def xwms_login_button(*, locale: str | None = None, plain: bool = False, next: str | None = None) -> "Html":  # noqa: A002
-    """Return a login button as HTML, in one of XWMS's ten languages; `plain` is without our style."""
-    return widgets.login_button(*_place(varies=locale is None), to=next, locale=locale, plain=plain)
-
-
-def xwms_link_button(*, next: str | None = None, **button: Unpack[widgets.Labelled]) -> "Html":  # noqa: A002
-    """Return a button as HTML that connects an XWMS account with the account whose owner is logged in."""
-    return widgets.link_button(*_place(varies=widgets.is_ours(button)), to=next, **button)
-
-
-def xwms_logout_form(**button: Unpack[widgets.Labelled]) -> "Html":
-    """Return a logout button as HTML. It is a form, because logging out changes state."""
-    context, current = _place(varies=widgets.is_ours(button))
-    session = request_state().session() if has_request_context() else None
-    return widgets.logout_form(context, session, request=current, **button)
-
-
-def xwms_language() -> str:
-    """Return the language that our pages have for this visitor: `xwms_auth.EndReason.detail_in` takes it."""
-    return widgets.language(*_place(varies=True))
-
-
-def _place(*, varies: bool = False) -> tuple[Context, XWMSRequest]:
-    """Return the context, and the request: in a mail job or a command one of no page.
-
-    `varies` is whether what is made of them may be in the visitor's language.
-    """
-    if has_request_context():
-        state = request_state()
-        if varies and not state.served.context.config.locale:
-            state.vary_by_language()
-        return state.served.context, state.request()
-    return served_app().of_request("a URL of the login").context, XWMSRequest(method="", path="/")
 
 
 def _template_names() -> dict[str, Any]:

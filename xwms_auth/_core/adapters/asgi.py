@@ -18,6 +18,9 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _CORS_MIDDLEWARE = ("starlette.middleware.cors", "CORSMiddleware")
 
+ENDED_SCOPE: Scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
+"""Stands in for the scope of a request that has ended."""
+
 POLICY_VIOLATION = 1008
 """The websocket close code of a refused handshake (RFC 6455 7.4.1)."""
 

@@ -24,6 +24,7 @@ from ..sessions.revalidation import look_up_for_page
 from ..sessions.token_refresh import access_token
 from .application import DoorApplication, call_async, tell_async
 from .asgi import (
+    ENDED_SCOPE,
     ASGIApp,
     Message,
     Receive,
@@ -47,9 +48,6 @@ from .roles import AsyncRoles, no_roles, parse_roles
 from .served_app import ServedApp
 
 A = TypeVar("A")
-
-_ENDED: Scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
-"""Stands in for the scope of a request that has ended."""
 
 
 class ASGIRequestState(RequestState[SessionLookup | XWMSError | None]):
@@ -178,7 +176,7 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None]):
     def end(self) -> None:
         """The request has ended. What is kept of it does not lead back to it, so that it needs no garbage collector."""
         self.finished = True
-        self.scope, self._send = _ENDED, discard
+        self.scope, self._send = ENDED_SCOPE, discard
 
     @property
     def sessions(self) -> AsyncXWMSSessions:
