@@ -121,7 +121,9 @@ def test_no_option_switches_the_binding_off():
         "allow_missing_settings",  # lets nobody log in at all
     ]
     for edge in (xwms_auth.flask.XWMSAuth, xwms_auth.asgi.XWMSAuthMiddleware):
-        assert set(inspect.signature(edge).parameters) == {"app", "config", "clock", "unauthorized", "roles"}
+        assert set(inspect.signature(edge).parameters) == {
+            *"app config clock unauthorized roles linker app_login hooks".split()
+        }
 
 
 @pytest.mark.parametrize("mode", ["either", "fresh"])

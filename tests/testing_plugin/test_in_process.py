@@ -246,7 +246,7 @@ def test_the_api_clients(xwms: LocalXWMS):
 def test_an_application_with_settings_of_its_own_is_joined(xwms: LocalXWMS):
     client = BY_ITSELF.test_client()
     user = xwms.login(client)
-    assert user.issuer == "https://xwms.in-process.test/api/"
+    assert user.issuer == "https://xwms.in-process.test"
     assert client.get("/").text == "Anna de Vries"
     assert xwms.calls[0].body["redirect_url"].endswith("/login/done")
 
@@ -319,7 +319,9 @@ def test_the_environment_is_that_of_the_test_only(monkeypatch):
 
 def test_an_application_without_settings_gets_those_of_config(xwms: LocalXWMS):
     served = flask_app().extensions["xwms_auth"]
-    assert served.context.config == xwms.config()
+    assert replace(served.context.config, pages=()) == replace(
+        xwms.config(), pages=()
+    )  # Flask adds the pages that its templates make
     with pytest.raises(ConfigError):
         xwms.config(protect="nothing")
 

@@ -36,7 +36,7 @@ def wired(config: XWMSConfig, origin: str) -> XWMSConfig:
         session_secret=config.session_keys or SESSION_SECRET,
         domain=config.domain or "localhost",
         api_url=f"{origin}/api/",
-        issuer=origin if config.flow == "oauth2" else "",
+        issuer=origin,
         login_origins=(),
         **elsewhere,
     )

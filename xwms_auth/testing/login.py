@@ -26,7 +26,7 @@ _TYPED = {**_NAVIGATES, "Sec-Fetch-Site": "none"}
 _FROM_XWMS = {**_NAVIGATES, "Sec-Fetch-Site": "cross-site"}
 _FROM_HERE = {**_NAVIGATES, "Sec-Fetch-Site": "same-origin"}
 
-_CODE = re.compile(r"<code>([a-z_]+)</code></p>")
+_CODE = re.compile(r"<code>([a-z_]+)</code>(?:</span>)?</p>")
 _CONFIRM = re.compile(r'name="confirm" value="([^"]*)"')
 _MAX_MOVES = 3
 

@@ -10,7 +10,7 @@ from ..responses import widgets
 from .flask_app import request_state, served_app
 
 if TYPE_CHECKING:
-    from ..responses.html import Html
+    from ..base.page_content import Html
 
 
 def xwms_login_url(*, next: str | None = None) -> str:  # noqa: A002  named like the query parameter
