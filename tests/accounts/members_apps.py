@@ -64,12 +64,17 @@ def member_of(session: Session, key: int) -> Member:
     return member
 
 
+def patience_of(url: str) -> dict[str, Any]:
+    """Arguments with which a driver waits for a SQLite that is busy: as long as a busy machine may take."""
+    return {"timeout": 30} if url.startswith("sqlite") else {}
+
+
 class Members:
     """The database, as a test reads and writes it."""
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.engine: Engine = create_engine(url, poolclass=NullPool)
+        self.engine: Engine = create_engine(url, poolclass=NullPool, connect_args=patience_of(url))
         Base.metadata.drop_all(self.engine)  # a server may have those of another test
         Base.metadata.create_all(self.engine)
 
@@ -287,7 +292,7 @@ class Desk:
         given = {"hooks": hooks, "clock": clock}
         more: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         if is_async:
-            engine = create_async_engine(members.async_url(), poolclass=NullPool)
+            engine = create_async_engine(members.async_url(), poolclass=NullPool, connect_args=patience_of(members.url))
             self.linker: Any = AsyncSQLAlchemyLinker(Member, engine, **options)
             if self.door == "fastapi":
                 more["async_url"] = members.async_url()

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 import xwms_auth.flask
 import xwms_auth.starlette
-from tests.accounts.members_apps import FIELDS, Member
+from tests.accounts.members_apps import FIELDS, Member, patience_of
 from tests.stores.people_app import serve
 from xwms_auth.accounts import AsyncSQLAlchemyLinker, SQLAlchemyLinker
 
@@ -26,13 +26,15 @@ URL = os.environ.get("MEMBERS_URL", "")
 
 def flask_app() -> flask.Flask:
     app = flask.Flask(__name__)
-    auth = xwms_auth.flask.XWMSAuth(app, linker=SQLAlchemyLinker(Member, create_engine(URL), fields=FIELDS))
+    auth = xwms_auth.flask.XWMSAuth(
+        app, linker=SQLAlchemyLinker(Member, create_engine(URL, connect_args=patience_of(URL)), fields=FIELDS)
+    )
     app.add_url_rule("/account", "account", lambda: str(auth.account().id))
     return app
 
 
 def asgi_app() -> Any:
-    linker = AsyncSQLAlchemyLinker(Member, create_async_engine(URL), fields=FIELDS)
+    linker = AsyncSQLAlchemyLinker(Member, create_async_engine(URL, connect_args=patience_of(URL)), fields=FIELDS)
 
     async def account(request: Request) -> PlainTextResponse:
         return PlainTextResponse(str((await xwms_auth.starlette.current_account(request, linker)).id))

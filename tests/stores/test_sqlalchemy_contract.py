@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from sqlalchemy import create_engine, event
@@ -31,8 +31,10 @@ class InADatabase(StoreContract):
         for engine in self.engines:
             self.ask(engine.dispose())
 
+    options: ClassVar[dict[str, Any]] = {}
+
     def engine(self) -> Any:
-        return create_async_engine(self.url) if self.is_async else create_engine(self.url)
+        return (create_async_engine if self.is_async else create_engine)(self.url, **self.options)
 
     def make_store(self) -> SessionStore:
         self.engines.append(self.engine())
@@ -72,6 +74,8 @@ class TestPostgreSQLByURL(StoreContract):
 
 class TestSQLite(InADatabase):
     driver = "pysqlite"
+    # Dozens write at once, and SQLite lets none of them wait in line: on a busy machine its own five seconds may pass.
+    options: ClassVar[dict[str, Any]] = {"connect_args": {"timeout": 30}}
 
     @pytest.fixture(autouse=True)
     def _file(self, tmp_path: Path) -> None:
