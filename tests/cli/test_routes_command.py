@@ -187,6 +187,7 @@ def test_starlette(routes):
     }
 
 
+@pytest.mark.more_packages  # token_required needs Authlib
 def test_fastapi(routes):
     _, found, _ = routes(FASTAPI, XWMS_FLOW="oauth2", XWMS_ISSUER="https://as.example")
     own = {
@@ -204,9 +205,18 @@ def test_fastapi(routes):
     }
 
 
-@pytest.mark.parametrize("code", [FLASK, STARLETTE, FASTAPI], ids=["flask", "starlette", "fastapi"])
-def test_it_fails_where_a_route_has_no_guard_unless_it_is_named_as_public(routes, code):
-    flow = {"XWMS_FLOW": "oauth2", "XWMS_ISSUER": "https://as.example"}
+OAUTH = {"XWMS_FLOW": "oauth2", "XWMS_ISSUER": "https://as.example"}
+
+
+@pytest.mark.parametrize(
+    ("code", "flow"),
+    [
+        pytest.param(FLASK, {}, id="flask"),
+        pytest.param(STARLETTE, {}, id="starlette"),
+        pytest.param(FASTAPI, OAUTH, id="fastapi", marks=pytest.mark.more_packages),
+    ],
+)
+def test_it_fails_where_a_route_has_no_guard_unless_it_is_named_as_public(routes, code, flow):
     status, _, told = routes(code, "--fail-on-unguarded", **flow)
     assert status == 1
     assert "Without a guard" in told

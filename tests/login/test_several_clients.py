@@ -96,6 +96,7 @@ def test_each_client_protects_its_own_pages(make):
     assert (to_login.status_code, to_login.headers["location"]) == (302, f"{LOGIN}?next=/")
 
 
+@pytest.mark.more_packages
 @pytest.mark.parametrize("edge", EDGES, indirect=True)
 def test_both_flows_log_in_beside_each_other_at_a_local_xwms(edge):
     """One client id, once for each flow: what the flows sign and seal is told apart."""
@@ -259,6 +260,7 @@ def test_the_form_token_of_a_logout_at_one_is_nothing_at_the_other(make, fx):
     assert at_b.post(LOGOUT, PROGRAM, data={"csrf_token": forms[1][0]}).status_code == 303
 
 
+@pytest.mark.more_packages
 def test_a_logout_that_begins_at_the_server_ends_the_sessions_of_its_client_only(edge, tmp_path):
     """With the same person at both, one store for both, and a third client of the first server."""
     with FakeAS() as one, FakeAS() as two:
@@ -511,6 +513,7 @@ def test_roles_are_the_applications_for_all_clients(edge, fx):
     assert several.visitor(B).log_in(fx, "2").status_code == 303
 
 
+@pytest.mark.more_packages
 @pytest.mark.parametrize("flow", ["sign-token", "oauth2"])
 def test_access_tokens_need_one_client_that_has_some(fx, flow):
     async def api(request: Any) -> None: ...
@@ -578,6 +581,7 @@ def test_the_callbacks_of_all_clients_are_redacted_in_access_logs(make, caplog):
     assert caplog.text.count("token=…") == 2
 
 
+@pytest.mark.more_packages
 def test_a_middleware_inside_may_not_use_a_redirect_uri_of_another_flow_for_any_client(fx):
     inner_config = config_for(fx, B, flow="oauth2", issuer=fx.url)
     inner = xwms_auth.asgi.XWMSAuthMiddleware(Starlette(), inner_config)
