@@ -81,7 +81,7 @@ def test_endpoints_of_another_server_do_not_get_the_derived_issuer_of_the_first(
 
 
 def test_sessions_of_two_xwms_with_one_name_are_two():
-    """Staging asks the sandbox below the real one's host. With one secret, its sessions must not count in production."""
+    """Staging asks the sandbox below the real one's host. Even with one secret, its sessions must not count elsewhere."""
     named = {"issuer": "https://xwms.nl"}
     real, sandbox = config_at(**named), config_at(**named, api_url="https://sandbox.xwms.nl/api/")
     assert real.api_url != sandbox.api_url
@@ -421,6 +421,23 @@ def test_an_identity_goes_with_an_account_that_sqlite_replaces(owners):
         session.commit()
         assert str(newcomer.id) == gone.key
     assert owners.linker.find(person("2002").identity) is None
+
+
+def test_an_identity_goes_with_an_account_whose_table_was_made_anew(owners):
+    """As Alembic's batch mode does on SQLite: the trigger is dropped with the table. Sign-up by the linker is closed."""
+    owners.linker.sign_in(person("1001", name="Ada"))
+    owners.linker.sign_in(person("2002", name="Bob"))
+    with owners.engine.begin() as connection:
+        connection.execute(text("CREATE TABLE made_anew (id INTEGER PRIMARY KEY, email VARCHAR(100), name VARCHAR)"))
+        connection.execute(text("INSERT INTO made_anew SELECT id, email, name FROM owners_of_newest"))
+        connection.execute(text("DROP TABLE owners_of_newest"))
+        connection.execute(text("ALTER TABLE made_anew RENAME TO owners_of_newest"))
+    later = SQLAlchemyLinker(Owner, owners.engine, fields={"name": "name"}, create=False)
+    with owners.sessions() as session:
+        session.execute(text("DELETE FROM owners_of_newest WHERE id = 2"))
+        session.add(Owner(name="Carol, by the application's own sign-up"))
+        session.commit()
+    assert later.find(person("2002").identity) is None
 
 
 def test_a_function_for_new_accounts_that_returns_one_of_somebody_gives_it_to_nobody(owners):
