@@ -81,7 +81,7 @@ def test_endpoints_of_another_server_do_not_get_the_derived_issuer_of_the_first(
 
 
 def test_sessions_of_two_xwms_with_one_name_are_two():
-    """Staging asks the sandbox below the real one's host. Even with one secret, its sessions must not count elsewhere."""
+    """Staging asks a sandbox below the real host. Even with one secret, its sessions must not count elsewhere."""
     named = {"issuer": "https://xwms.nl"}
     real, sandbox = config_at(**named), config_at(**named, api_url="https://sandbox.xwms.nl/api/")
     assert real.api_url != sandbox.api_url
@@ -424,7 +424,7 @@ def test_an_identity_goes_with_an_account_that_sqlite_replaces(owners):
 
 
 def test_an_identity_goes_with_an_account_whose_table_was_made_anew(owners):
-    """As Alembic's batch mode does on SQLite: the trigger is dropped with the table. Sign-up by the linker is closed."""
+    """As Alembic does on SQLite (batch mode): the trigger goes with the old table. The sign-up is closed."""
     owners.linker.sign_in(person("1001", name="Ada"))
     owners.linker.sign_in(person("2002", name="Bob"))
     with owners.engine.begin() as connection:
