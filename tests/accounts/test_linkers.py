@@ -387,7 +387,8 @@ def test_what_is_left_of_a_deleted_member_opens_no_new_account(tmp_path, caplog)
     """Where nothing keeps identities from outliving accounts: tables made by a migration, on SQLite."""
     members = Members(f"sqlite:///{tmp_path / 'members.sqlite3'}")
     with members.session() as session:
-        session.connection().exec_driver_sql("DROP TRIGGER xwms_identities_of_deleted")
+        for when in ("delete", "insert"):
+            session.connection().exec_driver_sql(f"DROP TRIGGER xwms_identities_after_{when}")
     linker = SQLAlchemyLinker(Member, members.engine, fields=FIELDS)
     linker.sign_in(person("alice"))
     with members.session() as session:

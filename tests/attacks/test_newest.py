@@ -7,9 +7,8 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,18 +23,14 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route as StarletteRoute
 from starlette.testclient import TestClient
-from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from tests.accounts.members_apps import Desk, Members
-from tests.tools.site import LOGIN
 from xwms_auth import User, XWMSConfig
 from xwms_auth._core.config.context import Context
 from xwms_auth.accounts import SQLAlchemyLinker
 from xwms_auth.cli import local_key
-from xwms_auth.cli.loading import AppNotFound
 from xwms_auth.cli.routes import Route, routes_of
 from xwms_auth.fastapi import XWMSAuthMiddleware, require_user
-from xwms_auth.flask import XWMSAuth, login_required
+from xwms_auth.flask import XWMSAuth
 from xwms_auth.starlette import XWMSAuthMiddleware as StarletteMiddleware
 from xwms_auth.testing import local_xwms
 from xwms_auth.testing.lending import Loan
@@ -69,15 +64,6 @@ def test_a_config_that_is_copied_to_another_xwms_does_not_take_the_identities_al
 def test_a_config_that_is_copied_to_another_local_xwms_does_not_either():
     first = config_at("http://localhost:5000", api_url="http://127.0.0.1:8800/api/")
     assert replace(first, api_url="http://127.0.0.1:9900/api/").issuer == "http://127.0.0.1:9900/api/"
-
-
-def test_endpoints_of_another_server_do_not_get_the_derived_issuer_of_the_first():
-    def endpoints(origin: str) -> dict[str, Any]:
-        return {f"{name}_endpoint": f"{origin}/{name}" for name in ("authorization", "token", "userinfo")}
-
-    first = config_at(flow="oauth2", scopes="profile", **endpoints("https://one.example"))
-    assert first.issuer == "https://one.example"
-    assert replace(first, **endpoints("https://two.example")).issuer == "https://two.example"
 
 
 def test_sessions_of_two_xwms_with_one_name_are_two():
@@ -149,24 +135,6 @@ def test_the_limit_of_logins_is_given_back_at_unknown_hosts_too():
     assert parts_of(served) == before
 
 
-def test_two_that_end_in_the_order_in_which_they_began_leave_nothing_behind():
-    """As fixtures of two scopes, of two threads, or of two tasks may."""
-    app = app_of(config_at())
-    served, environment = app.extensions["xwms_auth"], dict(os.environ)
-    before = parts_of(served)
-    first, second = ExitStack(), ExitStack()
-    try:
-        first.enter_context(local_xwms()).join(app)
-        second.enter_context(local_xwms()).join(app)
-        first.close()
-        second.close()
-        assert parts_of(served) == before
-        assert dict(os.environ) == environment
-    finally:
-        os.environ.clear()
-        os.environ.update(environment)
-
-
 def test_an_error_while_a_test_ends_does_not_leave_its_settings_in_the_environment(monkeypatch):
     app, environment = app_of(config_at()), dict(os.environ)
 
@@ -181,20 +149,6 @@ def test_an_error_while_a_test_ends_does_not_leave_its_settings_in_the_environme
     finally:
         os.environ.clear()
         os.environ.update(environment)
-
-
-def test_a_test_does_not_begin_with_somebody_who_signed_in_in_an_earlier_one():
-    """An application that a module has made, and a client that outlives a test, as a fixture of a module does."""
-    with local_xwms() as xwms:
-        settings = xwms.config()
-    app = app_of(settings)
-    app.add_url_rule("/mine", "mine", login_required(lambda: "mine"))
-    client = app.test_client()
-    with local_xwms() as xwms:
-        xwms.login(client)
-        assert client.get("/mine").status_code == 200
-    with local_xwms():
-        assert client.get("/mine").status_code == 401
 
 
 # --- what a list of routes says
@@ -331,20 +285,6 @@ def test_a_route_without_strict_slashes_is_not_guarded_where_its_other_path_is_p
     assert not route.guards
 
 
-def test_what_is_mounted_around_the_login_is_told():
-    """`app.wsgi_app` is wrapped after `XWMSAuth(app)`, so no guard sees these requests."""
-    legacy = flask.Flask("legacy")
-    legacy.add_url_rule("/users", "users", lambda: "everybody")
-    app = flask_pages(config_at(protect="all"))
-    app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/legacy": legacy.wsgi_app})
-    assert status_of(app, "/legacy/users") == 200
-    try:
-        found = routes_of(app)
-    except AppNotFound:
-        return  # a refusal to list such an application is as good
-    assert any(not route.guards and "legacy" in route.path for route in found)
-
-
 def test_a_page_does_not_become_public_by_the_name_of_its_endpoint():
     app = flask.Flask(__name__, static_folder=None)
     app.add_url_rule("/report", "static", lambda: "report")
@@ -450,18 +390,3 @@ def test_a_function_for_new_accounts_that_returns_one_of_somebody_gives_it_to_no
     session.close()
     assert owners.linker.find(person("6666").identity) is None
     assert owners.linker.find(person("1001").identity) is not None
-
-
-def test_a_stolen_old_login_connects_nothing_when_its_session_is_left_out(tmp_path, fx):
-    """The application has a cookie of its own beside ours. A thief of both sends only that one."""
-    now = [time.time()]
-    members = Members(f"sqlite:///{tmp_path / 'members.sqlite3'}")
-    desk = Desk("flask", members, fx, clock=lambda: now[0])
-    owner = desk.visitor()
-    owner.log_in("1001", name="Ada")
-    owner.log_in_as_before(1)
-    now[0] += 30 * 60
-    assert owner.post(LOGIN, link="1").status_code == 401
-    thief = desk.visitor()
-    thief.log_in_as_before(1)
-    assert thief.post(LOGIN, link="1").status_code in (401, 403)

@@ -115,6 +115,7 @@ def test_where_nothing_can_be_kept_it_works_and_says_so(start, home, environ):
 
 def test_an_edit_restarts_the_app_and_people_stay_signed_in(start, pages, browser):
     """Also an edit of a template, and after one that broke the app."""
+    browser.headers["Connection"] = "close"  # a connection to the app that has ended is one that nothing answers
     with start("dev", "pages:app", *ANY_PORTS, "--reload", "--person", "anna", ready="Open") as dev:
         assert browser.get(opened(dev.lines)).text == "first"
         for file, text, page in (

@@ -29,7 +29,7 @@ MAX_LENGTH = 255
 """Characters of a `sub`, as OpenID Connect Core 2 has it, and of an issuer."""
 
 TABLE = "xwms_identities"
-_TRIGGER = "of_deleted"
+_ROWS = {"DELETE": "OLD", "INSERT": "NEW"}
 _FORGETS = "xwms_auth_forgets"
 
 
@@ -68,25 +68,30 @@ def identities_of(model: type[Any], name: str = TABLE) -> Table:
         Column("linked_at", BigInteger, nullable=False),
         schema=users.schema,
     )
-    event.listen(table, "after_create", cast("Any", DDL)(_trigger(table, users, key)).execute_if(dialect="sqlite"))
+    for statement in _triggers(table, users, key):
+        event.listen(table, "after_create", cast("Any", DDL)(statement).execute_if(dialect="sqlite"))
     return table
 
 
-def _trigger(identities: Table, users: Table, key: "Column[Any]") -> str:
-    """The statement that lets identities go with their account on SQLite.
+def _triggers(identities: Table, users: Table, key: "Column[Any]") -> list[str]:
+    """The statements that let identities go with their account on SQLite.
 
     Account takeover: SQLite heeds no foreign key unless each connection asks it to (`PRAGMA foreign_keys`), and gives
     the number of a deleted row to the next new one, which the deleted person's identity would then open.
     """
-    of_row = f"account = OLD.{_quoted(key.name)}"
-    action = f"DELETE FROM {_quoted(identities.name)} WHERE {of_row}"  # noqa: S608  names of the model
-    trigger, rows = _quoted(trigger_of(identities)), _quoted(users.name)
-    return f"CREATE TRIGGER IF NOT EXISTS {trigger} AFTER DELETE ON {rows} BEGIN {action}; END"
+    rows, kept = _quoted(users.name), _quoted(identities.name)
+    statements = list[str]()
+    for when, row in _ROWS.items():
+        # With INSERT OR REPLACE a row goes without a word, so its number is looked at when it is given out again.
+        removal = f"DELETE FROM {kept} WHERE account = {row}.{_quoted(key.name)}"  # noqa: S608  names of the model
+        trigger = _quoted(trigger_of(identities, when))
+        statements.append(f"CREATE TRIGGER IF NOT EXISTS {trigger} AFTER {when} ON {rows} BEGIN {removal}; END")
+    return statements
 
 
-def trigger_of(identities: Table) -> str:
-    """The name of that trigger."""
-    return f"{identities.name}_{_TRIGGER}"
+def trigger_of(identities: Table, when: str) -> str:
+    """The name of the trigger after an `INSERT` or a `DELETE`."""
+    return f"{identities.name}_after_{when.lower()}"
 
 
 def _quoted(name: str) -> str:
@@ -113,18 +118,21 @@ def check_identities(identities: Table, model: type[Any]) -> None:
 
 
 def forget_with_account(identities: Table, model: type[Any], key_name: str) -> None:
-    """Have identities go with an account that SQLAlchemy's session deletes, whatever the database makes of it. Once."""
+    """Have identities go with an account that SQLAlchemy's session deletes, and a new account begin without. Once."""
     if _FORGETS not in identities.info:
         identities.info[_FORGETS] = True
         event.listen(model, "before_delete", _forget_with(identities, key_name), propagate=True)
+        # Nothing can be linked to an account that has just been made: what is there is left of another one.
+        event.listen(model, "after_insert", _forget_with(identities, key_name), propagate=True)
 
 
 def warn_if_they_may_stay(session: Session, identities: Table) -> None:
     """Log a warning if this SQLite would let an identity outlive its account."""
     if session.get_bind().dialect.name != "sqlite" or session.scalar(text("PRAGMA foreign_keys")):
         return
-    triggers = text("SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND name = :name")
-    if not session.scalar(triggers, {"name": trigger_of(identities)}):
+    triggers = text("SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name IN (:deleted, :inserted)")
+    names = {"deleted": trigger_of(identities, "DELETE"), "inserted": trigger_of(identities, "INSERT")}
+    if session.scalar(triggers, names) != len(names):
         hint = "turn PRAGMA foreign_keys on for every connection, or delete the identities with the account"
         events.warning("identities_may_outlive_accounts", hint=hint)
 

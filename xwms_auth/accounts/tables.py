@@ -10,7 +10,7 @@ from inspect import isawaitable, iscoroutinefunction
 from operator import attrgetter
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 
-from sqlalchemy import Select, String, Table, bindparam, delete, func, insert, select
+from sqlalchemy import Select, String, Table, bindparam, delete, func, insert, inspect, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapper, Session, scoped_session
 
@@ -163,6 +163,9 @@ class AccountTables(Generic[A]):
 
     def sign_in(self, session: Session, *, user: User, update: bool = True) -> Linked | None:
         """Find the account of a person and bring its fields up to date. None if there is none."""
+        if not self._is_checked:
+            self._is_checked = True
+            warn_if_they_may_stay(session, self.identities)
         account = self.find(session, user.identity)
         if account is None:
             return None
@@ -177,6 +180,9 @@ class AccountTables(Generic[A]):
             return ProofNeeded(key=self.key_of(self._allowed(waiting)))
         self._require_sign_up(session, user)
         account = self.model() if self._new is None else self._new(user)
+        if not inspect(account).transient:
+            # Account takeover: only `link` gives somebody an account that is there, after a proof.
+            raise TypeError("new returned an account that is there already: it has to make one")
         self._set_fields(account, user)
         session.add(account)
         session.flush()
@@ -243,9 +249,6 @@ class AccountTables(Generic[A]):
         session.execute(delete(self.identities).where(self._of_identity, is_orphan), _of(identity))
         if new is not None:
             session.execute(delete(self.identities).where(columns.account == new))
-            if not self._is_checked:
-                self._is_checked = True
-                warn_if_they_may_stay(session, self.identities)
 
     def _insert(self, session: Session, identity: Identity, value: object) -> None:
         if len(identity.issuer) > MAX_LENGTH:

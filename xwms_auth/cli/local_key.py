@@ -73,7 +73,7 @@ def _kept_key(folder: Path) -> bytes:
 def _read(file: Path) -> bytes | None:
     """The key; None if it is missing, not whole, or not this user's alone."""
     try:
-        descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     except FileNotFoundError:
         return None
     with os.fdopen(descriptor, "rb") as opened:

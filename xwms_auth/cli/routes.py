@@ -3,6 +3,7 @@
 Runs no view: it reads what the framework routes, and what the guards have noted of themselves.
 """
 
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -107,7 +108,8 @@ def _of_flask(app: Any) -> Iterator[Route]:
     for rule in app.url_map.iter_rules():
         view = app.view_functions.get(rule.endpoint)
         guards = list(_before(app, rule.endpoint)) + list(guards_of(view))
-        is_marked = getattr(view, PUBLIC, False) is True or rule.endpoint == "static"
+        is_files = rule.endpoint == "static" and getattr(view, "__module__", "").startswith("flask.")
+        is_marked = getattr(view, PUBLIC, False) is True or is_files
         is_public, guard = _by_settings(contexts, str(rule.rule))
         if guard and not is_marked and not is_public:
             guards.insert(0, guard)
@@ -160,7 +162,19 @@ def _strict(contexts: list[Context]) -> int:
 def _by_settings(contexts: list[Context], path: str) -> tuple[bool, str | None]:
     """Whether a path is public by the settings of every client, and what guards it by those of every client."""
     is_strict = _strict(contexts) == len(contexts)
-    return all(one.is_public(path) for one in contexts), "protect=all" if is_strict else None
+    is_open = is_strict and any(_may_be_public(one, path) for one in contexts)
+    return all(one.is_public(path) for one in contexts), "protect=all" if is_strict and not is_open else None
+
+
+def _may_be_public(context: Context, template: str) -> bool:
+    """Whether a path of this route can be public: with a value of a parameter, or with or without its last slash."""
+    fixed = re.split(r"[<{]", template, maxsplit=1)[0]
+    if fixed == template:
+        return (
+            context.is_public(template) or context.is_public(template.rstrip("/")) or context.is_public(template + "/")
+        )
+    named = (*context.public_paths, *context.public_prefixes)
+    return any(one.startswith(fixed) or fixed.startswith(one) for one in named)
 
 
 def _protected(route: Route, contexts: list[Context]) -> Route:
@@ -172,14 +186,19 @@ def _protected(route: Route, contexts: list[Context]) -> Route:
     return route if guard is None else route._replace(guards=(guard, *route.guards))
 
 
-def _of_starlette(app: Any, prefix: str) -> Iterator[Route]:
+def _of_starlette(app: Any, prefix: str, overridden: frozenset[object] = frozenset()) -> Iterator[Route]:
+    overridden |= frozenset(getattr(app, "dependency_overrides", None) or ())
     for route in cast("list[Any]", getattr(app, "routes", [])):
         path = prefix + getattr(route, "path", "")
         endpoint = getattr(route, "endpoint", None)
         if endpoint is None:
+            included = getattr(route, "include_context", None)  # of a router that FastAPI includes by reference
+            path += getattr(included, "prefix", "")
             inner = _with_routes(getattr(route, "app", None) or getattr(route, "original_router", None))
             if inner is not None:
-                yield from _of_starlette(inner, path)
+                around = tuple(_of_depends(getattr(included, "dependencies", ()), overridden))
+                for one in _of_starlette(inner, path, overridden):
+                    yield one._replace(guards=tuple(dict.fromkeys((*around, *one.guards))))
             else:
                 yield Route("MOUNT", f"{path}/*", (), _name(getattr(route, "app", route)), is_public=_is_files(route))
             continue
@@ -188,18 +207,29 @@ def _of_starlette(app: Any, prefix: str) -> Iterator[Route]:
         if methods:
             shown = ",".join(sorted(set(methods) - {"HEAD", "OPTIONS"})) or "OPTIONS"
         view = getattr(endpoint, "dispatch", endpoint) if isinstance(endpoint, type) else endpoint
-        guards = (*guards_of(view), *_of_dependencies(getattr(route, "dependant", None)))
-        is_own = getattr(endpoint, "__module__", "").startswith("fastapi.")  # its own pages about the API
+        guards = (*guards_of(view), *_of_dependencies(getattr(route, "dependant", None), overridden))
+        is_own = _name(endpoint).startswith("fastapi.applications.FastAPI.setup.")  # its own pages about the API
         yield Route(shown, path, tuple(dict.fromkeys(guards)), _name(endpoint), is_public=is_own)
 
 
 def _is_files(route: object) -> bool:
-    return type(getattr(route, "app", None)).__name__ == "StaticFiles"
+    app: Any = getattr(route, "app", None)
+    return type(app).__module__ == "starlette.staticfiles" and type(app).__name__ == "StaticFiles"
 
 
-def _of_dependencies(dependant: Any) -> Iterator[str]:
+def _of_depends(depends: Any, overridden: frozenset[object]) -> Iterator[str]:
+    """The guards among what a router is included with."""
+    for one in cast("list[Any]", depends or ()):
+        name = getattr(one.dependency, GUARD, None)
+        if isinstance(name, str) and one.dependency not in overridden:
+            yield name
+
+
+def _of_dependencies(dependant: Any, overridden: frozenset[object]) -> Iterator[str]:
     for one in cast("list[Any]", getattr(dependant, "dependencies", None) or []):
+        if one.call in overridden:
+            continue  # a test's or an application's own stands for it
         name = getattr(one.call, GUARD, None)
         if isinstance(name, str):
             yield name
-        yield from _of_dependencies(one)
+        yield from _of_dependencies(one, overridden)

@@ -115,7 +115,7 @@ def new(*, kind: str, name: str) -> None:
     if _NAME.fullmatch(name) is None:
         raise click.ClickException(f"{name!r} is no name for a project: letters, digits, and - or _ between them")
     folder = Path.cwd() / name
-    if folder.exists():
+    if folder.exists() or folder.is_symlink():
         raise click.ClickException(f"{name} is there already, and nothing is overwritten: choose another name")
     write_starter(kind, name, folder)
     click.echo(f"Made {name}. Next:\n  cd {name}\n  pip install -r requirements.txt\n  xwms-auth dev app:app")

@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Iterable
+from contextlib import ExitStack
 from typing import Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary, WeakSet
@@ -52,9 +53,10 @@ class Applications:
 
     def end(self) -> None:
         """Give all of them back what is theirs."""
-        for loan in self._loans.values():
-            loan.give_back()
-        self._loans.clear()
+        with ExitStack() as ending:  # each, whatever fails
+            for loan in self._loans.values():
+                ending.callback(loan.give_back)
+            self._loans.clear()
 
     def announce(self, served: object) -> None:
         """Note an application that is set up now, with the settings of this XWMS."""

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -264,16 +264,14 @@ class LocalXWMS:
     @contextmanager
     def running(self) -> Generator["LocalXWMS"]:
         """Be there, as long as the block lasts. `local_xwms()` calls this."""
-        restore = environment.put(environment.variables(os.environ, host=self._host))
-        in_process.servers[self._host] = self
-        try:
+        with ExitStack() as ending:  # all of it, whatever fails of it
+            ending.callback(self._server.close)
+            ending.callback(environment.put(environment.variables(os.environ, host=self._host)))
+            in_process.servers[self._host] = self
+            ending.callback(in_process.servers.pop, self._host)
+            ending.callback(self._applications.end)
             self._applications.begin()
             yield self
-        finally:
-            del in_process.servers[self._host]
-            self._applications.end()
-            restore()
-            self._server.close()
 
 
 @contextmanager

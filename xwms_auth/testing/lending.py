@@ -14,6 +14,7 @@ from .._core.base.limits import TokenBucket
 from .._core.config.config import XWMSConfig
 from .._core.config.context import Context
 from .._core.config.server_metadata import ENDPOINTS
+from .._core.config.state import ProcessState
 from .._core.http.messages import Request, Response
 from .._core.http.urls import RedirectURI
 from .clock import Clock
@@ -38,6 +39,7 @@ def wired(config: XWMSConfig, origin: str) -> XWMSConfig:
         api_url=f"{origin}/api/",
         issuer=origin,
         login_origins=(),
+        discovery_url="",
         **elsewhere,
     )
 
@@ -50,6 +52,7 @@ class Loan:
         # One that the application was given is its own.
         self._clock = clock if isinstance(served.clock, Clock) or served.clock is _REAL_TIME else served.clock
         self._before: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        self._limits: list[tuple[ProcessState, TokenBucket]] = []
 
     def bind(self, context: Context) -> None:
         """Serve with this context, and with the clock of the test."""
@@ -64,7 +67,9 @@ class Loan:
         self._remember(served, "clock", "serve_route")
         served.clock = self._clock
         served.serve_route = _as_by_browser(served.serve_route)
-        served.context.state.login_starts = TokenBucket(rate=_MANY, burst=_MANY)
+        state = served.context.state
+        self._limits.append((state, state.login_starts))
+        state.login_starts = TokenBucket(rate=_MANY, burst=_MANY)
         sessions: Any = getattr(served, "sessions", None)  # not there yet while the application is set up
         if sessions is not None:
             self._remember(sessions, "_context", "_runtime", "_clock")
@@ -77,6 +82,8 @@ class Loan:
         """Undo everything."""
         for now, before in reversed(self._before):
             now.update(before)
+        for state, limit in reversed(self._limits):
+            state.login_starts = limit
 
 
 _Serve = Callable[..., Steps[Response]]

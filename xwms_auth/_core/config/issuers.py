@@ -3,8 +3,9 @@
 Account confusion: the pair (issuer, sub) is an identity, so whoever may choose the issuer of a server's people may turn
 them into those of another server. The number 1001 of a local XWMS, at which anybody may be anybody, would be the 1001
 of the real one; and the issuer of an OAuth 2.0 server that is left in a variable after a change of `flow` would turn
-XWMS's people into that server's. So a name counts only if it is on the API's own host or on a host above or below it,
-or if both are on plain http, which is for development alone.
+XWMS's people into that server's. So a name counts only if it is the origin of the API, or if both are on plain http,
+which is for development alone. A name never has a path: so a config that is copied to another XWMS does not take the
+issuer of the first one along, which is the URL of its API.
 """
 
 from collections.abc import Iterator
@@ -30,13 +31,9 @@ def parse_issuer(issuer: object, *, allow_http: bool) -> ParsedURL:
 
 def names_server(issuer: ParsedURL, api: ParsedURL) -> bool:
     """Whether this issuer can be a name of the XWMS with this API."""
-    if issuer.scheme != api.scheme:
+    if issuer.scheme != api.scheme or issuer.path not in ("", "/"):
         return False
-    return issuer.scheme == "http" or _is_at_or_below(issuer.host, api.host) or _is_at_or_below(api.host, issuer.host)
-
-
-def _is_at_or_below(host: str, parent: str) -> bool:
-    return host == parent or ("." in parent and host.endswith(f".{parent}"))
+    return issuer.scheme == "http" or issuer.origin == api.origin
 
 
 def issuer_faults(config: "XWMSConfig") -> Iterator[tuple[str, str]]:
