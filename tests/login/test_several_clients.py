@@ -446,7 +446,7 @@ def test_one_client_twice_is_refused_also_with_cookies_of_its_own(edge, fx):
 
 def test_sl_08_one_name_for_two_xwms_is_refused(edge, fx, make_fx):
     """SL-08: the 1001 of one would be the 1001 of the other."""
-    name, theirs = "http://localhost/people", make_fx().api_url
+    name, theirs = "http://localhost:8800", make_fx().api_url
     Several(edge, [config_for(fx, A, issuer=name), config_for(fx, B, issuer=name)])
     told = faults_of(edge, [config_for(fx, A, issuer=name), config_for(fx, B, issuer=name, api_url=theirs)])
     assert told == (

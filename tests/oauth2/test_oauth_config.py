@@ -48,14 +48,16 @@ def test_sl_08_the_issuer_is_the_one_of_the_flow():
 # What an API's address says, a name for it, and whether that counts.
 NAMES = [
     ("https://xwms.nl/api/", "https://xwms.nl", True),
-    ("https://xwms.nl/api/", "https://accounts.xwms.nl/people", True),
-    ("https://api.xwms.nl/", "https://xwms.nl/api/", True),
+    ("https://xwms.nl/api/", "https://accounts.xwms.nl", False),
+    ("https://xwms.nl/api/", "https://xwms.nl:8443", False),
+    ("https://xwms.nl/test/", "https://xwms.nl/api/", False),  # of a config that was copied to another XWMS
+    ("https://sandbox.xwms.nl/", "https://xwms.nl", False),
     ("https://xwms.nl/api/", "https://id.example.org", False),
     ("https://xwms.nl/api/", "https://evil-xwms.nl", False),
     ("https://xwms.nl/api/", "https://nl", False),
     ("https://xwms.nl/api/", "http://127.0.0.1:8800", False),
     ("http://127.0.0.1:8811/api/", "http://127.0.0.1:8800", True),
-    ("http://127.0.0.1:8811/api/", "http://localhost/people", True),
+    ("http://127.0.0.1:8811/api/", "http://localhost/people", False),
     ("http://127.0.0.1:8811/api/", "https://xwms.nl/api/", False),
 ]
 
