@@ -28,6 +28,15 @@ def about(handle: str, *names: str) -> dict[str, Callable[[Any], Any]]:
     return chosen | {"renew": lambda store: store.renew(handle, session(), until=NOW + DAY, now=NOW)}
 
 
+def opened_at(server: PostgresServer, is_async: bool) -> Any:
+    return opened(session_store=server.url("asyncpg" if is_async else "psycopg"), is_async=is_async)
+
+
+def mend(server: PostgresServer) -> None:
+    server.admin("ALTER ROLE app CONNECTION LIMIT -1")
+    server.admin("ALTER DATABASE app RESET ALL")
+
+
 @pytest.mark.parametrize("is_async", [False, True], ids=["plain", "async"])
 @pytest.mark.usefixtures("short_store_timeouts")
 class TestAPostgreSQLThatFails(StoreHarness):
@@ -35,15 +44,8 @@ class TestAPostgreSQLThatFails(StoreHarness):
 
     @pytest.fixture
     def store(self, postgres: PostgresServer, is_async: bool, event_loop: None) -> Iterator[Any]:
-        yield self.opened(self._open(postgres, is_async))
-        self._mend(postgres)
-
-    def _open(self, server: PostgresServer, is_async: bool) -> Any:
-        return opened(session_store=server.url("asyncpg" if is_async else "psycopg"), is_async=is_async)
-
-    def _mend(self, server: PostgresServer) -> None:
-        server.admin("ALTER ROLE app CONNECTION LIMIT -1")
-        server.admin("ALTER DATABASE app RESET ALL")
+        yield self.opened(opened_at(postgres, is_async))
+        mend(postgres)
 
     @pytest.mark.parametrize("end", ["stop", "kill"])
     def test_one_that_ended_is_down_until_it_is_back_with_everything(self, postgres, store, end):
@@ -136,10 +138,15 @@ class TestAPostgreSQLThatFails(StoreHarness):
             begin(self, refusing)
         assert "Passw0rd" not in f"{refused.value!r} {refused.value} {refused.value.__context__!r}"
 
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["plain", "async"])
+class TestAPostgreSQLThatMayTakeItsTime(StoreHarness):
+    """The same servers, with the patience of a busy machine: nothing here is about what is slow."""
+
     def test_no_isolation_level_makes_a_race_fail(self, postgres, is_async, event_loop):
         postgres.admin("ALTER DATABASE app SET default_transaction_isolation = serializable")
         try:
-            store = self.opened(self._open(postgres, is_async))
+            store = self.opened(opened_at(postgres, is_async))
             handle = begin(self, store)
             newer = [session(at=NOW + number) for number in range(12)]
             renewals = [lambda one=one: store.renew(handle, one, until=NOW + DAY, now=NOW) for one in newer]
@@ -149,7 +156,7 @@ class TestAPostgreSQLThatFails(StoreHarness):
             assert sorted(done[12:]) == [False] * 11 + [True]
             assert self.ask(store.load(handle, now=NOW)).seen_at == NOW + 11
         finally:
-            self._mend(postgres)
+            mend(postgres)
 
 
 class TestOnAnEngineOfTheApplication(StoreHarness):
