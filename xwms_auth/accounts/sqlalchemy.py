@@ -10,6 +10,7 @@ whatever runs at the same time.
 Every step is one transaction, and may be run again. Never moves an identity from one account to another.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeGuard, TypeVar, cast
@@ -33,22 +34,30 @@ from .transactions import Attempts, database_errors, told
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_scoped_session, async_sessionmaker
 
+    AsyncSources: TypeAlias = (
+        AsyncEngine | async_sessionmaker[Any] | async_scoped_session[Any] | Callable[[], AsyncSession]
+    )
+
 __all__ = ["AsyncSQLAlchemyLinker", "LinkedIdentity", "SQLAlchemyLinker", "identities_of"]
 
 A = TypeVar("A")
+S = TypeVar("S")
 T = TypeVar("T")
+
+Sources: TypeAlias = "Engine | sessionmaker[Any] | scoped_session[Any] | Callable[[], Session]"
 
 Work: TypeAlias = Callable[[Session], T]
 Works: TypeAlias = Generator[Work[Any], Any, T]
 """Several transactions, one after the other. An `IntegrityError` of one is thrown in."""
 
 
-class _LinkerBase(Generic[A]):
+class _LinkerBase(Generic[A, S]):
     """What sync and async share. See `SQLAlchemyLinker` for the options."""
 
     def __init__(
         self,
         model: type[A],
+        sessions: S,
         *,
         fields: Mapping[str, Source] | None = None,
         new: Callable[[User], A] | None = None,
@@ -70,6 +79,11 @@ class _LinkerBase(Generic[A]):
             blocked=blocked,
             identities=identities,
         )
+        self._open(sessions)
+
+    @abstractmethod
+    def _open(self, sessions: S) -> None:
+        """Keep what makes sessions. Raises `ConfigError`."""
 
     def key_of(self, account: object) -> str:
         """Return the primary key as text, of a row or of what already is a primary key. Raises TypeError."""
@@ -139,7 +153,7 @@ def _async_source(sessions: Any) -> "Callable[[], AsyncSession]":
     return cast("Callable[[], AsyncSession]", sessions)
 
 
-class SQLAlchemyLinker(_LinkerBase[A]):
+class SQLAlchemyLinker(_LinkerBase[A, "Sources"]):
     """A linker for sync code, and for ASGI applications with a sync engine, where it runs in threads.
 
     `model` is the application's mapped class, with one column as its primary key. `sessions` makes sessions: a
@@ -158,31 +172,7 @@ class SQLAlchemyLinker(_LinkerBase[A]):
     Raises `ConfigError` with every fault at once.
     """
 
-    def __init__(
-        self,
-        model: type[A],
-        sessions: "Engine | sessionmaker[Any] | scoped_session[Any] | Callable[[], Session]",
-        *,
-        fields: Mapping[str, Source] | None = None,
-        new: Callable[[User], A] | None = None,
-        create: bool = True,
-        domains: str | Sequence[str] | None = None,
-        invited: Callable[[User, Session], bool] | None = None,
-        link_by_email: str | None = None,
-        blocked: Callable[[A], bool] | str | None = None,
-        identities: Table | None = None,
-    ) -> None:
-        super().__init__(
-            model,
-            fields=fields,
-            new=new,
-            create=create,
-            domains=domains,
-            invited=invited,
-            link_by_email=link_by_email,
-            blocked=blocked,
-            identities=identities,
-        )
+    def _open(self, sessions: "Sources") -> None:
         self._sessions, self.request_session = _sources(sessions)
 
     def sign_in(self, user: User) -> Linked | ProofNeeded:
@@ -255,38 +245,14 @@ class SQLAlchemyLinker(_LinkerBase[A]):
                 failed = error
 
 
-class AsyncSQLAlchemyLinker(_LinkerBase[A]):
+class AsyncSQLAlchemyLinker(_LinkerBase[A, "AsyncSources"]):
     """`SQLAlchemyLinker` for ASGI applications with an async engine.
 
     `sessions` is an `AsyncEngine`, an `async_sessionmaker`, or any function that returns an `AsyncSession`. `new`,
     `invited` and `blocked` are sync functions all the same, and get a sync session.
     """
 
-    def __init__(
-        self,
-        model: type[A],
-        sessions: "AsyncEngine | async_sessionmaker[Any] | async_scoped_session[Any] | Callable[[], AsyncSession]",
-        *,
-        fields: Mapping[str, Source] | None = None,
-        new: Callable[[User], A] | None = None,
-        create: bool = True,
-        domains: str | Sequence[str] | None = None,
-        invited: Callable[[User, Session], bool] | None = None,
-        link_by_email: str | None = None,
-        blocked: Callable[[A], bool] | str | None = None,
-        identities: Table | None = None,
-    ) -> None:
-        super().__init__(
-            model,
-            fields=fields,
-            new=new,
-            create=create,
-            domains=domains,
-            invited=invited,
-            link_by_email=link_by_email,
-            blocked=blocked,
-            identities=identities,
-        )
+    def _open(self, sessions: "AsyncSources") -> None:
         self._sessions = _async_source(sessions)
 
     async def sign_in(self, user: User) -> Linked | ProofNeeded:

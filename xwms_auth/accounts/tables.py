@@ -242,7 +242,7 @@ class AccountTables(Generic[A]):
     def _remove_orphans(self, session: Session, identity: Identity, new: object = None) -> None:
         """Remove what is left of deleted accounts: for this identity, and for the key of a new account.
 
-        Account takeover: see `_trigger`. A row whose account exists is another request's, and stays.
+        Account takeover: see `identities._triggers`. A row whose account exists is another request's, and stays.
         """
         columns = self.identities.c
         is_orphan = columns.account.not_in(select(self._key))

@@ -95,11 +95,10 @@ def _confirm_link(login_request: LoginRequest, login: PendingLogin, person: User
     login_request.logins.discard(login)
     yield from accounts.ask_leave(application, LoggedIn(user=person, account=account))
     linked = yield from accounts.link(application, application.linker, person, account)
+    yield from accounts.tell_of(application, linked, person)
     if login_request.provider.tokens is not None:
         # The tokens of this login are not kept while it waits. The next one has some, and finds the account.
-        yield from accounts.tell_of(application, linked, person)
         return login_request.redirect(login_request.retry_url(login))
-    yield from accounts.tell_of(application, linked, person)
     return (yield from login_request.begin_session(login, _result_of(login, person)))
 
 
