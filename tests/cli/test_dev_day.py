@@ -153,6 +153,21 @@ def test_only_what_an_app_is_made_of_counts_as_a_change(tmp_path):
     assert watch.changed() == Path("new.py")
 
 
+def test_a_file_that_is_written_in_steps_is_one_change(tmp_path, monkeypatch):
+    """An editor empties it first, `git checkout` and formatters write many: the app would be ended under a request."""
+    watch, app = FileWatch(tmp_path), tmp_path / "app.py"
+    steps = [lambda: app.write_text("first half"), lambda: app.write_text("all of it"), lambda: None]
+    monkeypatch.setattr("time.sleep", lambda _seconds: steps.pop(0)())
+    app.touch()
+    assert watch.changed() == Path("app.py")
+    assert (app.read_text(), steps) == ("all of it", [])
+    assert watch.changed() is None
+    # A file that is written without end is no reason to wait without end.
+    monkeypatch.setattr("time.sleep", lambda _seconds: app.write_text(app.read_text() + "."))
+    app.touch()
+    assert watch.changed() == Path("app.py")
+
+
 # --- who, and where ---
 
 

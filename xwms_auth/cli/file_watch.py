@@ -18,6 +18,12 @@ _PRUNED: Final = {"node_modules", "site-packages", "__pycache__", "build", "dist
 INTERVAL: Final = 0.3
 """Seconds between two looks, at least."""
 
+SETTLED: Final = 0.1
+"""Seconds without a further change after which a change is whole: editors and `git checkout` write in steps."""
+
+_PATIENCE: Final = 2.0
+"""Seconds that a change may take to be whole. An app that writes into its own folder is restarted all the same."""
+
 _REST: Final = 10
 """How much longer than a look the pause after it is, so that a large folder does not keep a processor busy."""
 
@@ -31,7 +37,19 @@ class FileWatch:
         self._took = 0.0
 
     def changed(self) -> Path | None:
-        """One file that was changed, added or removed since the last look, or None."""
+        """One file that was changed, added or removed since the last look, or None.
+
+        It returns when nothing changes any more: an app that is started from half a file is only to be started again.
+        """
+        changed = self._look()
+        if changed is not None:
+            deadline = time.monotonic() + _PATIENCE
+            time.sleep(SETTLED)
+            while self._look() is not None and time.monotonic() < deadline:
+                time.sleep(SETTLED)
+        return changed
+
+    def _look(self) -> Path | None:
         started = time.monotonic()
         now = dict(_files(self._folder))
         self._took = time.monotonic() - started
