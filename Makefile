@@ -43,10 +43,10 @@ lowest: $(STAMP) ## the tests of the doors with the oldest versions that the pac
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
 	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
 		--group lowest --editable '.[flask,fastapi,redis,sqlalchemy,sandbox,cli]'
-	$(LOWEST)/bin/python -m pytest -n auto $(OLD) -m "not more_packages" $(LOWEST_TESTS)
+	$(LOWEST)/bin/python -m pytest -n auto $(OLD) -m "not more_packages" $(LOWEST_TESTS) $(ARGS)
 	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
 		--group lowest --editable '.[all]'
-	$(LOWEST)/bin/python -m pytest -n auto $(OLD) $(LOWEST_OAUTH_TESTS)
+	$(LOWEST)/bin/python -m pytest -n auto $(OLD) $(LOWEST_OAUTH_TESTS) $(ARGS)
 
 coverage: $(STAMP) ## the suite without browsers, and which branches of the package it runs
 	$(BIN)/python -m pytest -n auto -m "not browser" --cov --cov-context=test --cov-report=term:skip-covered $(ARGS)
