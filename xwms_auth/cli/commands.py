@@ -12,6 +12,7 @@ from xwms_auth.cli.dev import dev
 from xwms_auth.cli.environment import fresh_secret
 from xwms_auth.cli.routes import routes
 from xwms_auth.cli.sandbox import sandbox
+from xwms_auth.cli.scan import scan
 from xwms_auth.cli.starter import new
 
 _NAME = "xwms-auth"
@@ -28,6 +29,7 @@ xwms_auth.add_command(dev)
 xwms_auth.add_command(new)
 xwms_auth.add_command(routes)
 xwms_auth.add_command(sandbox)
+xwms_auth.add_command(scan)
 
 
 @xwms_auth.command()

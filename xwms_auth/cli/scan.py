@@ -1,0 +1,201 @@
+"""The command `scan`: looks for the client secret where browsers, images and clones would get it."""
+
+import io
+import os
+import sys
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Final
+
+import click
+
+from xwms_auth._core.base.leak_patterns import LeakPatterns
+from xwms_auth._core.base.models import Secret
+from xwms_auth.cli.scan_sources import (
+    PIECE,
+    UNREADABLE,
+    NoRepository,
+    Source,
+    Trouble,
+    files_in,
+    git_objects,
+    git_places,
+    git_size,
+    opened,
+)
+from xwms_auth.cli.terminal import Failure, note, style
+
+_VARIABLES: Final = {"XWMS_CLIENT_SECRET": "client secret", "XWMS_SESSION_SECRET": "session secret"}
+
+_MIN_LENGTH: Final = 12
+"""Characters below which a text is found by chance, once its escapes and base64 are looked for too."""
+
+
+@click.command(short_help="Find the client secret in built files.")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="PATH...")
+@click.option("--git", "with_git", is_flag=True, help="Search every object of the git repository at each PATH too.")
+@click.option("--exclude", metavar="PATTERN", multiple=True, help="Files to leave out, as in '*.env'; may be repeated.")
+def scan(*, paths: tuple[Path, ...], with_git: bool, exclude: tuple[str, ...]) -> None:
+    """Find the secrets of XWMS_CLIENT_SECRET and XWMS_SESSION_SECRET (or of their _FILE) in files and folders.
+
+    They are found as they are, escaped for URLs, JSON, JavaScript and HTML, in hexadecimal and in base64; archives and
+    images (docker save) are opened. Exits with 1 if one is found, or if something could not be read.
+    """
+    report = _Report(list(_secrets(os.environ)))
+    try:
+        sizes = {path: git_size(path) for path in paths} if with_git else {}
+    except NoRepository as error:
+        raise Failure(str(error)) from None
+    files = list(files_in(paths, exclude=exclude))
+    with _bar("Searching files", sum(file.stat().st_size for file in files)) as advance:
+        for file in files:
+            report.search_file(file, advance)
+    for path, size in sizes.items():
+        with _bar(f"Searching git in {path}", size) as advance:
+            report.search_git(path, advance)
+    what = f"{len(files)} files" + (f" and {sum(sizes.values())} git objects" if with_git else "")
+    raise SystemExit(report.tell(what))
+
+
+@dataclass(slots=True)
+class _Report:
+    """What has been found, and where nothing could be searched."""
+
+    secrets: "list[tuple[str, LeakPatterns]]"
+    found: list[str] = field(default_factory=list[str])
+    troubles: int = 0
+
+    def search_file(self, file: Path, advance: Callable[[int], object]) -> None:
+        """Search a file, or what is in it, and its name."""
+        try:
+            with file.open("rb") as raw:
+                self.found += self._hits(opened(str(file), _Counted(raw, advance)))
+        except UNREADABLE as error:
+            self._trouble(Trouble(str(file), getattr(error, "strerror", None) or type(error).__name__))
+        self.found += self._hits([Source(f"{file} (its name)", io.BytesIO(os.fsencode(file)))])
+
+    def search_git(self, where: Path, advance: Callable[[int], object]) -> None:
+        """Search all objects of a repository, and tell of files in which commit they are."""
+        hits: dict[str, list[str]] = {}
+        try:
+            for source in git_objects(where):
+                kind, _, name = source.name.partition(" ")
+                sources = opened(source.name, source.stream) if kind == "blob" else [source]
+                if found := self._hits(sources):
+                    hits[name] = found
+                advance(1)
+        except NoRepository as error:
+            self._trouble(Trouble(str(where), str(error)))
+        places = git_places(where, set(hits)) if hits else {}
+        for name, found in hits.items():
+            place = f" ({places[name]})" if name in places else ""
+            self.found += [f"{where}: {line}{place}" for line in found]
+
+    def _hits(self, sources: Iterable[Source | Trouble]) -> list[str]:
+        found: list[str] = []
+        for source in sources:
+            if isinstance(source, Trouble):
+                self._trouble(source)
+            else:
+                leaks = _leaks(source.stream, self.secrets)
+                found += [f"{source.name}:{place}: the {secret}, {form}" for secret, form, place in leaks]
+        return found
+
+    def _trouble(self, trouble: Trouble) -> None:
+        """Say what could not be searched. It may be where the secret is."""
+        self.troubles += 1
+        note(f"not searched: {trouble.name}: {trouble.why}")
+
+    def tell(self, what: str) -> int:
+        """Print the findings, and return the exit status."""
+        for line in self.found:
+            click.echo(line)
+        if self.found:
+            click.echo(
+                f"{style('Found', fg='red')} in {what}: {len(self.found)} times. Whoever has these files has it:"
+            )
+            click.echo("regenerate it at XWMS, then take it out of them. Only the server may know it.")
+        elif self.troubles:
+            click.echo(f"Nothing found in {what}, but {self.troubles} could not be searched.")
+        else:
+            click.echo(f"Nothing found in {what}.")
+        return 1 if self.found or self.troubles else 0
+
+
+def _secrets(environ: Mapping[str, str]) -> Iterator[tuple[str, LeakPatterns]]:
+    """The secrets to look for, under the names of their settings. Raises `Failure` if there is none."""
+    values: dict[str, str] = {}
+    for variable, what in _VARIABLES.items():
+        text = environ.get(variable, "")
+        if file := environ.get(f"{variable}_FILE"):
+            try:
+                text += " " + Path(file).read_text(encoding="utf-8")
+            except (OSError, ValueError):
+                raise Failure(f"{variable}_FILE cannot be read") from None
+        values |= dict.fromkeys(text.split(), what)
+    if not values:
+        raise Failure("there is no secret to look for: set XWMS_CLIENT_SECRET or XWMS_CLIENT_SECRET_FILE")
+    for value, what in values.items():
+        if len(value) < _MIN_LENGTH:
+            note(f"the {what} is so short that some of what is found may be chance")
+        yield what, LeakPatterns(Secret(value))
+
+
+def _leaks(stream: IO[bytes], secrets: "list[tuple[str, LeakPatterns]]") -> Iterator[tuple[str, str, str]]:
+    """What is found in a stream: which secret, in which form, and at which line and column."""
+    reach = max(patterns.reach for _, patterns in secrets)
+    kept, line, column = b"", 1, 1
+    told: set[tuple[str, int]] = set()
+    begins = 0
+    while piece := stream.read(PIECE):
+        data = kept + piece
+        for what, patterns in secrets:
+            for leak in patterns.find(data):
+                # What was kept of the piece before has been searched before.
+                if (what, begins + leak.start) not in told:
+                    told.add((what, begins + leak.start))
+                    yield what, leak.form, _place(data, leak.start, line, column)
+        kept = data[-reach:]
+        gone = data[: len(data) - len(kept)]
+        begins += len(gone)
+        if newlines := gone.count(b"\n"):
+            line, column = line + newlines, len(gone) - gone.rfind(b"\n")
+        else:
+            column += len(gone)
+
+
+def _place(data: bytes, start: int, line: int, column: int) -> str:
+    newlines = data.count(b"\n", 0, start)
+    if newlines:
+        line, column, start = line + newlines, 0, start - data.rfind(b"\n", 0, start)
+    return f"{line}:{column + start}"
+
+
+class _Counted(io.RawIOBase):
+    """A stream that says how far it has been read."""
+
+    def __init__(self, stream: IO[bytes], advance: Callable[[int], object]) -> None:
+        super().__init__()
+        self._stream = stream
+        self._advance = advance
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        found = self._stream.read(len(buffer))
+        buffer[: len(found)] = found
+        self._advance(len(found))
+        return len(found)
+
+
+@contextmanager
+def _bar(label: str, length: int) -> Generator[Callable[[int], object]]:
+    """A progress bar where somebody looks on."""
+    if not sys.stderr.isatty():
+        yield lambda _count: None
+        return
+    with click.progressbar(length=length, label=label, file=sys.stderr) as bar:
+        yield bar.update
