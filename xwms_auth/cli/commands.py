@@ -9,6 +9,7 @@ from click.shell_completion import get_completion_class
 
 from xwms_auth.cli.database import db
 from xwms_auth.cli.dev import dev
+from xwms_auth.cli.doctor.command import doctor
 from xwms_auth.cli.environment import fresh_secret
 from xwms_auth.cli.routes import routes
 from xwms_auth.cli.sandbox import sandbox
@@ -26,6 +27,7 @@ def xwms_auth() -> None:
 
 xwms_auth.add_command(db)
 xwms_auth.add_command(dev)
+xwms_auth.add_command(doctor)
 xwms_auth.add_command(new)
 xwms_auth.add_command(routes)
 xwms_auth.add_command(sandbox)

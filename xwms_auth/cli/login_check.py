@@ -10,7 +10,7 @@ from typing import Final
 
 import httpx2
 
-_NAVIGATION_HEADERS: Final = {
+NAVIGATION_HEADERS: Final = {
     "Accept": "text/html,application/xhtml+xml,*/*;q=0.8",
     "Sec-Fetch-Site": "none",
     "Sec-Fetch-Mode": "navigate",
@@ -51,7 +51,7 @@ def log_in(app_url: str, *, callback_url: str, origin: str, paths: Paths, target
     what to do next, ``seconds`` is the timeout of each request. Raises `CheckFailed`.
     """
     # Without the environment's proxies: all requests are to this machine.
-    with httpx2.Client(headers=_NAVIGATION_HEADERS, timeout=seconds, trust_env=False) as client:
+    with httpx2.Client(headers=NAVIGATION_HEADERS, timeout=seconds, trust_env=False) as client:
         request = client.build_request("GET", app_url + paths.login)
         for _ in range(_MAX_REQUESTS):
             at_app, is_callback = _url_at(app_url, request.url, origin), _without_query(request.url) == callback_url
@@ -71,7 +71,7 @@ def _url_at(app_url: str, url: httpx2.URL, origin: str) -> str:
 
 
 def _next_step(response: httpx2.Response, paths: Paths, target: str) -> str:
-    if response.request.url.path != paths.login or _ERROR_CODE.search(response.text):
+    if response.request.url.path != paths.login or code_in(response):
         return ""
     return (
         ": the app has no login there; add XWMSAuth(app) in Flask or XWMSAuthMiddleware elsewhere, or set "
@@ -102,10 +102,15 @@ def _person(response: httpx2.Response) -> Person:
         raise CheckFailed(f"{_described(response)}, but not with JSON") from None
 
 
+def code_in(response: httpx2.Response) -> str:
+    """The code of our page or problem document, or nothing."""
+    found = _ERROR_CODE.search(response.text)
+    return found[1] or found[2] if found else ""
+
+
 def _described(response: httpx2.Response) -> str:
-    code = _ERROR_CODE.search(response.text)
-    suffix = f" {code[1] or code[2]}" if code else ""
-    return f"GET {_without_query(response.request.url)}, which responded with {response.status_code}{suffix}"
+    described = f"GET {_without_query(response.request.url)}, which responded with {response.status_code}"
+    return f"{described} {code_in(response)}".rstrip()
 
 
 def _without_query(url: httpx2.URL) -> str:

@@ -14,6 +14,7 @@ import click
 from xwms_auth._core.adapters.asgi_bearer import MAX_NESTED
 from xwms_auth._core.adapters.guard_check import GUARD, chain, guards_of
 from xwms_auth._core.base.errors import ConfigError
+from xwms_auth._core.config.config import XWMSConfig
 from xwms_auth._core.config.context import Context
 from xwms_auth.asgi import XWMSAuthMiddleware
 from xwms_auth.cli.loading import AppNotFound, load_app
@@ -64,7 +65,7 @@ def routes_of(app: Any) -> list[Route]:
     if hasattr(app, "url_map") and hasattr(app, "view_functions"):
         found = list(_of_flask(app))
     elif inner := _with_routes(app):
-        contexts = _contexts_of(app)
+        contexts = contexts_of(app)
         found = [_protected(route, contexts) for route in _of_starlette(inner, "")]
     else:
         kind = type(app).__name__
@@ -101,10 +102,7 @@ def _name(view: object) -> str:
 def _of_flask(app: Any) -> Iterator[Route]:
     from xwms_auth._core.adapters.flask_app import PUBLIC  # noqa: PLC0415  needs Flask
 
-    served = app.extensions.get("xwms_auth")
-    if served is None:
-        raise AppNotFound("this Flask application has no XWMSAuth")
-    contexts = [one.context for one in served.clients.values()] or [served.context]
+    contexts = _of_extension(app)
     for rule in app.url_map.iter_rules():
         view = app.view_functions.get(rule.endpoint)
         guards = list(_before(app, rule.endpoint)) + list(guards_of(view))
@@ -116,6 +114,18 @@ def _of_flask(app: Any) -> Iterator[Route]:
         is_public = is_public or is_marked
         methods = ",".join(sorted(set(rule.methods or ()) - {"HEAD", "OPTIONS"}))
         yield Route(methods, str(rule.rule), tuple(guards), _name(view), is_public)
+
+
+def flask_configs(app: Any) -> list[XWMSConfig]:
+    """The config of each client of a Flask application. Raises `AppNotFound` if it has no login."""
+    return [context.config for context in _of_extension(app)]
+
+
+def _of_extension(app: Any) -> list[Context]:
+    served = app.extensions.get("xwms_auth")
+    if served is None:
+        raise AppNotFound("this Flask application has no XWMSAuth")
+    return [one.context for one in served.clients.values()] or [served.context]
 
 
 def _before(app: Any, endpoint: str) -> Iterator[str]:
@@ -139,7 +149,7 @@ def _with_routes(app: Any) -> Any:
     return None
 
 
-def _contexts_of(app: Any) -> list[Context]:
+def contexts_of(app: Any) -> list[Context]:
     """The settings of each client of the outermost middleware. Raises `AppNotFound` if there is none."""
     if hasattr(app, "build_middleware_stack"):
         app = getattr(app, "middleware_stack", None) or app.build_middleware_stack()

@@ -1,0 +1,272 @@
+"""`xwms-auth doctor` on broken set-ups: each fault is named, with its remedy."""
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from flask import Flask
+from werkzeug.serving import make_server
+
+from xwms_auth import XWMSConfig
+from xwms_auth.cli.commands import xwms_auth
+from xwms_auth.cli.doctor.findings import difference
+from xwms_auth.flask import XWMSAuth
+from xwms_auth.sandbox import SandboxServer, SandboxSettings
+
+SESSION_SECRET = "Zk3rT9qLw8VbN2xHs7PdYf5MgJ4cRa6E-test"
+
+Found = dict[str, Any]
+
+
+@contextmanager
+def served(app: Any) -> Iterator[int]:
+    """A WSGI application at a real port."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture(scope="module")
+def changes() -> list[Callable[[list[tuple[str, str]]], list[tuple[str, str]]]]:
+    """What stands between the site and browsers does to the headers of answers, for one test."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def site(changes) -> Iterator[tuple[dict[str, str], Flask]]:
+    """A site with a login, beside a local XWMS: its settings as variables, and the application."""
+    app = Flask("site")
+
+    def proxy(environ: Any, start_response: Any) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            for change in changes:
+                headers = change(headers)
+            return start_response(status, headers, *([exc_info] if exc_info else []))
+
+        return app.wsgi_app(environ, start)
+
+    with served(proxy) as port:
+        uri = f"http://localhost:{port}/xwms/validateToken"
+        settings = SandboxSettings(redirect_uris=(uri,))
+        with SandboxServer(settings) as xwms:
+            variables = {
+                "XWMS_CLIENT_ID": settings.client_id,
+                "XWMS_CLIENT_SECRET": settings.client_secret,
+                "XWMS_DOMAIN": "localhost",
+                "XWMS_REDIRECT_URI": uri,
+                "XWMS_API_URI": f"{xwms.url}/api/",
+                "XWMS_SESSION_SECRET": SESSION_SECRET,
+            }
+            XWMSAuth(app, XWMSConfig.from_env(variables))
+            yield variables, app
+
+
+def doctor(variables: dict[str, str | None], *arguments: str) -> tuple[int, list[Found]]:
+    names = dict.fromkeys(["XWMS_FLOW", "XWMS_DEBUG", "WEB_CONCURRENCY", "GUNICORN_CMD_ARGS"])
+    result = CliRunner().invoke(xwms_auth, ["doctor", "--json", *arguments], env=names | variables)
+    assert SESSION_SECRET not in result.output
+    document = json.loads(result.stdout)
+    assert document["ok"] == (result.exit_code == 0)
+    return result.exit_code, document["findings"]
+
+
+def of(findings: list[Found], state: str) -> dict[str, Found]:
+    return {found["subject"]: found for found in findings if found["state"] == state}
+
+
+def test_a_site_that_works_has_no_fault(site):
+    variables, _ = site
+    origin = variables["XWMS_REDIRECT_URI"].removesuffix("/xwms/validateToken")
+    status, findings = doctor(variables, "--live", origin)
+    assert (status, of(findings, "fault")) == (0, {})
+    subjects = {"settings", "store", "network", "clock", "redirect URI", "site", "callback", "login", "cookies"}
+    assert subjects <= of(findings, "ok").keys()
+    # For people: a line each, and the last says how it is.
+    result = CliRunner().invoke(xwms_auth, ["doctor"], env=variables)
+    assert result.output.endswith("A login works, as far as this can tell.\n")
+    assert variables["XWMS_CLIENT_SECRET"] not in result.output
+
+
+BROKEN = {
+    "a misspelt name": ({"XWMS_SCOPE": "userinfo"}, "names", "XWMS_SCOPES"),
+    "no secret": ({"XWMS_CLIENT_SECRET": None}, "settings", "XWMS_CLIENT_SECRET"),
+    "a short session secret": ({"XWMS_SESSION_SECRET": "short"}, "settings", "XWMS_SESSION_SECRET"),
+    "a redirect URI with a query": ({"XWMS_REDIRECT_URI": "http://localhost/cb?a=b"}, "settings", "XWMS_REDIRECT_URI"),
+    "plain http": ({"XWMS_REDIRECT_URI": "http://desk.example.com/cb"}, "settings", "XWMS_REDIRECT_URI"),
+    "an unknown flow": ({"XWMS_FLOW": "saml"}, "settings", "XWMS_FLOW"),
+    "a secret of another client": (
+        {"XWMS_CLIENT_SECRET": "another-secret-altogether"},
+        "credentials",
+        "XWMS_CLIENT_SECRET",
+    ),
+    "another client id": ({"XWMS_CLIENT_ID": "nobody"}, "credentials", "nobody"),
+    "another domain": ({"XWMS_DOMAIN": "elsewhere.example"}, "credentials", "elsewhere.example"),
+    "a redirect URI that is not registered": (
+        {"XWMS_REDIRECT_URI": "http://localhost:1/xwms/validateToken"},
+        "redirect URI",
+        "add exactly http://localhost:1/xwms/validateToken",
+    ),
+    "an XWMS that is not there": ({"XWMS_API_URI": "http://127.0.0.1:9/api/"}, "network", "xwms-auth sandbox"),
+    "the local XWMS on a public site": (
+        {"XWMS_REDIRECT_URI": "https://desk.example.com/xwms/validateToken"},
+        "api",
+        "unset XWMS_API_URI",
+    ),
+    "workers that share nothing": (
+        {"XWMS_SESSION_STORE": "memory://", "WEB_CONCURRENCY": "4"},
+        "workers",
+        "XWMS_SESSION_STORE",
+    ),
+    "workers of gunicorn": (
+        {"XWMS_SESSION_STORE": "memory://", "GUNICORN_CMD_ARGS": "--bind 0.0.0.0 --workers=3"},
+        "workers",
+        "XWMS_SESSION_STORE",
+    ),
+    "a store that is down": ({"XWMS_SESSION_STORE": "redis://127.0.0.1:9/0"}, "store", "is it running"),
+    "a store in a folder that is not there": (
+        {"XWMS_SESSION_STORE": "sqlite:////nowhere/at/all.db"},
+        "settings",
+        "XWMS_SESSION_STORE",
+    ),
+    "an issuer without a discovery document": (
+        {"XWMS_FLOW": "oauth2", "XWMS_ISSUER": "http://127.0.0.1:9"},
+        "network",
+        "check the address",
+    ),
+}
+
+
+@pytest.mark.parametrize(("variables", "subject", "remedy"), BROKEN.values(), ids=BROKEN.keys())
+def test_a_wrong_setting_is_named_with_its_remedy(site, variables, subject, remedy):
+    status, findings = doctor(site[0] | variables)
+    assert status == 1
+    found = of(findings, "fault")[subject]
+    assert found["remedy"]
+    assert remedy in found["text"] + found["remedy"]
+
+
+RISKY = {
+    "sessions in memory": ({"XWMS_SESSION_STORE": "memory://"}, "store"),
+    "error pages for developers": ({"XWMS_DEBUG": "1"}, "debug"),
+}
+
+
+@pytest.mark.parametrize(("variables", "subject"), RISKY.values(), ids=RISKY.keys())
+def test_what_is_legal_and_a_mistake_in_production_is_a_warning(site, variables, subject):
+    public = {"XWMS_REDIRECT_URI": "https://desk.example.com/xwms/validateToken", "XWMS_DOMAIN": "desk.example.com"}
+    _, findings = doctor(site[0] | public | variables)
+    assert of(findings, "warning")[subject]["remedy"]
+
+
+def _renamed(name: str, value: str | None) -> Callable[[list[tuple[str, str]]], list[tuple[str, str]]]:
+    """A header of this name has this value, or is gone."""
+    return lambda headers: [
+        (key, value if key.lower() == name.lower() else text)
+        for key, text in headers
+        if value is not None or key.lower() != name.lower()
+    ]  # type: ignore[return-value, misc]
+
+
+def _in_cookies(old: str, new: str) -> Callable[[list[tuple[str, str]]], list[tuple[str, str]]]:
+    return lambda headers: [
+        (key, text.replace(old, new) if key.lower() == "set-cookie" else text) for key, text in headers
+    ]
+
+
+ON_THE_WAY = {
+    "cookies are taken away": (_renamed("Set-Cookie", None), "cookies", "takes cookies away"),
+    "HttpOnly is taken away": (_in_cookies("; HttpOnly", ""), "cookies", "httponly"),
+    "the path is changed": (_in_cookies("Path=/", "Path=/desk"), "cookies", "path"),
+    "SameSite is changed": (_in_cookies("SameSite=Lax", "SameSite=None"), "cookies", "samesite"),
+    "Cache-Control is changed": (_renamed("Cache-Control", "public, max-age=60"), "caches", "no-store"),
+    "a cache answers": (lambda headers: [*headers, ("Age", "12")], "caches", "Age: 12"),
+}
+
+
+@pytest.mark.parametrize(("change", "subject", "told"), ON_THE_WAY.values(), ids=ON_THE_WAY.keys())
+def test_what_a_proxy_changes_is_seen(site, changes, change, subject, told):
+    changes.append(change)
+    try:
+        status, findings = doctor(site[0], "--live", site[0]["XWMS_REDIRECT_URI"].removesuffix("/xwms/validateToken"))
+    finally:
+        changes.clear()
+    assert status == 1
+    found = of(findings, "fault")[subject]
+    assert told in found["text"] + found["remedy"]
+
+
+def test_the_address_of_the_site_is_compared_character_by_character(site):
+    variables, _ = site
+    origin = variables["XWMS_REDIRECT_URI"].removesuffix("/xwms/validateToken")
+    status, findings = doctor(variables, "--live", origin.replace("localhost", "127.0.0.1"))
+    assert status == 1
+    assert origin in of(findings, "fault")["redirect URI"]["text"]
+    assert "^ character 8" in of(findings, "fault")["redirect URI"]["text"]
+    # A letter that only looks the same, a space, a slash more.
+    assert difference("https://a.example/cb", "https://\u0430.example/cb").endswith("^ character 9")
+    assert "character 21" in difference("https://a.example/cb", "https://a.example/cb/")
+
+
+def test_a_site_that_is_not_there_is_said_so(site):
+    status, findings = doctor(site[0], "--live", "http://localhost:9")
+    assert status == 1
+    assert "cannot be reached" in of(findings, "fault")["site"]["text"]
+
+
+# --- the application ---
+
+FLASK = """
+from flask import Flask
+from xwms_auth.flask import XWMSAuth
+app = Flask(__name__)
+app.secret_key = "Zk3rT9qLw8VbN2xHs7PdYf5MgJ4cRa6E-test"
+XWMSAuth(app)
+plain = Flask("plain")
+"""
+STARLETTE = """
+from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
+from xwms_auth.starlette import XWMSAuthMiddleware
+app = Starlette()
+app.add_middleware(CORSMiddleware, allow_origins=["https://a.example"])
+app.add_middleware(XWMSAuthMiddleware)
+hidden = Starlette()
+hidden.add_middleware(XWMSAuthMiddleware)
+
+class Mounted:
+    def __init__(self, app):
+        self.app = app
+    async def __call__(self, scope, receive, send):
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 404, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+hidden.add_middleware(Mounted)
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "target", "state", "subject", "told"),
+    [
+        (FLASK, "desk:app", "ok", "callback", "the application serves"),
+        (FLASK, "desk:plain", "fault", "application", "has no XWMSAuth"),
+        (FLASK, "desk:gone", "fault", "application", "has no 'gone'"),
+        (STARLETTE, "desk:app", "warning", "middlewares", "CORSMiddleware stands inside"),
+        (STARLETTE, "desk:hidden", "fault", "callback", "answered 404"),
+    ],
+)
+def test_the_application_is_looked_at_too(site, folder, run, program, target, state, subject, told):
+    (folder / "desk.py").write_text(program)
+    result = run("doctor", target, "--json", **site[0])
+    findings = json.loads(result.stdout)["findings"]
+    assert told in of(findings, state)[subject]["text"]
+    assert result.returncode == (1 if state == "fault" else 0)

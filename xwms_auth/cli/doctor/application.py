@@ -1,0 +1,95 @@
+"""The application itself, in this process: whether it serves the callbacks, and how its middlewares stand."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+
+from xwms_auth._core.adapters.asgi_bearer import MAX_NESTED
+from xwms_auth._core.config.config import XWMSConfig
+from xwms_auth._core.http.urls import RedirectURI
+from xwms_auth.cli.doctor.findings import Finding, fault, ok, warning
+from xwms_auth.cli.loading import interface_of
+from xwms_auth.cli.login_check import NAVIGATION_HEADERS, code_in
+from xwms_auth.cli.routes import contexts_of, flask_configs
+from xwms_auth.wsgi import XWMSAuth as WSGIAuth
+
+
+def configs_of(app: Any) -> list[XWMSConfig]:
+    """The config of each client of the application. Raises `AppNotFound` if it has no login."""
+    if isinstance(app, WSGIAuth):
+        return list(app.configs)
+    if hasattr(app, "url_map"):
+        return flask_configs(app)
+    return [context.config for context in contexts_of(app)]
+
+
+def of_application(app: Any, target: str, configs: list[XWMSConfig]) -> Iterator[Finding]:
+    """What the application answers at its own routes, and in which order its middlewares stand."""
+    is_asgi = interface_of(app, target=target) == "asgi"
+    for config in configs:
+        for uri in config.registered:
+            response = asyncio.run(_ask_asgi(app, uri)) if is_asgi else _ask_wsgi(app, uri)
+            yield _of_callback(uri, response)
+    yield from _of_middlewares(app)
+
+
+def _of_callback(uri: RedirectURI, response: httpx2.Response | Exception) -> Finding:
+    subject = "callback"
+    if isinstance(response, Exception):
+        text = f"the application fails at {uri.path}: {type(response).__name__}"
+        return fault(subject, text, "open the page, and read the traceback in the log")
+    if code_in(response) == "token_missing":
+        return ok(subject, f"the application serves {uri.uri}")
+    text = f"the application does not serve {uri.uri}: it answered {response.status_code} {code_in(response)}".rstrip()
+    return fault(
+        subject, text, "is something in front of the login, such as a mount or a middleware that answers first?"
+    )
+
+
+def _ask_wsgi(app: Any, uri: RedirectURI) -> httpx2.Response | Exception:
+    transport = httpx2.WSGITransport(app=app)
+    with httpx2.Client(transport=transport, base_url=uri.origin, headers=NAVIGATION_HEADERS) as client:
+        try:
+            return client.get(uri.path)
+        except Exception as error:  # noqa: BLE001  the application's own: told, not raised
+            return error
+
+
+async def _ask_asgi(app: Any, uri: RedirectURI) -> httpx2.Response | Exception:
+    transport = httpx2.ASGITransport(app=app)
+    async with httpx2.AsyncClient(transport=transport, base_url=uri.origin, headers=NAVIGATION_HEADERS) as client:
+        try:
+            return await client.get(uri.path)
+        except Exception as error:  # noqa: BLE001  as above
+            return error
+
+
+def _of_middlewares(app: Any) -> Iterator[Finding]:
+    if hasattr(app, "wsgi_app") and hasattr(app, "url_map"):
+        names = _chain(app.wsgi_app)
+        if "ProxyFix" in names and "WSGIApp" in names and names.index("ProxyFix") > names.index("WSGIApp"):
+            remedy = "set app.wsgi_app = ProxyFix(app.wsgi_app, …) after XWMSAuth(app)"
+            yield warning("middlewares", "ProxyFix stands inside of the login, which reads no prefix from it", remedy)
+        return
+    names = [getattr(each.cls, "__name__", "?") for each in getattr(app, "user_middleware", ())]
+    ours = next((place for place, name in enumerate(names) if name == "XWMSAuthMiddleware"), None)
+    if ours is None:
+        return
+    if "CORSMiddleware" in names[ours:]:
+        text = "CORSMiddleware stands inside of XWMSAuthMiddleware: pages of other origins cannot read our 401"
+        yield warning("middlewares", text, "add CORSMiddleware after XWMSAuthMiddleware, so that it is outside")
+    else:
+        yield ok("middlewares", f"from the outside: {', '.join(names)}")
+
+
+def _chain(app: Any) -> list[str]:
+    names = list[str]()
+    for _ in range(MAX_NESTED):
+        owner = getattr(app, "__self__", app)
+        names.append(type(owner).__name__)
+        app = getattr(owner, "app", None) or getattr(owner, "_app", None)
+        if app is None:
+            break
+    return names

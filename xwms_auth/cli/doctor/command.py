@@ -1,0 +1,82 @@
+"""The command `doctor`: every check, a line each, with what to do."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+import click
+
+from xwms_auth import XWMSConfig
+from xwms_auth._core.base.errors import ConfigError
+from xwms_auth.cli.doctor import application, live, servers, settings
+from xwms_auth.cli.doctor.findings import Finding, fault, skipped
+from xwms_auth.cli.loading import AppNotFound, load_app
+from xwms_auth.cli.terminal import progress, style
+
+_COLOURS: Final = {"ok": "green", "fault": "red", "warning": "yellow", "skipped": "blue"}
+
+
+@click.command(short_help="Check everything that a login needs.")
+@click.argument("target", metavar="[MODULE:APP]", required=False)
+@click.option(
+    "--live", "site", metavar="URL", help="Check the running site too, as a browser meets it: https://your.site"
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def doctor(*, target: str | None, site: str | None, as_json: bool) -> None:
+    """Check the settings, the session store, XWMS, the application and the running site.
+
+    Without MODULE:APP the settings are those of the environment, otherwise those of the application. Nobody is logged
+    in. Exits with 1 if a login fails, or would be unsafe.
+    """
+    findings = list[Finding]()
+    with progress("Checking"):
+        for finding in _check(target, site):
+            findings.append(finding)
+            if not as_json:
+                _tell(finding)
+    faults = sum(finding.state == "fault" for finding in findings)
+    if as_json:
+        click.echo(json.dumps({"ok": not faults, "findings": [asdict(finding) for finding in findings]}, indent=2))
+    else:
+        click.echo(f"{faults} to mend." if faults else "A login works, as far as this can tell.")
+    raise SystemExit(1 if faults else 0)
+
+
+def _check(target: str | None, site: str | None) -> Iterator[Finding]:
+    yield from settings.of_environment(os.environ)
+    yield from settings.of_versions()
+    app, configs = None, list[XWMSConfig]()
+    try:
+        if target is None:
+            configs = [XWMSConfig.from_env()]
+        else:
+            sys.path.insert(0, str(Path.cwd()))
+            app = load_app(target)
+            configs = application.configs_of(app)
+    except ConfigError as error:
+        yield from settings.of_faults(error)
+    except AppNotFound as error:
+        yield fault("application", str(error), "see what there is with: xwms-auth routes MODULE:APP")
+    if not configs:
+        yield skipped("everything else", "it needs valid settings")
+        return
+    for config in configs:
+        yield from settings.of_config(config, os.environ)
+        yield from servers.of_store(config)
+        yield from servers.of_xwms(config)
+    if app is not None and target is not None:
+        yield from application.of_application(app, target, configs)
+    if site is not None:
+        with_site = [config for config in configs if any(site.startswith(uri.origin) for uri in config.registered)]
+        yield from live.of_site((with_site or configs)[0], site)
+
+
+def _tell(finding: Finding) -> None:
+    state = style(f"{finding.state:<8}", fg=_COLOURS[finding.state])
+    click.echo(f"{state} {finding.subject}: {finding.text}")
+    if finding.remedy:
+        click.echo(f"{'':<8} -> {finding.remedy}")

@@ -1,0 +1,145 @@
+"""The site as a browser meets it, through its proxies: `--live https://your.site`. Nobody is logged in by it."""
+
+import time
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+from http.cookies import SimpleCookie
+from typing import Final
+from urllib.parse import parse_qs, urlsplit
+
+import httpx2
+
+from xwms_auth._core.config.config import XWMSConfig
+from xwms_auth._core.http.urls import RedirectURI
+from xwms_auth.cli.doctor.findings import Finding, difference, fault, ok, skipped, warning
+from xwms_auth.cli.doctor.servers import MAX_SKEW
+from xwms_auth.cli.login_check import NAVIGATION_HEADERS, code_in
+
+_SECONDS: Final = 15.0
+
+
+def of_site(config: XWMSConfig, url: str) -> Iterator[Finding]:
+    """Every check of the running site. ``url`` is its address as people type it."""
+    url = url.rstrip("/")
+    parts = urlsplit(url)
+    origin = f"{parts.scheme}://{parts.netloc}"
+    uri = next((uri for uri in config.registered if uri.origin == origin), None)
+    if uri is None:
+        closest = config.registered[0]
+        text = f"no redirect URI is on {origin}:{difference(closest.origin, origin)}"
+        remedy = f"register {origin}{closest.path} and set it as XWMS_REDIRECT_URI, or send people to {closest.origin}"
+        yield fault("redirect URI", text, remedy)
+    with httpx2.Client(timeout=_SECONDS, trust_env=False, headers=NAVIGATION_HEADERS) as client:
+        try:
+            response = client.get(origin + config.me_path)
+        except httpx2.HTTPError as error:
+            remedy = "is it running, and does its certificate cover this name?"
+            yield fault("site", f"{origin} cannot be reached: {error}", remedy)
+            return
+        yield from _of_me(response)
+        if uri is not None:
+            yield _of_callback(client.get(uri.uri), uri)
+            yield from _of_login(client.get(origin + config.login_path), uri)
+        if parts.scheme == "https":
+            yield _of_plain_http(client, parts.hostname or "")
+
+
+def _of_me(response: httpx2.Response) -> Iterator[Finding]:
+    where = str(response.request.url.copy_with(query=None))
+    if code_in(response) == "host_not_registered":
+        remedy = "a proxy must pass the Host header on unchanged (nginx: proxy_set_header Host $host;)"
+        yield fault("host", f"{where}: the application sees another host than browsers ask for", remedy)
+        return
+    if response.status_code != 200 or '"login_url"' not in response.text:
+        text = f"{where} answered {response.status_code} {code_in(response)}".rstrip()
+        remedy = (
+            "does the proxy pass this path on, and is the login in the application? See: xwms-auth routes MODULE:APP"
+        )
+        yield fault("site", text, remedy)
+        return
+    yield ok("site", f"{where} answers")
+    if "no-store" not in response.headers.get("cache-control", ""):
+        remedy = "let the proxy or CDN pass on Cache-Control as it comes"
+        yield fault(
+            "caches", f"{where} has lost its `Cache-Control: no-store`: a cache may show one person to another", remedy
+        )
+    if response.headers.get("age"):
+        yield fault(
+            "caches", f"{where} comes out of a cache (Age: {response.headers['age']})", "let no cache keep /xwms/*"
+        )
+    try:
+        skew = round(parsedate_to_datetime(response.headers.get("date", "")).timestamp() - time.time())
+    except ValueError:
+        return
+    if abs(skew) > MAX_SKEW:
+        text = f"the site's clock and this machine's differ by {abs(skew)} s"
+        yield warning("clock", text, "synchronise both, as with systemd-timesyncd or chrony")
+
+
+def _of_callback(response: httpx2.Response, uri: RedirectURI) -> Finding:
+    code = code_in(response)
+    if code == "token_missing":
+        return ok("callback", f"{uri.uri} is the login's callback")
+    text = f"{uri.uri} answered {response.status_code} {code}".rstrip()
+    return fault(
+        "callback", text, "the path of XWMS_REDIRECT_URI must reach the application unchanged, without a redirect"
+    )
+
+
+def _of_login(response: httpx2.Response, uri: RedirectURI) -> Iterator[Finding]:
+    where = str(response.request.url.copy_with(query=None))
+    if code := code_in(response):
+        yield fault(
+            "login", f"{where} answered {response.status_code} {code}", "docs/errors.md says what to do about it"
+        )
+        return
+    location = response.headers.get("location", "")
+    if response.status_code == 200:
+        text = f"{where} asks for a click although the login began by typing its address"
+        yield warning("login", text, "let the proxy pass on the Sec-Fetch headers")
+        return
+    if response.status_code != 302 or not location:
+        yield fault(
+            "login", f"{where} answered {response.status_code}", "is the login in the application, and at this path?"
+        )
+        return
+    yield ok("login", f"{where} leads to {urlsplit(location).hostname}")
+    sent = parse_qs(urlsplit(location).query).get("redirect_uri", [uri.uri])[0]
+    if sent != uri.uri:
+        text = f"the site sends another redirect URI than these settings have:{difference(uri.uri, sent)}"
+        yield fault("redirect URI", text, "give this command the settings of the site, or the site these")
+    yield from _of_cookies(response, uri)
+
+
+def _of_cookies(response: httpx2.Response, uri: RedirectURI) -> Iterator[Finding]:
+    """What a proxy or a CDN may have done to the cookie of the pending login."""
+    headers = [text for text in response.headers.get_list("set-cookie") if "xwms_login_" in text]
+    if not headers:
+        remedy = "a proxy or CDN that takes cookies away must leave those of the login"
+        yield fault("cookies", "the login sets no cookie, so that no callback can be recognised", remedy)
+        return
+    [morsel] = SimpleCookie(headers[0]).values()
+    wanted = {"httponly": True, "samesite": "Lax", "path": "/", "domain": ""} | ({"secure": True} if uri.secure else {})
+    wrong = [name for name, value in wanted.items() if (morsel[name] or "") != (value or "")]
+    if uri.secure and not morsel.key.startswith("__Host-"):
+        wrong.append("__Host-")
+    if wrong:
+        text = f"the cookie of a login comes changed: {', '.join(wrong)}"
+        yield fault(
+            "cookies", text, "take proxy_cookie_path, proxy_cookie_domain, proxy_cookie_flags and the like away"
+        )
+    else:
+        yield ok("cookies", "as the application sets them")
+
+
+def _of_plain_http(client: httpx2.Client, host: str) -> Finding:
+    try:
+        response = client.get(f"http://{host}/")
+    except httpx2.HTTPError:
+        return ok("https", "nothing answers on plain http")
+    if response.headers.get("location", "").startswith("https://"):
+        return ok("https", "plain http leads to https")
+    if response.status_code < 400:
+        remedy = "redirect all of it to https, and send Strict-Transport-Security"
+        return warning("https", f"http://{host}/ is served without https", remedy)
+    return skipped("https", f"http://{host}/ answered {response.status_code}")

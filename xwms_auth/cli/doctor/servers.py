@@ -1,0 +1,135 @@
+"""What the settings lead to: the session store, XWMS, its certificate and clock, and whether it takes the client."""
+
+import secrets
+import time
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+import httpx2
+
+from xwms_auth import XWMSClient
+from xwms_auth._core.base.effects import Runtime, run
+from xwms_auth._core.base.errors import ConfigError, CredentialsRejected, XWMSError
+from xwms_auth._core.base.models import Secret
+from xwms_auth._core.config.config import XWMSConfig
+from xwms_auth._core.config.context import Context
+from xwms_auth._core.http.messages import Request
+from xwms_auth._core.io.transport import HTTPTransport
+from xwms_auth._core.responses.developer_hints import hints_for
+from xwms_auth.cli.doctor.findings import Finding, fault, ok, skipped
+from xwms_auth.stores import open_store
+from xwms_auth.stores.memory import MemoryStore
+
+MAX_SKEW: Final = 30
+"""Seconds between two clocks that no login notices, and that a machine with NTP never has."""
+
+
+def of_store(config: XWMSConfig) -> Iterator[Finding]:
+    """Whether the session store can be written: a name is claimed and released, and no session is touched."""
+    option = config.session_store
+    if option == "cookie" and not config.revocation_store:
+        yield ok("store", "sessions are in the browsers' cookies: nothing to reach")
+        return
+    kind = Secret(option).reveal().partition(":")[0] if isinstance(option, str | Secret) else type(option).__name__
+    try:
+        store, name, now = open_store(Context.of(config)), f"doctor/{secrets.token_hex(8)}", int(time.time())
+        taken = store.claim(name, until=now + 60, now=now)
+        store.release(name)
+    except ConfigError as error:
+        yield fault("store", "; ".join(error.problems), "install what it names")
+    except XWMSError as error:
+        yield fault(
+            "store", f"{kind} cannot be used: {error.cause}", "is it running, and may this user reach and change it?"
+        )
+    else:
+        if taken is True:
+            yield ok("store", f"{kind} can be read and written")
+        else:
+            yield skipped("store", f"{kind} is asynchronous: it was not tried")
+
+
+def of_xwms(config: XWMSConfig) -> Iterator[Finding]:
+    """Whether XWMS is there, has the time, and takes the client and each redirect URI."""
+    answers = list(_of_network(config))
+    yield from answers
+    if any(answer.state == "fault" for answer in answers):
+        yield skipped("credentials", "they were not tried, because XWMS cannot be reached")
+    elif config.flow == "oauth2":
+        yield from _of_discovery(config)
+    else:
+        yield from _of_client(config)
+
+
+def _of_network(config: XWMSConfig) -> Iterator[Finding]:
+    url = config.api.origin + config.api.path if config.flow == "sign-token" else config.issuer
+    began = time.monotonic()
+    try:
+        # Without the environment's proxies, as the login itself calls.
+        with httpx2.Client(timeout=config.timeout_seconds, trust_env=False) as client:
+            response = client.get(url)
+    except (httpx2.HTTPError, ValueError) as error:
+        text = f"{url} cannot be reached: {_reason(error)}"
+        remedy = (
+            "check the address, the network, DNS, the firewall and certificates; proxies of the environment are ignored"
+        )
+        if config.api.loopback and config.flow == "sign-token":
+            remedy = "is the local XWMS running? `xwms-auth sandbox` starts it"
+        yield fault("network", text, remedy)
+        return
+    took = time.monotonic() - began
+    yield ok(
+        "network", f"{url} answers in {took * 1000:.0f} ms" + (", with a valid certificate" * url.startswith("https:"))
+    )
+    try:
+        theirs = parsedate_to_datetime(response.headers.get("date", "")).timestamp()
+    except ValueError:
+        yield skipped("clock", f"{url} does not say what time it is")
+        return
+    skew = round(theirs - time.time() + took / 2)
+    if abs(skew) <= MAX_SKEW:
+        yield ok("clock", f"this machine and XWMS differ by {abs(skew)} s at most")
+    else:
+        text = f"this machine's clock is {abs(skew)} s {'behind' if skew > 0 else 'ahead of'} that of XWMS"
+        yield fault("clock", text, "synchronise it, as with systemd-timesyncd or chrony")
+
+
+def _of_client(config: XWMSConfig) -> Iterator[Finding]:
+    with XWMSClient(config) as client:
+        for uri in config.registered:
+            try:
+                client.sign_token(uri.uri)
+            except XWMSError as error:
+                request = Request(method="GET", path=uri.path, headers={"host": uri.netloc})
+                subject = "credentials" if isinstance(error, CredentialsRejected) else "redirect URI"
+                remedy = " ".join(hints_for(error, config, request)) or error.detail
+                yield fault(subject, f"XWMS refuses a login for {uri.uri}: {error.code}", remedy.replace("`", ""))
+                if isinstance(error, CredentialsRejected):
+                    return
+            else:
+                yield ok("redirect URI", f"XWMS takes the client, its secret, its domain, and {uri.uri}")
+
+
+def _of_discovery(config: XWMSConfig) -> Iterator[Finding]:
+    from xwms_auth._core.oauth2.discovery import metadata_for  # noqa: PLC0415  needs an extra
+
+    context, transport = Context.of(config), HTTPTransport(config)
+    try:
+        run(metadata_for(context, now=int(time.time())), Runtime(transport, MemoryStore()))
+    except XWMSError as error:
+        request = Request(method="GET", path="/")
+        remedy = " ".join(hints_for(error, config, request)) or error.detail
+        yield fault("discovery", f"{config.issuer}: {error.cause or error.code}", remedy.replace("`", ""))
+    else:
+        yield ok("discovery", f"{config.issuer} has what a login needs")
+        yield skipped("credentials", "only a login shows whether the server takes the client: start one, or use --live")
+    finally:
+        transport.close()
+
+
+def _reason(error: Exception) -> str:
+    """The innermost text: the outer ones repeat it, or say less."""
+    inner: BaseException = error
+    while (deeper := inner.__cause__ or inner.__context__) is not None:
+        inner = deeper
+    return str(inner) or type(inner).__name__
