@@ -110,12 +110,26 @@ def tour_of_dashboard(page: "Page", server: SandboxServer, look: Look) -> None:
     dashboard = f"{server.url}/dashboard"
     page.goto(dashboard)
     look(page, "entrance")
-    _enter(page, dashboard, "Olivia Owner")
+    page.goto(f"{dashboard}/register")
+    look(page, "register")
+    enter(page, dashboard, "Olivia Owner")
+    page.locator("header summary").click()
+    look(page, "the member's menu")
     page.get_by_role("link", name="Web shop", exact=True).click()
     client = page.url
-    for path in ("", "/secrets", "/redirect-uris", "/domains", "/scopes", "/users", "/log", "/log?refused=yes", "/delete"):
+    for path in (
+        "",
+        "/secrets",
+        "/redirect-uris",
+        "/domains",
+        "/scopes",
+        "/users",
+        "/log",
+        "/log?refused=yes",
+        "/delete",
+    ):
         page.goto(client + path)
-        page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
+        page.evaluate("document.querySelectorAll('main details').forEach(each => { each.open = true })")
         look(page, f"client {path}")
     page.goto(f"{client}/domains")
     page.get_by_role("link", name="bloom.example", exact=True).click()
@@ -130,7 +144,11 @@ def tour_of_dashboard(page: "Page", server: SandboxServer, look: Look) -> None:
         "secret": (f"{client}/secrets", "/secrets", {"label": ""}),
         "redirect URI": (f"{client}/redirect-uris", "/redirect-uris", {"redirect_uri": "bloom.example/callback"}),
         "domain": (f"{client}/domains", "/domains", {"domain": "https://bloom.example/"}),
-        "domain's switches": (domain, domain.rpartition("/dashboard")[2], {"allowed_ips": "one", "fallback_uri": "two"}),
+        "domain's switches": (
+            domain,
+            domain.rpartition("/dashboard")[2],
+            {"allowed_ips": "one", "fallback_uri": "two"},
+        ),
         "delete": (f"{client}/delete", "/delete", {"name": "Another"}),
         "new client": (f"{dashboard}/clients/new", "/clients/new", {"name": "", "domain": "", "redirect_uri": ""}),
         "member": (f"{dashboard}/members", "/members", {"name": "", "email": ""}),
@@ -150,6 +168,9 @@ def tour_of_dashboard(page: "Page", server: SandboxServer, look: Look) -> None:
     look(page, "faults, active")
     page.goto(f"{dashboard}/clients")
     look(page, "clients, with a fault")
+    page.goto(f"{dashboard}/faults")
+    page.get_by_role("button", name="Clear all").click()
+    look(page, "faults, cleared")
     for path in ("/clients/999", "/nowhere"):
         page.goto(dashboard + path)
         look(page, f"not there: {path}")
@@ -162,7 +183,7 @@ def tour_of_dashboard(page: "Page", server: SandboxServer, look: Look) -> None:
 def tour_of_roles(page: "Page", server: SandboxServer, look: Look) -> None:
     """The same pages for a member who may change nothing, and those of a new account, where there is nothing yet."""
     dashboard = f"{server.url}/dashboard"
-    _enter(page, dashboard, "Vera Viewer")
+    enter(page, dashboard, "Vera Viewer")
     page.get_by_role("link", name="Web shop", exact=True).click()
     client = page.url
     for path in ("", "/secrets", "/redirect-uris", "/domains", "/scopes", "/users"):
@@ -176,7 +197,6 @@ def tour_of_roles(page: "Page", server: SandboxServer, look: Look) -> None:
         look(page, f"viewer, {path}")
     page.context.clear_cookies()
     page.goto(f"{dashboard}/register")
-    look(page, "register")
     send(page, "/register", email="nobody@nowhere")
     look(page, "register, refused")
     send(page, "/register", account="A new account", name="Nora New", email="nora@new.example")
@@ -213,7 +233,7 @@ def add_clients(session: Session, number: int) -> None:
 def tour_of_many_clients(page: "Page", server: SandboxServer, look: Look) -> None:
     """The list of an account with more clients than a page shows, which `add_clients` has made."""
     dashboard = f"{server.url}/dashboard"
-    _enter(page, dashboard, "Local developer")
+    enter(page, dashboard, "Local developer")
     look(page, "many clients")
     page.get_by_role("link", name="Next").click()
     look(page, "many clients, the second page")
@@ -223,7 +243,8 @@ def tour_of_many_clients(page: "Page", server: SandboxServer, look: Look) -> Non
     look(page, "clients, none found")
 
 
-def _enter(page: "Page", dashboard: str, name: str) -> None:
+def enter(page: "Page", dashboard: str, name: str) -> None:
+    """Go in as this member, and be at the list of clients."""
     page.context.clear_cookies()
     page.goto(dashboard)
     page.get_by_role("button", name=name).click()
@@ -252,7 +273,12 @@ def tour_of_example(page: "Page", origin: str, elsewhere: str, look: Look) -> No
     page.goto(f"{origin}/tickets/new")
     send(page, "/tickets", subject=f"My printer {'W' * 60}", message="It is on fire.")
     look(page, "ticket")
-    for name, path in {"signed in": "/", "tickets": "/tickets", "one device": "/devices", "not found": "/nowhere"}.items():
+    for name, path in {
+        "signed in": "/",
+        "tickets": "/tickets",
+        "one device": "/devices",
+        "not found": "/nowhere",
+    }.items():
         page.goto(origin + path)
         look(page, name)
     assert page.context.browser is not None

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
+from urllib.parse import urlsplit
 
 from tests.tools.requires import missing
 
@@ -42,11 +43,14 @@ _SCROLLED: Final = """() => {
         found.push(`scrolls sideways: ${document.documentElement.scrollWidth} px`)
     for (const each of document.querySelectorAll("body *:not(input, textarea, select)")) {
         const { overflowX, overflowY, clipPath } = getComputedStyle(each)
-        const wide = each.scrollWidth > each.clientWidth + 1, high = each.scrollHeight > each.clientHeight + 1
-        if (!each.clientWidth || clipPath !== "none" || !(wide || high)) continue
+        if (!each.clientWidth || clipPath !== "none") continue
+        const ways = []
+        if (each.scrollWidth > each.clientWidth + 1) ways.push(overflowX)
+        if (each.scrollHeight > each.clientHeight + 1) ways.push(overflowY)
         const start = each.outerHTML.slice(0, 90)
-        if (wide && /hidden|clip/.test(overflowX) || high && /hidden|clip/.test(overflowY)) found.push(`cut off: ${start}`)
-        else if ((wide && /auto|scroll/.test(overflowX) || high && /auto|scroll/.test(overflowY)) && !named(each))
+        if (each.getBoundingClientRect().left < -1) found.push(`begins outside: ${start}`)
+        if (ways.some(way => /hidden|clip/.test(way))) found.push(`cut off: ${start}`)
+        if (ways.some(way => /auto|scroll/.test(way)) && !named(each))
             found.push(`not named or not reached by the keyboard, but scrolls: ${start}`)
     }
     return found
@@ -80,20 +84,25 @@ def violations(page: "Page", axe: str, *, only: Sequence[str] = TAGS) -> list[st
 
 @dataclass(slots=True)
 class Inspection:
-    """Looks at one page after the other; `faults` is what was found, `pages` the names of those that were tried."""
+    """Looks at one page after the other; `faults` is what was found.
+
+    `pages` are the names of those that were tried, `paths` where they are.
+    """
 
     axe: str
     pages: list[str] = field(default_factory=list)
+    paths: set[str] = field(default_factory=set)
     faults: list[str] = field(default_factory=list)
 
     def look(self, page: "Page", name: str) -> None:
         """Every measure of the page that `page` shows; it looks as before afterwards."""
         self.pages.append(name)
+        self.paths.add(urlsplit(page.url).path)
         self.faults += [f"{name}, {how}: {fault}" for how, fault in self._all(page)]
 
     def _all(self, page: "Page") -> Iterator[tuple[str, str]]:
         for size, colours, rules in _LOOKS:
-            page.set_viewport_size(size)  # type: ignore[arg-type]
+            page.set_viewport_size(size)
             page.emulate_media(color_scheme=colours)
             for fault in violations(page, self.axe, only=rules):
                 yield f"{size['width']} {colours}", fault
@@ -102,7 +111,7 @@ class Inspection:
             yield "forced colours", fault
         page.emulate_media(forced_colors="none")
         for size, text in ((SMALLEST, 100), (PHONE, 100), (DESK, 100), (PHONE, 200), (DESK, 200)):
-            page.set_viewport_size(size)  # type: ignore[arg-type]
+            page.set_viewport_size(size)
             page.evaluate(f"document.documentElement.style.fontSize = '{text}%'")
             for fault in page.evaluate(_SCROLLED):
                 yield f"{size['width']} at {text} %", fault
