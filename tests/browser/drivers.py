@@ -189,14 +189,15 @@ class Chromium:
 
 @contextmanager
 def chromium(**options: Any) -> "Iterator[Browser]":
-    """A Chromium that makes contexts; the options are those of Playwright's `launch`."""
+    """A Chromium that makes contexts; the options are those of Playwright's `launch`, `args` beside our own."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
         missing("the package playwright")
     path = program(*CHROMIUM)
+    arguments = [*ARGUMENTS, *options.pop("args", ())]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS, **options)
+        browser = playwright.chromium.launch(executable_path=path, args=arguments, **options)
         yield browser
         browser.close()
 

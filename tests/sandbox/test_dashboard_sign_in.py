@@ -51,7 +51,7 @@ def test_registering_makes_an_account_and_leads_its_owner_to_the_plan(office):
     answer = office.register(account="Acme", name="Ada", email="ada@acme.example")
     assert answer.request.path == "/dashboard/plan"
     assert notice(answer) == "Welcome, Ada. Your account is ready."
-    assert "Ada Owner Sign out" in words(answer)
+    assert "Ada Owner Ada, Acme Sign out" in words(answer)
     assert "Welcome" not in office.page_text("/plan")
 
 

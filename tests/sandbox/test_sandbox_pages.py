@@ -208,6 +208,14 @@ def test_a_foreign_host_is_refused_for_pages_and_api(xwms, subtests):
             assert (page.status_code, page.mimetype) == (421, "text/html")
             api = xwms.http.get("/api/info", headers={"Host": host})
             assert (api.status_code, api.json["status"]) == (421, "error")
+            # The right address is the one of the settings; nothing of the Host header comes back.
+            links = re.findall(r'(?:href|src|action)="([^"]*)"', page.text)
+            assert [link for link in links if not link.startswith("/static/")] == ["http://127.0.0.1:8800/"]
+            assert "http://127.0.0.1:8800/" in api.json["message"]
+            assert not host or host not in page.text + api.text
+            for link in links[:-1]:
+                with xwms.http.get(link, headers={"Host": host}) as file:
+                    assert file.status_code == 200, link
 
 
 def test_loopback_names_are_answered(xwms, subtests):
@@ -220,6 +228,13 @@ def test_its_own_public_host_is_answered(make_xwms):
     xwms = make_xwms(public_url="http://xwms.test")
     assert xwms.http.get("/api/info", headers={"Host": "xwms.test"}).status_code == 200
     assert xwms.http.get("/api/info", headers={"Host": "evil.test"}).status_code == 421
+
+
+def test_a_foreign_host_at_the_dashboard_of_a_server_for_others_is_told_which_address_it_has(make_xwms):
+    xwms = make_xwms(any_host=True, public_url="http://192.0.2.7:8800")
+    page = xwms.http.get("/dashboard", headers={"Host": "xwms.lan"})
+    assert page.status_code == 421
+    assert 'href="http://192.0.2.7:8800/"' in page.text
 
 
 def test_any_host_is_answered_when_told_so(make_xwms):

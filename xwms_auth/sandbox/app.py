@@ -125,7 +125,10 @@ def create_app(
         # attacker's name cannot be.
         if any_host and (is_address(name) or not request.path.startswith(DASHBOARD_PREFIX)):
             return
-        raise Refusal(421, "This local XWMS answers on its own address only.")
+        if request.endpoint == "static":  # the same for everybody; the page of this refusal is shown with it
+            return
+        own = "an IP address or its own address" if any_host else "its own address"
+        raise Refusal(421, f"This local XWMS answers at {own} only.", link=f"{public_url}/")
 
     app.before_request(refuse_foreign_hosts)
     install_faults(app, inside.faults)

@@ -17,7 +17,7 @@ from xwms_auth.sandbox.domain.accounts import Permission
 from xwms_auth.sandbox.domain.problems import Invalid
 from xwms_auth.sandbox.web.responses import OAUTH_METADATA
 
-_PER_PAGE: Final = 100
+_PER_PAGE: Final = 25
 _MAX_SEARCH: Final = 200  # characters; SQLite refuses very long patterns
 
 

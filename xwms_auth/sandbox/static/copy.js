@@ -1,10 +1,18 @@
-// Shows the copy buttons, and copies. Everything else works without this file.
-for (const button of document.querySelectorAll("button.copy")) {
+// Shows the copy buttons, copies, and says so. Everything else works without this file.
+const status = document.getElementById("copied");
+// Browsers have a clipboard on https and on the names of this machine only.
+for (const button of navigator.clipboard ? document.querySelectorAll("button.copy") : []) {
+  const name = button.ariaLabel, what = name.replace("Copy ", "");
   button.hidden = false;
   button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(document.getElementById(button.dataset.copies).textContent);
-    const label = button.textContent;
-    button.textContent = "Copied";
-    setTimeout(() => { button.textContent = label; }, 2000);
+    const text = document.getElementById(button.dataset.copies).textContent;
+    const done = await navigator.clipboard.writeText(text).then(() => "Copied", () => "Not copied");
+    button.textContent = done;
+    button.ariaLabel = status.textContent = `${done}: ${what}`;
+    setTimeout(() => {
+      button.textContent = "Copy";
+      button.ariaLabel = name;
+      status.textContent = "";
+    }, 2000);
   });
 }

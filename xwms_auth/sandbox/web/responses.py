@@ -21,16 +21,21 @@ _PAGE_TITLES: Final[Mapping[int, str]] = {
     403: "This is not allowed",
     404: "Page not found",
     410: "This sign-in has ended",
+    421: "Not the address of this server",
     501: "OAuth 2.0 is not installed",
 }
 
 
 class Refusal(HTTPException):
-    """An error response: an HTTP status and a message that may be shown to anybody."""
+    """An error response: an HTTP status and a message that may be shown to anybody.
 
-    def __init__(self, status: int, message: str) -> None:
+    link: a URL that helps, from our own settings and never from a request, which an attacker may have written.
+    """
+
+    def __init__(self, status: int, message: str, *, link: str = "") -> None:
         super().__init__(message)
         self.code = status
+        self.link = link
 
     @property
     def name(self) -> str:
@@ -67,14 +72,17 @@ def on_error(error: HTTPException) -> Response:
     """Any HTTP error: in the envelope below /api/, as JSON for OAuth calls, and as a page elsewhere."""
     status = error.code or 500
     message = (error.description or error.name) if isinstance(error, Refusal) else f"{error.name}."
+    link = error.link if isinstance(error, Refusal) else ""
+    for_programs = f"{message} {link}".rstrip()
     if request.path == API_PREFIX or request.path.startswith(f"{API_PREFIX}/"):
-        response = jsonify(status="error", message=message, data={})
+        response = jsonify(status="error", message=for_programs, data={})
         response.status_code = status
     elif request.path in (*OAUTH_CALLS, *OAUTH_METADATA):
-        response = jsonify(error="invalid_request" if status < 500 else "server_error", error_description=message)
+        response = jsonify(error="invalid_request" if status < 500 else "server_error", error_description=for_programs)
         response.status_code = status
     else:
-        response = page("message.html", status=status, title=_PAGE_TITLES.get(status, error.name), message=message)
+        title = _PAGE_TITLES.get(status, error.name)
+        response = page("message.html", status=status, title=title, message=message, link=link)
     for name, value in error.get_headers():
         if name == "Allow":
             response.headers[name] = value
