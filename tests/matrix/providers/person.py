@@ -1,7 +1,7 @@
 """A person at a provider: follows its redirects and fills in its forms until the application has the browser again."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from urllib.parse import urljoin
@@ -73,15 +73,25 @@ def forms_of(page: str) -> list[Form]:
     return parser.found
 
 
-def walk(http: httpx2.Client, location: str, *, until: str, answers: Mapping[str, str]) -> str:
-    """Go on from `location` until an address begins with `until`, and give it. Raises `Stuck`."""
+def walk(
+    http: httpx2.Client,
+    location: str,
+    *,
+    until: str,
+    answers: Mapping[str, str],
+    detour: Callable[[httpx2.Client, str], str] = lambda http, location: "",
+) -> str:
+    """Go on from `location` until an address begins with `until`, and give it. Raises `Stuck`.
+
+    `detour` gives another address to go on at, where a page of the provider is a program.
+    """
     answer = http.get(location, headers=_BROWSER)
     for _ in range(_MOST):
         if answer.is_redirect:
             location = urljoin(str(answer.url), answer.headers["location"])
             if location.startswith(until):
                 return location
-            answer = http.get(location, headers=_BROWSER)
+            answer = http.get(detour(http, location) or location, headers=_BROWSER)
             continue
         answer = _fill_in(http, answer, answers)
     raise Stuck(f"no way back after {_MOST} steps, at {answer.url.copy_with(query=None)}")

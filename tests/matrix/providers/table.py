@@ -39,14 +39,16 @@ def failed(said: Mapping[str, str]) -> bool:
 
 def table(results: Sequence[tuple[Provider, Mapping[str, str]]]) -> str:
     """A line for each provider; a step that the server lacks is a dash, so that "failed" stands out."""
-    lines = [("Provider", *STEPS), ("---",) * (len(STEPS) + 1)]
+    head = ("Provider", *STEPS, "Notes")
+    lines = [head, ("---",) * len(head)]
     for provider, said in results:
-        lines.append((provider.name, *(_SHORT.get(said[step], _plain(said[step])) for step in STEPS)))
+        words = [_SHORT.get(said[step], _plain(said[step])) for step in STEPS]
+        lines.append((provider.name, *words, provider.notes))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _plain(said: str) -> str:
-    return re.sub(r"[|`<>*_\n]", " ", said)[:120].strip()
+    return re.sub(r"[|<>*\n]", " ", said)[:120].strip()
 
 
 def written_into(page: str, results: Sequence[tuple[Provider, Mapping[str, str]]]) -> str:
@@ -58,7 +60,7 @@ def written_into(page: str, results: Sequence[tuple[Provider, Mapping[str, str]]
 def shown() -> list[str]:
     """The providers that the page has a line for."""
     section = PAGE.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
-    return re.findall(r"^\| ([\w.-]+) \| (?:works|failed|not to be had|–)", section, re.M)
+    return re.findall(r"^\| ([\w.-]+) \| (?:works|failed|differs|not to be had|–)", section, re.M)
 
 
 def matching(words: Sequence[str]) -> list[Provider]:

@@ -1,4 +1,4 @@
-"""django-oauth-toolkit in a project of one file: `python django_server.py PORT CLIENT`, CLIENT being metadata as JSON."""
+"""django-oauth-toolkit in a project of one file: `python django_server.py PORT CLIENT`."""
 
 import json
 import sys
