@@ -43,9 +43,9 @@ class Wrong(Exception):
 class Journey:
     """One provider's. `issuer` is its address; `answers` are what a person types into its forms, by the field's name.
 
-    `named` are endpoints that its discovery document leaves out. `differs` says of steps why they cannot work today;
-    one that works all the same has failed. `meet` and `detour` are for servers whose pages are programs: what a person
-    does there first, and where such a page leads.
+    `named` are options about introspection and revocation that its discovery document leaves out. `differs` says of
+    steps why they cannot work today; one that works all the same has failed. `meet` and `detour` are for servers whose
+    pages are programs: what a person does there first, and where such a page leads.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Journey:
         self._meet, self._detour = meet, detour
         self._options, self._bound = options, bound
         self.metadata = httpx2.get(options.get("discovery_url") or f"{issuer}/.well-known/openid-configuration").json()
-        self.metadata |= named
+        self.metadata |= {name: value for name, value in named.items() if name.endswith("_endpoint")}
 
     # what `Site` asks of an XWMS
 
@@ -120,16 +120,18 @@ class Journey:
             if one == two:
                 raise Wrong("the same access token again, with less than a minute left")
 
-    def _introspection(self) -> None:
+    def _introspection(self) -> str:
         with self._signed_in(**self._named) as (site, browser, sub):
             token = self._token(browser)
             answer = site.call(token)
             if answer.status_code != 200:
                 raise Wrong(f"an API refuses a good token: {code_of(answer)}")
-            if answer.json()["sub"] != sub:
-                raise Wrong(f"the token is {answer.json()['sub']}'s, the session {sub}'s")
             if site.call(f"{token}x").status_code != 401:
                 raise Wrong("an API takes a changed token")
+        named = answer.json()["sub"]
+        if named not in {None, sub}:
+            raise Wrong(f"the token is {named}'s, the session {sub}'s")
+        return "" if named else "the server does not say whose the token is"
 
     def _revocation(self) -> str:
         with self._signed_in(provider_logout=False, **self._named) as (_, browser, _), _warnings() as logged:
