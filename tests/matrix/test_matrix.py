@@ -5,8 +5,11 @@ import sys
 from pathlib import Path
 
 from tests.matrix.cells import APPS, CELLS
+from tests.matrix.providers import table as providers
+from tests.matrix.providers.catalogue import NODE, PROVIDERS
+from tests.matrix.providers.journey import STEPS, WORKS
 from tests.matrix.runner import prepare, run, world
-from tests.tools.requires import program
+from tests.tools.requires import missing, program
 
 HANDFUL = (
     "proxies/nginx-tls-http2-starlette",
@@ -42,3 +45,14 @@ def test_the_page_shows_every_cell():
         group = section.partition("\n")[0]
         shown += [f"{group}/{name}" for name in re.findall(r"^\| ([\w.+-]+) \| [aw]sgi", section, re.M)]
     assert shown == [cell.title for cell in CELLS]
+
+
+def test_a_certified_provider_goes_all_the_way(tmp_path):
+    program("node")
+    if not (NODE / "node_modules" / "oidc-provider").is_dir():
+        missing("oidc-provider (npm ci --prefix tests/oauth2)")
+    assert providers.run(PROVIDERS[0], logs=tmp_path) == dict.fromkeys(STEPS, WORKS)
+
+
+def test_the_page_of_conformance_shows_every_provider():
+    assert providers.shown() == [provider.name for provider in PROVIDERS]

@@ -1,6 +1,6 @@
 // panva's oidc-provider, a certified OpenID provider, on a free port of this machine.
 //
-// Its one argument is the client's metadata as JSON. It writes its issuer on one line, and ends with its standard input.
+// Its arguments are the client's metadata as JSON and, if wanted, a port and lifetimes (JSON, seconds). It writes its issuer on one line, and ends with its standard input.
 // Everything but the client, the person's claims, PKCE for all, a key of each kind, and APIs whose address ends in /jwt
 // or not and so says what their access tokens are like, is the provider's own default.
 
@@ -10,7 +10,7 @@ import { Provider } from 'oidc-provider';
 
 const client = JSON.parse(process.argv[2]);
 const server = createServer();
-await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
+await new Promise((listening) => server.listen(Number(process.argv[3] ?? 0), '127.0.0.1', listening));
 
 const key = (kind, options) => generateKeyPairSync(kind, options).privateKey.export({ format: 'jwk' });
 
@@ -39,7 +39,7 @@ const provider = new Provider(`http://127.0.0.1:${server.address().port}`, {
   pkce: { required: () => true },
   rotateRefreshToken: true,
   // A test moves the application's clock on until an access token is over; the ID token of the refresh must not be.
-  ttl: { IdToken: 24 * 3600 },
+  ttl: { IdToken: 24 * 3600, ...JSON.parse(process.argv[4] ?? '{}') },
   // Its own default refuses this machine's addresses, where the application that it tells of a logout listens.
   fetch: (url, { dispatcher, ...options }) => fetch(url, options),
   findAccount: (ctx, sub) => ({
