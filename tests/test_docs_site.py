@@ -1,23 +1,22 @@
 """The site that docs/ becomes: its order, what each page says of itself, the reference, and who can read it."""
 
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from importlib import import_module
 from pathlib import Path
 
-from tests.tools.docs_pages import DOCS, LLMS, ROOT, front_matter, llms, sections, settings_of_site
+from tests.tools.docs_pages import DOCS, LLMS, ROOT, front_matter, llms, sections
 
 DOORS = ("flask", "fastapi", "starlette", "asgi", "wsgi")
 PUBLIC = {
     "reference.html": [f"xwms_auth.{door}" for door in DOORS],
     "reference-package.html": ["xwms_auth"],
-    "reference-parts.html": [
-        f"xwms_auth.{part}" for part in ("accounts", "stores", "stores.sqlalchemy", "testing")
-    ],
+    "reference-parts.html": [f"xwms_auth.{part}" for part in ("accounts", "stores", "stores.sqlalchemy", "testing")],
 }
 """The page of each module's public names."""
-
 
 
 def build(folder: Path) -> Path:
@@ -56,3 +55,13 @@ def test_the_site_is_built_and_has_every_public_name(tmp_path):
             names = import_module(module).__all__
             assert [name for name in names if f'id="{module}.{name}"' not in text] == [], module
     assert (site / "llms.txt").read_text(encoding="utf-8") == llms()
+
+
+def test_the_readme_on_a_package_page_leads_to_no_file_that_is_not_there():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for change in settings["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]["substitutions"]:
+        text = re.sub(change["pattern"], change["replacement"], text)
+    assert "![" not in text
+    assert [target for target in re.findall(r"\]\(([^)]*)\)", text) if not target.startswith("https://")] == []
+    assert "There are quick starts for Flask, FastAPI, Starlette" in text
