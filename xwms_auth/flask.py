@@ -26,7 +26,7 @@ except ImportError as missing:  # pragma: no cover
 from ._core.accounts.errors import AccountBlocked, LastIdentity, LinkedElsewhere, NobodyToLink
 from ._core.accounts.hooks import Hooks
 from ._core.accounts.linker import AppLogin, Linker
-from ._core.adapters import flask_bearer, flask_preflight, flask_signals
+from ._core.adapters import flask_bearer, flask_preflight
 from ._core.adapters.application import Linkers, Parts
 from ._core.adapters.clients import Configs, as_configs, client_at, serve_clients
 from ._core.adapters.current_user import FoundUserProxy
