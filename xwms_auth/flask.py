@@ -26,7 +26,7 @@ except ImportError as missing:  # pragma: no cover
 from ._core.accounts.errors import AccountBlocked, LastIdentity, LinkedElsewhere, NobodyToLink
 from ._core.accounts.hooks import Hooks
 from ._core.accounts.linker import AppLogin, Linker
-from ._core.adapters import flask_bearer, flask_preflight, flask_signals
+from ._core.adapters import flask_bearer, flask_preflight
 from ._core.adapters.application import Linkers, Parts
 from ._core.adapters.clients import Configs, as_configs, client_at, serve_clients
 from ._core.adapters.current_user import FoundUserProxy
@@ -40,7 +40,16 @@ from ._core.adapters.flask_app import (
     response_of,
     served_app,
 )
+from ._core.adapters.flask_bearer import current_token, token_required
 from ._core.adapters.flask_pages import with_templates
+from ._core.adapters.flask_signals import (
+    account_created,
+    account_linked,
+    email_changed,
+    logged_in,
+    logged_out,
+    login_refused,
+)
 from ._core.adapters.flask_templates import (
     xwms_language,
     xwms_link_button,
@@ -69,20 +78,26 @@ else:
 
     A = TypeVar("A")
 
+__all__ = [
+    "XWMSAuth",
+    "account_created",
+    "account_linked",
+    "current_token",
+    "current_user",
+    "email_changed",
+    "logged_in",
+    "logged_out",
+    "login_refused",
+    "login_required",
+    "passive",
+    "public",
+    "require",
+    "require_user",
+    "token_required",
+]
+
 P = ParamSpec("P")
 R = TypeVar("R")
-
-current_token, token_required = flask_bearer.current_token, flask_bearer.token_required
-logged_in, logged_out, login_refused = (
-    flask_signals.logged_in,
-    flask_signals.logged_out,
-    flask_signals.login_refused,
-)
-account_created, account_linked, email_changed = (
-    flask_signals.account_created,
-    flask_signals.account_linked,
-    flask_signals.email_changed,
-)
 
 
 class XWMSAuth(Generic[A]):

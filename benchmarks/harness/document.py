@@ -63,7 +63,7 @@ def _requests(edges: tuple[str, ...]) -> Callable[[Results], str]:
         lines = [
             _request(row, scale=1000 if row["edge"] == "stream" else 1) for row in ours if row["subject"] != "bare"
         ]
-        head = ["", "visitor", "subject", "of bare", "overhead", "quartiles", "left for the collector"]
+        head = ["door", "visitor", "subject", "of bare", "overhead", "quartiles", "left for the collector"]
         return table(head, lines, 4) if lines else NOT_MEASURED
 
     return made
@@ -94,7 +94,7 @@ def cookies(results: Results) -> str:
         if subject != "bare":
             cells = [rows_of(results, "request_cost", edge=edge, subject=subject, visitor=one) for one in visitors]
             lines.append([edge, subject, *(number(cell[0]["overhead_us"]) if cell else "–" for cell in cells)])
-    return table(["", "subject", *visitors], lines, 3) if lines else NOT_MEASURED
+    return table(["door", "subject", *visitors], lines, 3) if lines else NOT_MEASURED
 
 
 def _state_and_what(row: Row) -> str:
@@ -118,7 +118,7 @@ def _stores(results: Results) -> str:
         if here is not None and row["subject"] != "bare":
             both = [number(one["overhead_us"]) + spread(one["overhead_q1"], one["overhead_q3"]) for one in (row, here)]
             lines.append([*key.values(), *both])
-    return table(["", "visitor", "session in", "on the wall", "processor"], lines, 2) if lines else NOT_MEASURED
+    return table(["door", "visitor", "session in", "on the wall", "processor"], lines, 2) if lines else NOT_MEASURED
 
 
 def _growth(results: Results) -> str:
@@ -126,7 +126,7 @@ def _growth(results: Results) -> str:
 
 
 INSTRUCTIONS = {
-    "edge": "",
+    "edge": "door",
     "visitor": "visitor",
     "subject": "subject",
     "instructions_k": "thousand instructions",
@@ -143,14 +143,14 @@ RATES = {
     "cpu_overhead_us": "beyond bare",
 }
 PROFILE = {
-    "edge": "",
+    "edge": "door",
     "visitor": "visitor",
     "file": "file",
     "function": "function",
     "us": "µs",
     "share": "% of the request",
 }
-PROCESSES = {"edge": "", "subject": "subject", "megabytes": "MB", "beyond_bare": "beyond bare"}
+PROCESSES = {"edge": "door", "subject": "subject", "megabytes": "MB", "beyond_bare": "beyond bare"}
 SEEN = {"sessions": "sessions seen", "megabytes": "MB more", "bytes_each": "bytes each"}
 INSTALLED = {
     "subject": "installed",
@@ -172,7 +172,7 @@ COUNTS = {
 CLIENT = {"kind": "code", "client": "client"}
 IMPORTTIME = {"subject": "imported", "what": "package", "value": "ms"}
 TOKENS = {
-    "edge": "",
+    "edge": "door",
     "visitor": "token",
     "subject": "subject",
     "us": "µs",

@@ -63,6 +63,7 @@ class EmailChanged:
 
 
 Event: TypeAlias = LoggedIn | LoggedOut | LoginRefused | AccountCreated | AccountLinked | EmailChanged
+"""What a hook is called with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

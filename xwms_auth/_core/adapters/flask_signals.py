@@ -9,11 +9,17 @@ from ..accounts.hooks import AccountCreated, AccountLinked, EmailChanged, Event,
 
 _signals = Namespace()
 logged_in = _signals.signal("xwms-logged-in")
+"""A person is about to be signed in; an error in a receiver ends the login. `event` is a `LoggedIn`."""
 logged_out = _signals.signal("xwms-logged-out")
+"""A person has logged out in this browser. `event` is a `LoggedOut`."""
 login_refused = _signals.signal("xwms-login-refused")
+"""One of our routes has refused a request. `event` is a `LoginRefused`."""
 account_created = _signals.signal("xwms-account-created")
+"""A first login has made an account. `event` is an `AccountCreated`."""
 account_linked = _signals.signal("xwms-account-linked")
+"""An identity was linked to an account that was there. `event` is an `AccountLinked`."""
 email_changed = _signals.signal("xwms-email-changed")
+"""A login has changed the e-mail address of an account. `event` is an `EmailChanged`."""
 
 _BY_EVENT = {
     LoggedIn: logged_in,
