@@ -1,0 +1,89 @@
+"""A timer of asyncio or trio: something is done again and again until it is stopped.
+
+On asyncio it needs no task while it waits, since there may be thousands of them.
+"""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from contextvars import copy_context
+from typing import Any, Protocol
+
+Tick = Callable[[], Awaitable[float | None]]
+"""Returns in how many seconds it wants to be called again; None for never. Raises nothing."""
+
+
+class Timer(Protocol):
+    """A timer that runs."""
+
+    def stop(self) -> None:
+        """Stop it, and what it is doing."""
+
+    def stop_later(self) -> None:
+        """Stop it, but let it finish what it is doing."""
+
+
+def start_timer(tick: Tick, seconds: float) -> Timer | None:
+    """Call `tick` in so many seconds. None where no event loop runs."""
+    try:
+        return _OnAsyncio(asyncio.get_running_loop(), tick, seconds)
+    except RuntimeError:
+        trio = sys.modules.get("trio")
+        return None if trio is None else _OnTrio.started(trio, tick, seconds)
+
+
+class _OnAsyncio:
+    def __init__(self, loop: asyncio.AbstractEventLoop, tick: Tick, seconds: float) -> None:
+        self._loop = loop
+        self._tick = tick
+        self._task: asyncio.Task[None] | None = None
+        self._handle = loop.call_later(seconds, self._begin)
+
+    def _begin(self) -> None:
+        self._task = self._loop.create_task(self._run())
+
+    async def _run(self) -> None:
+        again = await self._tick()
+        self._task = None
+        if again is not None:
+            self._handle = self._loop.call_later(again, self._begin)
+
+    def stop(self) -> None:
+        self._handle.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+    def stop_later(self) -> None:
+        self._handle.cancel()
+
+
+class _OnTrio:
+    def __init__(self, trio: Any, tick: Tick) -> None:
+        self._trio = trio
+        self._tick = tick
+        self._scope = trio.CancelScope()
+        self._is_waiting = True
+
+    @classmethod
+    def started(cls, trio: Any, tick: Tick, seconds: float) -> "_OnTrio | None":
+        timer = cls(trio, tick)
+        try:
+            trio.lowlevel.spawn_system_task(timer._run, seconds, context=copy_context())
+        except RuntimeError:
+            return None
+        return timer
+
+    async def _run(self, seconds: float | None) -> None:
+        with self._scope:
+            while seconds is not None:
+                await self._trio.sleep(seconds)
+                self._is_waiting = False
+                seconds = await self._tick()
+                self._is_waiting = True
+
+    def stop(self) -> None:
+        self._scope.cancel()
+
+    def stop_later(self) -> None:
+        if self._is_waiting:
+            self._scope.cancel()
