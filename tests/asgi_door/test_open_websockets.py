@@ -15,10 +15,13 @@ from starlette.endpoints import WebSocketEndpoint
 from starlette.routing import WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 import xwms_auth.asgi
 import xwms_auth.fastapi
 import xwms_auth.starlette
+from tests.browser.servers import listener, port_of, serve_asgi
 from tests.tools.clock import Clock
 from tests.tools.fake_xwms import FakeXWMS
 from tests.tools.site import FROM_HERE, HTTPS_URI, LOGOUT, log_in
@@ -567,3 +570,26 @@ def test_on_trio_a_silent_socket_is_closed_too(fx):
         assert end_of(socket) == (4401, "login_required")
     with enter(place.visitor()) as socket:
         assert echo(socket) == "hello 17"  # and one that ends before its timer
+
+
+@pytest.mark.more_packages  # uvicorn and websockets of today
+@pytest.mark.parametrize("make", [with_decorator, with_current_user, without_framework])
+def test_over_a_real_server_the_client_is_told_why(fx, make):
+    with listener() as sock:
+        origin = f"http://localhost:{port_of(sock)}"
+        place = Place(fx, make, redirect_uris=f"{origin}/xwms/validateToken")
+        client = TestClient(place.app, base_url=origin, follow_redirects=False)
+        log_in(client, fx)
+        headers = {"Cookie": cookie_of(client)}
+        url = origin.replace("http", "ws") + "/room"
+        with serve_asgi(place.app, sock, None, websockets=True), connect(url, additional_headers=headers) as socket:
+            socket.send("hello")
+            assert socket.recv(20) == "hello 17"
+            client.post(LOGOUT, headers=FROM_HERE)
+            place.clock.advance(61)
+            with pytest.raises(ConnectionClosed) as closed:
+                socket.recv(20)
+    told = closed.value.rcvd
+    assert told is not None
+    assert (told.code, told.reason) == (4401, "login_required")
+    assert place.room.ends == [(4401, "login_required")]

@@ -59,6 +59,7 @@ class WebSocketState(ASGIRequestState):
     _due = inf
     """When the next look is due, by the clock of the application."""
 
+    _interval = 0
     _unknown_since: float | None = None
     _end: Message | None = None
     """The disconnect that the application gets for a socket that was closed here."""
@@ -77,26 +78,29 @@ class WebSocketState(ASGIRequestState):
 
     async def receive(self) -> Message:
         """The application's `receive`."""
-        if self._end is not None and self._end_is_told:
+        if self._end is None:
+            message = self._kept or await self._receive()
+            self._kept = None
+            if message["type"] == "websocket.disconnect":
+                self._stop_watching()
+            elif (not self._is_watched or self.served.clock() >= self._due) and self._end is None and self._is_due():
+                self._kept = message  # whoever gives up waiting meanwhile gets it the next time
+                await self._look_again()
+                self._kept = None
+            if self._end is None:
+                return message
+        elif self._end_is_told:
             # As with servers: whoever asks again after a disconnect waits for it to come again.
             while (await self._receive())["type"] != "websocket.disconnect":
                 pass
-        elif self._end is None:
-            message = self._kept or await self._receive()
-            if message["type"] == "websocket.disconnect":
-                self._stop_watching()
-            elif self._is_due() and self._end is None:
-                self._kept = message  # whoever gives up waiting meanwhile gets it the next time
-                await self._look_again()
-            self._kept = None
-            if self._end is None:
-                return message
         self._end_is_told = True
-        return self._end or {}
+        return self._end
 
     def send(self, message: Message) -> Awaitable[None]:
         """The application's `send`."""
         kind = message["type"]
+        if kind == "websocket.send" and self.served.clock() < self._due and self._is_watched and self.refused is None:
+            return self._send(message)
         if kind in ("websocket.close", "websocket.http.response.start"):
             self._started = True
             self._stop_watching()
@@ -138,24 +142,23 @@ class WebSocketState(ASGIRequestState):
         self._is_watched = True
         if not (isinstance(self.lookup, SessionLookup) and self.lookup.session is not None):
             return
-        if self._interval() > 0:
-            self._due = self.served.clock() + self._interval()
-            self._timer = start_timer(self._tick, self._until_next())
+        self._interval = self.served.context.config.websocket_recheck_seconds
+        for inner in self.nested:
+            seconds = inner.context.config.websocket_recheck_seconds
+            self._interval = min(self._interval, seconds) if self._interval and seconds else self._interval or seconds
+        if self._interval:
+            self._due = self.served.clock() + self._interval
+            self._timer = start_timer(self._tick, self._until_next(self._interval))
 
-    def _interval(self) -> int:
-        asked = (one.context.config.websocket_recheck_seconds for one in (self.served, *self.nested))
-        return min((seconds for seconds in asked if seconds), default=0)
-
-    def _until_next(self) -> float:
-        """Seconds until the timer looks at the clock again."""
-        clock = self.served.clock
-        left = min(max(self._due - clock(), 0.0), float(self._interval()))
-        return left if clock is time.time else min(left, OTHER_CLOCK)
+    def _until_next(self, seconds: float) -> float:
+        """Seconds until the timer looks at the clock again, if the next look is due in so many."""
+        return seconds if self.served.clock is time.time else min(seconds, OTHER_CLOCK)
 
     async def _tick(self) -> float | None:
         if self.served.clock() >= self._due:
             await self._look_again()
-        return None if self._due == inf else self._until_next()
+        left = self._due - self.served.clock()
+        return None if left == inf else self._until_next(min(max(left, 0.0), self._interval))
 
     def _stop_watching(self) -> None:
         self._is_watched, self._due = True, inf
@@ -175,7 +178,7 @@ class WebSocketState(ASGIRequestState):
         if end is not None:
             await self._close(end)
         else:
-            self._unknown_since, self._due = None, self.served.clock() + self._interval()
+            self._unknown_since, self._due = None, self.served.clock() + self._interval
 
     async def _bear(self, error: XWMSError) -> None:
         """Go on for a while, although an error hides whether the session still exists."""
@@ -187,7 +190,7 @@ class WebSocketState(ASGIRequestState):
             is_down = error.status == StoreUnavailable.status
             await self._close(_End(TRY_AGAIN_LATER if is_down else INTERNAL_ERROR, error.code))
         else:
-            self._due = min(now + min(self._interval(), RETRY), self._unknown_since + GRACE)
+            self._due = min(now + min(self._interval, RETRY), self._unknown_since + GRACE)
 
     async def _why_not(self) -> _End | None:
         """Why the socket has to be closed, or None. Raises what the store, the account or the roles raise."""

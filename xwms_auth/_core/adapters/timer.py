@@ -6,8 +6,11 @@ On asyncio it needs no task while it waits, since there may be thousands of them
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from contextvars import copy_context
+from contextvars import Context
 from typing import Any, Protocol
+
+_EMPTY = Context()
+"""A stopped timer waits for its turn to be forgotten, and its context would keep a whole request until then."""
 
 Tick = Callable[[], Awaitable[float | None]]
 """Returns in how many seconds it wants to be called again; None for never. Raises nothing."""
@@ -37,7 +40,7 @@ class _OnAsyncio:
         self._loop = loop
         self._tick = tick
         self._task: asyncio.Task[None] | None = None
-        self._handle = loop.call_later(seconds, self._begin)
+        self._handle = loop.call_later(seconds, self._begin, context=_EMPTY)
 
     def _begin(self) -> None:
         self._task = self._loop.create_task(self._run())
@@ -46,7 +49,7 @@ class _OnAsyncio:
         again = await self._tick()
         self._task = None
         if again is not None:
-            self._handle = self._loop.call_later(again, self._begin)
+            self._handle = self._loop.call_later(again, self._begin, context=_EMPTY)
 
     def stop(self) -> None:
         self._handle.cancel()
@@ -68,7 +71,7 @@ class _OnTrio:
     def started(cls, trio: Any, tick: Tick, seconds: float) -> "_OnTrio | None":
         timer = cls(trio, tick)
         try:
-            trio.lowlevel.spawn_system_task(timer._run, seconds, context=copy_context())
+            trio.lowlevel.spawn_system_task(timer._run, seconds)
         except RuntimeError:
             return None
         return timer
