@@ -246,6 +246,8 @@ class XWMSConfig(metaclass=_RaisesLast):
     websocket_recheck_seconds: int = field(init=False, repr=False, compare=False)
     timeout_seconds: float = field(init=False, repr=False, compare=False)
     style_path: str = field(init=False, repr=False, compare=False)
+    script_path: str = field(init=False, repr=False, compare=False)
+    plain_script_path: str = field(init=False, repr=False, compare=False)
     own_paths: frozenset[str] = field(init=False, repr=False, compare=False)
     callback_paths: frozenset[str] = field(init=False, repr=False, compare=False)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast, get_args
 
 from ..base.button_style import STYLE_PATH
 from ..base.errors import ConfigError
+from ..base.login_script import PLAIN_SCRIPT_PATH, SCRIPT_PATH
 from ..base.models import Secret
 from ..base.store_protocols import RevocationStore, SessionStore
 from ..base.strict_json import is_scope
@@ -203,7 +204,10 @@ class Validator:
             )
         self.set("callback_paths", callbacks)
         self.set("style_path", config.path_prefix + STYLE_PATH)
-        self.set("own_paths", callbacks | {*routes, config.style_path})
+        self.set("script_path", config.path_prefix + SCRIPT_PATH)
+        self.set("plain_script_path", config.path_prefix + PLAIN_SCRIPT_PATH)
+        assets = {config.style_path, config.script_path, config.plain_script_path}
+        self.set("own_paths", callbacks | {*routes, *assets})
         # Only `after_login` may be elsewhere: `after_logout` is also where our pages' own link leads.
         for name, origins in (("after_login", config.trusted_origins), ("after_logout", ())):
             target = getattr(config, name)
