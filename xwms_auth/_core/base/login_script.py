@@ -27,8 +27,8 @@ f=fetch,X=XMLHttpRequest.prototype,S=X.send,c=n=>d.createElement(n),
 P=async(s,u,g)=>{try{if(s==401&&u.startsWith(o+"/")){let j=await g(),m=c("form"),n=c("button")
 u=new URL(j.login_url,u)
 if(j.code=="login_required"&&u.origin==o&&!b?.isConnected){b=c("div")
-b.role="alert";b.lang=l;b.dir=b.popover="auto";b.style="inset:auto 1em 1em auto;padding:1em"
-n.append(L);b.append(T+" ",n,m);d.body.append(b)
+b.role="alert";b.lang=l;b.dir=b.popover="auto";b.style=n.style="inset:auto 0 0;margin:1em;font:inherit"
+n.append(L);b.append(T,n,m);d.body.append(b)
 n.onclick=()=>{u.searchParams.set("next",h.href.slice(o.length));m.method="post";m.action=u;m.submit()}
 b.ontoggle=e=>e.newState>"d"||setTimeout(()=>b.remove(),6e4)
 b.showPopover()}}}catch{}}
