@@ -3,11 +3,14 @@
 On asyncio it needs no task while it waits, since there may be thousands of them.
 """
 
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from contextvars import Context
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import asyncio
 
 _EMPTY = Context()
 """A stopped timer waits for its turn to be forgotten, and its context would keep a whole request until then."""
@@ -28,19 +31,24 @@ class Timer(Protocol):
 
 def start_timer(tick: Tick, seconds: float) -> Timer | None:
     """Call `tick` in so many seconds. None where no event loop runs."""
-    try:
-        return _OnAsyncio(asyncio.get_running_loop(), tick, seconds)
-    except RuntimeError:
-        trio = sys.modules.get("trio")
-        return None if trio is None else _OnTrio.started(trio, tick, seconds)
+    # Which of them runs has been imported, and importing a door should load neither.
+    for name, kind in (("asyncio", _OnAsyncio), ("trio", _OnTrio)):
+        if (library := sys.modules.get(name)) is not None:
+            with suppress(RuntimeError):  # it does not run here
+                return kind.started(library, tick, seconds)
+    return None
 
 
 class _OnAsyncio:
-    def __init__(self, loop: asyncio.AbstractEventLoop, tick: Tick, seconds: float) -> None:
+    def __init__(self, loop: "asyncio.AbstractEventLoop", tick: Tick, seconds: float) -> None:
         self._loop = loop
         self._tick = tick
         self._task: asyncio.Task[None] | None = None
         self._handle = loop.call_later(seconds, self._begin, context=_EMPTY)
+
+    @classmethod
+    def started(cls, library: Any, tick: Tick, seconds: float) -> "_OnAsyncio":
+        return cls(library.get_running_loop(), tick, seconds)
 
     def _begin(self) -> None:
         self._task = self._loop.create_task(self._run())
@@ -68,12 +76,9 @@ class _OnTrio:
         self._is_waiting = True
 
     @classmethod
-    def started(cls, trio: Any, tick: Tick, seconds: float) -> "_OnTrio | None":
-        timer = cls(trio, tick)
-        try:
-            trio.lowlevel.spawn_system_task(timer._run, seconds)
-        except RuntimeError:
-            return None
+    def started(cls, library: Any, tick: Tick, seconds: float) -> "_OnTrio":
+        timer = cls(library, tick)
+        library.lowlevel.spawn_system_task(timer._run, seconds)
         return timer
 
     async def _run(self, seconds: float | None) -> None:
