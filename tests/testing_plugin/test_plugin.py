@@ -293,7 +293,7 @@ from fastapi import WebSocket
 async def chat(websocket: WebSocket, user: CurrentUser):
     await websocket.accept()
     await websocket.send_text(f"Hello {{user.display_name}}")
-    await websocket.close()
+    await websocket.receive()
 """
 
 DOCUMENTED_FIXTURES = """
