@@ -342,12 +342,20 @@ def test_a_window_that_is_gone_is_forgotten_and_disturbs_no_ticket(desk: Desk) -
     assert desk.example.windows == {}
 
 
-def test_a_websocket_ends_after_a_while_so_that_its_page_has_to_ask_again(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("end", "reason"), [("logged out", "login_required"), ("blocked", "not_allowed")])
+def test_an_open_websocket_ends_with_the_session_or_the_account(
+    desk: Desk, clock: Clock, end: str, reason: str
 ) -> None:
-    monkeypatch.setattr(desk.example, "LIVE_FOR", timedelta(0))
-    with desk.live(desk.person(ANNA)) as window:
-        assert window.receive()["type"] == "websocket.close"
+    anna = desk.person(ANNA)
+    with desk.live(anna) as window:
+        if end == "blocked":
+            with desk.database() as db, db.begin():
+                db.execute(update(desk.example.Member).values(blocked=True))
+        else:
+            anna.post("/xwms/logout")
+        clock.advance(61)
+        closed = window.receive()
+        assert (closed["type"], closed["code"], closed["reason"]) == ("websocket.close", 4401, reason)
     assert desk.example.windows == {}
 
 

@@ -10,7 +10,7 @@ Imports no framework.
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 from ._core.accounts.hooks import Hooks
 from ._core.accounts.linker import AppLogin, Linker
@@ -33,6 +33,7 @@ from ._core.adapters.asgi import (
 from ._core.adapters.asgi_bearer import MAX_NESTED, endpoints_of, needs_tokens
 from ._core.adapters.asgi_door import Door, Unauthorized
 from ._core.adapters.asgi_state import ASGIRequestState, find_request_state, request_state_of
+from ._core.adapters.asgi_websocket import WebSocketState, is_own_websocket
 from ._core.adapters.clients import Configs, as_configs, client_at, client_of, require_tokens, serve_clients, store_of
 from ._core.adapters.current_user import CurrentUserProxy, LazyUser
 from ._core.adapters.passive import passive
@@ -50,7 +51,6 @@ from ._core.base.unexpected import internal_error
 from ._core.config.config import XWMSConfig
 from ._core.config.context import Context
 from ._core.http.messages import Response
-from ._core.http.urls import RedirectURI
 from ._core.io.deferred import AsyncDeferredTransport
 from ._core.io.session_manager import AsyncXWMSSessions
 from ._core.responses.responses import Refusal, refusal
@@ -230,8 +230,8 @@ class XWMSAuthMiddleware:
         may_be_ours = scope["path"].endswith(served.own_segments) or scope.get("root_path") or "auth" in scope
         if may_be_ours and await self._serve_elsewhere(scope, receive, send):
             return
-        state = ASGIRequestState(served, scope, receive, send, self._door)
-        if not is_http and not _is_own_websocket(served.context, scope, state.redirect_uri):
+        state = (ASGIRequestState if is_http else WebSocketState)(served, scope, receive, send, self._door)
+        if not is_http and not is_own_websocket(served.context, scope, state.redirect_uri):
             await refuse_websocket(receive, send, "cross_site")
             return
         if not served.is_lazy:
@@ -242,7 +242,7 @@ class XWMSAuthMiddleware:
         try:
             if served.protects_all and await self._refuse(state, scope, receive, send):
                 return
-            await self.app(scope, receive, state.send if is_http else state.send_to_websocket)
+            await self.app(scope, receive if is_http else cast("WebSocketState", state).receive, state.send)
             if state.refused is not None or (is_http and not state.is_passed_on):
                 await state.release()
         except Exception as error:
@@ -289,6 +289,7 @@ class XWMSAuthMiddleware:
     async def _serve_nested(self, outer: ASGIRequestState, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request that came through an outer middleware of the same client. The rules of both apply."""
         served = self._served
+        outer.nested += (served,)
         outer.unauthorized = self._door.unauthorized or outer.unauthorized
         if self._door.roles is not None:
             outer.resolver, outer.roles = self._door.roles, None
@@ -382,14 +383,3 @@ def _check_redirect_uris(app: object, configs: Sequence[XWMSConfig]) -> None:
             if {uri for uri, _ in ours - theirs} & {uri for uri, _ in theirs - ours}:
                 raise ConfigError(["XWMS_REDIRECT_URI (redirect_uris) has a URI that another flow uses too"])
         app = getattr(app, "app", None)
-
-
-def _is_own_websocket(context: Context, scope: Scope, uri: RedirectURI | None) -> bool:
-    """Whether a websocket is opened by a page of this application or of a trusted origin (CSWSH, RFC 6455 10.2).
-
-    The browser sends cookies whatever page opens it, and names the page's origin in `Origin`.
-    """
-    origin = header_of(scope, b"origin", ", ")  # two of them joined are no origin
-    if not origin:
-        return all(name != b"origin" for name, _ in scope["headers"])
-    return uri is not None and (origin == uri.origin or context.trusts(origin))

@@ -15,14 +15,16 @@ except ImportError as missing:  # pragma: no cover
 from ._core.accounts.linker import Linker
 from ._core.adapters.asgi import POLICY_VIOLATION, Scope, is_cors_preflight
 from ._core.adapters.asgi_bearer import check_token, routes_of, token_of
-from ._core.adapters.asgi_state import request_state_of
+from ._core.adapters.asgi_state import ASGIRequestState, request_state_of
 from ._core.adapters.guard_check import GUARD
 from ._core.adapters.passive import passive
+from ._core.adapters.request_state import current_request_state
 from ._core.base.login_requirement import ANY_LOGIN, LoginRequirement
 from ._core.base.models import AccessToken, User, anonymous
 from ._core.http.messages import CookieNames
 from ._core.oauth2.bearer_guard import NEEDS_TOKEN
 from ._core.responses.bearer_challenge import parse_scopes
+from ._core.responses.responses import login_url
 from .starlette import XWMSAuthMiddleware, required_user
 from .starlette import current_account as account_of
 
@@ -66,16 +68,36 @@ class _SessionCookie(SecurityBase):
     """The session cookie as a security scheme of OpenAPI."""
 
     def __init__(self) -> None:
-        self.model = APIKey.model_validate(
-            {
-                "in": APIKeyIn.cookie,
-                # Known only with the settings, which the middleware has, and a dependency is made before it.
-                "name": CookieNames.of("TAG", secure=True).session,
-                "description": "The session of a user who logged in with XWMS; TAG is the setting cookie_tag, by "
-                "default derived from the client. On http://localhost: xwms_session_TAG.",
-            }
-        )
         self.scheme_name = "XWMS login"
+
+    @property
+    def model(self) -> APIKey:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
+        """What FastAPI shows: read when it makes the document, and not before, since only a request knows the settings.
+
+        The description is Markdown, and `/docs` shows it behind the padlock.
+        """
+        state = current_request_state.get(None)
+        if isinstance(state, ASGIRequestState) and (uri := state.redirect_uri) is not None:
+            context = state.served.context
+            name, link = context.names_for(uri).session, login_url(context.config, _docs_of(state.scope))
+            told = (
+                f"[Log in with XWMS and come back here]({link}). "
+                "Nothing has to be entered: the browser sends the session cookie by itself."
+            )
+        else:
+            name = CookieNames.of("TAG", secure=True).session
+            told = (
+                "The session of a user who logged in with XWMS; TAG is the setting cookie_tag, by default derived from "
+                "the client. On http://localhost: xwms_session_TAG."
+            )
+        return APIKey.model_validate({"in": APIKeyIn.cookie, "name": name, "description": told})
+
+
+def _docs_of(scope: Scope) -> str | None:
+    """The path of the page that shows the OpenAPI document of the application that is making it, if it has one."""
+    path: object = getattr(scope.get("app"), "docs_url", None)
+    root: str = scope.get("root_path", "")
+    return f"{root.rstrip('/')}{path}" if isinstance(path, str) else None
 
 
 class _UserRequired(_SessionCookie):

@@ -54,6 +54,7 @@ from ._core.adapters.flask_templates import (
     xwms_language,
     xwms_link_button,
     xwms_login_button,
+    xwms_login_script,
     xwms_login_url,
     xwms_logout_form,
 )
@@ -376,5 +377,6 @@ def _template_names() -> dict[str, Any]:
         "xwms_login_button": xwms_login_button,
         "xwms_link_button": xwms_link_button,
         "xwms_logout_form": xwms_logout_form,
+        "xwms_login_script": xwms_login_script,
         "xwms_language": xwms_language,
     }

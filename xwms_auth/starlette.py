@@ -263,7 +263,7 @@ def template_context(request: Request) -> dict[str, Any]:
 
     `current_user`, `xwms_login_url(next=…)`, `xwms_login_button(locale=…, plain=…, next=…)`,
     `xwms_link_button(label=…, locale=…, plain=…, next=…)`, `xwms_logout_form(label=…, locale=…, plain=…)`,
-    `xwms_language()`.
+    `xwms_login_script(locale=…, nonce=…)`, `xwms_language()`.
     """
     request_state = request_state_of(request.scope)
     context, current = request_state.served.context, request_state.request()
@@ -286,6 +286,9 @@ def template_context(request: Request) -> dict[str, Any]:
         place(varies=widgets.is_ours(button))
         return widgets.logout_form(context, request_state.session(), request=current, **button)
 
+    def xwms_login_script(*, locale: str | None = None, nonce: str | None = None) -> "Html":
+        return widgets.login_script(*place(varies=locale is None), locale=locale, nonce=nonce)
+
     def xwms_language() -> str:
         return widgets.language(*place(varies=True))
 
@@ -295,6 +298,7 @@ def template_context(request: Request) -> dict[str, Any]:
         "xwms_login_button": xwms_login_button,
         "xwms_link_button": xwms_link_button,
         "xwms_logout_form": xwms_logout_form,
+        "xwms_login_script": xwms_login_script,
         "xwms_language": xwms_language,
     }
 

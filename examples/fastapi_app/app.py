@@ -1,12 +1,11 @@
 """A small support desk as an API with one page: members open tickets, and every open window shows them at once."""
 
-import asyncio
 import logging
 import os
 import secrets
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -19,7 +18,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from sqlalchemy import DateTime, ForeignKey, Select, String, Text, event, select
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from starlette.websockets import WebSocketState
 
 from xwms_auth import XWMSConfig
 from xwms_auth.accounts import AsyncSQLAlchemyLinker
@@ -27,7 +25,6 @@ from xwms_auth.fastapi import XWMSAuthMiddleware, current_account
 
 SUBJECT_MAX = 120
 MESSAGE_MAX = 4000
-LIVE_FOR = timedelta(minutes=10)  # a websocket is let in once, at its start; the page then has to ask again
 
 logging.basicConfig(level=logging.INFO)  # shows the log of logins, `xwms_auth`, on standard error
 
@@ -233,13 +230,9 @@ async def live(window: WebSocket, member: LiveMember) -> None:
     await window.accept()
     windows[window] = member.id
     try:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LIVE_FOR.total_seconds()):
-                await window.receive()  # the page sends nothing, so this is its end
+        await window.receive()  # the page sends nothing, so this is its end, or that of the session
     finally:
         del windows[window]
-    if window.client_state is WebSocketState.CONNECTED:
-        await window.close()
 
 
 async def tell(member_id: int, shown: ShownTicket) -> None:

@@ -48,6 +48,7 @@ TABLE = [
     ("revocation_store", "XWMS_REVOCATION_STORE", "redis://localhost:6379/1", "redis://localhost:6379/1"),
     ("recheck", "XWMS_RECHECK", "300", timedelta(minutes=5)),
     ("recheck_policy", "XWMS_RECHECK_POLICY", "keep", "keep"),
+    ("websocket_recheck", "XWMS_WEBSOCKET_RECHECK", "10", timedelta(seconds=10)),
     ("session_idle", "XWMS_SESSION_IDLE", "600", timedelta(minutes=10)),
     ("session_lifetime", "XWMS_SESSION_LIFETIME", "172800", timedelta(days=2)),
     ("path_prefix", "XWMS_PATH_PREFIX", "/shop", "/shop"),
@@ -100,6 +101,7 @@ DEFAULTS = {
     "revocation_store": "",
     "recheck": timedelta(0),
     "recheck_policy": "end",
+    "websocket_recheck": timedelta(minutes=1),
     "session_idle": timedelta(days=1),
     "session_lifetime": timedelta(days=7),
     "path_prefix": "",
@@ -433,6 +435,9 @@ WRONG_OPTIONS = [
     ("recheck", True),
     ("recheck", timedelta(days=401)),
     ("recheck_policy", "ask"),
+    ("websocket_recheck", -1),
+    ("websocket_recheck", 0.5),
+    ("websocket_recheck", timedelta(days=401)),
 ]
 
 
@@ -445,7 +450,7 @@ def test_a_wrong_option_is_one_config_error_that_names_it() -> None:
 
 def is_right_kind(name: str, given: object) -> bool:
     """A number is right for seconds, and a callable for the client secret."""
-    seconds = name in ("session_idle", "session_lifetime", "timeout")
+    seconds = name in ("session_idle", "session_lifetime", "websocket_recheck", "timeout")
     return (
         (seconds and isinstance(given, int | float))
         or (name == "max_slow_calls" and isinstance(given, int))

@@ -17,4 +17,4 @@ async def home(user: CurrentUser) -> dict[str, str]:
 async def chat(websocket: WebSocket, user: CurrentUser) -> None:
     await websocket.accept()
     await websocket.send_text(f"Hello {user.display_name}")
-    await websocket.close()
+    await websocket.receive()

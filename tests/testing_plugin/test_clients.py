@@ -1,18 +1,23 @@
 """Every kind of client signs in, through the whole flow, and without a network."""
 
 import asyncio
+from contextlib import suppress
+from datetime import timedelta
 
 import httpx
 import httpx2
 import pytest
+from fastapi import FastAPI, WebSocket
 from flask import Flask
 from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import Client as WerkzeugClient
 
 from tests.testing_plugin.applications import fastapi_app, flask_app, starlette_app
 from xwms_auth import User
+from xwms_auth.fastapi import CurrentUser, XWMSAuthMiddleware
 from xwms_auth.testing import LocalXWMS, LoginFailed
 from xwms_auth.wsgi import XWMSAuth as WSGIAuth
 from xwms_auth.wsgi import current_user as wsgi_user
@@ -99,6 +104,27 @@ def test_a_websocket(xwms: LocalXWMS):
         xwms.login(client, sub="1003")
         with client.websocket_connect("/ws", headers={"Origin": base_url}) as websocket:
             assert websocket.receive_text() == "Suharti"
+
+
+def test_an_open_websocket_ends_when_the_clock_passes_the_end_of_its_session(xwms: LocalXWMS):
+    app = FastAPI()
+    app.add_middleware(XWMSAuthMiddleware)
+
+    @app.websocket("/chat")
+    async def chat(socket: WebSocket, user: CurrentUser) -> None:
+        await socket.accept()
+        await socket.send_text(f"Hello {user.name}")
+        with suppress(WebSocketDisconnect):
+            await socket.receive_text()
+
+    client = TestClient(app)
+    xwms.login(client)
+    with client.websocket_connect("/chat") as websocket:
+        assert websocket.receive_text() == "Hello Anna de Vries"
+        xwms.clock.advance(timedelta(days=8))
+        with pytest.raises(WebSocketDisconnect) as closed:
+            websocket.receive_text()
+    assert (closed.value.code, closed.value.reason) == (4401, "login_required")
 
 
 def test_two_people_and_two_applications(xwms: LocalXWMS):

@@ -239,6 +239,3 @@ def test_what_another_process_has_provided_is_replaced(monkeypatch: pytest.Monke
     assert environment.inherited(theirs) == {}
     theirs["XWMS_CLIENT_SECRET"] = "of-another-process"
     assert set(environment.inherited(theirs)) == set(theirs)
-
-
-# --- the documentation ---

@@ -24,7 +24,7 @@ ENDED_SCOPE: Scope = {"type": "http", "method": "GET", "path": "/", "query_strin
 POLICY_VIOLATION = 1008
 """The websocket close code of a refused handshake (RFC 6455 7.4.1)."""
 
-_INTERNAL_ERROR = 1011
+INTERNAL_ERROR = 1011
 """The websocket close code of a server that cannot go on (RFC 6455 7.4.1)."""
 
 
@@ -192,6 +192,6 @@ def is_server_error(message: Message) -> bool:
     """
     if message["type"] == "websocket.close":
         code: int = message.get("code", 1000)
-        return code == _INTERNAL_ERROR or 4500 <= code < 4600
+        return code == INTERNAL_ERROR or 4500 <= code < 4600
     status: int = message["status"]
     return status >= 500

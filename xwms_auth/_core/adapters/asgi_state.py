@@ -35,7 +35,6 @@ from .asgi import (
     discard,
     header_in,
     header_of,
-    is_server_error,
     is_with,
     missing_prefix,
     request_of,
@@ -134,6 +133,9 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None]):
 
     resolver: AsyncRoles | None = None
     """The `roles` of a nested application."""
+
+    nested: tuple[ServedApp, ...] = ()
+    """The nested applications of the same client that the request has come through, whose limits apply too."""
 
     def known_roles(self) -> frozenset[str]:
         if self.roles is None:
@@ -268,19 +270,6 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         answer = unauthorized(self.scope, problem)
         return await answer if inspect.isawaitable(answer) else answer
 
-    def send_to_websocket(self, message: Message) -> Awaitable[None]:
-        """The application's `send` for a websocket."""
-        if message["type"] in ("websocket.close", "websocket.http.response.start"):
-            self._started = True
-            if self._failure is not None and is_server_error(message):
-                # The framework's answer to our error, which the application did not catch.
-                self._refuse_for(self._failure)
-        if self.refused is not None and self._send is not discard:
-            self._started = True
-            send, self._send = self._send, discard
-            return send(close_of(self.refused.code))
-        return self._send(message)
-
     def send(self, message: Message) -> Awaitable[None]:
         """The application's `send`: passes messages on, and adds cache headers if the session has been read.
 
@@ -340,12 +329,9 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         await self._send(message)
 
     async def release(self) -> None:
-        """Send the start of a response that was held back, and close a refused websocket that was left open."""
+        """Send the start of a response that was held back."""
         if self._held is not None:
             await self._release_held()
-        elif self.refused is not None and self.scope["type"] == "websocket" and self._send is not discard:
-            with suppress(RuntimeError, OSError):  # the visitor has gone, or the application has closed it
-                await self.send_to_websocket(close_of(self.refused.code))
 
     def _release_held(self) -> Awaitable[None]:
         start: Message = self._held or {}

@@ -35,6 +35,11 @@ def xwms_logout_form(**button: Unpack[widgets.Labelled]) -> "Html":
     return widgets.logout_form(context, session, request=current, **button)
 
 
+def xwms_login_script(*, locale: str | None = None, nonce: str | None = None) -> "Html":
+    """Return a script tag as HTML: where a script of the page has got our 401, it offers the login."""
+    return widgets.login_script(*_place(varies=locale is None), locale=locale, nonce=nonce)
+
+
 def xwms_language() -> str:
     """Return the language that our pages have for this visitor: `xwms_auth.EndReason.detail_in` takes it."""
     return widgets.language(*_place(varies=True))

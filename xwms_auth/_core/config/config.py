@@ -95,6 +95,10 @@ class XWMSConfig(metaclass=_RaisesLast):
     """What happens at a re-check if access was withdrawn, or the client disabled or deleted: `end` or `keep` the
     session."""
 
+    websocket_recheck: timedelta | float = timedelta(minutes=1)
+    """How often an open websocket behind a guard is looked at again. It is closed with 4401 when its session has ended.
+    A timedelta or seconds; 0 is never."""
+
     path_prefix: str = ""
     """The prefix below which browsers see the application, such as `/shop`: the defaults of the paths that follow begin
     with it. Default: what the redirect URIs have before `/xwms/validateToken`. `/` is none."""
@@ -239,8 +243,11 @@ class XWMSConfig(metaclass=_RaisesLast):
     idle_seconds: int = field(init=False, repr=False, compare=False)
     lifetime_seconds: int = field(init=False, repr=False, compare=False)
     recheck_seconds: int = field(init=False, repr=False, compare=False)
+    websocket_recheck_seconds: int = field(init=False, repr=False, compare=False)
     timeout_seconds: float = field(init=False, repr=False, compare=False)
     style_path: str = field(init=False, repr=False, compare=False)
+    script_path: str = field(init=False, repr=False, compare=False)
+    plain_script_path: str = field(init=False, repr=False, compare=False)
     own_paths: frozenset[str] = field(init=False, repr=False, compare=False)
     callback_paths: frozenset[str] = field(init=False, repr=False, compare=False)
 

@@ -28,6 +28,9 @@ because they are derived from a key on a developer's machine."""
 MIN_RECHECK = 30
 """Seconds. Each re-check is a call to XWMS that a user waits for."""
 
+MIN_WEBSOCKET_RECHECK = 1
+"""Seconds. Each is a look into the session store for each open websocket."""
+
 MAX_TIMEOUT = 60.0
 """Seconds. A worker that waits longer for XWMS cannot serve anybody else meanwhile."""
 
@@ -50,6 +53,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "session_lifetime": ("XWMS_SESSION_LIFETIME",),
     "recheck": ("XWMS_RECHECK",),
     "recheck_policy": ("XWMS_RECHECK_POLICY",),
+    "websocket_recheck": ("XWMS_WEBSOCKET_RECHECK",),
     "path_prefix": ("XWMS_PATH_PREFIX",),
     "login_path": ("XWMS_LOGIN_PATH",),
     "logout_path": ("XWMS_LOGOUT_PATH",),
@@ -110,7 +114,7 @@ DATABASES = ("postgresql+", "mysql+", "mariadb+")
 """How the URLs of databases begin: the name of the driver follows."""
 
 _LISTS = ("redirect_uris", "session_secret", "public", "login_origins", "scopes", "trusted_origins")
-_SECONDS = ("session_idle", "session_lifetime", "recheck", "timeout")
+_SECONDS = ("session_idle", "session_lifetime", "recheck", "websocket_recheck", "timeout")
 _NUMBERS = ("max_slow_calls",)
 _SWITCHES = (
     "allow_missing_settings",

@@ -3,17 +3,15 @@
 Never raises for a value: a fault is a sentence that says how to fix it, and never quotes a secret.
 """
 
-import math
 import re
 from collections.abc import Sequence
-from datetime import timedelta
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, cast, get_args
 
 from ..base.button_style import STYLE_PATH
 from ..base.errors import ConfigError
+from ..base.login_script import PLAIN_SCRIPT_PATH, SCRIPT_PATH
 from ..base.models import Secret
-from ..base.session import MAX_LIFETIME
 from ..base.store_protocols import RevocationStore, SessionStore
 from ..base.strict_json import is_scope
 from ..http.messages import MAX_COOKIE_TAG, MAX_TARGET, cookie_tag_of
@@ -26,9 +24,6 @@ from .env import (
     DEVELOPMENT_PREFIX,
     ENVIRONMENT,
     MAX_AUDIENCE,
-    MAX_SLOW_CALLS,
-    MAX_TIMEOUT,
-    MIN_RECHECK,
     MIN_SESSION_SECRET,
     CallbackToken,
     ClientAuth,
@@ -39,6 +34,7 @@ from .env import (
     may_hold_password,
 )
 from .issuers import issuer_faults, names_server, parse_issuer
+from .limits import validate_limits
 from .secret_sources import SecretFromCallable, SecretFromFile, SecretSource, header_fault, is_repetitive
 from .server_metadata import ENDPOINTS, metadata_of
 from .store_urls import store_url_fault
@@ -71,7 +67,7 @@ class Validator:
         self.client()
         self.addresses()
         self.keys()
-        self.times()
+        validate_limits(self)
         self.routes()
         self.choices()
         self.stores()
@@ -189,30 +185,6 @@ class Validator:
         if self.client_secret and self.client_secret in keys:
             self.fault("session_secret", "is the client secret; the two must differ; make one with: xwms-auth secret")
 
-    def times(self) -> None:
-        for name, target in (("session_idle", "idle_seconds"), ("session_lifetime", "lifetime_seconds")):
-            seconds = _seconds(getattr(self.config, name))
-            if seconds is None or not 1 <= seconds <= MAX_LIFETIME.total_seconds():
-                self.fault(name, f"must be a time between 1 second and {MAX_LIFETIME.days} days")
-            else:
-                self.set(name, timedelta(seconds=seconds))
-                self.set(target, int(seconds))
-        recheck = _seconds(self.config.recheck)
-        if recheck is None or not (recheck == 0 or MIN_RECHECK <= recheck <= MAX_LIFETIME.total_seconds()):
-            self.fault("recheck", f"must be 0 (never) or between {MIN_RECHECK} seconds and {MAX_LIFETIME.days} days")
-        else:
-            self.set("recheck", timedelta(seconds=recheck))
-            self.set("recheck_seconds", int(recheck))
-        timeout = _seconds(self.config.timeout)
-        if timeout is None or not 0 < timeout <= MAX_TIMEOUT:
-            self.fault("timeout", f"must be more than 0 and at most {MAX_TIMEOUT:.0f} seconds")
-        else:
-            self.set("timeout", timeout)
-            self.set("timeout_seconds", timeout)
-        most: object = self.config.max_slow_calls
-        if not isinstance(most, int) or isinstance(most, bool) or not 1 <= most <= MAX_SLOW_CALLS:
-            self.fault("max_slow_calls", f"must be a whole number between 1 and {MAX_SLOW_CALLS}")
-
     def routes(self) -> None:
         config = self.config
         self.prefix()
@@ -232,7 +204,10 @@ class Validator:
             )
         self.set("callback_paths", callbacks)
         self.set("style_path", config.path_prefix + STYLE_PATH)
-        self.set("own_paths", callbacks | {*routes, config.style_path})
+        self.set("script_path", config.path_prefix + SCRIPT_PATH)
+        self.set("plain_script_path", config.path_prefix + PLAIN_SCRIPT_PATH)
+        assets = {config.style_path, config.script_path, config.plain_script_path}
+        self.set("own_paths", callbacks | {*routes, *assets})
         # Only `after_login` may be elsewhere: `after_logout` is also where our pages' own link leads.
         for name, origins in (("after_login", config.trusted_origins), ("after_logout", ())):
             target = getattr(config, name)
@@ -388,13 +363,3 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("is not text")
     return value
-
-
-def _seconds(value: object) -> float | None:
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    try:
-        seconds = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
-    except OverflowError:
-        return None
-    return seconds if math.isfinite(seconds) else None

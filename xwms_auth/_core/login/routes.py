@@ -22,6 +22,9 @@ from ..base.errors import (
     XWMSError,
 )
 from ..base.login_requirement import MIN_FRESH, LoginRequirement
+from ..base.login_script import LOGIN_SCRIPT, script_in
+from ..base.texts import language_of
+from ..config.config import XWMSConfig
 from ..config.context import Context
 from ..http.fetch_metadata import began_here, is_by_worker, is_own_post, require_navigation
 from ..http.messages import MAX_HEADERS, MAX_LOCATION, Request, Response, header_bytes, set_cookie
@@ -37,6 +40,7 @@ from ..providers.pending_login import (
 )
 from ..providers.protocol import Provider
 from ..responses import cross_origin, responses
+from ..responses.presentation import language_for
 from ..sessions.lookup import SessionLookup, look_up, was_refused_as_ahead
 from . import backchannel_logout
 from .callback import LoginRequest, finish_login
@@ -72,9 +76,9 @@ def _respond(
 ) -> Steps[Response]:
     config = context.config
     try:
-        if request.path == config.style_path:
+        if request.path in (config.style_path, config.script_path, config.plain_script_path):
             _require_method(request, "GET")
-            return responses.stylesheet(BUTTON_STYLE)
+            return _asset(config, request)
         context.require_settings()
         if request.path == config.login_path:
             _require_method(request, "GET", "POST")
@@ -91,6 +95,17 @@ def _respond(
         return (yield from finish_login(context, provider, request, now=now, application=application))
     except XWMSError as error:
         return responses.refusal(config, request, error, url=responses.login_url(config, context.next_url(request)))
+
+
+def _asset(config: XWMSConfig, request: Request) -> Response:
+    """What the applications' pages load from us."""
+    if request.path == config.style_path:
+        return responses.asset(BUTTON_STYLE, "text/css")
+    if request.path == config.script_path:
+        return responses.asset(LOGIN_SCRIPT, "text/javascript")
+    asked = language_of((request.parameters("lang") or [""])[0])
+    script = script_in(asked or language_for(config, request))
+    return responses.asset(script, "text/javascript", varies=not (asked or config.locale))
 
 
 def _require_method(request: Request, *allowed: str) -> None:

@@ -26,6 +26,9 @@ _LOGOUT_FORM: Final = Template(
     "</form>"
 )
 
+_SCRIPT: Final = Template('<script src="$url" integrity="$integrity" data-xwms="$texts"$nonce defer></script>')
+_NONCE: Final = Template(' nonce="$nonce"')
+
 
 def login_button(
     *, login_url: str, label: str = "Log in with XWMS", language: Texts | None = None, style_url: str | None = None
@@ -65,6 +68,12 @@ def link_button(
     """Return ``<form class="xwms-link" method="post" …>`` as safe HTML; ``login_url`` must be a path here."""
     looks = _looks("xwms-button", language, style_url)
     return fill(_LINK_FORM, url=own_path(login_url), label=label, looks=looks, style=_stylesheet(style_url))
+
+
+def login_script(*, url: str, integrity: str, texts: str, nonce: str | None) -> Html:
+    """Return ``<script src=… defer></script>`` as safe HTML; ``url`` must be a path here."""
+    known = "" if nonce is None else fill(_NONCE, nonce=nonce)
+    return fill(_SCRIPT, url=own_path(url), integrity=integrity, texts=texts, nonce=known)
 
 
 def _looks(names: str, texts: Texts | None, style_url: str | None) -> Html:

@@ -69,11 +69,16 @@ def document(
     return Response(status=status, headers=headers, cookies=tuple(cookies), body=json.dumps(body))
 
 
-def stylesheet(text: str) -> Response:
-    """Return a stylesheet that never changes at its address, so that browsers and caches may keep it."""
+def asset(text: str, media_type: str, *, varies: bool | None = None) -> Response:
+    """Return a stylesheet or a script that never changes at its address, so that browsers and caches may keep it.
+
+    One that may change says with `varies` whether it depends on `Accept-Language`, and is kept for an hour.
+    """
+    kept = "public, max-age=31536000, immutable" if varies is None else "public, max-age=3600"
     headers = (
-        ("Content-Type", "text/css; charset=utf-8"),
-        ("Cache-Control", "public, max-age=31536000, immutable"),
+        ("Content-Type", f"{media_type}; charset=utf-8"),
+        ("Cache-Control", kept),
+        *((BY_LANGUAGE,) if varies else ()),
         *(header for header in COMMON_HEADERS if header[0] != "Cache-Control"),
         ("Content-Security-Policy", NO_CONTENT_POLICY),
     )

@@ -5,6 +5,7 @@
 
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
+from ..base.login_script import INTEGRITY, texts_of
 from ..base.session import Session
 from ..base.texts import DEFAULT_LANGUAGE, Texts, language_of, texts_in
 from ..config.context import Context
@@ -80,6 +81,18 @@ def logout_form(
     texts = _texts(context, request, button.get("locale"))
     label = texts.buttons.logout
     return buttons.logout_form(logout_url=url, csrf_token=token, label=label, language=texts, style_url=style)
+
+
+def login_script(context: Context, request: Request, *, locale: str | None = None, nonce: str | None = None) -> "Html":
+    """Return the tag of the script that offers the login where a script of the page has got our 401, as HTML.
+
+    `locale` is as in `login_button`. `nonce` is that of the page's Content-Security-Policy, if it has one.
+    """
+    from . import buttons  # noqa: PLC0415  as above
+
+    texts = texts_of(_texts(context, request, locale))
+    url = context.config.script_path
+    return buttons.login_script(url=url, integrity=INTEGRITY, texts=texts, nonce=nonce)
 
 
 def language(context: Context, request: Request) -> str:
