@@ -16,6 +16,7 @@ from .env import (
     CallbackToken,
     ClientAuth,
     Flow,
+    IntrospectedType,
     Protect,
     RecheckPolicy,
     TokenValidation,
@@ -186,6 +187,10 @@ class XWMSConfig(metaclass=_RaisesLast):
     token_validation: TokenValidation = "introspection"
     """With `oauth2`: how access tokens that are sent to an API of this application are validated. `introspection` asks
     the server, so that a revoked token stops working within half a minute; `jwt` checks the server's signature."""
+
+    introspection_token_type: IntrospectedType = "required"
+    """With `introspection`: `optional` for a server whose answers have no `token_type`, if it calls only access tokens
+    active, and never a refresh token or an ID token."""
 
     audience: str = ""
     """With `oauth2`: the name of this API in access tokens (`aud`). Required with `jwt`. Default: with `introspection`,

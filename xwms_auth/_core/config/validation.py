@@ -33,6 +33,7 @@ from .env import (
     CallbackToken,
     ClientAuth,
     Flow,
+    IntrospectedType,
     Protect,
     RecheckPolicy,
     TokenValidation,
@@ -276,6 +277,7 @@ class Validator:
             "flow": Flow,
             "client_auth": ClientAuth,
             "token_validation": TokenValidation,
+            "introspection_token_type": IntrospectedType,
         }
         for name, choices in named.items():
             if getattr(config, name) not in get_args(choices):
