@@ -5,6 +5,7 @@ in. So the same flow serves Flask and ASGI, and a test can drive it by hand. `ru
 its effects.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Collection, Generator, Sequence
 from dataclasses import field
 from inspect import isawaitable
@@ -19,6 +20,8 @@ from .strict_json import JSONObject, parse_json_object
 
 R = TypeVar("R")
 T = TypeVar("T")
+
+_MEDIA_TYPE = re.compile(r"[a-z]{1,20}/[a-z0-9.+-]{1,60}")
 
 MAX_REPLY = 64 * 1024
 """Most bytes that are read of a response. The longest documented one, lists apart, has a few hundred."""
@@ -254,7 +257,10 @@ def json_object(
     response: UpstreamResponse, *, media_types: Collection[str] = ("application/json",)
 ) -> JSONObject | BadAnswer:
     """Parse the body of a response, whatever its status. A `BadAnswer` is returned, not raised."""
-    if response.content_type.partition(";")[0].strip().lower() not in media_types:
-        return BadAnswer(f"the response is not {' or '.join(media_types)}", upstream_status=response.status)
+    media_type = response.content_type.partition(";")[0].strip().lower()
+    if media_type not in media_types:
+        # Only what can be a media type, since it is text of others.
+        shown = media_type if _MEDIA_TYPE.fullmatch(media_type) else "of no known type"
+        return BadAnswer(f"the response is {shown}, not {next(iter(media_types))}", upstream_status=response.status)
     parsed = parse_json_object(response.body)
     return BadAnswer("the response is not a JSON object", upstream_status=response.status) if parsed is None else parsed

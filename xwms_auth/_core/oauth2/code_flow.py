@@ -289,4 +289,4 @@ def _verified(
     context: Context, metadata: Metadata, id_token: Secret, *, now: int
 ) -> Steps[tuple[SignedJWT, VerifiedClaims]]:
     token = parse_signed_jwt(id_token.reveal())
-    return token, verified_claims(token, (yield from keys_for(context, metadata, token, now=now)))
+    return token, verified_claims(token, (yield from keys_for(context, metadata, token, is_direct=True, now=now)))

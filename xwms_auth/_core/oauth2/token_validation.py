@@ -94,7 +94,9 @@ def _request_introspection(context: Context, token: Secret, *, now: int) -> Step
     config = context.config
     metadata = yield from metadata_for(context, now=now)
     if metadata.introspection_endpoint is None:
-        raise BadAnswer("the server has no introspection_endpoint: set one, or set XWMS_TOKEN_VALIDATION=jwt")
+        raise BadAnswer(
+            "the server names no introspection_endpoint: set XWMS_INTROSPECTION_ENDPOINT, or XWMS_TOKEN_VALIDATION=jwt"
+        )
     response = yield from ask(CallXWMS(introspect(metadata.introspection_endpoint, token)))
     return read_introspection(
         response,
@@ -110,8 +112,8 @@ def _validate_jwt(context: Context, token: Secret, *, now: int) -> Steps[AccessT
     text, server, config = token.reveal(), context.state.server, context.config
     if len(text) > MAX_JWT:
         raise InvalidToken("it is too long")
-    name, metadata = _name_of(text), config.metadata or server.metadata(now)
-    claims = context.state.verified_jwts.get(name, server.keys(now)) if metadata is not None else None
+    name, metadata = _name_of(text), config.metadata or server.metadata.get(now)
+    claims = context.state.verified_jwts.get(name, server.keys.get(now)) if metadata is not None else None
     if metadata is None or claims is None:
         metadata, claims = yield from _verify_jwt(context, text, name, now=now)
     return read_jwt(claims, issuer=metadata.issuer, audience=config.audience, now=now)
