@@ -15,7 +15,7 @@ from .dataclass import dataclass
 from .errors import BadAnswer, Unreachable, XWMSError
 from .models import EndReason, Identity, Secret
 from .session import Session
-from .store_protocols import KnowsClaims, SessionStore
+from .store_protocols import FindsLogins, KnowsClaims, SessionStore
 from .strict_json import JSONObject, parse_json_object
 
 R = TypeVar("R")
@@ -181,6 +181,15 @@ def drop_session(handle: str, *, why: EndReason | None = None, now: int) -> Step
 def list_sessions(identity: Identity, *, now: int) -> Steps[Sequence[Session]]:
     """Return a person's sessions."""
     return ask(CallStore(lambda store: store.list(identity, now=now)))
+
+
+def list_login(sid: str, *, issuer: str, now: int) -> Steps[Sequence[Session] | None]:
+    """Return the sessions of one login at the server, or None if the store cannot find them (`FindsLogins`)."""
+    return ask(
+        CallStore(
+            lambda store: store.list_login(sid, issuer=issuer, now=now) if isinstance(store, FindsLogins) else None
+        )
+    )
 
 
 def revoke_session(session_id: str, *, now: int) -> Steps[bool]:
