@@ -124,7 +124,8 @@ CLAIMS = {
     **{f"{name} of {said}": {name: value} for said, value in NO_MOMENTS.items() for name in ("exp", "iat", "nbf")},
     **{f"client_id with {said}": {"client_id": value} for said, value in NO_TEXTS.items()},
     **{f"sub with {said}": {"sub": value} for said, value in NO_TEXTS.items()},
-    "a scope that is a list": {"scope": ["read"]},
+    "a scope that is a number": {"scope": 5},
+    "a list with two scopes in one entry": {"scope": ["read write"]},
     "bound to a key": {"cnf": {"jkt": "x"}},
 }
 

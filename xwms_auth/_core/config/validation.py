@@ -162,7 +162,7 @@ class Validator:
         if not config.domain and registered:
             self.set("domain", registered[0].host)
         domain: object = config.domain
-        if domain and (not isinstance(domain, str) or header_fault(Secret(domain)) or "/" in domain):
+        if domain and (not isinstance(domain, str) or header_fault(Secret(domain)) or set("/ ") & set(domain)):
             self.fault("domain", "is not a plain domain or domain id; leave out https:// and any path")
 
     def keys(self) -> None:

@@ -208,11 +208,11 @@ def _introspection_claims(response: UpstreamResponse) -> Mapping[str, Any]:
         raise CredentialsRejected(f"{where} answered {response.status}", upstream_status=response.status)
     body = json_object(response)
     if isinstance(body, BadAnswer):
-        raise body
+        raise BadAnswer(f"{where}: {body.cause}", upstream_status=response.status)
     # Sent by a server that issues other tokens only, about one it cannot have issued: oidc-provider about any JWT.
     if response.status == 400 and body.get("error") == "unsupported_token_type":
         raise InvalidToken("the server does not know this type of token")
-    if response.status != 200 or "error" in body:
+    if response.status != 200 or body.get("error") not in (None, ""):
         raise BadAnswer(f"{where} answered {response.status}, or an error", upstream_status=response.status)
     return body
 

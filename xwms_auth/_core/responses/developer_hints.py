@@ -37,7 +37,8 @@ def hints_for(error: XWMSError, config: XWMSConfig, request: Request) -> tuple[s
 
     For debug mode only: they name the client id, the domain, the redirect URIs and the API URL.
     """
-    hints = oauth2_hints(error, config, _uri_in_use(config, request)) if config.flow == "oauth2" else []
+    uri = _uri_in_use(config, request)
+    hints = oauth2_hints(error, config, uri, path=request.path) if config.flow == "oauth2" else []
     hints = hints or _hints(error, config, request)
     if hints and error.cause and not isinstance(error, ConfigError):
         hints.append(f"Cause: {plain(error.cause[:_MAX_SHOWN])}")
