@@ -185,6 +185,19 @@ def test_what_a_server_demands_and_this_client_does_not_speak_is_refused_by_name
     assert server.calls(TOKEN) == 0
 
 
+def test_what_a_server_demands_of_a_login_keeps_no_access_token_out(edge, server):
+    server.metadata |= {"require_pushed_authorization_requests": True}
+    assert APISite(edge, server).call(server.give()).status_code == 200
+    assert APISite(edge, server, token_validation="jwt", audience=AUDIENCE).call(server.access_jwt()).status_code == 200
+
+
+def test_a_thread_that_began_a_little_before_the_fetch_fetches_nothing_again(site, server):
+    begin(site.browser())
+    site.clock.advance(-2)
+    begin(site.browser())
+    assert server.calls(DISCOVERY) == 1
+
+
 @pytest.mark.parametrize(
     "says",
     [

@@ -237,7 +237,8 @@ class DatabaseStore:
         return self._executor.run(lambda db: self._sessions(db, _LIST_LOGIN, which))
 
     def _sessions(self, db: Connection, statement: Any, parameters: dict[str, Any]) -> Sequence[Session]:
-        read = [self._read(record, key) for key, record in db.execute(statement, parameters)]
+        rows = cast("Sequence[tuple[str, object]]", db.execute(statement, parameters).all())
+        read = [self._read(record, key) for key, record in rows]
         return [one for one in read if isinstance(one, Session)]
 
     def revoke(self, session_id: str, *, now: int) -> bool | Awaitable[bool]:

@@ -23,6 +23,10 @@ REFETCH_KEYS = 60
 """Seconds between two fetches of the keys because of an unknown key id."""
 
 
+THREAD_CLOCK_SKEW = 5
+"""Seconds by which the clock readings of two threads may differ: one may have begun a little before the fetch."""
+
+
 class Fetched(Generic[T]):
     """One document of the server. Times are seconds since 1970. Thread-safe."""
 
@@ -37,12 +41,14 @@ class Fetched(Generic[T]):
     def get(self, now: int) -> T | None:
         """The document, or None if it has to be fetched. A clock that was set back does not make it last longer."""
         kept = self._kept
-        return kept[2] if kept is not None and kept[0] <= now < kept[1] else None
+        return kept[2] if kept is not None and kept[0] - THREAD_CLOCK_SKEW <= now < kept[1] else None
 
     def old(self, now: int) -> T | None:
         """The document if it is not too old to be used while the server is down."""
         kept = self._kept
-        return kept[2] if kept is not None and kept[0] <= now < kept[0] + METADATA_MAX_AGE + METADATA_GRACE else None
+        if kept is None or not kept[0] - THREAD_CLOCK_SKEW <= now < kept[0] + METADATA_MAX_AGE + METADATA_GRACE:
+            return None
+        return kept[2]
 
     def begin(self, *, until: int, now: int) -> bool:
         """Begin to fetch it, for all who need it; False if another request is doing so, until that time at most."""

@@ -3,6 +3,8 @@
 Without this a login would fail later, with an error code that says nothing about the reason.
 """
 
+from typing import cast
+
 from ..base.strict_json import JSONObject
 
 _SECRETS = ("client_secret_basic", "client_secret_post")
@@ -49,4 +51,4 @@ def _client_auth(methods: list[object] | None, client_auth: str) -> str | None:
 def _names(document: JSONObject, name: str) -> list[object] | None:
     value: object = document.get(name)
     # An empty list is what some servers send for a member that they do not use.
-    return value if isinstance(value, list) and value else None
+    return cast("list[object]", value) if isinstance(value, list) and value else None

@@ -6,6 +6,7 @@ machine.
 """
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import cast
 
@@ -44,6 +45,8 @@ class Metadata:
     end_session_endpoint: str | None = None
     names_itself: bool = False
     """Whether every authorization response has `iss` (RFC 9207); a callback without it is then refused."""
+    demand: str | None = None
+    """Why nobody can log in there, and which setting at the server helps: it demands what is not supported."""
     unusable: tuple[str, ...] = ()
     """A sentence for each endpoint in the document that is left out, because no login needs it and it is no URL."""
 
@@ -86,10 +89,12 @@ def read_metadata(
     endpoints |= named
     if missing := [name for name in _REQUIRED if name not in endpoints]:
         raise BadAnswer(f"the discovery document has no {missing[0]}")
-    if demand := demand_of(document, client_auth=client_auth):
-        raise BadAnswer(demand)
-    names_itself = document.get("authorization_response_iss_parameter_supported") is True
-    return metadata_of(issuer, endpoints, names_itself=names_itself, unusable=tuple(unusable))
+    return replace(
+        metadata_of(issuer, endpoints),
+        names_itself=document.get("authorization_response_iss_parameter_supported") is True,
+        demand=demand_of(document, client_auth=client_auth),
+        unusable=tuple(unusable),
+    )
 
 
 def _endpoints(
@@ -114,17 +119,17 @@ def _endpoints(
     return endpoints, unusable
 
 
-def metadata_of(
-    issuer: str, endpoints: Mapping[str, str], *, names_itself: bool = False, unusable: tuple[str, ...] = ()
-) -> Metadata:
+def metadata_of(issuer: str, endpoints: Mapping[str, str]) -> Metadata:
     """The metadata of a server from endpoints that have been checked."""
     return Metadata(
         issuer=issuer,
         authorization_endpoint=endpoints["authorization_endpoint"],
         token_endpoint=endpoints["token_endpoint"],
-        names_itself=names_itself,
-        unusable=unusable,
-        **{name: endpoints.get(name) for name in _OPTIONAL},
+        userinfo_endpoint=endpoints.get("userinfo_endpoint"),
+        jwks_uri=endpoints.get("jwks_uri"),
+        revocation_endpoint=endpoints.get("revocation_endpoint"),
+        introspection_endpoint=endpoints.get("introspection_endpoint"),
+        end_session_endpoint=endpoints.get("end_session_endpoint"),
     )
 
 

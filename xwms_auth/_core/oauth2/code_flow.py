@@ -67,6 +67,8 @@ class OAuth2Provider:
 
     def start(self, context: Context, uri: RedirectURI, *, fresh: int | None, now: int) -> Steps[LoginStart]:
         metadata = yield from metadata_for(context, now=now)
+        if metadata.demand is not None:
+            raise BadAnswer(metadata.demand)
         # Not later: nothing has begun yet that could be lost if the server is slow.
         yield from retry_pending(context, now=now)
         seed = new_key()
