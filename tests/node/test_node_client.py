@@ -219,7 +219,7 @@ def test_countries_projects_and_info(app, server):
     assert len(countries) > 190
     netherlands = countries["NL"]
     assert (netherlands["iso_alpha3"], netherlands["capital"]) == ("NLD", "Amsterdam")
-    assert (netherlands["currency_code"], netherlands["phonecode"]) == ("EUR", "31")
+    assert (netherlands["currency_code"], netherlands["phonecode"]) == ("EUR", "+31")
     assert netherlands["is_eu_member"] is True
     assert countries["CH"]["is_eu_member"] is False
     assert [project["title"] for project in app("projects")] == ["Local XWMS"]

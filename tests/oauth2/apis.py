@@ -33,6 +33,8 @@ def told(token: AccessToken, user: Any) -> dict[str, object]:
         "client_id": token.client_id,
         "scopes": list(token.scopes),
         "expires_at": token.expires_at,
+        "username": token.username,
+        "acts_for_itself": token.acts_for_itself,
         "issuer": token.issuer,
         "identity": token.identity and list(token.identity),
         "user": user.sub,

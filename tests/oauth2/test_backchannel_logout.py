@@ -10,6 +10,7 @@ import pytest
 
 from tests.oauth2.fake_as import USERINFO, FakeAS
 from tests.oauth2.jwts import encode, hs256, make_key, signed
+from tests.oauth2.local_as import token_page
 from tests.oauth2.steps import begin, code_of, come_back, log_in
 from tests.oauth2.test_id_tokens import NO_MOMENTS, OTHER_TYPES
 from tests.tools.fake_xwms import CLIENT_ID
@@ -106,7 +107,42 @@ def test_a_login_that_the_server_gave_no_name_ends_with_any_of_the_persons(site,
     assert other.who() == "somebody-else"
 
 
-def test_a_login_that_is_under_way_does_not_outlive_the_logout(site, server):
+def test_where_the_login_is_named_and_nobody_else_the_sessions_of_that_login_end(site, server):
+    """OpenID Connect Back-Channel Logout 2.4: `sid` and no `sub`."""
+    one, two, same = (logged_in(site, server, sid=sid) for sid in ("sid-1", "sid-2", "sid-1"))
+    nameless, other = logged_in(site, server), logged_in(site, server, sub="somebody-else", sid="sid-3")
+    answer = post(site, signed(server.key, claims_of(server, sub=None, sid="sid-1")))
+    assert (answer.status_code, answer.json()) == (200, {})
+    assert [why(browser) for browser in (one, same)] == ["session_revoked"] * 2
+    assert [browser.who() for browser in (two, nameless, other)] == [SUB, SUB, "somebody-else"]
+    assert post(site, signed(server.key, claims_of(server, sub=None, sid="sid-of-nobody"))).status_code == 200
+    assert [browser.who() for browser in (two, nameless, other)] == [SUB, SUB, "somebody-else"]
+
+
+def test_a_session_whose_tokens_were_refreshed_is_still_of_its_login(make_site, server, place):
+    site = token_page(make_site(session_store=place))
+    server.tokens = {"refresh_token": "refresh-me", "expires_in": 100}
+    browser = logged_in(site, server, sid="sid-1")
+    before = browser.get("/token", PROGRAM).text
+    site.clock.advance(90)
+    assert browser.get("/token", PROGRAM).text != before
+    assert post(site, signed(server.key, claims_of(server, sub=None, sid="sid-1"))).status_code == 200
+    assert why(browser) == "session_revoked"
+
+
+def test_a_store_that_cannot_find_logins_says_so_and_may_be_told_again(make_site, server, caplog):
+    site = make_site(revocation_store="memory://")
+    browser = logged_in(site, server, sid="sid-1")
+    token = signed(server.key, claims_of(server, sub=None, sid="sid-1"))
+    for _ in range(2):
+        answer = post(site, token)
+        assert (answer.status_code, answer.json()) == (400, {"error": "invalid_request"})
+    assert caplog.text.count("cannot find sessions by sid") == 2
+    assert browser.who() == SUB
+
+
+@pytest.mark.parametrize("sub", [SUB, None])
+def test_a_login_that_is_under_way_does_not_outlive_the_logout(site, server, sub):
     """The server ends the login between the code and the session; the callback waits for userinfo at that moment."""
     browser = site.browser()
     server.claims = {"sid": "sid-1"}
@@ -114,7 +150,7 @@ def test_a_login_that_is_under_way_does_not_outlive_the_logout(site, server):
     with ThreadPoolExecutor(1) as thread, server.hold(USERINFO) as gate:
         coming = thread.submit(come_back, browser, query)
         server.wait_for_calls(USERINFO)
-        assert post(site, signed(server.key, claims_of(server, sid="sid-1"))).status_code == 200
+        assert post(site, signed(server.key, claims_of(server, sub=sub, sid="sid-1"))).status_code == 200
         gate.set()
         assert code_of(coming.result(20)) == (401, "token_rejected")
     assert browser.who() is None
@@ -211,7 +247,11 @@ WRONG: dict[str, dict[str, object]] = {
     "a nonce": {"nonce": "n"},
     "no jti": {"jti": None},
     "an empty jti": {"jti": ""},
-    "no sub": {"sub": None, "sid": "sid-1"},
+    "neither sub nor sid": {"sub": None},
+    "an empty sub beside a sid": {"sub": "", "sid": "sid-1"},
+    "no sub, and a sid that is no text": {"sub": None, "sid": 7},
+    "no sub, and a sid that is too long": {"sub": None, "sid": "x" * 256},
+    "no sub, and an empty sid": {"sub": None, "sid": ""},
     "a sub that is a number": {"sub": 7},
 }
 

@@ -62,7 +62,8 @@ ANSWERS = {
     "bound to a key": ({"token_type": "DPoP", "cnf": {"jkt": "x"}}, NO),
     "a sub that is a list": ({"sub": ["ada"]}, STRANGE),
     "an empty sub": ({"sub": ""}, STRANGE),
-    "a scope that is a list": ({"scope": ["read"]}, STRANGE),
+    "a scope that is a number": ({"scope": 5}, STRANGE),
+    "a list with two scopes in one entry": ({"scope": ["read write"]}, STRANGE),
     "an endless scope": ({"scope": "x" * 9000}, STRANGE),
     "an error": ({"error": "invalid_request"}, STRANGE),
 }
@@ -81,6 +82,8 @@ GOOD = {
     "for our client": {"aud": "fx-client", "client_id": "another-app"},
     "for our client and others": {"aud": ["x", "fx-client"]},
     "no issuer": {"iss": None},
+    "scopes in a list": {"scope": ["read"]},
+    "an error that is empty": {"error": ""},
     "a type in small letters": {"token_type": "bearer"},
     "valid from now, by a clock that is a little ahead": {"nbf": int(time.time()) + 30},
     "a sub that is a number": {"sub": 1234},

@@ -59,6 +59,8 @@ def test_a_good_token_opens_the_api_without_a_call_for_it(api, server):
         "client_id": "another-app",
         "scopes": ["read", "write"],
         "expires_at": ends,
+        "username": None,
+        "acts_for_itself": False,
         "issuer": server.issuer,
         "identity": [server.issuer, "xwms-user-1234"],
         "user": None,
@@ -122,7 +124,8 @@ CLAIMS = {
     **{f"{name} of {said}": {name: value} for said, value in NO_MOMENTS.items() for name in ("exp", "iat", "nbf")},
     **{f"client_id with {said}": {"client_id": value} for said, value in NO_TEXTS.items()},
     **{f"sub with {said}": {"sub": value} for said, value in NO_TEXTS.items()},
-    "a scope that is a list": {"scope": ["read"]},
+    "a scope that is a number": {"scope": 5},
+    "a list with two scopes in one entry": {"scope": ["read write"]},
     "bound to a key": {"cnf": {"jkt": "x"}},
 }
 
@@ -203,11 +206,11 @@ def test_a_new_key_is_fetched_and_an_invented_one_at_most_once_a_minute(api, ser
     assert api.call(server.access_jwt()).status_code == 200
     for number in range(5):
         assert code_of(api.call(server.access_jwt(header={"kid": f"invented {number}"}))) == NO
-    assert server.calls(JWKS) == 1
+    assert server.calls(JWKS) == 2
     api.clock.advance(61)
     server.rotate(make_key("ES256", kid="key-2"))
     assert api.call(server.access_jwt()).status_code == 200
-    assert server.calls(JWKS) == 2
+    assert server.calls(JWKS) == 3
 
 
 @both_edges

@@ -38,6 +38,8 @@ def test_a_good_token_opens_the_api_and_says_who_calls(api, server):
         "client_id": "fx-client",
         "scopes": ["read", "write"],
         "expires_at": 1900000000,
+        "username": None,
+        "acts_for_itself": False,
         "issuer": server.issuer,
         "identity": [server.issuer, "xwms-user-1234"],
         "user": None,

@@ -52,6 +52,19 @@ def test_a_scope_with_a_strange_space_in_its_name_opens_nothing(edge, server):
 
 
 @pytest.mark.parametrize("edge", EDGES)
+def test_scopes_in_a_list_are_those_of_its_entries(edge, server):
+    asked = APISite(edge, server)
+    verified = APISite(edge, server, token_validation="jwt", audience="https://api.example")
+    for scope, status in ((["read", "write"], 200), (["read"], 403), ([], 403)):
+        assert asked.call(server.give(scope=scope), "/api/write").status_code == status
+        assert verified.call(server.access_jwt(scope=scope), "/api/write").status_code == status
+    for between in SPACES + OTHERS:
+        scope = ["read", f"payment:x{between}write"]
+        assert code_of(asked.call(server.give(scope=scope), "/api/write")) == (502, "xwms_bad_answer"), between
+        assert code_of(verified.call(server.access_jwt(scope=scope), "/api/write")) == (401, "invalid_token"), between
+
+
+@pytest.mark.parametrize("edge", EDGES)
 def test_a_page_that_wants_two_scopes_opens_with_both_and_not_with_one_that_holds_their_names(edge, server):
     api = APISite(edge, server)
     assert api.call(server.give(scope="read write"), "/api/write").status_code == 200

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote_plus, urlsplit
 
 import pytest
 
@@ -66,6 +66,27 @@ def test_oc_18_the_secret_is_in_the_body_where_the_client_is_set_to_post(make_si
     assert request.all("Authorization") == []
 
 
+@one_edge
+@pytest.mark.parametrize("client_auth", ["client_secret_basic", "client_secret_post"])
+@pytest.mark.parametrize("written", ["a b", "a+b", "a%20b", "a:b", "100% & more=?/\\"])
+def test_ids_and_secrets_of_any_printable_ascii_arrive_as_they_are(make_site, server, client_auth, written):
+    """RFC 6749 2.3.1: form-encoded in the header too, so that a space or a colon is no end of it."""
+    options = {"client_id": f"id {written}", "client_secret": f"secret {written}", "client_auth": client_auth}
+    seen = []
+    server.answer(TOKEN, lambda at: seen.append(credentials(at.request)) or document({"error": "invalid_client"}, 401))
+    log_in(make_site(**options).browser(), server)
+    assert seen == [(options["client_id"], options["client_secret"])]
+
+
+def credentials(request):
+    form = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
+    if "client_secret" in form:
+        return form["client_id"], form["client_secret"]
+    (header,) = request.all("Authorization")
+    client_id, _, secret = base64.b64decode(header.removeprefix("Basic ")).decode().partition(":")
+    return unquote_plus(client_id), unquote_plus(secret)
+
+
 @pytest.mark.parametrize("path", [TOKEN, USERINFO, JWKS, DISCOVERY])
 def test_se_02_no_redirect_of_any_endpoint_is_followed(make_site, server, path):
     """SE-02: with a 307 the code, the verifier and the secret would go wherever the Location says."""
@@ -92,7 +113,8 @@ def test_se_02_no_redirect_of_any_endpoint_is_followed(make_site, server, path):
 # --- the token endpoint ---
 
 WRONG = {
-    "no token type": {"token_type": None},
+    "an empty token type": {"token_type": ""},
+    "a token bound to a key": {"token_type": "DPoP"},
     "another token type": {"token_type": "mac"},
     "a token type that is a list": {"token_type": ["Bearer"]},
     "no access token": {"access_token": None},
@@ -101,19 +123,58 @@ WRONG = {
     "an access token with a line break": {"access_token": "a\r\nX-Evil: 1"},
     "a huge access token": {"access_token": "x" * 17_000},
     "a refresh token with a space": {"refresh_token": "a b"},
-    "a scope that is a list": {"scope": ["openid"]},
+    "a scope that is a number": {"scope": 5},
+    "a list with two scopes in one entry": {"scope": ["openid profile"]},
+    "a list with an entry that is no scope": {"scope": ["openid", 5]},
+    "a list of lists": {"scope": [["openid"]]},
+    "a list that is too long": {"scope": ["x" * 100] * 100},
+    "an empty ID token": {"id_token": ""},
     "200 with an error": {"error": "invalid_grant"},
+    "200 with an error that is no text": {"error": {}},
+    "an expires_in in words": {"expires_in": "soon"},
 }
 
 
 @one_edge
-def test_oc_14_a_token_answer_that_is_none_logs_nobody_in(site, server):
+def test_oc_14_a_token_answer_that_is_none_logs_nobody_in(site, server, caplog):
     """OC-14"""
     for name, changes in WRONG.items():
         server.tokens = changes
         browser = site.browser()
+        caplog.clear()
         assert code_of(log_in(browser, server)) == (502, "xwms_bad_answer"), name
         assert browser.who() is None, name
+        (member,) = changes
+        assert member in caplog.text, "the cause names what is wrong"
+
+
+LENIENT = {
+    "no token type": {"token_type": None},
+    "no refresh token, as an empty one": {"refresh_token": ""},
+    "an error that is null": {"error": None},
+    "an error that is empty": {"error": ""},
+    "scopes in a list": {"scope": ["openid", "profile"]},
+    "no scopes, in a list": {"scope": []},
+    "a lifetime with a fraction, as text": {"expires_in": "299.5"},
+}
+
+
+@one_edge
+@pytest.mark.parametrize("changes", LENIENT.values(), ids=LENIENT)
+def test_what_real_servers_write_otherwise_is_read_as_they_mean_it(make_site, server, changes):
+    server.answer(TOKEN, lambda at: reply_with(server.usual(at), changes))
+    site = token_page(make_site(session_store="memory://"))
+    browser = site.browser()
+    assert log_in(browser, server).status_code == 303
+    assert browser.get("/token", PROGRAM).status_code == 200
+
+
+def reply_with(reply, changes):
+    """The reply with these members; a token type of None is left out, an error of None is null."""
+    body = json.loads(reply.body) | changes
+    if body["token_type"] is None:
+        del body["token_type"]
+    return document(body)
 
 
 @one_edge

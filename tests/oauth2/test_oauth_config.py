@@ -129,6 +129,20 @@ def test_whoever_names_one_endpoint_names_all_that_a_login_needs():
         assert [problem for problem in problems(**named) if name in problem], name
 
 
+COMPLETING = ("userinfo_endpoint", "revocation_endpoint", "introspection_endpoint", "end_session_endpoint")
+
+
+@pytest.mark.parametrize("name", COMPLETING)
+def test_a_single_endpoint_beside_an_issuer_completes_its_document(name):
+    config = XWMSConfig(**OAUTH, **{name: f"{ISSUER}/named"})
+    assert config.metadata is None
+    assert config.named_endpoints == ((name, f"{ISSUER}/named"),)
+    assert dataclasses.replace(config, login_path="/signin").named_endpoints == config.named_endpoints
+    assert any("XWMS_ISSUER" in problem for problem in problems(issuer="", **{name: f"{ISSUER}/named"}))
+    for wrong in ("http://127.0.0.1/named", "named", "http://id.example.org/x", 5):
+        assert any(name in problem for problem in problems(**{name: wrong})), wrong
+
+
 def test_an_endpoint_may_be_missing_that_no_login_needs():
     named = {**ENDPOINTS, "userinfo_endpoint": ""}
     assert XWMSConfig(**{**OAUTH, **named}).metadata is not None

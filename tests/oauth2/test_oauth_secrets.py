@@ -94,7 +94,7 @@ def test_se_05_a_crash_report_of_a_secret_that_cannot_be_fetched_shows_none(serv
     """SE-05: and of an access token that was to be shown."""
 
     def gone() -> str:
-        return f"{CANARY} with a space"
+        return f"{CANARY}\twith a tab"
 
     transport = HTTPTransport(XWMSConfig(**server.options(client_secret=gone)))
     with pytest.raises(ConfigError) as raised:

@@ -10,13 +10,13 @@ from xwms_auth._core.base.errors import BadAnswer
 from xwms_auth._core.oauth2.endpoints import read_tokens
 
 LIVES = {
-    1300: [300, "300", "+300", 300.0, 300.9],
+    1300: [300, "300", "+300", 300.0, 300.9, "300.0", "300.9"],
     1000: [0, "0", -1, -5.5, "-5", -(10**400), 0.4],
     None: [None, 10**12, "1000000000000", 10**400, 1e308],
 }
 
 
-NO_LIVES = ["soon", "", "1e3", "3 00", "300.0", "\u0663", "9" * 5000, [], [300], {}, True, False, float("nan"), 1e999]
+NO_LIVES = ["soon", "", "1e3", "3 00", "300.", "\u0663", "9" * 5000, [], [300], {}, True, False, float("nan"), 1e999]
 
 
 def test_a_lifetime_is_a_number_however_it_is_written():

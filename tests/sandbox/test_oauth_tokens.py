@@ -280,7 +280,7 @@ def test_a_wrong_secret_is_an_invalid_client(app, path):
     for secret in ("wrong", "", SECRET + "x"):
         answer = app.call(path, form, secret=secret)
         assert refused(answer, 401) == "invalid_client"
-        assert answer.headers["WWW-Authenticate"].startswith("Basic ")
+        assert answer.headers["WWW-Authenticate"].startswith('Basic realm="XWMS"')
     for header in ("Basic", "Basic !", "Basic w6k=", "Basic /////w==", "Bearer x", "Digest a=b"):
         assert refused(app.http.post(path, data=form, headers={"Authorization": header}), 401) == "invalid_client"
     assert refused(app.http.post(path, data=form), 401) == "invalid_client"

@@ -19,7 +19,7 @@ def test_info_is_open_and_says_what_it_is(xwms):
     assert set(data["application"]) == {"name", "description", "version", "locale", "timezone", "time"}
     assert data["application"]["time"] == "2027-01-15T08:00:00+00:00"
     assert data["client"] == {"ip": "127.0.0.1", "user_agent": "curl/8"}
-    assert data["api"]["endpoints"]["sign-token"] == "http://127.0.0.1:8800/api/sign-token"
+    assert data["api"]["endpoints"]["auth_signin"] == "http://127.0.0.1:8800/api/sign-token"
 
 
 def test_sign_token_has_the_documented_shape(xwms):

@@ -27,6 +27,7 @@ DEADLINE = 20.0
 READS: dict[str, Callable[[Any], Any]] = {
     "load": lambda store: store.load(HANDLE, now=NOW),
     "list": lambda store: store.list(session().user.identity, now=NOW),
+    "list_login": lambda store: store.list_login("a", issuer="https://xwms.example/api/", now=NOW),
     "not_before": lambda store: store.not_before(["client", "somebody"], now=NOW),
     "claimed": lambda store: store.claimed(["login"], now=NOW),
 }

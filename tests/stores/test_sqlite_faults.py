@@ -10,6 +10,7 @@ import subprocess
 import threading
 from collections.abc import Awaitable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from tests.stores.questions import HANDLE, READS, WRITES, begin, require_down, s
 from tests.tools.requires import missing, program
 from xwms_auth import StoreUnavailable
 from xwms_auth.testing.harness import StoreHarness
-from xwms_auth.testing.store_contract import DAY, NOW, session
+from xwms_auth.testing.store_contract import DAY, NOW, person, session, tokens
 
 
 @pytest.fixture
@@ -31,6 +32,24 @@ def path(tmp_path) -> Path:
     folder = tmp_path / "sessions"
     folder.mkdir()
     return folder / "sessions.sqlite3"
+
+
+BEFORE_LOGINS = """
+CREATE TABLE sessions (
+    client TEXT NOT NULL, key TEXT NOT NULL, person TEXT NOT NULL, until INTEGER NOT NULL,
+    record BLOB, ended TEXT,
+    PRIMARY KEY (client, key)
+) WITHOUT ROWID;
+CREATE INDEX sessions_of_a_person ON sessions (client, person);
+CREATE INDEX sessions_by_time ON sessions (until);
+CREATE TABLE marks (
+    client TEXT NOT NULL, name TEXT NOT NULL, until INTEGER NOT NULL, value INTEGER NOT NULL,
+    PRIMARY KEY (client, name)
+) WITHOUT ROWID;
+CREATE INDEX marks_by_time ON marks (until);
+PRAGMA user_version = 1;
+PRAGMA journal_mode = WAL;
+"""
 
 
 def files_of(path: Path) -> list[Path]:
@@ -160,6 +179,20 @@ class TestAFileThatFails(StoreHarness):
         require_down(self, self.store(path, is_async=is_async))
         assert path.read_bytes() == before
 
+    def test_a_file_from_before_there_were_logins_is_used_on_and_what_wrote_it_can_use_it_too(self, path, is_async):
+        old = sqlite3.connect(path)
+        old.executescript(BEFORE_LOGINS)
+        store = self.store(path, is_async=is_async)
+        kept = replace(session(), tokens=replace(tokens(0), sid="a"))
+        assert self.ask(store.list_login("a", issuer=person().issuer, now=NOW)) == []
+        old.execute("INSERT INTO sessions (client, key, person, until) VALUES ('c', 'k', 'p', 5)")
+        old.commit()
+        handle = self.ask(store.create(kept, until=NOW + DAY, now=NOW))
+        assert sub_of(self, store, handle) == "1001"
+        assert len(self.ask(store.list_login("a", issuer=person().issuer, now=NOW))) == 1
+        assert old.execute("PRAGMA user_version").fetchone() == (1,)
+        old.close()
+
     def test_expired_sessions_and_used_logins_go_as_fast_as_new_ones_can_come(self, path, is_async):
         """SL-16: a thousand at a time."""
         store = self.store(path, is_async=is_async)
@@ -167,7 +200,7 @@ class TestAFileThatFails(StoreHarness):
         with sqlite3.connect(path) as writer:
             writer.execute(
                 "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 20000) INSERT INTO sessions"
-                " SELECT client, key || x, person, until, record, ended FROM sessions, n WHERE until = ?",
+                " SELECT client, key || x, person, until, record, ended, login FROM sessions, n WHERE until = ?",
                 (NOW + DAY,),
             )
         writer.close()

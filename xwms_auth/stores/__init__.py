@@ -10,14 +10,23 @@ from .._core.base.digests import digest
 from .._core.base.errors import ConfigError
 from .._core.base.models import Secret
 from .._core.base.session import Session, latest
-from .._core.base.store_protocols import KeepsConnections, KnowsClaims, RevocationStore, SessionStore
+from .._core.base.store_protocols import FindsLogins, KeepsConnections, KnowsClaims, RevocationStore, SessionStore
 from .._core.config.context import Context
 from .._core.config.env import is_database, is_redis
 from .cookie import CookieStore
 from .memory import MemoryStore
 from .records import OpenedForClient, Records
 
-__all__ = ["KeepsConnections", "KnowsClaims", "RevocationStore", "Session", "SessionStore", "latest", "open_store"]
+__all__ = [
+    "FindsLogins",
+    "KeepsConnections",
+    "KnowsClaims",
+    "RevocationStore",
+    "Session",
+    "SessionStore",
+    "latest",
+    "open_store",
+]
 
 
 def open_store(context: Context, *, is_async: bool = False) -> SessionStore:

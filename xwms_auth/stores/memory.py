@@ -83,6 +83,12 @@ class MemoryStore(LoadsAtOnce):
             kept = [row.kept for row in self._rows.values() if now < row.until]
         return [one for one in kept if isinstance(one, Session) and one.user.identity == identity]
 
+    def list_login(self, sid: str, *, issuer: str, now: int) -> Sequence[Session]:
+        with self._lock:
+            kept = [row.kept for row in self._rows.values() if now < row.until]
+        mine = (one for one in kept if isinstance(one, Session) and one.user.issuer == issuer)
+        return [one for one in mine if one.tokens is not None and one.tokens.sid == sid]
+
     def revoke(self, session_id: str, *, now: int) -> bool:
         with self._lock:
             return self._end(session_id, EndReason.REVOKED)

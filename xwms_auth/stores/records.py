@@ -10,6 +10,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from .._core.base.digests import login_digest
 from .._core.base.expiring import RecentMap
 from .._core.base.models import EndReason
 from .._core.base.session import Session
@@ -24,6 +25,12 @@ _KEY = r"[A-Za-z0-9_-]{43}"  # compiled when it is first used
 def is_key(text: str) -> bool:
     """Whether this has the form of our keys and session ids. Nothing else may become part of a key in a store."""
     return re.fullmatch(_KEY, text) is not None
+
+
+def login_of(session: Session) -> str | None:
+    """The name, in a store, of the login at the authorization server that a session is from; None if it has none."""
+    sid = None if session.tokens is None else session.tokens.sid
+    return None if sid is None else login_digest(session.user.issuer, sid)
 
 
 MAX_OPENED_BYTES = 8 * 1024 * 1024

@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Generator, Iterable, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from .._core.base.dataclass import dataclass
-from .._core.base.digests import digest, identity_digest, new_key
+from .._core.base.digests import digest, identity_digest, login_digest, new_key
 from .._core.base.errors import StoreUnavailable
 from .._core.base.models import EndReason, Identity
 from .._core.base.session import KEPT_AFTER_END, Session, latest
-from .records import Records, ending_of, is_key
+from .records import Records, ending_of, is_key, login_of
 
 T = TypeVar("T")
 
@@ -82,6 +82,17 @@ class RedisStore:
     def _list_key(self, identity: Identity) -> str:
         return f"{self._prefix}listed:{identity_digest(identity)}"
 
+    def _login_key(self, login: str) -> str:
+        return f"{self._prefix}login:{login}"
+
+    def _lists_of(self, session: Session) -> list[str]:
+        """The keys of the lists that a session is in: its person's, and its login's at the authorization server."""
+        login = login_of(session)
+        return [self._list_key(session.user.identity), *([] if login is None else [self._login_key(login)])]
+
+    def _remove_from_lists(self, session: Session, key: str) -> list[Command]:
+        return [("ZREM", name, key) for name in self._lists_of(session)]
+
     def keep_connections(self) -> None:
         self._executor.keep_connections()
 
@@ -98,19 +109,23 @@ class RedisStore:
         key = digest(handle)
         yield [
             ("SET", self._session_key(key), self._records.write(session, key=key), "EX", max(1, until - now)),
-            *self._add_to_list(session.user.identity, key, until, now),
+            *self._add_to_lists(session, key, until, now),
         ]
         return handle
 
-    def _add_to_list(self, identity: Identity, key: str, until: int, now: int) -> list[Command]:
-        name, seconds = self._list_key(identity), until - now
+    def _add_to_lists(self, session: Session, key: str, until: int, now: int) -> list[Command]:
         # Expired sessions are removed first, so that the list of somebody who logs in often does not grow forever.
         # The list expires with the last of its sessions: NX sets the expiry of a new list, GT extends an existing one.
+        seconds = max(1, until - now)
         return [
-            ("ZREMRANGEBYSCORE", name, "-inf", now),
-            ("ZADD", name, "GT", until, key),
-            ("EXPIRE", name, max(1, seconds), "NX"),
-            ("EXPIRE", name, max(1, seconds), "GT"),
+            command
+            for name in self._lists_of(session)
+            for command in (
+                ("ZREMRANGEBYSCORE", name, "-inf", now),
+                ("ZADD", name, "GT", until, key),
+                ("EXPIRE", name, seconds, "NX"),
+                ("EXPIRE", name, seconds, "GT"),
+            )
         ]
 
     def load(self, handle: str, *, now: int) -> Session | EndReason | None | Awaitable[Session | EndReason | None]:
@@ -143,7 +158,7 @@ class RedisStore:
             record = self._records.write(latest(kept, session), key=key)
             (written,) = yield [("EVAL", _REPLACE, 1, self._session_key(key), found[0], record, max(1, until - now))]
             if written:
-                yield self._add_to_list(session.user.identity, key, until, now)
+                yield self._add_to_lists(session, key, until, now)
                 return handle
         raise StoreUnavailable("Redis: other requests keep changing the session")
 
@@ -158,25 +173,28 @@ class RedisStore:
         session = self._read(key, found)
         remove_from_list: list[Command] = []
         if isinstance(session, Session):
-            remove_from_list = [("ZREM", self._list_key(session.user.identity), key)]
+            remove_from_list = self._remove_from_lists(session, key)
         yield [("DEL", self._session_key(key), self._ended_key(key)), *remove_from_list]
 
     def list(self, identity: Identity, *, now: int) -> Sequence[Session] | Awaitable[Sequence[Session]]:
-        return self._executor.run(self._list(identity))
+        return self._executor.run(self._list(self._list_key(identity)))
 
-    def _list(self, identity: Identity) -> Commands[Sequence[Session]]:
-        keys = yield from self._keys_of(identity)
+    def list_login(self, sid: str, *, issuer: str, now: int) -> Sequence[Session] | Awaitable[Sequence[Session]]:
+        return self._executor.run(self._list(self._login_key(login_digest(issuer, sid))))
+
+    def _list(self, name: str) -> Commands[Sequence[Session]]:
+        keys = yield from self._keys_in(name)
         found = (yield [("MGET", self._session_key(key), self._ended_key(key)) for key in keys]) if keys else []
         sessions = [self._read(key, pair) for key, pair in zip(keys, found, strict=True)]
         alive = [one for one in sessions if isinstance(one, Session)]
         # Unreadable records stay in the list: they are valid again if their key comes back, and must remain revocable.
         gone = [key for key, (record, _) in zip(keys, found, strict=True) if record is None]
         if gone:
-            yield [("ZREM", self._list_key(identity), *gone)]
+            yield [("ZREM", name, *gone)]
         return alive
 
-    def _keys_of(self, identity: Identity) -> Commands[Sequence[str]]:
-        (members,) = yield [("ZRANGE", self._list_key(identity), 0, -1)]
+    def _keys_in(self, name: str) -> Commands[Sequence[str]]:
+        (members,) = yield [("ZRANGE", name, 0, -1)]
         return _keys(members)
 
     def revoke(self, session_id: str, *, now: int) -> bool | Awaitable[bool]:
@@ -188,14 +206,14 @@ class RedisStore:
         if not isinstance(session, Session):
             return False
         yield from self._end([key], EndReason.REVOKED)
-        yield [("ZREM", self._list_key(session.user.identity), key)]
+        yield self._remove_from_lists(session, key)
         return True
 
     def revoke_all(self, identity: Identity, *, now: int) -> None | Awaitable[None]:
         return self._executor.run(self._revoke_all(identity))
 
     def _revoke_all(self, identity: Identity) -> Commands[None]:
-        keys = yield from self._keys_of(identity)
+        keys = yield from self._keys_in(self._list_key(identity))
         for batch in _batches(keys):
             yield from self._end(batch, EndReason.REVOKED)
             # Not the whole list: a concurrent login may have just added its session.

@@ -38,11 +38,11 @@ from sqlalchemy.pool import SingletonThreadPool, StaticPool
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import NullType
 
-from .._core.base.digests import digest, identity_digest, new_key
+from .._core.base.digests import digest, identity_digest, login_digest, new_key
 from .._core.base.errors import ConfigError, StoreUnavailable
 from .._core.base.models import EndReason, Identity, Secret
 from .._core.base.session import Session, latest
-from .records import Records, ending_of, is_key
+from .records import Records, ending_of, is_key, login_of
 from .sqlalchemy_engines import Executor, NotOpened, executor_of_engine, executor_of_url, is_async_engine
 
 if TYPE_CHECKING:
@@ -78,7 +78,9 @@ _sessions = Table(
     Column("until", BigInteger, nullable=False),
     Column("record", LargeBinary().with_variant(MEDIUMBLOB(), "mysql", "mariadb")),
     Column("ended", _ascii(32)),
+    Column("login", _ascii(43)),
     Index("xwms_sessions_of_a_person", "person", "client"),
+    Index("xwms_sessions_of_a_login", "login", "client"),
     Index("xwms_sessions_by_time", "until"),
 )
 _marks = Table(
@@ -95,6 +97,7 @@ _marks = Table(
 # may have written any value.
 _one = (_sessions.c.id == bindparam("the_id")) & (_sessions.c.client == bindparam("the_client"))
 _of_person = (_sessions.c.person == bindparam("the_person")) & (_sessions.c.client == bindparam("the_client"))
+_of_login = (_sessions.c.login == bindparam("the_login")) & (_sessions.c.client == bindparam("the_client"))
 _lasts = _sessions.c.until > bindparam("now")
 _alive = _sessions.c.ended.is_(None)
 _record: ColumnElement[Any] = type_coerce(_sessions.c.record, NullType())
@@ -111,6 +114,7 @@ _RENEW = (
 )
 _DROP = delete(_sessions).where(_one)
 _LIST = select(_sessions.c.id, _record).where(_of_person, _lasts, _alive)
+_LIST_LOGIN = select(_sessions.c.id, _record).where(_of_login, _lasts, _alive)
 _END_ONE = _end.where(_one, _alive)
 _REVOKE = _end.where(_one, _alive, _lasts)
 _REVOKE_PERSON = _end.where(_of_person, _alive)
@@ -170,7 +174,8 @@ class DatabaseStore:
             handle = new_key()
             key = digest(handle)
             row = {"id": key, "client": self._client, "person": person, "until": until, "ended": None}
-            db.execute(insert(_sessions), {**row, "record": self._records.write(session, key=key)})
+            record = self._records.write(session, key=key)
+            db.execute(insert(_sessions), {**row, "login": login_of(session), "record": record})
             self._sweep(db, now)
             return handle
 
@@ -225,12 +230,16 @@ class DatabaseStore:
 
     def list(self, identity: Identity, *, now: int) -> Sequence[Session] | Awaitable[Sequence[Session]]:
         whose = {"the_person": identity_digest(identity), "the_client": self._client, "now": now}
+        return self._executor.run(lambda db: self._sessions(db, _LIST, whose))
 
-        def work(db: Connection) -> Sequence[Session]:
-            read = [self._read(record, key) for key, record in db.execute(_LIST, whose)]
-            return [one for one in read if isinstance(one, Session)]
+    def list_login(self, sid: str, *, issuer: str, now: int) -> Sequence[Session] | Awaitable[Sequence[Session]]:
+        which = {"the_login": login_digest(issuer, sid), "the_client": self._client, "now": now}
+        return self._executor.run(lambda db: self._sessions(db, _LIST_LOGIN, which))
 
-        return self._executor.run(work)
+    def _sessions(self, db: Connection, statement: Any, parameters: dict[str, Any]) -> Sequence[Session]:
+        rows = cast("Sequence[tuple[str, object]]", db.execute(statement, parameters).all())
+        read = [self._read(record, key) for key, record in rows]
+        return [one for one in read if isinstance(one, Session)]
 
     def revoke(self, session_id: str, *, now: int) -> bool | Awaitable[bool]:
         if not is_key(session_id):

@@ -14,11 +14,11 @@ from typing import TypeVar
 
 import anyio.to_thread
 
-from .._core.base.digests import digest, identity_digest, new_key
+from .._core.base.digests import digest, identity_digest, login_digest, new_key
 from .._core.base.errors import StoreUnavailable
 from .._core.base.models import EndReason, Identity
 from .._core.base.session import Session, latest
-from .records import Records, ending_of, is_key
+from .records import Records, ending_of, is_key, login_of
 from .sqlite_file import BUSY_TIMEOUT, Connections, Work
 from .thread_limit import ThreadLimit
 
@@ -67,10 +67,13 @@ class SQLiteStore:
     def create(self, session: Session, *, until: int, now: int) -> str | Awaitable[str]:
         handle = new_key()
         key = digest(handle)
-        row = (self._client, key, identity_digest(session.user.identity), until, self._records.write(session, key=key))
+        person, record = identity_digest(session.user.identity), self._records.write(session, key=key)
+        row = (self._client, key, person, login_of(session), until, record)
 
         def work(db: sqlite3.Connection) -> str:
-            db.execute("INSERT INTO sessions (client, key, person, until, record) VALUES (?, ?, ?, ?, ?)", row)
+            db.execute(
+                "INSERT INTO sessions (client, key, person, login, until, record) VALUES (?, ?, ?, ?, ?, ?)", row
+            )
             self._sweep(db, now)
             return handle
 
@@ -122,10 +125,16 @@ class SQLiteStore:
         return self._write(work)
 
     def list(self, identity: Identity, *, now: int) -> Sequence[Session] | Awaitable[Sequence[Session]]:
+        return self._list("person = ?", identity_digest(identity), now)
+
+    def list_login(self, sid: str, *, issuer: str, now: int) -> Sequence[Session] | Awaitable[Sequence[Session]]:
+        return self._list("login = ?", login_digest(issuer, sid), now)
+
+    def _list(self, which: str, name: str, now: int) -> Sequence[Session] | Awaitable[Sequence[Session]]:
         def work(db: sqlite3.Connection) -> Sequence[Session]:
             rows = db.execute(
-                "SELECT key, record FROM sessions WHERE client = ? AND person = ? AND until > ? AND ended IS NULL",
-                (self._client, identity_digest(identity), now),
+                f"SELECT key, record FROM sessions WHERE client = ? AND {which} AND until > ? AND ended IS NULL",  # noqa: S608  `which` is a constant
+                (self._client, name, now),
             )
             read = [self._records.read(record, key=key) for key, record in rows]
             return [one for one in read if isinstance(one, Session)]

@@ -25,11 +25,12 @@ SCHEMA_VERSION = 1
 _TABLES = """
 CREATE TABLE sessions (
     client TEXT NOT NULL, key TEXT NOT NULL, person TEXT NOT NULL, until INTEGER NOT NULL,
-    record BLOB, ended TEXT,
+    record BLOB, ended TEXT, login TEXT,
     PRIMARY KEY (client, key)
 ) WITHOUT ROWID;
 CREATE INDEX sessions_of_a_person ON sessions (client, person);
 CREATE INDEX sessions_by_time ON sessions (until);
+CREATE INDEX sessions_of_a_login ON sessions (client, login) WHERE login IS NOT NULL;
 CREATE TABLE marks (
     client TEXT NOT NULL, name TEXT NOT NULL, until INTEGER NOT NULL, value INTEGER NOT NULL,
     PRIMARY KEY (client, name)
@@ -215,3 +216,14 @@ def _create_tables(db: sqlite3.Connection) -> None:
                 for statement in _TABLES.split(";\n"):
                     db.execute(statement)
                 db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    elif not _has_logins(db):
+        # A file from before there was this column. It keeps its version: what wrote it can still use it.
+        with db:
+            db.execute("BEGIN IMMEDIATE")
+            if not _has_logins(db):
+                db.execute("ALTER TABLE sessions ADD COLUMN login TEXT")
+                db.execute("CREATE INDEX sessions_of_a_login ON sessions (client, login) WHERE login IS NOT NULL")
+
+
+def _has_logins(db: sqlite3.Connection) -> bool:
+    return any(column[1] == "login" for column in db.execute("PRAGMA table_info(sessions)"))

@@ -21,7 +21,7 @@ import pytest
 from .._core.base.errors import ConfigError
 from .._core.base.models import EndReason, Secret, TokenSet, User
 from .._core.base.session import Session
-from .._core.base.store_protocols import SessionStore
+from .._core.base.store_protocols import FindsLogins, SessionStore
 from .claim_contract import ClaimContract
 from .harness import AT_ONCE
 
@@ -293,6 +293,42 @@ class StoreContract(ClaimContract):
         newer = replace(self.load(store, handle), seen_at=NOW + 90)
         self.renew(store, handle, newer, now=NOW + 90)
         assert self.ask(store.list(person().identity, now=NOW + 90)) == [newer]
+
+    def test_the_sessions_of_a_login_at_the_server_are_found_by_its_sid(self, store: SessionStore) -> None:
+        """Back-channel logout with `sid` and no `sub`. For a store with `FindsLogins`."""
+        if not isinstance(store, FindsLogins):
+            return
+        issuer = person().issuer
+
+        def of(sid: str | None, sub: str = "1001", issuer: str = issuer) -> Session:
+            name = f"{sid}-{sub}-{len(issuer)}"
+            return replace(session(sub), id=name, user=person(sub, issuer=issuer), tokens=replace(tokens(0), sid=sid))
+
+        mine, also, other, nameless, elsewhere = (
+            self.create(store, one)
+            for one in (of("a"), of("a", "1002"), of("A"), of(None), of("a", issuer="https://other.example/"))
+        )
+
+        def found(sid: str, issuer: str = issuer, where: Any = store) -> list[str]:
+            return sorted(one.id for one in self.ask(where.list_login(sid, issuer=issuer, now=NOW)))
+
+        id_of = {handle: self.load(store, handle).id for handle in (mine, also, other, nameless)}
+        assert found("a") == sorted((id_of[mine], id_of[also]))
+        assert found("a", where=self.opened(self.open_again(store))) == found("a")
+        assert found("A") == [id_of[other]]
+        assert len(found("a", "https://other.example/")) == 1
+        for sid in (*JUNK, "b"):
+            assert found(sid) == []
+        newer = replace(self.load(store, mine), seen_at=NOW + 90, tokens=replace(tokens(1), sid="a"))
+        self.renew(store, mine, newer)
+        assert newer in self.ask(store.list_login("a", issuer=issuer, now=NOW))
+        self.ask(store.revoke(id_of[mine], now=NOW))
+        assert found("a") == [id_of[also]]
+        self.drop(store, also)
+        assert found("a") == []
+        assert isinstance(self.load(store, elsewhere), Session)
+        self.drop(store, other, why=EndReason.WITHDRAWN)
+        assert found("A") == []
 
     # Revoked.
 

@@ -55,6 +55,11 @@ def new_key() -> str:
     return base64.urlsafe_b64encode(os.urandom(32)).rstrip(b"=").decode()
 
 
+def login_digest(issuer: str, sid: str) -> str:
+    """The `digest` of a login at an authorization server: its name in stores."""
+    return digest(f"login\n{issuer}\n{sid}")
+
+
 def identity_digest(identity: Identity) -> str:
     """The `digest` of a person's identity: the person's name in stores, and shortened in the log."""
     return digest(f"{identity.issuer}\n{identity.sub}")

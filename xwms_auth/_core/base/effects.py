@@ -5,6 +5,7 @@ in. So the same flow serves Flask and ASGI, and a test can drive it by hand. `ru
 its effects.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Collection, Generator, Sequence
 from dataclasses import field
 from inspect import isawaitable
@@ -14,11 +15,13 @@ from .dataclass import dataclass
 from .errors import BadAnswer, Unreachable, XWMSError
 from .models import EndReason, Identity, Secret
 from .session import Session
-from .store_protocols import KnowsClaims, SessionStore
+from .store_protocols import FindsLogins, KnowsClaims, SessionStore
 from .strict_json import JSONObject, parse_json_object
 
 R = TypeVar("R")
 T = TypeVar("T")
+
+_MEDIA_TYPE = re.compile(r"[a-z]{1,20}/[a-z0-9.+-]{1,60}")
 
 MAX_REPLY = 64 * 1024
 """Most bytes that are read of a response. The longest documented one, lists apart, has a few hundred."""
@@ -180,6 +183,15 @@ def list_sessions(identity: Identity, *, now: int) -> Steps[Sequence[Session]]:
     return ask(CallStore(lambda store: store.list(identity, now=now)))
 
 
+def list_login(sid: str, *, issuer: str, now: int) -> Steps[Sequence[Session] | None]:
+    """Return the sessions of one login at the server, or None if the store cannot find them (`FindsLogins`)."""
+    return ask(
+        CallStore(
+            lambda store: store.list_login(sid, issuer=issuer, now=now) if isinstance(store, FindsLogins) else None
+        )
+    )
+
+
 def revoke_session(session_id: str, *, now: int) -> Steps[bool]:
     """End one session, in whatever browser it is."""
     return ask(CallStore(lambda store: store.revoke(session_id, now=now)))
@@ -254,7 +266,10 @@ def json_object(
     response: UpstreamResponse, *, media_types: Collection[str] = ("application/json",)
 ) -> JSONObject | BadAnswer:
     """Parse the body of a response, whatever its status. A `BadAnswer` is returned, not raised."""
-    if response.content_type.partition(";")[0].strip().lower() not in media_types:
-        return BadAnswer(f"the response is not {' or '.join(media_types)}", upstream_status=response.status)
+    media_type = response.content_type.partition(";")[0].strip().lower()
+    if media_type not in media_types:
+        # Only what can be a media type, since it is text of others.
+        shown = media_type if _MEDIA_TYPE.fullmatch(media_type) else "of no known type"
+        return BadAnswer(f"the response is {shown}, not {next(iter(media_types))}", upstream_status=response.status)
     parsed = parse_json_object(response.body)
     return BadAnswer("the response is not a JSON object", upstream_status=response.status) if parsed is None else parsed

@@ -285,9 +285,10 @@ USER_FIELDS = tuple(field.name for field in fields(User))
 class AccessToken:
     """A validated access token.
 
-    `client_id` is the client that the token was issued to, `sub` the person it acts for: None if it acts for itself
-    (RFC 6749 4.4). `scopes` is what was granted. `expires_at` is in seconds since 1970, or None if the server did
-    not say. `issuer` is the authorization server.
+    `client_id` is the client that the token was issued to, `sub` the person it acts for. `scopes` is what was granted.
+    `expires_at` is in seconds since 1970, or None if the server did not say. `issuer` is the authorization server.
+    `sub` is None if the client acts for itself (RFC 6749 4.4), and if an introspection response has only the `username`
+    of the person, which is for people to read: it may change, and may be given to somebody else later.
     """
 
     issuer: str
@@ -295,11 +296,17 @@ class AccessToken:
     sub: str | None
     scopes: tuple[str, ...]
     expires_at: int | None
+    username: str | None = None
 
     def __post_init__(self) -> None:
         _require_text(self, "issuer", "client_id")
 
     @property
+    def acts_for_itself(self) -> bool:
+        """Whether the client acts for itself, and for no person, known or unknown."""
+        return self.sub is None and self.username is None
+
+    @property
     def identity(self) -> Identity | None:
-        """The pair (issuer, sub), as in `User.identity`; None if the client acts for itself."""
+        """The pair (issuer, sub), as in `User.identity`; None without a `sub`."""
         return None if self.sub is None else Identity(self.issuer, self.sub)

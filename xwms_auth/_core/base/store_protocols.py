@@ -171,6 +171,19 @@ class KnowsClaims(Protocol):
 
 
 @runtime_checkable
+class FindsLogins(Protocol):
+    """A store that finds sessions by the `sid` of their tokens, the authorization server's id of a login. Optional.
+
+    Without it a logout at the server that names the login and not the person ends nothing here, and is answered with
+    400 (OpenID Connect Back-Channel Logout 2.4).
+    """
+
+    def list_login(self, sid: str, *, issuer: str, now: int) -> Sequence[Session] | Awaitable[Sequence[Session]]:
+        """Return the sessions of this login at this issuer that have not ended."""
+        ...
+
+
+@runtime_checkable
 class KeepsConnections(Protocol):
     """A store that keeps connections open while the application runs. Optional."""
 

@@ -61,14 +61,20 @@ def is_scope(value: object) -> TypeGuard[str]:
 
 
 def parse_granted(value: object) -> tuple[str, ...]:
-    """The scopes that a server says it granted, separated by U+0020. Raises ValueError."""
-    if isinstance(value, str) and len(value) <= MAX_SCOPE:
+    """The scopes that a server says it granted: separated by U+0020, or in a list. Raises ValueError."""
+    if isinstance(value, list):
+        # Several servers send a list, in JWTs above all. An entry is one scope, and is not split.
+        entries = cast("list[object]", value)
+        scopes = tuple(entry for entry in entries if is_scope(entry))
+        if len(scopes) == len(entries) and len(" ".join(scopes)) <= MAX_SCOPE:
+            return scopes
+    elif isinstance(value, str) and len(value) <= MAX_SCOPE:
         # Some servers send several spaces. Other white space does not separate: that could turn one scope, whose name
         # somebody else chose, into two.
         scopes = tuple(scope for scope in value.split(" ") if scope)
         if all(map(is_scope, scopes)):
             return scopes
-    raise ValueError("scope is not a string, is too long, or has characters that are not allowed in a scope")
+    raise ValueError("scope is neither text nor a list of texts, is too long, or has characters that no scope has")
 
 
 def plain_text(value: object, *, most: int = MAX_CLAIM, lines: bool = False) -> str | None:

@@ -16,6 +16,7 @@ from .env import (
     CallbackToken,
     ClientAuth,
     Flow,
+    IntrospectedType,
     Protect,
     RecheckPolicy,
     TokenValidation,
@@ -167,13 +168,13 @@ class XWMSConfig(metaclass=_RaisesLast):
     """With `oauth2`: whether a logout here continues to the server's own, if its metadata have an endpoint for it."""
 
     authorization_endpoint: str = ""
-    """With `oauth2`: the authorization endpoint. If one endpoint is set, all must be: discovery is then off."""
+    """With `oauth2`: the authorization endpoint. With it, all that a login needs must be set: no discovery then."""
 
     token_endpoint: str = ""
     """With `oauth2`: the token endpoint."""
 
     userinfo_endpoint: str = ""
-    """With `oauth2`: the userinfo endpoint. Required unless the scope `openid` is requested."""
+    """With `oauth2`: the userinfo endpoint. This and the last three complete or replace the discovery document's."""
 
     jwks_uri: str = ""
     """With `oauth2`: the URL of the keys that verify ID tokens. Required if the scope `openid` is requested."""
@@ -190,6 +191,10 @@ class XWMSConfig(metaclass=_RaisesLast):
     token_validation: TokenValidation = "introspection"
     """With `oauth2`: how access tokens that are sent to an API of this application are validated. `introspection` asks
     the server, so that a revoked token stops working within half a minute; `jwt` checks the server's signature."""
+
+    introspection_token_type: IntrospectedType = "required"
+    """With `introspection`: `optional` for a server whose answers have no `token_type`, if it calls only access tokens
+    active, and never a refresh token or an ID token."""
 
     audience: str = ""
     """With `oauth2`: the name of this API in access tokens (`aud`). Required with `jwt`. Default: with `introspection`,
@@ -237,6 +242,7 @@ class XWMSConfig(metaclass=_RaisesLast):
     session_keys: tuple[Secret, ...] = field(init=False, repr=False, compare=False)
     registered: tuple[RedirectURI, ...] = field(init=False, repr=False, compare=False)
     metadata: Metadata | None = field(init=False, repr=False, compare=False)
+    named_endpoints: tuple[tuple[str, str], ...] = field(init=False, repr=False, compare=False)
     unused_issuer: str = field(init=False, repr=False, compare=False)
     openid: bool = field(init=False, repr=False, compare=False)
     api: ParsedURL = field(init=False, repr=False, compare=False)

@@ -131,7 +131,7 @@ class Context:
     def knows_server(self, now: int) -> bool:
         """Whether metadata and keys are at hand, so that a token can be validated without a call to the server."""
         server = self.state.server
-        return bool(self.config.metadata or server.metadata(now)) and server.keys(now) is not None
+        return bool(self.config.metadata or server.metadata.get(now)) and server.keys.get(now) is not None
 
     def redirect_uri_for(self, host: str) -> RedirectURI | None:
         """Return the redirect URI for this Host header: the only one, the one on that host, or None.

@@ -16,6 +16,7 @@ Flow = Literal["sign-token", "oauth2"]
 ClientAuth = Literal["client_secret_basic", "client_secret_post"]
 RecheckPolicy = Literal["end", "keep"]
 TokenValidation = Literal["introspection", "jwt"]
+IntrospectedType = Literal["required", "optional"]
 
 MIN_SESSION_SECRET = 32
 """Bytes. 256 bits of key material, so that the signature is not the weakest part."""
@@ -82,6 +83,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "introspection_endpoint": ("XWMS_INTROSPECTION_ENDPOINT",),
     "end_session_endpoint": ("XWMS_END_SESSION_ENDPOINT",),
     "token_validation": ("XWMS_TOKEN_VALIDATION",),
+    "introspection_token_type": ("XWMS_INTROSPECTION_TOKEN_TYPE",),
     "audience": ("XWMS_AUDIENCE",),
     "trusted_origins": ("XWMS_TRUSTED_ORIGINS",),
     "cookie_tag": ("XWMS_COOKIE_TAG",),

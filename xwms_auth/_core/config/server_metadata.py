@@ -5,9 +5,9 @@ endpoints that an attacker names. Endpoints must be https; plain http is allowed
 machine.
 """
 
-import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import field
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from types import MappingProxyType
 from typing import cast
 
 from ..base.dataclass import dataclass
@@ -15,12 +15,7 @@ from ..base.effects import OAuthCall, UpstreamResponse, json_object, unavailable
 from ..base.errors import BadAnswer
 from ..base.strict_json import JSONObject
 from ..http.urls import parse_endpoint
-
-METADATA_MAX_AGE = 3600
-"""Seconds that metadata and keys are used before they are fetched again."""
-
-REFETCH_KEYS = 60
-"""Seconds between two fetches of the keys because of an unknown key id, which anybody can put into a token."""
+from .server_demands import demand_of
 
 MAX_KEYS = 100
 """Keys of a server that are read; the rest is ignored."""
@@ -28,6 +23,12 @@ MAX_KEYS = 100
 _REQUIRED = ("authorization_endpoint", "token_endpoint")
 _OPTIONAL = ("userinfo_endpoint", "jwks_uri", "revocation_endpoint", "introspection_endpoint", "end_session_endpoint")
 ENDPOINTS = (*_REQUIRED, *_OPTIONAL)
+
+# What web servers send for a file that they do not know. The document says itself what it is: a JSON object with the
+# issuer, or with keys.
+_STATIC_FILES = ("text/plain", "text/json", "application/octet-stream", "binary/octet-stream", "")
+_DISCOVERY_TYPES = ("application/json", *_STATIC_FILES)
+_KEYS_TYPES = ("application/json", "application/jwk-set+json", *_STATIC_FILES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,10 @@ class Metadata:
     end_session_endpoint: str | None = None
     names_itself: bool = False
     """Whether every authorization response has `iss` (RFC 9207); a callback without it is then refused."""
+    demand: str | None = None
+    """Why nobody can log in there, and which setting at the server helps: it demands what is not supported."""
+    unusable: tuple[str, ...] = ()
+    """A sentence for each endpoint in the document that is left out, because no login needs it and it is no URL."""
 
 
 def well_known(issuer: str) -> tuple[str, str]:
@@ -59,85 +64,89 @@ def discover(url: str) -> OAuthCall:
     return OAuthCall(url=url)
 
 
-def read_metadata(response: UpstreamResponse, *, issuer: str, allow_http: bool) -> Metadata | None:
-    """Parse the document; None if the server has none at this URL."""
+def read_metadata(
+    response: UpstreamResponse,
+    *,
+    issuer: str,
+    allow_http: bool,
+    named: Mapping[str, str] = MappingProxyType({}),
+    needed: Collection[str] = (),
+    client_auth: str = "client_secret_basic",
+) -> Metadata | BadAnswer:
+    """Parse the document. A `BadAnswer` is returned, not raised, if the server has none at this URL.
+
+    `named` endpoints take the place of those in the document. `needed` are those without which nobody can log in,
+    beside the two that always are. `client_auth` is how this client authenticates.
+    """
     # A server that has the document elsewhere may respond here with a 404, its sign-in page or its home page.
-    document = _document(response, ("application/json",))
-    if document is None:
-        return None
+    document = _document(response, _DISCOVERY_TYPES)
+    if isinstance(document, BadAnswer):
+        return document
     # Mix-up: the issuer must be identical (RFC 8414 3.3).
     if document.get("issuer") != issuer:
         raise BadAnswer("the discovery document is of another issuer")
-    names = {name: document[name] for name in ENDPOINTS if document.get(name) is not None}
-    for name, value in names.items():
+    endpoints, unusable = _endpoints(document, {*_REQUIRED, *needed}.difference(named), issuer, allow_http=allow_http)
+    endpoints |= named
+    if missing := [name for name in _REQUIRED if name not in endpoints]:
+        raise BadAnswer(f"the discovery document has no {missing[0]}")
+    return replace(
+        metadata_of(issuer, endpoints),
+        names_itself=document.get("authorization_response_iss_parameter_supported") is True,
+        demand=demand_of(document, client_auth=client_auth),
+        unusable=tuple(unusable),
+    )
+
+
+def _endpoints(
+    document: JSONObject, needed: Collection[str], issuer: str, *, allow_http: bool
+) -> tuple[dict[str, str], list[str]]:
+    """Return the endpoints of a document, and a sentence for each that no login needs and that is not a URL."""
+    endpoints: dict[str, str] = {}
+    unusable: list[str] = []
+    for name in ENDPOINTS:
+        value: object = document.get(name)
+        if value is None:
+            continue
         try:
             parse_endpoint(value, allow_http=allow_http, secure=issuer.startswith("https://"))
         except ValueError as error:
             cause = f"the discovery document's {name} {error}"
-            raise BadAnswer(cause) from None
-    if missing := [name for name in _REQUIRED if name not in names]:
-        raise BadAnswer(f"the discovery document has no {missing[0]}")
-    names_itself = document.get("authorization_response_iss_parameter_supported") is True
-    return metadata_of(issuer, names, names_itself=names_itself)
+            if name in needed:
+                raise BadAnswer(cause) from None
+            unusable.append(cause)
+        else:
+            endpoints[name] = str(value)
+    return endpoints, unusable
 
 
-def metadata_of(issuer: str, endpoints: Mapping[str, str], *, names_itself: bool = False) -> Metadata:
+def metadata_of(issuer: str, endpoints: Mapping[str, str]) -> Metadata:
     """The metadata of a server from endpoints that have been checked."""
     return Metadata(
         issuer=issuer,
         authorization_endpoint=endpoints["authorization_endpoint"],
         token_endpoint=endpoints["token_endpoint"],
-        names_itself=names_itself,
-        **{name: endpoints.get(name) for name in _OPTIONAL},
+        userinfo_endpoint=endpoints.get("userinfo_endpoint"),
+        jwks_uri=endpoints.get("jwks_uri"),
+        revocation_endpoint=endpoints.get("revocation_endpoint"),
+        introspection_endpoint=endpoints.get("introspection_endpoint"),
+        end_session_endpoint=endpoints.get("end_session_endpoint"),
     )
 
 
 def read_keys(response: UpstreamResponse) -> tuple[JSONObject, ...]:
     """Parse a JWK Set (RFC 7517 5). Entries that are not objects are ignored, and so are keys beyond `MAX_KEYS`."""
-    document = _document(response, ("application/json", "application/jwk-set+json"))
-    keys: object = None if document is None else document.get("keys")
+    document = _document(response, _KEYS_TYPES)
+    if isinstance(document, BadAnswer):
+        raise BadAnswer(f"jwks_uri: {document.cause}", upstream_status=response.status)
+    keys: object = document.get("keys")
     if not isinstance(keys, list):
-        raise BadAnswer("the response of jwks_uri has no keys")
+        raise BadAnswer("jwks_uri: the response has no keys")
     return tuple(key for key in cast("list[object]", keys[:MAX_KEYS]) if isinstance(key, JSONObject))
 
 
-def _document(response: UpstreamResponse, media_types: Sequence[str]) -> JSONObject | None:
+def _document(response: UpstreamResponse, media_types: Collection[str]) -> JSONObject | BadAnswer:
     if response.status in (429, 502, 503, 504):
         raise unavailable(response, "the authorization server")
-    document = json_object(response, media_types=media_types)
-    return None if response.status != 200 or isinstance(document, BadAnswer) else document
-
-
-@dataclass(slots=True)
-class ServerCache:
-    """The metadata and keys of the authorization server that this process has fetched. Times are seconds since 1970."""
-
-    _metadata: tuple[int, Metadata] | None = field(default=None, init=False)
-    _keys: tuple[int, tuple[JSONObject, ...]] | None = field(default=None, init=False)
-    _keys_requested: int | None = field(default=None, init=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
-
-    def metadata(self, now: int) -> Metadata | None:
-        """The metadata, or None if missing or too old."""
-        return self._metadata[1] if self._metadata and 0 <= now - self._metadata[0] < METADATA_MAX_AGE else None
-
-    def learn_metadata(self, metadata: Metadata, now: int) -> None:
-        """Cache metadata that have just been fetched."""
-        self._metadata = (now, metadata)
-
-    def keys(self, now: int) -> tuple[JSONObject, ...] | None:
-        """The keys, or None if missing or too old."""
-        return self._keys[1] if self._keys and 0 <= now - self._keys[0] < METADATA_MAX_AGE else None
-
-    def learn_keys(self, keys: tuple[JSONObject, ...], now: int) -> None:
-        """Cache keys that have just been fetched."""
-        self._keys = (now, keys)
-
-    def may_ask_for_keys(self, now: int) -> bool:
-        """Rate limit: whether the keys may be fetched again because one is missing; True for one caller a minute."""
-        with self._lock:
-            requested = max((at for at in (self._keys_requested, self._keys and self._keys[0]) if at), default=None)
-            if requested is not None and 0 <= now - requested < REFETCH_KEYS:
-                return False
-            self._keys_requested = now
-            return True
+    if response.status != 200:
+        return BadAnswer(f"the server answered {response.status}", upstream_status=response.status)
+    return json_object(response, media_types=media_types)

@@ -15,7 +15,7 @@ from ..base.expiring import ExpiringMap, ExpiringSet, RecentMap
 from ..base.limits import TokenBucket
 from ..base.models import AccessToken, Secret, TokenSet
 from ..base.strict_json import JSONObject
-from .server_metadata import ServerCache
+from .server_cache import ServerCache
 
 LOGIN_RATE, LOGIN_BURST = 50, 100
 """Rate limit: logins that a process starts per second. Each is a call to XWMS, so a flood here would be one there."""
@@ -58,6 +58,7 @@ class ProcessState:
         self.revalidations = ExpiringSet()
         self.outages = ExpiringSet()
         self.clock_warnings = ExpiringSet()
+        self.revocation_warnings = ExpiringSet()
         self.ended_logins = ExpiringSet()
         # For OAuth 2.0.
         self.server = ServerCache()

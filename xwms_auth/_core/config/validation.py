@@ -16,7 +16,7 @@ from ..base.store_protocols import RevocationStore, SessionStore
 from ..base.strict_json import is_scope
 from ..http.messages import MAX_COOKIE_TAG, MAX_TARGET, cookie_tag_of
 from ..http.next_url import safe_next
-from ..http.urls import RedirectURI, check_route_path, parse_api_url, parse_endpoint, parse_origin, parse_redirect_uri
+from ..http.urls import RedirectURI, check_route_path, parse_api_url, parse_origin, parse_redirect_uri
 from .appearance import validate_appearance
 from .env import (
     CALLBACK_PATH,
@@ -28,6 +28,7 @@ from .env import (
     CallbackToken,
     ClientAuth,
     Flow,
+    IntrospectedType,
     Protect,
     RecheckPolicy,
     TokenValidation,
@@ -35,8 +36,8 @@ from .env import (
 )
 from .issuers import issuer_faults, names_server, parse_issuer
 from .limits import validate_limits
+from .named_endpoints import parse_named, validate_endpoints
 from .secret_sources import SecretFromCallable, SecretFromFile, SecretSource, header_fault, is_repetitive
-from .server_metadata import ENDPOINTS, metadata_of
 from .store_urls import store_url_fault
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ class Validator:
         if not config.domain and registered:
             self.set("domain", registered[0].host)
         domain: object = config.domain
-        if domain and (not isinstance(domain, str) or header_fault(Secret(domain)) or "/" in domain):
+        if domain and (not isinstance(domain, str) or header_fault(Secret(domain)) or set("/ ") & set(domain)):
             self.fault("domain", "is not a plain domain or domain id; leave out https:// and any path")
 
     def keys(self) -> None:
@@ -251,6 +252,7 @@ class Validator:
             "flow": Flow,
             "client_auth": ClientAuth,
             "token_validation": TokenValidation,
+            "introspection_token_type": IntrospectedType,
         }
         for name, choices in named.items():
             if getattr(config, name) not in get_args(choices):
@@ -306,14 +308,8 @@ class Validator:
         if audience != "" and (not is_scope(audience) or len(audience) > MAX_AUDIENCE):
             self.fault("audience", "is not a valid name of an API: visible ASCII without quotes and backslashes")
         self.set("openid", "openid" in scopes)
-        self.set("metadata", None)
         self.set("unused_issuer", "")
-        endpoints = {name: getattr(config, name) for name in ENDPOINTS if getattr(config, name)}
-        for name in (*endpoints, *(("discovery_url",) if config.discovery_url else ())):
-            try:
-                parse_endpoint(getattr(config, name), allow_http=config.insecure_allow_http is True)
-            except ValueError as error:
-                self.fault(name, str(error))
+        endpoints = parse_named(self)
         if config.flow != "oauth2":
             self.name_of_api()
             return
@@ -323,8 +319,7 @@ class Validator:
             self.fault("audience", "is missing; token_validation=jwt needs the name of this API in tokens (aud)")
         for name, reason in issuer_faults(config):
             self.fault(name, reason)
-        if endpoints:
-            self.endpoints(endpoints)
+        validate_endpoints(self, endpoints)
 
     def name_of_api(self) -> None:
         """The issuer with sign-token. One of another server is no fault: then one variable changes the flow."""
@@ -338,19 +333,6 @@ class Validator:
         if named is None or not hasattr(config, "api") or not names_server(named, config.api):
             self.set("issuer", config.api_url)
             self.set("unused_issuer", given if given != config.api_url else "")
-
-    def endpoints(self, endpoints: dict[str, str]) -> None:
-        config = self.config
-        needed = ("authorization_endpoint", "token_endpoint", "jwks_uri" if config.openid else "userinfo_endpoint")
-        missing = [name for name in needed if name not in endpoints]
-        for name in missing:
-            self.fault(name, "is missing; set all endpoints that a login needs, or only the issuer")
-        if missing or self.faults:
-            return
-        if not config.issuer:
-            # A plain OAuth 2.0 server has no issuer identifier, so the origin that people are sent to stands for it.
-            self.set("issuer", parse_endpoint(config.authorization_endpoint, allow_http=True).origin)
-        self.set("metadata", metadata_of(config.issuer, endpoints))
 
 
 def _as_tuple(value: object) -> tuple[object, ...]:

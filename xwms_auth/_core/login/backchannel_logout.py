@@ -1,7 +1,8 @@
 """A logout that began at the authorization server (OpenID Connect Back-Channel Logout 1.0).
 
 The server posts a signed logout token, without a browser, and sessions of the person end here: the sessions of one
-login if the token names it and the store can list sessions, otherwise all of the person's.
+login if the token names it and the store can list sessions, otherwise all of the person's. A token that names the login
+alone (`sid` and no `sub`, 2.4) ends its sessions where the store can find them.
 
 Forgery and replay: a logout token counts only if the server signed it, for this client, recently, and it was not used
 before.
@@ -9,7 +10,7 @@ before.
 
 from ..base import events
 from ..base.digests import digest
-from ..base.effects import Steps, claim, list_sessions, release, revoke_session, revoke_sessions
+from ..base.effects import Steps, claim, list_login, list_sessions, release, revoke_session, revoke_sessions
 from ..base.errors import ConfigError, TokenRejected, XWMSError
 from ..base.models import Identity
 from ..config.context import Context
@@ -35,30 +36,53 @@ def log_out(context: Context, provider: Provider, request: Request, *, now: int)
     except TokenRejected as error:
         events.refused(error, path=request.path)
         return responses.document(400, {"error": "invalid_request"})
-    identity = Identity(context.config.issuer, logout_claims.sub)
     if logout_claims.sid is not None:
         # A callback of that login may be in progress and have no session yet that could be ended.
         context.state.ended_logins.add(logout_claims.sid, until=now + LOGOUT_TOKEN_MEMORY, now=now)
     try:
-        yield from _end(identity, logout_claims, now=now)
-    except XWMSError:
+        yield from _end(context.config.issuer, logout_claims, now=now)
+    except XWMSError as error:
         # The sessions were not ended, so the server may send the token again.
         yield from release(claim_name)
+        if isinstance(error, TokenRejected):
+            events.refused(error, path=request.path)
+            return responses.document(400, {"error": "invalid_request"})
         raise
-    events.info("logged_out_at_xwms", person=events.person_hash(identity))
     return responses.document(200, {})
 
 
-def _end(identity: Identity, logout_claims: LogoutTokenClaims, *, now: int) -> Steps[None]:
-    if logout_claims.sid is not None:
-        try:
-            sessions = yield from list_sessions(identity, now=now)
-        except ConfigError:
-            pass  # the cookie store cannot list sessions: end too many rather than too few
-        else:
-            for session in sessions:
-                # A login without a sid may be the one that is meant.
-                if session.tokens is None or session.tokens.sid in (None, logout_claims.sid):
-                    yield from revoke_session(session.id, now=now)
-            return
-    yield from revoke_sessions(identity, now=now)
+def _end(issuer: str, logout_claims: LogoutTokenClaims, *, now: int) -> Steps[None]:
+    if logout_claims.sub is None:
+        yield from _end_login(issuer, logout_claims.sid or "", now=now)
+        return
+    identity = Identity(issuer, logout_claims.sub)
+    if logout_claims.sid is None:
+        yield from revoke_sessions(identity, now=now)
+    else:
+        yield from _end_login_of_person(identity, logout_claims.sid, now=now)
+    events.info("logged_out_at_xwms", person=events.person_hash(identity))
+
+
+def _end_login(issuer: str, sid: str, *, now: int) -> Steps[None]:
+    sessions = yield from list_login(sid, issuer=issuer, now=now)
+    if sessions is None:
+        raise TokenRejected(
+            "the logout token: it has no sub, and this session_store cannot find sessions by sid; "
+            "sqlite, redis and databases can"
+        )
+    for session in sessions:
+        yield from revoke_session(session.id, now=now)
+        events.info("logged_out_at_xwms", person=events.person_hash(session.user.identity))
+
+
+def _end_login_of_person(identity: Identity, sid: str, *, now: int) -> Steps[None]:
+    try:
+        sessions = yield from list_sessions(identity, now=now)
+    except ConfigError:
+        # The cookie store cannot list sessions: end too many rather than too few.
+        yield from revoke_sessions(identity, now=now)
+        return
+    for session in sessions:
+        # A login without a sid may be the one that is meant.
+        if session.tokens is None or session.tokens.sid in (None, sid):
+            yield from revoke_session(session.id, now=now)

@@ -47,6 +47,7 @@ from .id_token import check_id_token, check_refreshed_id_token, proved_at, sid_o
 from .jwt import SignedJWT, VerifiedClaims, parse_signed_jwt, verified_claims
 from .logout_token import read_logout_token
 from .token_revocation import retry_pending, revoke_tokens
+from .userinfo import request_userinfo
 
 MAX_CODE = 4096
 """Most characters of a code in a callback."""
@@ -66,6 +67,8 @@ class OAuth2Provider:
 
     def start(self, context: Context, uri: RedirectURI, *, fresh: int | None, now: int) -> Steps[LoginStart]:
         metadata = yield from metadata_for(context, now=now)
+        if metadata.demand is not None:
+            raise BadAnswer(metadata.demand)
         # Not later: nothing has begun yet that could be lost if the server is slow.
         yield from retry_pending(context, now=now)
         seed = new_key()
@@ -153,7 +156,8 @@ class OAuth2Provider:
         if session.tokens is None or metadata.userinfo_endpoint is None:
             # That says nothing about the user, so it is not a refusal.
             raise BadAnswer("revalidation needs an access token and a userinfo endpoint")
-        userinfo = yield from _request_userinfo(metadata.userinfo_endpoint, session.tokens)
+        token = session.tokens.access_token
+        userinfo = yield from request_userinfo(context, metadata, metadata.userinfo_endpoint, token, now=now)
         user = wire.user_of(JSONObject(), userinfo, issuer=metadata.issuer)
         if user.sub != session.user.sub:
             raise BadAnswer("the sub of userinfo is not that of the session")
@@ -219,10 +223,6 @@ def _issuer_fault(metadata: Metadata, params: CallbackParams) -> str | None:
     return None if params.issuer == metadata.issuer else "the iss of the callback is not the configured issuer"
 
 
-def _request_userinfo(endpoint: str, tokens: TokenSet) -> Steps[JSONObject]:
-    return wire.read_person((yield from ask(CallXWMS(wire.ask_for_person(endpoint, tokens.access_token)))))
-
-
 def _login_result(
     context: Context, metadata: Metadata, tokens: TokenSet, *, nonce: str, max_age: int | None, now: int
 ) -> Steps[LoginResult]:
@@ -232,12 +232,13 @@ def _login_result(
         id_claims = yield from _id_claims(context, metadata, tokens, nonce=nonce, max_age=max_age, now=now)
     userinfo = JSONObject()
     if metadata.userinfo_endpoint is not None:
-        userinfo = yield from _request_userinfo(metadata.userinfo_endpoint, tokens)
+        endpoint, access_token = metadata.userinfo_endpoint, tokens.access_token
+        userinfo = yield from request_userinfo(context, metadata, endpoint, access_token, now=now)
         # Token substitution: finds an access token of another user (OpenID Connect Core 5.3.2).
         if id_claims and userinfo.get("sub") != id_claims["sub"]:
             raise TokenRejected("the sub of userinfo is not that of the ID token")
     elif not id_claims:
-        raise BadAnswer("without openid a userinfo endpoint is needed, and the server has none")
+        raise BadAnswer("without openid a userinfo endpoint is needed: set XWMS_USERINFO_ENDPOINT, or ask for openid")
     user = wire.user_of(id_claims, userinfo, issuer=metadata.issuer)
     kept = replace(tokens, id_token=None, sid=sid_of(id_claims))
     return LoginResult(user=user, tokens=kept, proved_at=proved_at(id_claims, now=now) if id_claims else None)
@@ -289,4 +290,4 @@ def _verified(
     context: Context, metadata: Metadata, id_token: Secret, *, now: int
 ) -> Steps[tuple[SignedJWT, VerifiedClaims]]:
     token = parse_signed_jwt(id_token.reveal())
-    return token, verified_claims(token, (yield from keys_for(context, metadata, token, now=now)))
+    return token, verified_claims(token, (yield from keys_for(context, metadata, token, is_direct=True, now=now)))

@@ -56,7 +56,7 @@ MAX_OAUTH_TOKEN = 16 * 1024
 MAX_EXPIRES_IN = 400 * 86400
 """Seconds. A longer lifetime is treated like an unknown one."""
 
-_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?")
 
 _ERRORS: Mapping[str, type[APIError]] = {
     "invalid_client": CredentialsRejected,
@@ -174,15 +174,18 @@ def error_in_callback(code: str) -> XWMSError:
 def read_tokens(response: UpstreamResponse, *, asked: Sequence[str], now: int) -> TokenSet:
     """Parse a token response. `asked` is the requested scope, which applies if the response has none."""
     params = _parse(response, "the token endpoint", refused=TokenRejected)
-    if str(params.get("token_type")).lower() != "bearer":
-        raise BadAnswer("the token endpoint returned a token of another type than Bearer")
+    # Some servers leave the type out; one that binds its tokens to a key has to name it (RFC 9449 5).
+    kind: object = params.get("token_type")
+    if kind is not None and str(kind).lower() != "bearer":
+        raise BadAnswer("the token endpoint's token_type is not Bearer")
     access_token = _token(params, "access_token")
     if access_token is None:
-        raise BadAnswer("the token endpoint returned no access token")
+        raise BadAnswer("the token endpoint's access_token is missing")
     expires_in = _expires_in(params.get("expires_in"))
     return TokenSet(
         access_token=access_token,
-        refresh_token=_token(params, "refresh_token"),
+        # Empty where a server has none to give.
+        refresh_token=None if params.get("refresh_token") == "" else _token(params, "refresh_token"),
         id_token=_token(params, "id_token"),
         scope=tuple(asked) if params.get("scope") is None else _scopes(params),
         expires_at=None if expires_in is None else now + expires_in,
@@ -222,13 +225,13 @@ def user_of(id_claims: JSONObject, userinfo: JSONObject, *, issuer: str) -> User
 def _expires_in(value: object) -> int | None:
     """Return the lifetime of a token in seconds: 0 if it has expired, None if it is missing or very long.
 
-    Some servers send the number as text or as 3600.0. An invalid value is not treated as a missing one, since the token
-    would then never expire.
+    Some servers send the number as text, as 3600.0, or both. An invalid value is not treated as a missing one, since
+    the token would then never expire.
     """
     if value is None:
         return None
-    if isinstance(value, str) and _INTEGER.fullmatch(value):
-        value = int(value)
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise BadAnswer("the token endpoint's expires_in is not a number of seconds")
     return None if value > MAX_EXPIRES_IN else int(max(value, 0))
@@ -265,9 +268,9 @@ def _parse(response: UpstreamResponse, where: str, *, refused: type[APIError]) -
     if response.status != 200:
         raise _error(response.status, body, where, refused)
     if isinstance(body, BadAnswer):
-        raise body
-    # Both must agree: a 200 with an error is invalid.
-    if "error" in body:
+        raise BadAnswer(f"{where}: {body.cause}", upstream_status=response.status)
+    # Both must agree: a 200 with an error is invalid. Some servers always have the member.
+    if body.get("error") not in (None, ""):
         raise BadAnswer(f"{where} answered 200 with an error")
     return body
 

@@ -41,8 +41,10 @@ def check_id_token(
     if max_age is not None:
         # max_age travels in the authorization URL, from which the user could have removed it.
         auth_time: object = claims.get("auth_time")
-        if not is_moment(auth_time) or not now - max_age - SKEW <= auth_time <= now + SKEW:
-            raise TokenRejected("the ID token: its auth_time is missing, too old or in the future")
+        if not is_moment(auth_time):
+            raise TokenRejected("the ID token: its auth_time is missing or not a time")
+        if not now - max_age - SKEW <= auth_time <= now + SKEW:
+            raise TokenRejected("the ID token: its auth_time is too old or in the future")
 
 
 def check_refreshed_id_token(
@@ -78,10 +80,14 @@ def _check_common(
     expires: object = claims.get("exp")
     issued: object = claims.get("iat")
     not_before: object = claims.get("nbf")
-    if not is_moment(expires) or expires <= now - SKEW:
-        raise TokenRejected("the ID token: it has expired or has no exp")
-    if not is_moment(issued) or issued > now + SKEW:
-        raise TokenRejected("the ID token: its iat is in the future or missing")
+    if not is_moment(expires):
+        raise TokenRejected("the ID token: its exp is missing or not a time")
+    if not is_moment(issued):
+        raise TokenRejected("the ID token: its iat is missing or not a time")
+    if expires <= now - SKEW:
+        raise TokenRejected("the ID token: it has expired")
+    if issued > now + SKEW:
+        raise TokenRejected("the ID token: its iat is in the future")
     if not_before is not None and (not is_moment(not_before) or not_before > now + SKEW):
         raise TokenRejected("the ID token: it is not valid yet")
     if "at_hash" in claims and not _equal(claims["at_hash"], _at_hash(access_token, algorithm)):

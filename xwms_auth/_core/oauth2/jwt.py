@@ -133,7 +133,9 @@ def _parse_header(encoded: bytes) -> tuple[str, str | None, str | None]:
         raise TokenRejected("the token: its header is not a JSON object")
     algorithm, key_id = header.get("alg"), header.get("kid")
     if not isinstance(algorithm, str) or algorithm not in _ALGORITHMS:
-        raise TokenRejected("the token: its algorithm is not one of the allowed asymmetric ones")
+        # The name only if it is one of the known ones: everything else is text of others.
+        shown = algorithm if algorithm in ("none", "HS256", "HS384", "HS512") else "unknown"
+        raise TokenRejected(f"the token: its alg is {shown}, and only RS, PS and ES 256 to 512 and EdDSA are accepted")
     # `crit` requires extensions to be understood, and none is supported. A key or the URL of one in the header
     # (jwk, jku, x5c, x5u) is ignored: only the server's own keys are used.
     if "crit" in header or "b64" in header:
@@ -168,6 +170,8 @@ def verified_claims(token: SignedJWT, keys: Sequence[JSONObject]) -> VerifiedCla
         if claims is None:
             raise TokenRejected("the token: its claims are not a JSON object")
         return VerifiedClaims(claims, type=token.type)
+    if signature and not token.keys(keys):
+        raise TokenRejected("the token: none of the server's keys has its kid and suits its alg")
     raise TokenRejected("the token: its signature matches none of the server's keys")
 
 

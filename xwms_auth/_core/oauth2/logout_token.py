@@ -34,9 +34,11 @@ def read_logout_token(claims: VerifiedClaims, *, issuer: str, client_id: str, no
     # Token confusion: an ID token must not be accepted as a logout token, and a logout token has no nonce.
     if "nonce" in claims:
         raise TokenRejected("the logout token: it has a nonce, which only ID tokens have")
-    sub, token_id = claims.get("sub"), claims.get("jti")
+    sub, token_id, sid = claims.get("sub"), claims.get("jti"), sid_of(claims)
     if not isinstance(token_id, str) or not token_id:
         raise TokenRejected("the logout token: it has no jti")
-    if not isinstance(sub, str) or not sub:
-        raise TokenRejected("the logout token: it has no sub, and sessions can be found by sub only")
-    return LogoutTokenClaims(sub=sub, sid=sid_of(claims), token_id=token_id)
+    if sub is not None and (not isinstance(sub, str) or not sub):
+        raise TokenRejected("the logout token: its sub is not text, or empty")
+    if sub is None and sid is None:
+        raise TokenRejected("the logout token: it has neither a sub nor a sid of at most 255 printable characters")
+    return LogoutTokenClaims(sub=sub, sid=sid, token_id=token_id)

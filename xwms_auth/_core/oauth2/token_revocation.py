@@ -12,6 +12,9 @@ from ..config.context import Context
 from . import endpoints as wire
 from .discovery import metadata_for
 
+WARNING_INTERVAL = 3600
+"""Seconds between two warnings of one process that tokens cannot be revoked."""
+
 
 def revoke_tokens(context: Context, tokens: TokenSet, *, now: int) -> Steps[None]:
     """Revoke these tokens, and retry one revocation that has failed before."""
@@ -32,6 +35,7 @@ def _revoke(context: Context, tokens: TokenSet, *, since: int, now: int) -> Step
     try:
         metadata = yield from metadata_for(context, now=now)
         if metadata.revocation_endpoint is None:
+            _warn_of_no_endpoint(context, now=now)
             return (done := True)
         wire.read_revoked((yield from ask(CallXWMS(wire.revoke(metadata.revocation_endpoint, tokens)))))
         done = True
@@ -43,3 +47,12 @@ def _revoke(context: Context, tokens: TokenSet, *, since: int, now: int) -> Step
         else:
             context.state.pending_revocations.keep(tokens, since=since, now=now)
     return done
+
+
+def _warn_of_no_endpoint(context: Context, *, now: int) -> None:
+    if context.state.revocation_warnings.add("", until=now + WARNING_INTERVAL, now=now):
+        events.warning(
+            "tokens_not_revocable",
+            cause="the server names no revocation_endpoint, so tokens work until their own end after a logout",
+            hint="set XWMS_REVOCATION_ENDPOINT if it has one",
+        )

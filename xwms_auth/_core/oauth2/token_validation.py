@@ -20,6 +20,14 @@ from .discovery import keys_for, metadata_for
 from .id_token import SKEW
 from .jwt import MAX_JWT, parse_signed_jwt, verified_claims
 
+NO_TYPE = (
+    "the introspection endpoint sends no token_type, so a refresh token could be this one: if the server calls only "
+    "access tokens active, set XWMS_INTROSPECTION_TOKEN_TYPE=optional"
+)
+
+_ACCESS_TOKEN_TYPES = ("bearer", "at+jwt", "jwt")
+"""Values of `typ` with which a response without `token_type` may be about an access token, in lower case."""
+
 VALIDATION_POLL_INTERVAL = 0.02
 """Seconds between two checks whether another call has validated the same token."""
 
@@ -86,18 +94,26 @@ def _request_introspection(context: Context, token: Secret, *, now: int) -> Step
     config = context.config
     metadata = yield from metadata_for(context, now=now)
     if metadata.introspection_endpoint is None:
-        raise BadAnswer("the server has no introspection_endpoint: set one, or set XWMS_TOKEN_VALIDATION=jwt")
+        raise BadAnswer(
+            "the server names no introspection_endpoint: set XWMS_INTROSPECTION_ENDPOINT, or XWMS_TOKEN_VALIDATION=jwt"
+        )
     response = yield from ask(CallXWMS(introspect(metadata.introspection_endpoint, token)))
-    client_id, audience = config.client_id, config.audience
-    return read_introspection(response, issuer=metadata.issuer, client_id=client_id, audience=audience, now=now)
+    return read_introspection(
+        response,
+        issuer=metadata.issuer,
+        client_id=config.client_id,
+        audience=config.audience,
+        needs_type=config.introspection_token_type == "required",
+        now=now,
+    )
 
 
 def _validate_jwt(context: Context, token: Secret, *, now: int) -> Steps[AccessToken]:
     text, server, config = token.reveal(), context.state.server, context.config
     if len(text) > MAX_JWT:
         raise InvalidToken("it is too long")
-    name, metadata = _name_of(text), config.metadata or server.metadata(now)
-    claims = context.state.verified_jwts.get(name, server.keys(now)) if metadata is not None else None
+    name, metadata = _name_of(text), config.metadata or server.metadata.get(now)
+    claims = context.state.verified_jwts.get(name, server.keys.get(now)) if metadata is not None else None
     if metadata is None or claims is None:
         metadata, claims = yield from _verify_jwt(context, text, name, now=now)
     return read_jwt(claims, issuer=metadata.issuer, audience=config.audience, now=now)
@@ -130,9 +146,11 @@ def introspect(url: str, token: Secret) -> OAuthCall:
 
 
 def read_introspection(
-    response: UpstreamResponse, *, issuer: str, client_id: str, audience: str, now: int
+    response: UpstreamResponse, *, issuer: str, client_id: str, audience: str, needs_type: bool = True, now: int
 ) -> AccessToken:
     """Parse an introspection response. `client_id` is our own; `audience` is the name of this API, or empty.
+
+    `needs_type` is whether the response must have a `token_type`.
 
     Raises `InvalidToken` if the token is invalid, and an `APIError` if the server gives no clear answer.
     """
@@ -144,9 +162,18 @@ def read_introspection(
     if active is not True:
         raise BadAnswer("the introspection endpoint does not say whether the token is active")
     # Token confusion: servers also introspect refresh tokens, and some ID tokens. Only an access token is of type
-    # Bearer and has no at_hash and no c_hash.
-    if str(claims.get("token_type")).lower() != "bearer" or "at_hash" in claims or "c_hash" in claims:
-        raise InvalidToken("the server does not report it as an access token of type Bearer")
+    # Bearer and has none of the claims of an ID token. What type a token is cannot be found out in another way:
+    # `token_type_hint` is not binding (RFC 7662 2.1), and whether the server has such tokens is known to its operator.
+    kind: object = claims.get("token_type")
+    if kind is None and needs_type:
+        raise InvalidToken(NO_TYPE)
+    if kind is not None and str(kind).lower() != "bearer":
+        raise InvalidToken("the introspection endpoint's token_type is not Bearer, so it is no access token")
+    if "at_hash" in claims or "c_hash" in claims:
+        raise InvalidToken("the introspection response has claims that only ID tokens have")
+    # Some servers tell in `typ` what they leave out in `token_type`, and old ones have a nonce in access tokens too.
+    if kind is None and ("nonce" in claims or str(claims.get("typ", "bearer")).lower() not in _ACCESS_TOKEN_TYPES):
+        raise InvalidToken("the introspection response is about another type of token")
     if claims.get("iss") not in (None, issuer):
         raise InvalidToken("its iss is not the configured issuer")
     expires: object = claims.get("exp")
@@ -181,11 +208,11 @@ def _introspection_claims(response: UpstreamResponse) -> Mapping[str, Any]:
         raise CredentialsRejected(f"{where} answered {response.status}", upstream_status=response.status)
     body = json_object(response)
     if isinstance(body, BadAnswer):
-        raise body
+        raise BadAnswer(f"{where}: {body.cause}", upstream_status=response.status)
     # Sent by a server that issues other tokens only, about one it cannot have issued: oidc-provider about any JWT.
     if response.status == 400 and body.get("error") == "unsupported_token_type":
         raise InvalidToken("the server does not know this type of token")
-    if response.status != 200 or "error" in body:
+    if response.status != 200 or body.get("error") not in (None, ""):
         raise BadAnswer(f"{where} answered {response.status}, or an error", upstream_status=response.status)
     return body
 
@@ -216,6 +243,7 @@ def _access_token(
         sub=_sub(claims.get("sub"), client),
         scopes=_scopes(claims.get("scope", "")),
         expires_at=None if expires is None else int(expires),
+        username=_username(claims),
     )
 
 
@@ -224,6 +252,18 @@ def _client(client_id: object) -> str:
     if not isinstance(client_id, str):
         raise BadAnswer("the token has no client_id")
     return _id(client_id, "client_id")
+
+
+def _username(claims: Mapping[str, Any]) -> str | None:
+    value: object = claims.get("username")
+    try:
+        return None if value is None else parse_id(value if isinstance(value, str) else None, "username")
+    except ValueError:
+        has_sub = claims.get("sub") is not None
+    # Impersonation: without both, the token would count as that of a client that acts for itself.
+    if not has_sub:
+        raise BadAnswer("the token has no sub, and its username is malformed")
+    return None
 
 
 def _id(value: object, name: str) -> str:

@@ -71,9 +71,12 @@ class LoginResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogoutTokenClaims:
-    """A logout at XWMS: who, from which login (`sid`; None for all of the person's), and the id of the logout token."""
+    """A logout at XWMS: who, from which login, and the id of the logout token.
 
-    sub: str
+    Without `sid` it is from all of the person's logins; without `sub` from the login that `sid` names. One is there.
+    """
+
+    sub: str | None
     sid: str | None
     token_id: str
 

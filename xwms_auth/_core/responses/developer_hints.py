@@ -14,7 +14,6 @@ from ..base.errors import (
     LoginNotStarted,
     NotApproved,
     RedirectNotRegistered,
-    RequestRejected,
     StoreUnavailable,
     Timeout,
     TokenRejected,
@@ -25,6 +24,8 @@ from ..base.models import Secret
 from ..config.config import XWMSConfig
 from ..http.messages import Request
 from ..http.urls import RedirectURI
+from .hint_text import code, plain
+from .oauth2_hints import oauth2_hints
 
 _CLIENT = "Dashboard > Clients > (your client)"
 _MAX_SHOWN = 400
@@ -36,10 +37,11 @@ def hints_for(error: XWMSError, config: XWMSConfig, request: Request) -> tuple[s
 
     For debug mode only: they name the client id, the domain, the redirect URIs and the API URL.
     """
-    hints = _oauth2_hints(error, config, request) if config.flow == "oauth2" else []
+    uri = _uri_in_use(config, request)
+    hints = oauth2_hints(error, config, uri, path=request.path) if config.flow == "oauth2" else []
     hints = hints or _hints(error, config, request)
     if hints and error.cause and not isinstance(error, ConfigError):
-        hints.append(f"Cause: {_plain(error.cause[:_MAX_SHOWN])}")
+        hints.append(f"Cause: {plain(error.cause[:_MAX_SHOWN])}")
     return tuple(hints)
 
 
@@ -50,7 +52,7 @@ def _hints(error: XWMSError, config: XWMSConfig, request: Request) -> list[str]:
         case CredentialsRejected():
             return [*_credentials(config), *_dashboard(config)]
         case ClientDisabled():
-            disabled = f"XWMS reports that the client {_code(config.client_id)} is disabled."
+            disabled = f"XWMS reports that the client {code(config.client_id)} is disabled."
             return [f"{disabled} {_CLIENT}: enable it.", *_dashboard(config)]
         case NotApproved():
             return [
@@ -62,7 +64,7 @@ def _hints(error: XWMSError, config: XWMSConfig, request: Request) -> list[str]:
         case BadAnswer():
             return _bad_answer(config)
         case ConfigError():
-            return [_plain(problem) for problem in error.problems]
+            return [plain(problem) for problem in error.problems]
         case TokenRejected():
             return _token(config)
         case LoginNotStarted() | LoginExpired():
@@ -78,69 +80,22 @@ def _hints(error: XWMSError, config: XWMSConfig, request: Request) -> list[str]:
 def _store(config: XWMSConfig) -> list[str]:
     store = config.revocation_store or config.session_store
     if not isinstance(store, str | Secret):
-        return [f"Your own session store, {_code(type(store).__name__)}, cannot be reached."]
+        return [f"Your own session store, {code(type(store).__name__)}, cannot be reached."]
     option = (
         "XWMS_REVOCATION_STORE (revocation_store)" if config.revocation_store else "XWMS_SESSION_STORE (session_store)"
     )
     # Only the URL scheme: the rest may hold a password.
-    return [f"{option} is of the kind {_code(Secret(store).reveal().partition(':')[0])}: is it running and reachable?"]
-
-
-def _oauth2_hints(error: XWMSError, config: XWMSConfig, request: Request) -> list[str]:
-    """Return the hints that are specific to OAuth 2.0; none if those of sign-token apply."""
-    uri = _uri_in_use(config, request)
-    registered = "the redirect URI" if uri is None else f"the redirect URI {_code(uri.uri)}"
-    server = f"The authorization server is {_code(config.issuer)}, from XWMS_ISSUER."
-    match error:
-        case CredentialsRejected():
-            return [
-                f"{server} It rejects the client id {_code(config.client_id)}, or the secret.",
-                "Check that XWMS_CLIENT_ID and XWMS_CLIENT_SECRET belong to a client of this server, not swapped.",
-                f"XWMS_CLIENT_AUTH is {_code(config.client_auth)}: the client must be registered with the same method.",
-            ]
-        case ClientDisabled():
-            return [
-                f"{server} It does not allow the client {_code(config.client_id)} to log users in: check that it is "
-                "enabled there, and has the grant type `authorization_code`.",
-            ]
-        case RequestRejected():
-            return [
-                f"{server} It rejects the request as invalid.",
-                f"XWMS_SCOPES requests {_code(' '.join(config.scopes))}: the client must have each of them.",
-                f"The client must have {registered}, byte for byte, and the response type `code`.",
-            ]
-        case Unreachable() | Timeout():
-            return [
-                f"{server} Check that this machine can reach its endpoints: network, DNS, firewall, certificates. "
-                "Proxy settings in the environment are ignored.",
-                f"A call may take {config.timeout_seconds:g} seconds, from XWMS_TIMEOUT.",
-            ]
-        case BadAnswer():
-            return [
-                f"{server} It must equal the issuer in the server's discovery document and ID tokens byte for byte, "
-                "including a trailing slash or its absence.",
-                "Without a discovery document, set the endpoints: XWMS_AUTHORIZATION_ENDPOINT, XWMS_TOKEN_ENDPOINT, "
-                "and XWMS_JWKS_URI or XWMS_USERINFO_ENDPOINT.",
-            ]
-        case TokenRejected():
-            return [
-                "A code works once and for a short time: reloading the callback, or going back to it, ends here too.",
-                f"If every login ends here, compare the clocks, check that {registered} is the one registered at the "
-                "server, and see the cause below.",
-            ]
-        case _:
-            return []
+    return [f"{option} is of the kind {code(Secret(store).reveal().partition(':')[0])}: is it running and reachable?"]
 
 
 def _redirect_uri(config: XWMSConfig, uri: RedirectURI | None) -> list[str]:
     if uri is None:
         return []
     return [
-        f"{_CLIENT} > Redirect URIs: add exactly {_code(uri.uri)}, byte for byte, and make it active.",
-        f"It comes from XWMS_REDIRECT_URI, and the client is {_code(config.client_id)}: "
+        f"{_CLIENT} > Redirect URIs: add exactly {code(uri.uri)}, byte for byte, and make it active.",
+        f"It comes from XWMS_REDIRECT_URI, and the client is {code(config.client_id)}: "
         "if another URI is registered there, change the setting instead.",
-        *[f"For a local XWMS, start it with `xwms-auth sandbox --redirect-uri {_plain(uri.uri)}`"]
-        * config.api.loopback,
+        *[f"For a local XWMS, start it with `xwms-auth sandbox --redirect-uri {plain(uri.uri)}`"] * config.api.loopback,
     ]
 
 
@@ -150,21 +105,21 @@ def _credentials(config: XWMSConfig) -> list[str]:
         "copy the lines that it printed again."
     ]
     return [
-        f"XWMS rejects the client id {_code(config.client_id)}, the domain {_code(config.domain)}, or the secret.",
+        f"XWMS rejects the client id {code(config.client_id)}, the domain {code(config.domain)}, or the secret.",
         *local * config.api.loopback,
-        f"Dashboard > Clients: there must be a client with the id {_code(config.client_id)}; "
+        f"Dashboard > Clients: there must be a client with the id {code(config.client_id)}; "
         "otherwise set XWMS_CLIENT_ID.",
         f"{_CLIENT} > Secrets: the secret must be active, not expired, and linked to the domain.",
         "A regenerated secret must be put into XWMS_CLIENT_SECRET, or into the file of XWMS_CLIENT_SECRET_FILE; "
         "the one before it no longer works.",
-        f"{_CLIENT} > Domains: {_code(config.domain)} must be listed, active, allow login, and have this server's "
+        f"{_CLIENT} > Domains: {code(config.domain)} must be listed, active, allow login, and have this server's "
         "IP address in its list of server IPs, if it has one; otherwise set XWMS_DOMAIN, without https://.",
         f"{_CLIENT} > API log shows why a call was rejected.",
     ]
 
 
 def _unreachable(error: XWMSError, config: XWMSConfig) -> list[str]:
-    hints = [f"The XWMS API is at {_code(config.api_url)}, from XWMS_API_URI. Is that correct?"]
+    hints = [f"The XWMS API is at {code(config.api_url)}, from XWMS_API_URI. Is that correct?"]
     if config.api.loopback:
         hints.append(
             "That is this machine: is the sandbox running? "
@@ -182,7 +137,7 @@ def _unreachable(error: XWMSError, config: XWMSConfig) -> list[str]:
 
 def _bad_answer(config: XWMSConfig) -> list[str]:
     return [
-        f"XWMS_API_URI is {_code(config.api_url)}: it must be the URL of the API, not of a web page.",
+        f"XWMS_API_URI is {code(config.api_url)}: it must be the URL of the API, not of a web page.",
         "If the cause is the URL of the login page, and you trust it, add its origin to XWMS_LOGIN_ORIGINS.",
     ]
 
@@ -190,7 +145,7 @@ def _bad_answer(config: XWMSConfig) -> list[str]:
 def _token(config: XWMSConfig) -> list[str]:
     hints = [
         "A token works once and for a short time: reloading the callback, or going back to it, ends here too.",
-        f"XWMS_CALLBACK_TOKEN (callback_token) is {_code(config.callback_token)}.",
+        f"XWMS_CALLBACK_TOKEN (callback_token) is {code(config.callback_token)}.",
     ]
     if config.callback_token != "either":
         hints.append(
@@ -206,13 +161,13 @@ def _other_browser(error: XWMSError, config: XWMSConfig, request: Request) -> li
         return []
     is_same_host = _host(request).lower() in uri.host_names
     hints = [
-        f"Open the site at {_code(uri.origin)}, the origin of the redirect URI {_code(uri.uri)}, and begin the login "
+        f"Open the site at {code(uri.origin)}, the origin of the redirect URI {code(uri.uri)}, and begin the login "
         "there: to a browser `localhost` and `127.0.0.1` are two hosts, and so are a name with and without www.",
-        f"This request, the callback, is for the host {_code(_host(request))}, which is "
+        f"This request, the callback, is for the host {code(_host(request))}, which is "
         + (
             "the redirect URI's. It does not show where the login began."
             if is_same_host
-            else f"not the redirect URI's, {_code(uri.netloc)}."
+            else f"not the redirect URI's, {code(uri.netloc)}."
         ),
     ]
     if isinstance(error, LoginExpired):
@@ -228,9 +183,9 @@ def _other_browser(error: XWMSError, config: XWMSConfig, request: Request) -> li
 
 
 def _hosts(config: XWMSConfig, request: Request) -> list[str]:
-    listed = ", ".join(_code(uri.uri) for uri in config.registered)
+    listed = ", ".join(code(uri.uri) for uri in config.registered)
     return [
-        f"This request is for the host {_code(_host(request))}. XWMS_REDIRECT_URI has: {listed}.",
+        f"This request is for the host {code(_host(request))}. XWMS_REDIRECT_URI has: {listed}.",
         "Open the site at a host of that list; a reverse proxy must pass the Host header on unchanged.",
         "If the host is yours, add a redirect URI on it to XWMS_REDIRECT_URI, "
         f"and the same in {_CLIENT} > Redirect URIs.",
@@ -239,7 +194,7 @@ def _hosts(config: XWMSConfig, request: Request) -> list[str]:
 
 def _dashboard(config: XWMSConfig) -> list[str]:
     """The location of the dashboard, if XWMS runs on this machine."""
-    return [f"The dashboard of this local XWMS: {_code(config.api.origin + '/dashboard')}"] * config.api.loopback
+    return [f"The dashboard of this local XWMS: {code(config.api.origin + '/dashboard')}"] * config.api.loopback
 
 
 def _uri_in_use(config: XWMSConfig, request: Request) -> RedirectURI | None:
@@ -251,13 +206,3 @@ def _uri_in_use(config: XWMSConfig, request: Request) -> RedirectURI | None:
 
 def _host(request: Request) -> str:
     return (request.header("host") or "")[:_MAX_SHOWN]
-
-
-def _code(value: str) -> str:
-    return f"`{_plain(value) or '(none)'}`"
-
-
-def _plain(text: str) -> str:
-    """Return the text on one line, with non-ASCII characters escaped (homographs), and without backticks."""
-    shown = (char if " " <= char <= "~" or char == "…" else ascii(char)[1:-1] for char in text)
-    return "".join(shown).replace("`", "'")

@@ -17,7 +17,7 @@ _WITHDRAWN = "CS"  # Serbia and Montenegro, until 2006; countryinfo still lists 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Country:
-    """A country. `id` is its ISO 3166-1 number, `short_name` the alpha-2 code, `phonecode` digits; None is unknown."""
+    """A country. `id` is its ISO 3166-1 number, `short_name` the alpha-2 code, `phonecode` as +31; None is unknown."""
 
     id: int
     short_name: str
@@ -55,7 +55,7 @@ def countries() -> tuple[Country, ...]:
             short_name=alpha2,
             iso_alpha3=alpha3,
             name=str(info["name"]),
-            phonecode=_digits(_first(info.get("callingCodes")) or ""),
+            phonecode=_phonecode(_first(info.get("callingCodes")) or ""),
             is_eu_member=alpha2 in union,
             capital=info.get("capital") or None,
             region=info.get("region") or None,
@@ -75,8 +75,9 @@ def find(code: str) -> Country | None:
     return _by_code().get(code.strip().upper()) if code.isascii() else None  # upper() turns a dotless i into I
 
 
-def _digits(code: str) -> str | None:
-    return "".join(character for character in code if character.isdigit()) or None  # Jamaica's is 1-876
+def _phonecode(code: str) -> str | None:
+    digits = "".join(character for character in code if character.isdigit())  # Jamaica's is 1-876
+    return f"+{digits}" if digits else None
 
 
 def _first(values: list[str] | None) -> str | None:

@@ -27,6 +27,7 @@ from xwms_auth.sandbox.domain.request_checks import Caller, Refused, check_domai
 from xwms_auth.sandbox.oauth.authlib_models import HeldToken, KnownClient, grant_of
 
 AUTH_METHODS: Final = ("client_secret_basic", "client_secret_post")
+REALM: Final = "XWMS"
 
 
 class Payload(OAuth2Payload):
@@ -178,7 +179,12 @@ class Server(AuthorizationServer):
     ) -> Response:
         """A Flask response; a mapping as `body` becomes JSON."""
         text = json.dumps(body) if isinstance(body, dict) else str(body)
-        return Response(text, status, headers=Headers(headers))
+        response = Response(text, status, headers=Headers(headers))
+        challenge = response.headers.get("WWW-Authenticate", "")
+        if challenge.startswith("Basic ") and "realm=" not in challenge:
+            # RFC 7617 2 requires the realm, which Authlib leaves out.
+            response.headers["WWW-Authenticate"] = f'Basic realm="{REALM}", {challenge.removeprefix("Basic ")}'
+        return response
 
     def handle_error_response(self, request: OAuth2Request, error: OAuth2Error) -> Response:
         """The error as JSON, with its reason for the log."""

@@ -27,9 +27,7 @@ from xwms_auth.sandbox.domain.request_checks import Refused, check_address, chec
 from xwms_auth.sandbox.oauth.authlib_models import HeldToken
 from xwms_auth.sandbox.oauth.claims import claims, extra_fields
 from xwms_auth.sandbox.oauth.grant_types import invalid
-from xwms_auth.sandbox.oauth.server import AUTH_METHODS, Request, Server
-
-REALM: Final = "XWMS"
+from xwms_auth.sandbox.oauth.server import AUTH_METHODS, REALM, Request, Server
 
 
 class _OwnTokens:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import cast
+from typing import Final, cast
 
 from flask import Blueprint, Response, request
 from sqlalchemy.orm import Session
@@ -34,6 +34,18 @@ from xwms_auth.sandbox.faults.injection import instead_of_the_call, with_fault
 from xwms_auth.sandbox.web.responses import Refusal, success
 
 _Call = Callable[[Session, Caller, dict[str, object]], Response]
+
+
+_NAMES: Final = {
+    "info": "general_info",
+    "global/countries": "countries",
+    "global/projects": "projects",
+    "get/user/address": "user_address",
+    "get/user/info": "user_info",
+    "sign-token": "auth_signin",
+    "sign-token-verify": "auth_verify",
+}
+"""The names of the endpoints in `info`, as XWMS documents them. `user/address` has none there, and keeps its path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +124,6 @@ class Api:
 
     def info(self) -> Response:
         """Information about this server; needs no credentials."""
-        paths = ("info", "global/projects", *self._secured())
         return success(
             "Welcome to the local XWMS.",
             {
@@ -127,7 +138,10 @@ class Api:
                 "client": {"ip": request.remote_addr, "user_agent": request.headers.get("User-Agent")},
                 "api": {
                     "documentation": "https://xwms.nl/",
-                    "endpoints": {path: f"{self.public_url}{API_PREFIX}/{path}" for path in paths},
+                    "endpoints": {
+                        _NAMES.get(path, path): f"{self.public_url}{API_PREFIX}/{path}"
+                        for path in ("info", "global/projects", *self._secured())
+                    },
                 },
             },
         )
@@ -314,6 +328,8 @@ def _sub(body: dict[str, object]) -> str:
 
 def _address(body: dict[str, object]) -> dict[str, object]:
     address = body.get("address")
+    if address == []:
+        return {}  # PHP writes an empty array this way, whatever it stands for
     if not isinstance(address, dict):
         raise Refusal(422, "The address field must be an object.")
     return cast("dict[str, object]", address)
