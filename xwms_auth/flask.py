@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial, wraps
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Unpack, cast, overload
 from weakref import WeakSet
 
 try:
@@ -52,6 +52,7 @@ from ._core.adapters.guard_check import note_guard
 from ._core.adapters.roles import AsyncRoles, Roles
 from ._core.adapters.wsgi_state import WSGIRequestState
 from ._core.base.errors import ConfigError, HostNotRegistered, InternalError, LoginRequired, StoreUnavailable, XWMSError
+from ._core.base.login_params import LoginParamArgs
 from ._core.base.login_requirement import LoginRequirement
 from ._core.base.models import Anonymous, Secret, User
 from ._core.base.output_only import in_debug_mode
@@ -284,19 +285,25 @@ def require_user() -> User:
 def login_required(view: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
 def login_required(
-    *, fresh: timedelta | float | None = None, scopes: Sequence[str] = ()
+    *, fresh: timedelta | float | None = None, scopes: Sequence[str] = (), **params: Unpack[LoginParamArgs]
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 def login_required(
-    view: Callable[P, R] | None = None, /, *, fresh: timedelta | float | None = None, scopes: Sequence[str] = ()
+    view: Callable[P, R] | None = None,
+    /,
+    *,
+    fresh: timedelta | float | None = None,
+    scopes: Sequence[str] = (),
+    **params: Unpack[LoginParamArgs],
 ) -> Any:
     """Require login for this view. Browsers are redirected to the login; API clients get a 401.
 
     For functions, async views and `decorators = [login_required]` of a `MethodView`; place it below the route
     decorator. With `fresh`, a timedelta or seconds, users whose login is older have to log in again; until then their
     session continues. With `scopes`, a login for which one of them was not requested or not granted gets a 403
-    `not_approved`; only `flow="oauth2"` has scopes.
+    `not_approved`; only `flow="oauth2"` has scopes. `params` are those of the login: `ui_locales`, `prompt`,
+    `login_hint` and `acr_values`.
     """
-    requirement = LoginRequirement.of(fresh=fresh, scopes=scopes)
+    requirement = LoginRequirement.of(fresh=fresh, scopes=scopes, **params)
     return partial(_guard, requirement=requirement) if view is None else _guard(view, requirement=requirement)
 
 
