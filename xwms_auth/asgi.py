@@ -24,6 +24,7 @@ from ._core.adapters.asgi import (
     header_of,
     is_cors_preflight,
     is_debugged,
+    is_own_websocket,
     missing_prefix,
     preflight_answer,
     refuse_websocket,
@@ -43,6 +44,7 @@ from ._core.adapters.served_app import ServedApp
 from ._core.base import events
 from ._core.base.effects import arun
 from ._core.base.errors import ConfigError
+from ._core.base.health import HEALTH_SECONDS, Health
 from ._core.base.login_requirement import ANY_LOGIN, LoginRequirement
 from ._core.base.models import User
 from ._core.base.store_protocols import KeepsConnections, SessionStore
@@ -50,8 +52,8 @@ from ._core.base.unexpected import internal_error
 from ._core.config.config import XWMSConfig
 from ._core.config.context import Context
 from ._core.http.messages import Response
-from ._core.http.urls import RedirectURI
 from ._core.io.deferred import AsyncDeferredTransport
+from ._core.io.health import acheck
 from ._core.io.session_manager import AsyncXWMSSessions
 from ._core.responses.responses import Refusal, refusal
 from ._core.sessions.lookup import SessionLookup
@@ -179,6 +181,7 @@ class XWMSAuthMiddleware:
         self._set_up(app, context, given)
         self._served.selects_client = bool(self._clients)
         self._served_at = {host: client._served for host, client in self._clients.items()}
+        self._served.of_clients = tuple(dict.fromkeys(self._served_at.values()))
 
     def _set_up(self, app: ASGIApp, context: Context, given: "_Given") -> None:
         self.app = app
@@ -213,6 +216,13 @@ class XWMSAuthMiddleware:
         within = None if state is None or state.finished else state.served
         return client_of(self._served, self._served_at, within, asked=asked)
 
+    async def health(self, *, timeout: float = HEALTH_SECONDS) -> Health:
+        """Return whether the session store answers, and what this process knows of XWMS, for a health check of yours.
+
+        XWMS is not called, and a store that hangs has `timeout` seconds. With several clients it is the worst of all.
+        """
+        return await acheck(self._served.health_checks(), timeout=timeout)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await (self._run_lifespan if scope["type"] == "lifespan" else self.app)(scope, receive, send)
@@ -231,7 +241,7 @@ class XWMSAuthMiddleware:
         if may_be_ours and await self._serve_elsewhere(scope, receive, send):
             return
         state = ASGIRequestState(served, scope, receive, send, self._door)
-        if not is_http and not _is_own_websocket(served.context, scope, state.redirect_uri):
+        if not is_http and not is_own_websocket(served.context, scope, state.redirect_uri):
             await refuse_websocket(receive, send, "cross_site")
             return
         if not served.is_lazy:
@@ -282,7 +292,10 @@ class XWMSAuthMiddleware:
             steps = served.serve_route(
                 served.context, served.provider, request, now=int(served.clock()), application=application
             )
-            return await arun(steps, served.runtime if outer is None else served.runtime_in(outer.served))
+            with served.observed(request.path) as note:
+                response = await arun(steps, served.runtime if outer is None else served.runtime_in(outer.served))
+                note(response)
+            return response
         except Exception as error:  # noqa: BLE001  logged, and never a bare 500
             return refusal(served.context.config, request_of(scope, prefix=prefix, app=self.app), internal_error(error))
 
@@ -382,14 +395,3 @@ def _check_redirect_uris(app: object, configs: Sequence[XWMSConfig]) -> None:
             if {uri for uri, _ in ours - theirs} & {uri for uri, _ in theirs - ours}:
                 raise ConfigError(["XWMS_REDIRECT_URI (redirect_uris) has a URI that another flow uses too"])
         app = getattr(app, "app", None)
-
-
-def _is_own_websocket(context: Context, scope: Scope, uri: RedirectURI | None) -> bool:
-    """Whether a websocket is opened by a page of this application or of a trusted origin (CSWSH, RFC 6455 10.2).
-
-    The browser sends cookies whatever page opens it, and names the page's origin in `Origin`.
-    """
-    origin = header_of(scope, b"origin", ", ")  # two of them joined are no origin
-    if not origin:
-        return all(name != b"origin" for name, _ in scope["headers"])
-    return uri is not None and (origin == uri.origin or context.trusts(origin))

@@ -52,12 +52,14 @@ from ._core.adapters.guard_check import note_guard
 from ._core.adapters.roles import AsyncRoles, Roles
 from ._core.adapters.wsgi_state import WSGIRequestState
 from ._core.base.errors import ConfigError, HostNotRegistered, InternalError, LoginRequired, StoreUnavailable, XWMSError
+from ._core.base.health import HEALTH_SECONDS, Health
 from ._core.base.login_params import LoginParamArgs
 from ._core.base.login_requirement import LoginRequirement
 from ._core.base.models import Anonymous, Secret, User
 from ._core.base.output_only import in_debug_mode
 from ._core.config.config import XWMSConfig
 from ._core.config.context import Context
+from ._core.io.health import check
 from ._core.io.session_manager import XWMSSessions
 from ._core.responses.responses import Refusal
 
@@ -146,6 +148,13 @@ class XWMSAuth(Generic[A]):
         if not has_app_context():
             raise RuntimeError("this XWMSAuth has no application, or several: use sessions in an application context")
         return served_app()
+
+    def health(self, *, timeout: float = HEALTH_SECONDS) -> Health:
+        """Return whether the session store answers, and what this process knows of XWMS, for a health check of yours.
+
+        XWMS is not called, and a store that hangs has `timeout` seconds. With several clients it is the worst of all.
+        """
+        return check(self._application().health_checks(), timeout=timeout)
 
     def account(self, *, session: object = None) -> A:
         """Return the user's account, or end the request with what `login_required` answers.

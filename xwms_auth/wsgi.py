@@ -24,11 +24,13 @@ from ._core.adapters.roles import Roles
 from ._core.adapters.wsgi import close
 from ._core.adapters.wsgi_app import WSGIApp
 from ._core.adapters.wsgi_state import STATE_KEY, Unauthorized, WSGIRequestState
+from ._core.base.health import HEALTH_SECONDS, Health
 from ._core.base.login_params import LoginParamArgs
 from ._core.base.login_requirement import LoginRequirement
 from ._core.base.models import User
 from ._core.config.config import XWMSConfig
 from ._core.config.context import Context
+from ._core.io.health import check
 from ._core.io.session_manager import XWMSSessions
 from ._core.responses.responses import Refusal
 
@@ -114,6 +116,13 @@ class XWMSAuth(Generic[A]):
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse", /) -> Iterable[bytes]:
         return self._served(environ, start_response)
+
+    def health(self, *, timeout: float = HEALTH_SECONDS) -> Health:
+        """Return whether the session store answers, and what this process knows of XWMS, for a health check of yours.
+
+        XWMS is not called, and a store that hangs has `timeout` seconds. With several clients it is the worst of all.
+        """
+        return check(self._served.health_checks(), timeout=timeout)
 
     def account(self, environ: "WSGIEnvironment", *, session: object = None) -> A:
         """Return the user's account, or end the request with what `login_required` answers.

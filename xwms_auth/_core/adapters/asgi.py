@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote
 from ..config.context import Context
 from ..http.messages import MAX_FORM, Request, Response, is_form, parse_form
 from ..http.preflight import is_preflight
-from ..http.urls import is_below
+from ..http.urls import RedirectURI, is_below
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -195,3 +195,14 @@ def is_server_error(message: Message) -> bool:
         return code == _INTERNAL_ERROR or 4500 <= code < 4600
     status: int = message["status"]
     return status >= 500
+
+
+def is_own_websocket(context: Context, scope: Scope, uri: RedirectURI | None) -> bool:
+    """Whether a websocket is opened by a page of this application or of a trusted origin (CSWSH, RFC 6455 10.2).
+
+    The browser sends cookies whatever page opens it, and names the page's origin in `Origin`.
+    """
+    origin = header_of(scope, b"origin", ", ")  # two of them joined are no origin
+    if not origin:
+        return all(name != b"origin" for name, _ in scope["headers"])
+    return uri is not None and (origin == uri.origin or context.trusts(origin))

@@ -92,12 +92,12 @@ def tokens_not_saved() -> None:
 
 def config_error(error: ConfigError) -> None:
     """Log that the settings are wrong, with every problem."""
-    log.error("settings_wrong%s", error)
+    log.error("settings_wrong: the settings are wrong:%s", error)
 
 
 def unexpected(stack: str) -> None:
     """Log the stack of an error that is not ours. It must hold no values."""
-    log.error("unexpected_error\n%s", stack)
+    log.error("unexpected_error: an error that is not ours\n%s", stack)
 
 
 def refused(error: XWMSError, *, path: str) -> None:

@@ -6,7 +6,7 @@ They are hints: a server may follow them or not. What a page requires of a login
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import field
-from typing import Final, Self, TypedDict, Unpack
+from typing import Final, Self, TypedDict, Unpack, cast
 
 from .dataclass import dataclass
 from .texts import language_of
@@ -108,9 +108,10 @@ PARAMS: Final = ("ui_locales", "prompt", "login_hint", "acr_values")
 
 
 def _joined(value: object) -> str:
-    if not isinstance(value, Sequence) or not all(isinstance(one, str) for one in value):
+    values: Sequence[object] = cast("Sequence[object]", value) if isinstance(value, Sequence) else (value,)
+    if not all(isinstance(one, str) for one in values):
         raise TypeError("a parameter of a login is neither text nor a sequence of texts")
-    return " ".join(map(str, value))
+    return " ".join(map(str, values))
 
 
 def _are_languages(text: str) -> bool:

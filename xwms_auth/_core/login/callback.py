@@ -119,7 +119,7 @@ class LoginRequest:
         cookie = yield from self._begin_session(result)
         person = events.person_hash(result.user.identity)
         events.info("login_finished", login=login.id[:8], person=person, **result.log_fields)
-        return self.redirect(self.target_of(login), cookies=[cookie])
+        return replace(self.redirect(self.target_of(login), cookies=[cookie]), logged_in=True)
 
     def _await_proof(self, login: PendingLogin, result: LoginResult, found: ProofNeeded) -> Response:
         """Account takeover: the account with this e-mail address is linked only once its owner has logged in to it."""
