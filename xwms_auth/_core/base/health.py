@@ -64,8 +64,10 @@ class KnowsUpstream(Protocol):
 
 def worst_of(circuits: Iterable[Circuit]) -> Circuit:
     """The worst of several states; `closed` if there are none."""
-    best: Circuit = "closed"
-    return max(circuits, key=CIRCUITS.index, default=best)
+    worst: Circuit = "closed"
+    for circuit in circuits:
+        worst = circuit if CIRCUITS.index(circuit) > CIRCUITS.index(worst) else worst
+    return worst
 
 
 def health_of(upstreams: Sequence[Upstream], *, store_reachable: bool) -> Health:
