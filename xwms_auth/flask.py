@@ -41,13 +41,8 @@ from ._core.adapters.flask_app import (
     served_app,
 )
 from ._core.adapters.flask_pages import with_templates
-from ._core.adapters.flask_templates import (
-    xwms_language,
-    xwms_link_button,
-    xwms_login_button,
-    xwms_login_url,
-    xwms_logout_form,
-)
+from ._core.adapters.flask_templates import xwms_language, xwms_link_button, xwms_login_button, xwms_logout_form
+from ._core.adapters.flask_templates import xwms_login_url as xwms_login_url  # noqa: PLC0414  views redirect to it
 from ._core.adapters.guard_check import note_guard
 from ._core.adapters.roles import AsyncRoles, Roles
 from ._core.adapters.wsgi_state import WSGIRequestState
