@@ -18,7 +18,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 import click
 import httpx2
@@ -31,6 +31,7 @@ from tests.tools.docs_pages import PAGES, ROOT, all_blocks
 from tests.tools.fake_xwms import FakeXWMS
 from tests.tools.site import CALLBACK, FROM_ELSEWHERE, FROM_HERE, HTTPS_URI, LOGIN, LOGOUT, ME, PROGRAM
 from xwms_auth import XWMSConfig, XWMSError
+from xwms_auth._core.base.events import Event
 from xwms_auth._core.config.env import ENVIRONMENT
 from xwms_auth.accounts.pictures import PictureError
 from xwms_auth.cli.commands import xwms_auth as command_line
@@ -111,6 +112,27 @@ def test_commands_has_every_command_with_every_option_and_nothing_else():
         command = command_line.commands[title.strip("`").split()[1]]
         options = {name for option in command.params if isinstance(option, click.Option) for name in option.opts}
         assert set(re.findall(r"^\| `(--[a-z-]+)` \|", body, re.M)) == options, title
+
+
+def test_operation_has_every_event_of_the_log_with_its_level():
+    told = sections(documentation("operation.md"), 2)["Log events"]
+    rows = re.findall(r"^\| (`[a-z_`, ]+`) \| ((?:info|warning|error)(?:, (?:info|warning|error))*) \| \S", told, re.M)
+    names = [name for cell, _ in rows for name in re.findall(r"`([a-z_]+)`", cell)]
+    assert sorted(names) == sorted([*get_args(Event), "refused", "settings_wrong", "unexpected_error"])
+    code = "".join(text_of(path) for path in (ROOT / "xwms_auth").rglob("*.py") if path.name != "events.py")
+    own = re.findall(r'"(\w+)', text_of(ROOT / "xwms_auth" / "_core" / "base" / "events.py").partition("def info")[2])
+    assert [name for name in names if f'"{name}"' not in code and name not in own] == []
+
+
+def test_operation_has_every_span_metric_and_attribute():
+    told = set(re.findall(r"`([a-z0-9_.]+)`", documentation("operation.md")))
+    code = text_of(ROOT / "xwms_auth" / "_core" / "io" / "spans.py")
+    named = set(re.findall(r'"((?:xwms_auth|http|server|url|error)\.[a-z_.]+)"', code))
+    assert len(named) == 10
+    assert named <= told
+    shown = {name for name in told if name.startswith("xwms_auth.") and name.count(".") == 1}
+    spans = {f"xwms_auth.{name}" for name in ("login_start", "callback", "logout")}
+    assert spans <= shown
 
 
 def test_architecture_has_every_module_in_its_folder():

@@ -42,6 +42,7 @@ from ._core.base.errors import (
     Unreachable,
     XWMSError,
 )
+from ._core.base.health import Health
 from ._core.base.models import AccessToken, Anonymous, EndReason, Identity, Secret, User
 from ._core.base.page_content import PageContent
 from ._core.base.session import SessionInfo
@@ -84,6 +85,7 @@ __all__ = [
     "CredentialsRejected",
     "CrossSite",
     "EndReason",
+    "Health",
     "HostNotRegistered",
     "Identity",
     "InsufficientScope",

@@ -1,4 +1,4 @@
-"""A filter that removes tokens, and codes with their state, from the access logs of servers.
+"""A filter that removes tokens, codes with their state, and hints about people from the access logs of servers.
 
 Such a line is written after the token was used, but logs are kept for a long time. Setting up the package adds the
 filter to the loggers of the Python servers, unless `redact_access_logs` is off. For a server whose logger has another
@@ -25,10 +25,10 @@ from ._core.config.context import Context
 LOGGERS = ("werkzeug", "uvicorn.access", "gunicorn.access", "gunicorn.error", "hypercorn.access", "granian.access")
 """Loggers that log URLs of requests. `gunicorn.error` does so if a worker fails during a request."""
 
-_SECRET_PARAMETERS = frozenset(("token", "code", "state"))
+_SECRET_PARAMETERS = frozenset(("token", "code", "state", "login_hint"))
 
 # A fast check for every line: gunicorn's mappings have a hundred values.
-_PLAIN = ("token=", "code=", "state=")
+_PLAIN = ("token=", "code=", "state=", "login_hint=")
 _ESCAPED = re.compile(r"%[0-9A-Fa-f]{2}[^\s&=]*=")
 # A path with a query, alone or in a URL: the target of a request line, a Referer.
 _WITH_QUERY = re.compile(r"""([^\s"'?]*)\?([^\s"]*)""")
@@ -43,7 +43,7 @@ _DICT_SET: Callable[[dict[str, Any], str, Any], None] = dict[str, Any].__setitem
 
 
 class WithoutTokens(logging.Filter):
-    """Replaces the values of `token`, `code` and `state` with … in the URLs of an access log."""
+    """Replaces the values of `token`, `code`, `state` and `login_hint` with … in the URLs of an access log."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Change the record and let it through."""
@@ -149,7 +149,7 @@ class _CallbackFilter(WithoutTokens):
             _is_same_path(segments, _segments_of(callback))
             for known in self._contexts
             if (context := known()) is not None
-            for callback in context.config.callback_paths
+            for callback in (*context.config.callback_paths, context.config.login_path)
         )
 
 

@@ -44,6 +44,7 @@ from ._core.adapters.served_app import ServedApp
 from ._core.base import events
 from ._core.base.effects import arun
 from ._core.base.errors import ConfigError
+from ._core.base.health import HEALTH_SECONDS, Health
 from ._core.base.login_requirement import ANY_LOGIN, LoginRequirement
 from ._core.base.models import User
 from ._core.base.store_protocols import KeepsConnections, SessionStore
@@ -52,6 +53,7 @@ from ._core.config.config import XWMSConfig
 from ._core.config.context import Context
 from ._core.http.messages import Response
 from ._core.io.deferred import AsyncDeferredTransport
+from ._core.io.health import acheck
 from ._core.io.session_manager import AsyncXWMSSessions
 from ._core.responses.responses import Refusal, refusal
 from ._core.sessions.lookup import SessionLookup
@@ -179,6 +181,7 @@ class XWMSAuthMiddleware:
         self._set_up(app, context, given)
         self._served.selects_client = bool(self._clients)
         self._served_at = {host: client._served for host, client in self._clients.items()}
+        self._served.of_clients = tuple(dict.fromkeys(self._served_at.values()))
 
     def _set_up(self, app: ASGIApp, context: Context, given: "_Given") -> None:
         self.app = app
@@ -212,6 +215,13 @@ class XWMSAuthMiddleware:
         state = current_request_state.get(None)
         within = None if state is None or state.finished else state.served
         return client_of(self._served, self._served_at, within, asked=asked)
+
+    async def health(self, *, timeout: float = HEALTH_SECONDS) -> Health:
+        """Return whether the session store answers, and what this process knows of XWMS, for a health check of yours.
+
+        XWMS is not called, and a store that hangs has `timeout` seconds. With several clients it is the worst of all.
+        """
+        return await acheck(self._served.health_checks(), timeout=timeout)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -282,7 +292,10 @@ class XWMSAuthMiddleware:
             steps = served.serve_route(
                 served.context, served.provider, request, now=int(served.clock()), application=application
             )
-            return await arun(steps, served.runtime if outer is None else served.runtime_in(outer.served))
+            with served.observed(request.path) as note:
+                response = await arun(steps, served.runtime if outer is None else served.runtime_in(outer.served))
+                note(response)
+            return response
         except Exception as error:  # noqa: BLE001  logged, and never a bare 500
             return refusal(served.context.config, request_of(scope, prefix=prefix, app=self.app), internal_error(error))
 

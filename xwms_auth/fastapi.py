@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Annotated, Any, NoReturn, cast
+from typing import Annotated, Any, NoReturn, Unpack, cast
 
 try:
     from fastapi import HTTPException, WebSocketException, params
@@ -19,6 +19,7 @@ from ._core.adapters.asgi_state import ASGIRequestState, request_state_of
 from ._core.adapters.guard_check import GUARD
 from ._core.adapters.passive import passive
 from ._core.adapters.request_state import current_request_state
+from ._core.base.login_params import LoginParamArgs
 from ._core.base.login_requirement import ANY_LOGIN, LoginRequirement
 from ._core.base.models import AccessToken, User, anonymous
 from ._core.http.messages import CookieNames
@@ -136,13 +137,13 @@ CurrentUser = Annotated[User, _Depends(require_user)]
 a 401."""
 
 
-def fresh_user(fresh: timedelta | float) -> Any:
+def fresh_user(fresh: timedelta | float, **params: Unpack[LoginParamArgs]) -> Any:
     """A dependency like that of `CurrentUser`, for a login that is at most this old: a timedelta or seconds.
 
     `Annotated[User, fresh_user(timedelta(minutes=5))]`. Users whose login is older have to log in again; until then
-    their session continues.
+    their session continues. `params` are those of the login: `ui_locales`, `prompt`, `login_hint` and `acr_values`.
     """
-    return _Depends(_UserRequired(LoginRequirement.of(fresh=fresh), "fresh_user"))
+    return _Depends(_UserRequired(LoginRequirement.of(fresh=fresh, **params), "fresh_user"))
 
 
 def require(*, role: str | Sequence[str] = (), verified_email: bool = False, domain: str | Sequence[str] = ()) -> Any:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial, wraps
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Unpack, cast, overload
 from weakref import WeakSet
 
 try:
@@ -62,11 +62,14 @@ from ._core.adapters.guard_check import note_guard
 from ._core.adapters.roles import AsyncRoles, Roles
 from ._core.adapters.wsgi_state import WSGIRequestState
 from ._core.base.errors import ConfigError, HostNotRegistered, InternalError, LoginRequired, StoreUnavailable, XWMSError
+from ._core.base.health import HEALTH_SECONDS, Health
+from ._core.base.login_params import LoginParamArgs
 from ._core.base.login_requirement import LoginRequirement
 from ._core.base.models import Anonymous, Secret, User
 from ._core.base.output_only import in_debug_mode
 from ._core.config.config import XWMSConfig
 from ._core.config.context import Context
+from ._core.io.health import check
 from ._core.io.session_manager import XWMSSessions
 from ._core.responses.responses import Refusal
 
@@ -95,6 +98,7 @@ __all__ = [
     "require",
     "require_user",
     "token_required",
+    "xwms_login_url",
 ]
 
 P = ParamSpec("P")
@@ -161,6 +165,13 @@ class XWMSAuth(Generic[A]):
         if not has_app_context():
             raise RuntimeError("this XWMSAuth has no application, or several: use sessions in an application context")
         return served_app()
+
+    def health(self, *, timeout: float = HEALTH_SECONDS) -> Health:
+        """Return whether the session store answers, and what this process knows of XWMS, for a health check of yours.
+
+        XWMS is not called, and a store that hangs has `timeout` seconds. With several clients it is the worst of all.
+        """
+        return check(self._application().health_checks(), timeout=timeout)
 
     def account(self, *, session: object = None) -> A:
         """Return the user's account, or end the request with what `login_required` answers.
@@ -300,19 +311,25 @@ def require_user() -> User:
 def login_required(view: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
 def login_required(
-    *, fresh: timedelta | float | None = None, scopes: Sequence[str] = ()
+    *, fresh: timedelta | float | None = None, scopes: Sequence[str] = (), **params: Unpack[LoginParamArgs]
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 def login_required(
-    view: Callable[P, R] | None = None, /, *, fresh: timedelta | float | None = None, scopes: Sequence[str] = ()
+    view: Callable[P, R] | None = None,
+    /,
+    *,
+    fresh: timedelta | float | None = None,
+    scopes: Sequence[str] = (),
+    **params: Unpack[LoginParamArgs],
 ) -> Any:
     """Require login for this view. Browsers are redirected to the login; API clients get a 401.
 
     For functions, async views and `decorators = [login_required]` of a `MethodView`; place it below the route
     decorator. With `fresh`, a timedelta or seconds, users whose login is older have to log in again; until then their
     session continues. With `scopes`, a login for which one of them was not requested or not granted gets a 403
-    `not_approved`; only `flow="oauth2"` has scopes.
+    `not_approved`; only `flow="oauth2"` has scopes. `params` are those of the login: `ui_locales`, `prompt`,
+    `login_hint` and `acr_values`.
     """
-    requirement = LoginRequirement.of(fresh=fresh, scopes=scopes)
+    requirement = LoginRequirement.of(fresh=fresh, scopes=scopes, **params)
     return partial(_guard, requirement=requirement) if view is None else _guard(view, requirement=requirement)
 
 

@@ -28,6 +28,7 @@ from ._core.adapters.clients import Configs
 from ._core.adapters.guard_check import note_guard
 from ._core.adapters.passive import passive
 from ._core.adapters.roles import AsyncRoles, Roles
+from ._core.base.login_params import LoginParamArgs, LoginParams
 from ._core.base.login_requirement import ANY_LOGIN, LoginRequirement
 from ._core.base.models import User
 from ._core.config.context import Context
@@ -167,9 +168,16 @@ async def current_account(connection: HTTPConnection[Any], linker: Linker[A], *,
 @overload
 def login_required(endpoint: E, /) -> E: ...
 @overload
-def login_required(*, fresh: timedelta | float | None = None, scopes: Sequence[str] = ()) -> Callable[[E], E]: ...
 def login_required(
-    endpoint: Any = None, /, *, fresh: timedelta | float | None = None, scopes: Sequence[str] = ()
+    *, fresh: timedelta | float | None = None, scopes: Sequence[str] = (), **params: Unpack[LoginParamArgs]
+) -> Callable[[E], E]: ...
+def login_required(
+    endpoint: Any = None,
+    /,
+    *,
+    fresh: timedelta | float | None = None,
+    scopes: Sequence[str] = (),
+    **params: Unpack[LoginParamArgs],
 ) -> Any:
     """Require login for this endpoint. Browsers are redirected to the login; API clients get a 401.
 
@@ -177,9 +185,10 @@ def login_required(
     handshake is refused with 1008.
     With `fresh`, a timedelta or seconds, users whose login is older have to log in again; until then their session
     continues. With `scopes`, a login for which one of them was not requested or not granted gets a 403 `not_approved`;
-    only `flow="oauth2"` has scopes.
+    only `flow="oauth2"` has scopes. `params` are those of the login: `ui_locales`, `prompt`, `login_hint` and
+    `acr_values`.
     """
-    requirement = LoginRequirement.of(fresh=fresh, scopes=scopes)
+    requirement = LoginRequirement.of(fresh=fresh, scopes=scopes, **params)
 
     async def check(scope: Scope) -> Refusal | None:
         return request_state_of(scope).refusal(requirement)
@@ -263,7 +272,8 @@ def template_context(request: Request) -> dict[str, Any]:
 
     `current_user`, `xwms_login_url(next=…)`, `xwms_login_button(locale=…, plain=…, next=…)`,
     `xwms_link_button(label=…, locale=…, plain=…, next=…)`, `xwms_logout_form(label=…, locale=…, plain=…)`,
-    `xwms_login_script(locale=…, nonce=…)`, `xwms_language()`.
+    `xwms_login_script(locale=…, nonce=…)`, `xwms_language()`. `xwms_login_url` and
+    `xwms_login_button` also take `ui_locales`, `prompt`, `login_hint` and `acr_values`.
     """
     request_state = request_state_of(request.scope)
     context, current = request_state.served.context, request_state.request()
@@ -273,11 +283,18 @@ def template_context(request: Request) -> dict[str, Any]:
             request_state.vary_by_language()
         return context, current
 
-    def xwms_login_url(*, next: str | None = None) -> str:  # noqa: A002  named like the query parameter
-        return widgets.login_url(context, current, to=next)
+    def xwms_login_url(*, next: str | None = None, **params: Unpack[LoginParamArgs]) -> str:  # noqa: A002  as in the query
+        return widgets.login_url(context, current, to=next, params=LoginParams.of(**params))
 
-    def xwms_login_button(*, locale: str | None = None, plain: bool = False, next: str | None = None) -> "Html":  # noqa: A002
-        return widgets.login_button(*place(varies=locale is None), to=next, locale=locale, plain=plain)
+    def xwms_login_button(
+        *,
+        locale: str | None = None,
+        plain: bool = False,
+        next: str | None = None,  # noqa: A002
+        **params: Unpack[LoginParamArgs],
+    ) -> "Html":
+        login, here = LoginParams.of(**params), place(varies=locale is None)
+        return widgets.login_button(*here, to=next, locale=locale, plain=plain, params=login)
 
     def xwms_link_button(*, next: str | None = None, **button: Unpack[widgets.Labelled]) -> "Html":  # noqa: A002
         return widgets.link_button(*place(varies=widgets.is_ours(button)), to=next, **button)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import partial, update_wrapper
-from typing import TYPE_CHECKING, Any, Generic, overload
+from typing import TYPE_CHECKING, Any, Generic, Unpack, overload
 
 from ._core.accounts.hooks import Hooks
 from ._core.accounts.linker import AppLogin, Linker
@@ -24,10 +24,13 @@ from ._core.adapters.roles import Roles
 from ._core.adapters.wsgi import close
 from ._core.adapters.wsgi_app import WSGIApp
 from ._core.adapters.wsgi_state import STATE_KEY, Unauthorized, WSGIRequestState
+from ._core.base.health import HEALTH_SECONDS, Health
+from ._core.base.login_params import LoginParamArgs
 from ._core.base.login_requirement import LoginRequirement
 from ._core.base.models import User
 from ._core.config.config import XWMSConfig
 from ._core.config.context import Context
+from ._core.io.health import check
 from ._core.io.session_manager import XWMSSessions
 from ._core.responses.responses import Refusal
 
@@ -113,6 +116,13 @@ class XWMSAuth(Generic[A]):
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse", /) -> Iterable[bytes]:
         return self._served(environ, start_response)
+
+    def health(self, *, timeout: float = HEALTH_SECONDS) -> Health:
+        """Return whether the session store answers, and what this process knows of XWMS, for a health check of yours.
+
+        XWMS is not called, and a store that hangs has `timeout` seconds. With several clients it is the worst of all.
+        """
+        return check(self._served.health_checks(), timeout=timeout)
 
     def account(self, environ: "WSGIEnvironment", *, session: object = None) -> A:
         """Return the user's account, or end the request with what `login_required` answers.
@@ -240,18 +250,24 @@ def require_user(environ: "WSGIEnvironment") -> User:
 def login_required(app: "WSGIApplication", /) -> "WSGIApplication": ...
 @overload
 def login_required(
-    *, fresh: timedelta | float | None = None, scopes: Sequence[str] = ()
+    *, fresh: timedelta | float | None = None, scopes: Sequence[str] = (), **params: Unpack[LoginParamArgs]
 ) -> "Callable[[WSGIApplication], WSGIApplication]": ...
 def login_required(
-    app: "WSGIApplication | None" = None, /, *, fresh: timedelta | float | None = None, scopes: Sequence[str] = ()
+    app: "WSGIApplication | None" = None,
+    /,
+    *,
+    fresh: timedelta | float | None = None,
+    scopes: Sequence[str] = (),
+    **params: Unpack[LoginParamArgs],
 ) -> Any:
     """Require login for this WSGI application, which `XWMSAuth` has to be around.
 
     Browsers are redirected to the login; API clients get a 401. With `fresh`, a timedelta or seconds, users whose login
     is older have to log in again; until then their session continues. With `scopes`, a login for which one of them was
-    not requested or not granted gets a 403 `not_approved`; only `flow="oauth2"` has scopes.
+    not requested or not granted gets a 403 `not_approved`; only `flow="oauth2"` has scopes. `params` are those of the
+    login: `ui_locales`, `prompt`, `login_hint` and `acr_values`.
     """
-    requirement = LoginRequirement.of(fresh=fresh, scopes=scopes)
+    requirement = LoginRequirement.of(fresh=fresh, scopes=scopes, **params)
     return partial(_guard, requirement=requirement) if app is None else _guard(app, requirement=requirement)
 
 

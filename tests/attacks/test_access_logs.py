@@ -163,6 +163,15 @@ def loggers(monkeypatch: pytest.MonkeyPatch) -> list[logging.Logger]:
     return found
 
 
+def test_a_hint_about_a_person_is_out_of_the_lines_of_the_login_route(edge, loggers, caplog):
+    """LP-03: where a link may set one."""
+    with FakeXWMS() as fx:
+        site = Site(edge, fx, login_params="login_hint")
+        asked = ["/xwms/auth?next=/a&login_hint=anna%40example.org", "/search?login_hint=kept"]
+        assert lines_of(caplog, *asked) == ["/search?login_hint=kept", "/xwms/auth?next=/a&login_hint=…"]
+        assert site.config.login_params == ("login_hint",)
+
+
 def test_lp_03_several_applications_share_one_filter_which_forgets_one_that_is_gone(edge, loggers, caplog):
     """LP-03, RP-05"""
     with FakeXWMS() as fx:

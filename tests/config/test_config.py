@@ -61,6 +61,7 @@ TABLE = [
     ("site_name", "XWMS_SITE_NAME", "Support desk & co", "Support desk & co"),
     ("site_logo", "XWMS_SITE_LOGO", "/static/logo.svg?v=2", "/static/logo.svg?v=2"),
     ("locale", "XWMS_LOCALE", "pt-BR", "pt"),
+    ("login_params", "XWMS_LOGIN_PARAMS", "prompt ui_locales", ("prompt", "ui_locales")),
     ("after_login", "XWMS_AFTER_LOGIN", "/welcome", "/welcome"),
     ("after_logout", "XWMS_AFTER_LOGOUT", "/bye?a=b", "/bye?a=b"),
     ("protect", "XWMS_PROTECT", "all", "all"),
@@ -121,6 +122,7 @@ DEFAULTS = {
     "public": (),
     "callback_token": "either",
     "login_origins": (),
+    "login_params": ("ui_locales",),
     "trusted_origins": (),
     "cookie_tag": "2560a1c9",
     "timeout": 8,
@@ -440,6 +442,10 @@ WRONG_OPTIONS = [
     ("websocket_recheck", -1),
     ("websocket_recheck", 0.5),
     ("websocket_recheck", timedelta(days=401)),
+    ("login_params", "max_age"),
+    ("login_params", ("prompt", "none")),
+    ("login_params", "prompt,ui_locales"),
+    ("login_params", 5),
 ]
 
 

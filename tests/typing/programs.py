@@ -32,6 +32,7 @@ from xwms_auth import (
     AsyncXWMSSessions,
     Country,
     EndReason,
+    Health,
     Identity,
     NotApproved,
     Secret,
@@ -62,7 +63,7 @@ from xwms_auth.fastapi import (
     fresh_user,
     require_user,
 )
-from xwms_auth.flask import XWMSAuth, current_token, current_user, login_required, token_required
+from xwms_auth.flask import XWMSAuth, current_token, current_user, login_required, token_required, xwms_login_url
 from xwms_auth.stores import Session, SessionStore
 from xwms_auth.stores.sqlalchemy import SQLAlchemyStore
 from xwms_auth.testing import LocalXWMS, LoginFailed, local_xwms
@@ -522,6 +523,33 @@ def settings_page(user: User) -> list[str]:
 
 async def refreshed() -> str:
     return with_accounts.refresh_profile().display_name
+
+
+# --- parameters of a login, and health ---
+
+
+@login_required(fresh=300, acr_values=["strong"], prompt="login", ui_locales="nl")
+def payments() -> str:
+    return xwms_login_url(next="/", prompt=["login", "consent"], login_hint="anna@example.org")
+
+
+@xwms_auth.starlette.login_required(ui_locales=["nl", "en"])
+async def payments_async(request: Request) -> Response:
+    health: Health = await request.auth.health(timeout=1)
+    return PlainTextResponse(str(health.as_dict()))
+
+
+@xwms_auth.wsgi.login_required(login_hint="anna", scopes=["a"])
+def payments_wsgi(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    return []
+
+
+FreshUser = Annotated[User, fresh_user(300, acr_values="strong")]
+
+
+async def health_of(auth: XWMSAuth, middleware: xwms_auth.asgi.XWMSAuthMiddleware) -> tuple[bool, str, datetime | None]:
+    sync: Health = auth.health()
+    return sync.ok and (await middleware.health()).store_reachable, sync.circuit, sync.last_success
 
 
 # --- tests of applications ---

@@ -6,7 +6,7 @@ import xwms_auth.starlette
 from xwms_auth import AccessToken, AsyncXWMSSessions, SessionInfo, User, XWMSConfig, XWMSSessions
 from xwms_auth.accounts import Linker
 from xwms_auth.fastapi import fresh_user
-from xwms_auth.flask import XWMSAuth, current_token, current_user, login_required, token_required
+from xwms_auth.flask import XWMSAuth, current_token, current_user, login_required, token_required, xwms_login_url
 
 XWMSConfig("id", "secret", "https://app.example/cb")  # error: options have names
 XWMSConfig(client_id="id", client_secret="s", redirect_uris="https://a.example/cb", callback_token="maybe")  # error
@@ -32,6 +32,9 @@ SESSIONS.revoke_all()  # error: everybody's is revoke_client()
 SESSIONS.list(None)  # error: nobody has no sessions
 XWMSAuth().sessions.list(current_user.sub)  # error: nobody may be signed in
 login_required(fresh="5 minutes")  # error
+login_required(prompt=5)  # error
+login_required(max_age=5)  # error: it is fresh
+xwms_login_url(next="/", hint="anna")  # error: it is login_hint
 login_required(timedelta(minutes=5))  # error: it has a name
 xwms_auth.starlette.login_required(fresh="5 minutes")  # error
 fresh_user()  # error: how fresh?

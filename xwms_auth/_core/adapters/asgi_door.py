@@ -3,12 +3,29 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from ..base.health import HEALTH_SECONDS, Health
+from ..io.health import acheck
 from ..io.session_manager import AsyncXWMSSessions
 from .asgi import ASGIApp, Scope
 from .roles import AsyncRoles
+from .served_app import ServedApp
 
 Unauthorized = Callable[[Scope, dict[str, object]], ASGIApp | None | Awaitable[ASGIApp | None]]
 """The application's own answer to a request that needs a login, as an ASGI application; None for ours."""
+
+
+class AnswersHealth:
+    """What has the health of a login: `request.auth`, and the middleware."""
+
+    served: ServedApp
+
+    async def health(self, *, timeout: float = HEALTH_SECONDS) -> Health:
+        """Return whether the session store answers, and what this process knows of XWMS, for a health check of yours.
+
+        XWMS is not called, and a store that hangs has `timeout` seconds. With several clients it is the worst of all,
+        in a request that of its client.
+        """
+        return await acheck(self.served.health_checks(), timeout=timeout)
 
 
 @dataclass(frozen=True, slots=True)

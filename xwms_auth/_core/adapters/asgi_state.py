@@ -40,7 +40,7 @@ from .asgi import (
     request_of,
     send_response,
 )
-from .asgi_door import Door, Unauthorized
+from .asgi_door import AnswersHealth, Door, Unauthorized
 from .asgi_headers import edited, editing, for_token, is_event_stream, never_stored, usual, with_listed_headers
 from .request_state import RequestState, current_request_state
 from .roles import AsyncRoles, no_roles, parse_roles
@@ -49,7 +49,7 @@ from .served_app import ServedApp
 A = TypeVar("A")
 
 
-class ASGIRequestState(RequestState[SessionLookup | XWMSError | None]):
+class ASGIRequestState(RequestState[SessionLookup | XWMSError | None], AnswersHealth):
     """The session is looked up ahead, or when it is first read; from then on the response depends on it.
 
     Also `scope["auth"]`, and the `send` that the application gets.

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from flask import has_request_context
 
+from ..base.login_params import LoginParamArgs, LoginParams
 from ..config.context import Context
 from ..http.messages import Request
 from ..responses import widgets
@@ -13,14 +14,27 @@ if TYPE_CHECKING:
     from ..base.page_content import Html
 
 
-def xwms_login_url(*, next: str | None = None) -> str:  # noqa: A002  named like the query parameter
-    """Return the URL that starts a login and returns to `next`, by default to the current page, if there is one."""
-    return widgets.login_url(*_place(), to=next)
+def xwms_login_url(*, next: str | None = None, **params: Unpack[LoginParamArgs]) -> str:  # noqa: A002  as in the query
+    """Return the URL that starts a login and returns to `next`, by default to the current page, if there is one.
+
+    `params` are `ui_locales`, `prompt`, `login_hint` and `acr_values`. Raises ValueError for a malformed one.
+    """
+    return widgets.login_url(*_place(), to=next, params=LoginParams.of(**params))
 
 
-def xwms_login_button(*, locale: str | None = None, plain: bool = False, next: str | None = None) -> "Html":  # noqa: A002
-    """Return a login button as HTML, in one of XWMS's ten languages; `plain` is without our style."""
-    return widgets.login_button(*_place(varies=locale is None), to=next, locale=locale, plain=plain)
+def xwms_login_button(
+    *,
+    locale: str | None = None,
+    plain: bool = False,
+    next: str | None = None,  # noqa: A002
+    **params: Unpack[LoginParamArgs],
+) -> "Html":
+    """Return a login button as HTML, in one of XWMS's ten languages; `plain` is without our style.
+
+    `params` are as in `xwms_login_url`.
+    """
+    login = LoginParams.of(**params)
+    return widgets.login_button(*_place(varies=locale is None), to=next, locale=locale, plain=plain, params=login)
 
 
 def xwms_link_button(*, next: str | None = None, **button: Unpack[widgets.Labelled]) -> "Html":  # noqa: A002

@@ -9,12 +9,14 @@ from ..accounts.application import Application, ask_application, refresh, tell_o
 from ..accounts.linker import Linker
 from ..base.effects import Steps
 from ..base.errors import ConfigError, LoginRequired, NotAllowed, XWMSError
+from ..base.login_params import NO_PARAMS
 from ..base.login_requirement import ANY_LOGIN, LoginRequirement
 from ..base.models import Anonymous, Identity, User, anonymous
 from ..base.output_only import in_debug_mode
 from ..base.session import Session
 from ..http.messages import MAX_SESSION_COOKIE, Request
 from ..responses import access_denied
+from ..responses.login_link import login_query
 from ..responses.responses import Refusal
 from ..sessions.lookup import NO_SESSION, SessionLookup
 from ..sessions.revalidation import refresh_profile
@@ -135,8 +137,10 @@ class RequestState(Generic[L]):
             except XWMSError:  # not `suppress`, which takes longer than the rest; the refusal is made below
                 pass
         config, now = context.config, self.served.now()
+        params = requirement.params
+        query = tuple if params is NO_PARAMS else partial(login_query, context, params)
         return access_denied.unless_signed_in(
-            config, self._look, self.request, roles=self.known_roles, requirement=requirement, now=now
+            config, self._look, self.request, roles=self.known_roles, requirement=requirement, query=query, now=now
         )
 
     def linker_of(self, linker: Linker[A] | None) -> Linker[A]:

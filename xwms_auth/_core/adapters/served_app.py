@@ -9,6 +9,8 @@ from ..base.store_protocols import LoadsAtOnce, SessionStore
 from ..config.context import Context
 from ..http.urls import is_below
 from ..io import in_process
+from ..io.health import HealthCheck
+from ..io.telemetry import Observed, observe_route, telemetry
 from .application import ClientParts
 from .guard_check import GuardCheck
 
@@ -18,6 +20,9 @@ class ServedApp:
 
     `connect` returns the transport and the store. Raises `ConfigError` if the library of the store is missing.
     """
+
+    of_clients: "tuple[ServedApp, ...]" = ()
+    """What serves each of several clients, if this serves all other hosts."""
 
     parts: ClientParts = ClientParts()
     """The application's own parts of a login."""
@@ -55,6 +60,8 @@ class ServedApp:
         """The steps that respond to a request for one of our routes."""
         self.transport, self.store = self._connect(self.context)
         self.runtime = Runtime(self.transport, self.store)
+        self.health_check = HealthCheck(self.runtime, self.now)
+        self._telemetry = telemetry()
         self.is_lazy = isinstance(self.store, LoadsAtOnce) and self.store.loads_at_once and not config.recheck_seconds
         """Whether a session is looked up without I/O, so that async code too can do so when it is asked for."""
         self.protects_all = context.protects_all
@@ -72,6 +79,17 @@ class ServedApp:
         """Whether `prepare` has nothing left to do. An attribute, because every request reads it."""
         self.clock = clock
         """Seconds since 1970."""
+
+    def observed(self, path: str) -> Observed:
+        """Return a context manager around the response of one of our routes, for telemetry."""
+        config = self.context.config
+        names = {config.login_path: "login_start", config.logout_path: "logout"}
+        route = "callback" if path in config.callback_paths else names.get(path)
+        return observe_route(self._telemetry, route, flow=config.flow)
+
+    def health_checks(self) -> "list[HealthCheck]":
+        """The checks of this client; at a host of none, of all clients."""
+        return [one.health_check for one in self.of_clients or (self,)]
 
     def now(self) -> int:
         """Whole seconds since 1970."""
@@ -94,6 +112,7 @@ class ServedApp:
         ):
             return
         self.named = named
+        event: events.Event
         prefix, own, named = self.context.config.path_prefix, self.own_paths, named.rstrip("/")
         if prefix and prefix + path in own:
             event, hint = (

@@ -45,6 +45,7 @@ class WSGIApp(WSGIServedApp):
         self._debugged = debugged
         self.clients = clients or {}
         self.selects_client = bool(clients)
+        self.of_clients = tuple(dict.fromkeys(self.clients.values()))
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         if not self.is_prepared and (client := self._prepared(environ)) is not self:
@@ -87,7 +88,10 @@ class WSGIApp(WSGIServedApp):
             steps = self.serve_route(
                 self.context, self.provider, request, now=int(self.clock()), application=application
             )
-            return run(steps, self.runtime if outer is None else self.runtime_in(outer.served))
+            with self.observed(request.path) as note:
+                response = run(steps, self.runtime if outer is None else self.runtime_in(outer.served))
+                note(response)
+            return response
         except Exception as error:  # noqa: BLE001  logged, and never a bare 500
             request = request_of(environ, debug=self.in_debug_mode(), body=False)
             return refusal(self.context.config, request, internal_error(error))

@@ -4,6 +4,7 @@ Never logs a token, a cookie, a secret or a name. A person is logged as a short 
 """
 
 import logging
+from typing import Literal
 
 from .digests import identity_digest
 from .errors import APIError, ConfigError, RequestRefused, XWMSError
@@ -15,18 +16,73 @@ often 64 kB, and each refused request writes a line."""
 
 log = logging.getLogger("xwms_auth")
 
+Event = Literal[
+    "account_not_updated",
+    "all_sessions_revoked",
+    "each_process_by_itself",
+    "endpoint_not_usable",
+    "field_too_long",
+    "guard_not_in_effect",
+    "hook_failed",
+    "id_token_not_verified",
+    "identities_may_outlive_accounts",
+    "insecure_allow_http",
+    "issuer_not_used",
+    "logged_out",
+    "logged_out_at_xwms",
+    "login_at_another_host",
+    "login_finished",
+    "login_not_silent",
+    "login_started",
+    "login_waits",
+    "loopback_beside_public",
+    "not_logged_out_at_the_server",
+    "not_remembered",
+    "page_failed",
+    "path_prefix",
+    "picture_not_removed",
+    "prefix_missing",
+    "prefix_not_registered",
+    "prefix_twice",
+    "proof_needed",
+    "server_documents_not_renewed",
+    "session_ended",
+    "session_from_the_future",
+    "session_kept",
+    "session_not_checked",
+    "session_not_renewed",
+    "session_revoked",
+    "sessions_revoked",
+    "settings_missing",
+    "store_unhealthy",
+    "telemetry_off",
+    "token_not_refreshed",
+    "token_not_revoked",
+    "token_not_spent",
+    "token_refreshed",
+    "token_revoked_late",
+    "token_spent",
+    "tokens_not_kept",
+    "tokens_not_revocable",
+    "tokens_not_saved",
+    "unknown_settings",
+    "websocket_closed",
+    "websocket_not_checked",
+]
+"""The names of normal events, and of those that an operator should look at. docs/operation.md says what each means."""
+
 
 def person_hash(identity: Identity) -> str:
     """A short hash of a person for the log: tells people apart without identifying them."""
     return identity_digest(identity)[:12]
 
 
-def info(event: str, **fields: str) -> None:
+def info(event: Event, **fields: str) -> None:
     """Log a normal event."""
     log.info("%s%s", event, _formatted(fields))
 
 
-def warning(event: str, **fields: str) -> None:
+def warning(event: Event, **fields: str) -> None:
     """Log an event that an operator should look at."""
     log.warning("%s%s", event, _formatted(fields))
 
@@ -41,12 +97,12 @@ def tokens_not_saved() -> None:
 
 def config_error(error: ConfigError) -> None:
     """Log that the settings are wrong, with every problem."""
-    log.error("the settings are wrong:%s", error)
+    log.error("settings_wrong: the settings are wrong:%s", error)
 
 
 def unexpected(stack: str) -> None:
     """Log the stack of an error that is not ours. It must hold no values."""
-    log.error("an unexpected error:\n%s", stack)
+    log.error("unexpected_error: an error that is not ours\n%s", stack)
 
 
 def refused(error: XWMSError, *, path: str) -> None:

@@ -16,6 +16,7 @@ from typing import Self
 
 from .effects import Pause, Steps, ask
 from .errors import Unreachable
+from .health import Circuit
 
 CLOCK_SET_BACK = 60
 """Seconds. A clock that goes back by more than this has been set."""
@@ -63,6 +64,13 @@ class CircuitBreaker:
     def is_open(self) -> bool:
         """Whether calls fail at once, but for the one that tries."""
         return self._outages >= self._limit
+
+    @property
+    def circuit(self) -> Circuit:
+        """The state, for a health check. While one call tries, it is `open` for all others."""
+        if not self.is_open:
+            return "closed"
+        return "open" if self._clock() < self._closed_until else "half_open"
 
     def wait(self, longest: float = 0.0) -> float:
         """Seconds until a call may be tried; 0 if this one may go.

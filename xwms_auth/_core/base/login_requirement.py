@@ -3,9 +3,10 @@
 import re
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Self
+from typing import Self, Unpack
 
 from .dataclass import dataclass
+from .login_params import NO_PARAMS, LoginParamArgs, LoginParams
 from .models import User
 from .session import MAX_LIFETIME, Session
 
@@ -26,16 +27,25 @@ class LoginRequirement:
     verified_email: bool = False
     domains: frozenset[str] = frozenset()
 
+    params: LoginParams = NO_PARAMS
+    """The parameters of the login that the page asks for. No login is ever refused for them."""
+
     @classmethod
-    def of(cls, *, fresh: timedelta | float | None, scopes: Sequence[str] = ()) -> Self:
-        """Parse the arguments of a decorator; one string may name several scopes. ValueError below `MIN_FRESH`."""
+    def of(
+        cls, *, fresh: timedelta | float | None, scopes: Sequence[str] = (), **params: Unpack[LoginParamArgs]
+    ) -> Self:
+        """Parse the arguments of a decorator; one string may name several scopes.
+
+        Raises ValueError below `MIN_FRESH`, and for a malformed parameter.
+        """
         names = frozenset(scopes.split() if isinstance(scopes, str) else scopes)
+        login = LoginParams.of(**params) if params else NO_PARAMS
         if fresh is None:
-            return cls(scopes=names)
+            return cls(scopes=names, params=login)
         seconds = fresh.total_seconds() if isinstance(fresh, timedelta) else fresh
         if not seconds >= MIN_FRESH:
             raise ValueError(f"fresh must be at least {MIN_FRESH} seconds")
-        return cls(fresh=int(min(seconds, MAX_LIFETIME.total_seconds())), scopes=names)
+        return cls(fresh=int(min(seconds, MAX_LIFETIME.total_seconds())), scopes=names, params=login)
 
     @classmethod
     def of_person(

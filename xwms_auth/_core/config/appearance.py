@@ -1,9 +1,10 @@
-"""The validation of the options about what visitors see."""
+"""The validation of the options about what visitors see, and what their links may set."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, cast
 
+from ..base.login_params import PARAMS
 from ..base.page_content import PAGE_NAMES
 from ..base.texts import LANGUAGES, language_of
 from ..http.next_url import safe_next
@@ -15,8 +16,9 @@ MAX_SITE_NAME = 80
 """Characters of a site's name, which stands above the heading of each page."""
 
 
-def validate_appearance(validator: "Validator") -> None:
-    """Validate what pages show, and reduce `locale` to the language."""
+def validate_visitor_options(validator: "Validator") -> None:
+    """Validate what pages show and which parameters a link may set, and reduce `locale` to the language."""
+    _validate_login_params(validator)
     name: object = validator.config.site_name
     if not isinstance(name, str) or len(name) > MAX_SITE_NAME or not name.isprintable():
         validator.fault("site_name", f"must be at most {MAX_SITE_NAME} characters of text, in one line")
@@ -30,6 +32,15 @@ def validate_appearance(validator: "Validator") -> None:
         validator.set("locale", language)
     elif locale != "":
         validator.fault("locale", "must be one of: " + ", ".join(LANGUAGES))
+
+
+def _validate_login_params(validator: "Validator") -> None:
+    given: object = validator.config.login_params
+    names = tuple(given.split()) if isinstance(given, str) else given
+    if not isinstance(names, Sequence) or not all(name in PARAMS for name in names if names != ("none",)):
+        validator.fault("login_params", f"must be some of: {', '.join(PARAMS)}; or none by itself")
+        names = ()
+    validator.set("login_params", () if tuple(names) == ("none",) else tuple(names))
 
 
 def _validate_pages(validator: "Validator") -> None:

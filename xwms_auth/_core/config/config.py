@@ -210,6 +210,10 @@ class XWMSConfig(metaclass=_RaisesLast):
     """In code only: functions that make a document of the application's own for a page of ours, by its name: `error`,
     `confirm`, `person`, `link`, `proof`, `leading`. None of them may be async."""
 
+    login_params: str | Sequence[str] = "ui_locales"
+    """Which parameters of a login any link may set: `ui_locales`, `prompt`, `login_hint`, `acr_values`, or `none` of
+    them. The application's own code may set all."""
+
     locale: str = ""
     """The language of our pages and buttons: nl, en, ar, bn, de, es, id, pt, ru or zh. Default: what the visitor's
     browser asks for among these (`Accept-Language`), otherwise English."""

@@ -89,6 +89,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "cookie_tag": ("XWMS_COOKIE_TAG",),
     "site_name": ("XWMS_SITE_NAME",),
     "site_logo": ("XWMS_SITE_LOGO",),
+    "login_params": ("XWMS_LOGIN_PARAMS",),
     "locale": ("XWMS_LOCALE",),
     "redact_access_logs": ("XWMS_REDACT_ACCESS_LOGS",),
     "debug": ("XWMS_DEBUG",),
@@ -115,7 +116,7 @@ REDIS = ("redis://", "rediss://", "unix://", "redis+cluster://", "rediss+cluster
 DATABASES = ("postgresql+", "mysql+", "mariadb+")
 """How the URLs of databases begin: the name of the driver follows."""
 
-_LISTS = ("redirect_uris", "session_secret", "public", "login_origins", "scopes", "trusted_origins")
+_LISTS = ("redirect_uris", "session_secret", "public", "login_origins", "scopes", "trusted_origins", "login_params")
 _SECONDS = ("session_idle", "session_lifetime", "recheck", "websocket_recheck", "timeout")
 _NUMBERS = ("max_slow_calls",)
 _SWITCHES = (

@@ -17,7 +17,7 @@ from ..base.strict_json import is_scope
 from ..http.messages import MAX_COOKIE_TAG, MAX_TARGET, cookie_tag_of
 from ..http.next_url import safe_next
 from ..http.urls import RedirectURI, check_route_path, parse_api_url, parse_origin, parse_redirect_uri
-from .appearance import validate_appearance
+from .appearance import validate_visitor_options
 from .env import (
     CALLBACK_PATH,
     DEFAULT_PATHS,
@@ -74,7 +74,7 @@ class Validator:
         self.stores()
         self.oauth2()
         self.cookies()
-        validate_appearance(self)
+        validate_visitor_options(self)
         self.set("faults", tuple(self.faults))
 
     def missing(self) -> None:

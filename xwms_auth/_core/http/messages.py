@@ -93,7 +93,8 @@ class Response:
     """An HTTP response. `cookies` are whole Set-Cookie values; `body` is text, sent as UTF-8.
 
     `deferrable` are cookies that a later response may set as well, and `shorter` is where to lead if there is no room
-    for the URL that was asked for: so the headers fit `MAX_HEADERS`. `error` is what the response refuses, if anything.
+    for the URL that was asked for: so the headers fit `MAX_HEADERS`. `error` is what the response refuses, if
+    anything, and `logged_in` whether a login has finished with it.
     """
 
     status: int
@@ -103,6 +104,7 @@ class Response:
     shorter: str | None = None
     body: str = ""
     error: XWMSError | None = field(default=None, repr=False, compare=False)
+    logged_in: bool = field(default=False, repr=False, compare=False)
 
     @classmethod
     def redirect(

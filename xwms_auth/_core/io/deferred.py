@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
 from ..base.effects import ApiCall, OAuthCall, Runtime, Steps, UpstreamResponse
+from ..base.health import Upstream
 from ..config.config import XWMSConfig
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ class DeferredTransport:
     def send(self, call: ApiCall | OAuthCall) -> UpstreamResponse:
         """Send one call, as `HTTPTransport` does."""
         return self._transport.send(call)
+
+    def upstream(self) -> Upstream:
+        """What is known of XWMS: nothing before the first call."""
+        return Upstream() if self._made is None else self._made.upstream()
 
     def pause(self, seconds: float) -> None:
         """Sleep for this long."""
@@ -71,6 +76,10 @@ class AsyncDeferredTransport:
     async def send(self, call: ApiCall | OAuthCall) -> UpstreamResponse:
         """Send one call, as `AsyncHTTPTransport` does."""
         return await (await self._transport()).send(call)
+
+    def upstream(self) -> Upstream:
+        """What is known of XWMS: nothing before the first call."""
+        return Upstream() if self._made is None else self._made.upstream()
 
     async def pause(self, seconds: float) -> None:
         """Sleep for this long."""

@@ -25,6 +25,7 @@ import httpcore2
 from ...stores.event_loop import is_trio
 from ..base.effects import ApiCall, OAuthCall, Runtime, Steps, UpstreamResponse, arun, run
 from ..base.errors import APIError, BadAnswer, ConfigError, Unreachable
+from ..base.health import Upstream, worst_of
 from ..base.limits import QUICK, CircuitBreaker, Patience
 from ..base.unexpected import place_of
 from ..config.config import XWMSConfig
@@ -33,6 +34,7 @@ from .connections import OPEN_SECONDS, OUTAGES, Attempt
 from .deadline import within
 from .pool import AsyncPool, Pool
 from .sockets import tls_context
+from .telemetry import ObservedCall, observe_call, telemetry
 
 MAX_RETRY_AFTER = 86_400
 """Seconds (a day): the longest `Retry-After` of a server that is passed on."""
@@ -59,6 +61,23 @@ class _BaseTransport:
         self._origin = config.api.origin
         self._url = self._origin + config.api.path
         self._breakers: dict[str, CircuitBreaker] = {}
+        self._telemetry = telemetry()
+        self._last_success: float | None = None
+
+    def upstream(self) -> Upstream:
+        """The worst state of the breakers, and when a call last had an answer."""
+        worst = worst_of(breaker.circuit for breaker in list(self._breakers.values()))
+        return Upstream(circuit=worst, last_success=self._last_success)
+
+    def _observed(self, call: _Call) -> ObservedCall:
+        if isinstance(call, ApiCall):
+            return observe_call(self._telemetry, call.method, self._url + call.path)
+        return observe_call(self._telemetry, "GET" if call.form is None else "POST", call.url)
+
+    def _noted(self, outcome: UpstreamResponse | APIError) -> UpstreamResponse | APIError:
+        if isinstance(outcome, UpstreamResponse) and outcome.status < 500:
+            self._last_success = time.time()
+        return outcome
 
     def _begin(self, call: _Call) -> Attempt:
         """Begin one call. Raises `Unreachable` if it may not go now, and `ConfigError` if it may never."""
@@ -191,12 +210,14 @@ class HTTPTransport(_BaseTransport):
 
     def send(self, call: _Call) -> UpstreamResponse:
         """Send one call, once. Raises `Unreachable`, `Timeout` or `BadAnswer`."""
-        if (local := self._local_response(call)) is not None:
-            return local
-        try:
-            outcome = self._attempt(call)
-        except BaseException as error:  # noqa: BLE001  re-raised with fewer frames
-            raise _without_frames(error) from None
+        with self._observed(call) as note:
+            outcome: UpstreamResponse | APIError | None = self._local_response(call)
+            if outcome is None:
+                try:
+                    outcome = self._attempt(call)
+                except BaseException as error:  # noqa: BLE001  re-raised with fewer frames
+                    raise _without_frames(error) from None
+            note(self._noted(outcome))
         # Raised here and not where the error was caught, so that no frame with headers is in the traceback.
         if isinstance(outcome, APIError):
             raise outcome
@@ -271,12 +292,14 @@ class AsyncHTTPTransport(_BaseTransport):
 
     async def send(self, call: _Call) -> UpstreamResponse:
         """Send one call, once. Raises `Unreachable`, `Timeout` or `BadAnswer`."""
-        if (local := self._local_response(call)) is not None:
-            return local
-        try:
-            outcome = await self._attempt(call)
-        except BaseException as error:  # noqa: BLE001  re-raised with fewer frames
-            raise _without_frames(error) from None
+        with self._observed(call) as note:
+            outcome: UpstreamResponse | APIError | None = self._local_response(call)
+            if outcome is None:
+                try:
+                    outcome = await self._attempt(call)
+                except BaseException as error:  # noqa: BLE001  re-raised with fewer frames
+                    raise _without_frames(error) from None
+            note(self._noted(outcome))
         if isinstance(outcome, APIError):
             raise outcome
         return outcome

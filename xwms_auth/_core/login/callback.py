@@ -23,10 +23,12 @@ from ..base.errors import (
     LoginNotStarted,
     RequestRefused,
     StoreUnavailable,
+    TokenMissing,
     TokenRejected,
     TooManyLogins,
     XWMSError,
 )
+from ..base.login_params import NEEDS_PERSON
 from ..base.session import Session, device_name
 from ..config.context import Context
 from ..http.fetch_metadata import is_by_worker, is_prefetch, require_navigation
@@ -35,6 +37,7 @@ from ..http.urls import RedirectURI
 from ..providers.pending_login import LOGIN_LIFETIME, PendingLogin, PendingLogins, RedeemAttempt, Taken
 from ..providers.protocol import CallbackParams, CheckedCallback, LoginResult, MatchingLogins, Provider
 from ..responses import pages, responses
+from ..responses.login_link import with_outcome
 from ..responses.presentation import presentation_of
 from ..sessions.lookup import MAX_HANDLE, SessionLookup, look_up
 
@@ -116,7 +119,7 @@ class LoginRequest:
         cookie = yield from self._begin_session(result)
         person = events.person_hash(result.user.identity)
         events.info("login_finished", login=login.id[:8], person=person, **result.log_fields)
-        return self.redirect(self.target_of(login), cookies=[cookie])
+        return replace(self.redirect(self.target_of(login), cookies=[cookie]), logged_in=True)
 
     def _await_proof(self, login: PendingLogin, result: LoginResult, found: ProofNeeded) -> Response:
         """Account takeover: the account with this e-mail address is linked only once its owner has logged in to it."""
@@ -173,6 +176,11 @@ class LoginRequest:
             shorter=shorter or self.context.config.after_login,
         )
 
+    def return_signed_out(self, login: PendingLogin, reason: str) -> Response:
+        """Return from a silent login for which the server would have had to ask the person something."""
+        events.info("login_not_silent", login=login.id[:8], cause=reason)
+        return self.redirect(with_outcome(self.target_of(login), reason))
+
     def lead_on(self, location: str) -> Response:
         """A page in place of a redirect, which leads on by itself and cannot be framed (`pages.leading_page`)."""
         look = presentation_of(self.context.config, self.request)
@@ -225,6 +233,8 @@ def finish_login(
         yield from _require_navigation_from_xwms(callback)
         if fault := (yield from provider.check_callback(context, params, matching, now=now)):
             login_request.logins.discard(*matching.logins)
+            if isinstance(fault, TokenMissing) and params.error in NEEDS_PERSON and matching.logins[0].silent:
+                return login_request.return_signed_out(matching.logins[0], params.error)
             raise fault
         return (yield from _claim(callback))
     except XWMSError as error:

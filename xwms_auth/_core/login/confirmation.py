@@ -9,6 +9,7 @@ from ..accounts.hooks import LoggedIn
 from ..accounts.linker import AppLogin
 from ..base.effects import Steps, claim
 from ..base.errors import LoginNotStarted, RequestRefused, XWMSError
+from ..base.login_params import LoginParams
 from ..base.models import User
 from ..base.session import FUTURE_TOLERANCE
 from ..http.messages import Response
@@ -16,25 +17,26 @@ from ..http.urls import origin_of
 from ..providers.pending_login import PendingLogin
 from ..providers.protocol import LoginResult
 from ..responses import pages, responses
+from ..responses.login_link import login_query
 from ..responses.presentation import presentation_of
 from ..sessions.lookup import SessionLookup
 from .callback import LoginRequest
 
 
 def confirm_start(
-    login_request: LoginRequest, known: SessionLookup, target: str, *, fresh: int | None
+    login_request: LoginRequest, known: SessionLookup, target: str, *, fresh: int | None, params: LoginParams
 ) -> Steps[Response | None]:
     """Ask for a click before a login that did not begin on this site. None if the protocol needs no click."""
     origins = yield from login_request.provider.confirmation_origins(login_request.context, now=login_request.now)
     if origins is None:
         return None
     context, config = login_request.context, login_request.context.config
-    look = presentation_of(config, login_request.request)
+    look = presentation_of(config, login_request.request, language=params.language)
     # Only one that is known to need no login, which the link would start. With `marked` the application alone knows.
     home = config.after_logout.partition("?")[0]
     is_open = context.protects_all and context.is_public(home)
     page = pages.confirm_page(
-        action_url=responses.login_url(config, target, fresh=fresh),
+        action_url=responses.login_url(config, target, fresh=fresh, query=login_query(context, params)),
         form_origins=(*origins, login_request.uri.origin, *_origins_of(target, config.after_login)),
         home_url=config.after_logout if is_open else None,
         note=look.texts.signed_out[known.ended] if known.ended else None,
@@ -135,7 +137,7 @@ def _page_of(login_request: LoginRequest, login: PendingLogin, person: User) -> 
         again_url=url,
         home_url=config.after_logout,
         links=login.account is not None,
-        look=presentation_of(config, login_request.request),
+        look=presentation_of(config, login_request.request, language=login.language),
     )
     # No window that has opened this one can lead it elsewhere, or close itself over the button.
     return responses.page(200, page, extra=[("Cross-Origin-Opener-Policy", "same-origin")])
@@ -153,5 +155,5 @@ def _proof_page(
         login_url=f"{app_login.url}{'&' if '?' in app_login.url else '?'}{parameter}",
         home_url=config.after_logout,
         as_other=here is not None,
-        look=presentation_of(config, login_request.request),
+        look=presentation_of(config, login_request.request, language=login.language),
     )

@@ -15,12 +15,14 @@ from ..base.effects import Steps, drop_session
 from ..base.errors import (
     BadAnswer,
     CrossSite,
+    LoginRequired,
     LoginTooOld,
     MethodNotAllowed,
     StoreUnavailable,
     TooManyLogins,
     XWMSError,
 )
+from ..base.login_params import LoginParams
 from ..base.login_requirement import MIN_FRESH, LoginRequirement
 from ..base.login_script import LOGIN_SCRIPT, script_in
 from ..base.texts import language_of
@@ -40,6 +42,7 @@ from ..providers.pending_login import (
 )
 from ..providers.protocol import Provider
 from ..responses import cross_origin, responses
+from ..responses.login_link import for_start, has_outcome, login_query, read_params, without_outcome
 from ..responses.presentation import language_for
 from ..sessions.lookup import SessionLookup, look_up, was_refused_as_ahead
 from . import backchannel_logout
@@ -119,10 +122,12 @@ def start_login(
     """Set a pending login and send the browser to XWMS."""
     fresh = _parse_fresh(request)
     require_navigation(request)
-    if (elsewhere := _at_its_host(context, request, fresh)) is not None:
+    params = read_params(context, request)
+    if (elsewhere := _at_its_host(context, request, fresh, params)) is not None:
         return elsewhere
     uri = context.require_redirect_uri(request)
-    target = context.next_url(request) or context.config.after_login
+    asked = context.next_url(request) or context.config.after_login
+    target = without_outcome(asked)
     posted, by_worker = request.method == "POST", is_by_worker(request)
     # What a worker passes on counts as begun elsewhere, so it need not be provably our own form.
     may_be_own = by_worker and request.header("sec-fetch-site") == "same-origin"
@@ -143,10 +148,15 @@ def start_login(
     if (
         known.session is not None
         and account is None
+        and not params.asks_again
         and LoginRequirement(fresh=fresh).is_fresh(known.session, now)
         and not was_refused_as_ahead(context, known, request.cookie)
     ):
         return Response.redirect(303, target, shorter=context.config.after_login)
+    if params.is_silent and has_outcome(asked):
+        # The page has just come back from a silent login, and asks for the next one: that would be a loop.
+        nobody = LoginRequired("a silent login has found nobody a moment ago")
+        return login_request.refuse(nobody, url=responses.login_url(context.config, target, fresh=fresh))
     if known.ended is not None:
         events.info("session_ended", reason=known.ended)
     started_here = began_here(request, uri)
@@ -154,11 +164,13 @@ def start_login(
     if (
         not started_here
         and not by_worker
-        and (response := (yield from confirm_start(login_request, known, target, fresh=fresh))) is not None
+        and (response := (yield from confirm_start(login_request, known, target, fresh=fresh, params=params)))
+        is not None
     ):
         return response
-    login = _new_login(login_request, target, began_here=started_here, fresh=fresh, account=account)
-    started = yield from provider.start(context, uri, fresh=fresh, now=now)
+    params = for_start(context, params, began_here=started_here)
+    login = _new_login(login_request, target, began_here=started_here, fresh=fresh, params=params, account=account)
+    started = yield from provider.start(context, uri, fresh=fresh, params=params, now=now)
     if len(started.url) > MAX_LOCATION:
         raise BadAnswer("the URL of the login page is too long")
     login_request.logins.forget_expired()
@@ -189,7 +201,13 @@ def _account_to_link(login_request: LoginRequest) -> Steps[str]:
 
 
 def _new_login(
-    login_request: LoginRequest, target: str, *, began_here: bool, fresh: int | None, account: str | None
+    login_request: LoginRequest,
+    target: str,
+    *,
+    began_here: bool,
+    fresh: int | None,
+    params: LoginParams,
+    account: str | None,
 ) -> PendingLogin:
     """A pending login for which there is room. Raises `TooManyLogins`."""
     context, uri, now = login_request.context, login_request.uri, login_request.now
@@ -203,6 +221,8 @@ def _new_login(
         began_here=began_here,
         fresh=fresh,
         account=account,
+        silent=params.is_silent or None,
+        language=params.language,
     )
     if not login_request.logins.has_room(login):
         login = replace(login, next=context.config.after_login)
@@ -219,7 +239,7 @@ _MOVED = "moved"
 """The parameter of a start that has been led to the host of its redirect URI. A second time would be a loop."""
 
 
-def _at_its_host(context: Context, request: Request, fresh: int | None) -> Response | None:
+def _at_its_host(context: Context, request: Request, fresh: int | None, params: LoginParams) -> Response | None:
     """Lead a start at another loopback name to the redirect URI's, if the port is the same; otherwise None.
 
     `flask run` prints http://127.0.0.1:5000, and a redirect URI has localhost: two hosts to a browser, so that the
@@ -234,7 +254,7 @@ def _at_its_host(context: Context, request: Request, fresh: int | None) -> Respo
         return None
 
     def url(target: str | None) -> str:
-        url = responses.login_url(context.config, target, fresh=fresh)
+        url = responses.login_url(context.config, target, fresh=fresh, query=login_query(context, params))
         return f"{uri.origin}{url}{'&' if '?' in url else '?'}{_MOVED}=1"
 
     return Response.redirect(303, url(context.next_url(request)), shorter=url(None))

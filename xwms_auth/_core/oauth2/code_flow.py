@@ -11,6 +11,7 @@ Code injection: a code is useless without the verifier, which this server sends 
 import hmac
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from ..base import events
 from ..base.digests import new_key
@@ -25,12 +26,13 @@ from ..base.errors import (
     TooManyLogins,
     XWMSError,
 )
+from ..base.login_params import LoginParams
 from ..base.models import Secret, TokenSet, newer
 from ..base.session import Session
 from ..base.strict_json import JSONObject
 from ..config.context import Context
 from ..config.server_metadata import Metadata
-from ..http.messages import Request
+from ..http.messages import MAX_LOCATION, Request
 from ..http.urls import RedirectURI
 from ..providers.pending_login import PendingLogin
 from ..providers.protocol import (
@@ -65,14 +67,20 @@ class OAuth2Provider:
         yield from ()
         return None
 
-    def start(self, context: Context, uri: RedirectURI, *, fresh: int | None, now: int) -> Steps[LoginStart]:
+    def start(
+        self, context: Context, uri: RedirectURI, *, fresh: int | None, params: LoginParams, now: int
+    ) -> Steps[LoginStart]:
         metadata = yield from metadata_for(context, now=now)
         if metadata.demand is not None:
             raise BadAnswer(metadata.demand)
         # Not later: nothing has begun yet that could be lost if the server is slow.
         yield from retry_pending(context, now=now)
         seed = new_key()
-        url = wire.authorization_url(context.config, metadata, uri.uri, seed=seed, max_age=fresh)
+        authorize = partial(wire.authorization_url, context.config, metadata, uri.uri, seed=seed, max_age=fresh)
+        url = authorize(params=params)
+        if len(url) > MAX_LOCATION:
+            # The others are hints, without which the login is the same.
+            url = authorize(params=params.only(["prompt"]))
         return LoginStart(url=url, proof=seed)
 
     def parse_callback(self, request: Request) -> CallbackParams:

@@ -40,6 +40,7 @@ from ..base.errors import (
     Unreachable,
     XWMSError,
 )
+from ..base.login_params import LoginParams
 from ..base.models import Secret, TokenSet, User
 from ..base.strict_json import JSONObject, parse_granted
 from ..config.config import XWMSConfig
@@ -75,6 +76,8 @@ _CALLBACK_ERRORS: Mapping[str, type[XWMSError]] = {
     "login_required": TokenMissing,
     "consent_required": TokenMissing,
     "interaction_required": TokenMissing,
+    "account_selection_required": TokenMissing,
+    "unmet_authentication_requirements": TokenMissing,
     "unauthorized_client": ClientDisabled,
     "invalid_scope": RequestRejected,
     "invalid_request": RequestRejected,
@@ -100,12 +103,16 @@ def _verifier_of(seed: str) -> str:
 
 
 def authorization_url(
-    config: XWMSConfig, metadata: Metadata, redirect_uri: str, *, seed: str, max_age: int | None
+    config: XWMSConfig, metadata: Metadata, redirect_uri: str, *, seed: str, max_age: int | None, params: LoginParams
 ) -> str:
     """Return the URL of the authorization request, always with the S256 challenge of PKCE. The verifier is not sent.
 
     `max_age` requires that the user has logged in at the server itself within that many seconds.
     """
+    prompts = params.prompt.split()
+    if config.openid and "offline_access" in config.scopes and "consent" not in prompts and not params.is_silent:
+        # OpenID Connect Core 11: without prompt=consent, a strictly conforming server ignores offline_access.
+        prompts.append("consent")
     return _grant_uri(
         metadata.authorization_endpoint,
         client_id=config.client_id,
@@ -114,8 +121,10 @@ def authorization_url(
         scope=" ".join(config.scopes) or None,
         state=state_of(seed),
         nonce=nonce_of(seed) if config.openid else None,
-        # OpenID Connect Core 11: without prompt=consent, a strictly conforming server ignores offline_access.
-        prompt="consent" if config.openid and "offline_access" in config.scopes else None,
+        prompt=" ".join(prompts) or None,
+        ui_locales=params.ui_locales or None,
+        login_hint=params.login_hint or None,
+        acr_values=params.acr_values or None,
         max_age=None if max_age is None or not config.openid else str(max_age),
         code_challenge=_s256(_verifier_of(seed)),
         code_challenge_method="S256",

@@ -22,6 +22,7 @@ from ..base.errors import StoreUnavailable
 from ..base.models import User, ever_smaller
 from ..base.session import FUTURE_TOLERANCE
 from ..base.strict_json import parse_object
+from ..base.texts import language_of
 from ..http.messages import CookieNames, header_bytes, read_cookies, set_cookie
 from ..http.urls import RedirectURI
 
@@ -106,6 +107,12 @@ class PendingLogin:
 
     account: str | None = None
     """The key of the application's account that the person's identity is to be linked to; None for a plain login."""
+
+    silent: bool | None = None
+    """Whether the server was to show nothing to the person (`prompt=none`); None if it was not."""
+
+    language: str | None = None
+    """The language of our pages of this login, one of `LANGUAGES`; None for what the visitor's browser asks for."""
 
     @property
     def key(self) -> str:
@@ -265,7 +272,7 @@ def _pack(login: PendingLogin) -> list[Any]:
     lifetime = login.expires_at - login.started_at
     packed = [login.id, login.proof, login.next, login.uri_digest, login.started_at, lifetime, login.began_here]
     claims = None if login.person is None else login.person.claims()
-    optional = [login.fresh, claims, login.account]
+    optional = [login.fresh, claims, login.account, login.silent, login.language]
     while optional and optional[-1] is None:
         optional.pop()
     return [*packed, *optional]
@@ -274,11 +281,12 @@ def _pack(login: PendingLogin) -> list[Any]:
 def _unpack(value: object) -> PendingLogin | None:
     if not isinstance(value, list):
         return None
-    # `fresh`, the person and the account are left out if there are none.
-    match [*cast("list[object]", value), None, None, None][:10]:
+    # `fresh` and what follows it are left out if there are none.
+    match [*cast("list[object]", value), *[None] * 5][:12]:
         case [
             str(id_), str(proof), str(next_), str(uri), int(started_at), int(lifetime), bool(began_here),
             int() | None as fresh, claims, str() | None as account,
+            bool() | None as silent, str() | None as language,
         ]:  # fmt: skip
             try:
                 person = _person(claims)
@@ -295,6 +303,8 @@ def _unpack(value: object) -> PendingLogin | None:
                 fresh=fresh,
                 person=person,
                 account=account,
+                silent=silent,
+                language=None if language is None else language_of(language),
             )
         case _:
             return None

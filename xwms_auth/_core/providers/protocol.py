@@ -12,6 +12,7 @@ from typing import Protocol
 from ..base.dataclass import dataclass
 from ..base.effects import Steps
 from ..base.errors import XWMSError
+from ..base.login_params import LoginParams
 from ..base.models import TokenSet, User
 from ..base.session import Session
 from ..config.context import Context
@@ -111,10 +112,13 @@ class Provider(Protocol):
         """
         ...
 
-    def start(self, context: Context, uri: RedirectURI, *, fresh: int | None, now: int) -> Steps[LoginStart]:
+    def start(
+        self, context: Context, uri: RedirectURI, *, fresh: int | None, params: LoginParams, now: int
+    ) -> Steps[LoginStart]:
         """Start a login that returns to this redirect URI.
 
-        `fresh` requires, if the protocol can, that the person logged in at XWMS within that many seconds.
+        `fresh` requires, if the protocol can, that the person logged in at XWMS within that many seconds. `params` are
+        passed on as far as the protocol knows them.
         """
         ...
 

@@ -26,6 +26,7 @@ from ..base.errors import (
     Unreachable,
     XWMSError,
 )
+from ..base.login_params import LoginParams
 from ..base.models import Secret, newer
 from ..base.session import Session
 from ..config.context import Context
@@ -57,7 +58,9 @@ class SignTokenProvider:
         # Where the token does not show which login it belongs to, a click on our own page has to.
         return None if (yield from _sends_same_token(context, now=now)) else _login_origins(context)
 
-    def start(self, context: Context, uri: RedirectURI, *, fresh: int | None, now: int) -> Steps[LoginStart]:
+    def start(
+        self, context: Context, uri: RedirectURI, *, fresh: int | None, params: LoginParams, now: int
+    ) -> Steps[LoginStart]:
         ticket = yield from login_calls.sign_token(context.config, uri.uri)
         # For every process that shares the store: a token issued for one login is not a fresh token of another login.
         yield from _remember(token_claim("issued", ticket.token), now=now)

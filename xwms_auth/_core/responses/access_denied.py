@@ -15,6 +15,7 @@ from ..config.config import XWMSConfig
 from ..http.fetch_metadata import ClientKind, client_kind, follows_redirects
 from ..http.messages import Request, Response
 from ..http.next_url import MAX_NEXT
+from .login_link import Pairs
 from .responses import Refusal, login_url, refusal
 
 
@@ -29,12 +30,15 @@ class Found(Protocol):
     def ahead(self) -> AheadSession | None: ...
 
 
-def _needs_login(config: XWMSConfig, request: Request, found: Found, *, fresh: int | None = None) -> Refusal:
+def _needs_login(
+    config: XWMSConfig, request: Request, found: Found, *, fresh: int | None = None, query: Pairs = ()
+) -> Refusal:
     """Return the refusal that requests a login: a redirect, a 401, or an `HX-Redirect` for HTMX.
 
-    With `fresh`, there is a session, but its login is older than `fresh` seconds.
+    With `fresh`, there is a session, but its login is older than `fresh` seconds. `query` is as in `login_url`.
     """
-    url, ended, ahead = login_url(config, _page_of(config, request), fresh=fresh), found.ended, found.ahead
+    url = login_url(config, _page_of(config, request), fresh=fresh, query=query)
+    ended, ahead = found.ended, found.ahead
     if ahead is not None and ahead.is_second:
         error: XWMSError = ClockSkew(f"the session is {ahead.seconds} s ahead of this clock")
         return Refusal(error, refusal(config, request, error, url=url))
@@ -47,7 +51,7 @@ def _needs_login(config: XWMSConfig, request: Request, found: Found, *, fresh: i
         response = Response.redirect(302, url, cookies=cookies)
     else:
         response = refusal(config, request, error, cookies=cookies, url=url, ended=ended)
-    return Refusal(error, replace(response, shorter=login_url(config, None, fresh=fresh)), url, ended)
+    return Refusal(error, replace(response, shorter=login_url(config, None, fresh=fresh, query=query)), url, ended)
 
 
 def unless_signed_in(
@@ -57,18 +61,19 @@ def unless_signed_in(
     *,
     roles: Callable[[], frozenset[str]] = frozenset,
     requirement: LoginRequirement = ANY_LOGIN,
+    query: Callable[[], Pairs] = tuple,
     now: int,
 ) -> Refusal | None:
     """Return None if the session meets the requirement, otherwise the refusal to send instead.
 
-    `roles` returns those of the person. A failing store gives an error response of its own: "unknown" must not look
-    like "signed out".
+    `roles` returns those of the person, and `query` the parameters of a login for its URL. A failing store gives an
+    error response of its own: "unknown" must not look like "signed out".
     """
     try:
         found = lookup()
         session = found.session
         if session is None:
-            return _needs_login(config, request(), found)
+            return _needs_login(config, request(), found, query=query())
         if not requirement.is_granted(session):
             no_tokens = "the session has no tokens, so its scopes are unknown; perhaps they did not fit into the cookie"
             not_granted = "a scope that the page requires was not granted at this login"
@@ -82,7 +87,7 @@ def unless_signed_in(
                 config, request(), NotAllowed(f"not one of the roles {' '.join(sorted(requirement.roles))}")
             )
         if not requirement.is_fresh(session, now):
-            return _needs_login(config, request(), found, fresh=requirement.fresh)
+            return _needs_login(config, request(), found, fresh=requirement.fresh, query=query())
     except XWMSError as error:
         return _refusal(config, request(), error)
     return None

@@ -49,11 +49,11 @@ class Presentation:
         return made
 
 
-def presentation_of(config: XWMSConfig, request: Request) -> Presentation:
-    """The presentation of a page that answers this request."""
+def presentation_of(config: XWMSConfig, request: Request, *, language: str | None = None) -> Presentation:
+    """The presentation of a page that answers this request. `language` is that of the login, if it has one."""
     return Presentation(
-        texts=texts_in(language_for(config, request)),
-        varies=not config.locale,
+        texts=texts_in(language or language_for(config, request)),
+        varies=not (language or config.locale),
         site_name=_site_name(config, request),
         site_logo=config.site_logo,
         pages=config.pages or {},

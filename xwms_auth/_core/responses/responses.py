@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from ..base import events
 from ..base.errors import ClientDisabled, LoginRequired, MethodNotAllowed, NotAllowed, NotANavigation, XWMSError
@@ -85,14 +85,18 @@ def asset(text: str, media_type: str, *, varies: bool | None = None) -> Response
     return Response(status=200, headers=headers, body=text)
 
 
-def login_url(config: XWMSConfig, target: str | None, *, fresh: int | None = None) -> str:
+def login_url(
+    config: XWMSConfig, target: str | None, *, fresh: int | None = None, query: Sequence[tuple[str, str]] = ()
+) -> str:
     """Return the URL that starts a login and returns to `target`, a path and query on this site.
 
     `fresh` is the maximum age in seconds of an existing login that makes another one unnecessary; None for any age.
+    `query` has the parameters of `login_link.login_query`.
     """
     params = [f"next={quote(target, safe='/')}"] if target else []
     if fresh is not None:
         params.append(f"fresh={fresh}")
+    params += [f"{name}={quote_plus(value)}" for name, value in query]
     return f"{config.login_path}?{'&'.join(params)}" if params else config.login_path
 
 

@@ -5,12 +5,14 @@
 
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
+from ..base.login_params import NO_PARAMS, LoginParams
 from ..base.login_script import INTEGRITY, texts_of
 from ..base.session import Session
 from ..base.texts import DEFAULT_LANGUAGE, Texts, language_of, texts_in
 from ..config.context import Context
 from ..http.messages import Request
 from . import responses
+from .login_link import login_query
 from .presentation import language_for
 
 if TYPE_CHECKING:
@@ -30,15 +32,21 @@ def is_ours(button: Labelled) -> bool:
     return button.get("label") is None and button.get("locale") is None
 
 
-def login_url(context: Context, request: Request, *, to: str | None) -> str:
-    """Return the URL that starts a login and returns to `to`, by default to the current page."""
+def login_url(context: Context, request: Request, *, to: str | None, params: LoginParams = NO_PARAMS) -> str:
+    """Return the URL that starts a login with these parameters and returns to `to`, by default to the current page."""
     if to is None and request.method in ("GET", "HEAD"):
         to = request.target
-    return responses.login_url(context.config, to)
+    return responses.login_url(context.config, to, query=() if params is NO_PARAMS else login_query(context, params))
 
 
 def login_button(
-    context: Context, request: Request, *, to: str | None, locale: str | None = None, plain: bool = False
+    context: Context,
+    request: Request,
+    *,
+    to: str | None,
+    locale: str | None = None,
+    plain: bool = False,
+    params: LoginParams = NO_PARAMS,
 ) -> "Html":
     """Return a login button as HTML. It is a form, since only that shows that the user acted, in Safari too.
 
@@ -48,7 +56,7 @@ def login_button(
     from . import buttons  # noqa: PLC0415  loaded with the first button that is shown
 
     texts = _texts(context, request, locale)
-    url = login_url(context, request, to=to)
+    url = login_url(context, request, to=to, params=params)
     style = _style_url(context, plain=plain)
     return buttons.login_button(login_url=url, label=texts.buttons.login, language=texts, style_url=style)
 

@@ -26,7 +26,8 @@ from xwms_auth.sandbox.web.consent import START_AGAIN, Asking, ask_consent, ask_
 from xwms_auth.sandbox.web.responses import Refusal, see_other
 
 _LOGGED_AS: Final = AUTHORIZE.removeprefix("/")
-_KEPT_PARAMETERS: Final = ("redirect_uri", "scope", "state", "nonce", "code_challenge", "prompt")
+_HINTS: Final = ("login_hint", "ui_locales")
+_KEPT_PARAMETERS: Final = ("redirect_uri", "scope", "state", "nonce", "code_challenge", "prompt", *_HINTS)
 _MAX_PARAMETER: Final = 2000  # characters
 
 
@@ -184,8 +185,14 @@ def _open(session: Session, token: str, *, now: float) -> AuthorizationRequest:
 
 
 def _asking(pending: AuthorizationRequest) -> Asking:
+    parameters = pending.parameters
     return Asking(
-        client=pending.client, domain=pending.domain, redirect_url=pending.parameters["redirect_uri"], cancel_url=None
+        client=pending.client,
+        domain=pending.domain,
+        redirect_url=parameters["redirect_uri"],
+        cancel_url=None,
+        login_hint=parameters.get("login_hint", ""),
+        ui_locales=parameters.get("ui_locales", ""),
     )
 
 

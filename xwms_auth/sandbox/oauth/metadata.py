@@ -47,6 +47,7 @@ def document(issuer: str, *, public_url: str) -> Mapping[str, object]:
         "id_token_signing_alg_values_supported": [signing.ALGORITHM],
         "claims_supported": list(_SUPPORTED_CLAIMS),
         "prompt_values_supported": list(PROMPTS),
+        "ui_locales_supported": ["en"],
         "claims_parameter_supported": False,
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,

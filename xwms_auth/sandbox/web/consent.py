@@ -20,12 +20,16 @@ class Asking:
     """The app that asks. `redirect_url` is where the browser returns to.
 
     `cancel_url` is the link to cancel; None if cancelling is a button of the form, which notifies the app.
+    `login_hint` and `ui_locales` are what the app says about the person (OpenID Connect Core, section 3.1.2.1): the
+    pages have one language, so the second is only shown.
     """
 
     client: Client
     domain: Domain
     redirect_url: str
     cancel_url: str | None
+    login_hint: str = ""
+    ui_locales: str = ""
 
 
 def refuse_other_sites() -> None:
@@ -40,17 +44,21 @@ def refuse_other_sites() -> None:
 
 def ask_who(session: Session, asking: Asking, *, fault: str = "", typed: Mapping[str, str] | None = None) -> Response:
     """The sign-in page, with the submitted values and the error in them, if any."""
+    people, hint = directory.listed(session), asking.login_hint
+    suggested = {person.sub for person in people if hint and hint in {person.sub, person.email}}
     return page(
         "sign_in.html",
         status=422 if fault else 200,
         form_target=csp_source(asking.redirect_url),
         domain=asking.domain.root_domain,
         client_name=asking.client.name,
-        people=directory.listed(session),
+        people=sorted(people, key=lambda person: person.sub not in suggested),
+        suggested=suggested,
+        ui_locales=asking.ui_locales,
         initials=directory.initials,
         cancel_url=asking.cancel_url,
         fault=fault,
-        typed=typed or {},
+        typed=typed or ({"email": hint} if "@" in hint and not suggested else {}),
     )
 
 
