@@ -17,8 +17,6 @@ from hmac import compare_digest
 from typing import Final
 from urllib.parse import parse_qsl, unquote_plus, urlsplit
 
-from joserfc.jwk import RSAKey
-
 from .._core.io.in_process import LocalCall
 from ..sandbox.domain import approvals, grants, signing
 from ..sandbox.domain.urls import with_query
@@ -39,7 +37,7 @@ ACCESS_LIFETIME: Final = 300.0
 
 
 @functools.cache
-def signing_key() -> RSAKey:
+def signing_key() -> signing.Key:
     """The key of this process, because making one takes longer than a hundred logins."""
     return signing.new_key()
 

@@ -6,7 +6,7 @@ Never reveals its private part.
 import functools
 import json
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -19,6 +19,9 @@ from xwms_auth.sandbox.db.schema import SigningKey
 ALGORITHM: Final = "RS256"
 """The algorithm that every OpenID provider must support (OpenID Connect Discovery, section 3)."""
 
+Key: TypeAlias = RSAKey
+"""A key with its private part."""
+
 _BITS: Final = 2048
 _MAX_ID_TOKEN: Final = 16_384  # characters; ours have a few hundred
 
@@ -28,7 +31,7 @@ def sign(session: Session, claims: Mapping[str, object], *, kind: str, now: floa
     return sign_with(_key(session, now=now), claims, kind=kind)
 
 
-def sign_with(key: RSAKey, claims: Mapping[str, object], *, kind: str) -> str:
+def sign_with(key: Key, claims: Mapping[str, object], *, kind: str) -> str:
     """The same with a key that is not in a database."""
     header = {"alg": ALGORITHM, "kid": key.kid, "typ": kind}
     return jwt.encode(cast("dict[str, Any]", header), dict(claims), key, [ALGORITHM])
@@ -50,17 +53,17 @@ def public_keys(session: Session, *, now: float) -> Mapping[str, object]:
     return public_set(_key(session, now=now))
 
 
-def public_set(key: RSAKey) -> Mapping[str, object]:
+def public_set(key: Key) -> Mapping[str, object]:
     """The JWK set of this key."""
     return dict(KeySet([key]).as_dict(private=False))
 
 
-def new_key() -> RSAKey:
+def new_key() -> Key:
     """A new key. Finding one takes a tenth of a second, sometimes several."""
     return RSAKey.generate_key(_BITS, {"use": "sig", "alg": ALGORITHM}, auto_kid=True)
 
 
-def keep(session: Session, key: RSAKey, *, now: float) -> None:
+def keep(session: Session, key: Key, *, now: float) -> None:
     """Keep a key in the database: from now on it signs."""
     jwk = {name: str(value) for name, value in key.as_dict(private=True).items()}
     session.add(SigningKey(kid=jwk["kid"], jwk=jwk, created_at=now))
