@@ -255,9 +255,9 @@ def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
 
 
-TYPED = ("program", "version", "commands", "settings", "application lines", "test lines", "the test logs in")
+TYPED = ("program", "commands", "settings", "application lines", "test lines", "the test logs in")
 WAITED = (
-    "program", "install seconds", "megabytes", "start seconds", "login seconds", "test seconds",
+    "program", "version", "install seconds", "megabytes", "start seconds", "login seconds", "test seconds",
 )  # fmt: skip
 TEXT = ("program", "version", "the test logs in")
 
