@@ -3,13 +3,14 @@
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from xwms_auth.cli.commands import xwms_auth
-from xwms_auth.cli.starter import KINDS
+from xwms_auth.cli.starter import COPIED, KINDS
 
 ROOT = Path(__file__).parents[1]
 
@@ -79,6 +80,17 @@ def test_a_starter_has_what_a_project_needs_and_nothing_of_ours(starter):
     }
     assert copied <= {"requirements.txt", "app.py", "templates", "static"}
     assert all((starter / part).exists() for part in copied)
+
+
+def test_the_wheel_brings_along_what_is_copied():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert included == {
+        f"examples/{kind}_app/{part}": f"xwms_auth/cli/starters/{kind}/{part}"
+        for kind in KINDS
+        for part in COPIED
+        if (ROOT / "examples" / f"{kind}_app" / part).exists()
+    }
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/tmp/x", "-x", "1desk", "a b", "désk", "x" + "\n"])

@@ -3,8 +3,10 @@
 import asyncio
 import gc
 import os
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
+from itertools import permutations
 
 import httpx2
 import pytest
@@ -292,6 +294,63 @@ def test_two_of_them_at_once(xwms: LocalXWMS):
         app, there = flask_app(xwms.config()), flask_app(other.config())
         assert xwms.login(app.test_client()).issuer != other.login(there.test_client()).issuer
     assert (len(xwms.calls), len(other.calls)) == (2, 2)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
+@pytest.mark.parametrize("make", [flask_app, fastapi_app])
+def test_several_of_them_end_in_any_order(order, make):
+    before = dict(os.environ)
+    app = make(OWN) if make is flask_app else make(config=OWN)
+    endings = [ExitStack() for _ in range(3)]
+    running = [ending.enter_context(local_xwms()) for ending in endings]
+    for xwms in running:
+        client = app.test_client() if make is flask_app else TestClient(app)
+        assert xwms.login(client).issuer == xwms.url
+    for ended in order:
+        endings[ended].close()
+        alive = [xwms for xwms in running if running.index(xwms) not in order[: order.index(ended) + 1]]
+        for xwms in alive:
+            own = make(xwms.config()) if make is flask_app else make(config=xwms.config())
+            client = own.test_client() if make is flask_app else TestClient(own)
+            assert xwms.login(client).issuer == xwms.url
+    assert dict(os.environ) == before
+    with local_xwms() as xwms:
+        client = app.test_client() if make is flask_app else TestClient(app)
+        assert client.get("/").status_code == 401
+        assert xwms.login(client).issuer == xwms.url
+
+
+@pytest.mark.parametrize("store", ["cookie", "memory://"])
+@pytest.mark.parametrize("flow", ["sign-token", "oauth2"])
+@pytest.mark.parametrize("make", [flask_app, fastapi_app])
+def test_a_client_that_outlives_its_test_is_signed_in_no_longer(make, flow, store):
+    own = replace(OWN, session_store=store, flow=flow)
+    app = make(own) if make is flask_app else make(config=own)
+    client = app.test_client() if make is flask_app else TestClient(app)
+    for _ in range(2):
+        with local_xwms() as xwms:
+            assert client.get("/").status_code == 401
+            xwms.login(client)
+            assert client.get("/").status_code == 200
+        assert client.get("/").status_code == 401
+    with local_xwms() as xwms:
+        xwms.join(app)
+        assert client.get("/").status_code == 401
+
+
+@pytest.mark.parametrize("store", ["cookie", "memory://"])
+@pytest.mark.parametrize("make", [flask_app, fastapi_app])
+def test_nor_is_one_whose_application_was_made_in_the_test(make, store):
+    with local_xwms() as xwms:
+        config = xwms.config(session_store=store)
+        client = flask_app(config).test_client() if make is flask_app else TestClient(fastapi_app(config=config))
+        xwms.login(client)
+        assert client.get("/").status_code == 200
+    assert client.get("/").status_code == 401
+    with local_xwms() as xwms:
+        assert client.get("/").status_code == 401
+        xwms.login(client)
+        assert client.get("/").status_code == 200
 
 
 def test_without_an_xwms_nothing_leaves_the_process():

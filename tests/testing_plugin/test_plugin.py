@@ -110,6 +110,56 @@ def test_applications_that_are_made_at_import(tmp_path):
     assert passed(together) == 6
 
 
+def test_a_client_of_a_module_is_signed_out_by_the_end_of_a_test(tmp_path):
+    tests = """
+        import pytest
+        from starlette.testclient import TestClient
+        import desk, shop
+
+        @pytest.fixture(scope="module", params=["flask", "fastapi"])
+        def client(request):
+            return shop.app.test_client() if request.param == "flask" else TestClient(desk.app)
+
+        @pytest.mark.parametrize("number", [1, 2])
+        def test_somebody(xwms, client, number):
+            assert client.get("/").status_code == 401
+            xwms.login(client)
+            assert client.get("/").status_code == 200
+
+        def test_nobody(client):
+            assert client.get("/").status_code == 401
+    """
+    assert passed(run(tmp_path, conftest=NO_NETWORK, shop=SHOP, desk=DESK, test_it=tests)) == 6
+
+
+def test_a_login_for_all_tests_of_a_module(tmp_path):
+    tests = """
+        import pytest
+        from xwms_auth.testing import local_xwms
+        import shop
+
+        @pytest.fixture(scope="module")
+        def client():
+            with local_xwms() as xwms:
+                client = shop.app.test_client()
+                xwms.login(client)
+                yield client
+
+        @pytest.mark.parametrize("number", [1, 2])
+        def test_somebody(client, number):
+            assert client.get("/").text == "Anna de Vries"
+
+        def test_another_beside(xwms, client):
+            other = shop.app.test_client()
+            xwms.login(other, sub="1003")
+            assert other.get("/").text == "Suharti"
+
+        def test_and_still_there(client):
+            assert client.get("/").text == "Anna de Vries"
+    """
+    assert passed(run(tmp_path, conftest=NO_NETWORK, shop=SHOP, test_it=tests)) == 4
+
+
 def test_silent_where_nothing_uses_it(tmp_path):
     tests = """
         import os, sys

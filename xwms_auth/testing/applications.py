@@ -32,8 +32,9 @@ class Applications:
     lent a new one, which remembers nothing of another test.
     """
 
-    def __init__(self, server: Server, host: str) -> None:
+    def __init__(self, server: Server, host: str, *, session_secret: str) -> None:
         self._server, self._host = server, host
+        self._session_secret = session_secret
         self._loans: dict[ServedApp, Loan] = {}
         # Those that this test has made, or named.
         self._own: WeakSet[ServedApp] = WeakSet()
@@ -52,8 +53,10 @@ class Applications:
                     self._follow(served)
 
     def end(self) -> None:
-        """Give all of them back what is theirs."""
+        """Give all of them back what is theirs, and forget who is signed in."""
         with ExitStack() as ending:  # each, whatever fails
+            for served in [one for one in self._own if one in _made_in_tests]:
+                ending.callback(lending.forget_sessions, served)
             for loan in self._loans.values():
                 ending.callback(loan.give_back)
             self._loans.clear()
@@ -117,7 +120,8 @@ class Applications:
                 candidates, at_host = _of_host(known, host)
                 found = at_host or candidates
                 if len({_client_of(served) for served in found}) == 1:
-                    self._use(found[0])
+                    for served in found:  # all of them take the cookie of one
+                        self._use(served)
                     return found[0]
                 if found and is_last_try:
                     raise ValueError("the test has several applications: say which one, with app=")
@@ -146,7 +150,7 @@ class Applications:
             if (loan := self._loans.pop(served, None)) is not None:
                 loan.give_back()
             loan = self._loans[served] = Loan(served, self._server.clock)
-            config = lending.wired(served.context.config, self._server.origin)
+            config = lending.wired(served.context.config, self._server.origin, session_secret=self._session_secret)
             loan.bind(served.context if lending.is_unknown_host(served) else Context.of(config))
             self.register(config)
             self._own.add(served)

@@ -12,6 +12,8 @@ HOST = "xwms.in-process.test"
 CLIENT_ID = "xwms-auth-tests"
 CLIENT_SECRET = os.urandom(24).hex()
 SESSION_SECRET = os.urandom(32).hex()
+"""Those of an XWMS begin with this one, so that they are not taken for the environment's own."""
+
 REDIRECT_URI = "http://localhost/xwms/validateToken"
 
 _ELSEWHERE = (
@@ -31,10 +33,10 @@ _ELSEWHERE = (
 """Variables that would lead to another XWMS."""
 
 
-def variables(environ: Mapping[str, str], *, host: str) -> dict[str, str | None]:
+def variables(environ: Mapping[str, str], *, host: str, session_secret: str = SESSION_SECRET) -> dict[str, str | None]:
     """The variables that lead an application to the XWMS with this name; None for those that must not be set.
 
-    The redirect URI and the session secret stay those of the environment, if it has any.
+    The redirect URI and the session secret stay those of the environment, if it has any of its own.
     """
     ours: dict[str, str | None] = {
         "XWMS_CLIENT_ID": CLIENT_ID,
@@ -46,8 +48,9 @@ def variables(environ: Mapping[str, str], *, host: str) -> dict[str, str | None]
     }
     if not environ.get("XWMS_REDIRECT_URI"):
         ours["XWMS_REDIRECT_URI"] = REDIRECT_URI
-    if not environ.get("XWMS_SESSION_SECRET") and not environ.get("XWMS_SESSION_SECRET_FILE"):
-        ours["XWMS_SESSION_SECRET"] = SESSION_SECRET
+    own_secret = environ.get("XWMS_SESSION_SECRET", "")
+    if (not own_secret or own_secret.startswith(SESSION_SECRET)) and not environ.get("XWMS_SESSION_SECRET_FILE"):
+        ours["XWMS_SESSION_SECRET"] = session_secret
     return ours
 
 

@@ -1,6 +1,7 @@
 """`local_xwms()`, an XWMS inside the process for the applications of a test; `LocalXWMS`, what a test does with it."""
 
 import os
+import secrets
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -51,7 +52,8 @@ class LocalXWMS:
         self.clock = Clock()
         self._server = Server(self._host, self.clock)
         self.calls = self._server.calls
-        self._applications = Applications(self._server, self._host)
+        self._session_secret = environment.SESSION_SECRET + secrets.token_hex(16)
+        self._applications = Applications(self._server, self._host, session_secret=self._session_secret)
 
     @property
     def url(self) -> str:
@@ -72,7 +74,7 @@ class LocalXWMS:
 
     def config(self, **overrides: Any) -> XWMSConfig:
         """Return the settings of an application that asks this XWMS; `overrides` are fields of `XWMSConfig`."""
-        settings = {**os.environ, **environment.variables(os.environ, host=self._host)}
+        settings = {**os.environ, **self._variables()}
         mapping = {name: value for name, value in settings.items() if value is not None}
         config = XWMSConfig.from_env(mapping, **overrides)
         self._applications.register(config)
@@ -261,17 +263,40 @@ class LocalXWMS:
 
     # --- begin and end ---
 
+    def _variables(self) -> dict[str, str | None]:
+        return environment.variables(os.environ, host=self._host, session_secret=self._session_secret)
+
     @contextmanager
     def running(self) -> Generator["LocalXWMS"]:
         """Be there, as long as the block lasts. `local_xwms()` calls this."""
-        with ExitStack() as ending:  # all of it, whatever fails of it
-            ending.callback(self._server.close)
-            ending.callback(environment.put(environment.variables(os.environ, host=self._host)))
+        undo = ExitStack()  # all of it, whatever fails of it
+        _to_undo[undo] = False
+        try:
+            undo.callback(self._server.close)
+            undo.callback(environment.put(self._variables()))
             in_process.servers[self._host] = self
-            ending.callback(in_process.servers.pop, self._host)
-            ending.callback(self._applications.end)
+            undo.callback(self._applications.end)
             self._applications.begin()
             yield self
+        finally:
+            in_process.servers.pop(self._host, None)
+            _to_undo[undo] = True
+            _undo()
+
+
+_to_undo: dict[ExitStack, bool] = {}
+"""What each XWMS has changed, the earliest first, and whether it has ended."""
+
+
+def _undo() -> None:
+    """Undo the latest changes first, whatever ends first: each restores what it has found."""
+    latest = next(reversed(_to_undo), None)
+    if latest is not None and _to_undo[latest]:
+        del _to_undo[latest]
+        try:
+            latest.close()
+        finally:
+            _undo()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from .._core.adapters.clients import UnknownHost
 from .._core.adapters.served_app import ServedApp
+from .._core.base.digests import new_key
 from .._core.base.effects import Steps
 from .._core.base.limits import TokenBucket
 from .._core.config.config import XWMSConfig
@@ -18,7 +19,7 @@ from .._core.config.state import ProcessState
 from .._core.http.messages import Request, Response
 from .._core.http.urls import RedirectURI
 from .clock import Clock
-from .environment import CLIENT_ID, CLIENT_SECRET, REDIRECT_URI, SESSION_SECRET
+from .environment import CLIENT_ID, CLIENT_SECRET, REDIRECT_URI
 
 _REAL_TIME = time.time
 
@@ -26,15 +27,18 @@ _MANY = 1_000_000_000
 """Logins per second that an application under test may start: a test is no flood."""
 
 
-def wired(config: XWMSConfig, origin: str) -> XWMSConfig:
-    """Return the same settings for the XWMS at this origin. The application keeps its paths, store, scopes and more."""
+def wired(config: XWMSConfig, origin: str, *, session_secret: str) -> XWMSConfig:
+    """Return the same settings for the XWMS at this origin. The application keeps its paths, store, scopes and more.
+
+    The session secret is another one in every test, so that a client that outlives its test is signed in no longer.
+    """
     elsewhere: dict[str, Any] = dict.fromkeys(ENDPOINTS, "")
     return replace(
         config,
         client_id=config.client_id or CLIENT_ID,
         client_secret=CLIENT_SECRET,
         redirect_uris=config.redirect_uris or REDIRECT_URI,
-        session_secret=config.session_keys or SESSION_SECRET,
+        session_secret=session_secret,
         domain=config.domain or "localhost",
         api_url=f"{origin}/api/",
         issuer=origin,
@@ -144,6 +148,17 @@ def _set_uris(context: Context, uri: RedirectURI, *, everywhere: bool, hosts: Co
     object.__setattr__(context, "uris_by_host", by_host)
     object.__setattr__(context, "only_uri", None)
     object.__setattr__(context, "origins", context.origins | {uri.origin})
+
+
+def forget_sessions(served: ServedApp) -> None:
+    """Let no cookie of an application be good any more, because the test is over in which it was made.
+
+    What it keeps in a database stays.
+    """
+    config = served.context.config
+    is_kept = config.session_store not in ("cookie", "memory://") or config.revocation_store != ""
+    if not (config.missing or is_unknown_host(served) or is_kept):
+        Loan(served, _REAL_TIME).bind(Context.of(replace(config, session_secret=new_key())))
 
 
 def fit_websockets(context: Context, uri: RedirectURI, host: str) -> RedirectURI:

@@ -4,13 +4,25 @@ Made when it is first asked, since that takes longer than a test. Knows the clie
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ..sandbox import SandboxSettings, create_app
-from ..sandbox.domain import approvals, authorizations, clients, directory
+from ..sandbox.db.schema import Grant
+from ..sandbox.domain import (
+    approvals,
+    authorizations,
+    client_domains,
+    client_secrets,
+    clients,
+    directory,
+    grants,
+    signing,
+)
 from ..sandbox.seed.defaults import found
 from .calls import Reply
+from .oauth import ACCESS_LIFETIME, Granted, signing_key
 from .people import Approval
 
 if TYPE_CHECKING:
@@ -24,10 +36,15 @@ class SandboxApp:
 
     def __init__(self, origin: str, clock: Callable[[], float]) -> None:
         self._origin, self._clock = origin, clock
-        settings = SandboxSettings(client_id="xwms-auth-testing", redirect_uris=(f"{origin}/",))
+        lifetime = timedelta(seconds=ACCESS_LIFETIME)
+        settings = SandboxSettings(
+            client_id="xwms-auth-testing", redirect_uris=(f"{origin}/",), access_token_lifetime=lifetime
+        )
         app = create_app(settings, clock=clock, public_url=origin)
         self._client = app.test_client(use_cookies=False)
         self._inside: Inside = app.extensions["xwms_sandbox"]
+        with self._inside.database.work() as session:
+            signing.keep(session, signing_key(), now=clock())
 
     def register(self, client_id: str, secret: str, domain: str, redirect_uris: Sequence[str]) -> None:
         """Add a client, or a domain and redirect URIs to one. Both scopes are enabled for it."""
@@ -50,6 +67,43 @@ class SandboxApp:
                 approval = approvals.approval_of(session, client, person)
                 if approval is not None and given.scopes is not None:
                     approval.scopes = sorted(given.scopes)
+
+    def keep(self, granted: Granted) -> None:
+        """Know a login that was answered from memory, its code and its tokens."""
+        now = self._clock()
+        with self._inside.database.work() as session:
+            client = clients.find(session, granted.client_id)
+            if client is None:
+                return
+            person = directory.put(session, granted.given.person)
+            approvals.approve(session, client, person, now=granted.at, scopes=granted.scope.split())
+            grant = Grant(
+                sid=granted.sid,
+                client=client,
+                domain=client_domains.domain_for(client, granted.redirect_uri),
+                person=person,
+                scope=granted.scope,
+                nonce=granted.nonce,
+                auth_time=granted.at,
+                redirect_uri=granted.redirect_uri,
+                code_digest=client_secrets.sha256_of(granted.code),
+                code_challenge=granted.challenge,
+                code_expires_at=granted.at + grants.CODE_LIFETIME,
+                code_spent_at=granted.tokens[0].issued_at if granted.tokens else None,
+                ended_at=now if granted.is_ended else None,
+            )
+            session.add(grant)
+            for token in granted.tokens:
+                kept = grants.issue(
+                    session,
+                    grant,
+                    token.kind,
+                    token.value,
+                    scope=granted.scope,
+                    lifetime=token.lifetime,
+                    now=token.issued_at,
+                )
+                kept.spent_at = now if token.is_revoked else None
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
         """Send a request."""

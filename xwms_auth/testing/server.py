@@ -1,8 +1,8 @@
 """An XWMS inside the process: answers the calls of the applications under test.
 
-A plain login is answered from memory, in microseconds. Every other call, and every refusal, is the sandbox's
-(`sandbox_app.py`), so that nothing of XWMS is told twice. Faults strike both alike, and nothing waits: where a response
-would come too late, the call fails at once.
+A plain login is answered from memory (one with OAuth 2.0 by `oauth.py`). Every other call, and every refusal, is the
+sandbox's (`sandbox_app.py`), so that nothing of XWMS is told twice. Faults strike both alike, and nothing waits: where
+a response would come too late, the call fails at once.
 """
 
 import json
@@ -26,12 +26,14 @@ from .clock import Clock
 from .people import Approval, claims_of
 
 if TYPE_CHECKING:
+    from .oauth import Grants
     from .sandbox_app import SandboxApp
 
 TOKEN_LIFETIME = 600
 """Seconds that a token of a login is valid, as in the sandbox."""
 
 _SIGN_IN = "/sign-in/"
+_OAUTH = ("oauth/", ".well-known/")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -65,6 +67,7 @@ class Server:
         self._clients: dict[str, _Client] = {}
         self._sign_ins: dict[str, _SignIn] = {}
         self._sandbox: SandboxApp | None = None
+        self._grants: Grants | None = None
         # What the sandbox has not been told yet.
         self._news: list[tuple[str, Approval | None]] = []
         self._lock = threading.RLock()
@@ -91,7 +94,9 @@ class Server:
         """Log a person in at the URL to which a login leads, and return the URL of the callback."""
         path = urlsplit(url).path
         if not path.startswith(_SIGN_IN):
-            return self._told_sandbox().authorize(url, given)
+            with self._lock:
+                granted = self._oauth.authorize(url, given, self._redirect_uris_of) if self._sandbox is None else None
+            return granted or self._told_sandbox().authorize(url, given)
         sign_in = self._sign_ins.get(path.removeprefix(_SIGN_IN))
         if sign_in is None or sign_in.person is not None:
             raise ValueError("this is not the URL of a login that waits for a person")
@@ -136,10 +141,32 @@ class Server:
                     data = self._begin(client_id, client, str(body.get("redirect_url")))
                 else:
                     data = self._redeem(client_id, str(body.get("token")))
+        elif self._sandbox is None and endpoint.startswith(_OAUTH):
+            with self._lock:
+                reply = self._oauth.answer(call, self._secret_of)
+            if reply is not None:
+                return reply
         if data is None:
             return self._told_sandbox().send(call.method, call.url, call.headers, call.body)
         body = json.dumps({"status": "success", "message": "OK", "data": data}).encode()
         return Reply(200, [("Content-Type", "application/json")], body)
+
+    @property
+    def _oauth(self) -> "Grants":
+        """The logins with OAuth 2.0, until there is a sandbox: it knows all of them from then on."""
+        if self._grants is None:
+            from .oauth import Grants  # noqa: PLC0415  needs Authlib
+
+            self._grants = Grants(self.origin, self.clock)
+        return self._grants
+
+    def _secret_of(self, client_id: str) -> str | None:
+        client = self._clients.get(client_id)
+        return None if client is None else client.secret
+
+    def _redirect_uris_of(self, client_id: str) -> set[str]:
+        client = self._clients.get(client_id)
+        return set() if client is None else client.redirect_uris
 
     def _client_of(self, call: LocalCall) -> _Client | None:
         client = self._clients.get(call.headers.get("x-client-id", ""))
@@ -175,6 +202,7 @@ class Server:
         from .sandbox_app import SandboxApp  # noqa: PLC0415  takes long to import, and few tests need it
 
         with self._lock:
+            is_new = self._sandbox is None
             if self._sandbox is None:
                 self._sandbox = SandboxApp(self.origin, self.clock)
             news, self._news = self._news, []
@@ -185,6 +213,8 @@ class Server:
                     continue
                 for domain in sorted(client.domains):
                     self._sandbox.register(client_id, client.secret, domain, sorted(client.redirect_uris))
+            for granted in self._grants.granted if is_new and self._grants is not None else ():
+                self._sandbox.keep(granted)
             return self._sandbox
 
     def _struck(self, fault: Fault, endpoint: str, call: LocalCall) -> Reply:

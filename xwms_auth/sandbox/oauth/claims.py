@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from xwms_auth.sandbox.db.schema import Person
+from xwms_auth.sandbox.domain import people
 
 _EXTRA_FIELDS: Final = ("birth_date", "gender", "second_email", "country", "socials")
 
 
-def claims(person: Person, scope: str, *, public_url: str) -> Mapping[str, object]:
+def claims(person: Person | people.Person, scope: str, *, public_url: str) -> Mapping[str, object]:
     """`sub` and the claims that the scope allows; a claim without a value is left out (section 5.3.2)."""
     allowed = scope.split()
     values: dict[str, object] = {"sub": person.sub}
