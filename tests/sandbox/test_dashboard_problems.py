@@ -1,4 +1,4 @@
-"""A form of the dashboard that is refused: every fault at once, at its field and in one list, and where the focus is."""
+"""A form of the dashboard that is refused: every fault at once, at its field and in one list, which has the focus."""
 
 import re
 from typing import Any

@@ -9,7 +9,6 @@ from xwms_auth.sandbox.dashboard.page import Rule, Visit
 from xwms_auth.sandbox.domain.problems import Invalid, Missing, all_valid
 from xwms_auth.sandbox.faults.catalogue import ENDPOINTS, FAULTS, NOT_PERFORMED, Fault, parse_fault
 
-
 _ANY: Final = "slow"  # a fault that every field has a meaning for
 
 

@@ -12,6 +12,7 @@ from flask import Blueprint, Response, flash, request, session, url_for
 from sqlalchemy.orm import Session
 
 from xwms_auth.sandbox.dashboard.csrf import csrf_token, is_valid
+from xwms_auth.sandbox.dashboard.sessions import Sessions
 from xwms_auth.sandbox.db import Database
 from xwms_auth.sandbox.db.schema import Account, Client, Grant, Member
 from xwms_auth.sandbox.domain.accounts import Permission, in_a_sentence, may
@@ -21,7 +22,7 @@ from xwms_auth.sandbox.faults.catalogue import Faults
 from xwms_auth.sandbox.web.responses import Refusal, page, see_other
 
 DASHBOARD_PREFIX: Final = "/dashboard"
-_MEMBER: Final = "member"
+_SESSION: Final = "id"
 _LARGEST_ID: Final = 2**63 - 1  # of SQLite; a path may contain a larger number, which the driver does not accept
 
 _NAVIGATION: Final = (
@@ -100,11 +101,12 @@ class Visit:
 
     def sign_in(self, member: Member) -> None:
         """Sign in as this member."""
-        session.clear()  # session fixation: a new CSRF token with every sign-in
-        session[_MEMBER] = member.id
+        self.sign_out()  # session fixation: a new CSRF token with every sign-in
+        session[_SESSION] = self.dashboard.sessions.begin(member.id)
 
     def sign_out(self) -> None:
-        """Sign out."""
+        """Sign out: the session ends on the server, for a copied cookie too."""
+        self.dashboard.sessions.end(session.get(_SESSION, ""))
         session.clear()
 
     def show(self, template: str, **context: object) -> Response:
@@ -180,6 +182,7 @@ class Dashboard:
     issuer: str
     faults: Faults
     tell_logouts: Callable[[Session, Sequence[Grant]], None]
+    sessions: Sessions = field(default_factory=Sessions)
 
     def serve(self, pages: Blueprint, rules: Sequence[Rule]) -> None:
         """Add these routes."""
@@ -220,7 +223,7 @@ class Dashboard:
                 dashboard=self,
                 db=db,
                 now=self.clock(),
-                member=_member_of_session(db),
+                member=self._member_of_session(db),
                 problems=problems or {},
                 typed=typed or {},
             )
@@ -230,11 +233,10 @@ class Dashboard:
                 visit.require(rule.needs)
             return view(visit, **ids)
 
-
-def _member_of_session(db: Session) -> Member | None:
-    """The signed-in member. None for a removed one, since ids are never reused."""
-    number: int | None = session.get(_MEMBER)
-    return None if number is None else db.get(Member, number)
+    def _member_of_session(self, db: Session) -> Member | None:
+        """The signed-in member. None for a removed one, since ids are never reused."""
+        number = self.sessions.member_of(session.get(_SESSION, ""))
+        return None if number is None else db.get(Member, number)
 
 
 def _check_csrf() -> None:
