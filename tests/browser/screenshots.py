@@ -193,7 +193,9 @@ def take_dashboard(
         page.get_by_role("button", name="Add").click()
         keep("redirect-uris-invalid")
         page.goto(f"{server.url}/dashboard/clients/{client}/secrets")
-        page.get_by_role("button", name="Regenerate").first.click()
+        page.get_by_role("link", name="Regenerate").first.click()
+        keep("secret-regenerate")
+        page.get_by_role("button", name="Regenerate now").click()
         keep("secret-once")
         config = XWMSConfig(
             client_id=settings.client_id,

@@ -138,7 +138,8 @@ def test_from_an_account_to_a_deleted_client(day):
     day.log_in()
 
     page.get_by_role("link", name="Secrets").click()
-    page.get_by_role("button", name="Regenerate").click()
+    page.get_by_role("link", name="Regenerate").click()
+    page.get_by_role("button", name="Regenerate now").click()
     fresh = day.copied(page, "client-secret")
     assert fresh != secret
     day.fail_to_log_in("credentials_rejected", "Secrets")

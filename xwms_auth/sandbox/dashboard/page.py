@@ -15,7 +15,7 @@ from xwms_auth.sandbox.dashboard.csrf import csrf_token, is_valid
 from xwms_auth.sandbox.dashboard.sessions import Sessions
 from xwms_auth.sandbox.db import Database
 from xwms_auth.sandbox.db.schema import Account, Client, Grant, Member
-from xwms_auth.sandbox.domain.accounts import Permission, in_a_sentence, may
+from xwms_auth.sandbox.domain.accounts import Permission, in_a_sentence, may, roles_that_may
 from xwms_auth.sandbox.domain.clients import client_of
 from xwms_auth.sandbox.domain.problems import Invalid, Missing
 from xwms_auth.sandbox.faults.catalogue import Faults
@@ -97,7 +97,14 @@ class Visit:
     def require(self, permission: Permission) -> None:
         """Refuse with 403 unless the member has the permission."""
         if not self.may(permission):
-            raise Refusal(403, f"Your role in this account does not allow that. It needs: {in_a_sentence(permission)}.")
+            raise Refusal(403, self.who_may(permission))
+
+    def who_may(self, permission: str) -> str:
+        """A sentence for a member who has not got the permission: what it allows, and which roles have it."""
+        names = [role.name for role in roles_that_may(self.account, Permission(permission))]
+        listed = " or ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+        mine, what = self.current_member.role.name, in_a_sentence(Permission(permission))
+        return f"Your role, {mine}, does not allow you to {what}. For that you need the role {listed}."
 
     def sign_in(self, member: Member) -> None:
         """Sign in as this member."""

@@ -13,7 +13,7 @@ from xwms_auth.sandbox.dashboard.clients import show_secret
 from xwms_auth.sandbox.dashboard.page import Rule, Visit
 from xwms_auth.sandbox.dashboard.time_formats import plain_time
 from xwms_auth.sandbox.db.schema import ClientSecret
-from xwms_auth.sandbox.domain import client_domains, client_secrets
+from xwms_auth.sandbox.domain import client_domains, client_secrets, sign_ins
 from xwms_auth.sandbox.domain.accounts import Permission
 from xwms_auth.sandbox.domain.problems import Invalid, all_valid
 
@@ -53,6 +53,14 @@ def add(visit: Visit, client: int) -> Response:
     )
     value = client_secrets.add_secret(found, label_text=label, domains=domains, expires_at=expires_at, now=visit.now)
     return show_secret(visit, found, found.secrets[-1], value)
+
+
+def show_regenerate(visit: Visit, client: int, secret: int) -> Response:
+    """Ask for confirmation, and say what ends."""
+    found = visit.client(client)
+    chosen = client_secrets.secret_of(found, secret)
+    pending = sign_ins.count_pending(visit.db, found, now=visit.now)
+    return visit.show("secret_regenerate.html", client=found, secret=chosen, pending=pending)
 
 
 def regenerate(visit: Visit, client: int, secret: int) -> Response:
@@ -134,11 +142,18 @@ RULES: Final = (
     Rule(name="secrets.show", method="GET", path=_PATH, view=show),
     Rule(name="secrets.add", method="POST", path=_PATH, view=add, shows=show, needs=_NEEDS),
     Rule(
+        name="secrets.show_regenerate",
+        method="GET",
+        path=f"{_SECRET_PATH}/regenerate",
+        view=show_regenerate,
+        needs=_NEEDS,
+    ),
+    Rule(
         name="secrets.regenerate",
         method="POST",
         path=f"{_SECRET_PATH}/regenerate",
         view=regenerate,
-        shows=show,
+        shows=show_regenerate,
         needs=_NEEDS,
     ),
     Rule(name="secrets.switch", method="POST", path=f"{_SECRET_PATH}/active", view=switch, needs=_NEEDS),

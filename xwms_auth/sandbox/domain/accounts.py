@@ -30,9 +30,9 @@ class Permission(StrEnum):
 
 PERMISSIONS: Final = {
     Permission.MANAGE_PLAN: "Activate and end the plan",
-    Permission.MANAGE_MEMBERS: "Add and remove members, change roles",
+    Permission.MANAGE_MEMBERS: "Add and remove members, and change roles",
     Permission.CREATE_CLIENTS: "Create clients",
-    Permission.CHANGE_CLIENTS: "Rename, disable and enable clients; redirect URIs, domains and scopes",
+    Permission.CHANGE_CLIENTS: "Rename, disable and enable clients, and change their redirect URIs, domains and scopes",
     Permission.MANAGE_SECRETS: "Add, regenerate and switch off client secrets",
     Permission.DELETE_CLIENTS: "Delete clients",
     Permission.REVOKE_USERS: "Revoke the access of client users",
@@ -79,6 +79,11 @@ def end_plan(account: Account) -> None:
 def may(member: Member, permission: Permission) -> bool:
     """Whether the member's role allows it."""
     return any(held.permission == permission for held in member.role.permissions)
+
+
+def roles_that_may(account: Account, permission: Permission) -> list[Role]:
+    """The roles of the account that have the permission; the owner's always does."""
+    return [role for role in account.roles if any(held.permission == permission for held in role.permissions)]
 
 
 def in_a_sentence(permission: Permission) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 from flask import Response, request
 from sqlalchemy.orm import Session
@@ -76,6 +77,8 @@ def ask_consent(
         domain=asking.domain.root_domain,
         client_name=asking.client.name,
         person=person,
+        return_host=urlsplit(asking.redirect_url).netloc,
+        again=request.path,  # read again, it is the sign-in page
         chosen={name: form[name] for name in kept if name in form},
         beside=beside,
         scopes=scopes,
