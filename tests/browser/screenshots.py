@@ -153,6 +153,8 @@ DASHBOARD: Final = {
     "members": "/members",
     "roles": "/roles",
     "plan": "/plan",
+    "people": "/people",
+    "person": "/people/1",
     "faults": "/faults",
 }
 

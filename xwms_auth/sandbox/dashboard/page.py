@@ -29,6 +29,7 @@ _NAVIGATION: Final = (
     ("clients.list", "Clients", "clients"),
     ("members.list", "Members", "members"),
     ("plan.show", "Plan", "plan"),
+    ("people.list", "People", "people"),
     ("faults.show", "Faults", "faults"),
 )
 _CLIENT_NAVIGATION: Final = (
