@@ -44,11 +44,11 @@ def sign(xwms, **headers: str) -> tuple[int, str]:
     [
         ("active", "Active", "sign-token", "The domain is not active."),
         ("active", "Active", "global/countries", "The domain is not active."),
-        ("allow_login", "Allow login", "sign-token", "The domain may not be used for login."),
-        ("allow_login", "Allow login", "sign-token-verify", "The domain may not be used for login."),
-        ("allow_api", "Allow API", "global/countries", "The domain may not be used for API calls."),
-        ("allow_api", "Allow API", "get/user/info", "The domain may not be used for API calls."),
-        ("allow_api", "Allow API", "user/address", "The domain may not be used for API calls."),
+        ("allow_login", "Allow login", "sign-token", "The domain is not enabled for login."),
+        ("allow_login", "Allow login", "sign-token-verify", "The domain is not enabled for login."),
+        ("allow_api", "Allow API", "global/countries", "The domain is not enabled for API calls."),
+        ("allow_api", "Allow API", "get/user/info", "The domain is not enabled for API calls."),
+        ("allow_api", "Allow API", "user/address", "The domain is not enabled for API calls."),
     ],
 )
 def test_a_switch_that_is_off_refuses_in_its_own_words_until_it_is_on_again(xwms, office, switch, label, call, message):
