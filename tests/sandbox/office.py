@@ -223,7 +223,7 @@ class _Reader(HTMLParser):
             self.invalid[values["id"]] = values.get("aria-invalid") == "true"
         off = "disabled" in values or any(kind == "fieldset" and "disabled" in known for kind, known in self._open)
         if tag == "form":
-            self._form = Form(action=values["action"])
+            self._form = Form(action=values.get("action", ""))
             self.forms.append(self._form)
         elif self._form and tag == "input":
             self._input(self._form, values, off=off)

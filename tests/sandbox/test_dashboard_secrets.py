@@ -127,7 +127,7 @@ def test_before_a_secret_is_regenerated_a_page_says_what_ends_and_changes_nothin
     for said in (
         "Regenerate “Production”?",
         "This ends logins at once.",
-        "nobody can log in from localhost, and 1 login that is under way cannot be finished with it",
+        "nobody can log in from localhost 1 login that is under way cannot be completed",
         "every call with it is refused",
     ):
         assert said in words(asked)
