@@ -121,7 +121,11 @@ def test_from_an_account_to_a_deleted_client(day):
     page.get_by_label("Domain").fill("localhost")
     page.get_by_role("textbox", name="Redirect URI").fill("localhost/xwms/validateToken")
     page.get_by_role("button", name="Create client").click()
-    assert page.locator("#redirect_uri-fault").inner_text().startswith("This is not an absolute http or https URL")
+    assert "This is not an absolute http or https URL" in page.locator("#redirect_uri-fault").inner_text()
+    assert page.locator(".faults:focus").count() == 1  # without JavaScript too
+    assert page.title().startswith("Error: New client")
+    page.get_by_role("link", name="This is not an absolute http or https URL").click()
+    assert page.locator("#redirect_uri:focus").count() == 1
     assert page.get_by_label("Name").input_value() == "Shop"
     page.get_by_role("textbox", name="Redirect URI").fill("https://shop.example/xwms/validateToken")
     page.get_by_role("button", name="Create client").click()
@@ -138,7 +142,8 @@ def test_from_an_account_to_a_deleted_client(day):
     day.log_in()
 
     page.get_by_role("link", name="Secrets").click()
-    page.get_by_role("button", name="Regenerate").click()
+    page.get_by_role("link", name="Regenerate").click()
+    page.get_by_role("button", name="Regenerate now").click()
     fresh = day.copied(page, "client-secret")
     assert fresh != secret
     day.fail_to_log_in("credentials_rejected", "Secrets")

@@ -2,9 +2,10 @@
 
 import pytest
 
-from tests.browser.drivers import wait_for_url
+from tests.browser.drivers import wait_for, wait_for_url
 from tests.browser.houses import ANNA, ANNAS_SUB, choose_anna, serve, text
 from tests.browser.visitor import CALLBACK
+from xwms_auth.sandbox import SandboxServer, SandboxSettings
 
 pytestmark = pytest.mark.browser
 
@@ -23,6 +24,15 @@ def test_who_types_127_0_0_1_comes_home_to_localhost_and_reload_and_back_log_nob
         driver.open(house.origin + "/private")
         assert text(driver, "#who") == ANNA
         assert len(house.journal.to(CALLBACK)) == 1
+
+
+@pytest.mark.parametrize("driver", ["chromium", "firefox"], indirect=True)
+def test_after_a_refused_form_of_the_dashboard_its_list_of_faults_has_the_focus(driver):
+    with SandboxServer(SandboxSettings(redirect_uris=("http://localhost:5000/callback",)), port=0) as sandbox:
+        driver.open(f"{sandbox.url}/dashboard/register")
+        driver.click("main button")
+        wait_for(lambda: driver.run("document.title.startsWith('Error: ')"), "the page with the faults")
+        wait_for(lambda: driver.run("document.activeElement.className === 'faults'"), "the focus on them")
 
 
 @pytest.mark.parametrize(("edge", "mode"), [("flask", "fresh"), ("starlette", "either")])

@@ -127,6 +127,26 @@ def test_a_session_secret_in_a_file_of_ones_own_stays_too(start, tmp_path):
     assert "XWMS_SESSION_SECRET" not in variables
 
 
+FLASK = "from flask import Flask\napp = Flask(__name__)\napp.secret_key = {key!r}\n"
+STARLETTE = """
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.sessions import SessionMiddleware
+app = Starlette(middleware=[Middleware(SessionMiddleware, secret_key={key!r})])
+"""
+
+
+@pytest.mark.parametrize("app", [FLASK, STARLETTE])
+@pytest.mark.parametrize(("key", "is_short"), [("dev-key", True), ("ü" * 16, False), ("x" * 31, True)])
+def test_a_short_secret_key_of_the_app_is_a_warning_that_does_not_show_it(start, folder, app, key, is_short):
+    """It is not the session secret here, and would be refused only in production."""
+    (folder / "keyed.py").write_text(app.format(key=key))
+    with start("dev", "keyed:app", *ANY_PORTS, ready="Open") as dev:
+        dev.process.send_signal(signal.SIGINT)
+        said = dev.process.communicate(timeout=15)[1]
+    assert (said.count("Warning: the app has a secret_key under 32 bytes"), key in said) == (is_short, False)
+
+
 def test_every_app_has_a_cookie_tag_of_its_own_that_stays():
     """All ports of localhost share their cookies, and most targets are `app:app`."""
     tags = [

@@ -32,6 +32,23 @@ def test_the_printed_lines_are_all_that_an_app_needs_and_say_what_a_newcomer_stu
     assert not any(" #" in line for line in sandbox.lines), "a comment after a value is a part of it to systemd"
 
 
+def test_each_request_is_a_line_of_the_log_without_its_query_and_tokens(start):
+    with start("sandbox", "--port", "0", ready="listens") as sandbox:
+        variables = variables_of(sandbox.lines)
+        with XWMSClient(XWMSConfig.from_env(variables)) as client:
+            page = client.sign_token(variables["XWMS_REDIRECT_URI"]).url
+        for path in (page, f"{sandbox.address}/dashboard/clients/1?search=private", f"{sandbox.address}/%1b[2J?secret"):
+            httpx2.get(path)
+        sandbox.process.send_signal(signal.SIGINT)
+        log = sandbox.process.communicate(timeout=15)[1]
+    assert [line.split(" ", 1)[1] for line in log.splitlines()] == [
+        "POST /api/sign-token 200",
+        "GET /sign-in/<token> 200",
+        "GET /dashboard/clients/1 303",
+        "GET (no route) 404",
+    ]
+
+
 def test_two_lines_start_an_app_with_the_variables_of_a_file(start, folder, environ):
     """The first one is run here; the second is a command that is not ours."""
     with start("sandbox", "--port", "0", "--env-file", "xwms.env", ready="listens") as sandbox:
@@ -141,7 +158,8 @@ def test_sm_18_the_file_of_a_sandbox_is_for_its_owner_alone(start, folder, comma
 def test_it_ends_without_a_fault_when_told_to(start, number):
     with start("sandbox", "--port", "0", ready="listens") as sandbox:
         assert httpx2.get(f"{sandbox.address}/api/info").status_code == 200
-        assert sandbox.end(number) == (0, "")
+        status, log = sandbox.end(number)
+        assert (status, log.split(" ", 1)[1:]) == (0, ["GET /api/info 200\n"])
 
 
 def test_a_port_in_use_is_one_line_that_names_the_option(run):

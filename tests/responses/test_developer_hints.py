@@ -5,6 +5,7 @@ import hashlib
 import re
 from html import unescape
 from html.parser import HTMLParser
+from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import flask
@@ -25,6 +26,7 @@ from xwms_auth._core.responses.pages import error_page
 from xwms_auth.asgi import XWMSAuthMiddleware
 from xwms_auth.fastapi import XWMSAuthMiddleware as FastAPIMiddleware
 
+DOCS = Path(__file__).parents[2] / "docs"
 TITLE, REASON = "For the developer", "Shown because debug mode is on"
 TWO_URIS = (HTTPS_URI, "https://www.app.example/xwms/validateToken")
 IN_CLIENT = "Dashboard > Clients > (your client)"
@@ -102,7 +104,7 @@ REFUSALS = {
             f"client id `{CLIENT_ID}`",
             "domain `desk.example`",
             f"{IN_CLIENT} > Secrets: the secret must be active, not expired, and linked to the domain",
-            "A regenerated secret must be put into XWMS_CLIENT_SECRET, or into the file of XWMS_CLIENT_SECRET_FILE",
+            "A regenerated secret must be put into `XWMS_CLIENT_SECRET`, or into the file of `XWMS_CLIENT_SECRET_FILE`",
             f"{IN_CLIENT} > Domains: `desk.example`",
         ],
     ),
@@ -111,18 +113,22 @@ REFUSALS = {
         refused_by_xwms(403, "The client is disabled."),
         [f"`{CLIENT_ID}`", f"{IN_CLIENT}: enable it", "Cause: XWMS answered 403: The client is disabled."],
     ),
-    "not_approved": ({}, not_approved, [f"{IN_CLIENT} > Scopes", "Cause: XWMS answered 403: The … was …"]),
+    "not_approved": (
+        {},
+        not_approved,
+        [f"{IN_CLIENT} > Scopes", "Cause: XWMS answered 403: The approval was withdrawn."],
+    ),
     "xwms_unreachable": (
         {},
         unreachable,
-        ["`{api_url}`, from XWMS_API_URI", "is the sandbox running? `xwms-auth sandbox`", "Cause: XWMS answered 503"],
+        ["`{api_url}`, from `XWMS_API_URI`", "is the sandbox running? `xwms-auth sandbox`", "Cause: XWMS answered 503"],
     ),
-    "xwms_timeout": ({}, too_slow, ["`{api_url}`, from XWMS_API_URI", "0.2 seconds, from XWMS_TIMEOUT"]),
-    "xwms_bad_answer": ({}, bad_answer, ["XWMS_API_URI is `{api_url}`", "XWMS_LOGIN_ORIGINS", "application/json"]),
+    "xwms_timeout": ({}, too_slow, ["`{api_url}`, from `XWMS_API_URI`", "0.2 seconds, from `XWMS_TIMEOUT`"]),
+    "xwms_bad_answer": ({}, bad_answer, ["`XWMS_API_URI` is `{api_url}`", "`XWMS_LOGIN_ORIGINS`", "application/json"]),
     "token_rejected": (
         {"callback_token": "same"},
         token_of_nobody,
-        ["XWMS_CALLBACK_TOKEN (callback_token) is `same`", "set it to `either`", "`login_finished`"],
+        ["`XWMS_CALLBACK_TOKEN` (`callback_token`) is `same`", "set it to `either`", "`login_finished`"],
     ),
     "login_not_started": (
         {},
@@ -220,6 +226,7 @@ def test_debug_mode_tells_the_developer_what_to_change_and_changes_nothing_else(
             for words in told:
                 assert words.replace("{api_url}", site.config.api_url) in advice
             assert "\nCause: " in advice
+            assert_settings_are_code(advice)
             assert_no_secret_and_no_token(told_more)
         with subtests.test(f"without debug mode, to a {reader}"):
             assert code in plain.text
@@ -227,6 +234,25 @@ def test_debug_mode_tells_the_developer_what_to_change_and_changes_nothing_else(
             assert_nothing_for_developers(plain, silent.config)
         with subtests.test(f"nothing else in the answer to a {reader}"):
             assert_same_but_for_the_advice(plain, told_more)
+
+
+def assert_settings_are_code(advice: str) -> None:
+    outside = "".join(advice.replace("\n", " ` ` ").split("`")[::2])
+    assert re.findall(r"XWMS_\w+|(?<!\S)--\w+", outside) == []
+
+
+def sandbox_messages() -> list[tuple[int, str]]:
+    """What the sandbox answers to a call that it refuses, by its documentation."""
+    table = DOCS.joinpath("sandbox.md").read_text().partition("## How a call is checked")[2].partition("## OAuth")[0]
+    found = [(int(status), text) for status, text in re.findall(r"^\|[^|]*\| (\d{3}) \| ([^|]+) \|", table, re.M)]
+    assert len(found) > 15
+    return found
+
+
+@pytest.mark.parametrize(("status", "message"), sandbox_messages())
+def test_what_the_sandbox_says_itself_is_told_word_by_word(make_site, status, message):
+    advice = advice_in(refused_by_xwms(status, message)(make_site(debug=True), "page"))
+    assert f"Cause: XWMS answered {status}: {message}" in advice
 
 
 def assert_same_but_for_the_advice(plain: httpx2.Response, told_more: httpx2.Response) -> None:
@@ -331,7 +357,7 @@ def test_the_store_that_is_down_is_named_by_its_kind():
         config, Request(method="GET", path="/", headers=PROGRAM_HEADERS), StoreUnavailable("no connection")
     )
     advice = httpx2.Response(200, content=made.body).json()["developer"]
-    assert "XWMS_SESSION_STORE (session_store) is of the kind `memory`" in advice[0]
+    assert "`XWMS_SESSION_STORE` (`session_store`) is of the kind `memory`" in advice[0]
     assert advice[-1] == "Cause: no connection"
 
 

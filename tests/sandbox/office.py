@@ -6,6 +6,7 @@ Knows: how a browser reads a form, and the first steps of everybody: register, p
 Must not: look behind the pages, or assert what a test is about.
 """
 
+import html
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,7 +31,29 @@ def notice(answer: TestResponse) -> str:
 
 def faults(answer: TestResponse) -> str:
     """What the page says is wrong with what was sent; empty where it says nothing."""
-    return _read(answer.text).inside("faults")
+    return _read(answer.text).inside("problems")
+
+
+def faults_at_fields(answer: TestResponse) -> dict[str, str]:
+    """The fault that a program which reads the page aloud says at each field, by the field's id."""
+    read = _read(answer.text)
+    invalid = {field: ids for field, ids in read.described.items() if read.invalid[field]}
+    return {
+        field: " ".join(read.by_id[described] for described in ids if described.endswith("-fault"))
+        for field, ids in invalid.items()
+    }
+
+
+def faults_led_to(answer: TestResponse) -> set[str]:
+    """The fields that the list of faults leads to; all of them are on the page."""
+    led_to = set(re.findall(r'<li><a href="#([^"]+)">', answer.text))
+    assert all(f' id="{field}"' in answer.text for field in led_to)
+    return led_to
+
+
+def title(answer: TestResponse) -> str:
+    """The page's title."""
+    return html.unescape(answer.text.partition("<title>")[2].partition("</title>")[0])
 
 
 def value_of(answer: TestResponse, element: str) -> str:
@@ -108,6 +131,10 @@ class Office:
         assert found, f"no form for {action!r} at {path}"
         return found[0]
 
+    def form_of(self, answer: TestResponse, action: str = "") -> Form:
+        """The last form of this page whose address ends with `action`, as it stands there."""
+        return [form for form in _read(answer.text).forms if form.action.endswith(action)][-1]
+
     def submit(self, path: str, action: str = "", button: str | None = None, **fields: object) -> TestResponse:
         """Fill in that form and send it by a button (where none is named, the first); the rest stays as it stands.
 
@@ -174,6 +201,9 @@ class _Reader(HTMLParser):
         self.forms: list[Form] = []
         self.words: list[str] = []
         self.codes: dict[str, str] = {}
+        self.by_id: dict[str, str] = {}
+        self.described: dict[str, list[str]] = {}
+        self.invalid: dict[str, bool] = {}
         self._by_class: list[tuple[str, str]] = []
         self._open: list[tuple[str, dict[str, str]]] = []
         self._form: Form | None = None
@@ -188,9 +218,12 @@ class _Reader(HTMLParser):
         values = {name: value or "" for name, value in attrs}
         if tag not in _VOID:
             self._open.append((tag, values))
+        if "aria-describedby" in values and "id" in values:
+            self.described[values["id"]] = values["aria-describedby"].split()
+            self.invalid[values["id"]] = values.get("aria-invalid") == "true"
         off = "disabled" in values or any(kind == "fieldset" and "disabled" in known for kind, known in self._open)
         if tag == "form":
-            self._form = Form(action=values["action"])
+            self._form = Form(action=values.get("action", ""))
             self.forms.append(self._form)
         elif self._form and tag == "input":
             self._input(self._form, values, off=off)
@@ -239,6 +272,8 @@ class _Reader(HTMLParser):
             for _, values in self._open:
                 if "class" in values:
                     self._by_class.append((values["class"], said))
+                if "id" in values:
+                    self.by_id[values["id"]] = f"{self.by_id.get(values['id'], '')} {said}".strip()
 
     def _input(self, form: Form, values: dict[str, str], *, off: bool) -> None:
         if off or "name" not in values:

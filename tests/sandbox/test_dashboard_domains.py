@@ -44,11 +44,11 @@ def sign(xwms, **headers: str) -> tuple[int, str]:
     [
         ("active", "Active", "sign-token", "The domain is not active."),
         ("active", "Active", "global/countries", "The domain is not active."),
-        ("allow_login", "Allow login", "sign-token", "The domain may not be used for login."),
-        ("allow_login", "Allow login", "sign-token-verify", "The domain may not be used for login."),
-        ("allow_api", "Allow API", "global/countries", "The domain may not be used for API calls."),
-        ("allow_api", "Allow API", "get/user/info", "The domain may not be used for API calls."),
-        ("allow_api", "Allow API", "user/address", "The domain may not be used for API calls."),
+        ("allow_login", "Allow login", "sign-token", "The domain is not enabled for login."),
+        ("allow_login", "Allow login", "sign-token-verify", "The domain is not enabled for login."),
+        ("allow_api", "Allow API", "global/countries", "The domain is not enabled for API calls."),
+        ("allow_api", "Allow API", "get/user/info", "The domain is not enabled for API calls."),
+        ("allow_api", "Allow API", "user/address", "The domain is not enabled for API calls."),
     ],
 )
 def test_a_switch_that_is_off_refuses_in_its_own_words_until_it_is_on_again(xwms, office, switch, label, call, message):
@@ -271,7 +271,7 @@ def test_changing_domains_needs_the_permission_in_the_page_and_by_direct_request
     for path in (DOMAINS, LOCALHOST, f"{LOCALHOST}/remove"):
         answer = viewer.post(path, domain="new.example")
         assert answer.status_code == 403
-        assert "Your role in this account does not allow that." in words(answer)
+        assert "Your role, As Vera, does not allow you to" in words(answer)
     assert sign(xwms)[0] == 200
     assert len(rows(office.get(DOMAINS))) == 1
 
@@ -285,7 +285,7 @@ def test_linking_secrets_needs_a_permission_of_its_own(xwms, office):
     for boxes in ({"secret": "1"}, {"offered": "1"}):
         answer = change(editor, allowed_ips="", **boxes)
         assert answer.status_code == 403
-        assert "It needs: add, regenerate and switch off client secrets." in words(answer)
+        assert "does not allow you to add, regenerate and switch off client secrets." in words(answer)
         assert add(editor, domain="third.example", **boxes).status_code == 403
     # Nothing of the refused forms was done, and the one that was allowed has unlinked nothing.
     assert sign(xwms) == (403, "The server IP address is not allowed for this domain.")

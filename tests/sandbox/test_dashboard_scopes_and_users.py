@@ -168,7 +168,7 @@ def test_revoking_needs_the_permission_in_the_page_and_by_direct_request(xwms, o
     assert viewer.forms(USERS) == []
     answer = viewer.post(REVOKE)
     assert answer.status_code == 403
-    assert "It needs: revoke the access of client users." in words(answer)
+    assert "does not allow you to revoke the access of client users. For that you need the role Owner." in words(answer)
     assert about(xwms, INFO)[0] == 200
     support = colleague(xwms, "Sam", "users.revoke")
     assert notice(support.submit(USERS, REVOKE)).startswith("The approval of Anna de Vries was revoked.")

@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime
 
 import pytest
+from werkzeug.test import TestResponse
 
 from tests.sandbox.local_xwms import REDIRECT, LocalXWMS
 from tests.sandbox.office import Office, faults, notice, value_of, words
@@ -23,6 +24,15 @@ class Shop(ClientPage):
     """A client's secrets, with its owner at the dashboard; every page that the owner saw is kept."""
 
     section = "secrets"
+
+    def questions(self) -> list[str]:
+        """The pages that ask before a secret is regenerated; their forms have the same addresses."""
+        return re.findall(r'href="/dashboard([^"]+/regenerate)"', self.office.get(self.page).text)
+
+    def regenerate(self, nth: int = 0) -> TestResponse:
+        """Regenerate the nth secret, and say yes."""
+        question = self.questions()[nth]
+        return self.office.submit(question, question)
 
     def call(self, secret: str, domain: str = "localhost") -> tuple[int, str]:
         """What an app with this secret is told on this domain."""
@@ -79,7 +89,7 @@ def test_a_new_secret_works_beside_the_others(shop):
 
 
 def test_after_regenerating_the_old_value_is_refused_and_the_new_one_works(shop):
-    answer = shop.submit("regenerate")
+    answer = shop.regenerate()
     fresh = value_of(answer, "client-secret")
     assert (shop.call(shop.secret), shop.call(fresh)) == (UNKNOWN, GRANTED)
     assert value_of(answer, "client-id") == shop.client_id
@@ -87,26 +97,42 @@ def test_after_regenerating_the_old_value_is_refused_and_the_new_one_works(shop)
 
 def test_regenerating_one_secret_leaves_the_others_alone(shop):
     other = shop.add()
-    shop.submit("regenerate", nth=0)
+    shop.regenerate()
     assert (shop.call(shop.secret), shop.call(other)) == (UNKNOWN, GRANTED)
 
 
 def test_the_page_says_when_a_secret_was_made_and_when_it_was_regenerated(shop):
     assert "Created 15 Jan 2027, 08:00 UTC Expires never" in shop.office.page_text(shop.page)
     shop.xwms.clock.now += 3600
-    shop.submit("regenerate")
+    shop.regenerate()
     assert "Regenerated 15 Jan 2027, 09:00 UTC Expires never" in shop.office.page_text(shop.page)
 
 
 def test_a_form_that_is_sent_twice_regenerates_once(shop):
-    form = shop.office.form(shop.page, "/regenerate")
+    (question,) = shop.questions()
+    form = shop.office.form(question, question)
     first = shop.office.http.post(form.action, data=form.fields)
     again = shop.office.http.post(form.action, data=form.fields)
     assert (first.status_code, again.status_code) == (200, 422)
     assert "has been regenerated meanwhile" in faults(again)
     assert 'id="client-secret"' not in again.text
     assert shop.call(value_of(first, "client-secret")) == GRANTED
-    assert shop.office.http.post(shop.office.form(shop.page, "/regenerate").action, data=form.fields).status_code == 422
+    assert shop.office.http.post(form.action, data=form.fields).status_code == 422
+
+
+def test_before_a_secret_is_regenerated_a_page_says_what_ends_and_changes_nothing(shop):
+    shop.add()
+    shop.call(shop.secret)
+    asked = shop.office.get(shop.questions()[1])
+    for said in (
+        "Regenerate “Production”?",
+        "This ends logins at once.",
+        "nobody can log in from localhost 1 login that is under way cannot be completed",
+        "every call with it is refused",
+    ):
+        assert said in words(asked)
+    assert (shop.call(shop.secret), len(shop.cards())) == (GRANTED, 2)
+    assert f'<a href="/dashboard{shop.page}">Keep the old secret</a>' in asked.text
 
 
 def test_reloading_the_answer_makes_no_second_secret(shop):
@@ -123,7 +149,7 @@ def test_reloading_the_answer_makes_no_second_secret(shop):
 def test_regenerating_without_a_revision_changes_nothing(shop, subtests):
     for revision in ("", "x", "-1", "²", "9" * 40):
         with subtests.test(revision=revision):
-            assert shop.office.post(shop.action("regenerate"), revision=revision).status_code == 404
+            assert shop.office.post(shop.questions()[0], revision=revision).status_code == 404
             assert shop.call(shop.secret) == GRANTED
 
 
@@ -187,12 +213,13 @@ def test_an_expiry_that_cannot_be_is_explained_and_what_was_typed_stays(shop, su
 
 def test_an_expired_secret_is_not_regenerated_into_another_dead_one(shop):
     shop.add(expires_at=SOON)
-    form = shop.office.form(shop.page, shop.action("regenerate", nth=1))
+    question = shop.questions()[1]
+    form = shop.office.form(question, question)
     shop.xwms.clock.now = END_OF_SOON
     answer = shop.office.http.post(form.action, data=form.fields)
     assert answer.status_code == 422
     assert "“Production” has expired" in faults(answer)
-    assert not [known for known in shop.office.forms(shop.page) if known.action == form.action]
+    assert question not in shop.questions()
 
 
 def test_a_label_that_cannot_be_is_explained(shop, subtests):
@@ -238,7 +265,7 @@ def test_a_removed_secret_is_refused(shop):
 
 
 def test_the_last_secret_cannot_be_removed(shop):
-    number = re.search(r"secrets/(\d+)/", shop.action("regenerate"))
+    number = re.search(r"secrets/(\d+)/", shop.questions()[0])
     assert number
     assert not [form for form in shop.office.forms(shop.page) if form.action.endswith("/remove")]
     answer = shop.office.post(f"{shop.page}/{number[1]}/remove")
@@ -270,7 +297,7 @@ def test_a_secret_is_in_the_answer_to_its_form_and_nowhere_else(make_xwms, tmp_p
     asked = shop.office.form(shop.page, "/secrets")
     answers = [
         shop.office.http.post(asked.action, data=asked.fields | {"label": "Production"}),
-        shop.submit("regenerate", nth=1),
+        shop.regenerate(nth=1),
     ]
     secrets = [shop.secret, *(value_of(answer, "client-secret") for answer in answers)]
     for answer, secret in zip(answers, secrets[1:], strict=True):
@@ -294,7 +321,7 @@ def test_a_secret_is_in_the_answer_to_its_form_and_nowhere_else(make_xwms, tmp_p
 
 def test_a_secret_is_in_no_log(shop, caplog):
     with caplog.at_level("DEBUG"):
-        secrets = [shop.add(), value_of(shop.submit("regenerate"), "client-secret")]
+        secrets = [shop.add(), value_of(shop.regenerate(), "client-secret")]
         for secret in secrets:
             assert shop.call(secret) == GRANTED
     assert caplog.text
@@ -306,6 +333,7 @@ POSTS = {"": {"label": "Mine"}, "regenerate": {"revision": 1}, "active": {"activ
 
 def _send_everything(sender: Office, shop: Shop) -> set[int]:
     numbers = re.findall(r"secrets/(\d+)/regenerate", shop.office.get(shop.page).text)
+    assert sender.get(f"{shop.page}/{numbers[0]}/regenerate").status_code in {403, 404}
     offered = shop.office.form(shop.page, "/domains").fields["offered"]
     sent = [
         sender.post(f"{shop.page}/{numbers[0]}/{verb}" if verb else shop.page, **fields, offered=offered)
@@ -329,7 +357,7 @@ def test_a_secret_of_another_client_is_not_found_below_this_one(shop):
     other = Shop(shop.xwms, shop.office, *shop.office.create_client(name="Other"))
     for verb, fields in POSTS.items():
         if verb:
-            path = other.action("regenerate").replace(other.page, shop.page).replace("regenerate", verb)
+            path = other.questions()[0].replace(other.page, shop.page).replace("regenerate", verb)
             assert shop.office.post(path, **fields).status_code == 404, verb
     assert (shop.call(shop.secret), other.call(other.secret)) == (GRANTED, GRANTED)
 
@@ -377,6 +405,7 @@ def test_who_is_not_signed_in_is_sent_to_the_entrance(shop):
 
 @pytest.mark.parametrize("verb", list(POSTS))
 def test_a_form_without_its_token_does_nothing(shop, verb):
-    path = shop.action(verb) if verb in {"regenerate", "active", "domains"} else shop.page
+    path = shop.action(verb) if verb in {"active", "domains"} else shop.page
+    path = shop.questions()[0] if verb == "regenerate" else path
     assert shop.office.raw(path, form=POSTS[verb], token="").status_code == 403
     assert (shop.call(shop.secret), len(shop.cards())) == (GRANTED, 1)

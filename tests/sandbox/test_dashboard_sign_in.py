@@ -134,6 +134,34 @@ def test_one_can_leave_and_go_on_as_somebody_else(office, xwms):
     assert office.get("/clients").request.path == "/dashboard"
 
 
+@pytest.mark.parametrize(
+    "leave",
+    [
+        pytest.param(lambda office: office.leave(), id="sign out"),
+        pytest.param(lambda office: office.post("/enter", member="1"), id="go on as somebody else"),
+        pytest.param(lambda office: office.register("Elsewhere", "Bea", "bea@else.example"), id="register"),
+    ],
+)
+def test_a_copied_cookie_is_worthless_once_its_session_has_ended(office, xwms, leave):
+    office.register()
+    cookie = office.http.get_cookie("xwms_dashboard_8800", path="/dashboard")
+    assert cookie
+    thief = Office(xwms)
+    thief.http.set_cookie(cookie.key, cookie.value, path="/dashboard")
+    assert "Acme" in thief.page_text("/clients")
+    leave(office)
+    assert thief.get("/clients").request.path == "/dashboard"
+    assert thief.raw("/plan", form={"plan": "client"}).headers["Location"] == "/dashboard"
+
+
+def test_signing_out_ends_no_other_session_of_the_member(office, xwms):
+    office.register()
+    elsewhere = Office(xwms)
+    elsewhere.enter("Ada")
+    office.leave()
+    assert "Acme" in elsewhere.page_text("/clients")
+
+
 def test_nobody_enters_as_a_member_who_is_not_there(office, subtests):
     for member in ("999", "0", "-1", "x", "", "9" * 30, "１"):
         with subtests.test(member=member):
@@ -340,8 +368,8 @@ def test_every_label_is_of_a_field_and_no_id_is_there_twice(xwms, local):
     for path, answer in visited(xwms, local).items():
         ids = re.findall(r'\sid="([^"]+)"', answer.text)
         assert len(ids) == len(set(ids)), path
-        pointed = re.findall(r'\s(?:for|aria-describedby|data-copies)="([^"]+)"', answer.text)
-        assert set(pointed) <= set(ids), path
+        pointed = re.findall(r'\s(?:for|aria-describedby|aria-labelledby|data-copies)="([^"]+)"', answer.text)
+        assert set(" ".join(pointed).split()) <= set(ids), path
 
 
 def test_the_copy_script_is_served_and_the_value_stands_on_the_page_anyway(xwms, local):

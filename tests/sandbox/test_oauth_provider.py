@@ -133,6 +133,7 @@ def test_a_file_from_before_oauth_is_brought_up_to_date(tmp_path, clock):
         for table in ("tokens", "grants", "authorization_requests", "signing_keys"):
             before.execute(f"DROP TABLE {table}")
         before.execute("ALTER TABLE clients DROP COLUMN backchannel_logout_uri")
+        before.execute("ALTER TABLE people DROP COLUMN picture")
         before.execute("PRAGMA user_version = 1")
     assert columns(old) != columns(new)
     with SandboxServer(settings(database=old), port=0, clock=clock) as server, closing(App(server)) as app:

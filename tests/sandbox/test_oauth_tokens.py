@@ -360,7 +360,7 @@ def test_what_the_sign_token_api_refuses_is_an_unauthorized_client(app):
 
     for change, message in (
         (elsewhere, "The server IP address is not allowed for this domain."),
-        (no_login, "The domain may not be used for login."),
+        (no_login, "The domain is not enabled for login."),
         (disabled, "The client is disabled."),
     ):
         with app.settings() as client:

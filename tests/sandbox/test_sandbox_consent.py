@@ -47,6 +47,17 @@ def test_people_are_asked_at_their_first_login_and_not_again(xwms):
     assert may(xwms) == (True, True)
 
 
+def test_whoever_is_not_that_person_chooses_another_one_in_the_same_login(xwms):
+    token = xwms.sign_token()["token"]
+    asking = xwms.choose(token, person="1001")
+    again = re.search(r'<a href="([^"]+)">Not you', asking.text)
+    assert again
+    assert "Sign in to" in xwms.http.get(again[1]).text
+    assert xwms.choose(token, person="1003", scope=asked(asking)).status_code == 303
+    assert xwms.verify(token).json["data"]["sub"] == "1003"
+    assert at_login(xwms, "1001") == list(BOTH)  # Anna has agreed to nothing
+
+
 def test_each_person_is_asked_for_themself(xwms):
     assert at_login(xwms, "1001") == list(BOTH)
     assert at_login(xwms, "1003") == list(BOTH)
@@ -63,7 +74,8 @@ def test_the_page_says_who_asks_whom_for_what(xwms):
     text = " ".join(re.sub(r"<[^>]+>", " ", answer.text).split())
     said = html.unescape(text)
     assert "Allow Shop & <Co> ?" in said
-    assert "signing in to localhost as Anna de Vries." in said
+    assert "signing in to localhost and will return to localhost:5000" in said
+    assert "AV Anna de Vries anna@example.com Not you? Choose another person" in said
     assert "Birth date, gender" in said
     assert "Postal addresses" in said
     assert answer.headers["Content-Security-Policy"].endswith("form-action 'self' http://localhost:5000")

@@ -131,7 +131,7 @@ def work_through(xwms: LocalXWMS, endpoint: str, body: Body, table: Table) -> No
 def test_a_login_is_judged_from_the_client_to_the_redirect_uri(spoiled):
     table: Table = (
         *CREDENTIALS,
-        (403, "The domain may not be used for login.", change(its_domain, allow_login=True)),
+        (403, "The domain is not enabled for login.", change(its_domain, allow_login=True)),
         SERVER,
         (422, "The redirect_url field is required.", body_field("redirect_url", "https://evil.example/")),
         (422, "The redirect URL is not registered for this client.", body_field("redirect_url", REDIRECT)),
@@ -149,7 +149,7 @@ def test_a_call_about_a_person_is_judged_from_the_client_to_the_scope(spoiled):
 
     table: Table = (
         *CREDENTIALS,
-        (403, "The domain may not be used for API calls.", change(its_domain, allow_api=True)),
+        (403, "The domain is not enabled for API calls.", change(its_domain, allow_api=True)),
         SERVER,
         (422, "The sub field is required.", body_field("sub", "nobody")),
         (403, NOT_APPROVED, let_people_log_in),  # nobody has this sub
@@ -168,7 +168,7 @@ def test_a_call_about_a_person_is_judged_from_the_client_to_the_scope(spoiled):
 def test_a_token_is_judged_after_the_domain(spoiled):
     table: Table = (
         *CREDENTIALS,
-        (403, "The domain may not be used for login.", change(its_domain, allow_login=True)),
+        (403, "The domain is not enabled for login.", change(its_domain, allow_login=True)),
         SERVER,
     )
     body: Body = {"token": "unknown"}
@@ -188,7 +188,7 @@ def test_every_secured_call_is_judged_and_its_body_read_last(spoiled, endpoint):
         refused(send(), status, message)
         mend(spoiled, {})
     purpose = "login" if endpoint.startswith("sign-token") else "API calls"
-    refused(send(), 403, f"The domain may not be used for {purpose}.")
+    refused(send(), 403, f"The domain is not enabled for {purpose}.")
     change(its_domain, allow_login=True, allow_api=True, allowed_ips=[])(spoiled, {})
     refused(send(), 415, "The Content-Type must be application/json.")
 

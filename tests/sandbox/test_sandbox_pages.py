@@ -7,6 +7,7 @@ import re
 import pytest
 
 from tests.sandbox.local_xwms import REDIRECT
+from tests.sandbox.office import faults_at_fields, faults_led_to, title
 from xwms_auth.sandbox.domain.people import PEOPLE
 
 
@@ -95,6 +96,17 @@ def test_a_faulty_form_is_shown_again_and_nobody_is_signed_in(xwms, subtests):
             assert fault in answer.text
             assert xwms.verify(token).status_code == 401
             assert xwms.choose(token).status_code == 303
+
+
+def test_every_fault_of_somebody_else_is_said_at_once_and_each_at_its_field(xwms):
+    typed = {"sub": " ", "name": "a\x00b", "email": "nonsense", "email_verified": "1"}
+    answer = xwms.choose(xwms.sign_token()["token"], **typed)
+    assert answer.status_code == 422
+    assert list(faults_at_fields(answer)) == ["sub", "name", "email"]
+    assert faults_led_to(answer) == {"sub", "name", "email"}
+    assert title(answer) == "Error: Sign in to localhost · Local XWMS"
+    assert answer.text.count(" autofocus") == 1
+    assert 'value="nonsense"' in answer.text
 
 
 def test_what_was_typed_comes_back_escaped(xwms):

@@ -69,7 +69,9 @@ def test_s5_after_a_secret_was_regenerated_the_app_must_be_updated_at_once(story
     app = story.app(credentials, client_secret=lambda: file.read_text())
     assert app.log_in().status_code == 303
 
-    answer = story.dashboard.send(f"{credentials.page}/secrets", "/regenerate")
+    asks = re.search(r'href="/dashboard([^"]+/regenerate)"', story.dashboard.open(f"{credentials.page}/secrets").text)
+    assert asks
+    answer = story.dashboard.send(asks[1], "/regenerate")
     fresh = copied(answer, "client-secret")
     app.use_another_browser()
     refused = app.start()

@@ -13,7 +13,7 @@ from xwms_auth.cli.environment import ForeignFile, export_lines, fresh_secret, w
 from xwms_auth.cli.local_key import client_secret_for, session_secret_for
 from xwms_auth.cli.local_xwms import listening, refused_settings, until_interrupted, variables_of
 from xwms_auth.cli.missing_extras import needs_extra
-from xwms_auth.cli.terminal import Failure, progress
+from xwms_auth.cli.terminal import Failure, print_log, progress
 
 if TYPE_CHECKING:
     from xwms_auth.sandbox import SandboxServer
@@ -102,6 +102,7 @@ def sandbox(
                 issuer=issuer,
             )
         is_local = all(is_loopback(host_name(urlsplit(uri).netloc) or "") for uri in redirect_uris)
+        print_log("xwms_auth.sandbox", "%(asctime)s %(message)s")
         session_secret = session_secret_for("sandbox", client_id, *redirect_uris) if is_local else fresh_secret()
         with listening(
             SandboxServer(settings, host=host, port=port, public_url=own_url),

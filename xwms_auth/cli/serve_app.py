@@ -4,20 +4,22 @@ It ends when its parent does. The variables of XWMS are in the environment that 
 """
 
 import importlib
-import logging
 import os
 import signal
 import sys
 import threading
 import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Any, Final
 
 from xwms_auth._core.base.errors import ConfigError
+from xwms_auth._core.config.env import MIN_SESSION_SECRET
 from xwms_auth.cli.loading import AppNotFound, interface_of, load_app
 from xwms_auth.cli.missing_extras import needs_extra
+from xwms_auth.cli.terminal import print_log, warning
 
 _HERE: Final = Path(__file__).parent
 
@@ -31,7 +33,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     threading.Thread(target=_exit_with_parent, args=(_take_standard_input(),), daemon=True).start()
     sys.path.insert(0, str(Path.cwd()))
-    _print_login_log()
+    print_log("xwms_auth", "xwms_auth: %(message)s")  # developers see why a login was refused
     sys.excepthook = _print_from_app_on
     try:
         app = load_app(target)
@@ -40,6 +42,12 @@ def main() -> None:
         sys.exit(f"Error: {error}")
     except ConfigError as error:
         sys.exit(f"Error: the settings are wrong:{error}")
+    if any(len(key) < MIN_SESSION_SECRET for key in _secret_keys(app)):
+        warning(
+            f"the app has a secret_key under {MIN_SESSION_SECRET} bytes: whoever guesses it can forge what it signs. "
+            "Where XWMS_SESSION_SECRET is not set, Flask's is the session secret too, and such a key is "
+            "refused at the start; make one with: xwms-auth secret"
+        )
     if interface == "asgi":
         with needs_extra("cli"):
             from xwms_auth.cli.asgi_server import serve_asgi  # noqa: PLC0415  needs uvicorn
@@ -50,14 +58,12 @@ def main() -> None:
         serve_wsgi(app, port=port)
 
 
-def _print_login_log() -> None:
-    """Print the log of logins, so that developers see why one was refused. No other logger is changed."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("xwms_auth: %(message)s"))
-    log = logging.getLogger("xwms_auth")
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    log.propagate = False
+def _secret_keys(app: Any) -> Iterator[bytes]:
+    """The keys that sign the app's own cookies, as far as it shows them: Flask's, and of Starlette's middleware."""
+    options = (getattr(added, "kwargs", getattr(added, "options", {})) for added in getattr(app, "user_middleware", ()))
+    for key in (getattr(app, "secret_key", None), *(known.get("secret_key") for known in options)):
+        if isinstance(key, str | bytes) and key:
+            yield key if isinstance(key, bytes) else key.encode("utf-8", "surrogatepass")
 
 
 def _print_from_app_on(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

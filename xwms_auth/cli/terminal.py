@@ -3,6 +3,7 @@
 Colours are on a terminal only, and `NO_COLOR` turns them off there too.
 """
 
+import logging
 import os
 import sys
 import threading
@@ -32,6 +33,21 @@ def error(message: str, *, file: IO[Any] | None = None) -> None:
 def note(message: str) -> None:
     """Print what is good to know."""
     click.echo(f"{style('Note:', fg='yellow')} {message}", err=True)
+
+
+def warning(message: str) -> None:
+    """Print what will go wrong elsewhere, such as in production."""
+    click.echo(f"{style('Warning:', fg='yellow')} {message}", err=True)
+
+
+def print_log(name: str, line: str) -> None:
+    """Print what this logger says from INFO on, each record as a line in this format. No other logger is changed."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter(line, datefmt="%H:%M:%S"))
+    log = logging.getLogger(name)
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
 
 
 def style(text: str, **how: Any) -> str:

@@ -138,6 +138,9 @@ def create_app(
 
 
 def _log_without_token(response: Response) -> Response:
-    # The rule (`/sign-in/<token>`) instead of the path, which contains the token.
-    _log.info("%s %s %s", request.method, request.url_rule or "(no route)", response.status_code)
+    # The path only where its variable parts are numbers: otherwise the rule, since `/sign-in/<token>` has a token. A
+    # path without a route may have anything in it.
+    rule, parts = request.url_rule, request.view_args or {}
+    path = request.path if rule and all(isinstance(part, int) for part in parts.values()) else rule or "(no route)"
+    _log.info("%s %s %s", request.method, path, response.status_code)
     return response

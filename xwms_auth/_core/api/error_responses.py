@@ -27,12 +27,13 @@ _MAX_WORDS = 30
 # is missing because May is a name.
 _WORDS = frozenset(
     """
-    a active address allowed already an and api approved are at been by calls city client code country credential
-    credentials deleted disabled does domain enabled error exist expired field for found had has header headers host
-    house https id in inactive incorrect invalid ip is it known linked list live login longer match method missing mode
-    must needs no not number of on or permission postal provided redirect registered request required restricted revoked
-    scope secret server street string sub test that the this to token too unknown uri url used user useraddresses
-    userinfo valid was with wrong x xwms you your
+    a action active address allowed already an and answers api application approval approved are at be been body by
+    calls city client code content country create credential credentials delete deleted disabled does domain enabled
+    error exist expired field for found had has header headers host house https id in inactive incorrect invalid ip is
+    it json known linked list live local login longer match method missing mode must needs no not number object of on
+    only or own permission postal provided redirect registered request required restricted revoked scope secret server
+    something street string sub test that the this to token too type unknown update uri url used user useraddresses
+    userinfo valid was went whole with withdrawn wrong x xwms you your
     """.split()
 )
 

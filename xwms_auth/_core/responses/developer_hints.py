@@ -4,6 +4,8 @@ Values that can be copied are between backticks, which pages render as code. No 
 cookie or a claim. The caller decides whether to show them (debug mode).
 """
 
+import re
+
 from ..base.errors import (
     BadAnswer,
     ClientDisabled,
@@ -28,6 +30,7 @@ from .hint_text import code, plain
 from .oauth2_hints import oauth2_hints
 
 _CLIENT = "Dashboard > Clients > (your client)"
+_SETTING = re.compile(r"\bXWMS_[A-Z0-9_]*[A-Z0-9]|(?<!\S)--[a-z]+(?:-[a-z]+)*")
 _MAX_SHOWN = 400
 """Characters shown of a text that others may control, such as a Host header."""
 
@@ -42,7 +45,14 @@ def hints_for(error: XWMSError, config: XWMSConfig, request: Request) -> tuple[s
     hints = hints or _hints(error, config, request)
     if hints and error.cause and not isinstance(error, ConfigError):
         hints.append(f"Cause: {plain(error.cause[:_MAX_SHOWN])}")
-    return tuple(hints)
+    return tuple(_with_settings_ascode(hint) for hint in hints)
+
+
+def _with_settings_ascode(hint: str) -> str:
+    """Return the hint with every setting and option of a command between backticks, where it is not yet."""
+    pieces = hint.split("`")
+    pieces[::2] = [_SETTING.sub(r"`\g<0>`", piece) for piece in pieces[::2]]
+    return "`".join(pieces)
 
 
 def _hints(error: XWMSError, config: XWMSConfig, request: Request) -> list[str]:
@@ -82,7 +92,9 @@ def _store(config: XWMSConfig) -> list[str]:
     if not isinstance(store, str | Secret):
         return [f"Your own session store, {code(type(store).__name__)}, cannot be reached."]
     option = (
-        "XWMS_REVOCATION_STORE (revocation_store)" if config.revocation_store else "XWMS_SESSION_STORE (session_store)"
+        "XWMS_REVOCATION_STORE (`revocation_store`)"
+        if config.revocation_store
+        else "XWMS_SESSION_STORE (`session_store`)"
     )
     # Only the URL scheme: the rest may hold a password.
     return [f"{option} is of the kind {code(Secret(store).reveal().partition(':')[0])}: is it running and reachable?"]
@@ -145,7 +157,7 @@ def _bad_answer(config: XWMSConfig) -> list[str]:
 def _token(config: XWMSConfig) -> list[str]:
     hints = [
         "A token works once and for a short time: reloading the callback, or going back to it, ends here too.",
-        f"XWMS_CALLBACK_TOKEN (callback_token) is {code(config.callback_token)}.",
+        f"XWMS_CALLBACK_TOKEN (`callback_token`) is {code(config.callback_token)}.",
     ]
     if config.callback_token != "either":
         hints.append(

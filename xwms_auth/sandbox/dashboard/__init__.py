@@ -11,6 +11,7 @@ from xwms_auth.sandbox.dashboard import (
     domains,
     faults,
     members,
+    people,
     plan,
     redirect_uris,
     roles,
@@ -41,6 +42,7 @@ def dashboard_routes(dashboard: Dashboard) -> Blueprint:
         scopes,
         users,
         api_log,
+        people,
         faults,
     ):
         dashboard.serve(pages, page.RULES)

@@ -11,8 +11,8 @@ from flask import Response, request
 from sqlalchemy import func, select
 
 from xwms_auth.sandbox.dashboard.page import Dashboard, Rule, Visit
-from xwms_auth.sandbox.db.schema import Approval, Client, ClientSecret, SignIn
-from xwms_auth.sandbox.domain import clients
+from xwms_auth.sandbox.db.schema import Approval, Client, ClientSecret
+from xwms_auth.sandbox.domain import clients, sign_ins
 from xwms_auth.sandbox.domain.accounts import Permission
 from xwms_auth.sandbox.domain.problems import Invalid
 from xwms_auth.sandbox.web.responses import OAUTH_METADATA
@@ -120,12 +120,8 @@ def show_delete(visit: Visit, client: int) -> Response:
     """Ask for confirmation, and list what is deleted with it."""
     found = visit.client(client)
     users = select(func.count()).where(Approval.client_pk == found.id, Approval.revoked_at.is_(None))
-    pending = select(func.count()).where(
-        SignIn.client_pk == found.id, SignIn.spent_at.is_(None), SignIn.expires_at > visit.now
-    )
-    return visit.show(
-        "client_delete.html", client=found, users=visit.db.scalar(users), pending=visit.db.scalar(pending)
-    )
+    pending = sign_ins.count_pending(visit.db, found, now=visit.now)
+    return visit.show("client_delete.html", client=found, users=visit.db.scalar(users), pending=pending)
 
 
 def delete(visit: Visit, client: int) -> Response:

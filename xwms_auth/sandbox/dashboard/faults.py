@@ -1,13 +1,15 @@
 """The faults that are injected in this sandbox. They do not belong to an account, so any member may change them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from flask import Response
 
 from xwms_auth.sandbox.dashboard.page import Rule, Visit
-from xwms_auth.sandbox.domain.problems import Invalid, Missing
+from xwms_auth.sandbox.domain.problems import Invalid, Missing, all_valid
 from xwms_auth.sandbox.faults.catalogue import ENDPOINTS, FAULTS, NOT_PERFORMED, Fault, parse_fault
+
+_ANY: Final = "slow"  # a fault that every field has a meaning for
 
 
 def show(visit: Visit) -> Response:
@@ -47,25 +49,21 @@ def _parse_form(form: Mapping[str, str]) -> Fault:
     """The fault of the form. Raises `Invalid` with the error of each field."""
     name, endpoint = form.get("fault", ""), form.get("endpoint") or None
     times, seconds = form.get("times", "").strip(), form.get("seconds", "").strip()
-    parts = {"times": f"{name}:*:{times}" if times else name, "seconds": f"{name}={seconds}" if seconds else name}
-    problems: dict[str, str] = {}
-    read: dict[str, Fault] = {}
+    known = name if name in FAULTS else _ANY  # the other fields have errors of their own
+    _, _, counted, delayed = all_valid(
+        lambda: _checked("fault", lambda: Fault(name=name), "Please choose a fault."),
+        lambda: _checked("endpoint", lambda: Fault(name=known, endpoint=endpoint)),
+        lambda: _checked("times", lambda: parse_fault(f"{known}:*:{times}" if times else known)),
+        lambda: _checked("seconds", lambda: parse_fault(f"{known}={seconds}" if seconds else known)),
+    )
+    return Fault(name=name, endpoint=endpoint, times=counted.times, seconds=delayed.seconds)
+
+
+def _checked(field: str, make: Callable[[], Fault], problem: str | None = None) -> Fault:
     try:
-        Fault(name=name)
-    except ValueError:
-        raise Invalid(fault="Please choose a fault.") from None
-    try:
-        Fault(name=name, endpoint=endpoint)
+        return make()
     except ValueError as reason:
-        problems["endpoint"] = str(reason)
-    for part, text in parts.items():
-        try:
-            read[part] = parse_fault(text)
-        except ValueError as reason:
-            problems[part] = str(reason)
-    if problems:
-        raise Invalid(**problems)
-    return Fault(name=name, endpoint=endpoint, times=read["times"].times, seconds=read["seconds"].seconds)
+        raise Invalid(**{field: problem or str(reason)}) from None
 
 
 def _described(fault: Fault) -> str:

@@ -7,6 +7,7 @@ from flask import Response
 from xwms_auth.sandbox.dashboard.page import Rule, Visit, to
 from xwms_auth.sandbox.domain import accounts
 from xwms_auth.sandbox.domain.accounts import Permission
+from xwms_auth.sandbox.domain.problems import as_field
 
 
 def list_all(visit: Visit, **_member: int) -> Response:
@@ -41,14 +42,16 @@ def give_role(visit: Visit, member: int) -> Response:
     """Give a member another role."""
     chosen = accounts.member_of(visit.db, visit.account, member)
     role = accounts.role_of(visit.db, visit.account, visit.number("role"))
-    accounts.give_role(visit.db, visit.current_member, chosen, role)
+    with as_field(f"role-{member}"):
+        accounts.give_role(visit.db, visit.current_member, chosen, role)
     return visit.done(f"{chosen.name} now has the role {role.name}.", "members.list")
 
 
 def remove(visit: Visit, member: int) -> Response:
     """Remove a member from the account, which signs them out at once."""
     chosen = accounts.member_of(visit.db, visit.account, member)
-    accounts.remove_member(visit.db, visit.current_member, chosen)
+    with as_field(f"role-{member}"):
+        accounts.remove_member(visit.db, visit.current_member, chosen)
     if chosen is visit.member:
         visit.sign_out()
         return to("entrance.show")

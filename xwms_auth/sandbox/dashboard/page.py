@@ -12,22 +12,24 @@ from flask import Blueprint, Response, flash, request, session, url_for
 from sqlalchemy.orm import Session
 
 from xwms_auth.sandbox.dashboard.csrf import csrf_token, is_valid
+from xwms_auth.sandbox.dashboard.sessions import Sessions
 from xwms_auth.sandbox.db import Database
 from xwms_auth.sandbox.db.schema import Account, Client, Grant, Member
-from xwms_auth.sandbox.domain.accounts import Permission, in_a_sentence, may
+from xwms_auth.sandbox.domain.accounts import Permission, in_a_sentence, may, roles_that_may
 from xwms_auth.sandbox.domain.clients import client_of
 from xwms_auth.sandbox.domain.problems import Invalid, Missing
 from xwms_auth.sandbox.faults.catalogue import Faults
 from xwms_auth.sandbox.web.responses import Refusal, page, see_other
 
 DASHBOARD_PREFIX: Final = "/dashboard"
-_MEMBER: Final = "member"
+_SESSION: Final = "id"
 _LARGEST_ID: Final = 2**63 - 1  # of SQLite; a path may contain a larger number, which the driver does not accept
 
 _NAVIGATION: Final = (
     ("clients.list", "Clients", "clients"),
     ("members.list", "Members", "members"),
     ("plan.show", "Plan", "plan"),
+    ("people.list", "People", "people"),
     ("faults.show", "Faults", "faults"),
 )
 _CLIENT_NAVIGATION: Final = (
@@ -96,15 +98,23 @@ class Visit:
     def require(self, permission: Permission) -> None:
         """Refuse with 403 unless the member has the permission."""
         if not self.may(permission):
-            raise Refusal(403, f"Your role in this account does not allow that. It needs: {in_a_sentence(permission)}.")
+            raise Refusal(403, self.who_may(permission))
+
+    def who_may(self, permission: str) -> str:
+        """A sentence for a member who has not got the permission: what it allows, and which roles have it."""
+        names = [role.name for role in roles_that_may(self.account, Permission(permission))]
+        listed = " or ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+        mine, what = self.current_member.role.name, in_a_sentence(Permission(permission))
+        return f"Your role, {mine}, does not allow you to {what}. For that you need the role {listed}."
 
     def sign_in(self, member: Member) -> None:
         """Sign in as this member."""
-        session.clear()  # session fixation: a new CSRF token with every sign-in
-        session[_MEMBER] = member.id
+        self.sign_out()  # session fixation: a new CSRF token with every sign-in
+        session[_SESSION] = self.dashboard.sessions.begin(member.id)
 
     def sign_out(self) -> None:
-        """Sign out."""
+        """Sign out: the session ends on the server, for a copied cookie too."""
+        self.dashboard.sessions.end(session.get(_SESSION, ""))
         session.clear()
 
     def show(self, template: str, **context: object) -> Response:
@@ -180,6 +190,7 @@ class Dashboard:
     issuer: str
     faults: Faults
     tell_logouts: Callable[[Session, Sequence[Grant]], None]
+    sessions: Sessions = field(default_factory=Sessions)
 
     def serve(self, pages: Blueprint, rules: Sequence[Rule]) -> None:
         """Add these routes."""
@@ -220,7 +231,7 @@ class Dashboard:
                 dashboard=self,
                 db=db,
                 now=self.clock(),
-                member=_member_of_session(db),
+                member=self._member_of_session(db),
                 problems=problems or {},
                 typed=typed or {},
             )
@@ -230,11 +241,10 @@ class Dashboard:
                 visit.require(rule.needs)
             return view(visit, **ids)
 
-
-def _member_of_session(db: Session) -> Member | None:
-    """The signed-in member. None for a removed one, since ids are never reused."""
-    number: int | None = session.get(_MEMBER)
-    return None if number is None else db.get(Member, number)
+    def _member_of_session(self, db: Session) -> Member | None:
+        """The signed-in member. None for a removed one, since ids are never reused."""
+        number = self.sessions.member_of(session.get(_SESSION, ""))
+        return None if number is None else db.get(Member, number)
 
 
 def _check_csrf() -> None:

@@ -8,6 +8,7 @@ from flask import Response
 from xwms_auth.sandbox.dashboard.page import Rule, Visit
 from xwms_auth.sandbox.domain import accounts
 from xwms_auth.sandbox.domain.accounts import PERMISSIONS, Permission
+from xwms_auth.sandbox.domain.problems import as_field
 
 
 def list_all(visit: Visit, role: int | None = None) -> Response:
@@ -36,14 +37,16 @@ def add(visit: Visit) -> Response:
 def change(visit: Visit, role: int) -> Response:
     """Replace the permissions of a role."""
     chosen = accounts.role_of(visit.db, visit.account, role)
-    accounts.change_role(visit.current_member, chosen, permissions=visit.all("permission"))
+    with as_field(f"role-{role}"):
+        accounts.change_role(visit.current_member, chosen, permissions=visit.all("permission"))
     return visit.done(f"The role {chosen.name} was changed.", "roles.list")
 
 
 def remove(visit: Visit, role: int) -> Response:
     """Remove a role that nobody has."""
     chosen = accounts.role_of(visit.db, visit.account, role)
-    accounts.remove_role(visit.db, visit.current_member, chosen)
+    with as_field(f"role-{role}"):
+        accounts.remove_role(visit.db, visit.current_member, chosen)
     return visit.done(f"The role {chosen.name} was removed.", "roles.list")
 
 

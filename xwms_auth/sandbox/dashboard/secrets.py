@@ -13,9 +13,9 @@ from xwms_auth.sandbox.dashboard.clients import show_secret
 from xwms_auth.sandbox.dashboard.page import Rule, Visit
 from xwms_auth.sandbox.dashboard.time_formats import plain_time
 from xwms_auth.sandbox.db.schema import ClientSecret
-from xwms_auth.sandbox.domain import client_domains, client_secrets
+from xwms_auth.sandbox.domain import client_domains, client_secrets, sign_ins
 from xwms_auth.sandbox.domain.accounts import Permission
-from xwms_auth.sandbox.domain.problems import Invalid
+from xwms_auth.sandbox.domain.problems import Invalid, all_valid
 
 _DAY: Final = timedelta(days=1)
 _TIME_FORMATS: Final = ("%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S")  # as a datetime-local field sends them
@@ -45,15 +45,22 @@ def show(visit: Visit, client: int, **_secret: int) -> Response:
 
 def add(visit: Visit, client: int) -> Response:
     """Create a secret and show it."""
-    found = visit.client(client)
-    value = client_secrets.add_secret(
-        found,
-        label_text=visit.form.get("label", ""),
-        domains=[client_domains.domain_of(found, domain) for domain in visit.numbers("domain")],
-        expires_at=_expiry(visit.form.get("expires_at", "")),
-        now=visit.now,
+    found, label, last_day = visit.client(client), visit.form.get("label", ""), visit.form.get("expires_at", "")
+    domains = [client_domains.domain_of(found, domain) for domain in visit.numbers("domain")]
+    _, expires_at = all_valid(
+        lambda: client_secrets.free_label(found, label),
+        lambda: client_secrets.in_the_future(_expiry(last_day), now=visit.now),
     )
+    value = client_secrets.add_secret(found, label_text=label, domains=domains, expires_at=expires_at, now=visit.now)
     return show_secret(visit, found, found.secrets[-1], value)
+
+
+def show_regenerate(visit: Visit, client: int, secret: int) -> Response:
+    """Ask for confirmation, and say what ends."""
+    found = visit.client(client)
+    chosen = client_secrets.secret_of(found, secret)
+    pending = sign_ins.count_pending(visit.db, found, now=visit.now)
+    return visit.show("secret_regenerate.html", client=found, secret=chosen, pending=pending)
 
 
 def regenerate(visit: Visit, client: int, secret: int) -> Response:
@@ -135,11 +142,18 @@ RULES: Final = (
     Rule(name="secrets.show", method="GET", path=_PATH, view=show),
     Rule(name="secrets.add", method="POST", path=_PATH, view=add, shows=show, needs=_NEEDS),
     Rule(
+        name="secrets.show_regenerate",
+        method="GET",
+        path=f"{_SECRET_PATH}/regenerate",
+        view=show_regenerate,
+        needs=_NEEDS,
+    ),
+    Rule(
         name="secrets.regenerate",
         method="POST",
         path=f"{_SECRET_PATH}/regenerate",
         view=regenerate,
-        shows=show,
+        shows=show_regenerate,
         needs=_NEEDS,
     ),
     Rule(name="secrets.switch", method="POST", path=f"{_SECRET_PATH}/active", view=switch, needs=_NEEDS),

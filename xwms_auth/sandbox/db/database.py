@@ -51,7 +51,11 @@ def _add_oauth(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE clients ADD COLUMN backchannel_logout_uri VARCHAR")
 
 
-STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_add_oauth,)
+def _add_pictures(connection: Connection) -> None:
+    connection.exec_driver_sql("ALTER TABLE people ADD COLUMN picture VARCHAR")
+
+
+STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_add_oauth, _add_pictures)
 """The migrations from version 1 of the tables to 2, and so on; a new database gets the current version."""
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from sqlalchemy import JSON, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-VERSION: Final = 2
+VERSION: Final = 3
 """The version of these tables. A change of them increments it and adds a migration to `database.STEPS`."""
 
 _OWNED: Final = "all, delete-orphan"
@@ -200,7 +200,10 @@ class ClientScope(Table):
 
 
 class Person(Table):
-    """Somebody who can sign in. `sub` is the identity; the rest may change and may be shared."""
+    """Somebody who can sign in. `sub` is the identity; the rest may change and may be shared.
+
+    `picture` None is the sandbox's own one, and "" none at all.
+    """
 
     __tablename__ = "people"
     __table_args__ = ({"sqlite_autoincrement": True},)
@@ -212,6 +215,7 @@ class Person(Table):
     family_name: Mapped[str | None]
     email: Mapped[str | None]
     email_verified: Mapped[bool]
+    picture: Mapped[str | None]
     note: Mapped[str] = mapped_column(default="")
     listed: Mapped[bool] = mapped_column(default=False, index=True)
     birth_date: Mapped[str | None]

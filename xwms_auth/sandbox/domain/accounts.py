@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from xwms_auth.sandbox.db.schema import Account, Member, Plan, Role, RolePermission
-from xwms_auth.sandbox.domain.problems import Invalid, Missing, email, label
+from xwms_auth.sandbox.domain.problems import Invalid, Missing, all_valid, email, label
 
 
 class Permission(StrEnum):
@@ -30,9 +30,9 @@ class Permission(StrEnum):
 
 PERMISSIONS: Final = {
     Permission.MANAGE_PLAN: "Activate and end the plan",
-    Permission.MANAGE_MEMBERS: "Add and remove members, change roles",
+    Permission.MANAGE_MEMBERS: "Add and remove members, and change roles",
     Permission.CREATE_CLIENTS: "Create clients",
-    Permission.CHANGE_CLIENTS: "Rename, disable and enable clients; redirect URIs, domains and scopes",
+    Permission.CHANGE_CLIENTS: "Rename, disable and enable clients, and change their redirect URIs, domains and scopes",
     Permission.MANAGE_SECRETS: "Add, regenerate and switch off client secrets",
     Permission.DELETE_CLIENTS: "Delete clients",
     Permission.REVOKE_USERS: "Revoke the access of client users",
@@ -48,13 +48,12 @@ _BUILT_IN: Final = {
 
 def register(session: Session, *, account_name: str, name: str, email_address: str, now: float) -> Member:
     """Create an account with its first member, an owner. It has no plan yet. Raises `Invalid`."""
-    account = Account(name=label(account_name, "account", what="the account a name"), created_at=now)
-    member_name = label(name, "name", what="your name")
-    member_email = email(email_address, "email")
-    if session.scalar(
-        select(Account.id).join(Member).where(Account.name == account.name, Member.email == member_email)
-    ):
-        raise Invalid(account="You already have an account with this name.")
+    free_name, member_name, member_email = all_valid(
+        lambda: _free_account_name(session, account_name, of=email_address.strip().lower()),
+        lambda: label(name, "name", what="your name"),
+        lambda: email(email_address, "email"),
+    )
+    account = Account(name=free_name, created_at=now)
     for role_name, permissions in _BUILT_IN.items():
         account.roles.append(_role(role_name, permissions, built_in=True))
     owner = Member(account=account, role=account.roles[0], name=member_name, email=member_email, created_at=now)
@@ -82,6 +81,11 @@ def may(member: Member, permission: Permission) -> bool:
     return any(held.permission == permission for held in member.role.permissions)
 
 
+def roles_that_may(account: Account, permission: Permission) -> list[Role]:
+    """The roles of the account that have the permission; the owner's always does."""
+    return [role for role in account.roles if any(held.permission == permission for held in role.permissions)]
+
+
 def in_a_sentence(permission: Permission) -> str:
     """The description of a permission for use within a sentence: only the first letter becomes lower case."""
     text = PERMISSIONS[permission]
@@ -104,11 +108,12 @@ def is_last_owner(session: Session, member: Member) -> bool:
 def add_member(session: Session, by: Member, *, name: str, email_address: str, role: Role, now: float) -> Member:
     """Add a person to the account of `by`, with a role that allows no more than theirs. Raises `Invalid`."""
     account = by.account
-    address = email(email_address, "email")
-    if session.scalar(select(Member.id).where(Member.account_id == account.id, Member.email == address)):
-        raise Invalid(email="There is already a member with this e-mail address.")
-    _within(by, role)
-    member = Member(account=account, role=role, name=label(name, "name", what="a name"), email=address, created_at=now)
+    member_name, address, _ = all_valid(
+        lambda: label(name, "name", what="a name"),
+        lambda: _free_address(session, account, email_address),
+        lambda: _within(by, role),
+    )
+    member = Member(account=account, role=role, name=member_name, email=address, created_at=now)
     session.add(member)
     session.flush()
     return member
@@ -156,11 +161,8 @@ def role_of(session: Session, account: Account, role_id: int) -> Role:
 def add_role(session: Session, by: Member, *, name: str, permissions: Iterable[str]) -> Role:
     """Create a role that allows no more than that of `by`. Raises `Invalid`."""
     account = by.account
-    role_name = label(name, "role", what="the role a name", longest=40)
-    if any(role.name.lower() == role_name.lower() for role in account.roles):
-        raise Invalid(role="There is already a role with this name.")
-    role = _role(role_name, _known(permissions), built_in=False)
-    _within(by, role)
+    role = _role(" ".join(name.split()), _known(permissions), built_in=False)
+    role.name, _ = all_valid(lambda: _free_role_name(account, role.name), lambda: _within(by, role, field="permission"))
     account.roles.append(role)
     session.flush()
     return role
@@ -188,11 +190,32 @@ def remove_role(session: Session, by: Member, role: Role) -> None:
     session.delete(role)
 
 
-def _within(by: Member, role: Role, permissions: Iterable[str] | None = None) -> None:
-    """Raise `Invalid` unless `by` may grant the role, as it is or with these permissions."""
+def _free_account_name(session: Session, account_name: str, *, of: str) -> str:
+    wanted = label(account_name, "account", what="the account a name")
+    if session.scalar(select(Account.id).join(Member).where(Account.name == wanted, Member.email == of)):
+        raise Invalid(account="You already have an account with this name.")
+    return wanted
+
+
+def _free_address(session: Session, account: Account, email_address: str) -> str:
+    address = email(email_address, "email")
+    if session.scalar(select(Member.id).where(Member.account_id == account.id, Member.email == address)):
+        raise Invalid(email="There is already a member with this e-mail address.")
+    return address
+
+
+def _free_role_name(account: Account, name: str) -> str:
+    wanted = label(name, "role", what="the role a name", longest=40)
+    if any(role.name.lower() == wanted.lower() for role in account.roles):
+        raise Invalid(role="There is already a role with this name.")
+    return wanted
+
+
+def _within(by: Member, role: Role, permissions: Iterable[str] | None = None, *, field: str = "role") -> None:
+    """Raise `Invalid` for this field unless `by` may grant the role, as it is or with these permissions."""
     held = permissions if permissions is not None else (each.permission for each in role.permissions)
     if beyond := _beyond(by, role, held):
-        raise Invalid(role=f"The role {role.name} allows more than yours does: {beyond}.")
+        raise Invalid(**{field: f"The role {role.name} allows more than yours does: {beyond}."})
 
 
 def _beyond(by: Member, role: Role, permissions: Iterable[str]) -> str:

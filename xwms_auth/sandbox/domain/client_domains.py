@@ -7,7 +7,7 @@ from ipaddress import ip_network
 from typing import Final, TypeVar
 
 from xwms_auth.sandbox.db.schema import Client, ClientSecret, Domain, RedirectURI
-from xwms_auth.sandbox.domain.problems import Invalid, Missing
+from xwms_auth.sandbox.domain.problems import Invalid, Missing, all_valid
 from xwms_auth.sandbox.domain.urls import parse_http_url
 
 Part = TypeVar("Part", ClientSecret, RedirectURI, Domain)
@@ -20,12 +20,18 @@ _HOST: Final = re.compile(
 
 def add_domain(client: Client, root_domain: str) -> Domain:
     """Add a domain with all its switches on, in test mode. Raises `Invalid`."""
-    root = root_domain.strip().lower()
-    if _HOST.fullmatch(root) is None:
-        raise Invalid(domain="Please enter a domain without scheme, port and path, such as app.example.")
+    root = check_root_domain(root_domain)
     if any(known.root_domain == root for known in client.domains):
         raise Invalid(domain="This client already has this domain.")
     return new_domain(client, root)
+
+
+def check_root_domain(root_domain: str) -> str:
+    """The domain in its normal form. Raises `Invalid`."""
+    root = root_domain.strip().lower()
+    if _HOST.fullmatch(root) is None:
+        raise Invalid(domain="Please enter a domain without scheme, port and path, such as app.example.")
+    return root
 
 
 def new_domain(client: Client, root_domain: str) -> Domain:
@@ -69,21 +75,36 @@ def change_domain(
     domain: Domain, *, active: bool, allow_login: bool, allow_api: bool, live: bool, allowed_ips: str, fallback_uri: str
 ) -> None:
     """Set a domain's switches; `allowed_ips` are addresses or networks, separated by white space. Raises `Invalid`."""
+    networks, fallback = all_valid(lambda: _networks(allowed_ips), lambda: _fallback(fallback_uri))
+    domain.active, domain.allow_login, domain.allow_api, domain.live = active, allow_login, allow_api, live
+    domain.allowed_ips, domain.fallback_uri = networks, fallback
+
+
+def _networks(allowed_ips: str) -> list[str]:
     networks: list[str] = []
+    wrong: list[str] = []
     for written in allowed_ips.replace(",", " ").split():
         try:
             network = ip_network(written, strict=False)
         except ValueError:
-            raise Invalid(allowed_ips=f"This is not an IP address or network: {written[:60]}") from None
-        networks.append(str(network.network_address if network.num_addresses == 1 else network))
+            wrong.append(written[:60])
+        else:
+            networks.append(str(network.network_address if network.num_addresses == 1 else network))
+    if wrong:
+        what = "This is not an IP address or network" if len(wrong) == 1 else "These are not IP addresses or networks"
+        raise Invalid(allowed_ips=f"{what}: {', '.join(wrong)}")
+    return list(dict.fromkeys(networks))
+
+
+def _fallback(fallback_uri: str) -> str | None:
     fallback = fallback_uri.strip()
-    if fallback:
-        try:
-            parse_http_url(fallback)
-        except ValueError as reason:
-            raise Invalid(fallback_uri=f"This is {reason}.") from None
-    domain.active, domain.allow_login, domain.allow_api, domain.live = active, allow_login, allow_api, live
-    domain.allowed_ips, domain.fallback_uri = list(dict.fromkeys(networks)), fallback or None
+    if not fallback:
+        return None
+    try:
+        parse_http_url(fallback)
+    except ValueError as reason:
+        raise Invalid(fallback_uri=f"This is {reason}.") from None
+    return fallback
 
 
 def part_of(parts: Iterable[Part], part_id: int) -> Part:

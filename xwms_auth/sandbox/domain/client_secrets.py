@@ -11,7 +11,7 @@ from typing import Final
 
 from xwms_auth.sandbox.db.schema import Client, ClientSecret, Domain
 from xwms_auth.sandbox.domain.client_domains import domain_of, part_of
-from xwms_auth.sandbox.domain.problems import Invalid, label
+from xwms_auth.sandbox.domain.problems import Invalid, all_valid, label
 
 MAX_SECRETS: Final = 20  # per client; each call is compared with all of them
 
@@ -25,15 +25,25 @@ def add_secret(
     client: Client, *, label_text: str, domains: Iterable[Domain], expires_at: float | None, now: float
 ) -> str:
     """Create a secret for these domains and return it; `expires_at` None means never. Raises `Invalid`."""
+    wanted, _ = all_valid(lambda: free_label(client, label_text), lambda: in_the_future(expires_at, now=now))
+    return new_secret(client, wanted, domains, expires_at=expires_at, now=now)
+
+
+def free_label(client: Client, text: str) -> str:
+    """The label for another secret of the client. Raises `Invalid`."""
+    wanted = label(text, "label", what="the secret a label", longest=40)
+    if any(known.label.lower() == wanted.lower() for known in client.secrets):
+        raise Invalid(label="This client already has a secret with this label: regenerate it, or use another label.")
+    if len(client.secrets) >= MAX_SECRETS:
+        raise Invalid(label=f"A client has at most {MAX_SECRETS} secrets: remove one first.")
+    return wanted
+
+
+def in_the_future(expires_at: float | None, *, now: float) -> float | None:
+    """The same time, or None. Raises `Invalid`."""
     if expires_at is not None and expires_at <= now:
         raise Invalid(expires_at="This time is in the past.")
-    return new_secret(
-        client,
-        label(label_text, "label", what="the secret a label", longest=40),
-        domains,
-        expires_at=expires_at,
-        now=now,
-    )
+    return expires_at
 
 
 def regenerate(secret: ClientSecret, *, revision: int, now: float) -> str:
@@ -114,10 +124,7 @@ def link_secrets(domain: Domain, *, seen: Iterable[int], ticked: Iterable[int]) 
 
 
 def new_secret(client: Client, text: str, domains: Iterable[Domain], *, expires_at: float | None, now: float) -> str:
-    if any(known.label.lower() == text.lower() for known in client.secrets):
-        raise Invalid(label="This client already has a secret with this label: regenerate it, or use another label.")
-    if len(client.secrets) >= MAX_SECRETS:
-        raise Invalid(label=f"A client has at most {MAX_SECRETS} secrets: remove one first.")
+    """The same without validation."""
     value = _new_value()
     client.secrets.append(
         ClientSecret(

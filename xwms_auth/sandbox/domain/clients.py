@@ -8,9 +8,9 @@ from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session, selectinload
 
 from xwms_auth.sandbox.db.schema import Account, Client, RedirectURI
-from xwms_auth.sandbox.domain.client_domains import add_domain, part_of
+from xwms_auth.sandbox.domain.client_domains import check_root_domain, new_domain, part_of
 from xwms_auth.sandbox.domain.client_secrets import new_secret
-from xwms_auth.sandbox.domain.problems import Invalid, Missing, label
+from xwms_auth.sandbox.domain.problems import Invalid, Missing, all_valid, as_field, label
 from xwms_auth.sandbox.domain.urls import parse_http_url
 
 FIRST_LABEL: Final = "Default"
@@ -26,14 +26,14 @@ def create(
     """
     if account.plan_key is None:
         raise Invalid(plan="Activate a plan first: clients need a plan.")
-    client = Client(
-        account_id=account.id,
-        client_id=f"xwms_{secrets.token_hex(12)}",
-        name=_free_name(session, account.id, name),
-        created_at=now,
+    free_name, root, _ = all_valid(
+        lambda: _free_name(session, account.id, name),
+        lambda: check_root_domain(root_domain),
+        lambda: check_redirect_uri(redirect_uri),
     )
+    client = Client(account_id=account.id, client_id=f"xwms_{secrets.token_hex(12)}", name=free_name, created_at=now)
     session.add(client)
-    domain = add_domain(client, root_domain)
+    domain = new_domain(client, root)
     add_redirect_uri(client, redirect_uri)
     secret = new_secret(client, FIRST_LABEL, [domain], expires_at=None, now=now)
     session.flush()
@@ -113,10 +113,8 @@ def check_redirect_uri(uri: str) -> None:
 def tell_logouts_to(client: Client, uri: str) -> None:
     """Set the back-channel logout URI of a client; "" removes it. Raises `Invalid`."""
     if uri:
-        try:
+        with as_field("backchannel_logout_uri"):
             check_redirect_uri(uri)
-        except Invalid as fault:
-            raise Invalid(backchannel_logout_uri=str(fault)) from None
     client.backchannel_logout_uri = uri or None
 
 

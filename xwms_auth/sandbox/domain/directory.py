@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import case, select
 from sqlalchemy.orm import Session
 
 from xwms_auth.sandbox.db.schema import Person
 from xwms_auth.sandbox.domain import people
+from xwms_auth.sandbox.domain.problems import Missing
 
 
 def seed(session: Session) -> None:
@@ -50,8 +51,27 @@ def put(session: Session, typed: people.Person) -> Person:
     return row
 
 
+def everybody(session: Session, *, limit: int) -> Sequence[Person]:
+    """The people who can sign in: the predefined ones first, then those who were typed in, the latest first."""
+    latest = case((Person.listed, Person.id), else_=-Person.id)
+    return session.scalars(select(Person).order_by(Person.listed.desc(), latest).limit(limit)).all()
+
+
+def person_of(session: Session, person_id: int) -> Person:
+    """The person with this id. Raises `Missing`."""
+    person = session.get(Person, person_id)
+    if person is None:
+        raise Missing(f"person {person_id}")
+    return person
+
+
+def picture_of(person: Person | people.Person, *, own: str) -> str | None:
+    """The URL of the person's picture, or None; `own` is that of the sandbox's own picture."""
+    return own if person.picture is None else person.picture or None
+
+
 def claims(person: Person, *, picture: str) -> dict[str, object]:
-    """The claims of `sign-token-verify`; `picture` is an absolute URL."""
+    """The claims of `sign-token-verify`; `picture` is the absolute URL of the sandbox's own picture."""
     return {
         "sub": person.sub,
         "name": person.name,
@@ -59,7 +79,7 @@ def claims(person: Person, *, picture: str) -> dict[str, object]:
         "family_name": person.family_name,
         "email": person.email,
         "email_verified": person.email_verified,
-        "picture": picture,
+        "picture": picture_of(person, own=picture),
     }
 
 

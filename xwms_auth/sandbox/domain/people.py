@@ -3,7 +3,6 @@
 All of them are invented, with e-mail addresses at domains that are reserved for examples.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +16,7 @@ class Person:
     """A person who can sign in. `sub` is the identity; the rest may change and need not be unique.
 
     birth_date is ISO 8601, country ISO 3166-1 alpha-2; socials are platform, username and URL.
+    Without a picture it is the sandbox's own.
     """
 
     sub: str
@@ -31,6 +31,7 @@ class Person:
     second_email: str | None = None
     country: str | None = None
     socials: tuple[tuple[str, str, str], ...] = ()
+    picture: str | None = None
 
 
 PEOPLE: Final[tuple[Person, ...]] = (
@@ -144,27 +145,3 @@ def named_person(*, sub: str, name: str, email: str | None, email_verified: bool
         email=email,
         email_verified=email_verified,
     )
-
-
-def parse_somebody_else(form: Mapping[str, str]) -> Person:
-    """The person from the form: `sub`, and optionally `name`, `email` and `email_verified`.
-
-    Raises ValueError with a sentence for the user.
-    """
-    sub, name, email = (form.get(field, "").strip() for field in ("sub", "name", "email"))
-    if not is_sub(sub):
-        raise ValueError(f"The sub needs 1 to {SUB_MAX} printable characters.")
-    if len(name) > NAME_MAX or not name.isprintable():
-        raise ValueError(f"The name may have at most {NAME_MAX} printable characters.")
-    if email and not _is_email(email):
-        raise ValueError("That is not an e-mail address.")
-    if "email_verified" in form and not email:
-        raise ValueError("Without an e-mail address there is nothing to verify.")
-    return named_person(
-        sub=sub, name=" ".join(name.split()) or sub, email=email or None, email_verified="email_verified" in form
-    )
-
-
-def _is_email(value: str) -> bool:
-    local, at, domain = value.rpartition("@")
-    return bool(local and at and domain) and len(value) <= EMAIL_MAX and value.isprintable() and " " not in value

@@ -1,5 +1,13 @@
 """Errors in what a user entered or requested: a sentence for each field. They never quote a secret."""
 
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import TypeVar, overload
+
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+
 
 class Invalid(ValueError):
     """`problems` maps a field to a sentence; the field "" stands for the whole form."""
@@ -11,6 +19,35 @@ class Invalid(ValueError):
 
 class Missing(LookupError):
     """The object does not exist, or belongs to somebody else; the response is the same for both."""
+
+
+@overload
+def all_valid(first: Callable[[], A], second: Callable[[], B], /) -> tuple[A, B]: ...
+@overload
+def all_valid(first: Callable[[], A], second: Callable[[], B], third: Callable[[], C], /) -> tuple[A, B, C]: ...
+@overload
+def all_valid(*fields: Callable[[], A]) -> tuple[A, ...]: ...
+def all_valid(*fields: Callable[[], object]) -> tuple[object, ...]:
+    """The values of all fields. Raises one `Invalid` with the errors of all of them, in their order."""
+    values: list[object] = []
+    problems: dict[str, str] = {}
+    for field in fields:
+        try:
+            values.append(field())
+        except Invalid as error:
+            problems |= error.problems
+    if problems:
+        raise Invalid(**problems)
+    return tuple(values)
+
+
+@contextmanager
+def as_field(name: str) -> Generator[None]:
+    """Errors within the block are of this field, where a page has several of the same kind."""
+    try:
+        yield
+    except Invalid as error:
+        raise Invalid(**{name: str(error)}) from None
 
 
 def label(value: str, field: str, *, what: str, longest: int = 100) -> str:

@@ -94,9 +94,9 @@ def check_switches(domain: Domain, *, purpose: Purpose) -> None:
     if not domain.active:
         raise _off(domain, "The domain is not active.", "the switch “Active” is off.")
     if purpose == "login" and not domain.allow_login:
-        raise _off(domain, "The domain may not be used for login.", "the switch “Allow login” is off.")
+        raise _off(domain, "The domain is not enabled for login.", "the switch “Allow login” is off.")
     if purpose == "api" and not domain.allow_api:
-        raise _off(domain, "The domain may not be used for API calls.", "the switch “Allow API” is off.")
+        raise _off(domain, "The domain is not enabled for API calls.", "the switch “Allow API” is off.")
 
 
 def check_address(domain: Domain, ip: str | None) -> None:

@@ -7,7 +7,7 @@ Times are arguments, in seconds since 1970.
 import secrets
 from typing import Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from xwms_auth.sandbox.db.schema import Client, Domain, Person, SignIn
@@ -33,6 +33,14 @@ def begin(session: Session, client: Client, domain: Domain, *, redirect_url: str
 def find(session: Session, token: str) -> SignIn | None:
     """The sign-in that `sign-token` started with this token, whatever its state; None if it is not known."""
     return session.scalar(select(SignIn).where(SignIn.digest == sha256_of(token)))
+
+
+def count_pending(session: Session, client: Client, *, now: float) -> int:
+    """The number of the client's logins that are under way."""
+    pending = select(func.count()).where(
+        SignIn.client_pk == client.id, SignIn.spent_at.is_(None), SignIn.expires_at > now
+    )
+    return session.scalar(pending) or 0
 
 
 def approve(sign_in: SignIn, person: Person, *, callback_token: str, now: float) -> bool:

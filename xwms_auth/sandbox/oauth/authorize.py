@@ -15,6 +15,7 @@ from werkzeug.datastructures import MultiDict
 
 from xwms_auth.sandbox.db.schema import AuthorizationRequest, Client, Domain, Person
 from xwms_auth.sandbox.domain import approvals, authorizations, client_domains, clients, directory, grants
+from xwms_auth.sandbox.domain.problems import Invalid
 from xwms_auth.sandbox.domain.request_checks import Caller, Refused, check_redirect_url, check_switches, enabled
 from xwms_auth.sandbox.domain.urls import with_query
 from xwms_auth.sandbox.oauth.authlib_models import RESPONSE_TYPES
@@ -72,8 +73,8 @@ def choose(provider: Provider, token: str) -> Response:
         before = session.begin_nested()
         try:
             person = chosen(session, form)
-        except ValueError as error:
-            return ask_who(session, _asking(pending), fault=str(error), typed=form)
+        except Invalid as error:
+            return ask_who(session, _asking(pending), problems=error.problems, typed=form)
         if to_ask := _to_ask(session, pending, person, approved=form.getlist("scope")):
             page = ask_consent(_asking(pending), person, _described(to_ask), form)
             before.rollback()  # cancelling now must not have changed a person

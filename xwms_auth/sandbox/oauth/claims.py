@@ -5,6 +5,7 @@ from typing import Final
 
 from xwms_auth.sandbox.db.schema import Person
 from xwms_auth.sandbox.domain import people
+from xwms_auth.sandbox.domain.directory import picture_of
 
 _EXTRA_FIELDS: Final = ("birth_date", "gender", "second_email", "country", "socials")
 
@@ -18,7 +19,7 @@ def claims(person: Person | people.Person, scope: str, *, public_url: str) -> Ma
             "name": person.name,
             "given_name": person.given_name,
             "family_name": person.family_name,
-            "picture": f"{public_url}/static/person.png",
+            "picture": picture_of(person, own=f"{public_url}/static/person.png"),
         }
     if "email" in allowed and person.email is not None:
         values |= {"email": person.email, "email_verified": person.email_verified}

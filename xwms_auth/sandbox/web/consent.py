@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 from flask import Response, request
 from sqlalchemy.orm import Session
 
 from xwms_auth.sandbox.db.schema import Client, Domain, Person
-from xwms_auth.sandbox.domain import directory, people
+from xwms_auth.sandbox.domain import directory
+from xwms_auth.sandbox.domain.person_forms import parse_somebody_else
+from xwms_auth.sandbox.domain.problems import Invalid
 from xwms_auth.sandbox.domain.urls import csp_source
 from xwms_auth.sandbox.web.responses import Refusal, page
 
@@ -42,13 +45,19 @@ def refuse_other_sites() -> None:
         raise Refusal(403, "This form can only be sent from the sign-in page.")
 
 
-def ask_who(session: Session, asking: Asking, *, fault: str = "", typed: Mapping[str, str] | None = None) -> Response:
-    """The sign-in page, with the submitted values and the error in them, if any."""
+def ask_who(
+    session: Session,
+    asking: Asking,
+    *,
+    problems: Mapping[str, str] | None = None,
+    typed: Mapping[str, str] | None = None,
+) -> Response:
+    """The sign-in page, with the submitted values and the errors in them, by field, if any."""
     people, hint = directory.listed(session), asking.login_hint
     suggested = {person.sub for person in people if hint and hint in {person.sub, person.email}}
     return page(
         "sign_in.html",
-        status=422 if fault else 200,
+        status=422 if problems else 200,
         form_target=csp_source(asking.redirect_url),
         domain=asking.domain.root_domain,
         client_name=asking.client.name,
@@ -57,19 +66,19 @@ def ask_who(session: Session, asking: Asking, *, fault: str = "", typed: Mapping
         ui_locales=asking.ui_locales,
         initials=directory.initials,
         cancel_url=asking.cancel_url,
-        fault=fault,
+        problems=problems or {},
         typed=typed or ({"email": hint} if "@" in hint and not suggested else {}),
     )
 
 
 def chosen(session: Session, form: Mapping[str, str]) -> Person:
-    """The person who was chosen or typed in. Raises ValueError with a sentence for the user."""
+    """The person who was chosen or typed in. Raises `Invalid`."""
     sub = form.get("person")
     if sub is None:
-        return directory.put(session, people.parse_somebody_else(form))
+        return directory.put(session, parse_somebody_else(form))
     person = directory.find(session, sub)
     if person is None:
-        raise ValueError("That person is not on the list.")
+        raise Invalid(person="That person is not on the list.")
     return person
 
 
@@ -84,6 +93,8 @@ def ask_consent(
         domain=asking.domain.root_domain,
         client_name=asking.client.name,
         person=person,
+        return_host=urlsplit(asking.redirect_url).netloc,
+        again=request.path,  # read again, it is the sign-in page
         chosen={name: form[name] for name in kept if name in form},
         beside=beside,
         scopes=scopes,

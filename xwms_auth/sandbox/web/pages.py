@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from xwms_auth.sandbox.db import Database
 from xwms_auth.sandbox.db.schema import Client, Person, SignIn
 from xwms_auth.sandbox.domain import approvals, directory, sign_ins
+from xwms_auth.sandbox.domain.problems import Invalid
 from xwms_auth.sandbox.domain.urls import API_PREFIX, origin_of, with_query
 from xwms_auth.sandbox.web.consent import START_AGAIN, Asking, ask_consent, ask_who, chosen, refuse_other_sites
 from xwms_auth.sandbox.web.responses import Refusal, page, see_other
@@ -71,8 +72,8 @@ class Pages:
             before = session.begin_nested()
             try:
                 person = chosen(session, form)
-            except ValueError as error:
-                return ask_who(session, _asking(sign_in), fault=str(error), typed=form)
+            except Invalid as error:
+                return ask_who(session, _asking(sign_in), problems=error.problems, typed=form)
             scopes = approvals.to_ask(session, sign_in.client, person)
             # Only scopes that were on the page count: one that was enabled meanwhile has not been approved.
             if scopes and not set(scopes) <= set(form.getlist("scope")):
