@@ -135,9 +135,12 @@ def tour_of_dashboard(page: "Page", server: SandboxServer, look: Look) -> None:
     page.get_by_role("link", name="bloom.example", exact=True).click()
     domain = page.url
     look(page, "domain")
-    for path in ("/clients", "/clients/new", "/members", "/roles", "/plan", "/faults"):
+    for path in ("/clients", "/clients/new", "/members", "/roles", "/plan", "/people", "/people/1", "/faults"):
         page.goto(dashboard + path)
         look(page, path)
+    page.goto(f"{client}/secrets")
+    page.get_by_role("link", name="Regenerate").first.click()
+    look(page, "regenerate")
     refused: Mapping[str, tuple[str, str, dict[str, str]]] = {
         "rename": (client, "/name", {"name": ""}),
         "logout URI": (client, "/backchannel-logout", {"backchannel_logout_uri": "nowhere"}),
@@ -153,6 +156,7 @@ def tour_of_dashboard(page: "Page", server: SandboxServer, look: Look) -> None:
         "new client": (f"{dashboard}/clients/new", "/clients/new", {"name": "", "domain": "", "redirect_uri": ""}),
         "member": (f"{dashboard}/members", "/members", {"name": "", "email": ""}),
         "role": (f"{dashboard}/roles", "/roles", {"role": ""}),
+        "person": (f"{dashboard}/people/1", "/people/1", {"name": "", "email": "nobody", "picture": "nowhere"}),
         "fault": (f"{dashboard}/faults", "/faults", {"times": "x", "seconds": "y"}),
     }
     for name, (url, action, fields) in refused.items():

@@ -122,10 +122,10 @@ def test_from_an_account_to_a_deleted_client(day):
     page.get_by_role("textbox", name="Redirect URI").fill("localhost/xwms/validateToken")
     page.get_by_role("button", name="Create client").click()
     assert "This is not an absolute http or https URL" in page.locator("#redirect_uri-fault").inner_text()
-    assert page.locator(".faults:focus").count() == 1  # without JavaScript too
+    page.locator(".faults:focus").wait_for()  # without JavaScript too
     assert page.title().startswith("Error: New client")
     page.get_by_role("link", name="This is not an absolute http or https URL").click()
-    assert page.locator("#redirect_uri:focus").count() == 1
+    page.locator("#redirect_uri:focus").wait_for()
     assert page.get_by_label("Name").input_value() == "Shop"
     page.get_by_role("textbox", name="Redirect URI").fill("https://shop.example/xwms/validateToken")
     page.get_by_role("button", name="Create client").click()
