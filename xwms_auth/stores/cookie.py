@@ -220,7 +220,9 @@ def _reduced(session: Session) -> Iterator[Session]:
     """Smaller and smaller versions of the session, so that the login does not fail: without claims, then tokens."""
     for user in ever_smaller(session.user):
         yield replace(session, user=user)
-    if session.tokens is not None:
+    if session.tokens is not None and session.tokens.id_token is not None:
+        yield from _reduced(replace(session, tokens=replace(session.tokens, id_token=None)))
+    elif session.tokens is not None:
         events.warning("tokens_not_kept", hint="they do not fit into a cookie; use another session_store")
         yield from _reduced(replace(session, tokens=None))
 

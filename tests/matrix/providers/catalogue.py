@@ -36,7 +36,7 @@ class Provider:
     packages: tuple[str, ...] = ()
     issuer: str = "{origin}"
     answers: Mapping[str, str] = field(default_factory=dict)
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str | bool] = field(default_factory=dict)
     named: Mapping[str, str] = field(default_factory=dict)
     differs: Mapping[str, str] = field(default_factory=dict)
     notes: str = ""
@@ -44,7 +44,6 @@ class Provider:
 
 _ADA = {"login": "ada", "password": "any", "sub": "ada", "username": "ada"}
 
-_HINT = "its end session endpoint wants an `id_token_hint`"
 
 PROVIDERS = (
     Provider(name="oidc-provider", answers=_ADA, notes="certified"),
@@ -65,8 +64,8 @@ PROVIDERS = (
             "introspection_endpoint": "{origin}/o/introspect/",
             "revocation_endpoint": "{origin}/o/revoke_token/",
         },
-        differs=dict.fromkeys(("introspection", "revocation"), "issue 18, items 1 and 2"),
-        notes="its discovery document leaves out introspection and revocation",
+        options={"introspection_token_type": "optional"},
+        notes="its discovery document leaves out introspection and revocation, and its introspection `token_type`",
     ),
     Provider(
         name="oidc-provider-mock",
@@ -86,13 +85,9 @@ PROVIDERS = (
     Provider(
         name="glewlwyd",
         server="glewlwyd",
-        options={"discovery_url": "{origin}/api/oidc/.well-known/openid-configuration"},
-        differs={
-            "introspection": "it gives the list of scopes as `aud`, which `XWMS_AUDIENCE` does not take",
-            "RP-initiated logout": _HINT,
-            "back-channel logout": f"{_HINT}, and nothing else begins it",
-        },
-        notes="`XWMS_DISCOVERY_URL`: its discovery document is below its API",
+        options={"discovery_url": "{origin}/api/oidc/.well-known/openid-configuration", "id_token_hint": True},
+        differs={"introspection": "it gives the list of scopes as `aud`, which `XWMS_AUDIENCE` does not take"},
+        notes="`XWMS_DISCOVERY_URL`: its discovery document is below its API; `XWMS_ID_TOKEN_HINT`",
     ),
 )
 
@@ -131,7 +126,10 @@ def running(provider: Provider, folder: Path) -> Iterator[Journey]:
         port = next_port()
         metadata, origin = client(bound.getsockname()[1]), f"http://127.0.0.1:{port}"
         issuer = provider.issuer.format(origin=origin)
-        options = {name: value.format(origin=origin) for name, value in provider.options.items()}
+        options = {
+            name: value.format(origin=origin) if isinstance(value, str) else value
+            for name, value in provider.options.items()
+        }
         argv, place = _command(provider, port, metadata, folder)
         pages: dict[str, Any] = {}
         with process(argv, log=folder / "server.log", environ=os.environ, folder=place) as started:

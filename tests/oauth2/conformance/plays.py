@@ -165,6 +165,7 @@ def aggregated_claims(stage: Stage) -> str:
 
 
 def rp_init_logout(stage: Stage) -> str:
+    stage.options["id_token_hint"] = True
     query = stage.come_back_from_logout()
     return "logged out, and back" if "id_token_hint" in query else "logged out, and back, without id_token_hint"
 

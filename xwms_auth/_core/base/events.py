@@ -24,6 +24,7 @@ Event = Literal[
     "field_too_long",
     "guard_not_in_effect",
     "hook_failed",
+    "id_token_hint_too_long",
     "id_token_not_verified",
     "identities_may_outlive_accounts",
     "insecure_allow_http",

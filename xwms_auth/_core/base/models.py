@@ -263,7 +263,8 @@ class TokenSet:
     """A token response (RFC 6749 5.1).
 
     `scope` is what was granted, which may be less or more than was requested; `expires_at` is in seconds since 1970,
-    or None if the server sent no lifetime. `id_token` is as received; it is checked at the login and not kept.
+    or None if the server sent no lifetime. `id_token` is as received; after the login's checks it is kept with
+    the option `id_token_hint` only.
     `sid` is the server's id of the login that the tokens belong to, for back-channel logout.
     `number` counts the refreshes since the login: of two sets of one session, the higher number is the newer one.
     """

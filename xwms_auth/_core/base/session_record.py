@@ -107,7 +107,9 @@ _id, _user, _started_at, _seen_at, _checked_at, _counts_from, _device, _tokens, 
 
 def _tokens_to_record(tokens: TokenSet) -> list[Any]:
     refresh = None if tokens.refresh_token is None else tokens.refresh_token.reveal()
-    return [tokens.access_token.reveal(), refresh, " ".join(tokens.scope), tokens.expires_at, tokens.sid, tokens.number]
+    scope, id_token = " ".join(tokens.scope), tokens.id_token
+    record = [tokens.access_token.reveal(), refresh, scope, tokens.expires_at, tokens.sid, tokens.number]
+    return record if id_token is None else [*record, id_token.reveal()]
 
 
 def _tokens_from_record(record: object) -> TokenSet | None:
@@ -119,11 +121,13 @@ def _tokens_from_record(record: object) -> TokenSet | None:
             int() | None as expires,
             str() | None as sid,
             int(number),
+            *more,
         ]:
+            id_token = more[0] if more else None
             return TokenSet(
                 access_token=Secret(access),
                 refresh_token=None if refresh is None else Secret(refresh),
-                id_token=None,
+                id_token=Secret(id_token) if isinstance(id_token, str) else None,
                 scope=tuple(scope.split()),
                 expires_at=expires,
                 sid=sid,

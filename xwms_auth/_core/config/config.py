@@ -167,6 +167,10 @@ class XWMSConfig(metaclass=_RaisesLast):
     provider_logout: bool = True
     """With `oauth2`: whether a logout here continues to the server's own, if its metadata have an endpoint for it."""
 
+    id_token_hint: bool = False
+    """With `oauth2`: whether a logout sends the login's ID token on to the server, which some demand. It may have the
+    person's name, and gets into the history of the browser and the logs of the server."""
+
     authorization_endpoint: str = ""
     """With `oauth2`: the authorization endpoint. With it, all that a login needs must be set: no discovery then."""
 

@@ -74,6 +74,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "discovery_url": ("XWMS_DISCOVERY_URL",),
     "scopes": ("XWMS_SCOPES",),
     "provider_logout": ("XWMS_PROVIDER_LOGOUT",),
+    "id_token_hint": ("XWMS_ID_TOKEN_HINT",),
     "client_auth": ("XWMS_CLIENT_AUTH",),
     "authorization_endpoint": ("XWMS_AUTHORIZATION_ENDPOINT",),
     "token_endpoint": ("XWMS_TOKEN_ENDPOINT",),
@@ -124,6 +125,7 @@ _SWITCHES = (
     "confirm_person",
     "debug",
     "insecure_allow_http",
+    "id_token_hint",
     "provider_logout",
     "redact_access_logs",
 )

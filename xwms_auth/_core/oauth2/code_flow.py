@@ -188,7 +188,9 @@ class OAuth2Tokens:
             yield from _check_refreshed(context, metadata, new, new.id_token, sub=sub, now=now)
         # A server that does not rotate sends no new refresh token (RFC 6749 6).
         refresh_token = new.refresh_token or tokens.refresh_token
-        return replace(new, refresh_token=refresh_token, id_token=None, sid=tokens.sid, number=tokens.number + 1)
+        return replace(
+            new, refresh_token=refresh_token, id_token=tokens.id_token, sid=tokens.sid, number=tokens.number + 1
+        )
 
     def revoke_tokens(self, context: Context, tokens: TokenSet, *, now: int) -> Steps[None]:
         return revoke_tokens(context, tokens, now=now)
@@ -208,7 +210,8 @@ class OAuth2Tokens:
             return target
         # Not to the target of this logout: servers compare the URL with the registered ones.
         back_to = uri.origin + context.config.after_logout
-        return wire.logout_url(metadata.end_session_endpoint, context.config, back_to=back_to)
+        id_token = tokens.id_token if tokens is not None and context.config.id_token_hint else None
+        return wire.logout_url(metadata.end_session_endpoint, context.config, back_to=back_to, id_token=id_token)
 
     def verify_logout_token(self, context: Context, logout_token: str, *, now: int) -> Steps[LogoutTokenClaims]:
         token = parse_signed_jwt(logout_token)
@@ -248,7 +251,8 @@ def _login_result(
     elif not id_claims:
         raise BadAnswer("without openid a userinfo endpoint is needed: set XWMS_USERINFO_ENDPOINT, or ask for openid")
     user = wire.user_of(id_claims, userinfo, issuer=metadata.issuer)
-    kept = replace(tokens, id_token=None, sid=sid_of(id_claims))
+    id_token = tokens.id_token if context.config.id_token_hint else None
+    kept = replace(tokens, id_token=id_token, sid=sid_of(id_claims))
     return LoginResult(user=user, tokens=kept, proved_at=proved_at(id_claims, now=now) if id_claims else None)
 
 

@@ -25,6 +25,7 @@ try:
 except ImportError as missing:  # pragma: no cover
     raise ImportError("flow=oauth2 needs Authlib: pip install 'xwms-auth[oauth2]'") from missing
 
+from ..base import events
 from ..base.digests import derived
 from ..base.effects import OAuthCall, UpstreamResponse, json_object, unavailable
 from ..base.errors import (
@@ -50,6 +51,9 @@ _grant_uri = cast("Callable[..., str]", prepare_grant_uri)
 _revoke_request = cast("Callable[..., tuple[str, object]]", prepare_revoke_token_request)
 _with_query = cast("Callable[[str, list[tuple[str, str]]], str]", add_params_to_uri)
 _s256 = cast("Callable[[str], str]", create_s256_code_challenge)
+
+MAX_LOGOUT_URL = 2300
+"""Characters of the address of the server's logout: what is left beside the other headers of a logout here."""
 
 MAX_OAUTH_TOKEN = 16 * 1024
 """Characters of an access, refresh or ID token; a longer one is refused."""
@@ -155,12 +159,18 @@ def revoke(url: str, tokens: TokenSet) -> OAuthCall:
     return OAuthCall(url=url, form=form, authenticated=True)
 
 
-def logout_url(url: str, config: XWMSConfig, *, back_to: str) -> str:
+def logout_url(url: str, config: XWMSConfig, *, back_to: str, id_token: Secret | None) -> str:
     """Return the URL for logging out at the server too (OpenID Connect RP-Initiated Logout 2).
 
-    No `id_token_hint` is sent, since it would expose the user's name in the URL: the server asks the user instead.
+    An ID token that is too long for a header is left out: without one the server asks the user instead.
     """
-    return _with_query(url, [("client_id", config.client_id), ("post_logout_redirect_uri", back_to)])
+    params = [("client_id", config.client_id), ("post_logout_redirect_uri", back_to)]
+    if id_token is not None:
+        with_hint = _with_query(url, [("id_token_hint", id_token.reveal()), *params])
+        if len(with_hint) <= MAX_LOGOUT_URL:
+            return with_hint
+        events.warning("id_token_hint_too_long")
+    return _with_query(url, params)
 
 
 def ask_for_keys(url: str) -> OAuthCall:
