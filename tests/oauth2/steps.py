@@ -34,7 +34,7 @@ def code_of(answer: httpx2.Response) -> tuple[int, str]:
     """Status and stable code of a refusal, from its page or its document."""
     if answer.headers["content-type"].startswith("application/problem+json"):
         return answer.status_code, answer.json()["code"]
-    return answer.status_code, answer.text.rpartition("<code>")[2].partition("</code>")[0]
+    return answer.status_code, answer.text.partition('<span dir="ltr"><code>')[2].partition("</code>")[0]
 
 
 def nothing_happened(browser: Browser, answer: httpx2.Response) -> bool:

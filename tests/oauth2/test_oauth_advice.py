@@ -45,9 +45,9 @@ def test_an_issuer_without_a_document_is_told_with_what_to_name_instead(make_sit
 CLOCKS = "Compare the clocks"
 NOW = 1_000_000_000
 FAULTS = {
-    "another client": (lambda server: {"aud": "another-app"}, "XWMS_CLIENT_ID must be"),
-    "another party": (lambda server: {"azp": "another-app"}, "XWMS_CLIENT_ID must be"),
-    "another issuer": (lambda server: {"iss": "https://other.example"}, "XWMS_ISSUER must equal"),
+    "another client": (lambda server: {"aud": "another-app"}, "<code>XWMS_CLIENT_ID</code> must be"),
+    "another party": (lambda server: {"azp": "another-app"}, "<code>XWMS_CLIENT_ID</code> must be"),
+    "another issuer": (lambda server: {"iss": "https://other.example"}, "<code>XWMS_ISSUER</code> must equal"),
     "expired": (lambda server: {"exp": NOW}, CLOCKS),
     "from the future": (lambda server: {"iat": 4 * NOW}, CLOCKS),
     "not yet": (lambda server: {"nbf": 4 * NOW}, CLOCKS),

@@ -30,7 +30,7 @@ from .hint_text import code, plain
 from .oauth2_hints import oauth2_hints
 
 _CLIENT = "Dashboard > Clients > (your client)"
-_SETTING = re.compile(r"\bXWMS_[A-Z0-9_]*[A-Z0-9]|(?<!\S)--[a-z]+(?:-[a-z]+)*")
+_SETTING = re.compile(r"\bXWMS_[A-Z0-9_]*[A-Z0-9](?:=\w+)?|(?<!\S)--[a-z]+(?:-[a-z]+)*")
 _MAX_SHOWN = 400
 """Characters shown of a text that others may control, such as a Host header."""
 
