@@ -22,7 +22,7 @@ from harness.rounds import Cell, cells_of
 from harness.subjects import SUBJECTS
 
 import xwms_auth.asgi
-from xwms_auth._core.adapters.asgi_state import ASGIRequestState as State
+from xwms_auth._core.adapters.asgi.state import ASGIRequestState as State
 
 WITHOUT = "XWMS_AUTH_BENCHMARK_WITHOUT"
 SUBJECT = "ours, current_user"

@@ -32,7 +32,7 @@ from harness.subjects import CLAIMS, CONFIG
 from tests.tools.postgres_server import can_run, postgres_server
 from tests.tools.redis_server import redis_server
 from xwms_auth import User
-from xwms_auth._core.base.digests import new_key
+from xwms_auth._core.base.crypto.digests import new_key
 from xwms_auth._core.base.session import Session
 from xwms_auth._core.config.context import Context
 from xwms_auth.stores import open_store

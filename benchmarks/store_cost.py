@@ -52,7 +52,7 @@ from starlette.testclient import TestClient
 from tests.tools.postgres_server import can_run, postgres_server, size_of_tables
 from tests.tools.redis_server import redis_server
 from xwms_auth import User, XWMSConfig
-from xwms_auth._core.base.digests import new_key
+from xwms_auth._core.base.crypto.digests import new_key
 from xwms_auth._core.base.session import Session
 from xwms_auth._core.config.context import Context
 from xwms_auth.stores import open_store

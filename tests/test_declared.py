@@ -21,12 +21,12 @@ EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 # The extras of a file besides the core: those of the first path that the file's begins with.
 EXTRAS_OF = {
     "flask.py": {"flask"},
-    "_core/adapters/starlette_": {"starlette"},
-    "_core/adapters/flask_": {"flask"},
+    "_core/adapters/asgi/starlette_": {"starlette"},
+    "_core/adapters/flask/": {"flask"},
     "starlette.py": {"starlette"},
     "fastapi.py": {"fastapi"},
     "_core/oauth2/": {"oauth2"},
-    "_core/io/spans.py": {"opentelemetry"},
+    "_core/io/operation/spans.py": {"opentelemetry"},
     "accounts/picture_": {"pictures"},
     "accounts/": {"sqlalchemy"},
     "stores/redis_": {"redis"},

@@ -126,7 +126,7 @@ def test_operation_has_every_event_of_the_log_with_its_level():
 
 def test_operation_has_every_span_metric_and_attribute():
     told = set(re.findall(r"`([a-z0-9_.]+)`", documentation("operation.md")))
-    code = text_of(ROOT / "xwms_auth" / "_core" / "io" / "spans.py")
+    code = text_of(ROOT / "xwms_auth" / "_core" / "io" / "operation" / "spans.py")
     named = set(re.findall(r'"((?:xwms_auth|http|server|url|error)\.[a-z_.]+)"', code))
     assert len(named) == 10
     assert named <= told

@@ -44,9 +44,9 @@ from ._core.base.errors import (
 )
 from ._core.base.health import Health
 from ._core.base.models import AccessToken, Anonymous, EndReason, Identity, Secret, User
-from ._core.base.page_content import PageContent
 from ._core.base.session import SessionInfo
 from ._core.base.store_protocols import RevocationStore, SessionStore
+from ._core.base.texts.page_content import PageContent
 from ._core.config.config import XWMSConfig
 
 if TYPE_CHECKING:

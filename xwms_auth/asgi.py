@@ -15,7 +15,9 @@ from typing import Any, NamedTuple, TypeVar, cast
 from ._core.accounts.hooks import Hooks
 from ._core.accounts.linker import AppLogin, Linker
 from ._core.adapters.application import DoorApplication, Linkers, Parts, call_async, tell_async
-from ._core.adapters.asgi import (
+from ._core.adapters.asgi.bearer import MAX_NESTED, endpoints_of, needs_tokens
+from ._core.adapters.asgi.door import Door, Unauthorized
+from ._core.adapters.asgi.messages import (
     ASGIApp,
     Receive,
     Scope,
@@ -30,22 +32,19 @@ from ._core.adapters.asgi import (
     request_of,
     send_response,
 )
-from ._core.adapters.asgi_bearer import MAX_NESTED, endpoints_of, needs_tokens
-from ._core.adapters.asgi_door import Door, Unauthorized
-from ._core.adapters.asgi_state import ASGIRequestState, find_request_state, request_state_of
-from ._core.adapters.asgi_websocket import WebSocketState, is_own_websocket
+from ._core.adapters.asgi.root_path import foreign_readers, is_public
+from ._core.adapters.asgi.state import ASGIRequestState, find_request_state, request_state_of
+from ._core.adapters.asgi.websocket import WebSocketState, is_own_websocket
 from ._core.adapters.clients import Configs, as_configs, client_at, client_of, require_tokens, serve_clients, store_of
 from ._core.adapters.current_user import CurrentUserProxy, LazyUser
 from ._core.adapters.passive import passive
 from ._core.adapters.request_state import current_request_state
 from ._core.adapters.roles import AsyncRoles
-from ._core.adapters.root_path import foreign_readers, is_public
 from ._core.adapters.served_app import ServedApp
 from ._core.base import events
 from ._core.base.effects import arun
 from ._core.base.errors import ConfigError
 from ._core.base.health import HEALTH_SECONDS, Health
-from ._core.base.login_requirement import ANY_LOGIN, LoginRequirement
 from ._core.base.models import User
 from ._core.base.store_protocols import KeepsConnections, SessionStore
 from ._core.base.unexpected import internal_error
@@ -53,8 +52,9 @@ from ._core.config.config import XWMSConfig
 from ._core.config.context import Context
 from ._core.http.messages import Response
 from ._core.io.deferred import AsyncDeferredTransport
-from ._core.io.health import acheck
+from ._core.io.operation.health import acheck
 from ._core.io.session_manager import AsyncXWMSSessions
+from ._core.responses.login_requirement import ANY_LOGIN, LoginRequirement
 from ._core.responses.responses import Refusal, refusal
 from ._core.sessions.lookup import SessionLookup
 from ._core.sessions.revalidation import look_up_nested

@@ -13,18 +13,18 @@ except ImportError as missing:  # pragma: no cover
     raise ImportError("xwms_auth.fastapi needs FastAPI: pip install 'xwms-auth[fastapi]'") from missing
 
 from ._core.accounts.linker import Linker
-from ._core.adapters.asgi import POLICY_VIOLATION, Scope, is_cors_preflight
-from ._core.adapters.asgi_bearer import check_token, routes_of, token_of
-from ._core.adapters.asgi_state import ASGIRequestState, request_state_of
+from ._core.adapters.asgi.bearer import check_token, routes_of, token_of
+from ._core.adapters.asgi.messages import POLICY_VIOLATION, Scope, is_cors_preflight
+from ._core.adapters.asgi.state import ASGIRequestState, request_state_of
 from ._core.adapters.guard_check import GUARD
 from ._core.adapters.passive import passive
 from ._core.adapters.request_state import current_request_state
-from ._core.base.login_params import LoginParamArgs
-from ._core.base.login_requirement import ANY_LOGIN, LoginRequirement
 from ._core.base.models import AccessToken, User, anonymous
+from ._core.http.login_params import LoginParamArgs
 from ._core.http.messages import CookieNames
 from ._core.oauth2.bearer_guard import NEEDS_TOKEN
 from ._core.responses.bearer_challenge import parse_scopes
+from ._core.responses.login_requirement import ANY_LOGIN, LoginRequirement
 from ._core.responses.responses import login_url
 from .starlette import XWMSAuthMiddleware, required_user
 from .starlette import current_account as account_of

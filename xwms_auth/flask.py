@@ -26,11 +26,12 @@ except ImportError as missing:  # pragma: no cover
 from ._core.accounts.errors import AccountBlocked, LastIdentity, LinkedElsewhere, NobodyToLink
 from ._core.accounts.hooks import Hooks
 from ._core.accounts.linker import AppLogin, Linker
-from ._core.adapters import flask_bearer, flask_preflight
 from ._core.adapters.application import Linkers, Parts
 from ._core.adapters.clients import Configs, as_configs, client_at, serve_clients
 from ._core.adapters.current_user import FoundUserProxy
-from ._core.adapters.flask_app import (
+from ._core.adapters.flask import bearer as flask_bearer
+from ._core.adapters.flask import preflight as flask_preflight
+from ._core.adapters.flask.app import (
     PUBLIC,
     FlaskApp,
     Unauthorized,
@@ -40,9 +41,9 @@ from ._core.adapters.flask_app import (
     response_of,
     served_app,
 )
-from ._core.adapters.flask_bearer import current_token, token_required
-from ._core.adapters.flask_pages import with_templates
-from ._core.adapters.flask_signals import (
+from ._core.adapters.flask.bearer import current_token, token_required
+from ._core.adapters.flask.pages import with_templates
+from ._core.adapters.flask.signals import (
     account_created,
     account_linked,
     email_changed,
@@ -50,7 +51,7 @@ from ._core.adapters.flask_signals import (
     logged_out,
     login_refused,
 )
-from ._core.adapters.flask_templates import (
+from ._core.adapters.flask.templates import (
     xwms_language,
     xwms_link_button,
     xwms_login_button,
@@ -60,17 +61,17 @@ from ._core.adapters.flask_templates import (
 )
 from ._core.adapters.guard_check import note_guard
 from ._core.adapters.roles import AsyncRoles, Roles
-from ._core.adapters.wsgi_state import WSGIRequestState
+from ._core.adapters.wsgi.state import WSGIRequestState
 from ._core.base.errors import ConfigError, HostNotRegistered, InternalError, LoginRequired, StoreUnavailable, XWMSError
 from ._core.base.health import HEALTH_SECONDS, Health
-from ._core.base.login_params import LoginParamArgs
-from ._core.base.login_requirement import LoginRequirement
 from ._core.base.models import Anonymous, Secret, User
 from ._core.base.output_only import in_debug_mode
 from ._core.config.config import XWMSConfig
 from ._core.config.context import Context
-from ._core.io.health import check
+from ._core.http.login_params import LoginParamArgs
+from ._core.io.operation.health import check
 from ._core.io.session_manager import XWMSSessions
+from ._core.responses.login_requirement import LoginRequirement
 from ._core.responses.responses import Refusal
 
 if TYPE_CHECKING:

@@ -20,29 +20,29 @@ except ImportError as missing:  # pragma: no cover
 from ._core.accounts.hooks import Hooks
 from ._core.accounts.linker import AppLogin, Linker
 from ._core.adapters.application import Linkers, is_async
-from ._core.adapters.asgi import POLICY_VIOLATION, ASGIApp, Receive, Scope, Send, encoded
-from ._core.adapters.asgi_bearer import CurrentTokenProxy, check_token
-from ._core.adapters.asgi_headers import never_stored
-from ._core.adapters.asgi_state import request_state_of
+from ._core.adapters.asgi.bearer import CurrentTokenProxy, check_token
+from ._core.adapters.asgi.headers import never_stored
+from ._core.adapters.asgi.messages import POLICY_VIOLATION, ASGIApp, Receive, Scope, Send, encoded
+from ._core.adapters.asgi.state import request_state_of
 from ._core.adapters.clients import Configs
 from ._core.adapters.guard_check import note_guard
 from ._core.adapters.passive import passive
 from ._core.adapters.roles import AsyncRoles, Roles
-from ._core.base.login_params import LoginParamArgs, LoginParams
-from ._core.base.login_requirement import ANY_LOGIN, LoginRequirement
 from ._core.base.models import User
 from ._core.config.context import Context
+from ._core.http.login_params import LoginParamArgs, LoginParams
 from ._core.http.messages import Request as XWMSRequest
 from ._core.oauth2.bearer_guard import NEEDS_TOKEN
 from ._core.responses import widgets
 from ._core.responses.bearer_challenge import parse_scopes
+from ._core.responses.login_requirement import ANY_LOGIN, LoginRequirement
 from ._core.responses.responses import Refusal
 from .asgi import XWMSAuthMiddleware as ASGIMiddleware
 from .asgi import current_user
 
 if TYPE_CHECKING:
-    from ._core.adapters.starlette_endpoints import Check
-    from ._core.base.page_content import Html
+    from ._core.adapters.asgi.starlette_endpoints import Check
+    from ._core.base.texts.page_content import Html
 
 __all__ = [
     "XWMSAuthMiddleware",
@@ -240,7 +240,7 @@ def token_required(endpoint: Any = None, /, *, scopes: str | Sequence[str] = ())
 
 def _guard(endpoint: Any, check: "Check", *, name: str) -> Any:
     if inspect.isclass(endpoint):
-        from ._core.adapters.starlette_endpoints import guard_class  # noqa: PLC0415  few applications have classes
+        from ._core.adapters.asgi.starlette_endpoints import guard_class  # noqa: PLC0415  few applications have classes
 
         return guard_class(endpoint, check, name=name)
 

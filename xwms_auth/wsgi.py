@@ -21,17 +21,17 @@ from ._core.adapters.current_user import CurrentUserProxy
 from ._core.adapters.passive import passive
 from ._core.adapters.request_state import current_request_state
 from ._core.adapters.roles import Roles
-from ._core.adapters.wsgi import close
-from ._core.adapters.wsgi_app import WSGIApp
-from ._core.adapters.wsgi_state import STATE_KEY, Unauthorized, WSGIRequestState
+from ._core.adapters.wsgi.app import WSGIApp
+from ._core.adapters.wsgi.messages import close
+from ._core.adapters.wsgi.state import STATE_KEY, Unauthorized, WSGIRequestState
 from ._core.base.health import HEALTH_SECONDS, Health
-from ._core.base.login_params import LoginParamArgs
-from ._core.base.login_requirement import LoginRequirement
 from ._core.base.models import User
 from ._core.config.config import XWMSConfig
 from ._core.config.context import Context
-from ._core.io.health import check
+from ._core.http.login_params import LoginParamArgs
+from ._core.io.operation.health import check
 from ._core.io.session_manager import XWMSSessions
+from ._core.responses.login_requirement import LoginRequirement
 from ._core.responses.responses import Refusal
 
 if TYPE_CHECKING:

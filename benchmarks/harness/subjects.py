@@ -25,7 +25,7 @@ from starlette.routing import Route
 import xwms_auth.flask
 import xwms_auth.starlette
 from xwms_auth import User, XWMSConfig
-from xwms_auth._core.base.digests import new_key
+from xwms_auth._core.base.crypto.digests import new_key
 from xwms_auth._core.base.session import Session
 from xwms_auth._core.config.context import Context
 from xwms_auth.stores import open_store

@@ -10,8 +10,8 @@ from flask.sessions import SecureCookieSessionInterface
 from itsdangerous import URLSafeSerializer, URLSafeTimedSerializer
 
 from tests.tools.site import CALLBACK, FROM_ELSEWHERE, LOGIN, LOGOUT, ME, PROGRAM
-from xwms_auth._core.base.sealing import Sealed
-from xwms_auth._core.base.signing import Signed
+from xwms_auth._core.base.crypto.sealing import Sealed
+from xwms_auth._core.base.crypto.signing import Signed
 
 BOTH_STORES = pytest.mark.parametrize("store", ["cookie", "memory://"])
 EVERY_MODE = pytest.mark.parametrize("mode", ["either", "same", "fresh"])

@@ -13,8 +13,8 @@ import xwms_auth.asgi
 import xwms_auth.flask
 from tests.tools.site import CALLBACK, FROM_ELSEWHERE, FROM_HERE, FROM_SIBLING, LOGIN, NAVIGATION, PROGRAM, TYPED
 from xwms_auth import XWMSConfig
-from xwms_auth._core.base.sealing import Sealed
-from xwms_auth._core.base.signing import Signed
+from xwms_auth._core.base.crypto.sealing import Sealed
+from xwms_auth._core.base.crypto.signing import Signed
 
 BOTH_STORES = pytest.mark.parametrize("store", ["cookie", "memory://"])
 EVERY_MODE = pytest.mark.parametrize("mode", ["either", "same", "fresh"])

@@ -12,7 +12,7 @@ from starlette.routing import Route
 import xwms_auth.flask
 import xwms_auth.starlette
 from tests.tools.site import FROM_ELSEWHERE, LOGIN
-from xwms_auth._core.base.texts import LANGUAGES
+from xwms_auth._core.base.texts.sentences import LANGUAGES
 from xwms_auth._core.http.languages import MAX_ACCEPT_LANGUAGE, preferred_language
 
 HOSTILE = [

@@ -20,7 +20,7 @@ from starlette.testclient import TestClient
 from tests.tools.fake_xwms import CANARY, FakeXWMS
 from tests.tools.site import CALLBACK, FROM_ELSEWHERE, FROM_HERE, FROM_SIBLING, LOGIN, NAVIGATION, PROGRAM, log_in
 from xwms_auth import ConfigError, User, XWMSClient, XWMSConfig
-from xwms_auth._core.base.expiring import MAX_ENTRIES, ExpiringSet
+from xwms_auth._core.base.memory.expiring import MAX_ENTRIES, ExpiringSet
 from xwms_auth.flask import XWMSAuth, current_user, login_required
 from xwms_auth.starlette import XWMSAuthMiddleware
 from xwms_auth.starlette import current_user as asgi_current_user

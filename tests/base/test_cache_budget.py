@@ -6,8 +6,8 @@ import tracemalloc
 import pytest
 
 from xwms_auth import XWMSConfig
-from xwms_auth._core.base import expiring
-from xwms_auth._core.base.expiring import ExpiringMap, ExpiringSet, LocalClaims
+from xwms_auth._core.base.memory import expiring
+from xwms_auth._core.base.memory.expiring import ExpiringMap, ExpiringSet, LocalClaims
 from xwms_auth._core.config.context import Context
 from xwms_auth._core.config.state import ProcessState
 from xwms_auth.stores import open_store

@@ -2,7 +2,7 @@
 
 import pytest
 
-from xwms_auth._core.base.login_params import LoginParams
+from xwms_auth._core.http.login_params import LoginParams
 
 RIGHT = {
     "ui_locales": ["nl", "fr-CA fr en", "zh-Hant-TW", " ".join(["nl"] * 10)],

@@ -3,8 +3,8 @@
 import random
 import threading
 
-from xwms_auth._core.base import expiring
-from xwms_auth._core.base.expiring import RecentMap
+from xwms_auth._core.base.memory import expiring
+from xwms_auth._core.base.memory.expiring import RecentMap
 
 SIZE = 100
 

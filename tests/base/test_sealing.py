@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tests.stores.alone import run_alone
 from xwms_auth import Secret
-from xwms_auth._core.base import sealing
-from xwms_auth._core.base.sealing import MAX_SUBKEYS, Sealed
+from xwms_auth._core.base.crypto import sealing
+from xwms_auth._core.base.crypto.sealing import MAX_SUBKEYS, Sealed
 
 KEY = Secret("K3y-for-tests-0123456789-abcdefghij")
 VALUES = st.recursive(
@@ -65,7 +65,7 @@ def test_a_process_that_forks_gives_none_of_its_subkeys_to_the_others():
     code = """
     import os
     from xwms_auth import Secret
-    from xwms_auth._core.base.sealing import Sealed
+    from xwms_auth._core.base.crypto.sealing import Sealed
 
     sealed = Sealed([Secret("K3y-for-tests-0123456789-abcdefghij")], purpose="session", audience="client@issuer")
     values = [sealed.seal("a value"), sealed.seal("a value")]

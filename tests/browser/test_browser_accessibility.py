@@ -11,9 +11,9 @@ import pytest
 
 from tests.tools.requires import missing
 from xwms_auth import EndReason, NotAllowed, XWMSError
-from xwms_auth._core.base.button_style import BUTTON_STYLE
+from xwms_auth._core.base.assets.button_style import BUTTON_STYLE
 from xwms_auth._core.base.errors import NotANavigation
-from xwms_auth._core.base.texts import LANGUAGES, texts_in
+from xwms_auth._core.base.texts.sentences import LANGUAGES, texts_in
 from xwms_auth._core.responses.buttons import link_button, login_button, logout_form
 from xwms_auth._core.responses.pages import confirm_page, error_page, leading_page, person_page, proof_page
 from xwms_auth._core.responses.presentation import Presentation

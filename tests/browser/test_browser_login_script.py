@@ -12,8 +12,8 @@ from tests.browser.front_ends import TAG, serve_front_end
 from tests.browser.houses import House, pick_anna
 from tests.browser.test_browser_accessibility import AXE
 from tests.tools.requires import missing
-from xwms_auth._core.base.login_script import PLAIN_SCRIPT_PATH
-from xwms_auth._core.base.texts import texts_in
+from xwms_auth._core.base.assets.login_script import PLAIN_SCRIPT_PATH
+from xwms_auth._core.base.texts.sentences import texts_in
 
 pytestmark = pytest.mark.browser
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xwms_auth._core.base.texts import LANGUAGES, language_of
+from xwms_auth._core.base.texts.sentences import LANGUAGES, language_of
 from xwms_auth._core.http.languages import MAX_ACCEPT_LANGUAGE, MAX_RANGES, preferred_language
 
 

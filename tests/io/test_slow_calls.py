@@ -16,7 +16,7 @@ from tests.tools.faults import Exchange, Reply
 from tests.tools.redis_server import free_port
 from tests.tools.site import FROM_HERE, LOGIN, Site
 from xwms_auth import AsyncXWMSClient, Unreachable, XWMSClient
-from xwms_auth._core.base.limits import CircuitBreaker, Patience
+from xwms_auth._core.base.memory.limits import CircuitBreaker, Patience
 from xwms_auth._core.io import transport
 
 PATIENCE = 20.0

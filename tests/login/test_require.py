@@ -24,7 +24,7 @@ import xwms_auth.starlette
 import xwms_auth.wsgi
 from tests.tools.site import CALLBACK, FROM_ELSEWHERE, FROM_HERE, HTTPS_URI, LOGIN, NAVIGATION, PROGRAM
 from xwms_auth import User, XWMSConfig
-from xwms_auth._core.base.login_requirement import LoginRequirement, domain_of
+from xwms_auth._core.responses.login_requirement import LoginRequirement, domain_of
 
 ORIGIN = "https://app.example"
 RULES: dict[str, dict[str, Any]] = {

@@ -9,7 +9,7 @@ import pytest
 from tests.login.test_flow_steps import NOW, TOKEN, Story, answer, callback, headers, started
 from tests.tools.site import FROM_ELSEWHERE, FROM_HERE
 from xwms_auth import BadAnswer, Timeout, TokenRejected, Unreachable, XWMSConfig
-from xwms_auth._core.base.limits import CircuitBreaker
+from xwms_auth._core.base.memory.limits import CircuitBreaker
 from xwms_auth._core.config.context import Context
 from xwms_auth._core.config.state import INVALIDATION_BURST
 from xwms_auth._core.http.messages import Request

@@ -9,7 +9,7 @@ from tests.oauth2.steps import asked, begin, code_of, log_in
 from tests.tools.site import CALLBACK, FROM_HERE, LOGIN, Site
 from xwms_auth._core.base.effects import UpstreamResponse
 from xwms_auth._core.base.errors import BadAnswer
-from xwms_auth._core.config.server_metadata import read_metadata
+from xwms_auth._core.config.server.metadata import read_metadata
 
 
 def start(browser):

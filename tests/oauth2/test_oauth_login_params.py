@@ -13,7 +13,7 @@ import xwms_auth.starlette
 import xwms_auth.wsgi
 from tests.oauth2.steps import asked, begin, code_of, come_back, log_in
 from tests.tools.site import FROM_ELSEWHERE, FROM_HERE, LOGIN, PROGRAM, TYPED, Site
-from xwms_auth._core.base.login_params import NEEDS_PERSON
+from xwms_auth._core.http.login_params import NEEDS_PERSON
 
 ALL = {
     "ui_locales": "nl fr-CA",

@@ -16,9 +16,9 @@ from tests.tools.fake_xwms import CANARY, CLIENT_ID
 from tests.tools.faults import FAULTS
 from tests.tools.site import CALLBACK, FROM_ELSEWHERE
 from xwms_auth import APIError, ConfigError, Secret, XWMSConfig
+from xwms_auth._core.base.crypto.sealing import Sealed
+from xwms_auth._core.base.crypto.signing import Signed
 from xwms_auth._core.base.effects import OAuthCall, UpstreamResponse
-from xwms_auth._core.base.sealing import Sealed
-from xwms_auth._core.base.signing import Signed
 from xwms_auth._core.io.transport import HTTPTransport
 from xwms_auth._core.oauth2.endpoints import read_tokens
 

@@ -12,7 +12,7 @@ from tests.oauth2.fake_as import JWKS
 from tests.oauth2.jwts import base64url, encode, make_key, signed
 from tests.oauth2.steps import code_of
 from xwms_auth import APIError
-from xwms_auth._core.config.server_cache import METADATA_MAX_AGE
+from xwms_auth._core.config.server.cache import METADATA_MAX_AGE
 from xwms_auth._core.oauth2.jwt import MAX_IMPORTED_KEYS, parse_signed_jwt, verified_claims
 
 AUDIENCE = "https://api.example"

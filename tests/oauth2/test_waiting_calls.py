@@ -7,7 +7,7 @@ import pytest
 
 from xwms_auth import Secret, Unreachable, User, XWMSConfig
 from xwms_auth._core.base.effects import CallStore, CallXWMS, Pause, Runtime, Shielded
-from xwms_auth._core.base.limits import Patience
+from xwms_auth._core.base.memory.limits import Patience
 from xwms_auth._core.base.models import TokenSet
 from xwms_auth._core.base.session import Session
 from xwms_auth._core.config.context import Context
@@ -26,7 +26,7 @@ LONG = int(QUICK / VALIDATION_POLL_INTERVAL) + 1
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("xwms_auth._core.base.limits.QUICK", QUICK)
+    monkeypatch.setattr("xwms_auth._core.base.memory.limits.QUICK", QUICK)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from PIL import Image
 from tests.pictures.picture_images import encoded, image, png, png_that_claims
 from tests.pictures.picture_servers import reply
 from xwms_auth import ConfigError, XWMSError
-from xwms_auth._core.base.picture_errors import RefusalReason, UnavailableReason
+from xwms_auth._core.accounts.picture_errors import RefusalReason, UnavailableReason
 from xwms_auth.accounts.pictures import (
     FolderStorage,
     PictureError,

@@ -13,7 +13,7 @@ import xwms_auth.flask
 import xwms_auth.starlette
 from tests.tools.site import FROM_HERE, LOGIN, Site
 from xwms_auth import XWMSConfig
-from xwms_auth._core.base.button_style import BUTTON_STYLE, STYLE_PATH
+from xwms_auth._core.base.assets.button_style import BUTTON_STYLE, STYLE_PATH
 
 HELPERS = ("xwms_login_button", "xwms_link_button", "xwms_logout_form")
 

@@ -13,10 +13,10 @@ import xwms_auth
 from tests.tools.site import CALLBACK, FROM_ELSEWHERE, LOGIN, PROGRAM
 from xwms_auth import EndReason, LoginExpired, NotAllowed, XWMSConfig, XWMSError
 from xwms_auth._core.accounts.errors import AccountBlocked, NoAccount
-from xwms_auth._core.base import texts
+from xwms_auth._core.accounts.picture_errors import PictureRefused
 from xwms_auth._core.base.errors import APIError, BearerRefused, ClientUnknown, CredentialsRejected, Unreachable
-from xwms_auth._core.base.picture_errors import PictureRefused
-from xwms_auth._core.base.texts import LANGUAGES, key_of, texts_in
+from xwms_auth._core.base.texts import sentences as texts
+from xwms_auth._core.base.texts.sentences import LANGUAGES, key_of, texts_in
 from xwms_auth._core.responses.buttons import login_button, logout_form
 from xwms_auth._core.responses.pages import confirm_page, error_page, leading_page, person_page, proof_page
 from xwms_auth._core.responses.presentation import Presentation

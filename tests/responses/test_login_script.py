@@ -13,8 +13,8 @@ from starlette.routing import Route
 import xwms_auth.flask
 import xwms_auth.starlette
 from tests.tools.site import Site
-from xwms_auth._core.base.login_script import LOGIN_SCRIPT, MAX_SCRIPT, PLAIN_SCRIPT_PATH, SCRIPT_PATH, script_in
-from xwms_auth._core.base.texts import LANGUAGES, texts_in
+from xwms_auth._core.base.assets.login_script import LOGIN_SCRIPT, MAX_SCRIPT, PLAIN_SCRIPT_PATH, SCRIPT_PATH, script_in
+from xwms_auth._core.base.texts.sentences import LANGUAGES, texts_in
 
 KEPT = "public, max-age=31536000, immutable"
 FOR_AN_HOUR = "public, max-age=3600"

@@ -9,7 +9,7 @@ import pytest
 import xwms_auth.flask
 from tests.tools.site import CALLBACK, FROM_ELSEWHERE, LOGIN, LOGOUT, Site
 from xwms_auth import ConfigError, NotAllowed, PageContent, XWMSConfig
-from xwms_auth._core.base.page_content import PAGE_NAMES
+from xwms_auth._core.base.texts.page_content import PAGE_NAMES
 
 REQUIRED = {"client_id": "a", "client_secret": "b", "redirect_uris": "https://a.example/cb"}
 TEMPLATE = (

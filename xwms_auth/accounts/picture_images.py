@@ -17,7 +17,7 @@ except ModuleNotFoundError as missing:
         raise
     raise ImportError("xwms_auth.accounts.pictures needs Pillow: pip install 'xwms-auth[pictures]'") from missing
 
-from .._core.base.picture_errors import PictureRefused
+from .._core.accounts.picture_errors import PictureRefused
 
 MAX_SIDE = 16_384
 """Pixels of a side. Pillow keeps a pointer for each row: more than the pixels of a picture that is one of them wide."""

@@ -14,9 +14,9 @@ from typing import Protocol, TypeGuard
 
 import anyio
 
+from .._core.accounts.picture_errors import PictureError, PictureRefused, PictureUnavailable
 from .._core.base.errors import ConfigError
 from .._core.base.events import warning
-from .._core.base.picture_errors import PictureError, PictureRefused, PictureUnavailable
 from .._core.io.picture_download import Download, Network
 from ..stores.thread_limit import ThreadLimit
 from .picture_images import MAX_PIXELS_LIMIT, EncodedPicture, encode_anew

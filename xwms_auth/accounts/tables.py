@@ -18,8 +18,8 @@ from .._core.accounts.errors import AccountBlocked, LastIdentity, LinkedElsewher
 from .._core.accounts.linker import Linked, ProofNeeded
 from .._core.base import events
 from .._core.base.errors import ConfigError
-from .._core.base.login_requirement import domain_of, parse_domain
 from .._core.base.models import Identity, User
+from .._core.responses.login_requirement import domain_of, parse_domain
 from ..stores.sqlalchemy_engines import code_of
 from .identities import (
     MAX_LENGTH,

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 
 import click
 
-from xwms_auth._core.adapters.asgi_bearer import MAX_NESTED
+from xwms_auth._core.adapters.asgi.bearer import MAX_NESTED
 from xwms_auth._core.adapters.guard_check import GUARD, chain, guards_of
 from xwms_auth._core.base.errors import ConfigError
 from xwms_auth._core.config.config import XWMSConfig
@@ -100,7 +100,7 @@ def _name(view: object) -> str:
 
 
 def _of_flask(app: Any) -> Iterator[Route]:
-    from xwms_auth._core.adapters.flask_app import PUBLIC  # noqa: PLC0415  needs Flask
+    from xwms_auth._core.adapters.flask.app import PUBLIC  # noqa: PLC0415  needs Flask
 
     contexts = _of_extension(app)
     for rule in app.url_map.iter_rules():

@@ -11,7 +11,7 @@ from typing import IO, Any, Final
 
 import click
 
-from xwms_auth._core.base.leak_patterns import LeakPatterns
+from xwms_auth._core.base.crypto.leak_patterns import LeakPatterns
 from xwms_auth._core.base.models import Secret
 from xwms_auth.cli.scan_sources import (
     PIECE,

@@ -6,7 +6,7 @@ The library of a store is imported only if the config uses that store.
 import re
 from typing import cast
 
-from .._core.base.digests import digest
+from .._core.base.crypto.digests import digest
 from .._core.base.errors import ConfigError
 from .._core.base.models import Secret
 from .._core.base.session import Session, latest

@@ -11,9 +11,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .._core.base import events
-from .._core.base.digests import identity_digest
+from .._core.base.crypto.digests import identity_digest
 from .._core.base.errors import ConfigError
-from .._core.base.expiring import ExpiringMap, ExpiringSet, LocalClaims, RecentMap
+from .._core.base.memory.expiring import ExpiringMap, ExpiringSet, LocalClaims, RecentMap
 from .._core.base.models import EndReason, Identity, ever_smaller
 from .._core.base.session import FUTURE_TOLERANCE, Session
 from .._core.base.session_record import from_record, to_record
@@ -23,7 +23,7 @@ from .records import is_key
 from .sync_async import then
 
 if TYPE_CHECKING:
-    from .._core.base.sealing import Sealed
+    from .._core.base.crypto.sealing import Sealed
 
 MAX_CACHED_BYTES = 32 * 1024 * 1024
 """Bytes of the cache of verified cookies: the seven thousand that were used last, and up to as many more. Invalid

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from .._core.base.crypto.digests import digest, new_key
 from .._core.base.dataclass import dataclass
-from .._core.base.digests import digest, new_key
-from .._core.base.expiring import LocalClaims
+from .._core.base.memory.expiring import LocalClaims
 from .._core.base.models import EndReason, Identity
 from .._core.base.session import Session, latest
 from .._core.base.store_protocols import LoadsAtOnce

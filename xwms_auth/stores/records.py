@@ -10,14 +10,14 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from .._core.base.digests import login_digest
-from .._core.base.expiring import RecentMap
+from .._core.base.crypto.digests import login_digest
+from .._core.base.memory.expiring import RecentMap
 from .._core.base.models import EndReason
 from .._core.base.session import Session
 from .._core.base.session_record import from_record, to_record
 
 if TYPE_CHECKING:
-    from .._core.base.sealing import Sealed
+    from .._core.base.crypto.sealing import Sealed
 
 _KEY = r"[A-Za-z0-9_-]{43}"  # compiled when it is first used
 

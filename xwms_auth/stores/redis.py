@@ -9,8 +9,8 @@ Every key has an expiry. Never retries a command by itself, and never keeps a ha
 from collections.abc import Awaitable, Generator, Iterable, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar
 
+from .._core.base.crypto.digests import digest, identity_digest, login_digest, new_key
 from .._core.base.dataclass import dataclass
-from .._core.base.digests import digest, identity_digest, login_digest, new_key
 from .._core.base.errors import StoreUnavailable
 from .._core.base.models import EndReason, Identity
 from .._core.base.session import KEPT_AFTER_END, Session, latest

@@ -19,7 +19,7 @@ from redis.exceptions import RedisClusterException
 from redis.retry import Retry
 
 from .._core.base.errors import StoreUnavailable
-from .._core.base.limits import CircuitBreaker
+from .._core.base.memory.limits import CircuitBreaker
 from .._core.base.models import Secret
 from .event_loop import current_loop, is_trio
 from .redis import Commands, EveryKey, Request

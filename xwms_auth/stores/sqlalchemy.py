@@ -38,7 +38,7 @@ from sqlalchemy.pool import SingletonThreadPool, StaticPool
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import NullType
 
-from .._core.base.digests import digest, identity_digest, login_digest, new_key
+from .._core.base.crypto.digests import digest, identity_digest, login_digest, new_key
 from .._core.base.errors import ConfigError, StoreUnavailable
 from .._core.base.models import EndReason, Identity, Secret
 from .._core.base.session import Session, latest

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import anyio.to_thread
 
-from .._core.base.digests import digest, identity_digest, login_digest, new_key
+from .._core.base.crypto.digests import digest, identity_digest, login_digest, new_key
 from .._core.base.errors import StoreUnavailable
 from .._core.base.models import EndReason, Identity
 from .._core.base.session import Session, latest

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .._core.adapters.served_app import ServedApp
-from .._core.adapters.wsgi_app import WSGIApp
+from .._core.adapters.wsgi.app import WSGIApp
 from .._core.base import effects
 from .._core.base.effects import UpstreamResponse
 from .._core.base.models import User

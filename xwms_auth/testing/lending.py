@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 
 from .._core.adapters.clients import UnknownHost
 from .._core.adapters.served_app import ServedApp
-from .._core.base.digests import new_key
+from .._core.base.crypto.digests import new_key
 from .._core.base.effects import Steps
-from .._core.base.limits import TokenBucket
+from .._core.base.memory.limits import TokenBucket
 from .._core.config.config import XWMSConfig
 from .._core.config.context import Context
-from .._core.config.server_metadata import ENDPOINTS
+from .._core.config.server.metadata import ENDPOINTS
 from .._core.config.state import ProcessState
 from .._core.http.messages import Request, Response
 from .._core.http.urls import RedirectURI

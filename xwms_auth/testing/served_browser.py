@@ -10,7 +10,7 @@ from wsgiref.util import setup_testing_defaults
 from .._core.accounts.application import Application
 from .._core.adapters.application import DoorApplication, call_async
 from .._core.adapters.served_app import ServedApp
-from .._core.adapters.wsgi_state import WSGIServedApp
+from .._core.adapters.wsgi.state import WSGIServedApp
 from .._core.base.effects import Steps, arun, run
 from .._core.http.messages import Request, Response
 from .clients import Answer, Ask

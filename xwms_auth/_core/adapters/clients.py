@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar, cast
 
 from ...stores import open_store
 from ...stores.records import OpenedForClient
+from ..base.crypto.digests import new_key
 from ..base.dataclass import dataclass
-from ..base.digests import new_key
 from ..base.errors import ConfigError, HostNotRegistered
 from ..base.models import Secret
 from ..base.store_protocols import SessionStore
@@ -47,8 +47,8 @@ class UnknownHost(Context):
     def beside(cls, clients: Sequence[Context]) -> "UnknownHost":
         """Return the context for all hosts but those of these clients."""
         # Loaded when an application is set up, as in `Context.of`.
-        from ..base.sealing import Sealed  # noqa: PLC0415
-        from ..base.signing import Signed  # noqa: PLC0415
+        from ..base.crypto.sealing import Sealed  # noqa: PLC0415
+        from ..base.crypto.signing import Signed  # noqa: PLC0415
 
         config = copy(clients[0].config)
         # What a developer is told of: the hosts that there are.

@@ -9,14 +9,14 @@ from ..accounts.application import Application, ask_application, refresh, tell_o
 from ..accounts.linker import Linker
 from ..base.effects import Steps
 from ..base.errors import ConfigError, LoginRequired, NotAllowed, XWMSError
-from ..base.login_params import NO_PARAMS
-from ..base.login_requirement import ANY_LOGIN, LoginRequirement
 from ..base.models import Anonymous, Identity, User, anonymous
 from ..base.output_only import in_debug_mode
 from ..base.session import Session
+from ..http.login_params import NO_PARAMS
 from ..http.messages import MAX_SESSION_COOKIE, Request
 from ..responses import access_denied
 from ..responses.login_link import login_query
+from ..responses.login_requirement import ANY_LOGIN, LoginRequirement
 from ..responses.responses import Refusal
 from ..sessions.lookup import NO_SESSION, SessionLookup
 from ..sessions.revalidation import refresh_profile

@@ -9,8 +9,8 @@ from ..base.store_protocols import LoadsAtOnce, SessionStore
 from ..config.context import Context
 from ..http.urls import is_below
 from ..io import in_process
-from ..io.health import HealthCheck
-from ..io.telemetry import Observed, observe_route, telemetry
+from ..io.operation.health import HealthCheck
+from ..io.operation.telemetry import Observed, observe_route, telemetry
 from .application import ClientParts
 from .guard_check import GuardCheck
 

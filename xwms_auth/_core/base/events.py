@@ -6,7 +6,7 @@ Never logs a token, a cookie, a secret or a name. A person is logged as a short 
 import logging
 from typing import Literal
 
-from .digests import identity_digest
+from .crypto.digests import identity_digest
 from .errors import APIError, ConfigError, RequestRefused, XWMSError
 from .models import Identity
 

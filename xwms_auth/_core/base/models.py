@@ -201,7 +201,7 @@ class EndReason(StrEnum):
 
     def detail_in(self, language: str) -> str:
         """The sentence in one of XWMS's ten languages: `nl`, or a tag such as `pt-BR`. In English for all others."""
-        from . import texts  # noqa: PLC0415  loaded with the first text that is shown
+        from .texts import sentences as texts  # noqa: PLC0415  loaded with the first text that is shown
 
         return texts.texts_in(texts.language_of(language) or texts.DEFAULT_LANGUAGE).signed_out[self]
 

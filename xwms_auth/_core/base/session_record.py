@@ -113,7 +113,8 @@ def _tokens_to_record(tokens: TokenSet) -> list[Any]:
 
 
 def _tokens_from_record(record: object) -> TokenSet | None:
-    match record:
+    found = cast("list[object]", record) if isinstance(record, list) else []
+    match [*found, None][:7]:  # the last one is there for the logout of some servers only
         case [
             str(access),
             str() | None as refresh,
@@ -121,13 +122,12 @@ def _tokens_from_record(record: object) -> TokenSet | None:
             int() | None as expires,
             str() | None as sid,
             int(number),
-            *more,
+            str() | None as id_token,
         ]:
-            id_token = more[0] if more else None
             return TokenSet(
                 access_token=Secret(access),
                 refresh_token=None if refresh is None else Secret(refresh),
-                id_token=Secret(id_token) if isinstance(id_token, str) else None,
+                id_token=None if id_token is None else Secret(id_token),
                 scope=tuple(scope.split()),
                 expires_at=expires,
                 sid=sid,

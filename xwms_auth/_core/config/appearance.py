@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, cast
 
-from ..base.login_params import PARAMS
-from ..base.page_content import PAGE_NAMES
-from ..base.texts import LANGUAGES, language_of
+from ..base.texts.page_content import PAGE_NAMES
+from ..base.texts.sentences import LANGUAGES, language_of
+from ..http.login_params import PARAMS
 from ..http.next_url import safe_next
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from ..base.dataclass import dataclass
 from ..base.errors import ConfigError
 from ..base.models import Secret
-from ..base.page_content import PageFunction, PageName
 from ..base.store_protocols import RevocationStore, SessionStore
+from ..base.texts.page_content import PageFunction, PageName
 from ..http.urls import ParsedURL, RedirectURI
 from .env import (
     CallbackToken,
@@ -25,7 +25,7 @@ from .env import (
 )
 from .misspelt import misspelt
 from .secret_sources import SecretSource
-from .server_metadata import Metadata
+from .server.metadata import Metadata
 from .validation import Validator
 
 C = TypeVar("C", bound="XWMSConfig")

@@ -8,8 +8,8 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Self
 
 from ..base import events
+from ..base.crypto.digests import new_key
 from ..base.dataclass import dataclass
-from ..base.digests import new_key
 from ..base.errors import ConfigError, HostNotRegistered, XWMSError
 from ..base.models import Secret
 from ..base.session import Lifetimes, Session
@@ -21,8 +21,8 @@ from .env import missing_session_secret
 from .state import ProcessState
 
 if TYPE_CHECKING:
-    from ..base.sealing import Sealed
-    from ..base.signing import Signed
+    from ..base.crypto.sealing import Sealed
+    from ..base.crypto.signing import Signed
 
 _SINGLE_PROCESS_HINT = (
     "fine with one process; several processes need XWMS_SESSION_STORE or XWMS_REVOCATION_STORE in SQLite or Redis: "
@@ -67,8 +67,8 @@ class Context:
     def of(cls, config: XWMSConfig) -> Self:
         """Derive the context of a config. Raises `ConfigError` without a session secret."""
         # OpenSSL and itsdangerous are loaded when an application is set up, not before.
-        from ..base.sealing import Sealed  # noqa: PLC0415
-        from ..base.signing import Signed  # noqa: PLC0415
+        from ..base.crypto.sealing import Sealed  # noqa: PLC0415
+        from ..base.crypto.signing import Signed  # noqa: PLC0415
 
         keys, missing = config.session_keys, config.missing
         if not keys:

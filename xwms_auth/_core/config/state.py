@@ -10,12 +10,12 @@ refreshed one or still has to be revoked.
 import threading
 from typing import NamedTuple
 
-from ..base.digests import digest
-from ..base.expiring import ExpiringMap, ExpiringSet, RecentMap
-from ..base.limits import TokenBucket
+from ..base.crypto.digests import digest
+from ..base.memory.expiring import ExpiringMap, ExpiringSet, RecentMap
+from ..base.memory.limits import TokenBucket
 from ..base.models import AccessToken, Secret, TokenSet
 from ..base.strict_json import JSONObject
-from .server_cache import ServerCache
+from .server.cache import ServerCache
 
 LOGIN_RATE, LOGIN_BURST = 50, 100
 """Rate limit: logins that a process starts per second. Each is a call to XWMS, so a flood here would be one there."""

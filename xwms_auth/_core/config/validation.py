@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, cast, get_args
 
-from ..base.button_style import STYLE_PATH
+from ..base.assets.button_style import STYLE_PATH
+from ..base.assets.login_script import PLAIN_SCRIPT_PATH, SCRIPT_PATH
 from ..base.errors import ConfigError
-from ..base.login_script import PLAIN_SCRIPT_PATH, SCRIPT_PATH
 from ..base.models import Secret
 from ..base.store_protocols import RevocationStore, SessionStore
 from ..base.strict_json import is_scope
@@ -34,10 +34,10 @@ from .env import (
     TokenValidation,
     may_hold_password,
 )
-from .issuers import issuer_faults, names_server, parse_issuer
 from .limits import validate_limits
-from .named_endpoints import parse_named, validate_endpoints
 from .secret_sources import SecretFromCallable, SecretFromFile, SecretSource, header_fault, is_repetitive
+from .server.issuers import issuer_faults, names_server, parse_issuer
+from .server.named_endpoints import parse_named, validate_endpoints
 from .store_urls import store_url_fault
 
 if TYPE_CHECKING:

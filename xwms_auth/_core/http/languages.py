@@ -7,7 +7,7 @@ one pass. What is malformed anywhere counts as absent. The result is one of `LAN
 import re
 from typing import Final
 
-from ..base.texts import DEFAULT_LANGUAGE, LANGUAGES, language_of
+from ..base.texts.sentences import DEFAULT_LANGUAGE, LANGUAGES, language_of
 
 MAX_ACCEPT_LANGUAGE = 1000
 """Characters of the header. Browsers send fewer than a hundred, with every language of a reader's list."""

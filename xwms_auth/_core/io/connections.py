@@ -28,7 +28,7 @@ import anyio
 import httpcore2
 
 from ..base.errors import APIError, Timeout, Unreachable
-from ..base.limits import QUICK, CircuitBreaker, Patience
+from ..base.memory.limits import QUICK, CircuitBreaker, Patience
 from .sockets import connect, connect_async, resolver, tls_context
 
 T = TypeVar("T")

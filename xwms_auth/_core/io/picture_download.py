@@ -22,7 +22,7 @@ from urllib.parse import urljoin
 
 import httpcore2
 
-from ..base.picture_errors import PictureRefused, PictureUnavailable
+from ..accounts.picture_errors import PictureRefused, PictureUnavailable
 from ..http.urls import DEFAULT_PORTS, parse_url
 from .public_addresses import is_public
 from .sockets import Deadline, connect, picture_resolver, tls_context

@@ -26,15 +26,15 @@ from ...stores.event_loop import is_trio
 from ..base.effects import ApiCall, OAuthCall, Runtime, Steps, UpstreamResponse, arun, run
 from ..base.errors import APIError, BadAnswer, ConfigError, Unreachable
 from ..base.health import Upstream, worst_of
-from ..base.limits import QUICK, CircuitBreaker, Patience
+from ..base.memory.limits import QUICK, CircuitBreaker, Patience
 from ..base.unexpected import place_of
 from ..config.config import XWMSConfig
 from . import in_process
 from .connections import OPEN_SECONDS, OUTAGES, Attempt
 from .deadline import within
+from .operation.telemetry import ObservedCall, observe_call, telemetry
 from .pool import AsyncPool, Pool
 from .sockets import tls_context
-from .telemetry import ObservedCall, observe_call, telemetry
 
 MAX_RETRY_AFTER = 86_400
 """Seconds (a day): the longest `Retry-After` of a server that is passed on."""

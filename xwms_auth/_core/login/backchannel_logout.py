@@ -9,7 +9,7 @@ before.
 """
 
 from ..base import events
-from ..base.digests import digest
+from ..base.crypto.digests import digest
 from ..base.effects import Steps, claim, list_login, list_sessions, release, revoke_session, revoke_sessions
 from ..base.errors import ConfigError, TokenRejected, XWMSError
 from ..base.models import Identity

@@ -13,8 +13,8 @@ from ..accounts.errors import AccountExists
 from ..accounts.hooks import LoggedIn
 from ..accounts.linker import Linked, ProofNeeded
 from ..base import events
+from ..base.crypto.digests import new_key
 from ..base.dataclass import dataclass
-from ..base.digests import new_key
 from ..base.effects import Steps, create_session, drop_session
 from ..base.errors import (
     APIError,
@@ -28,10 +28,10 @@ from ..base.errors import (
     TooManyLogins,
     XWMSError,
 )
-from ..base.login_params import NEEDS_PERSON
 from ..base.session import Session, device_name
 from ..config.context import Context
 from ..http.fetch_metadata import is_by_worker, is_prefetch, require_navigation
+from ..http.login_params import NEEDS_PERSON
 from ..http.messages import Request, Response, read_cookie
 from ..http.urls import RedirectURI
 from ..providers.pending_login import LOGIN_LIFETIME, PendingLogin, PendingLogins, RedeemAttempt, Taken

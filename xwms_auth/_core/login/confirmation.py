@@ -9,9 +9,9 @@ from ..accounts.hooks import LoggedIn
 from ..accounts.linker import AppLogin
 from ..base.effects import Steps, claim
 from ..base.errors import LoginNotStarted, RequestRefused, XWMSError
-from ..base.login_params import LoginParams
 from ..base.models import User
 from ..base.session import FUTURE_TOLERANCE
+from ..http.login_params import LoginParams
 from ..http.messages import Response
 from ..http.urls import origin_of
 from ..providers.pending_login import PendingLogin

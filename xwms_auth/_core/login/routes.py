@@ -10,7 +10,8 @@ from ..accounts.application import Application, tell
 from ..accounts.errors import NobodyToLink
 from ..accounts.hooks import LoggedOut, LoginRefused
 from ..base import events
-from ..base.button_style import BUTTON_STYLE
+from ..base.assets.button_style import BUTTON_STYLE
+from ..base.assets.login_script import LOGIN_SCRIPT, script_in
 from ..base.effects import Steps, drop_session
 from ..base.errors import (
     BadAnswer,
@@ -22,13 +23,11 @@ from ..base.errors import (
     TooManyLogins,
     XWMSError,
 )
-from ..base.login_params import LoginParams
-from ..base.login_requirement import MIN_FRESH, LoginRequirement
-from ..base.login_script import LOGIN_SCRIPT, script_in
-from ..base.texts import language_of
+from ..base.texts.sentences import language_of
 from ..config.config import XWMSConfig
 from ..config.context import Context
 from ..http.fetch_metadata import began_here, is_by_worker, is_own_post, require_navigation
+from ..http.login_params import LoginParams
 from ..http.messages import MAX_HEADERS, MAX_LOCATION, Request, Response, header_bytes, set_cookie
 from ..http.urls import RedirectURI, is_loopback, origin_of
 from ..providers.pending_login import (
@@ -43,6 +42,7 @@ from ..providers.pending_login import (
 from ..providers.protocol import Provider
 from ..responses import cross_origin, responses
 from ..responses.login_link import for_start, has_outcome, login_query, read_params, without_outcome
+from ..responses.login_requirement import MIN_FRESH, LoginRequirement
 from ..responses.presentation import language_for
 from ..sessions.lookup import SessionLookup, look_up, was_refused_as_ahead
 from . import backchannel_logout

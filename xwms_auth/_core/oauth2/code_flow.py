@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 
 from ..base import events
-from ..base.digests import new_key
+from ..base.crypto.digests import new_key
 from ..base.effects import CallXWMS, Steps, ask
 from ..base.errors import (
     APIError,
@@ -26,12 +26,12 @@ from ..base.errors import (
     TooManyLogins,
     XWMSError,
 )
-from ..base.login_params import LoginParams
 from ..base.models import Secret, TokenSet, newer
 from ..base.session import Session
 from ..base.strict_json import JSONObject
 from ..config.context import Context
-from ..config.server_metadata import Metadata
+from ..config.server.metadata import Metadata
+from ..http.login_params import LoginParams
 from ..http.messages import MAX_LOCATION, Request
 from ..http.urls import RedirectURI
 from ..providers.pending_login import PendingLogin

@@ -9,11 +9,11 @@ from typing import TypeVar
 from ..base import events
 from ..base.effects import CallXWMS, Steps, ask
 from ..base.errors import APIError, BadAnswer, Timeout, Unreachable
-from ..base.limits import Waiting
+from ..base.memory.limits import Waiting
 from ..base.strict_json import JSONObject
 from ..config.context import Context
-from ..config.server_cache import Fetched
-from ..config.server_metadata import Metadata, discover, read_keys, read_metadata, well_known
+from ..config.server.cache import Fetched
+from ..config.server.metadata import Metadata, discover, read_keys, read_metadata, well_known
 from . import endpoints
 from .jwt import SignedJWT
 

@@ -26,7 +26,7 @@ except ImportError as missing:  # pragma: no cover
     raise ImportError("flow=oauth2 needs Authlib: pip install 'xwms-auth[oauth2]'") from missing
 
 from ..base import events
-from ..base.digests import derived
+from ..base.crypto.digests import derived
 from ..base.effects import OAuthCall, UpstreamResponse, json_object, unavailable
 from ..base.errors import (
     APIError,
@@ -41,11 +41,11 @@ from ..base.errors import (
     Unreachable,
     XWMSError,
 )
-from ..base.login_params import LoginParams
 from ..base.models import Secret, TokenSet, User
 from ..base.strict_json import JSONObject, parse_granted
 from ..config.config import XWMSConfig
-from ..config.server_metadata import Metadata
+from ..config.server.metadata import Metadata
+from ..http.login_params import LoginParams
 
 _grant_uri = cast("Callable[..., str]", prepare_grant_uri)
 _revoke_request = cast("Callable[..., tuple[str, object]]", prepare_revoke_token_request)

@@ -11,11 +11,11 @@ from urllib.parse import urlencode
 
 from ..base.effects import CallXWMS, OAuthCall, Steps, UpstreamResponse, ask, json_object, unavailable
 from ..base.errors import BadAnswer, CredentialsRejected, InvalidToken, TokenRejected, TooManyTokens, Unreachable
-from ..base.limits import Waiting
+from ..base.memory.limits import Waiting
 from ..base.models import AccessToken, Secret
 from ..base.strict_json import JSONObject, is_moment, parse_granted, parse_id
 from ..config.context import Context
-from ..config.server_metadata import Metadata
+from ..config.server.metadata import Metadata
 from .discovery import keys_for, metadata_for
 from .id_token import SKEW
 from .jwt import MAX_JWT, parse_signed_jwt, verified_claims

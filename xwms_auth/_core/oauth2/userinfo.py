@@ -5,7 +5,7 @@ from ..base.errors import BadAnswer, TokenRejected
 from ..base.models import Secret
 from ..base.strict_json import JSONObject, is_moment
 from ..config.context import Context
-from ..config.server_metadata import Metadata
+from ..config.server.metadata import Metadata
 from . import endpoints
 from .discovery import keys_for
 from .id_token import SKEW, check_audience

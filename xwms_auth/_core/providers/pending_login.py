@@ -15,19 +15,19 @@ from dataclasses import field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, cast
 
+from ..base.crypto.digests import digest, new_key
 from ..base.dataclass import dataclass
-from ..base.digests import digest, new_key
 from ..base.effects import Steps, claim, release
 from ..base.errors import StoreUnavailable
 from ..base.models import User, ever_smaller
 from ..base.session import FUTURE_TOLERANCE
 from ..base.strict_json import parse_object
-from ..base.texts import language_of
+from ..base.texts.sentences import language_of
 from ..http.messages import CookieNames, header_bytes, read_cookies, set_cookie
 from ..http.urls import RedirectURI
 
 if TYPE_CHECKING:
-    from ..base.sealing import Sealed
+    from ..base.crypto.sealing import Sealed
 
 MAX_LOGINS = 10
 """Logins that one browser may have pending at once, one for each tab."""

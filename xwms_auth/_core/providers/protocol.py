@@ -12,10 +12,10 @@ from typing import Protocol
 from ..base.dataclass import dataclass
 from ..base.effects import Steps
 from ..base.errors import XWMSError
-from ..base.login_params import LoginParams
 from ..base.models import TokenSet, User
 from ..base.session import Session
 from ..config.context import Context
+from ..http.login_params import LoginParams
 from ..http.messages import Request
 from ..http.urls import RedirectURI
 from .pending_login import PendingLogin

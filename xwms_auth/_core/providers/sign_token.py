@@ -14,7 +14,7 @@ from dataclasses import replace
 from ..api import login_calls
 from ..api.login_calls import is_plausible_token
 from ..base import events
-from ..base.digests import digest
+from ..base.crypto.digests import digest
 from ..base.effects import Steps, claim, claimed, release
 from ..base.errors import (
     APIError,
@@ -26,12 +26,12 @@ from ..base.errors import (
     Unreachable,
     XWMSError,
 )
-from ..base.login_params import LoginParams
 from ..base.models import Secret, newer
 from ..base.session import Session
 from ..config.context import Context
 from ..config.state import UnspentToken
 from ..http.fetch_metadata import require_sent_by_xwms
+from ..http.login_params import LoginParams
 from ..http.messages import Request
 from ..http.urls import RedirectURI
 from .pending_login import TOKEN_MEMORY, PendingLogin, token_claim

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Protocol
 
 from ..base.errors import ClockSkew, LoginRequired, LoginTooOld, NotAllowed, NotApproved, XWMSError
-from ..base.login_requirement import ANY_LOGIN, MIN_FRESH, LoginRequirement
 from ..base.models import EndReason
 from ..base.session import AheadSession, Session
 from ..config.config import XWMSConfig
@@ -16,6 +15,7 @@ from ..http.fetch_metadata import ClientKind, client_kind, follows_redirects
 from ..http.messages import Request, Response
 from ..http.next_url import MAX_NEXT
 from .login_link import Pairs
+from .login_requirement import ANY_LOGIN, MIN_FRESH, LoginRequirement
 from .responses import Refusal, login_url, refusal
 
 

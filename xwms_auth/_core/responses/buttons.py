@@ -3,8 +3,8 @@
 from string import Template
 from typing import Final
 
-from ..base.page_content import Html
-from ..base.texts import Texts
+from ..base.texts.page_content import Html
+from ..base.texts.sentences import Texts
 from .pages import LEFT_ALONE, fill, own_path
 
 _LOGIN_BUTTON: Final = Template(

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Final, cast
 from urllib.parse import urlsplit
 
-from ..base.login_params import NEEDS_PERSON, PARAMS, LoginParams
 from ..config.context import Context
+from ..http.login_params import NEEDS_PERSON, PARAMS, LoginParams
 from ..http.messages import Request
 
 _SEALED: Final = "params"

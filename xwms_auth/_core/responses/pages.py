@@ -16,8 +16,8 @@ from string import Template
 from typing import Final, Literal
 
 from ..base.dataclass import dataclass
-from ..base.page_content import Html, PageContent, PageName
-from ..base.texts import DEFAULT_LANGUAGE, Texts
+from ..base.texts.page_content import Html, PageContent, PageName
+from ..base.texts.sentences import DEFAULT_LANGUAGE, Texts
 from .presentation import Presentation, in_english
 
 _TEMPLATES: Final = Path(__file__).with_name("templates")

@@ -6,8 +6,8 @@ from typing import Final
 
 from ..base import events
 from ..base.dataclass import dataclass
-from ..base.page_content import PageContent, PageFunction, PageName
-from ..base.texts import DEFAULT_LANGUAGE, Texts, texts_in
+from ..base.texts.page_content import PageContent, PageFunction, PageName
+from ..base.texts.sentences import DEFAULT_LANGUAGE, Texts, texts_in
 from ..base.unexpected import internal_error
 from ..config.config import XWMSConfig
 from ..http.languages import preferred_language

@@ -126,7 +126,7 @@ def hints_for(error: XWMSError, config: XWMSConfig, request: Request) -> tuple[s
     """What a developer is told about an error in debug mode."""
     if not (config.debug or request.debug):
         return ()
-    from . import developer_hints  # noqa: PLC0415  loaded only in debug mode
+    from .hints import developer_hints  # noqa: PLC0415  loaded only in debug mode
 
     return developer_hints.hints_for(error, config, request)
 

@@ -5,18 +5,18 @@
 
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
-from ..base.login_params import NO_PARAMS, LoginParams
-from ..base.login_script import INTEGRITY, texts_of
+from ..base.assets.login_script import INTEGRITY, texts_of
 from ..base.session import Session
-from ..base.texts import DEFAULT_LANGUAGE, Texts, language_of, texts_in
+from ..base.texts.sentences import DEFAULT_LANGUAGE, Texts, language_of, texts_in
 from ..config.context import Context
+from ..http.login_params import NO_PARAMS, LoginParams
 from ..http.messages import Request
 from . import responses
 from .login_link import login_query
 from .presentation import language_for
 
 if TYPE_CHECKING:
-    from ..base.page_content import Html
+    from ..base.texts.page_content import Html
 
 
 class Labelled(TypedDict, total=False):

@@ -8,11 +8,11 @@ one request refreshes, and the others wait until it has saved the result. The pr
 from dataclasses import KW_ONLY, replace
 
 from ..base import events
+from ..base.crypto.digests import digest
 from ..base.dataclass import dataclass
-from ..base.digests import digest
 from ..base.effects import Shielded, Steps, ask, claim, drop_session, load_session, release, renew_session
 from ..base.errors import APIError, LoginRequired, TokenRejected, Unreachable
-from ..base.limits import Waiting
+from ..base.memory.limits import Waiting
 from ..base.models import EndReason, Secret, TokenSet
 from ..base.session import Session
 from ..config.context import Context

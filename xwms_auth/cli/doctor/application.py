@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx2
 
-from xwms_auth._core.adapters.asgi_bearer import MAX_NESTED
+from xwms_auth._core.adapters.asgi.bearer import MAX_NESTED
 from xwms_auth._core.config.config import XWMSConfig
 from xwms_auth._core.http.urls import RedirectURI
 from xwms_auth.cli.doctor.findings import Finding, fault, ok, warning

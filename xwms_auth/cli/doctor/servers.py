@@ -16,7 +16,7 @@ from xwms_auth._core.config.config import XWMSConfig
 from xwms_auth._core.config.context import Context
 from xwms_auth._core.http.messages import Request
 from xwms_auth._core.io.transport import HTTPTransport
-from xwms_auth._core.responses.developer_hints import hints_for
+from xwms_auth._core.responses.hints.developer_hints import hints_for
 from xwms_auth.cli.doctor.findings import Finding, fault, ok, skipped
 from xwms_auth.stores import open_store
 from xwms_auth.stores.memory import MemoryStore

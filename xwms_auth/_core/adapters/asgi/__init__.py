@@ -1,0 +1,1 @@
+"""What stands between the flows and ASGI, and Starlette."""

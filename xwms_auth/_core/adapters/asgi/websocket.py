@@ -1,0 +1,263 @@
+"""The state of a websocket. Whoever a guard has let in is looked at again every so often, as long as it is open.
+
+A message is handed over only if no look is due; a timer looks where no messages come. Whatever an application does with
+a socket that has been closed here is what a server makes of it: it gets one disconnect, and what it sends is dropped.
+"""
+
+import time
+from collections.abc import Awaitable
+from contextlib import suppress
+from dataclasses import replace
+from math import inf
+from typing import Any, NamedTuple
+
+from ...accounts.linker import Linker
+from ...base import events
+from ...base.effects import arun
+from ...base.errors import LoginRequired, StoreUnavailable, XWMSError
+from ...base.unexpected import internal_error
+from ...config.context import Context
+from ...http.urls import RedirectURI
+from ...responses.login_requirement import ANY_LOGIN, LoginRequirement
+from ...responses.responses import Refusal
+from ...sessions.lookup import SessionLookup, cached_lookup, look_up, renew
+from ...sessions.revalidation import look_up_for_page, look_up_nested
+from .messages import INTERNAL_ERROR, Message, Scope, close_of, discard, header_of, is_server_error
+from .state import ASGIRequestState
+from .timer import Timer, start_timer
+
+LOGIN_NEEDED = 4401
+"""The close code of a socket whose session has ended. Codes from 4000 are the applications' own (RFC 6455 7.4.2); this
+one is the status of HTTP, plus 4000."""
+
+FORBIDDEN = 4403
+"""The close code of a socket whose owner lacks something by now that its guard requires."""
+
+TRY_AGAIN_LATER = 1013
+"""The close code of a socket whose session nobody could look up for a while. Registered with IANA."""
+
+GRACE = 60
+"""Seconds that a socket stays open while nobody can know whether its session still exists."""
+
+RETRY = 10
+"""Seconds until the next look during these."""
+
+OTHER_CLOCK = 0.05
+"""Seconds between two looks at a clock that is not the machine's: in a test a day may pass in a moment."""
+
+
+class _End(NamedTuple):
+    code: int
+    reason: str
+
+
+class WebSocketState(ASGIRequestState):
+    """The `receive` and the `send` that the application gets for a websocket, and the looks at its session."""
+
+    _is_accepted = False
+    _is_watched = False
+    _due = inf
+    """When the next look is due, by the clock of the application."""
+
+    _interval = 0
+    _unknown_since: float | None = None
+    _end: Message | None = None
+    """The disconnect that the application gets for a socket that was closed here."""
+
+    _end_is_told = False
+    _kept: Message | None = None
+    _timer: Timer | None = None
+    _requirements: frozenset[LoginRequirement] = frozenset()
+
+    def refusal(self, requirement: LoginRequirement = ANY_LOGIN) -> Refusal | None:
+        refused = super().refusal(requirement)
+        if refused is None and requirement is not ANY_LOGIN:
+            # How old the login may be counts for the beginning, as it does for a page that stays open.
+            self._requirements |= {replace(requirement, fresh=None)}
+        return refused
+
+    async def receive(self) -> Message:
+        """The application's `receive`."""
+        if self._end is None:
+            message = self._kept or await self._receive()
+            self._kept = None
+            if message["type"] == "websocket.disconnect":
+                self._stop_watching()
+            elif (not self._is_watched or self.served.clock() >= self._due) and self._end is None and self._is_due():
+                self._kept = message  # whoever gives up waiting meanwhile gets it the next time
+                await self._look_again()
+                self._kept = None
+            if self._end is None:
+                return message
+        elif self._end_is_told:
+            # As with servers: whoever asks again after a disconnect waits for it to come again.
+            while (await self._receive())["type"] != "websocket.disconnect":
+                pass
+        self._end_is_told = True
+        return self._end
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """The application's `send`."""
+        kind = message["type"]
+        if kind == "websocket.send" and self.served.clock() < self._due and self._is_watched and self.refused is None:
+            return self._send(message)
+        if kind in ("websocket.close", "websocket.http.response.start"):
+            self._started = True
+            self._stop_watching()
+            if self._failure is not None and is_server_error(message):
+                # The framework's answer to our error, which the application did not catch.
+                self._refuse_for(self._failure)
+        if self.refused is not None and self._send is not discard:
+            self._started = True
+            self._stop_watching()
+            send, self._send = self._send, discard
+            return send(close_of(self.refused.code))
+        if kind == "websocket.accept":
+            self._is_accepted = True
+        return self._send_if_in(message) if self._is_due() else self._send(message)
+
+    async def _send_if_in(self, message: Message) -> None:
+        await self._look_again()
+        await self._send(message)
+
+    async def release(self) -> None:
+        """Close a refused websocket that was left open."""
+        if self.refused is not None and self._send is not discard:
+            with suppress(RuntimeError, OSError):  # the visitor has gone, or the application has closed it
+                await self.send(close_of(self.refused.code))
+
+    def end(self) -> None:
+        super().end()
+        self._stop_watching()
+
+    def _is_due(self) -> bool:
+        """Whether to look before the next message is handed over. Begins the watch once a guard has let it in."""
+        if self._is_watched:
+            return self.served.clock() >= self._due
+        if self.guarded and self._is_accepted and not self._started:
+            self._watch()
+        return False
+
+    def _watch(self) -> None:
+        self._is_watched = True
+        if not (isinstance(self.lookup, SessionLookup) and self.lookup.session is not None):
+            return
+        self._interval = self.served.context.config.websocket_recheck_seconds
+        for inner in self.nested:
+            seconds = inner.context.config.websocket_recheck_seconds
+            self._interval = min(self._interval, seconds) if self._interval and seconds else self._interval or seconds
+        if self._interval:
+            self._due = self.served.clock() + self._interval
+            self._timer = start_timer(self._tick, self._until_next(self._interval))
+
+    def _until_next(self, seconds: float) -> float:
+        """Seconds until the timer looks at the clock again, if the next look is due in so many."""
+        return seconds if self.served.clock is time.time else min(seconds, OTHER_CLOCK)
+
+    async def _tick(self) -> float | None:
+        if self.served.clock() >= self._due:
+            await self._look_again()
+        left = self._due - self.served.clock()
+        return None if left == inf else self._until_next(min(max(left, 0.0), self._interval))
+
+    def _stop_watching(self) -> None:
+        self._is_watched, self._due = True, inf
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.stop()
+
+    async def _look_again(self) -> None:
+        try:
+            end = await self._why_not()
+        except Exception as error:  # noqa: BLE001  nobody can know who is there: fail closed, but not at once
+            if self._due != inf:
+                await self._bear(internal_error(error))
+            return
+        if self._due == inf:
+            return  # the socket has ended meanwhile
+        if end is not None:
+            await self._close(end)
+        else:
+            self._unknown_since, self._due = None, self.served.clock() + self._interval
+
+    async def _bear(self, error: XWMSError) -> None:
+        """Go on for a while, although an error hides whether the session still exists."""
+        now = self.served.clock()
+        if self._unknown_since is None:
+            self._unknown_since = now
+            events.warning("websocket_not_checked", cause=error.cause or error.code)
+        if now - self._unknown_since >= GRACE:
+            is_down = error.status == StoreUnavailable.status
+            await self._close(_End(TRY_AGAIN_LATER if is_down else INTERNAL_ERROR, error.code))
+        else:
+            self._due = min(now + min(self._interval, RETRY), self._unknown_since + GRACE)
+
+    async def _why_not(self) -> _End | None:
+        """Why the socket has to be closed, or None. Raises what the store, the account or the roles raise."""
+        self.lookup = found = await self._found_now()
+        if found.session is None:
+            return _End(LOGIN_NEEDED, LoginRequired.code)
+        if self.account is not None:
+            self.account = None
+            linker: Linker[Any] = self.linker_of(None)
+            loaded = await self.load_account(linker, found.session.user.identity, None)
+            if isinstance(loaded, Refusal):
+                return _End(LOGIN_NEEDED, _definite(loaded).code)
+        if any(requirement.roles for requirement in self._requirements):
+            self.roles = None  # to be asked for again
+        for requirement in self._requirements:
+            if (refused := await self.refusal_after_roles(requirement)) is not None:
+                return _End(FORBIDDEN, _definite(refused).code)
+        return None
+
+    async def _found_now(self) -> SessionLookup:
+        served, cookie, uri, now = self.served, self._asked(), self.redirect_uri, self.served.now()
+        if self._has_its_tokens_in_the_cookie():
+            # No answer could carry new ones to the browser, so only a page asks XWMS about this session.
+            known = await arun(look_up(served.context, cookie, uri, now=now), served.runtime)
+            is_alive = all(one.context.lifetimes.alive(known.session, now) for one in self.nested if known.session)
+            return known if is_alive else known._replace(session=None)
+        found = cached_lookup(served.context, served.store, cookie, uri, now=now)
+        if found is None:
+            steps = look_up_for_page(served.context, served.provider, cookie, uri, now=now)
+            found = await arun(steps, served.runtime)
+        for inner in self.nested:
+            nested = look_up_nested(inner.context, inner.provider, found, cookie, now=now)
+            found = await arun(nested, inner.runtime_in(served))
+        if found.changed:
+            await arun(renew(served.context, found, now=now, is_passive=True), served.runtime)
+        return found
+
+    def _has_its_tokens_in_the_cookie(self) -> bool:
+        found = self.lookup
+        is_cookie = self.served.context.config.session_store == "cookie"
+        return is_cookie and isinstance(found, SessionLookup) and bool(found.session and found.session.tokens)
+
+    async def _close(self, end: _End) -> None:
+        self._end = {"type": "websocket.disconnect", "code": end.code, "reason": end.reason}
+        self._is_watched, self._due, self._started = True, inf, True
+        send, self._send = self._send, discard
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.stop_later()
+        events.info("websocket_closed", code=str(end.code), reason=end.reason, path=self.scope["path"])
+        with suppress(Exception):  # the visitor has gone, and each server has errors of its own for that
+            await send({"type": "websocket.close", "code": end.code, "reason": end.reason})
+
+
+def _definite(refused: Refusal) -> Refusal:
+    """The same, unless it says that nobody can know. Raises that error."""
+    if refused.error.status >= 500:
+        raise refused.error
+    return refused
+
+
+def is_own_websocket(context: Context, scope: Scope, uri: RedirectURI | None) -> bool:
+    """Whether a websocket is opened by a page of this application or of a trusted origin (CSWSH, RFC 6455 10.2).
+
+    The browser sends cookies whatever page opens it, and names the page's origin in `Origin`.
+    """
+    origin = header_of(scope, b"origin", ", ")  # two of them joined are no origin
+    if not origin:
+        return all(name != b"origin" for name, _ in scope["headers"])
+    return uri is not None and (origin == uri.origin or context.trusts(origin))

@@ -1,0 +1,1 @@
+"""What Flask has beyond WSGI."""

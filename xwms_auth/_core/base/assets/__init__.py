@@ -1,0 +1,1 @@
+"""What browsers load from our own routes."""

@@ -1,0 +1,1 @@
+"""What a process remembers, and what it allows, each with its bound."""

@@ -1,0 +1,1 @@
+"""What an application tells of its logins while it runs."""

@@ -1,0 +1,1 @@
+"""What developers are told about an error."""
