@@ -110,12 +110,14 @@ def test_what_is_nearly_a_login_cookie_is_none(make_site, mode):
 
 def test_no_option_switches_the_binding_off():
     """LC-03"""
-    # `recheck` asks XWMS about sessions later on, and is nothing of a login.
-    names = {field.name for field in dataclasses.fields(XWMSConfig) if field.init} - {"recheck", "recheck_policy"}
+    # These look at sessions later on, and are nothing of a login.
+    later = {"recheck", "recheck_policy", "websocket_recheck"}
+    names = {field.name for field in dataclasses.fields(XWMSConfig) if field.init} - later
     suspicious = ("state", "csrf", "bind", "pending", "verify", "check", "origin_check", "disable", "skip")
     assert [name for name in names if any(word in name for word in suspicious)] == []
     assert [field.name for field in dataclasses.fields(XWMSConfig) if field.init and field.default is False] == [
         "confirm_person",  # asks the person once more
+        "id_token_hint",  # is of the logout
         "debug",  # says more on error pages, and refuses the same
         "insecure_allow_http",
         "allow_missing_settings",  # lets nobody log in at all

@@ -346,26 +346,37 @@ class WebKit:
     """WebKitGTK's own small browser, on a screen that nobody sees."""
 
     def __init__(self) -> None:
-        driver = program("WebKitWebDriver")
-        binary = next(map(str, Path("/usr/lib").glob(WEBKIT_BROWSERS)), None) or missing("WebKitGTK's MiniBrowser")
-        with listener() as free:
-            port = port_of(free)
+        self._driver = program("WebKitWebDriver")
+        self._binary = next(map(str, Path("/usr/lib").glob(WEBKIT_BROWSERS)), None) or missing("WebKitGTK's MiniBrowser")
         self._stack = ExitStack()
-        try:
-            environ = {**os.environ, "DISPLAY": self._stack.enter_context(_screen()), "GDK_BACKEND": "x11"}
-            self._process = self._stack.enter_context(
-                _running([driver, f"--port={port}"], env=environ, stderr=subprocess.DEVNULL)
-            )
-            self._address = f"http://127.0.0.1:{port}"
-            wait_for(self._is_ready, "WebKitWebDriver")
-            self._options = {"binary": binary, "args": ["--automation"]}
-            self._begin()
-        except BaseException:
-            self._stack.close()
-            raise
+        self._start()
+
+    def _start(self) -> None:
+        """Start the browser's driver, and the browser by it. A browser that does not come is started once more."""
+        for is_last in (False, True):
+            try:
+                environ = {**os.environ, "DISPLAY": self._stack.enter_context(_screen()), "GDK_BACKEND": "x11"}
+                with listener() as free:
+                    port = port_of(free)
+                self._process = self._stack.enter_context(
+                    _running([self._driver, f"--port={port}"], env=environ, stderr=subprocess.DEVNULL)
+                )
+                self._address = f"http://127.0.0.1:{port}"
+                wait_for(self._is_ready, "WebKitWebDriver")
+                self._begin()
+            except TimeoutError:
+                self._stack.close()
+                if is_last:
+                    raise
+            except BaseException:
+                self._stack.close()
+                raise
+            else:
+                return
 
     def _begin(self) -> None:
-        asked = {"capabilities": {"alwaysMatch": {"webkitgtk:browserOptions": self._options}}}
+        options = {"binary": self._binary, "args": ["--automation"]}
+        asked = {"capabilities": {"alwaysMatch": {"webkitgtk:browserOptions": options}}}
         self._session = ""
         self._session = f"/session/{self._call('POST', '/session', asked)['sessionId']}"
 
@@ -432,8 +443,12 @@ class WebKit:
 
     def forget(self) -> None:
         # A window that is not the first takes no clicks here, so it is another browser.
-        self._call("DELETE", "")
-        self._begin()
+        try:
+            self._call("DELETE", "")
+            self._begin()
+        except TimeoutError:
+            self._stack.close()
+            self._start()
 
     def close(self) -> None:
         with self._stack:

@@ -223,7 +223,7 @@ def test_countries_projects_and_info(app, server):
     assert netherlands["is_eu_member"] is True
     assert countries["CH"]["is_eu_member"] is False
     assert [project["title"] for project in app("projects")] == ["Local XWMS"]
-    assert app("info")["api"]["endpoints"]["sign-token"] == f"{server.url}/api/sign-token"
+    assert app("info")["api"]["endpoints"]["auth_signin"] == f"{server.url}/api/sign-token"
 
 
 def test_addresses_are_created_listed_changed_and_deleted(app):
