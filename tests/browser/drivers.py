@@ -347,7 +347,8 @@ class WebKit:
 
     def __init__(self) -> None:
         self._driver = program("WebKitWebDriver")
-        self._binary = next(map(str, Path("/usr/lib").glob(WEBKIT_BROWSERS)), None) or missing("WebKitGTK's MiniBrowser")
+        found = next(map(str, Path("/usr/lib").glob(WEBKIT_BROWSERS)), None)
+        self._binary = found or missing("WebKitGTK's MiniBrowser")
         self._stack = ExitStack()
         self._start()
 
