@@ -86,7 +86,11 @@ PROVIDERS = (
         name="glewlwyd",
         server="glewlwyd",
         options={"discovery_url": "{origin}/api/oidc/.well-known/openid-configuration", "id_token_hint": True},
-        differs={"introspection": "it gives the list of scopes as `aud`, which `XWMS_AUDIENCE` does not take"},
+        differs={
+            "introspection": "it gives the list of scopes as `aud`, which `XWMS_AUDIENCE` does not take",
+            "RP-initiated logout": "it logs the person out there, and sends nobody back",
+            "back-channel logout": "begins with that logout",
+        },
         notes="`XWMS_DISCOVERY_URL`: its discovery document is below its API; `XWMS_ID_TOKEN_HINT`",
     ),
 )

@@ -90,6 +90,7 @@ def detour(person: httpx2.Client, location: str) -> str:
     asked = dict(parse_qsl(parts.query))
     if asked.get("prompt") == "end_session":
         _done(person.delete(f"{parts.scheme}://{parts.netloc}/api/oidc/session/{asked.get('sid', '')}/"))
+        assert "callback_url" in asked, "it sends nobody back from a logout"
         return asked["callback_url"]
     callback = urlsplit(asked["callback_url"])
     query = [(name, value) for name, value in parse_qsl(callback.query) if name != "prompt"]
