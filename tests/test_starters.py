@@ -1,6 +1,7 @@
 """`xwms-auth new`: each starter runs, tests itself and type-checks, as it is made in an empty folder."""
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -80,6 +81,14 @@ def test_a_starter_has_what_a_project_needs_and_nothing_of_ours(starter):
     }
     assert copied <= {"requirements.txt", "app.py", "templates", "static"}
     assert all((starter / part).exists() for part in copied)
+
+
+@pytest.mark.parametrize("starter", KINDS, indirect=True)
+def test_what_goes_into_production_is_without_the_sandbox_and_the_commands(starter):
+    in_production = (starter / "requirements.txt").read_text(encoding="utf-8")
+    assert re.search(r"^xwms-auth\[\w+(,sqlalchemy)?\]$", in_production, re.M)
+    project = tomllib.loads((starter / "pyproject.toml").read_text(encoding="utf-8"))
+    assert "xwms-auth[cli,sandbox]" in project["project"]["optional-dependencies"]["dev"]
 
 
 def test_the_wheel_brings_along_what_is_copied():

@@ -107,7 +107,7 @@ def test_a_logout_that_is_not_our_own_forms_is_refused(make_site, store):
     browser = site.browser()
     browser.log_in()
     for case, headers in FOREIGN.items():
-        answer = browser.post(LOGOUT, headers, data={"csrf_token": "guessed"})
+        answer = browser.post(LOGOUT, headers, data={"xwms_csrf_token": "guessed"})
         assert answer.status_code == 403, case
         assert answer.headers.get_list("set-cookie") == [], case
         assert browser.who() == "xwms-user-1234", case
@@ -137,7 +137,7 @@ def with_a_form(site: Site) -> Site:
 
 def form_token(browser) -> str:
     """The token in the logout form that this browser is shown."""
-    found = re.search(r'name="csrf_token" value="([^"]*)"', browser.get("/form").text)
+    found = re.search(r'name="xwms_csrf_token" value="([^"]*)"', browser.get("/form").text)
     assert found is not None
     return html.unescape(found[1])
 
@@ -153,14 +153,14 @@ def test_a_silent_browser_proves_by_the_forms_token_that_the_form_is_ours(make_s
     session = kept_session(site, browser)
     for wrong in ("", others, anonymous, own[:-1], f"{own}x", own.swapcase(), session, "null", "\x00", "\ud800"):
         encoded = wrong.encode("utf-8", "surrogatepass")
-        refused = browser.post(LOGOUT, SILENT, data={"csrf_token": encoded})
+        refused = browser.post(LOGOUT, SILENT, data={"xwms_csrf_token": encoded})
         assert refused.status_code == 403, wrong
     for headers in (FROM_ELSEWHERE, FROM_SIBLING, {**SILENT, "Origin": "https://evil.example"}):
-        assert browser.post(LOGOUT, headers, data={"csrf_token": own}).status_code == 403
-    assert browser.post(LOGOUT, SILENT, params={"csrf_token": own}).status_code == 403
+        assert browser.post(LOGOUT, headers, data={"xwms_csrf_token": own}).status_code == 403
+    assert browser.post(LOGOUT, SILENT, params={"xwms_csrf_token": own}).status_code == 403
     assert browser.post(LOGOUT, {**SILENT, "X-CSRF-Token": own}).status_code == 403
     assert browser.who() == "victim"
-    assert browser.post(LOGOUT, SILENT, data={"csrf_token": own}).status_code == 303
+    assert browser.post(LOGOUT, SILENT, data={"xwms_csrf_token": own}).status_code == 303
     assert browser.who() is None
 
 
@@ -173,7 +173,7 @@ def test_the_form_of_an_ended_session_does_not_end_the_next_one(make_site, store
     old = form_token(browser)
     browser.log_out()
     browser.log_in()
-    assert browser.post(LOGOUT, SILENT, data={"csrf_token": old}).status_code == 403
+    assert browser.post(LOGOUT, SILENT, data={"xwms_csrf_token": old}).status_code == 403
     assert browser.who() == "xwms-user-1234"
 
 
@@ -185,11 +185,14 @@ def test_a_body_that_is_no_form_and_an_overridden_method_have_no_effect(make_sit
     token = form_token(browser)
     cookie = ("Cookie", f"{site.session_cookie}={kept_session(site, browser)}")
     for media_type, body in (
-        ("text/plain", f"csrf_token={token}"),
-        ("text/plain", f'{{"csrf_token": "{token}"}}'),
-        ("application/json", f'{{"csrf_token": "{token}"}}'),
-        ("multipart/form-data; boundary=x", f'--x\r\nContent-Disposition: form-data; name="csrf_token"\r\n\r\n{token}'),
-        ("application/x-www-form-urlencoded", f"csrf_token={token}" + "&x=" + "x" * 70_000),
+        ("text/plain", f"xwms_csrf_token={token}"),
+        ("text/plain", f'{{"xwms_csrf_token": "{token}"}}'),
+        ("application/json", f'{{"xwms_csrf_token": "{token}"}}'),
+        (
+            "multipart/form-data; boundary=x",
+            f'--x\r\nContent-Disposition: form-data; name="xwms_csrf_token"\r\n\r\n{token}',
+        ),
+        ("application/x-www-form-urlencoded", f"xwms_csrf_token={token}" + "&x=" + "x" * 70_000),
     ):
         headers = [*SILENT.items(), cookie, ("Content-Type", media_type)]
         assert site.raw(LOGOUT, method="POST", headers=headers, body=body.encode()).status_code == 403

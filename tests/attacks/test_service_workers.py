@@ -138,10 +138,10 @@ def test_where_the_worker_hides_who_logs_out_the_person_is_asked(site):
         browser.log_in(sub="17")
         asked = browser.log_out(headers, data={})
         assert (asked.status_code, browser.who()) == (403, "17")
-        [token] = re.findall(r'name="csrf_token" value="([^"]+)"', asked.text)
+        [token] = re.findall(r'name="xwms_csrf_token" value="([^"]+)"', asked.text)
         assert f'method="post" action="{LOGOUT}"' in asked.text
-        assert browser.log_out(headers, data={"csrf_token": token[:-1]}).status_code == 403
-        assert browser.log_out(headers, data={"csrf_token": token}).status_code == 303
+        assert browser.log_out(headers, data={"xwms_csrf_token": token[:-1]}).status_code == 403
+        assert browser.log_out(headers, data={"xwms_csrf_token": token}).status_code == 303
         assert browser.who() is None
     browser = site.browser()
     browser.log_in()

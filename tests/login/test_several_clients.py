@@ -254,10 +254,12 @@ def test_the_form_token_of_a_logout_at_one_is_nothing_at_the_other(make, fx):
     at_a, at_b = several.visitor(A), several.visitor(B)
     for visitor in (at_a, at_b):
         visitor.log_in(fx, "1")
-    forms = [re.findall(r'name="csrf_token" value="([^"]+)"', visitor.get("/form").text) for visitor in (at_a, at_b)]
-    assert refusal(at_b.post(LOGOUT, PROGRAM, data={"csrf_token": forms[0][0]})) == (403, "cross_site")
+    forms = [
+        re.findall(r'name="xwms_csrf_token" value="([^"]+)"', visitor.get("/form").text) for visitor in (at_a, at_b)
+    ]
+    assert refusal(at_b.post(LOGOUT, PROGRAM, data={"xwms_csrf_token": forms[0][0]})) == (403, "cross_site")
     assert at_b.who() == "1"
-    assert at_b.post(LOGOUT, PROGRAM, data={"csrf_token": forms[1][0]}).status_code == 303
+    assert at_b.post(LOGOUT, PROGRAM, data={"xwms_csrf_token": forms[1][0]}).status_code == 303
 
 
 @pytest.mark.more_packages

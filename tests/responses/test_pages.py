@@ -192,7 +192,7 @@ def test_an_error_page_may_have_its_way_on_as_a_form_that_leads_past_a_service_w
     outline = Outline(page.html)
     [form] = outline.all("form")
     assert form == {"class": "actions", "method": "post", "action": "/xwms/auth?next=%2Ftickets", **LEFT_ALONE}
-    assert outline.all("input") == [{"type": "hidden", "name": "csrf_token", "value": '"token"'}]
+    assert outline.all("input") == [{"type": "hidden", "name": "xwms_csrf_token", "value": '"token"'}]
     assert outline.texts["button"] == ["Try again"]
     assert [link["href"] for link in outline.all("a")] == ["/"]
     # Browsers hold it against the redirect to XWMS as well.
@@ -310,7 +310,7 @@ def test_a_hostile_text_stays_text_in_the_button_and_the_form():
         form = Outline(logout_form(logout_url="/xwms/logout", csrf_token=value, label=value))
         assert form.tags() == ["form", "input", "button"], value
         assert form.texts["button"] == [readable]
-        assert form.all("input") == [{"type": "hidden", "name": "csrf_token", "value": readable}]
+        assert form.all("input") == [{"type": "hidden", "name": "xwms_csrf_token", "value": readable}]
 
 
 MAKERS: dict[str, Callable[[str], str]] = {

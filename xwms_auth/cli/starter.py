@@ -14,6 +14,9 @@ KINDS: Final = ("flask", "starlette", "fastapi")
 COPIED: Final = ("app.py", "requirements.txt", "templates", "static", "tests")
 """What is taken of an example, as far as it has it."""
 
+_DEVELOPMENT: Final = re.compile(r",(?:sandbox|cli)\b")
+"""The extras of an example's requirements that do not belong into production."""
+
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_][A-Za-z0-9]+)*")
 _GUNICORN: Final = '"gunicorn", "--bind", "0.0.0.0:8000", "--workers", "2", "--threads", "8", "--preload", "app:app"'
 _UVICORN: Final = '"uvicorn", "app:app", "--host", "0.0.0.0", "--port", "8000", "--no-access-log"'
@@ -43,7 +46,7 @@ requires-python = ">=3.11"
 dynamic = ["dependencies"]
 
 [project.optional-dependencies]
-dev = ["httpx>=0.27", "mypy>=1.15", "pytest>=8"]
+dev = ["xwms-auth[cli,sandbox]", {client}"mypy>=1.15", "pytest>=8"]
 
 [tool.setuptools]
 py-modules = ["app"]
@@ -65,9 +68,8 @@ _README = """\
 
 Log in with XWMS on {title}.
 
-    pip install -r requirements.txt
+    pip install -e '.[dev]'
     xwms-auth dev app:app              # the app beside a local XWMS: no account, no network
-    pip install pytest httpx mypy
     pytest && mypy
 
 To go live, set the variables of `.env.example`; nothing else changes.
@@ -101,7 +103,9 @@ CMD [{command}]
 
 _IGNORED = """\
 .env
+xwms.env
 .venv/
+*.egg-info/
 __pycache__/
 *.sqlite3*
 """
@@ -118,7 +122,7 @@ def new(*, kind: str, name: str) -> None:
     if folder.exists() or folder.is_symlink():
         raise click.ClickException(f"{name} is there already, and nothing is overwritten: choose another name")
     write_starter(kind, name, folder)
-    click.echo(f"Made {name}. Next:\n  cd {name}\n  pip install -r requirements.txt\n  xwms-auth dev app:app")
+    click.echo(f"Made {name}. Next:\n  cd {name}\n  pip install -e '.[dev]'\n  xwms-auth dev app:app")
 
 
 def write_starter(kind: str, name: str, folder: Path) -> None:
@@ -135,7 +139,8 @@ def write_starter(kind: str, name: str, folder: Path) -> None:
     copies = "\n".join(f"COPY {part} {part}" for part in ("templates", "static") if (folder / part).exists())
     title = {"flask": "Flask", "starlette": "Starlette", "fastapi": "FastAPI"}[kind]
     written = {
-        "pyproject.toml": _PYPROJECT.format(name=name),
+        "requirements.txt": _DEVELOPMENT.sub("", (example / "requirements.txt").read_text(encoding="utf-8")),
+        "pyproject.toml": _PYPROJECT.format(name=name, client="" if kind == "flask" else '"httpx>=0.27", '),
         "README.md": _README.format(name=name, title=title),
         ".env.example": _ENVIRONMENT.format(host=name.replace("_", "-").lower()),
         ".gitignore": _IGNORED,

@@ -301,7 +301,7 @@ def who_am_i(context: Context, request: Request, *, now: int) -> Steps[Response]
 def logout(
     context: Context, provider: Provider, request: Request, *, now: int, application: Application | None = None
 ) -> Steps[Response]:
-    """End the session. CSRF: only a form of our own may do so, shown by the headers or else by `csrf_token`.
+    """End the session. CSRF: only a form of our own may do so, shown by the headers or else by `xwms_csrf_token`.
 
     A page of a trusted origin may too: browsers name the origin of every POST, and no page can choose it.
     """
@@ -314,7 +314,9 @@ def logout(
     try:
         known = yield from look_up(context, request.cookie, uri, now=now)
         if not is_own_form and not _has_form_token(context, request, known):
-            fault = CrossSite("the logout was posted by another site, or by an unknown one without a valid csrf_token")
+            fault = CrossSite(
+                "the logout was posted by another site, or by an unknown one without a valid xwms_csrf_token"
+            )
             if known.session is not None and is_by_worker(request):
                 # A service worker hides who posted it, so the person is asked, on a page that no site can frame.
                 token = context.form_signer.dumps(known.session.id)
@@ -343,5 +345,5 @@ def _has_form_token(context: Context, request: Request, known: SessionLookup) ->
         *context.origins,
     ):
         return False
-    sent = request.form.get("csrf_token", "")
+    sent = request.form.get("xwms_csrf_token", "")
     return known.session is not None and context.form_signer.loads(sent) == known.session.id

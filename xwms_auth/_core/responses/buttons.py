@@ -21,7 +21,7 @@ _LANGUAGE: Final = Template(' lang="$language" dir="$direction"')
 _STYLESHEET: Final = Template('<link rel="stylesheet" href="$url">')
 _LOGOUT_FORM: Final = Template(
     f'<form class="xwms-logout" method="post" action="$url" {LEFT_ALONE}>$style'
-    '<input type="hidden" name="csrf_token" value="$csrf_token">'
+    '<input type="hidden" name="xwms_csrf_token" value="$csrf_token">'
     '<button type="submit"$looks>$label</button>'
     "</form>"
 )

@@ -54,7 +54,7 @@ LEFT_ALONE: Final = 'data-turbo="false" up-submit="false" hx-boost="false"'
 _TURBO_RELOAD: Final = Html('<meta name="turbo-visit-control" content="reload">')
 _FORM: Final = Template(
     f'\n<form class="actions" method="post" action="$url" {LEFT_ALONE}>'
-    '<input type="hidden" name="csrf_token" value="$csrf_token">'
+    '<input type="hidden" name="xwms_csrf_token" value="$csrf_token">'
     '<button class="button" type="submit">$label</button>'
     "</form>"
 )
@@ -91,7 +91,7 @@ def error_page(
 ) -> Page:
     """Return the error page: what went wrong and what to do next; without ``action_url`` only the link home.
 
-    With a ``form_token``, which may be empty, the action is a form with that ``csrf_token`` instead of a link: most
+    With a ``form_token``, which may be empty, the action is a form with that ``xwms_csrf_token`` instead of a link: most
     service workers pass on what is fetched, and leave what is posted to the browser. ``in_frame`` has Turbo show the
     page as a whole instead of in its frame.
 
