@@ -68,6 +68,8 @@ class AccountTables(Generic[A]):
         identities: Table | None,
     ) -> None:
         mapper = mapper_of(model)
+        if not isinstance(fields, Mapping):
+            raise ConfigError(["fields= is a mapping of columns to attributes of User, as in {'name': 'display_name'}"])
         faults = [f"{model.__name__} has no attribute {name}" for name in fields if not hasattr(model, name)]
         faults += [f"{source!r} is not an attribute of User" for source in fields.values() if not _is_source(source)]
         functions = {

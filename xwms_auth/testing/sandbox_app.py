@@ -119,7 +119,8 @@ class SandboxApp:
         location = reply.header("location")
         if not location.startswith(f"{self._origin}{_SIGN_IN}"):
             if not location:
-                raise ValueError(f"the local XWMS does not know what to do with {urlsplit(url).path}: {reply.status}")
+                path = urlsplit(url).path
+                raise ValueError(f"{path} is not where XWMS asks who it is: is the client signed in already?")
             return location  # an error, which the application is told of
         with self._inside.database.work() as session:
             directory.put(session, given.person)

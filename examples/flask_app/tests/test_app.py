@@ -27,7 +27,7 @@ def test_a_ticket_is_seen_by_whoever_opened_it_and_nobody_else(xwms: LocalXWMS) 
 
 def test_a_blocked_person_is_out(xwms: LocalXWMS) -> None:
     client = app.test_client()
-    xwms.login(client, sub="1003", name="Noor")
+    xwms.login(client, sub="1004", name="Noor")
     with Session(engine) as db:
         db.query(Person).where(Person.name == "Noor").update({"blocked": True})
         db.commit()

@@ -32,7 +32,7 @@ def test_a_ticket_is_seen_by_whoever_opened_it_and_nobody_else(xwms: LocalXWMS) 
 
 def test_a_blocked_person_is_out(xwms: LocalXWMS) -> None:
     noor = client()
-    xwms.login(noor, sub="1003", name="Noor")
+    xwms.login(noor, sub="1004", name="Noor")
     with Session(engine) as db:
         db.query(Person).where(Person.name == "Noor").update({"blocked": True})
         db.commit()

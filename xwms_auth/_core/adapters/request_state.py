@@ -147,7 +147,7 @@ class RequestState(Generic[L]):
         """Return the linker. Raises `ConfigError` if there is none, or if the application was set up with another."""
         known = self.served.parts.linker
         if known is None:
-            fault = "there are no accounts: give linker= to the door that the application is set up with"
+            fault = "there are no accounts: pass linker= to XWMSAuth or XWMSAuthMiddleware"
         elif linker is not None and linker is not known:
             fault = "this linker is not the one that the application was set up with (linker=)"
         else:

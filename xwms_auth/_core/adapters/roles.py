@@ -14,7 +14,9 @@ AsyncRoles = Callable[[User], Iterable[str] | None | Awaitable[Iterable[str] | N
 
 def no_roles() -> ConfigError:
     """The error if a page requires a role and the application has named nothing that knows them."""
-    return ConfigError(["require(role=…) needs roles=…: a function of the application that returns a person's roles"])
+    return ConfigError(
+        ["require(role=...) needs roles=...: a function of the application that returns a person's roles"]
+    )
 
 
 def parse_roles(found: Iterable[str] | None) -> frozenset[str]:

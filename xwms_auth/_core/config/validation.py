@@ -96,7 +96,11 @@ class Validator:
 
     def client(self) -> None:
         if not isinstance(self.config.client_id, str) or not self.config.client_id:
-            self.fault("client_id", "is missing; find it in the Clients section of the XWMS dashboard")
+            self.fault(
+                "client_id",
+                "is missing; find it in the Clients section of the XWMS dashboard, or develop without an account: "
+                "xwms-auth dev MODULE:APP",
+            )
         elif header_fault(Secret(self.config.client_id)) or len(self.config.client_id) > 255:
             self.fault("client_id", "has characters that cannot be part of a client id")
         value = self.config.client_secret

@@ -91,9 +91,9 @@ def error_page(
 ) -> Page:
     """Return the error page: what went wrong and what to do next; without ``action_url`` only the link home.
 
-    With a ``form_token``, which may be empty, the action is a form with that ``xwms_csrf_token`` instead of a link: most
-    service workers pass on what is fetched, and leave what is posted to the browser. ``in_frame`` has Turbo show the
-    page as a whole instead of in its frame.
+    With a ``form_token``, which may be empty, the action is a form with that ``xwms_csrf_token`` instead of a link:
+    most service workers pass on what is fetched, and leave what is posted to the browser. ``in_frame`` has Turbo show
+    the page as a whole instead of in its frame.
 
     The URLs must be paths on this origin (``/xwms/auth?next=%2Fp``), otherwise ``ValueError`` is raised.
     ``hints`` are sentences for the developer, shown in a separate box; text between backticks is rendered as code.

@@ -113,8 +113,8 @@ def _redirect_uri(config: XWMSConfig, uri: RedirectURI | None) -> list[str]:
 
 def _credentials(config: XWMSConfig) -> list[str]:
     local = [
-        "A local XWMS creates a new secret at each start, unless it is given one with --client-secret: "
-        "copy the lines that it printed again."
+        "A local XWMS has the client whose lines it printed at its start: copy them again, or start it with "
+        "--client-id and --client-secret."
     ]
     return [
         f"XWMS rejects the client id {code(config.client_id)}, the domain {code(config.domain)}, or the secret.",
