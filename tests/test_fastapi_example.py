@@ -59,6 +59,7 @@ def example(
     for name, value in {
         "DATABASE_URL": database_url,
         "XWMS_API_URI": xwms.api_url,
+        "XWMS_ISSUER": "http://127.0.0.1:8800",  # as `xwms-auth dev` has it on every port
         "XWMS_CLIENT_ID": "sandbox-client",
         "XWMS_CLIENT_SECRET": "a-secret-of-the-examples",
         "XWMS_REDIRECT_URI": f"{ORIGIN}{CALLBACK}",

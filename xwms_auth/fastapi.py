@@ -26,7 +26,7 @@ from ._core.oauth2.bearer_guard import NEEDS_TOKEN
 from ._core.responses.bearer_challenge import parse_scopes
 from ._core.responses.login_requirement import ANY_LOGIN, LoginRequirement
 from ._core.responses.responses import login_url
-from .starlette import XWMSAuthMiddleware, required_user
+from .starlette import XWMSAuthMiddleware, required_user, xwms_login_url
 from .starlette import current_account as account_of
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "passive",
     "require",
     "require_user",
+    "xwms_login_url",
 ]
 
 

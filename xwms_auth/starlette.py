@@ -55,6 +55,7 @@ __all__ = [
     "require_user",
     "template_context",
     "token_required",
+    "xwms_login_url",
 ]
 
 A = TypeVar("A")
@@ -267,6 +268,21 @@ def _connection(endpoint: Callable[..., Any], arguments: tuple[Any, ...]) -> HTT
     raise TypeError(f"{endpoint.__qualname__} has no request or websocket parameter")
 
 
+def xwms_login_url(
+    request: HTTPConnection[Any],
+    *,
+    next: str | None = None,  # noqa: A002  as in the query
+    **params: Unpack[LoginParamArgs],
+) -> str:
+    """The address that starts a login, which comes back to `next`, at first this page.
+
+    `ui_locales`, `prompt`, `login_hint` and `acr_values` are those of OpenID Connect Core 3.1.2.1; a malformed one is a
+    `ValueError`. Templates have it without the request.
+    """
+    state = request_state_of(request.scope)
+    return widgets.login_url(state.served.context, state.request(), to=next, params=LoginParams.of(**params))
+
+
 def template_context(request: Request) -> dict[str, Any]:
     """The names for templates: `Jinja2Templates(directory, context_processors=[template_context])`.
 
@@ -282,9 +298,6 @@ def template_context(request: Request) -> dict[str, Any]:
         if varies and not context.config.locale:
             request_state.vary_by_language()
         return context, current
-
-    def xwms_login_url(*, next: str | None = None, **params: Unpack[LoginParamArgs]) -> str:  # noqa: A002  as in the query
-        return widgets.login_url(context, current, to=next, params=LoginParams.of(**params))
 
     def xwms_login_button(
         *,
@@ -311,7 +324,7 @@ def template_context(request: Request) -> dict[str, Any]:
 
     return {
         "current_user": request.user,
-        "xwms_login_url": xwms_login_url,
+        "xwms_login_url": partial(xwms_login_url, request),
         "xwms_login_button": xwms_login_button,
         "xwms_link_button": xwms_link_button,
         "xwms_logout_form": xwms_logout_form,

@@ -245,8 +245,11 @@ async def tell(member_id: int, shown: ShownTicket) -> None:
 # --- the page ---
 
 # A form that logs in leads to XWMS, and browsers hold `form-action` against that redirect too.
-xwms = urlsplit(config.issuer or config.api_url)
-login_origins = config.login_origins or (f"{xwms.scheme}://{xwms.netloc}", f"{xwms.scheme}://*.{xwms.netloc}")
+# The issuer is a name, which need not be where people log in: a local XWMS keeps its own on every port.
+places = [urlsplit(url) for url in (config.api_url, config.issuer, config.authorization_endpoint) if url]
+login_origins = config.login_origins or dict.fromkeys(
+    f"{place.scheme}://{host}" for place in places for host in (place.netloc, f"*.{place.netloc}")
+)
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     f"form-action 'self' {' '.join(login_origins)}; base-uri 'none'; frame-ancestors 'none'"

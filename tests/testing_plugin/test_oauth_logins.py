@@ -217,7 +217,7 @@ def test_what_is_wrong_at_the_authorization_endpoint_is_an_error_for_the_applica
 
 
 def test_nobody_is_sent_to_a_redirect_uri_that_is_not_registered(client: Relying):
-    with pytest.raises(ValueError, match="does not know what to do"):
+    with pytest.raises(ValueError, match="is not where XWMS asks"):
         client.code("openid", redirect_uri="https://evil.example/")
 
 

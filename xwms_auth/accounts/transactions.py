@@ -63,7 +63,9 @@ def _unavailable(error: Exception) -> StoreUnavailable | None:
     code = code_of(error)
     if code in NO_TABLE:
         hint = "create it as the other tables of the application, once the linker is made"
-        return StoreUnavailable(f"a table of the accounts is missing: {hint}")
+        return StoreUnavailable(
+            f"a table of the accounts is missing: {hint}; a database in memory is one for each thread"
+        )
     if isinstance(error, PoolTimeout):
         return StoreUnavailable("the pool of the engine for accounts has no connection left")
     drivers = _of_asyncpg(sys.modules.get("asyncpg"))
