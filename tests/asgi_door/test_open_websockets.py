@@ -1,6 +1,7 @@
 """An open websocket behind a guard is looked at again, and closed with 4401 when its session has ended."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -220,3 +221,71 @@ def test_the_shorter_limits_of_a_nested_application_count(fx):
         assert echo(socket) == "hello 17"
         place.clock.advance(61)
         assert end_of(socket) == (4401, "login_required")
+
+
+# --- what must not end the looks ---
+
+
+def test_a_clock_that_was_set_back_does_not_put_the_look_off(fx):
+    place = Place(fx)
+    client = place.visitor()
+    with enter(client) as socket:
+        place.clock.advance(7200)
+        assert echo(socket) == "hello 17"
+        client.post(LOGOUT, headers=FROM_HERE)
+        place.clock.advance(-3600)
+        assert end_of(socket) == (4401, "login_required")
+
+
+def test_a_clock_that_was_set_back_does_not_lengthen_the_minute_without_a_store(fx):
+    store = CountingStore()
+    place = Place(fx, session_store=store)
+    with enter(place.visitor()) as socket:
+        store.down = True
+        place.clock.advance(61)
+        assert echo(socket) == "hello 17"
+        place.clock.advance(-3600)
+        wait_for_looks(store, store.looks + 1)
+        place.clock.advance(61)
+        assert end_of(socket) == (1013, "store_unavailable")
+
+
+def wait_for_looks(store: CountingStore, looks: int) -> None:
+    until = time.monotonic() + 10
+    while store.looks < looks and time.monotonic() < until:
+        time.sleep(0.01)
+    assert store.looks >= looks
+
+
+@pytest.mark.parametrize("messages", [True, False], ids=["messages", "silent"])
+def test_roles_that_wait_for_something_cancelled_do_not_end_the_looks(fx, messages):
+    asked: list[str] = []
+    cancelled = False
+
+    async def roles(user: Any) -> set[str]:
+        asked.append(user.sub)
+        if cancelled:
+            shared: asyncio.Future[set[str]] = asyncio.get_running_loop().create_future()
+            shared.cancel()
+            return await shared
+        return {"editor"}
+
+    place = Place(
+        fx,
+        lambda room: Starlette(
+            routes=[WebSocketRoute("/room", xwms_auth.starlette.require(role="editor")(login_required(room.talk)))]
+        ),
+        roles=roles,
+    )
+    with enter(place.visitor()) as socket:
+        assert echo(socket) == "hello 17"
+        cancelled = True
+        place.clock.advance(61)
+        if messages:
+            assert echo(socket) == "hello 17"
+        else:
+            until = time.monotonic() + 10
+            while len(asked) < 2 and time.monotonic() < until:
+                time.sleep(0.01)
+        place.clock.advance(61)
+        assert end_of(socket) == (1011, "internal_error")

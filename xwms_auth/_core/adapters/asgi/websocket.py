@@ -24,7 +24,7 @@ from ...sessions.lookup import SessionLookup, cached_lookup, look_up, renew
 from ...sessions.revalidation import look_up_for_page, look_up_nested
 from .messages import INTERNAL_ERROR, Message, Scope, close_of, discard, header_of, is_server_error
 from .state import ASGIRequestState
-from .timer import Timer, start_timer
+from .timer import Timer, is_own_cancellation, start_timer
 
 LOGIN_NEEDED = 4401
 """The close code of a socket whose session has ended. Codes from 4000 are the applications' own (RFC 6455 7.4.2); this
@@ -155,7 +155,8 @@ class WebSocketState(ASGIRequestState):
         return seconds if self.served.clock is time.time else min(seconds, OTHER_CLOCK)
 
     async def _tick(self) -> float | None:
-        if self.served.clock() >= self._due:
+        # A clock that was set back must not put the next look off: the timer itself runs by another one.
+        if not self._due - self._interval <= self.served.clock() < self._due:
             await self._look_again()
         left = self._due - self.served.clock()
         return None if left == inf else self._until_next(min(max(left, 0.0), self._interval))
@@ -169,7 +170,9 @@ class WebSocketState(ASGIRequestState):
     async def _look_again(self) -> None:
         try:
             end = await self._why_not()
-        except Exception as error:  # noqa: BLE001  nobody can know who is there: fail closed, but not at once
+        except BaseException as error:  # nobody can know who is there: fail closed, but not at once
+            if not isinstance(error, Exception) and is_own_cancellation(error):
+                raise
             if self._due != inf:
                 await self._bear(internal_error(error))
             return
@@ -183,7 +186,7 @@ class WebSocketState(ASGIRequestState):
     async def _bear(self, error: XWMSError) -> None:
         """Go on for a while, although an error hides whether the session still exists."""
         now = self.served.clock()
-        if self._unknown_since is None:
+        if self._unknown_since is None or now < self._unknown_since:
             self._unknown_since = now
             events.warning("websocket_not_checked", cause=error.cause or error.code)
         if now - self._unknown_since >= GRACE:
