@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -245,16 +247,41 @@ def test_a_clock_that_was_set_back_does_not_lengthen_the_minute_without_a_store(
         place.clock.advance(61)
         assert echo(socket) == "hello 17"
         place.clock.advance(-3600)
-        wait_for_looks(store, store.looks + 1)
+        before = store.looks
+        wait_until(lambda: store.looks > before)
         place.clock.advance(61)
         assert end_of(socket) == (1013, "store_unavailable")
 
 
-def wait_for_looks(store: CountingStore, looks: int) -> None:
+def wait_until(is_so: Callable[[], bool]) -> None:
     until = time.monotonic() + 10
-    while store.looks < looks and time.monotonic() < until:
+    while not is_so() and time.monotonic() < until:
         time.sleep(0.01)
-    assert store.looks >= looks
+    assert is_so()
+
+
+def test_roles_are_asked_for_with_the_context_variables_of_the_socket(fx):
+    tenant: ContextVar[str] = ContextVar("tenant", default="nobody's")
+    asked: list[str] = []
+
+    def roles(user: Any) -> set[str]:
+        asked.append(tenant.get())
+        return {"editor"} if tenant.get() == "the first" else set()
+
+    def make(room: Room) -> Any:
+        async def endpoint(socket: WebSocket) -> None:
+            tenant.set("the first")
+            await xwms_auth.starlette.require(role="editor")(login_required(room.talk))(socket)
+
+        return Starlette(routes=[WebSocketRoute("/room", endpoint)])
+
+    place = Place(fx, make, roles=roles)
+    with enter(place.visitor()) as socket:
+        assert echo(socket) == "hello 17"
+        place.clock.advance(61)
+        wait_until(lambda: len(asked) > 1)
+        assert echo(socket) == "hello 17"
+    assert set(asked) == {"the first"}
 
 
 @pytest.mark.parametrize("messages", [True, False], ids=["messages", "silent"])
@@ -284,8 +311,6 @@ def test_roles_that_wait_for_something_cancelled_do_not_end_the_looks(fx, messag
         if messages:
             assert echo(socket) == "hello 17"
         else:
-            until = time.monotonic() + 10
-            while len(asked) < 2 and time.monotonic() < until:
-                time.sleep(0.01)
+            wait_until(lambda: len(asked) > 1)
         place.clock.advance(61)
         assert end_of(socket) == (1011, "internal_error")

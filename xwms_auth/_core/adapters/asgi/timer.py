@@ -6,7 +6,7 @@ On asyncio it needs no task while it waits, since there may be thousands of them
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from contextvars import Context
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Timer(Protocol):
 
 
 def start_timer(tick: Tick, seconds: float) -> Timer | None:
-    """Call `tick` in so many seconds. None where no event loop runs."""
+    """Call `tick` in so many seconds, with the context variables of now. None where no event loop runs."""
     # Which of them runs has been imported, and importing a door should load neither.
     for name, kind in (("asyncio", _OnAsyncio), ("trio", _OnTrio)):
         if (library := sys.modules.get(name)) is not None:
@@ -55,6 +55,8 @@ class _OnAsyncio:
     def __init__(self, loop: "asyncio.AbstractEventLoop", tick: Tick, seconds: float) -> None:
         self._loop = loop
         self._tick = tick
+        # The application's functions may ask a variable whose request this is.
+        self._context: Context | None = copy_context()
         self._task: asyncio.Task[None] | None = None
         self._handle = loop.call_later(seconds, self._begin, context=_EMPTY)
 
@@ -63,7 +65,7 @@ class _OnAsyncio:
         return cls(library.get_running_loop(), tick, seconds)
 
     def _begin(self) -> None:
-        self._task = self._loop.create_task(self._run())
+        self._task = self._loop.create_task(self._run(), context=self._context)
 
     async def _run(self) -> None:
         again = await self._tick()
@@ -72,11 +74,12 @@ class _OnAsyncio:
             self._handle = self._loop.call_later(again, self._begin, context=_EMPTY)
 
     def stop(self) -> None:
-        self._handle.cancel()
+        self.stop_later()
         if self._task is not None:
             self._task.cancel()
 
     def stop_later(self) -> None:
+        self._context = None
         self._handle.cancel()
 
 
@@ -90,7 +93,7 @@ class _OnTrio:
     @classmethod
     def started(cls, library: Any, tick: Tick, seconds: float) -> "_OnTrio":
         timer = cls(library, tick)
-        library.lowlevel.spawn_system_task(timer._run, seconds)
+        library.lowlevel.spawn_system_task(timer._run, seconds, context=copy_context())
         return timer
 
     async def _run(self, seconds: float | None) -> None:
