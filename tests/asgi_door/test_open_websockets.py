@@ -24,7 +24,8 @@ from tests.asgi_door.rooms import (
     with_decorator,
 )
 from tests.tools.site import FROM_HERE, HTTPS_URI, LOGOUT, log_in
-from xwms_auth import StoreUnavailable, XWMSConfig
+from xwms_auth import Identity, NotAllowed, StoreUnavailable, User, XWMSConfig
+from xwms_auth.accounts import Linked
 from xwms_auth.starlette import XWMSAuthMiddleware, login_required
 from xwms_auth.stores import MemoryStore
 
@@ -314,3 +315,61 @@ def test_roles_that_wait_for_something_cancelled_do_not_end_the_looks(fx, messag
             wait_until(lambda: len(asked) > 1)
         place.clock.advance(61)
         assert end_of(socket) == (1011, "internal_error")
+
+
+class Members:
+    """Accounts in memory. One may be blocked, and loading it may fail."""
+
+    def __init__(self) -> None:
+        self.blocked = False
+        self.fails: Callable[[], BaseException] | None = None
+        self.loads = 0
+
+    def sign_in(self, user: User) -> Linked:
+        return Linked(key=user.sub)
+
+    def link(self, user: User, key: str) -> Linked:
+        return Linked(key=key)
+
+    def refresh(self, user: User) -> None:
+        return None
+
+    def find(self, identity: Identity) -> str:
+        return identity.sub
+
+    def key_of(self, account: object) -> str:
+        return str(account)
+
+    async def load(self, identity: Identity, *, session: Any = None) -> str:
+        self.loads += 1
+        if self.fails is not None:
+            raise self.fails()
+        if self.blocked:
+            raise NotAllowed("the account is blocked")
+        return identity.sub
+
+
+@pytest.mark.parametrize(
+    "fails",
+    [lambda: StoreUnavailable("down"), RuntimeError, asyncio.CancelledError],
+    ids=["down", "broken", "cancelled"],
+)
+def test_an_account_that_could_not_be_loaded_once_is_asked_for_again(fx, fails):
+    members = Members()
+
+    def make(room: Room) -> Any:
+        async def endpoint(socket: WebSocket) -> None:
+            await xwms_auth.starlette.current_account(socket, members)
+            await room.talk(socket)
+
+        return Starlette(routes=[WebSocketRoute("/room", endpoint)])
+
+    place = Place(fx, make, linker=members)
+    with enter(place.visitor()) as socket:
+        assert echo(socket) == "hello 17"
+        members.fails = fails
+        place.clock.advance(61)
+        assert echo(socket) == "hello 17"
+        members.fails, members.blocked = None, True
+        place.clock.advance(11)
+        assert end_of(socket) == (4401, "not_allowed")

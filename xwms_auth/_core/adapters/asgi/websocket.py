@@ -9,12 +9,12 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import replace
 from math import inf
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from ...accounts.linker import Linker
 from ...base import events
 from ...base.effects import arun
 from ...base.errors import LoginRequired, StoreUnavailable, XWMSError
+from ...base.models import Identity
 from ...base.unexpected import internal_error
 from ...config.context import Context
 from ...http.urls import RedirectURI
@@ -200,18 +200,25 @@ class WebSocketState(ASGIRequestState):
         self.lookup = found = await self._found_now()
         if found.session is None:
             return _End(LOGIN_NEEDED, LoginRequired.code)
-        if self.account is not None:
-            self.account = None
-            linker: Linker[Any] = self.linker_of(None)
-            loaded = await self.load_account(linker, found.session.user.identity, None)
-            if isinstance(loaded, Refusal):
-                return _End(LOGIN_NEEDED, _definite(loaded).code)
+        if self.account is not None and (refused := await self._account_refusal(found.session.user.identity)):
+            return _End(LOGIN_NEEDED, refused.code)
         if any(requirement.roles for requirement in self._requirements):
             self.roles = None  # to be asked for again
         for requirement in self._requirements:
             if (refused := await self.refusal_after_roles(requirement)) is not None:
                 return _End(FORBIDDEN, _definite(refused).code)
         return None
+
+    async def _account_refusal(self, identity: Identity) -> Refusal | None:
+        """Why the account that was loaded for this socket must not be used any more, or None."""
+        known, self.account = self.account, None
+        try:
+            loaded: object = await self.load_account(self.linker_of(None), identity, None)
+            return _definite(loaded) if isinstance(loaded, Refusal) else None
+        except BaseException:
+            if self.account is None:
+                self.account = known  # so that the next look asks for it again
+            raise
 
     async def _found_now(self) -> SessionLookup:
         served, cookie, uri, now = self.served, self._asked(), self.redirect_uri, self.served.now()
