@@ -226,6 +226,42 @@ def test_the_shorter_limits_of_a_nested_application_count(fx):
         assert end_of(socket) == (4401, "login_required")
 
 
+@pytest.mark.parametrize(
+    ("outer", "inner", "end"),
+    [
+        ({"staff"}, {"editor"}, None),
+        (set(), {"editor", "staff"}, 4403),
+        ({"staff", "editor"}, {"staff"}, 4403),
+    ],
+)
+def test_the_roles_of_a_guard_are_those_of_the_application_it_is_in(fx, outer, inner, end):
+    roles: dict[str, set[str]] = {"outer": {"staff"}, "inner": {"editor"}}
+
+    def make(room: Room) -> Any:
+        config = XWMSConfig(**fx.options(redirect_uris=HTTPS_URI, session_store="memory://"))
+        within = XWMSAuthMiddleware(
+            Starlette(routes=[WebSocketRoute("/room", xwms_auth.starlette.require(role="editor")(room.talk))]),
+            config,
+            roles=lambda user: roles["inner"],
+        )
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] != "websocket" or not await xwms_auth.asgi.refuse(scope, receive, send, role="staff"):
+                await within(scope, receive, send)
+
+        return app
+
+    place = Place(fx, make, roles=lambda user: roles["outer"])
+    with enter(place.visitor()) as socket:
+        assert echo(socket) == "hello 17"
+        roles.update(outer=outer, inner=inner)
+        place.clock.advance(61)
+        if end is None:
+            assert echo(socket) == "hello 17"
+        else:
+            assert end_of(socket) == (end, "not_allowed")
+
+
 # --- what must not end the looks ---
 
 

@@ -22,6 +22,7 @@ from ...responses.login_requirement import ANY_LOGIN, LoginRequirement
 from ...responses.responses import Refusal
 from ...sessions.lookup import SessionLookup, cached_lookup, look_up, renew
 from ...sessions.revalidation import look_up_for_page, look_up_nested
+from ..roles import AsyncRoles
 from .messages import INTERNAL_ERROR, Message, Scope, close_of, discard, header_of, is_server_error
 from .state import ASGIRequestState
 from .timer import Timer, is_own_cancellation, start_timer
@@ -67,13 +68,16 @@ class WebSocketState(ASGIRequestState):
     _end_is_told = False
     _kept: Message | None = None
     _timer: Timer | None = None
-    _requirements: frozenset[LoginRequirement] = frozenset()
+    _requirements: tuple[tuple[LoginRequirement, AsyncRoles | None], ...] = ()
+    """What guards have required, each with the resolver of the application that the guard is in."""
 
     def refusal(self, requirement: LoginRequirement = ANY_LOGIN) -> Refusal | None:
         refused = super().refusal(requirement)
         if refused is None and requirement is not ANY_LOGIN:
             # How old the login may be counts for the beginning, as it does for a page that stays open.
-            self._requirements |= {replace(requirement, fresh=None)}
+            met = replace(requirement, fresh=None), self.resolver
+            if met not in self._requirements:
+                self._requirements += (met,)
         return refused
 
     async def receive(self) -> Message:
@@ -202,11 +206,28 @@ class WebSocketState(ASGIRequestState):
             return _End(LOGIN_NEEDED, LoginRequired.code)
         if self.account is not None and (refused := await self._account_refusal(found.session.user.identity)):
             return _End(LOGIN_NEEDED, refused.code)
-        if any(requirement.roles for requirement in self._requirements):
-            self.roles = None  # to be asked for again
-        for requirement in self._requirements:
-            if (refused := await self.refusal_after_roles(requirement)) is not None:
-                return _End(FORBIDDEN, _definite(refused).code)
+        if (refused := await self._requirement_refusal()) is not None:
+            return _End(FORBIDDEN, _definite(refused).code)
+        return None
+
+    async def _requirement_refusal(self) -> Refusal | None:
+        asked: dict[int, frozenset[str] | None] = {}
+        for requirement, resolver in self._requirements:
+            if requirement.roles and id(resolver) not in asked:
+                found = await self.ask_for_roles(resolver)
+                if isinstance(found, Refusal):
+                    return found
+                asked[id(resolver)] = found
+                if resolver is self.resolver:
+                    self.roles = found
+            # The application may ask for its own meanwhile, so these are there for this one question.
+            kept, self.roles = self.roles, asked.get(id(resolver))
+            try:
+                refused = super().refusal(requirement)
+            finally:
+                self.roles = kept
+            if refused is not None:
+                return refused
         return None
 
     async def _account_refusal(self, identity: Identity) -> Refusal | None:
