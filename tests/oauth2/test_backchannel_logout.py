@@ -180,6 +180,31 @@ def test_a_token_whose_sessions_could_not_be_ended_may_come_again(make_site, ser
     assert why(browser) == "session_revoked"
 
 
+class BrokenStore(MemoryStore):
+    """Raises what is no error of ours, once."""
+
+    is_broken = True
+
+    def revoke_all(self, identity: Identity, *, now: int) -> None:
+        if self.is_broken:
+            self.is_broken = False
+            raise RuntimeError("broken")
+        super().revoke_all(identity, now=now)
+
+
+@pytest.mark.parametrize("edge", ["flask", "asgi"])
+def test_a_token_whose_sessions_nobody_knows_to_have_ended_may_come_again_a_little_later(make_site, server):
+    site = make_site(session_store=BrokenStore())
+    browser = logged_in(site, server)
+    token = signed(server.key, claims_of(server))
+    assert post(site, token).status_code == 500
+    site.clock.advance(31)
+    assert post(site, token).status_code == 200
+    assert why(browser) == "session_revoked"
+    site.clock.advance(31)
+    assert post(site, token).status_code == 400
+
+
 class SlowStore(MemoryStore):
     """Ends all sessions of a person once it may go on."""
 

@@ -31,6 +31,10 @@ from ..responses import responses
 LOGOUT_TOKEN_MEMORY = 600
 """Seconds that the id of a logout token is remembered (replay): longer than the token is valid."""
 
+ATTEMPT = 30
+"""Seconds after which the server may send a token again whose sessions nobody knows to have been ended: the process has
+died, or the store has raised an error that is not ours."""
+
 
 def log_out(context: Context, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
     """End the sessions that a logout token names: 200, or 400 for an invalid token (2.8)."""
@@ -53,7 +57,7 @@ def _end_once(context: Context, logout_claims: LogoutTokenClaims, *, now: int) -
     Must run to its end (`Shielded`): a server that gives up waiting sends the token again, which is then used up.
     """
     claim_name = f"logout/{digest(logout_claims.token_id)}"
-    if not (yield from claim(claim_name, until=now + LOGOUT_TOKEN_MEMORY, now=now)):
+    if not (yield from claim(claim_name, until=now + ATTEMPT, now=now)):
         raise TokenRejected("the logout token has been used before")
     if logout_claims.sid is not None:
         # A callback of that login may be in progress and have no session yet that could be ended.
@@ -64,6 +68,9 @@ def _end_once(context: Context, logout_claims: LogoutTokenClaims, *, now: int) -
         # The sessions were not ended, so the server may send the token again.
         yield from release(claim_name)
         raise
+    # A store lengthens no claim. Whoever gets in between ends the same sessions once more.
+    yield from release(claim_name)
+    yield from claim(claim_name, until=now + LOGOUT_TOKEN_MEMORY, now=now)
 
 
 def _end(issuer: str, logout_claims: LogoutTokenClaims, *, now: int) -> Steps[None]:
