@@ -26,7 +26,7 @@ from ._core.oauth2.bearer_guard import NEEDS_TOKEN
 from ._core.responses.bearer_challenge import parse_scopes
 from ._core.responses.login_requirement import ANY_LOGIN, LoginRequirement
 from ._core.responses.responses import login_url
-from .starlette import XWMSAuthMiddleware, required_user, xwms_login_url
+from .starlette import XWMSAuthMiddleware, error_of, required_user, xwms_login_url
 from .starlette import current_account as account_of
 
 __all__ = [
@@ -112,7 +112,9 @@ class _UserRequired(_SessionCookie):
         if is_cors_preflight(connection.scope) and _is_for_options_only(connection.scope):
             return cast("User", anonymous(None))
         if self._requirement.roles:
-            await request_state_of(connection.scope).refusal_after_roles(self._requirement)
+            refused = await request_state_of(connection.scope).refusal_after_roles(self._requirement)
+            if refused is not None:
+                raise error_of(connection.scope, refused)
         return required_user(connection.scope, self._requirement)
 
 

@@ -140,10 +140,11 @@ def required_user(scope: Scope, requirement: LoginRequirement) -> User:
     found = request_state_of(scope).user_or_refusal(requirement)
     if isinstance(found, User):
         return found
-    raise _error_of(scope, found)
+    raise error_of(scope, found)
 
 
-def _error_of(scope: Scope, refused: Refusal) -> Exception:
+def error_of(scope: Scope, refused: Refusal) -> Exception:
+    """Return the exception to raise for a refusal."""
     # The middleware sends the refusal in place of the framework's response to the exception, so that a browser is
     # redirected to the login and an API client gets the documented error, whatever exception handlers there are.
     error = request_state_of(scope).refuse(refused)
@@ -162,7 +163,7 @@ async def current_account(connection: HTTPConnection[Any], linker: Linker[A], *,
     user, state = require_user(connection), request_state_of(connection.scope)
     found = await state.load_account(state.linker_of(linker), user.identity, session)
     if isinstance(found, Refusal):
-        raise _error_of(connection.scope, found)
+        raise error_of(connection.scope, found)
     return found
 
 

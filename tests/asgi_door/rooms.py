@@ -143,7 +143,7 @@ class Place:
     """The room behind the middleware, with a clock that the test moves."""
 
     def __init__(self, fx: FakeXWMS, make: Callable[[Room], Any] = with_decorator, **options: Any) -> None:
-        doors = {key: options.pop(key) for key in ("roles",) if key in options}
+        doors = {key: options.pop(key) for key in ("roles", "linker") if key in options}
         self.fx, self.room, self.clock = fx, Room(), options.pop("clock", None) or Clock()
         options = {"session_store": "memory://", "redirect_uris": HTTPS_URI, **options}
         self.config = XWMSConfig(**fx.options(**options))

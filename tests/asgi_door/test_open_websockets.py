@@ -1,6 +1,9 @@
 """An open websocket behind a guard is looked at again, and closed with 4401 when its session has ended."""
 
 import asyncio
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -21,7 +24,8 @@ from tests.asgi_door.rooms import (
     with_decorator,
 )
 from tests.tools.site import FROM_HERE, HTTPS_URI, LOGOUT, log_in
-from xwms_auth import StoreUnavailable, XWMSConfig
+from xwms_auth import Identity, NotAllowed, StoreUnavailable, User, XWMSConfig
+from xwms_auth.accounts import Linked
 from xwms_auth.starlette import XWMSAuthMiddleware, login_required
 from xwms_auth.stores import MemoryStore
 
@@ -220,3 +224,188 @@ def test_the_shorter_limits_of_a_nested_application_count(fx):
         assert echo(socket) == "hello 17"
         place.clock.advance(61)
         assert end_of(socket) == (4401, "login_required")
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "end"),
+    [
+        ({"staff"}, {"editor"}, None),
+        (set(), {"editor", "staff"}, 4403),
+        ({"staff", "editor"}, {"staff"}, 4403),
+    ],
+)
+def test_the_roles_of_a_guard_are_those_of_the_application_it_is_in(fx, outer, inner, end):
+    roles: dict[str, set[str]] = {"outer": {"staff"}, "inner": {"editor"}}
+
+    def make(room: Room) -> Any:
+        config = XWMSConfig(**fx.options(redirect_uris=HTTPS_URI, session_store="memory://"))
+        within = XWMSAuthMiddleware(
+            Starlette(routes=[WebSocketRoute("/room", xwms_auth.starlette.require(role="editor")(room.talk))]),
+            config,
+            roles=lambda user: roles["inner"],
+        )
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] != "websocket" or not await xwms_auth.asgi.refuse(scope, receive, send, role="staff"):
+                await within(scope, receive, send)
+
+        return app
+
+    place = Place(fx, make, roles=lambda user: roles["outer"])
+    with enter(place.visitor()) as socket:
+        assert echo(socket) == "hello 17"
+        roles.update(outer=outer, inner=inner)
+        place.clock.advance(61)
+        if end is None:
+            assert echo(socket) == "hello 17"
+        else:
+            assert end_of(socket) == (end, "not_allowed")
+
+
+# --- what must not end the looks ---
+
+
+def test_a_clock_that_was_set_back_does_not_put_the_look_off(fx):
+    place = Place(fx)
+    client = place.visitor()
+    with enter(client) as socket:
+        place.clock.advance(7200)
+        assert echo(socket) == "hello 17"
+        client.post(LOGOUT, headers=FROM_HERE)
+        place.clock.advance(-3600)
+        assert end_of(socket) == (4401, "login_required")
+
+
+def test_a_clock_that_was_set_back_does_not_lengthen_the_minute_without_a_store(fx):
+    store = CountingStore()
+    place = Place(fx, session_store=store)
+    with enter(place.visitor()) as socket:
+        store.down = True
+        place.clock.advance(61)
+        assert echo(socket) == "hello 17"
+        place.clock.advance(-3600)
+        before = store.looks
+        wait_until(lambda: store.looks > before)
+        place.clock.advance(61)
+        assert end_of(socket) == (1013, "store_unavailable")
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    until = time.monotonic() + 10
+    while not is_so() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert is_so()
+
+
+def test_roles_are_asked_for_with_the_context_variables_of_the_socket(fx):
+    tenant: ContextVar[str] = ContextVar("tenant", default="nobody's")
+    asked: list[str] = []
+
+    def roles(user: Any) -> set[str]:
+        asked.append(tenant.get())
+        return {"editor"} if tenant.get() == "the first" else set()
+
+    def make(room: Room) -> Any:
+        async def endpoint(socket: WebSocket) -> None:
+            tenant.set("the first")
+            await xwms_auth.starlette.require(role="editor")(login_required(room.talk))(socket)
+
+        return Starlette(routes=[WebSocketRoute("/room", endpoint)])
+
+    place = Place(fx, make, roles=roles)
+    with enter(place.visitor()) as socket:
+        assert echo(socket) == "hello 17"
+        place.clock.advance(61)
+        wait_until(lambda: len(asked) > 1)
+        assert echo(socket) == "hello 17"
+    assert set(asked) == {"the first"}
+
+
+@pytest.mark.parametrize("messages", [True, False], ids=["messages", "silent"])
+def test_roles_that_wait_for_something_cancelled_do_not_end_the_looks(fx, messages):
+    asked: list[str] = []
+    cancelled = False
+
+    async def roles(user: Any) -> set[str]:
+        asked.append(user.sub)
+        if cancelled:
+            shared: asyncio.Future[set[str]] = asyncio.get_running_loop().create_future()
+            shared.cancel()
+            return await shared
+        return {"editor"}
+
+    place = Place(
+        fx,
+        lambda room: Starlette(
+            routes=[WebSocketRoute("/room", xwms_auth.starlette.require(role="editor")(login_required(room.talk)))]
+        ),
+        roles=roles,
+    )
+    with enter(place.visitor()) as socket:
+        assert echo(socket) == "hello 17"
+        cancelled = True
+        place.clock.advance(61)
+        if messages:
+            assert echo(socket) == "hello 17"
+        else:
+            wait_until(lambda: len(asked) > 1)
+        place.clock.advance(61)
+        assert end_of(socket) == (1011, "internal_error")
+
+
+class Members:
+    """Accounts in memory. One may be blocked, and loading it may fail."""
+
+    def __init__(self) -> None:
+        self.blocked = False
+        self.fails: Callable[[], BaseException] | None = None
+        self.loads = 0
+
+    def sign_in(self, user: User) -> Linked:
+        return Linked(key=user.sub)
+
+    def link(self, user: User, key: str) -> Linked:
+        return Linked(key=key)
+
+    def refresh(self, user: User) -> None:
+        return None
+
+    def find(self, identity: Identity) -> str:
+        return identity.sub
+
+    def key_of(self, account: object) -> str:
+        return str(account)
+
+    async def load(self, identity: Identity, *, session: Any = None) -> str:
+        self.loads += 1
+        if self.fails is not None:
+            raise self.fails()
+        if self.blocked:
+            raise NotAllowed("the account is blocked")
+        return identity.sub
+
+
+@pytest.mark.parametrize(
+    "fails",
+    [lambda: StoreUnavailable("down"), RuntimeError, asyncio.CancelledError],
+    ids=["down", "broken", "cancelled"],
+)
+def test_an_account_that_could_not_be_loaded_once_is_asked_for_again(fx, fails):
+    members = Members()
+
+    def make(room: Room) -> Any:
+        async def endpoint(socket: WebSocket) -> None:
+            await xwms_auth.starlette.current_account(socket, members)
+            await room.talk(socket)
+
+        return Starlette(routes=[WebSocketRoute("/room", endpoint)])
+
+    place = Place(fx, make, linker=members)
+    with enter(place.visitor()) as socket:
+        assert echo(socket) == "hello 17"
+        members.fails = fails
+        place.clock.advance(61)
+        assert echo(socket) == "hello 17"
+        members.fails, members.blocked = None, True
+        place.clock.advance(11)
+        assert end_of(socket) == (4401, "not_allowed")

@@ -9,9 +9,11 @@ from pathlib import Path
 import httpx2
 import pytest
 from opentelemetry import metrics, trace
+from opentelemetry.sdk.metrics import Counter as SDKCounter
+from opentelemetry.sdk.metrics import Histogram as SDKHistogram
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
@@ -262,6 +264,48 @@ def test_a_client_of_the_api_has_spans_too(make_fx, exported):
     with XWMSClient(XWMSConfig(**fx.options())) as client:
         client.info()
     assert exported.span("GET /api/info").attributes["http.response.status_code"] == 200
+
+
+# --- where it fails ---
+
+
+class Broken(SpanProcessor):
+    """A processor of the application's that fails when spans begin, or when they end."""
+
+    when = ""
+
+    def on_start(self, span, parent_context=None):
+        if self.when == "start":
+            raise RuntimeError("canary")
+
+    def on_end(self, span):
+        if self.when == "end":
+            raise RuntimeError("canary")
+
+
+BROKEN = Broken()
+
+
+@every_door
+@pytest.mark.parametrize("when", ["start", "end", "count"])
+def test_telemetry_that_fails_keeps_nobody_from_logging_in(make_site, exported, monkeypatch, caplog, when):
+    trace.get_tracer_provider().add_span_processor(BROKEN)
+    site = make_site()
+    monkeypatch.setattr(BROKEN, "when", when)
+    if when == "count":
+        for instrument in (SDKCounter, SDKHistogram):
+            for method in ("add", "record"):
+                monkeypatch.setattr(instrument, method, broken_instrument, raising=False)
+    browser = site.browser()
+    assert browser.log_in(sub="17").status_code == 303
+    assert browser.get("/who").text == "17"
+    assert browser.get(CALLBACK, FROM_ELSEWHERE).status_code in (303, 400)
+    assert trace.get_current_span() is trace.INVALID_SPAN
+    assert "canary" not in caplog.text
+
+
+def broken_instrument(*_, **__):
+    raise RuntimeError("canary")
 
 
 # --- where it is not installed, or too old ---

@@ -23,7 +23,7 @@ import xwms_auth.flask
 import xwms_auth.starlette
 import xwms_auth.wsgi
 from tests.tools.site import CALLBACK, FROM_ELSEWHERE, FROM_HERE, HTTPS_URI, LOGIN, NAVIGATION, PROGRAM
-from xwms_auth import User, XWMSConfig
+from xwms_auth import NotAllowed, StoreUnavailable, User, XWMSConfig
 from xwms_auth._core.responses.login_requirement import LoginRequirement, domain_of
 
 ORIGIN = "https://app.example"
@@ -249,6 +249,22 @@ def test_an_error_of_the_application_lets_nobody_in(door, config, fx):
     log_in(client, fx, "1", **VERIFIED)
     with suppress(LookupError):  # the server's to answer, as any error of the application
         assert client.get("/admin", headers=PROGRAM).status_code == 500
+
+
+@pytest.mark.parametrize(
+    ("error", "answer"),
+    [(NotAllowed("blocked"), (403, "not_allowed")), (StoreUnavailable("down"), (503, "store_unavailable"))],
+    ids=["blocked", "down"],
+)
+def test_one_of_our_errors_in_the_roles_is_the_answer(door, config, fx, error, answer):
+    def roles(user: User) -> list[str]:
+        raise error
+
+    client = client_of(APPS[door](config, roles=roles), door)
+    log_in(client, fx, "1", **VERIFIED)
+    for kind in ("", "/async", "/class"):
+        got = client.get(f"{kind}/admin", headers=PROGRAM)
+        assert (got.status_code, got.json()["code"]) == answer
 
 
 def test_a_store_that_is_down_is_a_503(door, fx, tmp_path):

@@ -1,5 +1,6 @@
 """A logout that began at the authorization server: signed, for this client, lately, once; then the sessions end."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from tests.oauth2.steps import begin, code_of, come_back, log_in
 from tests.oauth2.test_id_tokens import NO_MOMENTS, OTHER_TYPES
 from tests.tools.fake_xwms import CLIENT_ID
 from tests.tools.site import PROGRAM, Browser, Site
-from xwms_auth import StoreUnavailable
+from xwms_auth import Identity, StoreUnavailable
 from xwms_auth._core.base.strict_json import JSONObject
 from xwms_auth._core.oauth2.id_token import sid_of
 from xwms_auth.stores.memory import MemoryStore
@@ -176,6 +177,66 @@ def test_a_token_whose_sessions_could_not_be_ended_may_come_again(make_site, ser
     store.failing = False
     assert browser.who() == SUB
     assert post(site, token).status_code == 200
+    assert why(browser) == "session_revoked"
+
+
+class BrokenStore(MemoryStore):
+    """Raises what is no error of ours, once."""
+
+    is_broken = True
+
+    def revoke_all(self, identity: Identity, *, now: int) -> None:
+        if self.is_broken:
+            self.is_broken = False
+            raise RuntimeError("broken")
+        super().revoke_all(identity, now=now)
+
+
+@pytest.mark.parametrize("edge", ["flask", "asgi"])
+def test_a_token_whose_sessions_nobody_knows_to_have_ended_may_come_again_a_little_later(make_site, server):
+    site = make_site(session_store=BrokenStore())
+    browser = logged_in(site, server)
+    token = signed(server.key, claims_of(server))
+    assert post(site, token).status_code == 500
+    site.clock.advance(31)
+    assert post(site, token).status_code == 200
+    assert why(browser) == "session_revoked"
+    site.clock.advance(31)
+    assert post(site, token).status_code == 400
+
+
+class SlowStore(MemoryStore):
+    """Ends all sessions of a person once it may go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.goes_on = asyncio.Event(), asyncio.Event()
+
+    async def revoke_all(self, identity: Identity, *, now: int) -> None:
+        self.asked.set()
+        await self.goes_on.wait()
+        super().revoke_all(identity, now=now)
+
+
+@pytest.mark.parametrize("edge", ["asgi"])
+def test_a_server_that_gives_up_waiting_has_ended_the_sessions_all_the_same(make_site, server):
+    store = SlowStore()
+    site = make_site(session_store=store)
+    browser = logged_in(site, server)
+    body = f"logout_token={signed(server.key, claims_of(server))}".encode()
+
+    async def give_up() -> None:
+        transport = httpx2.ASGITransport(site.app)
+        async with httpx2.AsyncClient(transport=transport, base_url=site.origin) as client:
+            sent = asyncio.create_task(client.post(PATH, headers=FORM, content=body))
+            await store.asked.wait()
+            sent.cancel()
+            await asyncio.wait([sent])
+            store.goes_on.set()
+            for _ in range(100):
+                await asyncio.sleep(0)
+
+    asyncio.run(give_up())
     assert why(browser) == "session_revoked"
 
 

@@ -56,6 +56,7 @@ Event = Literal[
     "sessions_revoked",
     "settings_missing",
     "store_unhealthy",
+    "telemetry_failed",
     "telemetry_off",
     "token_not_refreshed",
     "token_not_revoked",

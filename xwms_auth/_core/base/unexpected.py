@@ -13,7 +13,7 @@ MAX_CAUSES = 5
 """Errors that are followed from one to the one behind it."""
 
 
-def internal_error(error: Exception) -> XWMSError:
+def internal_error(error: BaseException) -> XWMSError:
     """Log where an error comes from, and return the one to answer with. One of ours is returned as it is."""
     if isinstance(error, XWMSError):
         return error

@@ -10,7 +10,17 @@ before.
 
 from ..base import events
 from ..base.crypto.digests import digest
-from ..base.effects import Steps, claim, list_login, list_sessions, release, revoke_session, revoke_sessions
+from ..base.effects import (
+    Shielded,
+    Steps,
+    ask,
+    claim,
+    list_login,
+    list_sessions,
+    release,
+    revoke_session,
+    revoke_sessions,
+)
 from ..base.errors import ConfigError, TokenRejected, XWMSError
 from ..base.models import Identity
 from ..config.context import Context
@@ -21,6 +31,10 @@ from ..responses import responses
 LOGOUT_TOKEN_MEMORY = 600
 """Seconds that the id of a logout token is remembered (replay): longer than the token is valid."""
 
+ATTEMPT = 30
+"""Seconds after which the server may send a token again whose sessions nobody knows to have been ended: the process has
+died, or the store has raised an error that is not ours."""
+
 
 def log_out(context: Context, provider: Provider, request: Request, *, now: int) -> Steps[Response]:
     """End the sessions that a logout token names: 200, or 400 for an invalid token (2.8)."""
@@ -30,25 +44,33 @@ def log_out(context: Context, provider: Provider, request: Request, *, now: int)
         logout_claims = yield from provider.tokens.verify_logout_token(
             context, request.form.get("logout_token", ""), now=now
         )
-        claim_name = f"logout/{digest(logout_claims.token_id)}"
-        if not (yield from claim(claim_name, until=now + LOGOUT_TOKEN_MEMORY, now=now)):
-            raise TokenRejected("the logout token has been used before")
+        yield from ask(Shielded(_end_once(context, logout_claims, now=now)))
     except TokenRejected as error:
         events.refused(error, path=request.path)
         return responses.document(400, {"error": "invalid_request"})
+    return responses.document(200, {})
+
+
+def _end_once(context: Context, logout_claims: LogoutTokenClaims, *, now: int) -> Steps[None]:
+    """Use the token, and end the sessions.
+
+    Must run to its end (`Shielded`): a server that gives up waiting sends the token again, which is then used up.
+    """
+    claim_name = f"logout/{digest(logout_claims.token_id)}"
+    if not (yield from claim(claim_name, until=now + ATTEMPT, now=now)):
+        raise TokenRejected("the logout token has been used before")
     if logout_claims.sid is not None:
         # A callback of that login may be in progress and have no session yet that could be ended.
         context.state.ended_logins.add(logout_claims.sid, until=now + LOGOUT_TOKEN_MEMORY, now=now)
     try:
         yield from _end(context.config.issuer, logout_claims, now=now)
-    except XWMSError as error:
+    except XWMSError:
         # The sessions were not ended, so the server may send the token again.
         yield from release(claim_name)
-        if isinstance(error, TokenRejected):
-            events.refused(error, path=request.path)
-            return responses.document(400, {"error": "invalid_request"})
         raise
-    return responses.document(200, {})
+    # A store lengthens no claim. Whoever gets in between ends the same sessions once more.
+    yield from release(claim_name)
+    yield from claim(claim_name, until=now + LOGOUT_TOKEN_MEMORY, now=now)
 
 
 def _end(issuer: str, logout_claims: LogoutTokenClaims, *, now: int) -> Steps[None]:

@@ -145,14 +145,22 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None], AnswersHe
     async def refusal_after_roles(self, requirement: LoginRequirement) -> Refusal | None:
         """As `refusal`. If the requirement has roles, the application is asked for those of the person."""
         if requirement.roles and self.roles is None and self.refusal() is None:
-            resolver, user = self.resolver or self._door.roles, self.user()
-            if resolver is not None and isinstance(user, User):
-                try:
-                    found = resolver(user)
-                    self.roles = parse_roles(await found if inspect.isawaitable(found) else found)
-                except XWMSError as error:  # such as that of an account which is blocked
-                    return self.refusal_for(error)
+            found = await self.ask_for_roles(self.resolver)
+            if isinstance(found, Refusal):
+                return found
+            self.roles = found
         return self.refusal(requirement)
+
+    async def ask_for_roles(self, resolver: AsyncRoles | None) -> frozenset[str] | Refusal | None:
+        """The roles of the person now, by the resolver or that of the outermost application; None without either."""
+        resolver, user = resolver or self._door.roles, self.user()
+        if resolver is None or not isinstance(user, User):
+            return None
+        try:
+            found = resolver(user)
+            return parse_roles(await found if inspect.isawaitable(found) else found)
+        except XWMSError as error:  # such as that of an account which is blocked
+            return self.refusal_for(error)
 
     async def load_account(self, linker: Linker[A], identity: Identity, session: object) -> A | Refusal:
         """Return the person's account, or the refusal to send instead. Loaded once."""

@@ -6,7 +6,7 @@ On asyncio it needs no task while it waits, since there may be thousands of them
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from contextvars import Context
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Timer(Protocol):
 
 
 def start_timer(tick: Tick, seconds: float) -> Timer | None:
-    """Call `tick` in so many seconds. None where no event loop runs."""
+    """Call `tick` in so many seconds, with the context variables of now. None where no event loop runs."""
     # Which of them runs has been imported, and importing a door should load neither.
     for name, kind in (("asyncio", _OnAsyncio), ("trio", _OnTrio)):
         if (library := sys.modules.get(name)) is not None:
@@ -39,10 +39,24 @@ def start_timer(tick: Tick, seconds: float) -> Timer | None:
     return None
 
 
+def is_own_cancellation(error: BaseException) -> bool:
+    """Whether the task that runs is being cancelled. False for the cancellation of something that it has waited for.
+
+    On asyncio both raise the same error, as where an application waits for a task that its requests share.
+    """
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None or not isinstance(error, asyncio.CancelledError):
+        return True
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
 class _OnAsyncio:
     def __init__(self, loop: "asyncio.AbstractEventLoop", tick: Tick, seconds: float) -> None:
         self._loop = loop
         self._tick = tick
+        # The application's functions may ask a variable whose request this is.
+        self._context: Context | None = copy_context()
         self._task: asyncio.Task[None] | None = None
         self._handle = loop.call_later(seconds, self._begin, context=_EMPTY)
 
@@ -51,7 +65,7 @@ class _OnAsyncio:
         return cls(library.get_running_loop(), tick, seconds)
 
     def _begin(self) -> None:
-        self._task = self._loop.create_task(self._run())
+        self._task = self._loop.create_task(self._run(), context=self._context)
 
     async def _run(self) -> None:
         again = await self._tick()
@@ -60,11 +74,12 @@ class _OnAsyncio:
             self._handle = self._loop.call_later(again, self._begin, context=_EMPTY)
 
     def stop(self) -> None:
-        self._handle.cancel()
+        self.stop_later()
         if self._task is not None:
             self._task.cancel()
 
     def stop_later(self) -> None:
+        self._context = None
         self._handle.cancel()
 
 
@@ -78,7 +93,7 @@ class _OnTrio:
     @classmethod
     def started(cls, library: Any, tick: Tick, seconds: float) -> "_OnTrio":
         timer = cls(library, tick)
-        library.lowlevel.spawn_system_task(timer._run, seconds)
+        library.lowlevel.spawn_system_task(timer._run, seconds, context=copy_context())
         return timer
 
     async def _run(self, seconds: float | None) -> None:

@@ -9,12 +9,12 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import replace
 from math import inf
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from ...accounts.linker import Linker
 from ...base import events
 from ...base.effects import arun
 from ...base.errors import LoginRequired, StoreUnavailable, XWMSError
+from ...base.models import Identity
 from ...base.unexpected import internal_error
 from ...config.context import Context
 from ...http.urls import RedirectURI
@@ -22,9 +22,10 @@ from ...responses.login_requirement import ANY_LOGIN, LoginRequirement
 from ...responses.responses import Refusal
 from ...sessions.lookup import SessionLookup, cached_lookup, look_up, renew
 from ...sessions.revalidation import look_up_for_page, look_up_nested
+from ..roles import AsyncRoles
 from .messages import INTERNAL_ERROR, Message, Scope, close_of, discard, header_of, is_server_error
 from .state import ASGIRequestState
-from .timer import Timer, start_timer
+from .timer import Timer, is_own_cancellation, start_timer
 
 LOGIN_NEEDED = 4401
 """The close code of a socket whose session has ended. Codes from 4000 are the applications' own (RFC 6455 7.4.2); this
@@ -67,13 +68,16 @@ class WebSocketState(ASGIRequestState):
     _end_is_told = False
     _kept: Message | None = None
     _timer: Timer | None = None
-    _requirements: frozenset[LoginRequirement] = frozenset()
+    _requirements: tuple[tuple[LoginRequirement, AsyncRoles | None], ...] = ()
+    """What guards have required, each with the resolver of the application that the guard is in."""
 
     def refusal(self, requirement: LoginRequirement = ANY_LOGIN) -> Refusal | None:
         refused = super().refusal(requirement)
         if refused is None and requirement is not ANY_LOGIN:
             # How old the login may be counts for the beginning, as it does for a page that stays open.
-            self._requirements |= {replace(requirement, fresh=None)}
+            met = replace(requirement, fresh=None), self.resolver
+            if met not in self._requirements:
+                self._requirements += (met,)
         return refused
 
     async def receive(self) -> Message:
@@ -155,7 +159,8 @@ class WebSocketState(ASGIRequestState):
         return seconds if self.served.clock is time.time else min(seconds, OTHER_CLOCK)
 
     async def _tick(self) -> float | None:
-        if self.served.clock() >= self._due:
+        # A clock that was set back must not put the next look off: the timer itself runs by another one.
+        if not self._due - self._interval <= self.served.clock() < self._due:
             await self._look_again()
         left = self._due - self.served.clock()
         return None if left == inf else self._until_next(min(max(left, 0.0), self._interval))
@@ -169,7 +174,9 @@ class WebSocketState(ASGIRequestState):
     async def _look_again(self) -> None:
         try:
             end = await self._why_not()
-        except Exception as error:  # noqa: BLE001  nobody can know who is there: fail closed, but not at once
+        except BaseException as error:  # nobody can know who is there: fail closed, but not at once
+            if not isinstance(error, Exception) and is_own_cancellation(error):
+                raise
             if self._due != inf:
                 await self._bear(internal_error(error))
             return
@@ -183,7 +190,7 @@ class WebSocketState(ASGIRequestState):
     async def _bear(self, error: XWMSError) -> None:
         """Go on for a while, although an error hides whether the session still exists."""
         now = self.served.clock()
-        if self._unknown_since is None:
+        if self._unknown_since is None or now < self._unknown_since:
             self._unknown_since = now
             events.warning("websocket_not_checked", cause=error.cause or error.code)
         if now - self._unknown_since >= GRACE:
@@ -197,18 +204,42 @@ class WebSocketState(ASGIRequestState):
         self.lookup = found = await self._found_now()
         if found.session is None:
             return _End(LOGIN_NEEDED, LoginRequired.code)
-        if self.account is not None:
-            self.account = None
-            linker: Linker[Any] = self.linker_of(None)
-            loaded = await self.load_account(linker, found.session.user.identity, None)
-            if isinstance(loaded, Refusal):
-                return _End(LOGIN_NEEDED, _definite(loaded).code)
-        if any(requirement.roles for requirement in self._requirements):
-            self.roles = None  # to be asked for again
-        for requirement in self._requirements:
-            if (refused := await self.refusal_after_roles(requirement)) is not None:
-                return _End(FORBIDDEN, _definite(refused).code)
+        if self.account is not None and (refused := await self._account_refusal(found.session.user.identity)):
+            return _End(LOGIN_NEEDED, refused.code)
+        if (refused := await self._requirement_refusal()) is not None:
+            return _End(FORBIDDEN, _definite(refused).code)
         return None
+
+    async def _requirement_refusal(self) -> Refusal | None:
+        asked: dict[int, frozenset[str] | None] = {}
+        for requirement, resolver in self._requirements:
+            if requirement.roles and id(resolver) not in asked:
+                found = await self.ask_for_roles(resolver)
+                if isinstance(found, Refusal):
+                    return found
+                asked[id(resolver)] = found
+                if resolver is self.resolver:
+                    self.roles = found
+            # The application may ask for its own meanwhile, so these are there for this one question.
+            kept, self.roles = self.roles, asked.get(id(resolver))
+            try:
+                refused = super().refusal(requirement)
+            finally:
+                self.roles = kept
+            if refused is not None:
+                return refused
+        return None
+
+    async def _account_refusal(self, identity: Identity) -> Refusal | None:
+        """Why the account that was loaded for this socket must not be used any more, or None."""
+        known, self.account = self.account, None
+        try:
+            loaded: object = await self.load_account(self.linker_of(None), identity, None)
+            return _definite(loaded) if isinstance(loaded, Refusal) else None
+        except BaseException:
+            if self.account is None:
+                self.account = known  # so that the next look asks for it again
+            raise
 
     async def _found_now(self) -> SessionLookup:
         served, cookie, uri, now = self.served, self._asked(), self.redirect_uri, self.served.now()

@@ -4,6 +4,7 @@ The names and attributes are those of the semantic conventions where there are a
 """
 
 import time
+from contextlib import AbstractContextManager
 from contextvars import Token
 from types import TracebackType
 from typing import Self
@@ -14,8 +15,10 @@ from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
 
+from ...base import events
 from ...base.effects import UpstreamResponse
 from ...base.errors import APIError, InternalError, XWMSError
+from ...base.unexpected import place_of
 from ...http.messages import Response
 
 _SCOPE = "xwms_auth"
@@ -42,6 +45,8 @@ class Telemetry:
             description="Duration of calls to XWMS",
             explicit_bucket_boundaries_advisory=_BUCKETS,
         )
+        self.guarded = _Guarded()
+        """A context manager around each call of OpenTelemetry."""
 
     def route(self, route: str, *, flow: str) -> "_Route":
         """A span around the response of one of our routes."""
@@ -52,6 +57,26 @@ class Telemetry:
         return _Call(self, method, url)
 
 
+class _Guarded(AbstractContextManager[None]):
+    """Lets no error out of it, and logs the first one.
+
+    A sampler, a span processor or a metric reader of the application may raise. That must not fail a login, least of
+    all after its token has been redeemed, or lose tokens that a call has brought.
+    """
+
+    _has_warned = False
+
+    def __exit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if not isinstance(raised, Exception):
+            return False
+        if not self._has_warned:
+            self._has_warned = True
+            events.warning("telemetry_failed", cause=f"{type(raised).__name__} {place_of(raised)}")
+        return True
+
+
 class _Span:
     """A span that is the current one in a block. No exception is recorded, since its text may be anybody's."""
 
@@ -60,16 +85,24 @@ class _Span:
         self._name, self._kind, self._attributes = name, kind, attributes
 
     def _begin(self) -> None:
-        self._span = self._telemetry.tracer.start_span(self._name, kind=self._kind, attributes=self._attributes)
-        self._token: Token[Context] = context.attach(trace.set_span_in_context(self._span))
+        self._span: trace.Span = trace.INVALID_SPAN
+        self._token: Token[Context] | None = None
+        with self._telemetry.guarded:
+            self._span = self._telemetry.tracer.start_span(self._name, kind=self._kind, attributes=self._attributes)
+            self._token = context.attach(trace.set_span_in_context(self._span))
 
     def _end(self, *, error_type: str | None, is_fault: bool) -> None:
-        context.detach(self._token)
-        if error_type is not None:
-            self._span.set_attribute("error.type", error_type)
-        if is_fault:
-            self._span.set_status(Status(StatusCode.ERROR))
-        self._span.end()
+        guarded = self._telemetry.guarded
+        if self._token is not None:
+            with guarded:
+                context.detach(self._token)
+        with guarded:
+            if error_type is not None:
+                self._span.set_attribute("error.type", error_type)
+            if is_fault:
+                self._span.set_status(Status(StatusCode.ERROR))
+        with guarded:
+            self._span.end()
 
 
 class _Route(_Span):
@@ -94,12 +127,14 @@ class _Route(_Span):
             error = raised if isinstance(raised, XWMSError) else InternalError()
         elif response is not None:
             error = response.error
-            self._span.set_attribute("http.response.status_code", response.status)
-            if response.logged_in:
-                self._telemetry.logins.add(1, self._attributes)
         code = None if error is None else error.code
-        if code is not None and self._counts and (raised is None or isinstance(raised, Exception)):
-            self._telemetry.failures.add(1, {**self._attributes, "error.type": code})
+        with self._telemetry.guarded:
+            if response is not None and response.logged_in:
+                self._telemetry.logins.add(1, self._attributes)
+            if code is not None and self._counts and (raised is None or isinstance(raised, Exception)):
+                self._telemetry.failures.add(1, {**self._attributes, "error.type": code})
+            if response is not None and raised is None:
+                self._span.set_attribute("http.response.status_code", response.status)
         # A fault of the visitor is none of this application's.
         self._end(error_type=code, is_fault=error is not None and error.status >= 500)
 
@@ -138,9 +173,12 @@ class _Call(_Span):
         extra: dict[str, AttributeValue] = {}
         if self._status is not None:
             extra["http.response.status_code"] = self._status
-            self._span.set_attribute("http.response.status_code", self._status)
         if self._error_type is not None:
             extra["error.type"] = self._error_type
-        # In the span, so that an exemplar of the histogram names it.
-        self._telemetry.duration.record(time.perf_counter() - self._began_at, {**self._attributes, **extra})
+        with self._telemetry.guarded:
+            # In the span, so that an exemplar of the histogram names it.
+            self._telemetry.duration.record(time.perf_counter() - self._began_at, {**self._attributes, **extra})
+        with self._telemetry.guarded:
+            if self._status is not None:
+                self._span.set_attribute("http.response.status_code", self._status)
         self._end(error_type=self._error_type, is_fault=self._error_type is not None)
