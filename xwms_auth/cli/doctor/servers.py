@@ -3,7 +3,6 @@
 import secrets
 import time
 from collections.abc import Iterator
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 import httpx2
@@ -17,6 +16,7 @@ from xwms_auth._core.config.context import Context
 from xwms_auth._core.http.messages import Request
 from xwms_auth._core.io.transport import HTTPTransport
 from xwms_auth._core.responses.hints.developer_hints import hints_for
+from xwms_auth.cli.doctor.fetching import Unreachable, ahead, fetch
 from xwms_auth.cli.doctor.findings import Finding, fault, ok, skipped
 from xwms_auth.stores import open_store
 from xwms_auth.stores.memory import MemoryStore
@@ -67,9 +67,9 @@ def _of_network(config: XWMSConfig) -> Iterator[Finding]:
     try:
         # Without the environment's proxies, as the login itself calls.
         with httpx2.Client(timeout=config.timeout_seconds, trust_env=False) as client:
-            response = client.get(url)
-    except (httpx2.HTTPError, ValueError) as error:
-        text = f"{url} cannot be reached: {_reason(error)}"
+            response = fetch(client, url, seconds=config.timeout_seconds)
+    except Unreachable as error:
+        text = f"{url} cannot be reached: {error}"
         remedy = (
             "check the address, the network, DNS, the firewall and certificates; proxies of the environment are ignored"
         )
@@ -81,12 +81,10 @@ def _of_network(config: XWMSConfig) -> Iterator[Finding]:
     yield ok(
         "network", f"{url} answers in {took * 1000:.0f} ms" + (", with a valid certificate" * url.startswith("https:"))
     )
-    try:
-        theirs = parsedate_to_datetime(response.headers.get("date", "")).timestamp()
-    except ValueError:
+    if (difference := ahead(response)) is None:
         yield skipped("clock", f"{url} does not say what time it is")
         return
-    skew = round(theirs - time.time() + took / 2)
+    skew = round(difference + took / 2)
     if abs(skew) <= MAX_SKEW:
         yield ok("clock", f"this machine and XWMS differ by {abs(skew)} s at most")
     else:
@@ -125,11 +123,3 @@ def _of_discovery(config: XWMSConfig) -> Iterator[Finding]:
         yield skipped("credentials", "only a login shows whether the server takes the client: start one, or use --live")
     finally:
         transport.close()
-
-
-def _reason(error: Exception) -> str:
-    """The innermost text: the outer ones repeat it, or say less."""
-    inner: BaseException = error
-    while (deeper := inner.__cause__ or inner.__context__) is not None:
-        inner = deeper
-    return str(inner) or type(inner).__name__
