@@ -1,40 +1,19 @@
 """`xwms-auth doctor` on broken set-ups: each fault is named, with its remedy."""
 
 import json
-import socket
-import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from flask import Flask
-from werkzeug.serving import make_server
 
+from tests.tools.doctor import SESSION_SECRET, doctor, of, served
 from xwms_auth import XWMSConfig
 from xwms_auth.cli.commands import xwms_auth
 from xwms_auth.cli.doctor.findings import difference
 from xwms_auth.flask import XWMSAuth
 from xwms_auth.sandbox import SandboxServer, SandboxSettings
-
-SESSION_SECRET = "Zk3rT9qLw8VbN2xHs7PdYf5MgJ4cRa6E-test"
-
-Found = dict[str, Any]
-
-
-@contextmanager
-def served(app: Any) -> Iterator[int]:
-    """A WSGI application at a real port."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture(scope="module")
@@ -70,19 +49,6 @@ def site(changes) -> Iterator[tuple[dict[str, str], Flask]]:
             }
             XWMSAuth(app, XWMSConfig.from_env(variables))
             yield variables, app
-
-
-def doctor(variables: dict[str, str | None], *arguments: str) -> tuple[int, list[Found]]:
-    names = dict.fromkeys(["XWMS_FLOW", "XWMS_DEBUG", "WEB_CONCURRENCY", "GUNICORN_CMD_ARGS"])
-    result = CliRunner().invoke(xwms_auth, ["doctor", "--json", *arguments], env=names | variables)
-    assert SESSION_SECRET not in result.output
-    document = json.loads(result.stdout)
-    assert document["ok"] == (result.exit_code == 0)
-    return result.exit_code, document["findings"]
-
-
-def of(findings: list[Found], state: str) -> dict[str, Found]:
-    return {found["subject"]: found for found in findings if found["state"] == state}
 
 
 def test_a_site_that_works_has_no_fault(site):
@@ -134,6 +100,11 @@ BROKEN = {
         "XWMS_SESSION_STORE",
     ),
     "a store that is down": ({"XWMS_SESSION_STORE": "redis://127.0.0.1:9/0"}, "store", "is it running"),
+    "a database that is down, with a driver for async code only": (
+        {"XWMS_SESSION_STORE": "postgresql+asyncpg://desk@127.0.0.1:9/desk"},
+        "store",
+        "is it running",
+    ),
     "a store in a folder that is not there": (
         {"XWMS_SESSION_STORE": "sqlite:////nowhere/at/all.db"},
         "settings",
@@ -218,6 +189,21 @@ def test_the_address_of_the_site_is_compared_character_by_character(site):
     assert "character 21" in difference("https://a.example/cb", "https://a.example/cb/")
 
 
+def test_the_address_may_be_typed_as_browsers_accept_it(site):
+    origin = site[0]["XWMS_REDIRECT_URI"].removesuffix("/xwms/validateToken")
+    status, findings = doctor(site[0], "--live", origin.replace("http://localhost", " HTTP://LocalHost") + "/desk?a#b")
+    assert (status, of(findings, "fault")) == (0, {})
+
+
+def test_attributes_that_do_not_matter_are_no_fault(site, changes):
+    changes.append(_in_cookies("SameSite=Lax", "samesite=lax; Partitioned; Priority=High"))
+    try:
+        status, findings = doctor(site[0], "--live", site[0]["XWMS_REDIRECT_URI"].removesuffix("/xwms/validateToken"))
+    finally:
+        changes.clear()
+    assert (status, of(findings, "fault")) == (0, {})
+
+
 def test_a_site_that_is_not_there_is_said_so(site):
     status, findings = doctor(site[0], "--live", "http://localhost:9")
     assert status == 1
@@ -271,127 +257,3 @@ def test_the_application_is_looked_at_too(site, folder, run, program, target, st
     findings = json.loads(result.stdout)["findings"]
     assert told in of(findings, state)[subject]["text"]
     assert result.returncode == (1 if state == "fault" else 0)
-
-
-# --- what is not a site with a login at all ---
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "",
-        "localhost:5000",
-        "ftp://a.example",
-        "http://[::1",
-        "https://a.example:abc",
-        "https://" + "a" * 70 + ".example",
-    ],
-)
-def test_an_address_that_is_none_is_a_wrong_argument(site, address):
-    result = CliRunner().invoke(xwms_auth, ["doctor", "--live", address], env=site[0])
-    assert result.exit_code == 2
-    assert "Invalid value for '--live'" in result.stderr
-
-
-def test_a_password_in_the_address_is_refused_and_not_printed(site):
-    result = CliRunner().invoke(xwms_auth, ["doctor", "--live", "https://anna:opensesame@a.example"], env=site[0])
-    assert result.exit_code == 2
-    assert "opensesame" not in result.output
-
-
-def test_the_address_may_be_typed_as_browsers_accept_it(site):
-    origin = site[0]["XWMS_REDIRECT_URI"].removesuffix("/xwms/validateToken")
-    status, findings = doctor(site[0], "--live", origin.replace("http://localhost", " HTTP://LocalHost") + "/desk?a#b")
-    assert (status, of(findings, "fault")) == (0, {})
-
-
-def test_attributes_that_do_not_matter_are_no_fault(site, changes):
-    changes.append(_in_cookies("SameSite=Lax", "samesite=lax; Partitioned; Priority=High"))
-    try:
-        status, findings = doctor(site[0], "--live", site[0]["XWMS_REDIRECT_URI"].removesuffix("/xwms/validateToken"))
-    finally:
-        changes.clear()
-    assert (status, of(findings, "fault")) == (0, {})
-
-
-NOT_OURS: dict[str, tuple[bytes, str]] = {
-    "it closes": (b"", "site"),
-    "another protocol": (b"SSH-2.0-OpenSSH_9.6\r\n", "site"),
-    "a code page that is none": (b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=hex\r\n\r\nzz", "callback"),
-    "gzip that is none": (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nnone", "site"),
-    "an endless page": (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (3 << 20), "callback"),
-    "a date of another age": (b"HTTP/1.1 200 OK\r\nDate: Mon, 01 Jan 0001 00:00:00 +2300\r\n\r\n", "callback"),
-    "a redirect to nowhere": (b"HTTP/1.1 302 Found\r\nLocation: https://[::1\r\n\r\n", "login"),
-    "a redirect to itself": (b"HTTP/1.1 302 Found\r\nLocation: /xwms/auth\r\n\r\n", "login"),
-    "a cookie that is none": (
-        b'HTTP/1.1 302 Found\r\nLocation: https://xwms.example/\r\nSet-Cookie: "xwms_login_a;;=\xff\r\n\r\n',
-        "cookies",
-    ),
-    "a header for terminals": (b"HTTP/1.1 200 OK\r\nAge: \x9b31m\r\n\r\n", "callback"),
-}
-
-
-@contextmanager
-def answering(content: bytes) -> Iterator[int]:
-    """A server that has the same bytes for everybody."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            with suppress(OSError):
-                while True:
-                    connection, _ = server.accept()
-                    with connection, suppress(OSError):
-                        connection.recv(1 << 16)
-                        connection.sendall(content)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield server.getsockname()[1]
-        finally:
-            server.shutdown(socket.SHUT_RDWR)
-            thread.join()
-
-
-@pytest.mark.parametrize(("content", "subject"), NOT_OURS.values(), ids=NOT_OURS.keys())
-def test_whatever_a_server_answers_is_a_fault_and_no_traceback(site, content, subject):
-    with answering(content) as port:
-        variables = site[0] | {"XWMS_REDIRECT_URI": f"http://localhost:{port}/xwms/validateToken"}
-        status, findings = doctor(variables, "--live", f"http://localhost:{port}")
-        assert status == 1
-        assert of(findings, "fault")[subject]["remedy"]
-        people = CliRunner().invoke(xwms_auth, ["doctor", "--live", f"http://localhost:{port}"], env=variables)
-    assert not [character for character in people.output.replace("\n", "") if not character.isprintable()]
-
-
-FAILING = """
-import sys
-from starlette.applications import Starlette
-from xwms_auth.starlette import XWMSAuthMiddleware
-app = Starlette()
-app.add_middleware(XWMSAuthMiddleware)
-class NeedsLifespan:
-    def __init__(self, app):
-        self.app = app
-    async def __call__(self, scope, receive, send):
-        scope["app"].state.database
-app.add_middleware(NeedsLifespan)
-def raises():
-    raise LookupError("there is no database")
-def ends():
-    sys.exit("no")
-"""
-
-
-@pytest.mark.parametrize(
-    ("target", "state", "subject", "told"),
-    [
-        ("app", "skipped", "callback", "use --live"),
-        ("raises", "fault", "application", "LookupError"),
-        ("ends", "fault", "application", "SystemExit"),
-    ],
-)
-def test_an_application_that_fails_is_a_finding(site, folder, run, target, state, subject, told):
-    (folder / "failing.py").write_text(FAILING)
-    result = run("doctor", f"failing:{target}", "--json", **site[0])
-    assert told in of(json.loads(result.stdout)["findings"], state)[subject]["text"]

@@ -15,6 +15,9 @@ from xwms_auth.cli.login_check import NAVIGATION_HEADERS, code_in
 
 _SECONDS: Final = 15.0
 
+_ANSWERS: Final = {"sign-token": "?token=doctor", "oauth2": "?code=doctor&state=doctor"}
+"""What XWMS sends people back with. No login is ever ended by these."""
+
 
 def of_site(config: XWMSConfig, origin: str) -> Iterator[Finding]:
     """Every check of the running site at this origin."""
@@ -28,8 +31,12 @@ def of_site(config: XWMSConfig, origin: str) -> Iterator[Finding]:
         try:
             yield from _of_me(_asked(client, origin + config.me_path))
             if uri is not None:
-                yield _of_callback(_asked(client, uri.uri), uri)
-                yield from _of_login(_asked(client, origin + config.login_path), uri)
+                yield _of_callback(_asked(client, uri.uri), _asked(client, uri.uri + _ANSWERS[config.flow]), uri)
+                login = _asked(client, origin + config.login_path)
+                yield from _of_login(login, uri)
+                again = login if login.status_code != 302 else _asked(client, origin + config.login_path)
+                if again is not login and set(_login_cookies(again)) & set(_login_cookies(login)):
+                    yield _of_shared_login(origin + config.login_path)
         except Unreachable as error:
             remedy = "is it running, and does its certificate cover this name?"
             yield fault("site", f"{origin} cannot be reached: {error}", remedy)
@@ -70,14 +77,27 @@ def _of_me(response: httpx2.Response) -> Iterator[Finding]:
         yield warning("clock", text, "synchronise both, as with systemd-timesyncd or chrony")
 
 
-def _of_callback(response: httpx2.Response, uri: RedirectURI) -> Finding:
-    code = code_in(response)
-    if code == "token_missing":
-        return ok("callback", f"{uri.uri} is the login's callback")
-    text = f"{uri.uri} answered {response.status_code} {code}".rstrip()
-    return fault(
-        "callback", text, "the path of XWMS_REDIRECT_URI must reach the application unchanged, without a redirect"
-    )
+def _of_callback(bare: httpx2.Response, answered: httpx2.Response, uri: RedirectURI) -> Finding:
+    """``bare`` is the callback without parameters, ``answered`` with those of an answer that the login refuses."""
+    code = code_in(bare)
+    if code != "token_missing":
+        text = f"{uri.uri} answered {bare.status_code} {code}".rstrip()
+        remedy = "the path of XWMS_REDIRECT_URI must reach the application unchanged, without a redirect"
+        return fault("callback", text, remedy)
+    if code_in(answered) in ("", code):
+        text = f"{uri.uri} loses its query on the way, with which XWMS sends people back"
+        return fault("callback", text, "let the proxy pass on the query, and cache nothing of it")
+    return ok("callback", f"{uri.uri} is the login's callback")
+
+
+def _login_cookies(response: httpx2.Response) -> list[str]:
+    """The cookies of a pending login, a header each."""
+    return [text for text in response.headers.get_list("set-cookie") if "xwms_login_" in text]
+
+
+def _of_shared_login(where: str) -> Finding:
+    text = f"{where} sets the same cookie for everybody: a cache keeps it, so that one person's login is another's"
+    return fault("caches", text, "let no cache keep /xwms/*, whatever its headers say")
 
 
 def _of_login(response: httpx2.Response, uri: RedirectURI) -> Iterator[Finding]:
@@ -101,7 +121,7 @@ def _of_login(response: httpx2.Response, uri: RedirectURI) -> Iterator[Finding]:
         parts = urlsplit(location)
     except ValueError:
         parts = urlsplit("")
-    if not parts.hostname or (parts.hostname == uri.host and "redirect_uri=" not in parts.query):
+    if not parts.hostname or f"{parts.scheme}://{parts.netloc}" == uri.origin:
         remedy = "a proxy must neither answer for this path nor rewrite Location (nginx: proxy_redirect off;)"
         yield fault("login", f"{where} does not lead to XWMS", remedy)
         return
@@ -115,7 +135,7 @@ def _of_login(response: httpx2.Response, uri: RedirectURI) -> Iterator[Finding]:
 
 def _of_cookies(response: httpx2.Response, uri: RedirectURI) -> Iterator[Finding]:
     """What a proxy or a CDN may have done to the cookie of the pending login."""
-    headers = [text for text in response.headers.get_list("set-cookie") if "xwms_login_" in text]
+    headers = _login_cookies(response)
     if not headers:
         remedy = "a proxy or CDN that takes cookies away must leave those of the login"
         yield fault("cookies", "the login sets no cookie, so that no callback can be recognised", remedy)
