@@ -57,9 +57,12 @@ async def _claim_and_release(config: XWMSConfig) -> None:
         except ConfigError:
             raise error from None
     name, now = f"doctor/{secrets.token_hex(8)}", int(time.time())
-    for step in (lambda: store.claim(name, until=now + 60, now=now), lambda: store.release(name)):
-        if inspect.isawaitable(result := step()):
-            await result
+    claimed = store.claim(name, until=now + 60, now=now)
+    if inspect.isawaitable(claimed):
+        await claimed
+    released = store.release(name)
+    if inspect.isawaitable(released):
+        await released
 
 
 def of_xwms(config: XWMSConfig) -> Iterator[Finding]:
