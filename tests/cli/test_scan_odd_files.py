@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -203,4 +204,17 @@ def test_a_damaged_archive_in_a_repository_is_said(origin):
     result = scan("--git", origin)
     assert result.exit_code == 1
     assert "not searched: blob " in result.stderr
+    assert "app.js in commit" in result.stdout
+
+
+def test_a_damaged_object_is_said_and_the_others_are_searched(origin):
+    (origin / "other.js").write_bytes(b"other")
+    _git(origin, "add", "--all")
+    digest = hashlib.sha1(b"blob 5\0other", usedforsecurity=False).hexdigest()
+    stored = origin / ".git" / "objects" / digest[:2] / digest[2:]
+    stored.chmod(0o600)
+    stored.write_bytes(b"garbage")
+    result = scan("--git", origin)
+    assert result.exit_code == 1
+    assert f"not searched: object {digest}" in result.stderr
     assert "app.js in commit" in result.stdout

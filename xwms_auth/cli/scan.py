@@ -94,6 +94,9 @@ class _Report:
         hits: dict[str, list[str]] = {}
         try:
             for source in git_objects(where):
+                if isinstance(source, Trouble):
+                    self.tell_trouble(source)
+                    continue
                 kind, _, name = source.name.partition(" ")
                 sources = opened(source.name, source.stream) if kind == "blob" else [source]
                 if found := self._hits(sources):

@@ -183,7 +183,7 @@ class NoRepository(Exception):
     """There is no git repository, or no git; the text is one line."""
 
 
-def git_objects(where: Path) -> Iterator[Source]:
+def git_objects(where: Path) -> Iterator[Source | Trouble]:
     """Every object of the repository, also those that no branch reaches any more: whoever has a clone may have them."""
     process = subprocess.Popen(  # noqa: S603  a folder that the user names
         [*_git(where), "cat-file", "--batch-all-objects", "--unordered", "--buffer", "--batch"],
@@ -196,7 +196,11 @@ def git_objects(where: Path) -> Iterator[Source]:
         if pipe is None:
             raise NoRepository("git cannot be read")
         while header := pipe.readline():
-            name, kind, size = header.split()
+            name, kind, *sizes = header.split()
+            if not sizes:
+                yield Trouble(f"object {name.decode()} in {where}", f"git says that it is {kind.decode()}: git fsck")
+                continue
+            size = sizes[0]
             body = _Limited(pipe, int(size))
             yield Source(f"{kind.decode()} {name.decode()}", io.BufferedReader(body, PIECE))
             body.skip()
