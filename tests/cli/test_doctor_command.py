@@ -1,39 +1,19 @@
 """`xwms-auth doctor` on broken set-ups: each fault is named, with its remedy."""
 
 import json
-import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from flask import Flask
-from werkzeug.serving import make_server
 
+from tests.tools.doctor import SESSION_SECRET, doctor, of, served
 from xwms_auth import XWMSConfig
 from xwms_auth.cli.commands import xwms_auth
 from xwms_auth.cli.doctor.findings import difference
 from xwms_auth.flask import XWMSAuth
 from xwms_auth.sandbox import SandboxServer, SandboxSettings
-
-SESSION_SECRET = "Zk3rT9qLw8VbN2xHs7PdYf5MgJ4cRa6E-test"
-
-Found = dict[str, Any]
-
-
-@contextmanager
-def served(app: Any) -> Iterator[int]:
-    """A WSGI application at a real port."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture(scope="module")
@@ -69,19 +49,6 @@ def site(changes) -> Iterator[tuple[dict[str, str], Flask]]:
             }
             XWMSAuth(app, XWMSConfig.from_env(variables))
             yield variables, app
-
-
-def doctor(variables: dict[str, str | None], *arguments: str) -> tuple[int, list[Found]]:
-    names = dict.fromkeys(["XWMS_FLOW", "XWMS_DEBUG", "WEB_CONCURRENCY", "GUNICORN_CMD_ARGS"])
-    result = CliRunner().invoke(xwms_auth, ["doctor", "--json", *arguments], env=names | variables)
-    assert SESSION_SECRET not in result.output
-    document = json.loads(result.stdout)
-    assert document["ok"] == (result.exit_code == 0)
-    return result.exit_code, document["findings"]
-
-
-def of(findings: list[Found], state: str) -> dict[str, Found]:
-    return {found["subject"]: found for found in findings if found["state"] == state}
 
 
 def test_a_site_that_works_has_no_fault(site):
@@ -133,6 +100,11 @@ BROKEN = {
         "XWMS_SESSION_STORE",
     ),
     "a store that is down": ({"XWMS_SESSION_STORE": "redis://127.0.0.1:9/0"}, "store", "is it running"),
+    "a database that is down, with a driver for async code only": (
+        {"XWMS_SESSION_STORE": "postgresql+asyncpg://desk@127.0.0.1:9/desk"},
+        "store",
+        "is it running",
+    ),
     "a store in a folder that is not there": (
         {"XWMS_SESSION_STORE": "sqlite:////nowhere/at/all.db"},
         "settings",
@@ -222,6 +194,21 @@ def test_the_address_of_the_site_is_compared_character_by_character(site):
     # A letter that only looks the same, a space, a slash more.
     assert difference("https://a.example/cb", "https://\u0430.example/cb").endswith("^ character 9")
     assert "character 21" in difference("https://a.example/cb", "https://a.example/cb/")
+
+
+def test_the_address_may_be_typed_as_browsers_accept_it(site):
+    origin = site[0]["XWMS_REDIRECT_URI"].removesuffix("/xwms/validateToken")
+    status, findings = doctor(site[0], "--live", origin.replace("http://localhost", " HTTP://LocalHost") + "/desk?a#b")
+    assert (status, of(findings, "fault")) == (0, {})
+
+
+def test_attributes_that_do_not_matter_are_no_fault(site, changes):
+    changes.append(_in_cookies("SameSite=Lax", "samesite=lax; Partitioned; Priority=High"))
+    try:
+        status, findings = doctor(site[0], "--live", site[0]["XWMS_REDIRECT_URI"].removesuffix("/xwms/validateToken"))
+    finally:
+        changes.clear()
+    assert (status, of(findings, "fault")) == (0, {})
 
 
 def test_a_site_that_is_not_there_is_said_so(site):

@@ -3,8 +3,10 @@
 import asyncio
 import json
 import secrets
+import sys
 from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Any
@@ -16,7 +18,7 @@ from flask import Flask
 from starlette.testclient import TestClient
 
 from tests.testing_plugin.applications import fastapi_app, flask_app
-from xwms_auth import XWMSConfig
+from xwms_auth import XWMSClient, XWMSConfig
 from xwms_auth._core.io.in_process import LocalCall
 from xwms_auth.flask import XWMSAuth
 from xwms_auth.testing import LocalXWMS, local_xwms, sandbox_app
@@ -269,3 +271,37 @@ def test_the_application_renews_its_tokens_and_revokes_them_at_the_logout(xwms: 
 def test_a_denied_scope_leaves_a_login_without_it(xwms: LocalXWMS):
     client = flask_app(xwms.config(flow="oauth2", scopes="openid profile email")).test_client()
     assert xwms.login(client, scopes=["openid", "email"]).name is None
+
+
+@pytest.mark.parametrize("before", ["memory", "the sandbox"])
+def test_nobody_grants_what_the_application_does_not_ask_for(xwms: LocalXWMS, before):
+    app = Flask("scopes")
+    XWMSAuth(app, xwms.config(flow="oauth2", scopes=("openid", "profile")))
+    if before == "the sandbox":
+        _ask_the_sandbox(xwms)
+    user = xwms.login(app.test_client(), scopes=["profile", "email"])
+    assert (user.name, user.email) == ("Anna de Vries", None)
+
+
+def _ask_the_sandbox(xwms: LocalXWMS) -> None:
+    with XWMSClient(xwms.config()) as client:
+        assert client.countries()
+
+
+def test_threads_log_in_while_another_is_the_first_to_need_the_sandbox(xwms: LocalXWMS):
+    app = Flask("threads")
+    XWMSAuth(app, xwms.config(flow="oauth2"))
+
+    def log_in(number: int) -> str:
+        if number == 5:
+            _ask_the_sandbox(xwms)
+        return xwms.login(app.test_client(), f"u{number}").sub
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            people = list(threads.map(log_in, range(40)))
+    finally:
+        sys.setswitchinterval(interval)
+    assert people == [f"u{number}" for number in range(40)]

@@ -104,7 +104,7 @@ def _person(response: httpx2.Response) -> Person:
 
 def code_in(response: httpx2.Response) -> str:
     """The code of our page or problem document, or nothing."""
-    found = _ERROR_CODE.search(response.text)
+    found = _ERROR_CODE.search(response.content.decode(errors="replace"))
     return found[1] or found[2] if found else ""
 
 

@@ -4,7 +4,7 @@ import io
 import os
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
@@ -20,12 +20,14 @@ from xwms_auth.cli.scan_sources import (
     Source,
     Trouble,
     files_in,
+    git_gaps,
     git_objects,
     git_places,
     git_size,
     opened,
+    why,
 )
-from xwms_auth.cli.terminal import Failure, note, style
+from xwms_auth.cli.terminal import Failure, note, printable, style
 
 _VARIABLES: Final = {"XWMS_CLIENT_SECRET": "client secret", "XWMS_SESSION_SECRET": "session secret"}
 
@@ -47,16 +49,27 @@ def scan(*, paths: tuple[Path, ...], with_git: bool, exclude: tuple[str, ...]) -
     try:
         sizes = {path: git_size(path) for path in paths} if with_git else {}
     except NoRepository as error:
-        raise Failure(str(error)) from None
-    files = list(files_in(paths, exclude=exclude))
-    with _bar("Searching files", sum(file.stat().st_size for file in files)) as advance:
+        raise Failure(report.shown(str(error))) from None
+    files = list[Path]()
+    for found in files_in(paths, exclude=exclude):
+        if isinstance(found, Trouble):
+            report.tell_trouble(found)
+        else:
+            files.append(found)
+    with _bar("Searching files", sum(map(_size, files))) as advance:
         for file in files:
             report.search_file(file, advance)
     for path, size in sizes.items():
-        with _bar(f"Searching git in {path}", size) as advance:
+        with _bar(f"Searching git in {report.shown(str(path))}", size) as advance:
             report.search_git(path, advance)
     what = f"{len(files)} files" + (f" and {sum(sizes.values())} git objects" if with_git else "")
     raise SystemExit(report.tell(what))
+
+
+def _size(file: Path) -> int:
+    with suppress(OSError):  # it has just been removed, or is in a folder that nobody may enter
+        return file.stat().st_size
+    return 0
 
 
 @dataclass(slots=True)
@@ -73,7 +86,7 @@ class _Report:
             with file.open("rb") as raw:
                 self.found += self._hits(opened(str(file), _Counted(raw, advance)))
         except UNREADABLE as error:
-            self._trouble(Trouble(str(file), getattr(error, "strerror", None) or type(error).__name__))
+            self.tell_trouble(Trouble(str(file), why(error)))
         self.found += self._hits([Source(f"{file} (its name)", io.BytesIO(os.fsencode(file)))])
 
     def search_git(self, where: Path, advance: Callable[[int], object]) -> None:
@@ -81,32 +94,48 @@ class _Report:
         hits: dict[str, list[str]] = {}
         try:
             for source in git_objects(where):
+                if isinstance(source, Trouble):
+                    self.tell_trouble(source)
+                    continue
                 kind, _, name = source.name.partition(" ")
                 sources = opened(source.name, source.stream) if kind == "blob" else [source]
                 if found := self._hits(sources):
                     hits[name] = found
                 advance(1)
+            for gap in git_gaps(where):
+                self.tell_trouble(gap)
         except NoRepository as error:
-            self._trouble(Trouble(str(where), str(error)))
+            self.tell_trouble(Trouble(str(where), str(error)))
         places = git_places(where, set(hits)) if hits else {}
         for name, found in hits.items():
-            place = f" ({places[name]})" if name in places else ""
-            self.found += [f"{where}: {line}{place}" for line in found]
+            place = f" ({self.shown(places[name])})" if name in places else ""
+            self.found += [f"{self.shown(str(where))}: {line}{place}" for line in found]
 
     def _hits(self, sources: Iterable[Source | Trouble]) -> list[str]:
         found: list[str] = []
         for source in sources:
             if isinstance(source, Trouble):
-                self._trouble(source)
-            else:
-                leaks = _leaks(source.stream, self.secrets)
-                found += [f"{source.name}:{place}: the {secret}, {form}" for secret, form, place in leaks]
+                self.tell_trouble(source)
+                continue
+            try:
+                for secret, form, place in _leaks(source.stream, self.secrets):
+                    found.append(f"{self.shown(source.name)}:{place}: the {secret}, {form}")
+            except UNREADABLE as error:
+                self.tell_trouble(Trouble(source.name, why(error)))
         return found
 
-    def _trouble(self, trouble: Trouble) -> None:
+    def shown(self, name: str) -> str:
+        """A name as it may be printed: the secret itself may be in it, and what moves the cursor of a terminal."""
+        data = name.encode(errors="backslashreplace")
+        for _, patterns in self.secrets:
+            for leak in sorted(patterns.find(data), reverse=True):
+                data = data[: leak.start] + b"***" + data[leak.end :]
+        return printable(data.decode(errors="replace"))
+
+    def tell_trouble(self, trouble: Trouble) -> None:
         """Say what could not be searched. It may be where the secret is."""
         self.troubles += 1
-        note(f"not searched: {trouble.name}: {trouble.why}")
+        note(f"not searched: {self.shown(trouble.name)}: {self.shown(trouble.why)}")
 
     def tell(self, what: str) -> int:
         """Print the findings, and return the exit status."""
@@ -131,10 +160,12 @@ def _secrets(environ: Mapping[str, str]) -> Iterator[tuple[str, LeakPatterns]]:
         text = environ.get(variable, "")
         if file := environ.get(f"{variable}_FILE"):
             try:
-                text += " " + Path(file).read_text(encoding="utf-8")
+                text += "\n" + Path(file).read_text(encoding="utf-8")
             except (OSError, ValueError):
                 raise Failure(f"{variable}_FILE cannot be read") from None
-        values |= dict.fromkeys(text.split(), what)
+        # A client secret may have spaces; session secrets are separated by them.
+        parts = text.splitlines() if variable == "XWMS_CLIENT_SECRET" else text.split()
+        values |= {part.strip(): what for part in parts if part.strip()}
     if not values:
         raise Failure("there is no secret to look for: set XWMS_CLIENT_SECRET or XWMS_CLIENT_SECRET_FILE")
     for value, what in values.items():

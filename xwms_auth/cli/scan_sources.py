@@ -9,6 +9,7 @@ import io
 import lzma
 import os
 import shutil
+import struct
 import subprocess
 import tarfile
 import tempfile
@@ -29,8 +30,18 @@ _ZIP_IN_MEMORY: Final = 32 << 20
 """Bytes of a zip file in a stream that are kept in memory; a larger one goes to a temporary file, which has no name."""
 
 _TAR_MARK: Final = slice(257, 262)
-_LONGEST_START: Final = 262
+_LONGEST_START: Final = 512
+"""A header of tar."""
 
+_NOT_OPENED: Final = (
+    (b"\x28\xb5\x2f\xfd", "Zstandard: decompress it first (zstd -d)"),
+    (b"7z\xbc\xaf\x27\x1c", "7-Zip: extract it first"),
+    (b"Rar!\x1a\x07", "RAR: extract it first"),
+    (b"\x04\x22\x4d\x18", "LZ4: decompress it first (lz4 -d)"),
+    (b"LZIP", "lzip: decompress it first (lzip -d)"),
+    (b"\x1f\x9d", "compress: decompress it first (uncompress)"),
+    (b"hsqs", "SquashFS: extract it first (unsquashfs)"),
+)
 
 _OPENERS: Final[tuple[tuple[bytes, Callable[[IO[bytes]], io.BufferedIOBase]], ...]] = (
     (b"\x1f\x8b\x08", lambda raw: gzip.GzipFile(fileobj=raw)),
@@ -38,7 +49,10 @@ _OPENERS: Final[tuple[tuple[bytes, Callable[[IO[bytes]], io.BufferedIOBase]], ..
     (b"\xfd7zXZ\x00", lzma.LZMAFile),
 )
 
-UNREADABLE: Final = (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError)
+UNREADABLE: Final = (
+    OSError, EOFError, RuntimeError, ValueError, OverflowError,
+    tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error,
+)  # fmt: skip
 """What the readers of the standard library raise for a damaged or encrypted archive."""
 
 
@@ -56,7 +70,13 @@ class Trouble(NamedTuple):
     why: str
 
 
-def files_in(paths: tuple[Path, ...], *, exclude: tuple[str, ...]) -> Iterator[Path]:
+def why(error: Exception) -> str:
+    """Why something could not be read, in a few words."""
+    reason = error.strerror if isinstance(error, OSError) else None
+    return reason or f"it is a damaged or encrypted archive ({type(error).__name__})"
+
+
+def files_in(paths: tuple[Path, ...], *, exclude: tuple[str, ...]) -> Iterator[Path | Trouble]:
     """Every file below the paths, without git's own, and without those that a pattern of ``exclude`` names.
 
     Links to files are followed, as servers and bundlers do; links to folders are not, because they may lead round.
@@ -65,14 +85,21 @@ def files_in(paths: tuple[Path, ...], *, exclude: tuple[str, ...]) -> Iterator[P
         if not path.is_dir():
             yield path
             continue
-        for where, folders, names in os.walk(path):
+        errors = list[OSError]()
+        for where, folders, names in os.walk(path, onerror=errors.append):
             folders[:] = sorted(name for name in folders if name != ".git")
             for name in sorted(names):
                 found = Path(where, name)
-                if found.is_file() and not any(
-                    fnmatch(text, pattern) for pattern in exclude for text in (name, str(found))
-                ):
-                    yield found
+                if any(fnmatch(text, pattern) for pattern in exclude for text in (name, str(found))):
+                    continue
+                try:
+                    is_file = found.is_file()
+                except OSError as error:
+                    errors.append(error)
+                else:
+                    if is_file:
+                        yield found
+        yield from (Trouble(str(error.filename), why(error)) for error in errors)
 
 
 def opened(
@@ -82,27 +109,45 @@ def opened(
     stream = io.BufferedReader(cast("io.RawIOBase", raw), PIECE)
     start = stream.peek(_LONGEST_START)
     inner: Iterator[Source | Trouble] | None = None
-    if depth < _MAX_DEPTH:
-        opener = next((opener for mark, opener in _OPENERS if start.startswith(mark)), None)
-        if opener is not None:
-            inner = opened(name, opener(stream), depth=depth + 1)
-        elif start[_TAR_MARK] == b"ustar":
-            inner = _in_tar(name, stream, depth)
-        elif start.startswith(b"PK\x03\x04"):
-            inner = _in_zip(name, stream, depth)
-    if inner is not None:
+    opener = next((opener for mark, opener in _OPENERS if start.startswith(mark)), None)
+    if opener is not None:
+        inner = opened(name, opener(stream), depth=depth + 1)
+    elif _is_tar(start):
+        inner = _in_tar(name, stream, depth)
+    elif _is_zip(start):
+        inner = _in_zip(name, stream, depth)
+    if inner is not None and depth < _MAX_DEPTH:
         yield from _tried(name, inner)
-    elif start.startswith(b"\x28\xb5\x2f\xfd"):
-        yield Trouble(name, "it is compressed with Zstandard: decompress it first (zstd -d)")
+    elif inner is not None:
+        yield Trouble(name, f"it is in more than {_MAX_DEPTH} archives inside each other: open the outer ones first")
+    elif other := next((other for mark, other in _NOT_OPENED if start.startswith(mark)), None):
+        yield Trouble(name, f"it is compressed with {other}")
     else:
         yield Source(name, stream)
+
+
+def _is_tar(start: bytes) -> bool:
+    """By its mark, or by the checksum of its header: the oldest format has no mark."""
+    if start[_TAR_MARK] == b"ustar":
+        return True
+    try:
+        tarfile.TarInfo.frombuf(start[:_LONGEST_START], "utf-8", "surrogateescape")
+    except (tarfile.TarError, ValueError):
+        return False
+    return True
+
+
+def _is_zip(start: bytes) -> bool:
+    """Also behind the line that starts an application of Python, and behind the signature of a browser's extension."""
+    body = start.partition(b"\n")[2] if start.startswith(b"#!") else start
+    return body.startswith((b"PK\x03\x04", b"PK\x07\x08", b"Cr24"))
 
 
 def _tried(name: str, inner: Iterator[Source | Trouble]) -> Iterator[Source | Trouble]:
     try:
         yield from inner
     except UNREADABLE as error:
-        yield Trouble(name, f"it is a damaged or encrypted archive ({type(error).__name__})")
+        yield Trouble(name, why(error))
 
 
 def _in_tar(name: str, stream: IO[bytes], depth: int) -> Iterator[Source | Trouble]:
@@ -121,10 +166,14 @@ def _in_zip(name: str, stream: IO[bytes], depth: int) -> Iterator[Source | Troub
         with zipfile.ZipFile(whole) as archive:
             for member in archive.infolist():
                 if not member.is_dir():
-                    with archive.open(member) as inner:
-                        yield from opened(f"{name}!{member.filename}", inner, depth=depth + 1)
+                    yield from _tried(f"{name}!{member.filename}", _in_member(name, archive, member, depth))
                 text = member.filename.encode(errors="surrogateescape") + b"\n" + member.comment
                 yield Source(f"{name}!{member.filename} (its name)", io.BytesIO(text))
+
+
+def _in_member(name: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo, depth: int) -> Iterator[Source | Trouble]:
+    with archive.open(member) as inner:
+        yield from opened(f"{name}!{member.filename}", inner, depth=depth + 1)
 
 
 # --- git ---
@@ -134,19 +183,24 @@ class NoRepository(Exception):
     """There is no git repository, or no git; the text is one line."""
 
 
-def git_objects(where: Path) -> Iterator[Source]:
+def git_objects(where: Path) -> Iterator[Source | Trouble]:
     """Every object of the repository, also those that no branch reaches any more: whoever has a clone may have them."""
     process = subprocess.Popen(  # noqa: S603  a folder that the user names
         [*_git(where), "cat-file", "--batch-all-objects", "--unordered", "--buffer", "--batch"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        env=_git_environ(),
     )
     with process:
         pipe = process.stdout
         if pipe is None:
             raise NoRepository("git cannot be read")
         while header := pipe.readline():
-            name, kind, size = header.split()
+            name, kind, *sizes = header.split()
+            if not sizes:
+                yield Trouble(f"object {name.decode()} in {where}", f"git says that it is {kind.decode()}: git fsck")
+                continue
+            size = sizes[0]
             body = _Limited(pipe, int(size))
             yield Source(f"{kind.decode()} {name.decode()}", io.BufferedReader(body, PIECE))
             body.skip()
@@ -160,33 +214,28 @@ def git_size(where: Path) -> int:
     if shutil.which("git") is None:
         raise NoRepository("--git needs the command git")
     command = [*_git(where), "count-objects", "-v"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  as above
+    answer = _asked(command)
     if answer.returncode:
-        raise NoRepository(f"{where} is not in a git repository")
+        reason = next(iter(answer.stderr.splitlines()), "")
+        if "not a git repository" in reason:
+            raise NoRepository(f"{where} is not in a git repository")
+        raise NoRepository(f"git cannot read {where}: {reason}")
     counts = dict(line.split(": ", 1) for line in answer.stdout.splitlines())
     return int(counts["count"]) + int(counts["in-pack"])
 
 
+def git_gaps(where: Path) -> Iterator[Trouble]:
+    """What the repository leaves at its origin, so that nothing of it can be searched here."""
+    if _asked([*_git(where), "rev-parse", "--is-shallow-repository"]).stdout.strip() == "true":
+        yield Trouble(str(where), "it is a shallow clone, without the older commits: git fetch --unshallow")
+    if _asked([*_git(where), "config", "--get-regexp", r"^remote\..*\.promisor$"]).stdout:
+        yield Trouble(str(where), "it is a partial clone, without all files: clone it without --filter")
+
+
 def git_places(where: Path, names: set[str]) -> dict[str, str]:
     """Where objects are found by people: the path of a file, with the newest commit that has it."""
-    listing = subprocess.run(  # noqa: S603  as above
-        [
-            *_git(where),
-            "log",
-            "--all",
-            "--reflog",
-            "--format=%H",
-            "--raw",
-            "--no-abbrev",
-            "--no-renames",
-            "-m",
-            "--root",
-        ],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    ).stdout
+    options = ("--all", "--reflog", "--format=%H", "--raw", "--no-abbrev", "--no-renames", "-m", "--root")
+    listing = _asked([*_git(where), "log", "--no-show-signature", *options]).stdout
     places: dict[str, str] = {}
     commit = ""
     for line in listing.splitlines():
@@ -203,6 +252,19 @@ def git_places(where: Path, names: set[str]) -> dict[str, str]:
 def _git(where: Path) -> list[str]:
     folder = where if where.is_dir() else where.parent
     return ["git", "--no-replace-objects", "-C", str(folder)]
+
+
+def _git_environ() -> dict[str, str]:
+    """Without what names another repository, as in a hook; and nothing is fetched from an origin."""
+    named = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_PREFIX")
+    others = {name: value for name, value in os.environ.items() if name not in named}
+    return others | {"GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
+
+
+def _asked(command: list[str]) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(  # noqa: S603  git, in a folder that the user names
+        command, capture_output=True, text=True, errors="replace", check=False, env=_git_environ()
+    )
 
 
 class _Limited(io.RawIOBase):

@@ -40,6 +40,13 @@ def warning(message: str) -> None:
     click.echo(f"{style('Warning:', fg='yellow')} {message}", err=True)
 
 
+def printable(text: str) -> str:
+    """The text with escapes for what a terminal would obey, or not show: names and answers come from others."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode() for char in text
+    )
+
+
 def print_log(name: str, line: str) -> None:
     """Print what this logger says from INFO on, each record as a line in this format. No other logger is changed."""
     handler = logging.StreamHandler()

@@ -85,7 +85,7 @@ class Grants:
         parts = urlsplit(url)
         sent = parse_qsl(parts.query, keep_blank_values=True)
         asked = dict(sent)
-        scopes = _granted_scopes(asked.get("scope", "").split(), given)
+        scopes = granted_scopes(asked.get("scope", "").split(), given)
         is_plain = (
             parts.path == metadata.AUTHORIZE
             and len(asked) == len(sent)
@@ -215,10 +215,9 @@ class Grants:
         return next(((one, token) for one in self.granted for token in one.tokens if token.value == value), None)
 
 
-def _granted_scopes(asked: list[str], given: Approval) -> list[str]:
-    """The scopes that the person approves; without `openid` there would be no login."""
-    wanted = asked if given.scopes is None else [*(one for one in asked if one == "openid"), *given.scopes]
-    return list(dict.fromkeys(wanted))
+def granted_scopes(asked: list[str], given: Approval) -> list[str]:
+    """The scopes that the person approves of those that are asked for; without `openid` there would be no login."""
+    return [one for one in dict.fromkeys(asked) if given.scopes is None or one in ("openid", *given.scopes)]
 
 
 def _form_of(call: LocalCall) -> Mapping[str, str] | None:

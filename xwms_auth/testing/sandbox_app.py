@@ -22,7 +22,7 @@ from ..sandbox.domain import (
 )
 from ..sandbox.seed.defaults import found
 from .calls import Reply
-from .oauth import ACCESS_LIFETIME, Granted, signing_key
+from .oauth import ACCESS_LIFETIME, Granted, granted_scopes, signing_key
 from .people import Approval
 
 if TYPE_CHECKING:
@@ -127,11 +127,8 @@ class SandboxApp:
             pending = authorizations.find(session, location.rpartition("/")[2])
             asked = pending.parameters["scope"].split() if pending is not None else []
             if pending is not None and given.scopes is not None:
-                # Without `openid` there would be no login.
-                granted = [scope for scope in asked if scope == "openid"]
-                granted += [scope for scope in given.scopes if scope not in granted]
-                pending.parameters = {**pending.parameters, "scope": " ".join(granted)}
-                asked = granted
+                asked = granted_scopes(asked, given)
+                pending.parameters = {**pending.parameters, "scope": " ".join(asked)}
         form = {"person": given.person.sub, "scope": asked}
         with self._client.post(urlsplit(location).path, data=form, base_url=self._origin) as response:
             return response.headers.get("Location", "")

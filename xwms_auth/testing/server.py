@@ -141,9 +141,10 @@ class Server:
                     data = self._begin(client_id, client, str(body.get("redirect_url")))
                 else:
                     data = self._redeem(client_id, str(body.get("token")))
-        elif self._sandbox is None and endpoint.startswith(_OAUTH):
+        elif endpoint.startswith(_OAUTH):
             with self._lock:
-                reply = self._oauth.answer(call, self._secret_of)
+                # Another thread may have told the sandbox meanwhile, which then has to answer.
+                reply = self._oauth.answer(call, self._secret_of) if self._sandbox is None else None
             if reply is not None:
                 return reply
         if data is None:

@@ -9,7 +9,7 @@ import httpx2
 from xwms_auth._core.adapters.asgi.bearer import MAX_NESTED
 from xwms_auth._core.config.config import XWMSConfig
 from xwms_auth._core.http.urls import RedirectURI
-from xwms_auth.cli.doctor.findings import Finding, fault, ok, warning
+from xwms_auth.cli.doctor.findings import Finding, fault, ok, skipped, warning
 from xwms_auth.cli.loading import interface_of
 from xwms_auth.cli.login_check import NAVIGATION_HEADERS, code_in
 from xwms_auth.cli.routes import contexts_of, flask_configs
@@ -31,7 +31,11 @@ def of_application(app: Any, target: str, configs: list[XWMSConfig]) -> Iterator
     for config in configs:
         for uri in config.registered:
             response = asyncio.run(_ask_asgi(app, uri)) if is_asgi else _ask_wsgi(app, uri)
-            yield _of_callback(uri, response)
+            if is_asgi and isinstance(response, Exception):
+                text = f"{type(response).__name__} at {uri.path} in the application, whose lifespan was not started"
+                yield skipped("callback", f"{text}: use --live")
+            else:
+                yield _of_callback(uri, response)
     yield from _of_middlewares(app)
 
 

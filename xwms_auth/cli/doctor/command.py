@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -13,17 +14,29 @@ import click
 from xwms_auth import XWMSConfig
 from xwms_auth._core.base.errors import ConfigError
 from xwms_auth.cli.doctor import application, live, servers, settings
+from xwms_auth.cli.doctor.fetching import site_origin
 from xwms_auth.cli.doctor.findings import Finding, fault, skipped
 from xwms_auth.cli.loading import AppNotFound, load_app
-from xwms_auth.cli.terminal import progress, style
+from xwms_auth.cli.terminal import printable, progress, style
 
 _COLOURS: Final = {"ok": "green", "fault": "red", "warning": "yellow", "skipped": "blue"}
+
+
+def _origin(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    try:
+        return None if value is None else site_origin(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 @click.command(short_help="Check everything that a login needs.")
 @click.argument("target", metavar="[MODULE:APP]", required=False)
 @click.option(
-    "--live", "site", metavar="URL", help="Check the running site too, as a browser meets it: https://your.site"
+    "--live",
+    "site",
+    metavar="URL",
+    callback=_origin,
+    help="Check the running site too, as a browser meets it: https://your.site",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def doctor(*, target: str | None, site: str | None, as_json: bool) -> None:
@@ -60,7 +73,11 @@ def _check(target: str | None, site: str | None) -> Iterator[Finding]:
     except ConfigError as error:
         yield from settings.of_faults(error)
     except AppNotFound as error:
-        yield fault("application", str(error), "see what there is with: xwms-auth routes MODULE:APP")
+        remedy = "name the application that has the login, also where it is mounted in another one"
+        yield fault("application", str(error), remedy)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  the application's own: told, and its traceback shown
+        traceback.print_exc()
+        yield fault("application", f"it raises {type(error).__name__} when it is imported", "mend it first")
     if not configs:
         yield skipped("everything else", "it needs valid settings")
         return
@@ -71,12 +88,14 @@ def _check(target: str | None, site: str | None) -> Iterator[Finding]:
     if app is not None and target is not None:
         yield from application.of_application(app, target, configs)
     if site is not None:
-        with_site = [config for config in configs if any(site.startswith(uri.origin) for uri in config.registered)]
+        with_site = [config for config in configs if any(site == uri.origin for uri in config.registered)]
         yield from live.of_site((with_site or configs)[0], site)
 
 
 def _tell(finding: Finding) -> None:
     state = style(f"{finding.state:<8}", fg=_COLOURS[finding.state])
-    click.echo(f"{state} {finding.subject}: {finding.text}")
-    if finding.remedy:
-        click.echo(f"{'':<8} -> {finding.remedy}")
+    # Parts of both come from servers; the line breaks are ours.
+    text, remedy = ("\n".join(map(printable, text.split("\n"))) for text in (finding.text, finding.remedy))
+    click.echo(f"{state} {finding.subject}: {text}")
+    if remedy:
+        click.echo(f"{'':<8} -> {remedy}")

@@ -1,9 +1,6 @@
 """The site as a browser meets it, through its proxies: `--live https://your.site`. Nobody is logged in by it."""
 
-import time
 from collections.abc import Iterator
-from email.utils import parsedate_to_datetime
-from http.cookies import SimpleCookie
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,18 +8,19 @@ import httpx2
 
 from xwms_auth._core.config.config import XWMSConfig
 from xwms_auth._core.http.urls import RedirectURI
+from xwms_auth.cli.doctor.fetching import Unreachable, ahead, fetch
 from xwms_auth.cli.doctor.findings import Finding, difference, fault, ok, skipped, warning
 from xwms_auth.cli.doctor.servers import MAX_SKEW
 from xwms_auth.cli.login_check import NAVIGATION_HEADERS, code_in
 
 _SECONDS: Final = 15.0
 
+_ANSWERS: Final = {"sign-token": "?token=doctor", "oauth2": "?code=doctor&state=doctor"}
+"""What XWMS sends people back with. No login is ever ended by these."""
 
-def of_site(config: XWMSConfig, url: str) -> Iterator[Finding]:
-    """Every check of the running site. ``url`` is its address as people type it."""
-    url = url.rstrip("/")
-    parts = urlsplit(url)
-    origin = f"{parts.scheme}://{parts.netloc}"
+
+def of_site(config: XWMSConfig, origin: str) -> Iterator[Finding]:
+    """Every check of the running site at this origin."""
     uri = next((uri for uri in config.registered if uri.origin == origin), None)
     if uri is None:
         closest = config.registered[0]
@@ -31,17 +29,24 @@ def of_site(config: XWMSConfig, url: str) -> Iterator[Finding]:
         yield fault("redirect URI", text, remedy)
     with httpx2.Client(timeout=_SECONDS, trust_env=False, headers=NAVIGATION_HEADERS) as client:
         try:
-            response = client.get(origin + config.me_path)
-        except httpx2.HTTPError as error:
+            yield from _of_me(_asked(client, origin + config.me_path))
+            if uri is not None:
+                yield _of_callback(_asked(client, uri.uri), _asked(client, uri.uri + _ANSWERS[config.flow]), uri)
+                login = _asked(client, origin + config.login_path)
+                yield from _of_login(login, uri)
+                again = login if login.status_code != 302 else _asked(client, origin + config.login_path)
+                if again is not login and set(_login_cookies(again)) & set(_login_cookies(login)):
+                    yield _of_shared_login(origin + config.login_path)
+        except Unreachable as error:
             remedy = "is it running, and does its certificate cover this name?"
             yield fault("site", f"{origin} cannot be reached: {error}", remedy)
             return
-        yield from _of_me(response)
-        if uri is not None:
-            yield _of_callback(client.get(uri.uri), uri)
-            yield from _of_login(client.get(origin + config.login_path), uri)
-        if parts.scheme == "https":
-            yield _of_plain_http(client, parts.hostname or "")
+        if origin.startswith("https:"):
+            yield _of_plain_http(client, urlsplit(origin).netloc)
+
+
+def _asked(client: httpx2.Client, url: str) -> httpx2.Response:
+    return fetch(client, url, seconds=_SECONDS)
 
 
 def _of_me(response: httpx2.Response) -> Iterator[Finding]:
@@ -50,7 +55,7 @@ def _of_me(response: httpx2.Response) -> Iterator[Finding]:
         remedy = "a proxy must pass the Host header on unchanged (nginx: proxy_set_header Host $host;)"
         yield fault("host", f"{where}: the application sees another host than browsers ask for", remedy)
         return
-    if response.status_code != 200 or '"login_url"' not in response.text:
+    if response.status_code != 200 or b'"login_url"' not in response.content:
         text = f"{where} answered {response.status_code} {code_in(response)}".rstrip()
         remedy = (
             "does the proxy pass this path on, and is the login in the application? See: xwms-auth routes MODULE:APP"
@@ -67,23 +72,32 @@ def _of_me(response: httpx2.Response) -> Iterator[Finding]:
         yield fault(
             "caches", f"{where} comes out of a cache (Age: {response.headers['age']})", "let no cache keep /xwms/*"
         )
-    try:
-        skew = round(parsedate_to_datetime(response.headers.get("date", "")).timestamp() - time.time())
-    except ValueError:
-        return
-    if abs(skew) > MAX_SKEW:
-        text = f"the site's clock and this machine's differ by {abs(skew)} s"
+    if abs(skew := ahead(response) or 0) > MAX_SKEW:
+        text = f"the site's clock and this machine's differ by {abs(skew):.0f} s"
         yield warning("clock", text, "synchronise both, as with systemd-timesyncd or chrony")
 
 
-def _of_callback(response: httpx2.Response, uri: RedirectURI) -> Finding:
-    code = code_in(response)
-    if code == "token_missing":
-        return ok("callback", f"{uri.uri} is the login's callback")
-    text = f"{uri.uri} answered {response.status_code} {code}".rstrip()
-    return fault(
-        "callback", text, "the path of XWMS_REDIRECT_URI must reach the application unchanged, without a redirect"
-    )
+def _of_callback(bare: httpx2.Response, answered: httpx2.Response, uri: RedirectURI) -> Finding:
+    """``bare`` is the callback without parameters, ``answered`` with those of an answer that the login refuses."""
+    code = code_in(bare)
+    if code != "token_missing":
+        text = f"{uri.uri} answered {bare.status_code} {code}".rstrip()
+        remedy = "the path of XWMS_REDIRECT_URI must reach the application unchanged, without a redirect"
+        return fault("callback", text, remedy)
+    if code_in(answered) in ("", code):
+        text = f"{uri.uri} loses its query on the way, with which XWMS sends people back"
+        return fault("callback", text, "let the proxy pass on the query, and cache nothing of it")
+    return ok("callback", f"{uri.uri} is the login's callback")
+
+
+def _login_cookies(response: httpx2.Response) -> list[str]:
+    """The cookies of a pending login, a header each."""
+    return [text for text in response.headers.get_list("set-cookie") if "xwms_login_" in text]
+
+
+def _of_shared_login(where: str) -> Finding:
+    text = f"{where} sets the same cookie for everybody: a cache keeps it, so that one person's login is another's"
+    return fault("caches", text, "let no cache keep /xwms/*, whatever its headers say")
 
 
 def _of_login(response: httpx2.Response, uri: RedirectURI) -> Iterator[Finding]:
@@ -103,8 +117,16 @@ def _of_login(response: httpx2.Response, uri: RedirectURI) -> Iterator[Finding]:
             "login", f"{where} answered {response.status_code}", "is the login in the application, and at this path?"
         )
         return
-    yield ok("login", f"{where} leads to {urlsplit(location).hostname}")
-    sent = parse_qs(urlsplit(location).query).get("redirect_uri", [uri.uri])[0]
+    try:
+        parts = urlsplit(location)
+    except ValueError:
+        parts = urlsplit("")
+    if not parts.hostname or f"{parts.scheme}://{parts.netloc}" == uri.origin:
+        remedy = "a proxy must neither answer for this path nor rewrite Location (nginx: proxy_redirect off;)"
+        yield fault("login", f"{where} does not lead to XWMS", remedy)
+        return
+    yield ok("login", f"{where} leads to {parts.hostname}")
+    sent = parse_qs(parts.query).get("redirect_uri", [uri.uri])[0]
     if sent != uri.uri:
         text = f"the site sends another redirect URI than these settings have:{difference(uri.uri, sent)}"
         yield fault("redirect URI", text, "give this command the settings of the site, or the site these")
@@ -113,16 +135,12 @@ def _of_login(response: httpx2.Response, uri: RedirectURI) -> Iterator[Finding]:
 
 def _of_cookies(response: httpx2.Response, uri: RedirectURI) -> Iterator[Finding]:
     """What a proxy or a CDN may have done to the cookie of the pending login."""
-    headers = [text for text in response.headers.get_list("set-cookie") if "xwms_login_" in text]
+    headers = _login_cookies(response)
     if not headers:
         remedy = "a proxy or CDN that takes cookies away must leave those of the login"
         yield fault("cookies", "the login sets no cookie, so that no callback can be recognised", remedy)
         return
-    [morsel] = SimpleCookie(headers[0]).values()
-    wanted = {"httponly": True, "samesite": "Lax", "path": "/", "domain": ""} | ({"secure": True} if uri.secure else {})
-    wrong = [name for name, value in wanted.items() if (morsel[name] or "") != (value or "")]
-    if uri.secure and not morsel.key.startswith("__Host-"):
-        wrong.append("__Host-")
+    wrong = list(dict.fromkeys(name for header in headers for name in _changed(header, uri)))
     if wrong:
         text = f"the cookie of a login comes changed: {', '.join(wrong)}"
         yield fault(
@@ -132,10 +150,31 @@ def _of_cookies(response: httpx2.Response, uri: RedirectURI) -> Iterator[Finding
         yield ok("cookies", "as the application sets them")
 
 
-def _of_plain_http(client: httpx2.Client, host: str) -> Finding:
+def _changed(header: str, uri: RedirectURI) -> Iterator[str]:
+    """The attributes of a cookie that are not as we set them. Others, such as `Partitioned`, do not matter here."""
+    (name, _), *pairs = (
+        (key.strip().lower(), value.strip()) for key, _, value in (part.partition("=") for part in header.split(";"))
+    )
+    given = dict(pairs)
+    if "httponly" not in given:
+        yield "httponly"
+    if given.get("samesite", "").lower() != "lax":
+        yield "samesite"
+    if given.get("path") != "/":
+        yield "path"
+    if given.get("domain"):
+        yield "domain"
+    if uri.secure and "secure" not in given:
+        yield "secure"
+    if uri.secure and not name.startswith("__host-"):
+        yield "__Host-"
+
+
+def _of_plain_http(client: httpx2.Client, netloc: str) -> Finding:
+    host = netloc if netloc.endswith("]") else netloc.rpartition(":")[0] or netloc
     try:
-        response = client.get(f"http://{host}/")
-    except httpx2.HTTPError:
+        response = _asked(client, f"http://{host}/")
+    except Unreachable:
         return ok("https", "nothing answers on plain http")
     if response.headers.get("location", "").startswith("https://"):
         return ok("https", "plain http leads to https")

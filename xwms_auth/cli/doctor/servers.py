@@ -1,10 +1,11 @@
 """What the settings lead to: the session store, XWMS, its certificate and clock, and whether it takes the client."""
 
+import asyncio
+import inspect
 import secrets
 import time
 from collections.abc import Iterator
-from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Any, Final
 
 import httpx2
 
@@ -17,6 +18,7 @@ from xwms_auth._core.config.context import Context
 from xwms_auth._core.http.messages import Request
 from xwms_auth._core.io.transport import HTTPTransport
 from xwms_auth._core.responses.hints.developer_hints import hints_for
+from xwms_auth.cli.doctor.fetching import Unreachable, ahead, fetch
 from xwms_auth.cli.doctor.findings import Finding, fault, ok, skipped
 from xwms_auth.stores import open_store
 from xwms_auth.stores.memory import MemoryStore
@@ -33,9 +35,7 @@ def of_store(config: XWMSConfig) -> Iterator[Finding]:
         return
     kind = Secret(option).reveal().partition(":")[0] if isinstance(option, str | Secret) else type(option).__name__
     try:
-        store, name, now = open_store(Context.of(config)), f"doctor/{secrets.token_hex(8)}", int(time.time())
-        taken = store.claim(name, until=now + 60, now=now)
-        store.release(name)
+        asyncio.run(_claim_and_release(config))
     except ConfigError as error:
         yield fault("store", "; ".join(error.problems), "install what it names")
     except XWMSError as error:
@@ -43,10 +43,26 @@ def of_store(config: XWMSConfig) -> Iterator[Finding]:
             "store", f"{kind} cannot be used: {error.cause}", "is it running, and may this user reach and change it?"
         )
     else:
-        if taken is True:
-            yield ok("store", f"{kind} can be read and written")
-        else:
-            yield skipped("store", f"{kind} is asynchronous: it was not tried")
+        yield ok("store", f"{kind} can be read and written")
+
+
+async def _claim_and_release(config: XWMSConfig) -> None:
+    """With the driver that there is: one for async code only, such as asyncpg, is right in an ASGI application."""
+    context = Context.of(config)
+    try:
+        store: Any = open_store(context)
+    except ConfigError as error:
+        try:
+            store = open_store(context, is_async=True)
+        except ConfigError:
+            raise error from None
+    name, now = f"doctor/{secrets.token_hex(8)}", int(time.time())
+    claimed = store.claim(name, until=now + 60, now=now)
+    if inspect.isawaitable(claimed):
+        await claimed
+    released = store.release(name)
+    if inspect.isawaitable(released):
+        await released
 
 
 def of_xwms(config: XWMSConfig) -> Iterator[Finding]:
@@ -67,9 +83,9 @@ def _of_network(config: XWMSConfig) -> Iterator[Finding]:
     try:
         # Without the environment's proxies, as the login itself calls.
         with httpx2.Client(timeout=config.timeout_seconds, trust_env=False) as client:
-            response = client.get(url)
-    except (httpx2.HTTPError, ValueError) as error:
-        text = f"{url} cannot be reached: {_reason(error)}"
+            response = fetch(client, url, seconds=config.timeout_seconds)
+    except Unreachable as error:
+        text = f"{url} cannot be reached: {error}"
         remedy = (
             "check the address, the network, DNS, the firewall and certificates; proxies of the environment are ignored"
         )
@@ -81,12 +97,10 @@ def _of_network(config: XWMSConfig) -> Iterator[Finding]:
     yield ok(
         "network", f"{url} answers in {took * 1000:.0f} ms" + (", with a valid certificate" * url.startswith("https:"))
     )
-    try:
-        theirs = parsedate_to_datetime(response.headers.get("date", "")).timestamp()
-    except ValueError:
+    if (difference := ahead(response)) is None:
         yield skipped("clock", f"{url} does not say what time it is")
         return
-    skew = round(theirs - time.time() + took / 2)
+    skew = round(difference + took / 2)
     if abs(skew) <= MAX_SKEW:
         yield ok("clock", f"this machine and XWMS differ by {abs(skew)} s at most")
     else:
@@ -125,11 +139,3 @@ def _of_discovery(config: XWMSConfig) -> Iterator[Finding]:
         yield skipped("credentials", "only a login shows whether the server takes the client: start one, or use --live")
     finally:
         transport.close()
-
-
-def _reason(error: Exception) -> str:
-    """The innermost text: the outer ones repeat it, or say less."""
-    inner: BaseException = error
-    while (deeper := inner.__cause__ or inner.__context__) is not None:
-        inner = deeper
-    return str(inner) or type(inner).__name__
