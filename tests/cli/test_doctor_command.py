@@ -38,7 +38,7 @@ def site(changes) -> Iterator[tuple[dict[str, str], Flask]]:
     with served(proxy) as port:
         uri = f"http://localhost:{port}/xwms/validateToken"
         settings = SandboxSettings(redirect_uris=(uri,))
-        with SandboxServer(settings) as xwms:
+        with SandboxServer(settings, port=0) as xwms:
             variables = {
                 "XWMS_CLIENT_ID": settings.client_id,
                 "XWMS_CLIENT_SECRET": settings.client_secret,
@@ -62,6 +62,44 @@ def test_a_site_that_works_has_no_fault(site):
     result = CliRunner().invoke(xwms_auth, ["doctor"], env=variables)
     assert result.output.endswith("A login works, as far as this can tell.\n")
     assert variables["XWMS_CLIENT_SECRET"] not in result.output
+
+
+@pytest.mark.more_packages
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [
+        ({}, "ok"),
+        ({"XWMS_CLIENT_ID": "nobody"}, "fault"),
+        ({"XWMS_REDIRECT_URI": "http://localhost:{port}/cb"}, "fault"),
+    ],
+    ids=["known", "unknown client", "redirect URI that is not registered"],
+)
+def test_with_oauth2_the_server_is_asked_what_it_says_to_a_login(site, changes, state):
+    app = Flask("oauth2")
+    with served(app) as port:
+        uri = f"http://localhost:{port}/xwms/validateToken"
+        settings = SandboxSettings(redirect_uris=(uri,))
+        with SandboxServer(settings, port=0) as xwms:
+            variables = site[0] | {
+                "XWMS_FLOW": "oauth2",
+                "XWMS_ISSUER": xwms.url,
+                "XWMS_API_URI": xwms.api_url,
+                "XWMS_CLIENT_ID": settings.client_id,
+                "XWMS_CLIENT_SECRET": settings.client_secret,
+                "XWMS_REDIRECT_URI": uri,
+            }
+            variables |= {name: value.format(port=port) for name, value in changes.items()}
+            XWMSAuth(app, XWMSConfig.from_env(variables))
+            status, findings = doctor(variables, "--live", f"http://localhost:{port}")
+    assert status == (state == "fault")
+    assert of(findings, state)["sign-in"]
+
+
+def test_what_is_missing_is_said_once_and_nothing_is_made_up_of_it(site):
+    variables = site[0] | {"XWMS_CLIENT_ID": None, "XWMS_ALLOW_MISSING_SETTINGS": "1"}
+    status, findings = doctor(variables)
+    assert (status, len([found for found in findings if found["state"] == "fault"])) == (1, 1)
+    assert "XWMS_CLIENT_ID" in of(findings, "fault")["settings"]["text"]
 
 
 BROKEN = {

@@ -142,10 +142,9 @@ class _Report:
         for line in self.found:
             click.echo(line)
         if self.found:
-            click.echo(
-                f"{style('Found', fg='red')} in {what}: {len(self.found)} times. Whoever has these files has it:"
-            )
-            click.echo("regenerate it at XWMS, then take it out of them. Only the server may know it.")
+            click.echo(f"{style('Found', fg='red')} {len(self.found)} times, in a search of {what}.")
+            click.echo("Whoever has these files has it. First make it worthless: regenerate a client secret at XWMS,")
+            click.echo("replace a session secret by one of `xwms-auth secret`. Then take it out of the files.")
         elif self.troubles:
             click.echo(f"Nothing found in {what}, but {self.troubles} could not be searched.")
         else:

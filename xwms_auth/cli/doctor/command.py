@@ -78,6 +78,9 @@ def _check(target: str | None, site: str | None) -> Iterator[Finding]:
     except (Exception, SystemExit) as error:  # noqa: BLE001  the application's own: told, and its traceback shown
         traceback.print_exc()
         yield fault("application", f"it raises {type(error).__name__} when it is imported", "mend it first")
+    for config in configs:
+        yield from settings.of_missing(config)
+    configs = [config for config in configs if not config.missing]
     if not configs:
         yield skipped("everything else", "it needs valid settings")
         return

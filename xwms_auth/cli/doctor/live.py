@@ -34,6 +34,8 @@ def of_site(config: XWMSConfig, origin: str) -> Iterator[Finding]:
                 yield _of_callback(_asked(client, uri.uri), _asked(client, uri.uri + _ANSWERS[config.flow]), uri)
                 login = _asked(client, origin + config.login_path)
                 yield from _of_login(login, uri)
+                if login.status_code == 302 and (place := login.headers.get("location", "")).startswith("http"):
+                    yield _of_sign_in(client, place, config)
                 again = login if login.status_code != 302 else _asked(client, origin + config.login_path)
                 if again is not login and set(_login_cookies(again)) & set(_login_cookies(login)):
                     yield _of_shared_login(origin + config.login_path)
@@ -131,6 +133,19 @@ def _of_login(response: httpx2.Response, uri: RedirectURI) -> Iterator[Finding]:
         text = f"the site sends another redirect URI than these settings have:{difference(uri.uri, sent)}"
         yield fault("redirect URI", text, "give this command the settings of the site, or the site these")
     yield from _of_cookies(response, uri)
+
+
+def _of_sign_in(client: httpx2.Client, place: str, config: XWMSConfig) -> Finding:
+    """What the server says to the login that the site has begun: it shows an unknown client there, not to the site."""
+    try:
+        response = _asked(client, place)
+    except Unreachable as error:
+        return skipped("sign-in", f"this machine cannot reach the server: {error}")
+    if response.status_code < 400:
+        return ok("sign-in", f"the server takes the login of client {config.client_id}")
+    text = f"the server answers the login of client {config.client_id} with {response.status_code}"
+    remedy = "open the login in a browser: the page says whether it knows the client and the redirect URI"
+    return fault("sign-in", text, remedy)
 
 
 def _of_cookies(response: httpx2.Response, uri: RedirectURI) -> Iterator[Finding]:

@@ -136,6 +136,6 @@ def _of_discovery(config: XWMSConfig) -> Iterator[Finding]:
         yield fault("discovery", f"{config.issuer}: {error.cause or error.code}", remedy.replace("`", ""))
     else:
         yield ok("discovery", f"{config.issuer} has what a login needs")
-        yield skipped("credentials", "only a login shows whether the server takes the client: start one, or use --live")
+        yield skipped("credentials", "only a login shows whether the server takes the client: --live begins one")
     finally:
         transport.close()

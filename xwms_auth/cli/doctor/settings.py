@@ -43,11 +43,15 @@ def of_faults(error: ConfigError) -> Iterator[Finding]:
         yield fault("settings", problem, "the page Options of the documentation has each setting")
 
 
+def of_missing(config: XWMSConfig) -> Iterator[Finding]:
+    """What XWMS_ALLOW_MISSING_SETTINGS has let pass."""
+    for missing in config.missing:
+        yield fault("settings", missing, "set it; XWMS_ALLOW_MISSING_SETTINGS only lets commands of an application run")
+
+
 def of_config(config: XWMSConfig, environ: Mapping[str, str]) -> Iterator[Finding]:
     """What is legal, and a mistake on a site that people use."""
     yield ok("settings", f"valid for client {config.client_id}, flow {config.flow}")
-    for missing in config.missing:
-        yield fault("settings", missing, "set it; XWMS_ALLOW_MISSING_SETTINGS only lets commands of an application run")
     is_public = [uri for uri in config.registered if not uri.loopback]
     if is_public:
         yield from _of_public_site(config, is_public[0].uri)
