@@ -66,7 +66,7 @@ def test_a_site_that_works_has_no_fault(site):
 
 @pytest.mark.more_packages
 @pytest.mark.parametrize(
-    ("changes", "state"),
+    ("other", "state"),
     [
         ({}, "ok"),
         ({"XWMS_CLIENT_ID": "nobody"}, "fault"),
@@ -74,7 +74,7 @@ def test_a_site_that_works_has_no_fault(site):
     ],
     ids=["known", "unknown client", "redirect URI that is not registered"],
 )
-def test_with_oauth2_the_server_is_asked_what_it_says_to_a_login(site, changes, state):
+def test_with_oauth2_the_server_is_asked_what_it_says_to_a_login(site, other, state):
     app = Flask("oauth2")
     with served(app) as port:
         uri = f"http://localhost:{port}/xwms/validateToken"
@@ -88,7 +88,7 @@ def test_with_oauth2_the_server_is_asked_what_it_says_to_a_login(site, changes, 
                 "XWMS_CLIENT_SECRET": settings.client_secret,
                 "XWMS_REDIRECT_URI": uri,
             }
-            variables |= {name: value.format(port=port) for name, value in changes.items()}
+            variables |= {name: value.format(port=port) for name, value in other.items()}
             XWMSAuth(app, XWMSConfig.from_env(variables))
             status, findings = doctor(variables, "--live", f"http://localhost:{port}")
     assert status == (state == "fault")
