@@ -51,7 +51,7 @@ def _without_query(app: Any) -> Any:
     ("between", "subject", "told"),
     [(_cached, "caches", "same cookie for everybody"), (_without_query, "callback", "loses its query")],
 )
-@pytest.mark.parametrize("flow", ["sign-token", "oauth2"])
+@pytest.mark.parametrize("flow", ["sign-token", pytest.param("oauth2", marks=pytest.mark.more_packages)])
 def test_a_proxy_that_breaks_logins_though_each_page_looks_right_is_seen(between, subject, told, flow):
     app = Flask("behind")
     with served(between(lambda *call: app.wsgi_app(*call))) as port:
@@ -84,7 +84,7 @@ def test_a_proxy_that_breaks_logins_though_each_page_looks_right_is_seen(between
 def test_an_address_that_is_none_is_a_wrong_argument(address):
     result = CliRunner().invoke(xwms_auth, ["doctor", "--live", address], env=VARIABLES)
     assert result.exit_code == 2
-    assert "Invalid value for '--live'" in result.stderr
+    assert "Invalid value for '--live'" in result.output
 
 
 def test_a_password_in_the_address_is_refused_and_not_printed():
@@ -100,7 +100,8 @@ NOT_OURS: dict[str, tuple[bytes, str]] = {
     "gzip that is none": (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nnone", "site"),
     "an endless page": (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (3 << 20), "callback"),
     "a date of another age": (b"HTTP/1.1 200 OK\r\nDate: Mon, 01 Jan 0001 00:00:00 +2300\r\n\r\n", "callback"),
-    "a redirect to nowhere": (b"HTTP/1.1 302 Found\r\nLocation: https://[::1\r\n\r\n", "login"),
+    # An older httpx2 reads no such answer at all.
+    "a redirect to nowhere": (b"HTTP/1.1 302 Found\r\nLocation: https://[::1\r\n\r\n", "login or site"),
     "a redirect to itself": (b"HTTP/1.1 302 Found\r\nLocation: /xwms/auth\r\n\r\n", "login"),
     "a cookie that is none": (
         b'HTTP/1.1 302 Found\r\nLocation: https://xwms.example/\r\nSet-Cookie: "xwms_login_a;;=\xff\r\n\r\n',
@@ -138,7 +139,8 @@ def test_whatever_a_server_answers_is_a_fault_and_no_traceback(content, subject)
         variables = VARIABLES | {"XWMS_REDIRECT_URI": f"http://localhost:{port}/xwms/validateToken"}
         status, findings = doctor(variables, "--live", f"http://localhost:{port}")
         assert status == 1
-        assert of(findings, "fault")[subject]["remedy"]
+        faults = of(findings, "fault")
+        assert any(faults[one]["remedy"] for one in subject.split(" or ") if one in faults)
         people = CliRunner().invoke(xwms_auth, ["doctor", "--live", f"http://localhost:{port}"], env=variables)
     assert not [character for character in people.output.replace("\n", "") if not character.isprintable()]
 

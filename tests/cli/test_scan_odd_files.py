@@ -97,7 +97,7 @@ def test_a_part_that_cannot_be_read_is_said_and_the_others_are_searched(tmp_path
     assert result.exit_code == 1
     assert (": the client secret, " in result.stdout) is is_found
     if not is_found:
-        assert "not searched" in result.stderr
+        assert "not searched" in result.output
 
 
 def test_a_folder_that_cannot_be_listed_is_not_called_clean(tmp_path):
@@ -113,7 +113,7 @@ def test_a_folder_that_cannot_be_listed_is_not_called_clean(tmp_path):
         os.chdir(before)
     result = scan(tmp_path)
     assert result.exit_code == 1
-    assert "not searched" in result.stderr
+    assert "not searched" in result.output
 
 
 def test_names_neither_show_the_secret_nor_reach_the_terminal(tmp_path):
@@ -179,7 +179,7 @@ def test_a_clone_that_lacks_history_is_not_called_clean(origin, tmp_path, option
     _git(tmp_path, "clone", "--quiet", *options, f"file://{origin}", str(clone))
     result = scan("--git", clone)
     assert result.exit_code == 1
-    assert told in result.stderr
+    assert told in result.output
 
 
 @pytest.mark.parametrize("kind", ["bare", "worktree"])
@@ -203,7 +203,7 @@ def test_a_damaged_archive_in_a_repository_is_said(origin):
     _git(origin, "add", "--all")
     result = scan("--git", origin)
     assert result.exit_code == 1
-    assert "not searched: blob " in result.stderr
+    assert "not searched: blob " in result.output
     assert "app.js in commit" in result.stdout
 
 
@@ -216,5 +216,5 @@ def test_a_damaged_object_is_said_and_the_others_are_searched(origin):
     stored.write_bytes(b"garbage")
     result = scan("--git", origin)
     assert result.exit_code == 1
-    assert f"not searched: object {digest}" in result.stderr
+    assert f"not searched: object {digest}" in result.output
     assert "app.js in commit" in result.stdout
