@@ -27,6 +27,8 @@ from harness.output import add_options, print_rows
 from harness.rounds import OTHERS, quartiles
 from harness.subjects import SUB, SUBJECTS, Subject
 
+from xwms_auth.cli.ports import any_free
+
 NAMES = {
     "uvicorn": ("ASGI/bare", "ASGI/ours, request.user", "ASGI/ours, @login_required", "ASGI/SessionMiddleware"),
     "uvicorn, FastAPI": ("FastAPI/bare", "FastAPI/ours, CurrentUser", "FastAPI/PyJWT", "FastAPI/fastapi-users"),
@@ -67,8 +69,7 @@ class Served:
 
 @contextmanager
 def served(server: str, subject: Subject) -> Generator[Served, None, None]:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = any_free()
     if server == "gunicorn":
         command = ["gunicorn", "-k", "gthread", "--threads", str(THREADS), "--keep-alive", "600"]
         command += ["-b", f"127.0.0.1:{port}", "--log-level", "critical", "--no-control-socket"]

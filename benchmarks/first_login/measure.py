@@ -18,7 +18,6 @@ import os
 import resource
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -35,6 +34,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.first_login.programs import PROGRAMS, Program  # noqa: E402  after the path
 from benchmarks.linking.count import count  # noqa: E402
+from xwms_auth.cli.ports import any_free  # noqa: E402
 
 RESULTS = HERE / "results.json"
 PAGE = ROOT / "docs" / "comparison.md"
@@ -71,10 +71,7 @@ def lines_of(program: Program) -> tuple[int, int]:
 @contextmanager
 def served(program: Program, folder: Path, binaries: Path | None, environ: Mapping[str, str]) -> Iterator[str]:
     """Run the server of a program; give its address once it answers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    origin = f"http://localhost:{port}"
+    origin = f"http://localhost:{(port := any_free())}"
     name, *arguments = program.run.split()
     command = [str(binaries / name)] if binaries else [sys.executable, "-m", name.replace("-", "_")]
     more = ["--person", "anna"] if program.is_ours else []

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.attacks.real_servers import Line
-from tests.tools.redis_server import free_port
 from tests.tools.site import CALLBACK
 from xwms_auth.cli.app_process import wait_until_up
+from xwms_auth.cli.ports import any_free
 
 CLIENT_SECRET = "canary-client-secret-of-the-desk"
 
@@ -160,7 +160,7 @@ def log_of(folder: Path, server: Server, visit: Callable[[Line], None], **enviro
     }
     with socket.create_server(("127.0.0.1", 0)) as bound:
         own_port = "{port}" in server.command
-        address = ("127.0.0.1", free_port()) if own_port else bound.getsockname()
+        address = ("127.0.0.1", any_free()) if own_port else bound.getsockname()
         places = {"fd": bound.fileno(), "port": address[1]}
         command = [sys.executable, *(part.format(**places) for part in braces(server.command))]
         with subprocess.Popen(

@@ -8,10 +8,10 @@ import pytest
 
 from tests.attacks.real_servers import Line, listening
 from tests.tools.fake_xwms import FakeXWMS
-from tests.tools.redis_server import free_port
 from tests.tools.requires import program
 from tests.tools.site import CALLBACK, HTTPS_URI, Site
 from xwms_auth.cli.app_process import wait_until_up
+from xwms_auth.cli.ports import any_free
 
 RECIPE = Path(__file__).parents[2] / "docs" / "access-logs.md"
 TOKEN = "canary-token-0123456789"
@@ -37,7 +37,7 @@ http {{
 def logs_of(folder: Path, app: str, *, recipe: bool, referer: bool = False) -> dict[str, str]:
     """What nginx writes in each of its logs about three callbacks, a page, and two pages with a `Referer`."""
     formats, callback = re.findall(r"```nginx\n(.*?)```", RECIPE.read_text(), flags=re.S)
-    port = free_port()
+    port = any_free()
     written = MAIN.format(folder=folder, port=port, app=app, formats=formats, callback=callback if recipe else "")
     written = written.replace("/var/log/nginx", str(folder)).replace("http://127.0.0.1:8000", app)
     if not recipe:
@@ -63,7 +63,7 @@ def logs_of(folder: Path, app: str, *, recipe: bool, referer: bool = False) -> d
 def test_lp_03_nginx_with_the_recipe_writes_no_token(tmp_path, alive):
     """LP-03, RP-05"""
     with FakeXWMS() as fx, listening(Site("flask", fx)) as app:
-        there = f"http://127.0.0.1:{app.address[1] if alive else free_port()}"
+        there = f"http://127.0.0.1:{app.address[1] if alive else any_free()}"
         # No browser sends a Referer of a callback, which asks for none; the error log would have it.
         logs = logs_of(tmp_path, there, recipe=True, referer=alive)
     assert TOKEN not in logs["access.log"] + logs["error.log"]
@@ -76,6 +76,6 @@ def test_lp_03_nginx_with_the_recipe_writes_no_token(tmp_path, alive):
 
 def test_without_the_recipe_it_would_be_in_both_logs(tmp_path):
     """So that the test above is about something."""
-    logs = logs_of(tmp_path, f"http://127.0.0.1:{free_port()}", recipe=False)
+    logs = logs_of(tmp_path, f"http://127.0.0.1:{any_free()}", recipe=False)
     assert TOKEN in logs["access.log"]
     assert TOKEN in logs["error.log"]

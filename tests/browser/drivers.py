@@ -22,9 +22,10 @@ from urllib.error import HTTPError, URLError
 
 from websockets.sync.client import ClientConnection, connect
 
-from tests.browser.servers import WAIT, listener, port_of
+from tests.browser.servers import WAIT
 from tests.browser.visitor import ARGUMENTS, CHROMIUM, STEP_TIMEOUT
 from tests.tools.requires import missing, program
+from xwms_auth.cli.ports import any_free
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -357,8 +358,7 @@ class WebKit:
         for is_last in (False, True):
             try:
                 environ = {**os.environ, "DISPLAY": self._stack.enter_context(_screen()), "GDK_BACKEND": "x11"}
-                with listener() as free:
-                    port = port_of(free)
+                port = any_free()
                 self._process = self._stack.enter_context(
                     _running([self._driver, f"--port={port}"], env=environ, stderr=subprocess.DEVNULL)
                 )

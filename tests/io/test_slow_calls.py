@@ -13,11 +13,11 @@ import pytest
 from tests.tools.clients import Client, both, config, info
 from tests.tools.fake_xwms import FakeXWMS, outcomes
 from tests.tools.faults import Exchange, Reply
-from tests.tools.redis_server import free_port
 from tests.tools.site import FROM_HERE, LOGIN, Site
 from xwms_auth import AsyncXWMSClient, Unreachable, XWMSClient
 from xwms_auth._core.base.memory.limits import CircuitBreaker, Patience
 from xwms_auth._core.io import transport
+from xwms_auth.cli.ports import any_free
 
 PATIENCE = 20.0
 
@@ -170,7 +170,7 @@ def test_whoever_cancels_the_call_that_tries_does_not_keep_the_breaker_open():
 @both
 def test_a_server_that_refuses_connections_is_left_alone_after_some(fx: FakeXWMS, client: Client):
     """SM-12"""
-    api = f"http://127.0.0.1:{free_port()}/api/"
+    api = f"http://127.0.0.1:{any_free()}/api/"
     failures = outcomes(client, config(fx, api_url=api), *[info] * (transport.OUTAGES + 2))
     assert [failure.code for failure in failures] == ["xwms_unreachable"] * len(failures)
     assert not any(failure.sent for failure in failures)

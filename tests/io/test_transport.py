@@ -18,9 +18,9 @@ import pytest
 from tests.tools.clients import Client, both, config, info, sign, verify
 from tests.tools.fake_xwms import CANARY, CLIENT_ID, REDIRECT_URI, FakeXWMS, ask, outcomes, outcomes_at_once
 from tests.tools.faults import Exchange, Reply, delayed, envelope, redirect
-from tests.tools.redis_server import free_port
 from xwms_auth import AsyncXWMSClient, XWMSClient
 from xwms_auth._core.base.errors import APIError
+from xwms_auth.cli.ports import any_free
 
 TIMEOUTS = (
     "hang",
@@ -251,7 +251,7 @@ def test_a_hundred_megabytes_are_refused_without_being_held(fx: FakeXWMS, client
 
 @both
 def test_a_refused_connection_is_unreachable_and_nothing_was_sent(fx: FakeXWMS, client: Client):
-    (failure,) = outcomes(client, config(fx, api_url=f"http://127.0.0.1:{free_port()}/api/"), verify("a-token-01234"))
+    (failure,) = outcomes(client, config(fx, api_url=f"http://127.0.0.1:{any_free()}/api/"), verify("a-token-01234"))
     assert (failure.code, failure.status, failure.sent) == ("xwms_unreachable", 503, False)
     assert failure.retry_after
 

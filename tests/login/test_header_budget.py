@@ -11,10 +11,10 @@ from tests.oauth2.fake_as import FakeAS
 from tests.oauth2.steps import begin, come_back
 from tests.oauth2.steps import log_in as log_in_by_oauth
 from tests.tools.fake_xwms import FakeXWMS
-from tests.tools.redis_server import free_port
 from tests.tools.requires import program
 from tests.tools.site import CALLBACK, FROM_ELSEWHERE, FROM_HERE, LOGIN, Browser, Site
 from xwms_auth.cli.app_process import wait_until_up
+from xwms_auth.cli.ports import any_free
 
 BUDGET = 3500
 LONGEST = 2048
@@ -128,7 +128,7 @@ def test_nginx_with_its_own_settings_lets_the_largest_login_through(edge, tmp_pa
     """Its buffer for the head of an answer is one page of memory."""
     config = tmp_path / "nginx.conf"
     with FakeXWMS() as fx, listening(Site(edge, fx)) as app:
-        port = free_port()
+        port = any_free()
         config.write_text(NGINX.format(folder=tmp_path, port=port, app=app.address[1]))
         command = [program("nginx", "/usr/sbin/nginx"), "-e", "stderr", "-p", str(tmp_path), "-c", str(config)]
         with subprocess.Popen(command) as process:

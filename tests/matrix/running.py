@@ -15,8 +15,8 @@ import httpx2
 from tests.matrix.story import Failed
 
 START_SECONDS = 60.0
-# Below what the system hands out for connections by itself; from anywhere, because two runs may go on at once.
-_PORTS = iter(range(random.randrange(16000, 28000), 32000))
+# Below what the system and `xwms_auth.cli.ports` hand out; from anywhere, because two runs may go on at once.
+_PORTS = iter(range(random.randrange(10_000, 17_000), 20_000))
 
 
 def next_port() -> int:

@@ -13,6 +13,7 @@ from threading import Barrier
 import pytest
 
 from tests.sandbox.local_xwms import NOON, REDIRECT, SECRET, LocalXWMS, settings, written
+from xwms_auth.cli.ports import any_free
 from xwms_auth.sandbox import SandboxServer, create_app
 from xwms_auth.sandbox.db import Database, DatabaseUnusable
 from xwms_auth.sandbox.db.schema import VERSION
@@ -233,8 +234,7 @@ def test_an_empty_file_is_taken(make_xwms, path):
 
 
 def test_a_server_that_cannot_use_its_file_leaves_its_port_free(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = any_free()
     server = SandboxServer(settings(database=tmp_path), port=port)
     with pytest.raises(DatabaseUnusable):
         server.start()

@@ -26,10 +26,11 @@ from tests.stores.questions import (
     sub_of,
 )
 from tests.tools.fake_xwms import Listener
-from tests.tools.redis_server import RedisServer, free_port, redis_server
+from tests.tools.redis_server import RedisServer, redis_server
 from xwms_auth import StoreUnavailable
 from xwms_auth._core.base.models import EndReason
 from xwms_auth._core.base.session import Session
+from xwms_auth.cli.ports import any_free
 from xwms_auth.testing.harness import StoreHarness
 from xwms_auth.testing.store_contract import DAY, NOW, session
 
@@ -48,7 +49,7 @@ class TestARedisThatFails(StoreHarness):
 
     def test_one_that_was_never_started_is_down_and_not_empty(self, is_async):
         """SL-11"""
-        require_down(self, self.store(f"redis://127.0.0.1:{free_port()}/0", is_async=is_async))
+        require_down(self, self.store(f"redis://127.0.0.1:{any_free()}/0", is_async=is_async))
 
     @pytest.mark.parametrize("end", ["stop", "kill"])
     def test_one_that_ended_is_down_until_it_is_back_with_everything(self, server, is_async, end):
@@ -129,7 +130,7 @@ class TestARedisThatFails(StoreHarness):
         store = self.store(server.url, is_async=is_async)
         handle = begin(self, store)
         server.client.config_set("replica-serve-stale-data", "yes")
-        server.client.execute_command("REPLICAOF", "127.0.0.1", free_port())
+        server.client.execute_command("REPLICAOF", "127.0.0.1", any_free())
         require_down(self, store, writes_about(handle, "create", "drop", "renew", "claim", "forbid"))
         assert sub_of(self, store, handle) == "1001"
         server.client.execute_command("REPLICAOF", "NO", "ONE")

@@ -16,6 +16,7 @@ from typing import Any
 import redis
 
 from tests.tools.requires import program
+from xwms_auth.cli.ports import any_free
 
 
 class RedisServer:
@@ -34,7 +35,7 @@ class RedisServer:
         unix: bool = False,
     ) -> None:
         self._folder = folder
-        self.port = free_port()
+        self.port = any_free()
         self._password = password
         self._options = ["--appendonly", "yes", "--appendfsync", "always"] if durable else ["--appendonly", "no"]
         if password:
@@ -95,11 +96,6 @@ class RedisServer:
     def close(self) -> None:
         self.client.close()
         self.kill()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 @contextmanager
