@@ -4,12 +4,11 @@ axe-core says what a program can find; what pages look like is for people (tests
 """
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.tools.requires import missing
+from tests.browser.measures import axe_source
 from xwms_auth import EndReason, NotAllowed, XWMSError
 from xwms_auth._core.base.assets.button_style import BUTTON_STYLE
 from xwms_auth._core.base.errors import NotANavigation
@@ -20,16 +19,13 @@ from xwms_auth._core.responses.presentation import Presentation
 
 pytestmark = pytest.mark.browser
 
-AXE = Path(__file__).with_name("node_modules") / "axe-core" / "axe.min.js"
 PHONE = {"width": 360, "height": 640}
 FORM = {"action_url": "/xwms/auth?next=/p", "key": "k", "again_url": "/xwms/auth"}
 
 
 @pytest.fixture(scope="module")
 def axe() -> str:
-    if not AXE.exists():
-        missing("axe-core (npm ci --prefix tests/browser)")
-    return AXE.read_text(encoding="utf-8")
+    return axe_source()
 
 
 def an_error(language: str, error: XWMSError, *, hints: tuple[str, ...] = ()) -> str:
