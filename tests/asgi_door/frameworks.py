@@ -11,7 +11,6 @@ import asyncio
 import itertools
 import json
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -25,7 +24,7 @@ from xwms_auth.asgi import XWMSAuthMiddleware
 OURS = {b"vary", b"cache-control", b"set-cookie"}
 CSP = "default-src 'self'"
 COOKIES = {"a": "1", "b": "2"}
-FILE = Path(tempfile.gettempdir()) / "xwms-auth-conformance.txt"
+FILE = Path(__file__).with_name("file.txt")
 
 
 class Boom(Exception):
@@ -498,7 +497,6 @@ async def compared(app: Any, config: XWMSConfig, cookies: list[str], *, has_life
 
 def differences(name: str) -> dict[str, Any]:
     """How many answers were compared, and which differ."""
-    FILE.write_text("a file")
     with FakeXWMS() as fx:
         site = Site("asgi", fx, redirect_uris=HTTPS_URI)
         browser = site.browser()
