@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +9,7 @@ import pytest
 from tests.browser.drivers import Driver, wait_for, wait_for_url
 from tests.browser.front_ends import TAG, serve_front_end
 from tests.browser.houses import House, pick_anna
-from tests.browser.test_browser_accessibility import AXE
-from tests.tools.requires import missing
+from tests.browser.measures import axe_source
 from xwms_auth._core.base.assets.login_script import PLAIN_SCRIPT_PATH
 from xwms_auth._core.base.texts.sentences import texts_in
 
@@ -193,8 +191,7 @@ def test_the_address_that_stays_speaks_the_language_of_the_page(driver, house):
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(drivers, house, scheme, width):
-    if not AXE.exists():
-        missing("axe-core (npm ci --prefix tests/browser)")
+    axe = axe_source()
     context = drivers("chromium").context.browser.new_context(
         color_scheme=scheme, viewport={"width": width, "height": 740}, locale="bn", bypass_csp=True
     )
@@ -205,7 +202,7 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(drivers, house, 
     alert = page.get_by_role("alert")
     alert.get_by_role("button", name=texts_in("bn").buttons.login).wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") == width
-    page.evaluate(Path(AXE).read_text(encoding="utf-8"))
+    page.evaluate(axe)
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     assert json.dumps([one["id"] for one in found["violations"]]) == "[]"
     page.keyboard.press("Escape")
