@@ -2,8 +2,11 @@
 
 import asyncio
 import gc
+import sys
+import threading
 import time
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -243,3 +246,35 @@ def test_over_a_real_server_the_client_is_told_why(fx, make):
     assert told is not None
     assert (told.code, told.reason) == (4401, "login_required")
     assert place.room.ends == [(4401, "login_required")]
+
+
+def test_sockets_in_two_event_loops_are_each_looked_at(fx, monkeypatch):
+    monkeypatch.setattr("xwms_auth._core.adapters.asgi.websocket.OTHER_CLOCK", 0.002)
+    place = Place(fx)
+    client = place.visitor()
+    cookie = cookie_of(client)
+    both_wait = threading.Barrier(3, timeout=20)
+
+    async def story() -> list[Any]:
+        wires = [Wire(cookie) for _ in range(200)]
+        tasks = [asyncio.create_task(place.app(wire.scope, wire.inbox.get, wire.send)) for wire in wires]
+        while not all(wire.sent for wire in wires):
+            await asyncio.sleep(0.01)
+        await asyncio.to_thread(both_wait.wait)  # the visitor logs out
+        await asyncio.to_thread(both_wait.wait)
+        await asyncio.wait(tasks, timeout=10)
+        return [wire.sent[-1].get("code") for wire in wires]
+
+    usual = sys.getswitchinterval()
+    with ThreadPoolExecutor(2) as threads:
+        rooms = [threads.submit(asyncio.run, story()) for _ in range(2)]
+        sys.setswitchinterval(1e-6)
+        try:
+            both_wait.wait()
+            time.sleep(0.5)  # some thousand looks at the clock
+            client.post(LOGOUT, headers=FROM_HERE)
+            place.clock.advance(61)
+            both_wait.wait()
+            assert [set(room.result()) for room in rooms] == [{4401}, {4401}]
+        finally:
+            sys.setswitchinterval(usual)

@@ -12,9 +12,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     import asyncio
 
-_EMPTY = Context()
-"""A stopped timer waits for its turn to be forgotten, and its context would keep a whole request until then."""
-
 Tick = Callable[[], Awaitable[float | None]]
 """Returns in how many seconds it wants to be called again; None for never. Raises nothing."""
 
@@ -58,11 +55,16 @@ class _OnAsyncio:
         # The application's functions may ask a variable whose request this is.
         self._context: Context | None = copy_context()
         self._task: asyncio.Task[None] | None = None
-        self._handle = loop.call_later(seconds, self._begin, context=_EMPTY)
+        self._handle = self._call_in(seconds)
 
     @classmethod
     def started(cls, library: Any, tick: Tick, seconds: float) -> "_OnAsyncio":
         return cls(library.get_running_loop(), tick, seconds)
+
+    def _call_in(self, seconds: float) -> "asyncio.TimerHandle":
+        # A stopped timer waits for its turn to be forgotten, and its context would keep a whole request until then. An
+        # empty one of its own, because the loops of two threads cannot both be in the same.
+        return self._loop.call_later(seconds, self._begin, context=Context())
 
     def _begin(self) -> None:
         self._task = self._loop.create_task(self._run(), context=self._context)
@@ -71,7 +73,7 @@ class _OnAsyncio:
         again = await self._tick()
         self._task = None
         if again is not None:
-            self._handle = self._loop.call_later(again, self._begin, context=_EMPTY)
+            self._handle = self._call_in(again)
 
     def stop(self) -> None:
         self.stop_later()
