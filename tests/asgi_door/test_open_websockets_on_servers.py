@@ -181,7 +181,8 @@ def test_nothing_is_left_of_sockets_that_have_ended(fx):
 
     gc.disable()
     try:
-        assert asyncio.run(story()) <= 1  # without the garbage collector
+        # Without the garbage collector: all 200 if anything keeps them. The last is in use, and seldom another one.
+        assert asyncio.run(story()) < 5
     finally:
         gc.enable()
 
