@@ -26,6 +26,7 @@ XWMSError                        code                     status
     ├── TokenMissing             token_missing            400
     ├── TokenMalformed           token_malformed          400
     ├── TooManyLogins            too_many_logins          429
+    │   └── TooManyLoginsFromAddress  too_many_logins_from_address  429
     ├── CrossSite                cross_site               403
     ├── NotANavigation           not_a_navigation         400    a script or a prefetch requested a page
     ├── HostNotRegistered        host_not_registered      400
@@ -299,6 +300,13 @@ class TooManyLogins(RequestRefused):
     title = "Too many people are logging in"
     detail = "Please wait a few seconds and try again."
     retry_after = 5
+
+
+class TooManyLoginsFromAddress(TooManyLogins):
+    """Rate limit: more logins are being started from one address than one may start."""
+
+    code = "too_many_logins_from_address"
+    title = "Too many logins from your network"
 
 
 class CrossSite(RequestRefused):
