@@ -17,7 +17,7 @@ from xwms_auth._core.login import routes
 from xwms_auth._core.login.select import provider_of
 from xwms_auth.stores.memory import MemoryStore
 
-AT_ONCE = 4  # tokens that nobody is known to have issued, and that one address may have spent at the same moment
+AT_ONCE = 5  # tokens that nobody is known to have issued, and that may be spent at the same moment
 DOWN = [Unreachable("not tried", sent=False), Unreachable("reset"), Timeout("late"), Timeout("late", sent=False)]
 
 

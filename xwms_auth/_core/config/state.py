@@ -21,7 +21,7 @@ from .server.cache import ServerCache
 
 LOGIN_RATE, LOGIN_BURST, LOGIN_RESERVE = 50, 130, 50
 """Rate limit: logins that a process starts per second, those at once, and how many of these are kept for clients that
-start few; one alone starts 100 at once. Each is a call to XWMS, so a flood here would be one there."""
+start few; one address starts 100 at once. Each is a call to XWMS, so a flood here would be one there."""
 
 INVALIDATION_RATE, INVALIDATION_BURST, INVALIDATION_RESERVE = 2, 5, 3
 """The same for foreign tokens that a process invalidates, by redeeming them; at most seven in any second

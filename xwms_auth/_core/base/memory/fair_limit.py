@@ -34,7 +34,7 @@ _LONGEST = 20 * int(HALF_LIFE)
 class Client:
     """Whose use is counted: a client by its name, and the network that it is in.
 
-    `may_be_many`: behind this address may be all visitors, so that it has no limit of its own.
+    `may_be_many`: behind this address may be all visitors, so that nothing is held against it.
     """
 
     name: str
@@ -74,9 +74,11 @@ class FairLimit:
 
     def take(self, client: Client, now: float) -> Decision:
         """Whether this client may do it once more at this time (seconds). What is refused is not counted."""
+        if client.may_be_many:
+            return Decision.ALLOWED if self._bucket.take(now) else Decision.FOR_ALL
         with self._lock:
             own, network = self._use_of(f"c{client.name}", now), self._use_of(f"n{client.network}", now)
-            if own >= self._most and not client.may_be_many:
+            if own >= self._most:
                 return Decision.FOR_CLIENT
             used = max(own, network / NETWORK_SHARE)
             leave = min(self._reserve, self._reserve_per_doubling * math.log2(1 + used))
