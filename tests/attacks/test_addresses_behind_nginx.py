@@ -1,4 +1,4 @@
-"""DS-01: nginx with the recipe of docs/client-addresses.md tells the application who is there, whatever visitors send."""
+"""DS-01: nginx with the recipe of docs/client-addresses.md tells who is there, whatever visitors send."""
 
 import re
 import subprocess

@@ -216,7 +216,7 @@ def junk(site: Site, address: str, token: str) -> None:
 
 @pytest.mark.parametrize("attackers", [1, 3])
 def test_ds_02_whoever_spends_all_that_there_is_leaves_others_their_token(site, attackers):
-    """DS-02, SF-01: the victim's token, which another process has issued, is spent although somebody sends junk."""
+    """DS-02: the victim's token, which another process has issued, is spent although somebody sends junk."""
     for second in range(10):
         for number in range(6):
             junk(site, f"203.0.{number % attackers}.7", f"junk-token-{second:03}-{number:03}")
