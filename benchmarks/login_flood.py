@@ -1,9 +1,12 @@
 """What people get who log in while somebody floods the start of logins, and what XWMS hears of it.
 
-One process of uvicorn (Starlette) behind a proxy that tells the address of each visitor, and a fake XWMS. Five people a
-second come for the first time, each from an address of their own, and log in; meanwhile so many starts a second as
-`--rate` says come from the addresses of the story. The last story is the flood from one address behind a proxy that
-passes nothing on. `late` is the second half, when the burst is over.
+The WSGI door in this process, with the address of each visitor as a server tells it behind a proxy that passes it on;
+XWMS is played, and the clock is moved, so that the figures do not depend on the machine. Five people a second come for
+the first time, each from an address of their own, and log in; meanwhile a flood starts `--rate` logins a second from
+the addresses of the story, all in a random order. `late` is the second half, when the burst is over.
+
+In the second table the flood is of callbacks with junk, and every other second somebody's browser brings a token that
+belongs to no login of this process: how many of these are spent at once?
 
     python benchmarks/login_flood.py [--json] [--quick] [--seconds N] [--rate N] [--package CHECKOUT]
 
@@ -11,238 +14,222 @@ passes nothing on. `late` is the second half, when the burst is over.
 """
 
 import argparse
-import asyncio
 import json
-import os
+import logging
 import random
-import socket
-import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from io import BytesIO
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, os.environ.get("LOGIN_FLOOD_PACKAGE", str(ROOT)))  # runs from a checkout, installed or not
-sys.path.append(str(ROOT))
-
 PEOPLE = 5
+BEGAN = 1_800_000_000
 URI = "https://app.example/xwms/validateToken"
-SECRET = "for-a-benchmark-only-0123456789-abcdefghij"
+PROXY = "10.0.0.1"
 
 
-class Story(TypedDict):
+class Story(NamedTuple):
+    """Who floods: so many addresses, in so many networks of theirs."""
+
     name: str
     addresses: int
     networks: int
-    is_told: bool
+    is_told: bool = True
+
+    def address(self, rng: random.Random) -> str:
+        """The address of one request of the flood, as the server tells it."""
+        number = rng.randrange(self.addresses)
+        if not self.is_told:
+            return PROXY
+        if self.networks < self.addresses:
+            return f"2001:db8:bad:{number:x}::1"
+        return f"{20 + number // 62_500}.{number // 250 % 250}.{number % 250}.7"
 
 
-STORIES: tuple[Story, ...] = (
-    {"name": "no flood", "addresses": 0, "networks": 0, "is_told": True},
-    {"name": "one address", "addresses": 1, "networks": 1, "is_told": True},
-    {"name": "100 addresses in 100 networks", "addresses": 100, "networks": 100, "is_told": True},
-    {"name": "65,536 /64 of one IPv6 /48", "addresses": 65_536, "networks": 1, "is_told": True},
-    {"name": "one address, not told", "addresses": 1, "networks": 1, "is_told": False},
+STORIES = (
+    Story("no flood", 0, 0),
+    Story("one address", 1, 1),
+    Story("100 addresses in 100 networks", 100, 100),
+    Story("65,536 /64 of one IPv6 /48", 65_536, 1),
+    Story("1,000 addresses in 1,000 networks", 1000, 1000),
+    Story("a million addresses, each in its own network", 1_000_000, 1_000_000),
+    Story("one visitor, where the proxy passes nothing on", 1, 1, is_told=False),
 )
 
 
-def serve(port: int) -> None:
-    """The application, with the settings of the environment."""
-    import uvicorn  # noqa: PLC0415
-    from starlette.applications import Starlette  # noqa: PLC0415
-    from starlette.middleware import Middleware  # noqa: PLC0415
+class Site:
+    """The application, with an XWMS that answers at once and counts what it is asked."""
 
-    from xwms_auth.starlette import XWMSAuthMiddleware  # noqa: PLC0415
+    def __init__(self) -> None:
+        from xwms_auth import XWMSConfig  # noqa: PLC0415  that of the package that was chosen
+        from xwms_auth._core.base.effects import UpstreamResponse  # noqa: PLC0415
+        from xwms_auth._core.io.transport import HTTPTransport  # noqa: PLC0415
+        from xwms_auth.wsgi import XWMSAuth  # noqa: PLC0415
 
-    app = Starlette(middleware=[Middleware(XWMSAuthMiddleware)])
-    uvicorn.run(app, host="127.0.0.1", port=port, log_level="critical", access_log=False)
+        self.now = float(BEGAN)
+        self.calls: Counter[str] = Counter()
+
+        def send(_: object, call: Any) -> UpstreamResponse:
+            self.calls[call.path] += 1
+            number = f"{self.calls.total():08}"
+            login = {"token": f"token-{number}", "url": f"https://xwms.nl/sign-in/token-{number}"}
+            data = login if call.path == "sign-token" else {"sub": number}
+            body = json.dumps({"status": "success", "message": "OK", "data": data}).encode()
+            return UpstreamResponse(status=200, content_type="application/json", body=body)
+
+        setattr(HTTPTransport, "send", send)  # noqa: B010  a method of a class that mypy knows
+        config = XWMSConfig(
+            client_id="client",
+            client_secret="secret-of-a-benchmark",
+            redirect_uris=URI,
+            session_secret="for-a-benchmark-only-0123456789-abcdefghij",
+            callback_token="same",
+        )
+        self._app = XWMSAuth(lambda environ, start_response: [], config, clock=lambda: self.now)
+
+    def get(self, path: str, address: str, cookie: str = "", **query: str) -> tuple[int, dict[str, str]]:
+        """The status and the headers; in `Set-Cookie` the pairs of all cookies."""
+        environ = {
+            "REQUEST_METHOD": "GET",
+            "SCRIPT_NAME": "",
+            "PATH_INFO": path,
+            "QUERY_STRING": urlencode(query),
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "HTTP_HOST": "app.example",
+            "HTTP_ACCEPT": "text/html",
+            "HTTP_COOKIE": cookie,
+            "REMOTE_ADDR": address,
+            "wsgi.url_scheme": "https",
+            "wsgi.input": BytesIO(),
+        }
+        got: list[tuple[int, dict[str, str]]] = []
+
+        def start_response(status: str, headers: Iterable[tuple[str, str]], exc_info: object = None) -> Any:
+            found: dict[str, str] = {}
+            for name, value in headers:
+                pair = value.partition(";")[0] if name == "Set-Cookie" else value
+                found[name] = f"{found[name]}; {pair}" if name == "Set-Cookie" and name in found else pair
+            got.append((int(status.split(" ", maxsplit=1)[0]), found))
+
+        b"".join(self._app(environ, start_response))
+        return got[-1]
+
+    def log_in(self, address: str) -> bool:
+        """Whether somebody who comes for the first time can log in."""
+        status, headers = self.get("/xwms/auth", address)
+        if status != 302:
+            return False
+        token = headers["Location"].rpartition("/")[2]
+        status, _ = self.get("/xwms/validateToken", address, headers["Set-Cookie"], token=token)
+        return status == 303
 
 
-@contextmanager
-def application(options: dict[str, Any], package: str) -> Iterator[tuple[int, int]]:
-    """Its port and its process."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = int(free.getsockname()[1])
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("XWMS_")} | {
-        "LOGIN_FLOOD_PACKAGE": package,
-        "PYTHONPATH": package,
-        "XWMS_CLIENT_ID": options["client_id"],
-        "XWMS_CLIENT_SECRET": options["client_secret"],
-        "XWMS_SESSION_SECRET": SECRET,
-        "XWMS_REDIRECT_URI": URI,
-        "XWMS_API_URI": options["api_url"],
-        "XWMS_INSECURE_ALLOW_HTTP": "",
+def person(number: int, story: Story) -> str:
+    return f"198.{18 + number // 62_500}.{number // 250 % 250}.{number % 250}" if story.is_told else PROXY
+
+
+def play(site: Site, story: Story, *, seconds: int, rate: int, others: int, both: Callable[[str | None], None]) -> None:
+    """Call `both` with each address of the flood, and with None for each of the others, in a random order."""
+    rng = random.Random(story.name)
+    for _ in range(seconds):
+        moments = [
+            (rng.random(), is_flood) for is_flood in [True] * (rate if story.addresses else 0) + [False] * others
+        ]
+        second = int(site.now)
+        for moment, is_flood in sorted(moments):
+            site.now = second + moment
+            both(story.address(rng) if is_flood else None)
+        site.now = second + 1
+
+
+def megabytes() -> float:
+    """The resident memory of this process."""
+    return int(Path("/proc/self/status").read_text().partition("VmRSS:")[2].split()[0]) / 1024
+
+
+def starts(story: Story, *, seconds: int, rate: int) -> dict[str, Any]:
+    """People log in while others start logins."""
+    site, came = Site(), 0
+    site.log_in("192.88.99.1")
+    site.now += 60
+    halves: list[dict[str, float]] = []
+    before = megabytes()
+    for _ in range(2):
+        good = here = 0
+
+        def one(address: str | None) -> None:
+            nonlocal good, here, came
+            if address is not None:
+                site.get("/xwms/auth", address)
+                return
+            came, here = came + 1, here + 1
+            good += site.log_in(person(came, story))
+
+        asked = site.calls["sign-token"]
+        play(site, story, seconds=seconds // 2, rate=rate, others=PEOPLE, both=one)
+        calls = (site.calls["sign-token"] - asked) / (seconds // 2)
+        halves.append({"logged in": good, "people": here, "calls": calls})
+    early, late = halves
+    return {
+        "flood of starts from": story.name,
+        "logged in": _share(early["logged in"] + late["logged in"], came),
+        "late": _share(late["logged in"], late["people"]),
+        "calls/s": round(early["calls"], 1),
+        "late calls/s": round(late["calls"], 1),
+        "memory, MB": round(megabytes() - before, 1),
     }
-    command = [sys.executable, __file__, "--serve", str(port)]
-    with subprocess.Popen(command, env=environ) as process:
-        try:
-            for _ in range(600):
-                with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-                    break
-                time.sleep(0.05)
-            yield port, process.pid
-        finally:
-            process.terminate()
 
 
-def megabytes(pid: int) -> float:
-    """The resident memory of a process."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+def spends(story: Story, *, seconds: int, rate: int) -> dict[str, Any]:
+    """Tokens of victims arrive while others send junk."""
+    site, number, spent, victims = Site(), 0, 0, 0
 
-
-class Wire:
-    """A connection of the proxy to the application, which is kept."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-
-    async def get(self, target: str, address: str, *headers: str) -> tuple[int, dict[str, str]]:
-        """The status and the headers of the answer; with `Set-Cookie` the pairs of all cookies."""
-        reader, writer = self._streams = self._streams or await asyncio.open_connection("127.0.0.1", self._port)
-        told = [f"X-Forwarded-For: {address}"] if address else []
-        fields = ["Host: app.example", "Accept: text/html", *told, *headers]
-        writer.write("\r\n".join([f"GET {target} HTTP/1.1", *fields, "", ""]).encode())
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-        found: dict[str, str] = {}
-        for name, value in (line.split(": ", 1) for line in head[1:] if line):
-            kept = found.get("set-cookie") if name == "set-cookie" else None
-            pair = value.partition(";")[0] if name == "set-cookie" else value
-            found[name] = f"{kept}; {pair}" if kept else pair
-        await reader.readexactly(int(found.get("content-length", "0")))
-        return int(head[0].split(" ")[1]), found
-
-
-def attacker_address(number: int, story: Story) -> str:
-    if story["networks"] == story["addresses"]:
-        return f"203.{number // 250}.{number % 250}.7"
-    return f"2001:db8:bad:{number:x}::1"
-
-
-async def flood(wires: list[Wire], story: Story, *, rate: int, ends: float, counts: Counter[str]) -> None:
-    """Start logins at this rate, whatever the answers are."""
-    rng, began, sent = random.Random(story["name"]), time.monotonic(), 0
-
-    async def by(wire: Wire) -> None:
-        nonlocal sent
-        while time.monotonic() < ends:
-            if sent > (time.monotonic() - began) * rate:
-                await asyncio.sleep(0.01)
-                continue
-            sent += 1
-            address = attacker_address(rng.randrange(story["addresses"]), story) if story["is_told"] else ""
-            status, _ = await wire.get("/xwms/auth", address)
-            counts[f"flood {status}"] += 1
-
-    await asyncio.gather(*map(by, wires))
-
-
-async def log_in(wire: Wire, fx: Any, address: str, counts: Counter[str], times: list[float]) -> None:
-    """One person logs in."""
-    began = time.monotonic()
-    status, headers = await wire.get("/xwms/auth", address)
-    counts[f"start {status}"] += 1
-    if status != 302:
-        return
-    token = fx.approve(headers["location"].rpartition("/")[2])
-    status, _ = await wire.get(
-        f"/xwms/validateToken?token={token}", address, f"Cookie: {headers['set-cookie']}", "Sec-Fetch-Mode: navigate"
-    )
-    counts[f"callback {status}"] += 1
-    times.append(time.monotonic() - began)
-
-
-async def people(port: int, fx: Any, story: Story, *, ends: float, counts: Counter[str], times: list[float]) -> None:
-    """Five a second, at moments that nobody knows."""
-    rng, number, waiting = random.Random(1), 0, set[asyncio.Task[None]]()
-    idle: list[Wire] = []
-
-    async def one(address: str) -> None:
-        wire = idle.pop() if idle else Wire(port)
-        await log_in(wire, fx, address, counts, times)
-        idle.append(wire)
-
-    while time.monotonic() < ends:
-        await asyncio.sleep(rng.expovariate(PEOPLE))
+    def one(address: str | None) -> None:
+        nonlocal number, spent, victims
         number += 1
-        address = f"198.{number // 250 % 250}.{number % 250}.{1 + rng.randrange(250)}" if story["is_told"] else ""
-        task = asyncio.create_task(one(address))
-        waiting.add(task)
-        task.add_done_callback(waiting.discard)
-    await asyncio.gather(*waiting)
+        if address is None and int(site.now) % 2:
+            return
+        asked = site.calls["sign-token-verify"]
+        site.get("/xwms/validateToken", address or person(number, story), token=f"foreign-token-{number:08}")
+        if address is None:
+            victims, spent = victims + 1, spent + site.calls["sign-token-verify"] - asked
 
-
-async def half(wires: list[Wire], port: int, fx: Any, story: Story, *, rate: int, seconds: float) -> dict[str, Any]:
-    counts, times = Counter[str](), list[float]()
-    before, began = fx.calls("sign-token"), time.monotonic()
-    ends = began + seconds
-    flooding = flood(wires, story, rate=rate, ends=ends, counts=counts) if story["addresses"] else asyncio.sleep(0)
-    await asyncio.gather(flooding, people(port, fx, story, ends=ends, counts=counts, times=times))
-    took = time.monotonic() - began
-    came = sum(count for name, count in counts.items() if name.startswith("start"))
-    times.sort()
+    play(site, story, seconds=seconds, rate=rate, others=1, both=one)
     return {
-        "people": came,
-        "logged in": counts["callback 303"],
-        "logged in, %": round(100 * counts["callback 303"] / max(1, came)),
-        "median, ms": round(1000 * times[len(times) // 2]) if times else None,
-        "flood/s": round(sum(count for name, count in counts.items() if name.startswith("flood")) / took),
-        "calls/s": round((fx.calls("sign-token") - before) / took, 1),
+        "flood of junk from": story.name,
+        "victims' tokens spent at once": _share(spent, victims),
+        "calls/s": round(site.calls["sign-token-verify"] / seconds, 1),
     }
 
 
-def measure(story: Story, *, package: str, rate: int, seconds: float) -> dict[str, Any]:
-    from tests.tools.fake_xwms import FakeXWMS  # noqa: PLC0415
-
-    with FakeXWMS() as fx, application(fx.options(), package) as (port, pid):
-
-        async def both() -> tuple[dict[str, Any], dict[str, Any]]:
-            await log_in(Wire(port), fx, "", Counter(), [])
-            wires = [Wire(port) for _ in range(20)]
-            options: dict[str, Any] = {"rate": rate, "seconds": seconds / 2}
-            return await half(wires, port, fx, story, **options), await half(wires, port, fx, story, **options)
-
-        before = megabytes(pid)
-        early, late = asyncio.run(both())
-        grown = megabytes(pid) - before
-    return {
-        "flood from": story["name"],
-        "flood/s": late["flood/s"],
-        "people": early["people"] + late["people"],
-        "logged in, %": round(100 * (early["logged in"] + late["logged in"]) / (early["people"] + late["people"])),
-        "late: logged in, %": late["logged in, %"],
-        "late: median, ms": late["median, ms"],
-        "calls/s": early["calls/s"],
-        "late: calls/s": late["calls/s"],
-        "memory, MB": round(grown, 1),
-    }
+def _share(part: float, whole: float) -> str:
+    return f"{100 * part / max(1, whole):.0f} %"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--quick", action="store_true", help="a few seconds of two stories")
-    parser.add_argument("--seconds", type=float, default=60, help="how long each story lasts")
-    parser.add_argument("--rate", type=int, default=300, help="starts a second of the flood")
+    parser.add_argument("--seconds", type=int, default=120, help="how long each story lasts, by its own clock")
+    parser.add_argument("--rate", type=int, default=200, help="requests a second of the flood")
     parser.add_argument("--package", default=str(ROOT), help="the checkout whose package serves the application")
-    parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.serve:
-        serve(options.serve)
-        return
-    stories, seconds = (STORIES[:2], 6) if options.quick else (STORIES, options.seconds)
-    rows = [measure(story, package=options.package, rate=options.rate, seconds=seconds) for story in stories]
+    sys.path.insert(0, options.package)  # runs from a checkout, installed or not
+    logging.getLogger("xwms_auth").setLevel(logging.CRITICAL)
+    stories, seconds = (STORIES[1:2], 6) if options.quick else (STORIES, options.seconds)
+    rows = [[measure(story, seconds=seconds, rate=options.rate) for story in stories] for measure in (starts, spends)]
     if options.json:
-        print(json.dumps({"rows": rows}, indent=2))
+        print(json.dumps({"rows": [row for table in rows for row in table]}, indent=2))
         return
-    print("| " + " | ".join(rows[0]) + " |\n|" + "---|" * len(rows[0]))
-    for row in rows:
-        print("| " + " | ".join(map(str, row.values())) + " |")
+    for table in rows:
+        print(f"| {' | '.join(table[0])} |\n|{'---|' * len(table[0])}")
+        for row in table:
+            print(f"| {' | '.join(map(str, row.values()))} |")
+        print()
 
 
 if __name__ == "__main__":
