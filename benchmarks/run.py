@@ -53,7 +53,7 @@ BENCHMARKS = (
     Benchmark("memory_cost"),
     Benchmark("session_count"),
 )
-OTHERS = ("sandbox_sign_token", "hanging_xwms", "store_faults", "files_passed")
+OTHERS = ("sandbox_sign_token", "hanging_xwms", "login_flood", "store_faults", "files_passed")
 """Their tables are about the sandbox, faults and the code, and stand in no page."""
 
 

@@ -32,6 +32,12 @@ def test_a_benchmark_gives_flat_rows(command):
     assert not [value for row in rows for value in row.values() if isinstance(value, dict | list)]
 
 
+def test_a_flood_of_one_address_stops_nobody_else():
+    starts, junk = rows_of("login_flood", "--quick")
+    assert starts["logged in"] == "100 %"
+    assert junk["victims' tokens spent at once"] == "100 %"
+
+
 def test_the_pages_hold_the_results_that_are_kept():
     command = [sys.executable, "benchmarks/run.py", "--check"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False, cwd=ROOT)

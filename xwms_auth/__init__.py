@@ -6,10 +6,16 @@ Loads no framework and no HTTP library: the clients and the session managers are
 from typing import TYPE_CHECKING
 
 from ._core.accounts.errors import AccountBlocked, AccountExists, LastIdentity, LinkedElsewhere, NoAccount, NobodyToLink
+from ._core.base.bearer_errors import (
+    BearerRefused,
+    InsufficientScope,
+    InvalidBearerRequest,
+    InvalidToken,
+    TokenRequired,
+)
 from ._core.base.errors import (
     APIError,
     BadAnswer,
-    BearerRefused,
     ClientDisabled,
     ClientUnknown,
     ClockSkew,
@@ -17,10 +23,7 @@ from ._core.base.errors import (
     CredentialsRejected,
     CrossSite,
     HostNotRegistered,
-    InsufficientScope,
     InternalError,
-    InvalidBearerRequest,
-    InvalidToken,
     LoginExpired,
     LoginNotStarted,
     LoginRequired,
@@ -36,8 +39,8 @@ from ._core.base.errors import (
     TokenMalformed,
     TokenMissing,
     TokenRejected,
-    TokenRequired,
     TooManyLogins,
+    TooManyLoginsFromAddress,
     TooManyTokens,
     Unreachable,
     XWMSError,
@@ -123,6 +126,7 @@ __all__ = [
     "TokenRejected",
     "TokenRequired",
     "TooManyLogins",
+    "TooManyLoginsFromAddress",
     "TooManyTokens",
     "Unreachable",
     "User",

@@ -116,8 +116,8 @@ def test_nor_does_one_in_the_settings_of_an_application_that_is_joined(asked):
 
 
 def parts_of(served: Any) -> tuple[Any, ...]:
-    rate = served.context.state.login_starts._rate
-    return served.context, served.clock, served.serve_route, served.store, served.runtime, rate
+    limit = served.context.state.login_starts
+    return served.context, served.clock, served.serve_route, served.store, served.runtime, limit
 
 
 def app_of(*configs: XWMSConfig) -> Any:

@@ -286,6 +286,27 @@ hidden.add_middleware(Mounted)
 """
 
 
+PROXIED = (
+    f"{FLASK}\nfrom werkzeug.middleware.proxy_fix import ProxyFix\napp.wsgi_app = ProxyFix(app.wsgi_app, x_for={{}})\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("program", "uri", "state"),
+    [
+        (FLASK, "https://desk.example/xwms/validateToken", "warning"),
+        (PROXIED.format(0), "https://desk.example/xwms/validateToken", "warning"),
+        (PROXIED.format(1), "https://desk.example/xwms/validateToken", "ok"),
+        (FLASK, "http://localhost:5000/xwms/validateToken", None),
+    ],
+)
+def test_behind_a_proxy_the_addresses_of_visitors_have_to_arrive(site, folder, run, program, uri, state):
+    (folder / "desk.py").write_text(program)
+    result = run("doctor", "desk:app", "--json", **{**site[0], "XWMS_REDIRECT_URI": uri})
+    found = {one["subject"]: one["state"] for one in json.loads(result.stdout)["findings"]}
+    assert found.get("client address") == state
+
+
 @pytest.mark.parametrize(
     ("program", "target", "state", "subject", "told"),
     [

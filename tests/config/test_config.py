@@ -73,6 +73,7 @@ TABLE = [
     ("trusted_origins", "XWMS_TRUSTED_ORIGINS", "https://a.b http://[::1]:5173", ("https://a.b", "http://[::1]:5173")),
     ("timeout", "XWMS_TIMEOUT", "2.5", 2.5),
     ("max_slow_calls", "XWMS_MAX_SLOW_CALLS", "12", 12),
+    ("logins_per_address", "XWMS_LOGINS_PER_ADDRESS", "60", 60),
     ("flow", "XWMS_FLOW", "sign-token", "sign-token"),
     (
         "discovery_url",
@@ -129,6 +130,7 @@ DEFAULTS = {
     "cookie_tag": "2560a1c9",
     "timeout": 8,
     "max_slow_calls": 3,
+    "logins_per_address": 600,
     "flow": "sign-token",
     "issuer": API_URL,
     "discovery_url": "",
@@ -349,6 +351,11 @@ WRONG_OPTIONS = [
     ("max_slow_calls", 1001),
     ("max_slow_calls", True),
     ("max_slow_calls", "3"),
+    ("logins_per_address", -1),
+    ("logins_per_address", 9),
+    ("logins_per_address", 100_001),
+    ("logins_per_address", False),
+    ("logins_per_address", "60"),
     ("client_id", ""),
     ("client_id", "a\tb"),
     ("client_id", "a\r\nX-A: b"),
@@ -483,10 +490,15 @@ def test_a_value_of_a_wrong_kind_is_a_config_error_and_never_another_crash() -> 
         assert_no_secret(problems)
 
 
-def test_a_number_in_the_environment_is_a_whole_one() -> None:
+@pytest.mark.parametrize("variable", ["XWMS_MAX_SLOW_CALLS", "XWMS_LOGINS_PER_ADDRESS"])
+def test_a_number_in_the_environment_is_a_whole_one(variable: str) -> None:
     for given in ("3.5", "many", "0x3"):
-        with pytest.raises(ConfigError, match="XWMS_MAX_SLOW_CALLS"):
-            XWMSConfig.from_env({**ENVIRON, "XWMS_MAX_SLOW_CALLS": given})
+        with pytest.raises(ConfigError, match=variable):
+            XWMSConfig.from_env({**ENVIRON, variable: given})
+
+
+def test_an_address_may_have_no_limit_of_its_own() -> None:
+    assert configure(logins_per_address=0).logins_per_address == 0
 
 
 def test_all_faults_are_told_at_once_without_any_secret() -> None:

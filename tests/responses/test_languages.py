@@ -14,7 +14,8 @@ from tests.tools.site import CALLBACK, FROM_ELSEWHERE, LOGIN, PROGRAM
 from xwms_auth import EndReason, LoginExpired, NotAllowed, XWMSConfig, XWMSError
 from xwms_auth._core.accounts.errors import AccountBlocked, NoAccount
 from xwms_auth._core.accounts.picture_errors import PictureRefused
-from xwms_auth._core.base.errors import APIError, BearerRefused, ClientUnknown, CredentialsRejected, Unreachable
+from xwms_auth._core.base.bearer_errors import BearerRefused
+from xwms_auth._core.base.errors import APIError, ClientUnknown, CredentialsRejected, Unreachable
 from xwms_auth._core.base.texts import sentences as texts
 from xwms_auth._core.base.texts.sentences import LANGUAGES, key_of, texts_in
 from xwms_auth._core.responses.buttons import login_button, logout_form

@@ -117,13 +117,14 @@ class Site:
         self.login_prefix = f"{start}login_{tag}_"
         self.app: Any = WSGI_APPS.get(edge, asgi_app)(self.config, self.clock)
 
-    def browser(self, origin: str | None = None) -> Browser:
-        """A new browser with an empty jar."""
+    def browser(self, origin: str | None = None, *, address: str | None = None) -> Browser:
+        """A new browser with an empty jar, at this address as the server tells it."""
         base = origin or self.origin
         if self.edge in WSGI_APPS:
-            client = httpx2.Client(transport=httpx2.WSGITransport(self.app), base_url=base)
-            return Browser(client, self)
-        return Browser(TestClient(self.app, base_url=base, follow_redirects=False), self)
+            transport = httpx2.WSGITransport(self.app, remote_addr=address or "127.0.0.1")
+            return Browser(httpx2.Client(transport=transport, base_url=base), self)
+        app = self.app if address is None else _ToldOf(self.app, (address, 50000))
+        return Browser(TestClient(app, base_url=base, follow_redirects=False), self)
 
     def raw(
         self,
@@ -134,11 +135,15 @@ class Site:
         headers: Sequence[tuple[str, str]] = (),
         body: bytes = b"",
         host: str | None = None,
+        peer: object = None,
     ) -> httpx2.Response:
-        """Send exactly this: a decoded path, a raw query, raw headers (Latin-1; names may repeat)."""
+        """Send exactly this: a decoded path, a raw query, raw headers (Latin-1; names may repeat).
+
+        `peer` is what the server tells of the client, as `REMOTE_ADDR` or as the client of the scope.
+        """
         fields = [("Host", urlsplit(self.origin).netloc if host is None else host), *headers]
         sender = _raw_wsgi if self.edge in WSGI_APPS else _raw_asgi
-        return sender(self.app, method, path, query, fields, body)
+        return sender(self.app, method, path, query, fields, body, peer)
 
     def restarted(self, **options: Any) -> "Site":
         """The same application in another process with other options: same fake XWMS, same clock."""
@@ -232,8 +237,18 @@ def wsgi_app(config: XWMSConfig, clock: Callable[[], float]) -> Any:
 WSGI_APPS = {"flask": flask_app, "wsgi": wsgi_app}
 
 
+class _ToldOf:
+    """An ASGI application whose server tells this client, which not every `TestClient` can be asked for."""
+
+    def __init__(self, app: Any, client: tuple[str, int]) -> None:
+        self._app, self._client = app, client
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self._app(scope if scope["type"] == "lifespan" else {**scope, "client": self._client}, receive, send)
+
+
 def _raw_wsgi(
-    app: Any, method: str, path: str, query: str, headers: list[tuple[str, str]], body: bytes
+    app: Any, method: str, path: str, query: str, headers: list[tuple[str, str]], body: bytes, peer: object
 ) -> httpx2.Response:
 
     environ: dict[str, Any] = {
@@ -252,6 +267,7 @@ def _raw_wsgi(
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
         "CONTENT_LENGTH": str(len(body)),
+        **({} if peer is None else {"REMOTE_ADDR": peer}),
     }
     for name, value in headers:
         key = name.upper().replace("-", "_")
@@ -273,7 +289,7 @@ def _raw_wsgi(
 
 
 def _raw_asgi(
-    app: Any, method: str, path: str, query: str, headers: list[tuple[str, str]], body: bytes
+    app: Any, method: str, path: str, query: str, headers: list[tuple[str, str]], body: bytes, peer: object
 ) -> httpx2.Response:
     scope = {
         "type": "http",
@@ -286,7 +302,7 @@ def _raw_asgi(
         "query_string": query.encode("latin-1"),
         "root_path": "",
         "headers": [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers],
-        "client": None,
+        "client": peer,
         "server": None,
     }
     sent: list[Any] = []

@@ -11,7 +11,7 @@ from .._core.adapters.clients import UnknownHost
 from .._core.adapters.served_app import ServedApp
 from .._core.base.crypto.digests import new_key
 from .._core.base.effects import Steps
-from .._core.base.memory.limits import TokenBucket
+from .._core.base.memory.fair_limit import FairLimit
 from .._core.config.config import XWMSConfig
 from .._core.config.context import Context
 from .._core.config.server.metadata import ENDPOINTS
@@ -56,7 +56,7 @@ class Loan:
         # One that the application was given is its own.
         self._clock = clock if isinstance(served.clock, Clock) or served.clock is _REAL_TIME else served.clock
         self._before: list[tuple[dict[str, Any], dict[str, Any]]] = []
-        self._limits: list[tuple[ProcessState, TokenBucket]] = []
+        self._limits: list[tuple[ProcessState, FairLimit]] = []
 
     def bind(self, context: Context) -> None:
         """Serve with this context, and with the clock of the test."""
@@ -73,7 +73,7 @@ class Loan:
         served.serve_route = _as_by_browser(served.serve_route)
         state = served.context.state
         self._limits.append((state, state.login_starts))
-        state.login_starts = TokenBucket(rate=_MANY, burst=_MANY)
+        state.login_starts = FairLimit(rate=_MANY, burst=_MANY, reserve=0)
         sessions: Any = getattr(served, "sessions", None)  # not there yet while the application is set up
         if sessions is not None:
             self._remember(sessions, "_context", "_runtime", "_clock")

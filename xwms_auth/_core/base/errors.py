@@ -26,16 +26,14 @@ XWMSError                        code                     status
     ├── TokenMissing             token_missing            400
     ├── TokenMalformed           token_malformed          400
     ├── TooManyLogins            too_many_logins          429
+    │   └── TooManyLoginsFromAddress  too_many_logins_from_address  429
     ├── CrossSite                cross_site               403
     ├── NotANavigation           not_a_navigation         400    a script or a prefetch requested a page
     ├── HostNotRegistered        host_not_registered      400
     ├── MethodNotAllowed         method_not_allowed       405
-    ├── TooManyTokens            too_many_tokens          429    too many unknown access tokens: rate limit
-    └── BearerRefused                                            an API call without a valid access token
-        ├── TokenRequired        token_required           401
-        ├── InvalidBearerRequest invalid_bearer_request   400
-        ├── InvalidToken         invalid_token            401    expired, revoked, or not intended for this API
-        └── InsufficientScope    insufficient_scope       403
+    └── TooManyTokens            too_many_tokens          429    too many unknown access tokens: rate limit
+
+Those of `bearer_errors.py` and of `accounts/errors.py` are below `RequestRefused` too.
 
 No exception holds a secret, a token, a request or text of XWMS's: `cause` is our own text, for the log."""
 
@@ -304,6 +302,13 @@ class TooManyLogins(RequestRefused):
     retry_after = 5
 
 
+class TooManyLoginsFromAddress(TooManyLogins):
+    """Rate limit: more logins are being started from one address than one may start."""
+
+    code = "too_many_logins_from_address"
+    title = "Too many logins from your network"
+
+
 class CrossSite(RequestRefused):
     """A cross-site request to an address that accepts only requests from this site."""
 
@@ -354,47 +359,3 @@ class TooManyTokens(RequestRefused):
     title = "Too many requests"
     detail = "Please wait a few seconds and try again."
     retry_after = 2
-
-
-class BearerRefused(RequestRefused):
-    """An API call without a valid access token. `error` is the error code of RFC 6750 3.1, if there is one."""
-
-    error: ClassVar[str | None] = None
-
-
-class TokenRequired(BearerRefused):
-    """The API call has no access token."""
-
-    code = "token_required"
-    status = 401
-    title = "An access token is required"
-    detail = "Send an access token in the header Authorization: Bearer."
-
-
-class InvalidBearerRequest(BearerRefused):
-    """The `Authorization` header of the API call has several tokens, or a malformed one."""
-
-    code = "invalid_bearer_request"
-    error = "invalid_request"
-    title = "The access token is not sent correctly"
-    detail = "Send one header Authorization: Bearer, with one access token."
-
-
-class InvalidToken(BearerRefused):
-    """The access token is unknown, expired, revoked, or not intended for this API: one response for all of them."""
-
-    code = "invalid_token"
-    status = 401
-    error = "invalid_token"
-    title = "The access token cannot be used"
-    detail = "The access token is unknown, expired, revoked or not intended for this API. Get a new one."
-
-
-class InsufficientScope(BearerRefused):
-    """The access token is valid, but does not have the required scope."""
-
-    code = "insufficient_scope"
-    status = 403
-    error = "insufficient_scope"
-    title = "The access token does not allow this"
-    detail = "The access token has not been granted the required scope."

@@ -18,6 +18,9 @@ log = logging.getLogger("xwms_auth")
 
 Event = Literal[
     "account_not_updated",
+    "address_limited",
+    "address_of_a_proxy",
+    "address_unknown",
     "all_sessions_revoked",
     "each_process_by_itself",
     "endpoint_not_usable",

@@ -146,6 +146,9 @@ class XWMSConfig(metaclass=_RaisesLast):
     max_slow_calls: int = 3
     """How many calls to XWMS in one process may take longer than a second. A worker waits for each of them."""
 
+    logins_per_address: int = 600
+    """How many logins one client address may start within about a minute, in one process; 0 for no such limit."""
+
     flow: Flow = "sign-token"
     """How to log in: XWMS's own `sign-token`, or `oauth2`, the authorization code flow with PKCE."""
 

@@ -107,6 +107,7 @@ class Context:
             missing=missing,
             public_paths=frozenset(path for path in config.public if not path.endswith("/*")),
             public_prefixes=tuple(path.removesuffix("*") for path in config.public if path.endswith("/*")),
+            state=ProcessState(logins_per_address=config.logins_per_address),
         )
 
     @property

@@ -38,6 +38,9 @@ MAX_TIMEOUT = 60.0
 MAX_SLOW_CALLS = 1000
 """The largest `max_slow_calls`, which is as good as no limit."""
 
+MIN_LOGINS_PER_ADDRESS, MAX_LOGINS_PER_ADDRESS = 10, 100_000
+"""A family and a company may each have one address; the largest is as good as no limit."""
+
 MAX_AUDIENCE = 255
 """Characters of the name of an API, which is usually its URL."""
 
@@ -69,6 +72,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "login_origins": ("XWMS_LOGIN_ORIGINS",),
     "timeout": ("XWMS_TIMEOUT",),
     "max_slow_calls": ("XWMS_MAX_SLOW_CALLS",),
+    "logins_per_address": ("XWMS_LOGINS_PER_ADDRESS",),
     "flow": ("XWMS_FLOW",),
     "issuer": ("XWMS_ISSUER",),
     "discovery_url": ("XWMS_DISCOVERY_URL",),
@@ -119,7 +123,7 @@ DATABASES = ("postgresql+", "mysql+", "mariadb+")
 
 _LISTS = ("redirect_uris", "session_secret", "public", "login_origins", "scopes", "trusted_origins", "login_params")
 _SECONDS = ("session_idle", "session_lifetime", "recheck", "websocket_recheck", "timeout")
-_NUMBERS = ("max_slow_calls",)
+_NUMBERS = ("max_slow_calls", "logins_per_address")
 _SWITCHES = (
     "allow_missing_settings",
     "confirm_person",

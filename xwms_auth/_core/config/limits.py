@@ -5,7 +5,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ..base.session import MAX_LIFETIME
-from .env import MAX_SLOW_CALLS, MAX_TIMEOUT, MIN_RECHECK, MIN_WEBSOCKET_RECHECK
+from .env import (
+    MAX_LOGINS_PER_ADDRESS,
+    MAX_SLOW_CALLS,
+    MAX_TIMEOUT,
+    MIN_LOGINS_PER_ADDRESS,
+    MIN_RECHECK,
+    MIN_WEBSOCKET_RECHECK,
+)
 
 if TYPE_CHECKING:
     from .validation import Validator
@@ -34,9 +41,15 @@ def validate_limits(validator: "Validator") -> None:
     else:
         validator.set("timeout", timeout)
         validator.set("timeout_seconds", timeout)
-    most: object = config.max_slow_calls
-    if not isinstance(most, int) or isinstance(most, bool) or not 1 <= most <= MAX_SLOW_CALLS:
+    if not _is_whole(config.max_slow_calls, 1, MAX_SLOW_CALLS):
         validator.fault("max_slow_calls", f"must be a whole number between 1 and {MAX_SLOW_CALLS}")
+    most, least = MAX_LOGINS_PER_ADDRESS, MIN_LOGINS_PER_ADDRESS
+    if not _is_whole(config.logins_per_address, 0, 0) and not _is_whole(config.logins_per_address, least, most):
+        validator.fault("logins_per_address", f"must be 0 (no limit), or a whole number between {least} and {most}")
+
+
+def _is_whole(value: object, least: int, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
 def _seconds(value: object) -> float | None:

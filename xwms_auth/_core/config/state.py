@@ -7,21 +7,24 @@ Everything here is bounded, and tokens are looked up by their hash. A token itse
 refreshed one or still has to be revoked.
 """
 
+import math
 import threading
 from typing import NamedTuple
 
 from ..base.crypto.digests import digest
 from ..base.memory.expiring import ExpiringMap, ExpiringSet, RecentMap
+from ..base.memory.fair_limit import FairLimit
 from ..base.memory.limits import TokenBucket
 from ..base.models import AccessToken, Secret, TokenSet
 from ..base.strict_json import JSONObject
 from .server.cache import ServerCache
 
-LOGIN_RATE, LOGIN_BURST = 50, 100
-"""Rate limit: logins that a process starts per second. Each is a call to XWMS, so a flood here would be one there."""
+LOGIN_RATE, LOGIN_BURST, LOGIN_RESERVE = 50, 130, 50
+"""Rate limit: logins that a process starts per second, those at once, and how many of these are kept for clients that
+start few; one address starts 100 at once. Each is a call to XWMS, so a flood here would be one there."""
 
-INVALIDATION_RATE, INVALIDATION_BURST = 2, 3
-"""Rate limit: foreign tokens that a process invalidates per second, by redeeming them; at most five in any second
+INVALIDATION_RATE, INVALIDATION_BURST, INVALIDATION_RESERVE = 2, 5, 3
+"""The same for foreign tokens that a process invalidates, by redeeming them; at most seven in any second
 (docs/security.md)."""
 
 MAX_UNSPENT = 10_000
@@ -42,18 +45,20 @@ class UnspentToken(NamedTuple):
 class ProcessState:
     """What one process remembers for one client. Safe to share between threads."""
 
-    def __init__(self) -> None:
-        # Rate limits.
-        self.login_starts = TokenBucket(rate=LOGIN_RATE, burst=LOGIN_BURST)
-        self.invalidations = TokenBucket(rate=INVALIDATION_RATE, burst=INVALIDATION_BURST)
-        # While the store is down, it is unknown which tokens were issued; so as many may be invalidated as logins can
-        # be started.
-        self.invalidations_without_store = TokenBucket(rate=LOGIN_RATE, burst=LOGIN_BURST)
+    def __init__(self, *, logins_per_address: int = 0) -> None:
+        # Rate limits (`providers/rate_limits.py`).
+        most = logins_per_address or math.inf
+        self.login_starts = FairLimit(rate=LOGIN_RATE, burst=LOGIN_BURST, reserve=LOGIN_RESERVE, most=most)
+        # No client has a limit of its own here: a token that is not spent may be redeemed elsewhere.
+        self.invalidations = FairLimit(rate=INVALIDATION_RATE, burst=INVALIDATION_BURST, reserve=INVALIDATION_RESERVE)
+        self.invalidations_without_store = FairLimit(rate=LOGIN_RATE, burst=LOGIN_BURST, reserve=LOGIN_RESERVE)
         self.logout_tokens = TokenBucket(rate=LOGOUT_TOKEN_RATE, burst=LOGOUT_TOKEN_BURST)
         # Names seen before.
         self.foreign_tokens = ExpiringSet()
         self.unspent_tokens: ExpiringMap[UnspentToken] = ExpiringMap(MAX_UNSPENT, entry_bytes=1000)
         self.same_token_seen = False
+        self.address_told = False
+        self.limit_warnings = ExpiringSet()
         self.renewals = ExpiringSet()
         self.revalidations = ExpiringSet()
         self.outages = ExpiringSet()

@@ -208,9 +208,8 @@ class _Callback:
     def invalidate(self) -> Steps[bool]:
         """Make sure that nobody can redeem the credential. True if XWMS has confirmed it, now or before."""
         login_request = self.login_request
-        return login_request.provider.invalidate(
-            login_request.context, login_request.uri, self.params, now=login_request.now
-        )
+        context, uri, address = login_request.context, login_request.uri, login_request.request.address
+        return login_request.provider.invalidate(context, uri, self.params, address=address, now=login_request.now)
 
 
 def finish_login(

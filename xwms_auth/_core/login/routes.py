@@ -40,6 +40,7 @@ from ..providers.pending_login import (
     uri_digest,
 )
 from ..providers.protocol import Provider
+from ..providers.rate_limits import require_login_start
 from ..responses import cross_origin, responses
 from ..responses.login_link import for_start, has_outcome, login_query, read_params, without_outcome
 from ..responses.login_requirement import MIN_FRESH, LoginRequirement
@@ -192,8 +193,7 @@ LINKING = LoginRequirement(fresh=900)
 
 def _account_to_link(login_request: LoginRequest) -> Steps[str]:
     """The key of the account that this login is to be linked to, as the form asks for."""
-    if not login_request.context.state.login_starts.take(login_request.now):
-        raise TooManyLogins("the rate limit for starting logins is reached")
+    require_login_start(login_request.context, login_request.request, now=login_request.now)
     account = yield from login_request.account_here()
     if account is None:
         raise NobodyToLink("nobody is logged in to an account")
@@ -229,8 +229,7 @@ def _new_login(
     if not login_request.logins.has_room(login):
         # Any page can start logins as often as it likes, and none may evict those that the person began here.
         raise TooManyLogins("this browser has the maximum number of pending logins, and all began here")
-    if not context.state.login_starts.take(now):
-        raise TooManyLogins("the rate limit for starting logins is reached")
+    require_login_start(context, login_request.request, now=now)
     _warn_of_another_host(login_request.request, uri)
     return login
 

@@ -7,8 +7,9 @@ visitor; and a token signs nobody in.
 from collections.abc import Callable, Sequence
 from functools import cache
 
+from ..base.bearer_errors import InsufficientScope
 from ..base.effects import Steps
-from ..base.errors import InsufficientScope, XWMSError
+from ..base.errors import XWMSError
 from ..base.models import AccessToken
 from ..config.context import Context
 from ..http.messages import Request

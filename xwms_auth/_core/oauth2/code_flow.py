@@ -110,7 +110,9 @@ class OAuth2Provider:
         # The state is stronger than a Referer, and the server may have its login page on any host.
         pass
 
-    def invalidate(self, context: Context, uri: RedirectURI, params: CallbackParams, *, now: int) -> Steps[bool]:
+    def invalidate(
+        self, context: Context, uri: RedirectURI, params: CallbackParams, *, address: object, now: int
+    ) -> Steps[bool]:
         # Not needed: a code is bound to the verifier of its login. Whoever started that login does not have the code,
         # and this browser, which has the code, does not have the verifier.
         yield from ()

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import urlencode
 
+from ..base.bearer_errors import InvalidToken
 from ..base.effects import CallXWMS, OAuthCall, Steps, UpstreamResponse, ask, json_object, unavailable
-from ..base.errors import BadAnswer, CredentialsRejected, InvalidToken, TokenRejected, TooManyTokens, Unreachable
+from ..base.errors import BadAnswer, CredentialsRejected, TokenRejected, TooManyTokens, Unreachable
 from ..base.memory.limits import Waiting
 from ..base.models import AccessToken, Secret
 from ..base.strict_json import JSONObject, is_moment, parse_granted, parse_id

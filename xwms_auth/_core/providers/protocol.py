@@ -136,9 +136,12 @@ class Provider(Protocol):
         """Raise `CrossSite` for a navigation that the protocol's own pages cannot have caused."""
         ...
 
-    def invalidate(self, context: Context, uri: RedirectURI, params: CallbackParams, *, now: int) -> Steps[bool]:
+    def invalidate(
+        self, context: Context, uri: RedirectURI, params: CallbackParams, *, address: object, now: int
+    ) -> Steps[bool]:
         """Make sure that nobody can redeem a credential that came to a browser it does not belong to.
 
+        `address` is that of the request (`Request.address`), for a rate limit.
         True if XWMS has confirmed the credential, now or before.
         """
         ...

@@ -36,6 +36,7 @@ from ..http.messages import Request
 from ..http.urls import RedirectURI
 from .pending_login import TOKEN_MEMORY, PendingLogin, token_claim
 from .protocol import CallbackParams, CheckedCallback, LoginResult, LoginStart, MatchingLogins
+from .rate_limits import may_spend
 
 PERMANENT = 10 * 365 * 86_400
 """Seconds (ten years). What is learned about XWMS is not forgotten."""
@@ -102,7 +103,9 @@ class SignTokenProvider:
     def check_sender(self, context: Context, request: Request, uri: RedirectURI) -> None:
         require_sent_by_xwms(request, uri, api=context.config.api, login_origins=context.config.login_origins)
 
-    def invalidate(self, context: Context, uri: RedirectURI, params: CallbackParams, *, now: int) -> Steps[bool]:
+    def invalidate(
+        self, context: Context, uri: RedirectURI, params: CallbackParams, *, address: object, now: int
+    ) -> Steps[bool]:
         # Token fixation (OAuth Security Advisory 2009.1): an attacker may have started a login, sent XWMS's URL to a
         # victim, and be waiting to redeem the token that the victim's approval has just made valid. So it is redeemed
         # here for nobody, every time it comes, since nobody knows whether the last time was before the approval.
@@ -122,8 +125,7 @@ class SignTokenProvider:
         # Denial of service: an issued token is redeemed in any case, since there are no more of these than started
         # logins. Other tokens may be junk and are rate limited, so that a flood here does not become a flood at XWMS.
         if not confirmed:
-            bucket = context.state.invalidations if fault is None else context.state.invalidations_without_store
-            if issued or bucket.take(now):
+            if issued or may_spend(context, address, store_is_down=fault is not None, now=now):
                 unspent = UnspentToken(Secret(token), uri.uri, now + TOKEN_MEMORY)
                 confirmed = yield from _invalidate(context, unspent, now=now)
                 if digest(token) not in context.state.unspent_tokens:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..base import events
-from ..base.errors import BearerRefused, InvalidBearerRequest, TokenRequired, XWMSError
+from ..base.bearer_errors import BearerRefused, InvalidBearerRequest, TokenRequired
+from ..base.errors import XWMSError
 from ..base.models import Secret
 from ..base.strict_json import is_scope
 from ..config.config import XWMSConfig

@@ -37,6 +37,17 @@ def of_application(app: Any, target: str, configs: list[XWMSConfig]) -> Iterator
             else:
                 yield _of_callback(uri, response)
     yield from _of_middlewares(app)
+    if hasattr(app, "wsgi_app") and any(uri.secure for config in configs for uri in config.registered):
+        yield _of_addresses(app.wsgi_app)
+
+
+def _of_addresses(app: Any) -> Finding:
+    """Whether the addresses of visitors get past a proxy; behind none, and with a server that does it, they do."""
+    if any(getattr(owner, "x_for", 0) for owner in _chain(app)):
+        return ok("client address", "ProxyFix takes it from X-Forwarded-For")
+    text = "no ProxyFix with x_for: behind a proxy all visitors have its address, and share one budget of logins"
+    remedy = "behind one proxy set app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1): see docs/client-addresses.md"
+    return warning("client address", text, remedy)
 
 
 def _of_callback(uri: RedirectURI, response: httpx2.Response | Exception) -> Finding:
@@ -72,7 +83,7 @@ async def _ask_asgi(app: Any, uri: RedirectURI) -> httpx2.Response | Exception:
 
 def _of_middlewares(app: Any) -> Iterator[Finding]:
     if hasattr(app, "wsgi_app") and hasattr(app, "url_map"):
-        names = _chain(app.wsgi_app)
+        names = [type(owner).__name__ for owner in _chain(app.wsgi_app)]
         if "ProxyFix" in names and "WSGIApp" in names and names.index("ProxyFix") > names.index("WSGIApp"):
             remedy = "set app.wsgi_app = ProxyFix(app.wsgi_app, …) after XWMSAuth(app)"
             yield warning("middlewares", "ProxyFix stands inside of the login, which reads no prefix from it", remedy)
@@ -88,12 +99,13 @@ def _of_middlewares(app: Any) -> Iterator[Finding]:
         yield ok("middlewares", f"from the outside: {', '.join(names)}")
 
 
-def _chain(app: Any) -> list[str]:
-    names = list[str]()
+def _chain(app: Any) -> list[Any]:
+    """The middlewares around an application, from the outside, with it."""
+    owners = list[Any]()
     for _ in range(MAX_NESTED):
         owner = getattr(app, "__self__", app)
-        names.append(type(owner).__name__)
+        owners.append(owner)
         app = getattr(owner, "app", None) or getattr(owner, "_app", None)
         if app is None:
             break
-    return names
+    return owners

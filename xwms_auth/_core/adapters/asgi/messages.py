@@ -1,6 +1,6 @@
 """Conversion of ASGI scopes to `Request`, and of `Response` to ASGI messages."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping, Sequence
 from copy import copy
 from typing import Any, cast
 from urllib.parse import quote, unquote
@@ -103,10 +103,16 @@ def request_of(
         target=target + (f"?{query}" if query else ""),
         headers=headers,
         cookie=header_of(scope, b"cookie", "; "),
+        address=_address_in(scope.get("client")),
         form=form or {},
         debug=is_debugged(scope, app),
         bare=lambda: {**scope, "query_string": b""},  # a token may be in it
     )
+
+
+def _address_in(client: object) -> object:
+    """The address in `scope["client"]`, which is a pair of host and port, or None, as with a unix socket."""
+    return cast("Sequence[object]", client)[0] if isinstance(client, tuple | list) and client else None
 
 
 def is_debugged(scope: Scope, app: ASGIApp | None) -> bool:

@@ -24,6 +24,7 @@ def request_of(environ: "WSGIEnvironment", *, debug: bool = False, body: bool = 
         target=quote(path.encode("latin-1"), safe="/:@!$&'()*+,;=~") + (f"?{query}" if query else ""),
         headers=headers,
         cookie=environ.get("HTTP_COOKIE", ""),
+        address=environ.get("REMOTE_ADDR"),
         form=_form(environ) if body else {},
         debug=debug,
         bare=lambda: _bare(environ),

@@ -32,15 +32,18 @@ class TokenBucket:
         self._at = 0.0
         self._lock = threading.Lock()
 
-    def take(self, now: float) -> bool:
-        """Whether one more event is allowed at this time (seconds). A clock that goes back adds no tokens."""
+    def take(self, now: float, *, leave: float = 0.0) -> bool:
+        """Whether one more event is allowed at this time (seconds), so that `leave` others still are.
+
+        A clock that goes back adds no tokens.
+        """
         with self._lock:
             self._left = min(self._burst, self._left + max(0.0, now - self._at) * self._rate)
             # A small step back comes from a thread that read the clock a moment earlier, a large one from a clock that
             # was set.
             if now > self._at or self._at - now > CLOCK_SET_BACK:
                 self._at = now
-            if self._left < 1:
+            if self._left < 1 + leave:
                 return False
             self._left -= 1
             return True

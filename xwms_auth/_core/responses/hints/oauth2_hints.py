@@ -1,10 +1,10 @@
 """Hints for developers about an error of the OAuth 2.0 flow: what to change at the authorization server, or here."""
 
+from ...base.bearer_errors import InvalidToken
 from ...base.errors import (
     BadAnswer,
     ClientDisabled,
     CredentialsRejected,
-    InvalidToken,
     MethodNotAllowed,
     RequestRejected,
     Timeout,
