@@ -19,6 +19,9 @@ log = logging.getLogger("xwms_auth")
 Event = Literal[
     "account_not_updated",
     "all_sessions_revoked",
+    "client_secret_not_read",
+    "client_secret_refused",
+    "client_secret_renewed",
     "each_process_by_itself",
     "endpoint_not_usable",
     "field_too_long",

@@ -23,12 +23,14 @@ import anyio.lowlevel
 import httpcore2
 
 from ...stores.event_loop import is_trio
-from ..base.effects import ApiCall, OAuthCall, Runtime, Steps, UpstreamResponse, arun, run
+from ..base.effects import ApiCall, OAuthCall, Runtime, SourceReading, Steps, UpstreamResponse, arun, run
 from ..base.errors import APIError, BadAnswer, ConfigError, Unreachable
 from ..base.health import Upstream, worst_of
 from ..base.memory.limits import QUICK, CircuitBreaker, Patience
+from ..base.models import Secret
 from ..base.unexpected import place_of
 from ..config.config import XWMSConfig
+from ..config.secret_sources import SOURCE_SECONDS, refuse_async
 from . import in_process
 from .connections import OPEN_SECONDS, OUTAGES, Attempt
 from .deadline import within
@@ -92,7 +94,8 @@ class _BaseTransport:
         if breaker is None:
             breaker = self._breakers.setdefault(origin, CircuitBreaker(outages=OUTAGES, seconds=OPEN_SECONDS))
         patience = Patience(self._config.max_slow_calls, must_finish=call.must_finish)
-        return Attempt(f"{_name(call)} at {origin}", breaker, patience, timeout=self._config.timeout_seconds)
+        timeout = self._config.timeout_seconds if call.seconds is None else call.seconds
+        return Attempt(f"{_name(call)} at {origin}", breaker, patience, timeout=timeout)
 
     def _local_response(self, call: _Call) -> UpstreamResponse | None:
         """Return the response of an XWMS inside this process (`in_process.py`); None if the call is to be sent."""
@@ -122,7 +125,7 @@ class _BaseTransport:
         """Return the method, URL, headers and body of a call."""
         if isinstance(call, ApiCall):
             method, url, kind, body = call.method, self._url + call.path, b"application/json", call.body
-            credentials = self._xwms_credentials() if call.authenticated else []
+            credentials = [] if call.secret is None else self._xwms_credentials(call.secret)
         else:
             method, url, kind = "GET" if call.form is None else "POST", call.url, b"application/x-www-form-urlencoded"
             form, credentials = self._oauth_credentials(call)
@@ -137,10 +140,10 @@ class _BaseTransport:
             headers += [(b"Content-Type", kind), (b"Content-Length", str(len(body)).encode())]
         return method, url, [*headers, *credentials], body
 
-    def _xwms_credentials(self) -> _Headers:
+    def _xwms_credentials(self, secret: Secret) -> _Headers:
         return [
             (b"X-Client-Id", self._config.client_id.encode()),
-            (b"X-Client-Secret", self._config.secret_source().reveal().encode()),
+            (b"X-Client-Secret", secret.reveal().encode()),
             (b"X-Client-Domain", self._config.domain.encode()),
         ]
 
@@ -148,9 +151,9 @@ class _BaseTransport:
         """Return the form and the headers with the client's credentials (RFC 6749 2.3.1), or with an access token."""
         if call.bearer is not None:
             return call.form, [(b"Authorization", b"Bearer " + call.bearer.reveal().encode())]
-        if not call.authenticated:
+        if call.secret is None:
             return call.form, []
-        client_id, secret = self._config.client_id, self._config.secret_source().reveal()
+        client_id, secret = self._config.client_id, call.secret.reveal()
         if self._config.client_auth == "client_secret_post":
             return f"{call.form}&{urlencode({'client_id': client_id, 'client_secret': secret})}", []
         pair = f"{quote_plus(client_id)}:{quote_plus(secret)}"
@@ -203,6 +206,7 @@ class HTTPTransport(_BaseTransport):
     """Calls XWMS from sync code. One connection pool per process; thread-safe."""
 
     def __init__(self, config: XWMSConfig) -> None:
+        refuse_async(config.secret_source)
         super().__init__(config)
         self._pool: Pool | None = None
         self._pid = 0
@@ -264,6 +268,10 @@ class HTTPTransport(_BaseTransport):
     def pause(self, seconds: float) -> None:
         """Sleep for this long."""
         time.sleep(seconds)
+
+    def read_source(self, reading: SourceReading) -> None:
+        """Begin a reading of the client secret's source."""
+        reading.begin()
 
     def shielded(self, steps: Steps[T], runtime: Runtime) -> T:
         """Run steps to their end. Nothing cancels sync code."""
@@ -344,6 +352,14 @@ class AsyncHTTPTransport(_BaseTransport):
     async def pause(self, seconds: float) -> None:
         """Sleep for this long."""
         await anyio.sleep(seconds)
+
+    async def read_source(self, reading: SourceReading) -> None:
+        """Begin a reading of the client secret's source; do one of an async source, within its deadline."""
+        if reading.is_async:
+            with anyio.move_on_after(SOURCE_SECONDS):
+                await reading.finish()
+        else:
+            reading.begin()
 
     async def shielded(self, steps: Steps[T], runtime: Runtime) -> T:
         """Run steps shielded from cancellation. Each call in them has a deadline of its own."""
