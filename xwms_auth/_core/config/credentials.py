@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from ..base import events
 from ..base.dataclass import dataclass
-from ..base.effects import ApiCall, CallXWMS, OAuthCall, ReadSource, Shielded, Steps, UpstreamResponse, ask
+from ..base.effects import ApiCall, CallXWMS, OAuthCall, ReadSource, Steps, UpstreamResponse, ask
 from ..base.errors import ConfigError, CredentialsRejected, Unreachable
 from ..base.memory.limits import Waiting
 from ..base.models import Secret
@@ -39,15 +39,15 @@ def send_as_client(config: XWMSConfig, call: ApiCall | OAuthCall, read: Callable
     Raises what `read` raises, an `APIError` of the transport, `ConfigError` for a secret that cannot be sent, and
     `Unreachable` if there is no secret because its source fails.
     """
-    began = time.monotonic()
-    until = began + config.timeout_seconds
-    secret = yield from _secret(config, began=began, until=until)
+    until = time.monotonic() + config.timeout_seconds
+    secret = yield from _secret(config, until=until)
+    sent_at = time.monotonic()
+    # The source may have taken some of the time.
+    left = min(config.timeout_seconds, max(until - sent_at, MIN_SECONDS))
     try:
-        # As long as any call, unless the source has taken some of the time.
-        left = None if time.monotonic() - began < MIN_SECONDS else max(until - time.monotonic(), MIN_SECONDS)
         return read((yield from ask(CallXWMS(replace(call, secret=secret, seconds=left)))))
     except CredentialsRejected:
-        other = yield from _other_secret(config, secret, began=began, until=until)
+        other = yield from _other_secret(config, secret, since=sent_at, until=until)
         left = until - time.monotonic()
         if other is None or left < MIN_SECONDS:
             raise
@@ -58,7 +58,7 @@ def send_as_client(config: XWMSConfig, call: ApiCall | OAuthCall, read: Callable
         raise
 
 
-def _secret(config: XWMSConfig, *, began: float, until: float) -> Steps[Secret]:
+def _secret(config: XWMSConfig, *, until: float) -> Steps[Secret]:
     """Return the secret to begin with."""
     source = config.secret_source
     if not isinstance(source, SecretFromCallable):
@@ -66,17 +66,17 @@ def _secret(config: XWMSConfig, *, began: float, until: float) -> Steps[Secret]:
         if isinstance(source, SecretFromFile) and source.changed():
             events.info("client_secret_renewed", source=source.name, cause="the file has changed")
         return secret
-    found = yield from _fetched(config, source, refused=None, since=began, until=until)
+    found = yield from _fetched(config, source, refused=None, since=time.monotonic(), until=until)
     if found is None:
         raise Unreachable("the client secret could not be read from its source", sent=False)
     return found
 
 
-def _other_secret(config: XWMSConfig, refused: Secret, *, began: float, until: float) -> Steps[Secret | None]:
+def _other_secret(config: XWMSConfig, refused: Secret, *, since: float, until: float) -> Steps[Secret | None]:
     """Return the secret that the source has now; None if it is the refused one, or cannot be had in time."""
     source = config.secret_source
     if isinstance(source, SecretFromCallable):
-        return (yield from _fetched(config, source, refused=refused, since=began, until=until))
+        return (yield from _fetched(config, source, refused=refused, since=since, until=until))
     if not isinstance(source, SecretFromFile):
         return None
     try:
@@ -101,8 +101,7 @@ def _fetched(
         while True:
             found = source.look(refused=refused, since=since)
             if isinstance(found, Reading):
-                # Denial of service: whoever cancels requests must not end what others wait for.
-                yield from ask(Shielded(ask(ReadSource(_SourceReading(source, found)))))
+                yield from ask(ReadSource(_SourceReading(source, found)))
             elif isinstance(found, Secret):
                 _log(source, is_refused=refused is not None)
                 return found

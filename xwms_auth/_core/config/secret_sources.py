@@ -59,12 +59,13 @@ class SecretSource:
 class Reading:
     """One reading of a callable. `began` is on the monotonic clock, `pid` the process that does it.
 
-    `failure` is the type and place of an error, never its text; empty if there was none. `changed` is whether the
-    secret is another one than before.
+    `is_first` is whether there was no secret yet, so that none was refused. `failure` is the type and place of an
+    error, never its text; empty if there was none. `changed` is whether the secret is another one than before.
     """
 
     began: float
     pid: int
+    is_first: bool = False
     done: bool = False
     failure: str = ""
     changed: bool = False
@@ -107,8 +108,8 @@ class SecretFromCallable(SecretSource):
     def look(self, *, refused: Secret | None, since: float) -> Secret | Reading | Literal["wait", "give up"]:
         """The secret, unless it is the refused one; or else what to do: this reading, wait for one, or give up.
 
-        `since` is when the call began that was refused. Only a reading that began after it can show that there is no
-        other secret: one that began before may have been answered just before the secret was changed.
+        `since` is when the refused call was sent. Only a reading that began after it can show that there is no other
+        secret: one that began before may have been answered just before the secret was changed.
         """
         with self._lock:
             if self._kept is not None and self._kept != refused:
@@ -117,7 +118,7 @@ class SecretFromCallable(SecretSource):
             if last is not None and last.done:
                 if last.began >= since:
                     return "give up"
-                if now < last.began + READ_INTERVAL:
+                if now < last.began + READ_INTERVAL and (last.failure or not last.is_first):
                     # After a failure nobody waits: there is no telling when the source is back.
                     return "give up" if last.failure else "wait"
             elif last is not None and last.pid == os.getpid():
@@ -126,7 +127,7 @@ class SecretFromCallable(SecretSource):
                 if now < last.began + SOURCE_SECONDS * 2**self._hung:
                     return "give up"
                 self._hung = min(self._hung + 1, MAX_PATIENCE)
-            self._last = Reading(began=now, pid=os.getpid())
+            self._last = Reading(began=now, pid=os.getpid(), is_first=refused is None)
             return self._last
 
     def end(self, reading: Reading, outcome: Secret | str) -> None:

@@ -15,7 +15,7 @@ import threading
 import time
 import weakref
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import quote_plus, urlencode, urlsplit
 
 import anyio
@@ -30,10 +30,10 @@ from ..base.memory.limits import QUICK, CircuitBreaker, Patience
 from ..base.models import Secret
 from ..base.unexpected import place_of
 from ..config.config import XWMSConfig
-from ..config.secret_sources import SOURCE_SECONDS, refuse_async
+from ..config.secret_sources import refuse_async
 from . import in_process
 from .connections import OPEN_SECONDS, OUTAGES, Attempt
-from .deadline import within
+from .deadline import finish_reading, in_background, within
 from .operation.telemetry import ObservedCall, observe_call, telemetry
 from .pool import AsyncPool, Pool
 from .sockets import tls_context
@@ -354,22 +354,20 @@ class AsyncHTTPTransport(_BaseTransport):
         await anyio.sleep(seconds)
 
     async def read_source(self, reading: SourceReading) -> None:
-        """Begin a reading of the client secret's source; do one of an async source, within its deadline."""
-        if reading.is_async:
-            with anyio.move_on_after(SOURCE_SECONDS):
-                await reading.finish()
-        else:
+        """Begin a reading of the client secret's source. It does not end with the request; on trio it is awaited."""
+        if not reading.is_async:
             reading.begin()
+        elif is_trio():
+            await finish_reading(reading)
+        else:
+            in_background(finish_reading(reading))
 
     async def shielded(self, steps: Steps[T], runtime: Runtime) -> T:
         """Run steps shielded from cancellation. Each call in them has a deadline of its own."""
         if is_trio():
             with anyio.CancelScope(shield=True):
                 return await arun(steps, runtime)
-        task = asyncio.create_task(arun(steps, runtime))
-        _running_tasks.add(task)
-        task.add_done_callback(_done)
-        return await asyncio.shield(task)
+        return await asyncio.shield(in_background(arun(steps, runtime)))
 
     def keep_connections(self) -> None:
         """Keep connections open between calls from now on. The caller must call `aclose` in the same event loop."""
@@ -381,13 +379,3 @@ class AsyncHTTPTransport(_BaseTransport):
         pool, self._pool, self._keep = self._pool, None, False
         if pool is not None and self._loop == (os.getpid(), anyio.lowlevel.current_token()):
             await pool.aclose()
-
-
-_running_tasks: set[asyncio.Task[Any]] = set()
-"""Keeps shielded tasks alive: an event loop holds only weak references to its tasks."""
-
-
-def _done(task: asyncio.Task[Any]) -> None:
-    _running_tasks.discard(task)
-    if not task.cancelled():
-        task.exception()  # marks it as retrieved, also if nobody awaits the task any more; the steps have logged it
