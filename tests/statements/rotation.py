@@ -36,7 +36,7 @@ from xwms_auth._core.config.secret_sources import SecretFromFile
 from xwms_auth.cli.ports import any_free
 from xwms_auth.sandbox import SandboxServer, SandboxSettings
 
-LOGINS, AT_ONCE = 400, 8
+LOGINS, AT_ONCE = 400, 8  # with a few more, so that some begin after the last step
 PATIENCE = 60.0
 WAYS = ("regenerate", "second")
 FLOWS = ("sign-token", "oauth2")
@@ -197,14 +197,17 @@ class Served:
 
 def _under_load(way: str, dashboard: Dashboard, source: Source, origin: str, *, logins: int) -> Outcome:
     outcome, news = Outcome(way), threading.Condition()
-    left = iter(range(logins))
+    started, started_after = 0, -1
     done = threading.Event()
 
     def log_in_again_and_again() -> None:
+        nonlocal started
         while True:
             with news:
-                if next(left, None) is None:
+                # Some at least have to begin when everything is over.
+                if started >= logins and 0 <= started_after <= started - AT_ONCE:
                     return
+                started += 1
             person = Person(origin)
             login = person.log_in()
             person.close()
@@ -238,6 +241,8 @@ def _under_load(way: str, dashboard: Dashboard, source: Source, origin: str, *, 
                 step()
                 # XWMS takes the new secret at some time within the step; the source has it at the end of its own.
                 outcome.moments[name] = began if name == "regenerate" else time.monotonic()
+            with news:
+                started_after = started
             for one in working:
                 one.result()
         finally:
