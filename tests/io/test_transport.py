@@ -93,14 +93,6 @@ def test_a_token_cannot_change_where_a_call_goes(fx: FakeXWMS, client: Client):
     assert {request.json["token"] for request in fx.requests} <= set(tokens)
 
 
-@both
-def test_a_new_secret_is_picked_up_by_the_next_call(fx: FakeXWMS, client: Client):
-    secrets = iter(["first-secret", "second-secret", "third-secret", "fourth-secret"])
-    ask(client, config(fx, client_secret=lambda: next(secrets)), sign, sign)
-    first, second = (request.all("X-Client-Secret") for request in fx.requests)
-    assert first != second
-
-
 # --- nothing is followed, kept, or taken from the environment ------------------------------------------------------
 
 

@@ -51,6 +51,6 @@ def test_an_application_without_a_lifespan(fx: FakeXWMS):
     transport = AsyncDeferredTransport(config(fx))
 
     async def story() -> int:
-        return (await transport.send(ApiCall("GET", "info", None, authenticated=False))).status
+        return (await transport.send(ApiCall("GET", "info"))).status
 
     assert trio.run(story) == 200

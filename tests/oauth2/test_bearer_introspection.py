@@ -312,7 +312,7 @@ def test_a_token_is_shown_by_nothing_that_carries_it():
 
     call = introspect("https://id.example/introspect", Secret("the-token"))
     assert isinstance(call, OAuthCall)
-    assert call.authenticated
+    assert call.secret is None
     assert "the-token" not in repr(call)
 
 

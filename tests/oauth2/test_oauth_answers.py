@@ -432,7 +432,7 @@ def test_a_start_asks_for_the_document_and_then_for_nothing(server):
     effect = next(steps)
     assert isinstance(effect, CallXWMS)
     assert effect.call.url == server.url + DISCOVERY
-    assert effect.call.authenticated is False
+    assert effect.call.secret is None
     body = json.dumps(server.metadata).encode()
     with pytest.raises(StopIteration) as end:
         steps.send(Answered(status=200, content_type="application/json", body=body))

@@ -15,12 +15,14 @@ from tests.oauth2.steps import begin, log_in
 from tests.tools.fake_xwms import CANARY, CLIENT_ID
 from tests.tools.faults import FAULTS
 from tests.tools.site import CALLBACK, FROM_ELSEWHERE
-from xwms_auth import APIError, ConfigError, Secret, XWMSConfig
+from xwms_auth import APIError, Secret, Unreachable, XWMSConfig
 from xwms_auth._core.base.crypto.sealing import Sealed
 from xwms_auth._core.base.crypto.signing import Signed
-from xwms_auth._core.base.effects import OAuthCall, UpstreamResponse
+from xwms_auth._core.base.effects import OAuthCall, Runtime, UpstreamResponse, run
+from xwms_auth._core.config.credentials import send_as_client
 from xwms_auth._core.io.transport import HTTPTransport
-from xwms_auth._core.oauth2.endpoints import read_tokens
+from xwms_auth._core.oauth2.endpoints import read_revoked, read_tokens
+from xwms_auth.stores import MemoryStore
 
 TESTS = str(Path(__file__).parents[1])
 BASIC = base64.b64encode(f"{CLIENT_ID}:{quote_plus(CANARY)}".encode()).decode()
@@ -78,7 +80,7 @@ def test_se_05_a_crash_report_of_a_failed_call_shows_no_secret(server):
     for fault, client_auth in product(faults, METHODS):
         server.answer(TOKEN, fault)
         transport = HTTPTransport(XWMSConfig(**server.options(client_auth=client_auth, timeout=0.3)))
-        call = OAuthCall(url=server.url + TOKEN, form="code=the-code&code_verifier=the-verifier", authenticated=True)
+        call = OAuthCall(url=server.url + TOKEN, form="code=the-code&code_verifier=the-verifier", secret=Secret(CANARY))
         try:
             transport.send(call)
         except APIError as error:
@@ -90,16 +92,20 @@ def test_se_05_a_crash_report_of_a_failed_call_shows_no_secret(server):
     assert failed > 30
 
 
-def test_se_05_a_crash_report_of_a_secret_that_cannot_be_fetched_shows_none(server):
+def test_se_05_a_crash_report_of_a_secret_that_cannot_be_fetched_shows_none(server, caught):
     """SE-05: and of an access token that was to be shown."""
 
     def gone() -> str:
         return f"{CANARY}\twith a tab"
 
-    transport = HTTPTransport(XWMSConfig(**server.options(client_secret=gone)))
-    with pytest.raises(ConfigError) as raised:
-        transport.send(OAuthCall(url=server.url + TOKEN, form="code=the-code", authenticated=True))
+    config = XWMSConfig(**server.options(client_secret=gone))
+    transport = HTTPTransport(config)
+    call = OAuthCall(url=server.url + TOKEN, form="code=the-code")
+    with pytest.raises(Unreachable, match="could not be read") as raised:
+        run(send_as_client(config, call, read_revoked), Runtime(transport, MemoryStore()))
     assert_clean(crash_report(raised.value), "the-code")
+    assert "client_secret_not_read" in caught()
+    assert_clean(caught(), "the-code")
     server.answer(USERINFO, "close")
     with pytest.raises(APIError) as failed:
         transport.send(OAuthCall(url=server.url + USERINFO, bearer=Secret("the-access-token")))

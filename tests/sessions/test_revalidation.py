@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx2
 import pytest
 
+from tests.statements.story import copied
 from tests.statements.story import told as told_story
 from tests.tools.fake_xwms import CANARY, person
 from tests.tools.faults import FAULTS, Reply, envelope, refusal
@@ -418,11 +420,14 @@ def test_s5_a_secret_that_was_replaced_signs_nobody_out(edge, tmp_path, caplog):
         secret = [credentials.secret]
         app = story.app(credentials, client_secret=lambda: secret[0], recheck=EVERY)
         assert app.log_in("1001").status_code == 303
-        secret[0] = "a-secret-of-last-week"
+        page = story.dashboard.open(f"{credentials.page}/secrets").text
+        asks = re.search(r'href="/dashboard([^"]+/regenerate)"', page)
+        assert asks
+        fresh = copied(story.dashboard.send(asks[1], "/regenerate"), "client-secret")
         story.clock.now += EVERY
         assert app.who() == "1001"
         assert "credentials" in caplog.text
-        secret[0] = credentials.secret
+        secret[0] = fresh
         story.clock.now += PAUSE
         caplog.clear()
         assert app.who() == "1001"

@@ -7,6 +7,7 @@ Where XWMS's documentation leaves something open, every reading is accepted; wha
 
 import json
 from collections.abc import Mapping
+from functools import partial
 
 from ..base.dataclass import dataclass
 from ..base.effects import ApiCall, CallXWMS, Steps, UpstreamResponse, ask, json_object, unavailable
@@ -15,6 +16,7 @@ from ..base.models import User
 from ..base.output_only import output_only
 from ..base.strict_json import JSONObject, parse_moment
 from ..config.config import XWMSConfig
+from ..config.credentials import send_as_client
 from ..http.urls import login_url_fault
 from .error_responses import refusal
 
@@ -58,7 +60,7 @@ def is_plausible_token(token: str) -> bool:
 
 def info() -> Steps[ApiInfo]:
     """`GET info`: check that the XWMS API is reachable."""
-    response = yield from ask(CallXWMS(ApiCall("GET", "info", None, authenticated=False)))
+    response = yield from ask(CallXWMS(ApiCall("GET", "info")))
     data = data_of(success(response, refused=BadAnswer))
     application, api = member(data, "application"), member(data, "api")
     endpoints = {key: value for key, value in member(api, "endpoints").items() if isinstance(value, str)}
@@ -74,7 +76,8 @@ def info() -> Steps[ApiInfo]:
 
 def sign_token(config: XWMSConfig, redirect_uri: str) -> Steps[LoginTicket]:
     """`POST sign-token`: begin a login that ends at this redirect URI."""
-    envelope = success((yield from _post("sign-token", {"redirect_url": redirect_uri})), refused=BadAnswer)
+    call = _call("sign-token", {"redirect_url": redirect_uri})
+    envelope = yield from send_as_client(config, call, partial(success, refused=BadAnswer))
     data = data_of(envelope)
     require_echo(data, "client_id", config.client_id)
     token = data.get("token")
@@ -93,8 +96,8 @@ def sign_token(config: XWMSConfig, redirect_uri: str) -> Steps[LoginTicket]:
 def verify_token(config: XWMSConfig, token: str, redirect_uri: str) -> Steps[User]:
     """`POST sign-token-verify`: redeem a single-use token for the user who logged in."""
     # XWMS's SDKs send the redirect URI here too.
-    response = yield from _post("sign-token-verify", {"token": token, "redirect_url": redirect_uri})
-    data = data_of(success(response, refused=TokenRejected))
+    call = _call("sign-token-verify", {"token": token, "redirect_url": redirect_uri})
+    data = data_of((yield from send_as_client(config, call, partial(success, refused=TokenRejected))))
     require_echo(data, "token", token)
     require_echo(data, "client_id", config.client_id)
     try:
@@ -105,8 +108,8 @@ def verify_token(config: XWMSConfig, token: str, redirect_uri: str) -> Steps[Use
     raise BadAnswer(cause)
 
 
-def _post(path: str, body: Mapping[str, str]) -> Steps[UpstreamResponse]:
-    return ask(CallXWMS(ApiCall("POST", path, json.dumps(body).encode(), authenticated=True)))
+def _call(path: str, body: Mapping[str, str]) -> ApiCall:
+    return ApiCall("POST", path, json.dumps(body).encode())
 
 
 def _string(value: object) -> str | None:

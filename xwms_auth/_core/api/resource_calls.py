@@ -6,12 +6,14 @@ module.
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal, TypeVar
 
-from ..base.effects import MAX_REPLY, ApiCall, CallXWMS, Steps, UpstreamResponse, ask
+from ..base.effects import MAX_REPLY, ApiCall, CallXWMS, Steps, ask
 from ..base.errors import APIError, BadAnswer, RequestRejected
 from ..base.strict_json import JSONObject, parse_id, parse_objects, parse_sub
 from ..config.config import XWMSConfig
+from ..config.credentials import send_as_client
 from .login_calls import data_of, member, require_echo, success
 from .resources import ADDRESS_FIELDS, Address, Country, Project, StoredAddress, UserInfo
 
@@ -30,15 +32,15 @@ _MAX_NUMBER = 2**53 - 1
 
 def countries(config: XWMSConfig) -> Steps[tuple[Country, ...]]:
     """`POST global/countries`."""
-    response = yield from _post("global/countries", config, {}, max_reply=MAX_LIST_BYTES)
-    return _read_list(response, "countries", Country.parse, refused=BadAnswer, most=MAX_COUNTRIES)
+    envelope = yield from _post("global/countries", config, {}, refused=BadAnswer, max_reply=MAX_LIST_BYTES)
+    return _read_list(envelope, "countries", Country.parse, most=MAX_COUNTRIES)
 
 
 def projects() -> Steps[tuple[Project, ...]]:
     """`GET global/projects`: the public projects."""
-    call = ApiCall("GET", "global/projects", None, authenticated=False, max_reply=MAX_LIST_BYTES)
-    response = yield from ask(CallXWMS(call))
-    return _read_list(response, "projects", Project.parse, refused=BadAnswer, most=MAX_PROJECTS)
+    call = ApiCall("GET", "global/projects", max_reply=MAX_LIST_BYTES)
+    envelope = success((yield from ask(CallXWMS(call))), refused=BadAnswer)
+    return _read_list(envelope, "projects", Project.parse, most=MAX_PROJECTS)
 
 
 def user_info(config: XWMSConfig, sub: str, *, socials: bool) -> Steps[UserInfo]:
@@ -46,8 +48,7 @@ def user_info(config: XWMSConfig, sub: str, *, socials: bool) -> Steps[UserInfo]
     # XWMS documents the value `true` only, so without social profiles the field is omitted.
     options = {"socials": True} if socials else {}
     sub = parse_sub(sub)
-    response = yield from _post("get/user/info", config, {"sub": _json_id(sub), **options})
-    data = data_of(success(response, refused=RequestRejected))
+    data = data_of((yield from _post("get/user/info", config, {"sub": _json_id(sub), **options})))
     found = _parse("user", lambda one: UserInfo.parse(one, issuer=config.issuer), member(data, "user") or data)
     if found.sub != sub:
         raise BadAnswer("the response is about another user")
@@ -57,14 +58,14 @@ def user_info(config: XWMSConfig, sub: str, *, socials: bool) -> Steps[UserInfo]
 def list_addresses(config: XWMSConfig, sub: str) -> Steps[tuple[StoredAddress, ...]]:
     """`POST get/user/address`: a user's addresses."""
     sub = parse_sub(sub)
-    response = yield from _post("get/user/address", config, {"sub": _json_id(sub)}, max_reply=MAX_LIST_BYTES)
-    return _read_list(response, "addresses", StoredAddress.parse, refused=RequestRejected, most=MAX_ADDRESSES, sub=sub)
+    envelope = yield from _post("get/user/address", config, {"sub": _json_id(sub)}, max_reply=MAX_LIST_BYTES)
+    return _read_list(envelope, "addresses", StoredAddress.parse, most=MAX_ADDRESSES, sub=sub)
 
 
 def create_address(config: XWMSConfig, sub: str, address: Address) -> Steps[StoredAddress]:
     """`POST user/address`: create an address for a user."""
-    response = yield from _change_address(config, sub, "create", {"address": _fields(address)})
-    return _read_address(response, sub=sub)
+    envelope = yield from _change_address(config, sub, "create", {"address": _fields(address)})
+    return _read_address(envelope, sub=sub)
 
 
 def update_address(config: XWMSConfig, sub: str, address_id: str, address: Address) -> Steps[StoredAddress]:
@@ -81,12 +82,12 @@ def delete_address(config: XWMSConfig, sub: str, address_id: str) -> Steps[None]
     """`POST user/address`: delete one of a user's addresses."""
     changes = {"address_id": _json_id(parse_id(address_id, "address_id"))}
     # Only success is documented: PHP encodes empty data as `[]`.
-    success((yield from _change_address(config, sub, "delete", changes)), refused=RequestRejected)
+    yield from _change_address(config, sub, "delete", changes)
 
 
 def _change_address(
     config: XWMSConfig, sub: str, action: Literal["create", "update", "delete"], more: Mapping[str, object]
-) -> Steps[UpstreamResponse]:
+) -> Steps[JSONObject]:
     body = {"sub": _json_id(parse_sub(sub)), "action": action, **more}
     # Whether it was made would otherwise be unknown.
     return _post("user/address", config, body, must_finish=True)
@@ -107,32 +108,32 @@ def _post(
     config: XWMSConfig,
     body: Mapping[str, object],
     *,
+    refused: type[APIError] = RequestRejected,
     max_reply: int = MAX_REPLY,
     must_finish: bool = False,
-) -> Steps[UpstreamResponse]:
+) -> Steps[JSONObject]:
     # Outside a login the redirect URI is the first registered one.
     content = json.dumps({**body, "redirect_url": config.registered[0].uri}).encode()
-    call = ApiCall("POST", path, content, authenticated=True, max_reply=max_reply, must_finish=must_finish)
-    return ask(CallXWMS(call))
+    call = ApiCall("POST", path, content, max_reply=max_reply, must_finish=must_finish)
+    return send_as_client(config, call, partial(success, refused=refused))
 
 
-def _read_address(response: UpstreamResponse, *, sub: str) -> StoredAddress:
-    data = data_of(success(response, refused=RequestRejected))
+def _read_address(envelope: JSONObject, *, sub: str) -> StoredAddress:
+    data = data_of(envelope)
     require_echo(data, "sub", parse_sub(sub))
     return _parse("address", StoredAddress.parse, member(data, "address"))
 
 
 def _read_list(
-    response: UpstreamResponse,
+    envelope: JSONObject,
     name: str,
     parse: Callable[[Mapping[str, Any]], T],
     *,
-    refused: type[APIError],
     most: int,
     sub: str | None = None,
 ) -> tuple[T, ...]:
     """Parse a list under `data[name]`, or under `data` itself, since XWMS documents only the entries."""
-    data = success(response, refused=refused).get("data")
+    data = envelope.get("data")
     entries: object = data
     if isinstance(data, JSONObject):
         entries = data.get(name)

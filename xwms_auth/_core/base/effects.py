@@ -31,14 +31,17 @@ MAX_REPLY = 64 * 1024
 class ApiCall:
     """One call of the XWMS API, as data. `path` is relative to the API base; `body` is JSON, or None for GET.
 
+    `secret` is the client secret, with which the transport adds the client's credentials; None for a call without them.
+    Only `config/credentials.py` sets it. `seconds` is how long the call may take, if that is less than the timeout.
     `max_reply` is the largest response that is read, in bytes. With `must_finish` the call is not given up because it
     is slow (`limits.py`): it changes something, and the outcome would be lost.
     """
 
     method: str
     path: str
-    body: bytes | None = field(repr=False)
-    authenticated: bool
+    body: bytes | None = field(default=None, repr=False)
+    secret: Secret | None = None
+    seconds: float | None = None
     max_reply: int = MAX_REPLY
     must_finish: bool = False
 
@@ -47,14 +50,14 @@ class ApiCall:
 class OAuthCall:
     """One call of an OAuth 2.0 endpoint, as data. `url` is the whole URL, validated when it was parsed.
 
-    `form` is an urlencoded body, or None for GET. With `authenticated` the transport adds the client's credentials, by
-    the configured `client_auth`. `bearer` is an access token to send.
-    `max_reply` and `must_finish` are as in `ApiCall`.
+    `form` is an urlencoded body, or None for GET. `bearer` is an access token to send.
+    `secret` (sent by the configured `client_auth`), `seconds`, `max_reply` and `must_finish` are as in `ApiCall`.
     """
 
     url: str
     form: str | None = field(default=None, repr=False)
-    authenticated: bool = False
+    secret: Secret | None = None
+    seconds: float | None = None
     bearer: Secret | None = None
     max_reply: int = MAX_REPLY
     must_finish: bool = False
@@ -73,6 +76,23 @@ class UpstreamResponse:
     retry_after: int | None = None
 
 
+class SourceReading(Protocol):
+    """One reading of a source of the client secret. Neither way of doing it raises for what the source does."""
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the source has to be awaited."""
+        ...
+
+    def begin(self) -> None:
+        """Read a source that is not async, in a thread of its own."""
+        ...
+
+    async def finish(self) -> None:
+        """Read an async source."""
+        ...
+
+
 class Transport(Protocol):
     """Sends calls to XWMS. Without a complete response it raises `Unreachable`, `Timeout` or `BadAnswer`."""
 
@@ -82,6 +102,10 @@ class Transport(Protocol):
 
     def send(self, call: ApiCall | OAuthCall) -> UpstreamResponse | Awaitable[UpstreamResponse]:
         """Send one call, once, within the deadline."""
+        ...
+
+    def read_source(self, reading: "SourceReading") -> None | Awaitable[None]:
+        """Do a reading of the client secret's source, or begin it."""
         ...
 
     def shielded(self, steps: "Steps[T]", runtime: "Runtime") -> "T | Awaitable[T]":
@@ -123,6 +147,16 @@ class CallXWMS(Effect[UpstreamResponse]):
 
     def perform(self, runtime: Runtime) -> UpstreamResponse | Awaitable[UpstreamResponse]:
         return runtime.transport.send(self.call)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSource(Effect[None]):
+    """Read the source of the client secret."""
+
+    reading: SourceReading
+
+    def perform(self, runtime: Runtime) -> None | Awaitable[None]:
+        return runtime.transport.read_source(self.reading)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """`XWMSConfig`: the options, with their units and defaults. The environment is read only by `from_env`."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import field, fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -24,7 +24,7 @@ from .env import (
     read_options,
 )
 from .misspelt import misspelt
-from .secret_sources import SecretSource
+from .secret_sources import Fetch, SecretSource
 from .server.metadata import Metadata
 from .validation import Validator
 
@@ -60,8 +60,9 @@ class XWMSConfig(metaclass=_RaisesLast):
     client_id: str
     """The client id from the Clients section of the XWMS dashboard."""
 
-    client_secret: str | Secret | SecretSource | Callable[[], str | Secret] = field(repr=False)
-    """The client secret, or a callable that fetches it. It is sent to XWMS only, never to a browser."""
+    client_secret: str | Secret | SecretSource | Fetch = field(repr=False)
+    """The client secret, or a callable that fetches it, on ASGI also an async one. What it returns is kept, and fetched
+    again when XWMS refuses it. It is sent to XWMS only, never to a browser."""
 
     redirect_uris: str | Sequence[str]
     """One or several callback URLs, exactly as registered with XWMS. Their paths are the callback routes."""

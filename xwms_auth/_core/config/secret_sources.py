@@ -1,12 +1,36 @@
-"""Where the client secret comes from, if not from a string: a file, or a function of the application."""
+"""Where the client secret comes from, if not from a string: a file, or a function of the application.
+
+Nothing here knows XWMS; `credentials` decides when a source is read again.
+"""
 
 import os
 import threading
-from collections.abc import Callable
-from typing import NoReturn, Self
+import time
+from collections.abc import Awaitable, Callable
+from inspect import iscoroutinefunction
+from typing import Literal, NoReturn, Self, TypeAlias, cast
 
+from ..base.dataclass import dataclass
 from ..base.errors import ConfigError
 from ..base.models import Secret
+
+Fetch: TypeAlias = Callable[[], str | Secret | Awaitable[str | Secret]]
+"""A callable without arguments that returns the client secret, or an awaitable for it."""
+
+SOURCE_SECONDS = 5.0
+"""Seconds after which a call waits no longer for a source."""
+
+READ_INTERVAL = 1.0
+"""Seconds from the beginning of one reading of a callable to that of the next one, at least.
+
+Denial of service: while XWMS refuses the secret, anybody who starts logins would have the source read as often.
+"""
+
+MAX_PATIENCE = 6
+"""How often the time doubles after which a reading that does not end makes way for another one: 5 seconds to 5 minutes.
+
+Each of them leaves a thread behind that hangs.
+"""
 
 
 class SecretSource:
@@ -14,8 +38,11 @@ class SecretSource:
 
     __slots__ = ()
 
+    name = ""
+    """What it is, for the log."""
+
     def __call__(self) -> Secret:
-        """Return the current secret, or raise `ConfigError`."""
+        """Read the source and return the secret, or raise `ConfigError`."""
         raise TypeError("a subclass of SecretSource must define __call__")
 
     def __copy__(self) -> Self:
@@ -28,28 +55,144 @@ class SecretSource:
         raise TypeError("a SecretSource cannot be pickled")
 
 
+@dataclass(slots=True, eq=False)
+class Reading:
+    """One reading of a callable. `began` is on the monotonic clock, `pid` the process that does it.
+
+    `is_first` is whether there was no secret yet, so that none was refused. `failure` is the type and place of an
+    error, never its text; empty if there was none. `changed` is whether the secret is another one than before.
+    """
+
+    began: float
+    pid: int
+    is_first: bool = False
+    done: bool = False
+    failure: str = ""
+    changed: bool = False
+    logged: bool = False
+
+    @property
+    def hangs(self) -> bool:
+        """Whether it has taken longer than anybody waits for it."""
+        return not self.done and time.monotonic() >= self.began + SOURCE_SECONDS
+
+
 class SecretFromCallable(SecretSource):
-    """A secret that the application fetches itself, for instance from a secret manager."""
+    """A secret that the application fetches itself, for instance from a secret manager.
 
-    __slots__ = ("_fetch",)
+    It is kept, and fetched again when somebody says that it is refused. Of many who say so at once one reads, and the
+    others wait for that. Thread-safe; also the callers of several event loops may share it.
+    """
 
-    def __init__(self, fetch: Callable[[], "str | Secret"]) -> None:
+    __slots__ = ("_fetch", "_hung", "_kept", "_last", "_lock", "is_async")
+
+    name = "callable"
+
+    def __init__(self, fetch: Fetch) -> None:
         self._fetch = fetch
+        self._lock = threading.Lock()
+        self._kept: Secret | None = None
+        self._last: Reading | None = None
+        self._hung = 0
+        call: object = getattr(fetch, "__call__", None)  # noqa: B004  an object of a class with an async __call__
+        self.is_async = iscoroutinefunction(fetch) or iscoroutinefunction(call)
 
     def __call__(self) -> Secret:
-        secret = Secret(self._fetch())
-        if problem := header_fault(secret):
-            raise ConfigError([f"client_secret: the callable returned a value that {problem}"])
-        return secret
+        refuse_async(self)
+        return _raised(_checked(self._fetch()))
+
+    async def fetch(self) -> Secret:
+        """The same for an async callable."""
+        return _raised(_checked(await cast("Awaitable[object]", self._fetch())))
+
+    def look(self, *, refused: Secret | None, since: float) -> Secret | Reading | Literal["wait", "give up"]:
+        """The secret, unless it is the refused one; or else what to do: this reading, wait for one, or give up.
+
+        `since` is when the refused call was sent. Only a reading that began after it can show that there is no other
+        secret: one that began before may have been answered just before the secret was changed.
+        """
+        with self._lock:
+            if self._kept is not None and self._kept != refused:
+                return self._kept
+            last, now = self._last, time.monotonic()
+            if last is not None and last.done:
+                if last.began >= since:
+                    return "give up"
+                if now < last.began + READ_INTERVAL and (last.failure or not last.is_first):
+                    # After a failure nobody waits: there is no telling when the source is back.
+                    return "give up" if last.failure else "wait"
+            elif last is not None and last.pid == os.getpid():
+                if not last.hangs:
+                    return "wait"
+                if now < last.began + SOURCE_SECONDS * 2**self._hung:
+                    return "give up"
+                self._hung = min(self._hung + 1, MAX_PATIENCE)
+            self._last = Reading(began=now, pid=os.getpid(), is_first=refused is None)
+            return self._last
+
+    def end(self, reading: Reading, outcome: Secret | str) -> None:
+        """Note what came of a reading: the secret, or the failure."""
+        with self._lock:
+            if reading.done or reading is not self._last:
+                return  # it hung, and another one has taken its place
+            if isinstance(outcome, Secret):
+                reading.changed = self._kept is not None and self._kept != outcome
+                self._kept, self._hung = outcome, 0
+            else:
+                reading.failure = outcome
+            reading.done = True
+
+    def unlogged(self, *, is_refused: bool) -> Reading | None:
+        """The last reading, if it is over, worth a line in the log, and nobody has logged it.
+
+        That the secret is the same is worth one if it `is_refused`.
+        """
+        with self._lock:
+            last = self._last
+            if last is None or last.logged or not (last.done or last.hangs):
+                return None
+            if last.done and not (last.failure or last.changed or is_refused):
+                return None
+            last.logged = True
+            return last
 
     def __repr__(self) -> str:
         return "SecretFromCallable()"
 
 
+def _checked(value: object) -> Secret | ConfigError:
+    if not isinstance(value, str | Secret):
+        return ConfigError(["client_secret: the callable returned something that is neither text nor a Secret"])
+    secret = Secret(value)
+    if problem := header_fault(secret):
+        return ConfigError([f"client_secret: the callable returned a value that {problem}"])
+    return secret
+
+
+def _raised(outcome: Secret | ConfigError) -> Secret:
+    # Not where the value was checked: no frame of the traceback may hold it in clear text.
+    if isinstance(outcome, ConfigError):
+        raise outcome
+    return outcome
+
+
+def refuse_async(source: Secret | SecretSource) -> None:
+    """Raise `ConfigError` if the source has to be awaited."""
+    if isinstance(source, SecretFromCallable) and source.is_async:
+        raise ConfigError(
+            [
+                "client_secret is an async callable, which only ASGI applications and AsyncXWMSClient can await; "
+                "give one that is not async"
+            ]
+        )
+
+
 class SecretFromFile(SecretSource):
     """A secret in a file. The file is read again when its modification time, size or inode changes."""
 
-    __slots__ = ("_lock", "_path", "_secret", "_stamp")
+    __slots__ = ("_lock", "_path", "_secret", "_stamp", "_told", "_warned_at")
+
+    name = "file"
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         from pathlib import Path  # noqa: PLC0415  loaded only for a file
@@ -57,23 +200,56 @@ class SecretFromFile(SecretSource):
         self._path = Path(path)
         self._lock = threading.Lock()
         self._stamp: tuple[int, int, int] | None = None
-        self._secret = Secret("")
+        self._secret = self._told = Secret("")
+        self._warned_at = -READ_INTERVAL
 
     def __call__(self) -> Secret:
         with self._lock:
-            try:
-                stat = self._path.stat()
-                stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-                if stamp != self._stamp:
-                    # Editors and `echo` end a file with one newline, which is not part of the secret.
-                    secret = Secret(self._path.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r"))
-                    if not (problem := header_fault(secret)):
-                        self._secret, self._stamp = secret, stamp
-                        return secret
-                else:
-                    return self._secret
-            except (OSError, ValueError):
-                problem = "cannot be read as UTF-8 text"
+            return self._read()
+
+    def other_than(self, refused: Secret) -> Secret | None:
+        """Return the secret in the file if it is another one; None if it is the refused one. Raises `ConfigError`."""
+        with self._lock:
+            if self._secret == refused:
+                # Written twice within one tick of the file system's clock, it can look the same.
+                self._stamp = None
+            return found if (found := self._read()) != refused else None
+
+    def changed(self) -> bool:
+        """Whether the secret is another one than at the last time that this was asked, or at the start."""
+        if self._told is self._secret:
+            return False
+        with self._lock:
+            before, self._told = self._told, self._secret
+            return bool(before) and before != self._secret
+
+    def may_warn(self) -> bool:
+        """Whether nobody was warned about this file within the last second."""
+        with self._lock:
+            now = time.monotonic()
+            if now < self._warned_at + READ_INTERVAL:
+                return False
+            self._warned_at = now
+            return True
+
+    def _read(self) -> Secret:
+        try:
+            stat = self._path.stat()
+            stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            if stamp == self._stamp:
+                return self._secret
+            # Editors and `echo` end a file with one newline, which is not part of the secret.
+            secret = Secret(self._path.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r"))
+            if not secret and self._secret:
+                # `echo` and editors empty a file before they write it: the next call finds what they wrote.
+                return self._secret
+            if not (problem := header_fault(secret)):
+                self._stamp = stamp
+                if secret != self._secret:
+                    self._secret = secret
+                return self._secret
+        except (OSError, ValueError):
+            problem = "cannot be read as UTF-8 text"
         raise ConfigError([f"client_secret: the file named by XWMS_CLIENT_SECRET_FILE {problem}"])
 
     def __repr__(self) -> str:

@@ -1,13 +1,15 @@
-"""The deadline of an async call, on asyncio and trio: it may be extended while the call goes on."""
+"""The deadline of an async call, on asyncio and trio, which may be extended; and what goes on without its request."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 
 from ...stores.event_loop import is_trio
+from ..base.effects import SourceReading
+from ..config.secret_sources import SOURCE_SECONDS
 from .connections import Attempt
 
 T = TypeVar("T")
@@ -79,3 +81,28 @@ async def _within_trio(attempt: Attempt, exchange: Awaitable[T]) -> T:
     if outcome is None:
         raise TimeoutError
     return outcome
+
+
+_running_tasks: set[asyncio.Task[Any]] = set()
+"""Keeps shielded tasks alive: an event loop holds only weak references to its tasks."""
+
+
+def in_background(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """Do this in a task of its own, which does not end with the request."""
+    task = asyncio.create_task(work)
+    _running_tasks.add(task)
+    task.add_done_callback(_done)
+    return task
+
+
+async def finish_reading(reading: SourceReading) -> None:
+    """Read an async source of the client secret, within its deadline."""
+    # Denial of service: whoever cancels requests must not end what others wait for.
+    with anyio.move_on_after(SOURCE_SECONDS, shield=True):
+        await reading.finish()
+
+
+def _done(task: asyncio.Task[Any]) -> None:
+    _running_tasks.discard(task)
+    if not task.cancelled():
+        task.exception()  # marks it as retrieved, also if nobody awaits the task any more; the steps have logged it

@@ -9,9 +9,10 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
-from ..base.effects import ApiCall, OAuthCall, Runtime, Steps, UpstreamResponse
+from ..base.effects import ApiCall, OAuthCall, Runtime, SourceReading, Steps, UpstreamResponse
 from ..base.health import Upstream
 from ..config.config import XWMSConfig
+from ..config.secret_sources import refuse_async
 
 if TYPE_CHECKING:
     from .transport import AsyncHTTPTransport, HTTPTransport
@@ -23,6 +24,7 @@ class DeferredTransport:
     """An `HTTPTransport`, made when it is first used."""
 
     def __init__(self, config: XWMSConfig) -> None:
+        refuse_async(config.secret_source)
         self._config = config
         self._made: HTTPTransport | None = None
 
@@ -48,6 +50,10 @@ class DeferredTransport:
     def pause(self, seconds: float) -> None:
         """Sleep for this long."""
         self._transport.pause(seconds)
+
+    def read_source(self, reading: SourceReading) -> None:
+        """Begin a reading of the client secret's source."""
+        reading.begin()
 
     def shielded(self, steps: Steps[T], runtime: Runtime) -> T:
         """Run steps to their end."""
@@ -84,6 +90,10 @@ class AsyncDeferredTransport:
     async def pause(self, seconds: float) -> None:
         """Sleep for this long."""
         await (await self._transport()).pause(seconds)
+
+    async def read_source(self, reading: SourceReading) -> None:
+        """Read the client secret's source, as `AsyncHTTPTransport` does."""
+        await (await self._transport()).read_source(reading)
 
     async def shielded(self, steps: Steps[T], runtime: Runtime) -> T:
         """Run steps shielded from cancellation."""

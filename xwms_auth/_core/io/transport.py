@@ -15,7 +15,7 @@ import threading
 import time
 import weakref
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import quote_plus, urlencode, urlsplit
 
 import anyio
@@ -23,15 +23,17 @@ import anyio.lowlevel
 import httpcore2
 
 from ...stores.event_loop import is_trio
-from ..base.effects import ApiCall, OAuthCall, Runtime, Steps, UpstreamResponse, arun, run
+from ..base.effects import ApiCall, OAuthCall, Runtime, SourceReading, Steps, UpstreamResponse, arun, run
 from ..base.errors import APIError, BadAnswer, ConfigError, Unreachable
 from ..base.health import Upstream, worst_of
 from ..base.memory.limits import QUICK, CircuitBreaker, Patience
+from ..base.models import Secret
 from ..base.unexpected import place_of
 from ..config.config import XWMSConfig
+from ..config.secret_sources import refuse_async
 from . import in_process
 from .connections import OPEN_SECONDS, OUTAGES, Attempt
-from .deadline import within
+from .deadline import finish_reading, in_background, within
 from .operation.telemetry import ObservedCall, observe_call, telemetry
 from .pool import AsyncPool, Pool
 from .sockets import tls_context
@@ -92,7 +94,8 @@ class _BaseTransport:
         if breaker is None:
             breaker = self._breakers.setdefault(origin, CircuitBreaker(outages=OUTAGES, seconds=OPEN_SECONDS))
         patience = Patience(self._config.max_slow_calls, must_finish=call.must_finish)
-        return Attempt(f"{_name(call)} at {origin}", breaker, patience, timeout=self._config.timeout_seconds)
+        timeout = self._config.timeout_seconds if call.seconds is None else call.seconds
+        return Attempt(f"{_name(call)} at {origin}", breaker, patience, timeout=timeout)
 
     def _local_response(self, call: _Call) -> UpstreamResponse | None:
         """Return the response of an XWMS inside this process (`in_process.py`); None if the call is to be sent."""
@@ -122,7 +125,7 @@ class _BaseTransport:
         """Return the method, URL, headers and body of a call."""
         if isinstance(call, ApiCall):
             method, url, kind, body = call.method, self._url + call.path, b"application/json", call.body
-            credentials = self._xwms_credentials() if call.authenticated else []
+            credentials = [] if call.secret is None else self._xwms_credentials(call.secret)
         else:
             method, url, kind = "GET" if call.form is None else "POST", call.url, b"application/x-www-form-urlencoded"
             form, credentials = self._oauth_credentials(call)
@@ -137,10 +140,10 @@ class _BaseTransport:
             headers += [(b"Content-Type", kind), (b"Content-Length", str(len(body)).encode())]
         return method, url, [*headers, *credentials], body
 
-    def _xwms_credentials(self) -> _Headers:
+    def _xwms_credentials(self, secret: Secret) -> _Headers:
         return [
             (b"X-Client-Id", self._config.client_id.encode()),
-            (b"X-Client-Secret", self._config.secret_source().reveal().encode()),
+            (b"X-Client-Secret", secret.reveal().encode()),
             (b"X-Client-Domain", self._config.domain.encode()),
         ]
 
@@ -148,9 +151,9 @@ class _BaseTransport:
         """Return the form and the headers with the client's credentials (RFC 6749 2.3.1), or with an access token."""
         if call.bearer is not None:
             return call.form, [(b"Authorization", b"Bearer " + call.bearer.reveal().encode())]
-        if not call.authenticated:
+        if call.secret is None:
             return call.form, []
-        client_id, secret = self._config.client_id, self._config.secret_source().reveal()
+        client_id, secret = self._config.client_id, call.secret.reveal()
         if self._config.client_auth == "client_secret_post":
             return f"{call.form}&{urlencode({'client_id': client_id, 'client_secret': secret})}", []
         pair = f"{quote_plus(client_id)}:{quote_plus(secret)}"
@@ -203,6 +206,7 @@ class HTTPTransport(_BaseTransport):
     """Calls XWMS from sync code. One connection pool per process; thread-safe."""
 
     def __init__(self, config: XWMSConfig) -> None:
+        refuse_async(config.secret_source)
         super().__init__(config)
         self._pool: Pool | None = None
         self._pid = 0
@@ -264,6 +268,10 @@ class HTTPTransport(_BaseTransport):
     def pause(self, seconds: float) -> None:
         """Sleep for this long."""
         time.sleep(seconds)
+
+    def read_source(self, reading: SourceReading) -> None:
+        """Begin a reading of the client secret's source."""
+        reading.begin()
 
     def shielded(self, steps: Steps[T], runtime: Runtime) -> T:
         """Run steps to their end. Nothing cancels sync code."""
@@ -345,15 +353,21 @@ class AsyncHTTPTransport(_BaseTransport):
         """Sleep for this long."""
         await anyio.sleep(seconds)
 
+    async def read_source(self, reading: SourceReading) -> None:
+        """Begin a reading of the client secret's source. It does not end with the request; on trio it is awaited."""
+        if not reading.is_async:
+            reading.begin()
+        elif is_trio():
+            await finish_reading(reading)
+        else:
+            in_background(finish_reading(reading))
+
     async def shielded(self, steps: Steps[T], runtime: Runtime) -> T:
         """Run steps shielded from cancellation. Each call in them has a deadline of its own."""
         if is_trio():
             with anyio.CancelScope(shield=True):
                 return await arun(steps, runtime)
-        task = asyncio.create_task(arun(steps, runtime))
-        _running_tasks.add(task)
-        task.add_done_callback(_done)
-        return await asyncio.shield(task)
+        return await asyncio.shield(in_background(arun(steps, runtime)))
 
     def keep_connections(self) -> None:
         """Keep connections open between calls from now on. The caller must call `aclose` in the same event loop."""
@@ -365,13 +379,3 @@ class AsyncHTTPTransport(_BaseTransport):
         pool, self._pool, self._keep = self._pool, None, False
         if pool is not None and self._loop == (os.getpid(), anyio.lowlevel.current_token()):
             await pool.aclose()
-
-
-_running_tasks: set[asyncio.Task[Any]] = set()
-"""Keeps shielded tasks alive: an event loop holds only weak references to its tasks."""
-
-
-def _done(task: asyncio.Task[Any]) -> None:
-    _running_tasks.discard(task)
-    if not task.cancelled():
-        task.exception()  # marks it as retrieved, also if nobody awaits the task any more; the steps have logged it

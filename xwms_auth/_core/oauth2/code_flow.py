@@ -15,7 +15,7 @@ from functools import partial
 
 from ..base import events
 from ..base.crypto.digests import new_key
-from ..base.effects import CallXWMS, Steps, ask
+from ..base.effects import Steps
 from ..base.errors import (
     APIError,
     BadAnswer,
@@ -30,6 +30,7 @@ from ..base.models import Secret, TokenSet, newer
 from ..base.session import Session
 from ..base.strict_json import JSONObject
 from ..config.context import Context
+from ..config.credentials import send_as_client
 from ..config.server.metadata import Metadata
 from ..http.login_params import LoginParams
 from ..http.messages import MAX_LOCATION, Request
@@ -145,9 +146,8 @@ class OAuth2Provider:
         config, seed = context.config, callback.login.proof
         metadata = yield from metadata_for(context, now=now)
         call = wire.exchange_code(metadata, callback.credential, callback.uri.uri, seed=seed)
-        response = yield from ask(CallXWMS(call))
+        tokens = yield from send_as_client(config, call, partial(wire.read_tokens, asked=config.scopes, now=now))
         try:
-            tokens = wire.read_tokens(response, asked=config.scopes, now=now)
             nonce, max_age = wire.nonce_of(seed), callback.login.fresh
             result = yield from _login_result(context, metadata, tokens, nonce=nonce, max_age=max_age, now=now)
             if (
@@ -184,8 +184,11 @@ class OAuth2Tokens:
         if tokens.refresh_token is None:
             raise TokenRejected("there is no refresh token")
         metadata = yield from metadata_for(context, now=now)
-        response = yield from ask(CallXWMS(wire.refresh(metadata, tokens.refresh_token)))
-        new = wire.read_tokens(response, asked=tokens.scope, now=now)
+        call, read = (
+            wire.refresh(metadata, tokens.refresh_token),
+            partial(wire.read_tokens, asked=tokens.scope, now=now),
+        )
+        new = yield from send_as_client(context.config, call, read)
         if new.id_token is not None and context.config.openid:
             yield from _check_refreshed(context, metadata, new, new.id_token, sub=sub, now=now)
         # A server that does not rotate sends no new refresh token (RFC 6749 6).

@@ -140,14 +140,14 @@ def exchange_code(metadata: Metadata, code: str, redirect_uri: str, *, seed: str
     form = prepare_token_request(
         "authorization_code", code=code, redirect_uri=redirect_uri, code_verifier=_verifier_of(seed)
     )
-    return OAuthCall(url=metadata.token_endpoint, form=form, authenticated=True)
+    return OAuthCall(url=metadata.token_endpoint, form=form)
 
 
 def refresh(metadata: Metadata, refresh_token: Secret) -> OAuthCall:
     """Exchange a refresh token for new tokens (RFC 6749 6)."""
     form = prepare_token_request("refresh_token", refresh_token=refresh_token.reveal())
     # A refresh token that was sent may have been exchanged: without the response the login's tokens are lost.
-    return OAuthCall(url=metadata.token_endpoint, form=form, authenticated=True, must_finish=True)
+    return OAuthCall(url=metadata.token_endpoint, form=form, must_finish=True)
 
 
 def revoke(url: str, tokens: TokenSet) -> OAuthCall:
@@ -156,7 +156,7 @@ def revoke(url: str, tokens: TokenSet) -> OAuthCall:
     token = (tokens.refresh_token or tokens.access_token).reveal()
     hint = "refresh_token" if has_refresh_token else "access_token"
     form, _ = _revoke_request(token, token_type_hint=hint, body="")
-    return OAuthCall(url=url, form=form, authenticated=True)
+    return OAuthCall(url=url, form=form)
 
 
 def logout_url(url: str, config: XWMSConfig, *, back_to: str, id_token: Secret | None) -> str:

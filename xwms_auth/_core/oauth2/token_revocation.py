@@ -5,10 +5,11 @@ in any case, and the revocation is retried later.
 """
 
 from ..base import events
-from ..base.effects import CallXWMS, Steps, ask
+from ..base.effects import Steps
 from ..base.errors import APIError
 from ..base.models import TokenSet
 from ..config.context import Context
+from ..config.credentials import send_as_client
 from . import endpoints as wire
 from .discovery import metadata_for
 
@@ -37,7 +38,8 @@ def _revoke(context: Context, tokens: TokenSet, *, since: int, now: int) -> Step
         if metadata.revocation_endpoint is None:
             _warn_of_no_endpoint(context, now=now)
             return (done := True)
-        wire.read_revoked((yield from ask(CallXWMS(wire.revoke(metadata.revocation_endpoint, tokens)))))
+        call = wire.revoke(metadata.revocation_endpoint, tokens)
+        yield from send_as_client(context.config, call, wire.read_revoked)
         done = True
     except APIError as error:
         events.warning("token_not_revoked", cause=str(error), hint="it is retried later, while this process runs")

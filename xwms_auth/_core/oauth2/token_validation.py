@@ -6,16 +6,18 @@ If the server cannot be asked, the token is not valid. Claims of a JWT are read 
 
 import hashlib
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, cast
 from urllib.parse import urlencode
 
 from ..base.bearer_errors import InvalidToken
-from ..base.effects import CallXWMS, OAuthCall, Steps, UpstreamResponse, ask, json_object, unavailable
+from ..base.effects import OAuthCall, Steps, UpstreamResponse, json_object, unavailable
 from ..base.errors import BadAnswer, CredentialsRejected, TokenRejected, TooManyTokens, Unreachable
 from ..base.memory.limits import Waiting
 from ..base.models import AccessToken, Secret
 from ..base.strict_json import JSONObject, is_moment, parse_granted, parse_id
 from ..config.context import Context
+from ..config.credentials import send_as_client
 from ..config.server.metadata import Metadata
 from .discovery import keys_for, metadata_for
 from .id_token import SKEW
@@ -98,15 +100,15 @@ def _request_introspection(context: Context, token: Secret, *, now: int) -> Step
         raise BadAnswer(
             "the server names no introspection_endpoint: set XWMS_INTROSPECTION_ENDPOINT, or XWMS_TOKEN_VALIDATION=jwt"
         )
-    response = yield from ask(CallXWMS(introspect(metadata.introspection_endpoint, token)))
-    return read_introspection(
-        response,
+    read = partial(
+        read_introspection,
         issuer=metadata.issuer,
         client_id=config.client_id,
         audience=config.audience,
         needs_type=config.introspection_token_type == "required",
         now=now,
     )
+    return (yield from send_as_client(config, introspect(metadata.introspection_endpoint, token), read))
 
 
 def _validate_jwt(context: Context, token: Secret, *, now: int) -> Steps[AccessToken]:
@@ -143,7 +145,7 @@ def _verify_jwt(context: Context, text: str, name: str, *, now: int) -> Steps[tu
 def introspect(url: str, token: Secret) -> OAuthCall:
     """Build an introspection request (RFC 7662 2.1)."""
     form = urlencode({"token": token.reveal(), "token_type_hint": "access_token"})
-    return OAuthCall(url=url, form=form, authenticated=True)
+    return OAuthCall(url=url, form=form)
 
 
 def read_introspection(
@@ -205,9 +207,12 @@ def _introspection_claims(response: UpstreamResponse) -> Mapping[str, Any]:
     where = "the introspection endpoint"
     if response.status == 429 or response.status >= 500:
         raise unavailable(response, where)
-    if response.status in (401, 403):
-        raise CredentialsRejected(f"{where} answered {response.status}", upstream_status=response.status)
     body = json_object(response)
+    # With the credentials in the body a server may answer 400 (RFC 6749 5.2).
+    if response.status in (401, 403) or (
+        response.status == 400 and isinstance(body, JSONObject) and body.get("error") == "invalid_client"
+    ):
+        raise CredentialsRejected(f"{where} answered {response.status}", upstream_status=response.status)
     if isinstance(body, BadAnswer):
         raise BadAnswer(f"{where}: {body.cause}", upstream_status=response.status)
     # Sent by a server that issues other tokens only, about one it cannot have issued: oidc-provider about any JWT.

@@ -9,14 +9,14 @@ from typing import Any, Final
 
 import httpx2
 
-from xwms_auth import XWMSClient
-from xwms_auth._core.base.effects import Runtime, run
+from xwms_auth import AsyncXWMSClient
+from xwms_auth._core.base.effects import Runtime, arun
 from xwms_auth._core.base.errors import ConfigError, CredentialsRejected, XWMSError
 from xwms_auth._core.base.models import Secret
 from xwms_auth._core.config.config import XWMSConfig
 from xwms_auth._core.config.context import Context
 from xwms_auth._core.http.messages import Request
-from xwms_auth._core.io.transport import HTTPTransport
+from xwms_auth._core.io.transport import AsyncHTTPTransport
 from xwms_auth._core.responses.hints.developer_hints import hints_for
 from xwms_auth.cli.doctor.fetching import Unreachable, ahead, fetch
 from xwms_auth.cli.doctor.findings import Finding, fault, ok, skipped
@@ -109,27 +109,35 @@ def _of_network(config: XWMSConfig) -> Iterator[Finding]:
 
 
 def _of_client(config: XWMSConfig) -> Iterator[Finding]:
-    with XWMSClient(config) as client:
-        for uri in config.registered:
-            try:
-                client.sign_token(uri.uri)
-            except XWMSError as error:
-                request = Request(method="GET", path=uri.path, headers={"host": uri.netloc})
-                subject = "credentials" if isinstance(error, CredentialsRejected) else "redirect URI"
-                remedy = " ".join(hints_for(error, config, request)) or error.detail
-                yield fault(subject, f"XWMS refuses a login for {uri.uri}: {error.code}", remedy.replace("`", ""))
-                if isinstance(error, CredentialsRejected):
-                    return
-            else:
-                yield ok("redirect URI", f"XWMS takes the client, its secret, its domain, and {uri.uri}")
+    for uri in config.registered:
+        error = asyncio.run(_refusal(config, uri.uri))
+        if error is None:
+            yield ok("redirect URI", f"XWMS takes the client, its secret, its domain, and {uri.uri}")
+            continue
+        request = Request(method="GET", path=uri.path, headers={"host": uri.netloc})
+        subject = "credentials" if isinstance(error, CredentialsRejected) else "redirect URI"
+        remedy = " ".join(hints_for(error, config, request)) or error.detail
+        yield fault(subject, f"XWMS refuses a login for {uri.uri}: {error.code}", remedy.replace("`", ""))
+        if isinstance(error, CredentialsRejected):
+            return
+
+
+async def _refusal(config: XWMSConfig, redirect_uri: str) -> XWMSError | None:
+    # Async, since the callable of the client secret may be.
+    async with AsyncXWMSClient(config) as client:
+        try:
+            await client.sign_token(redirect_uri)
+        except XWMSError as error:
+            return error
+    return None
 
 
 def _of_discovery(config: XWMSConfig) -> Iterator[Finding]:
     from xwms_auth._core.oauth2.discovery import metadata_for  # noqa: PLC0415  needs an extra
 
-    context, transport = Context.of(config), HTTPTransport(config)
+    steps = metadata_for(Context.of(config), now=int(time.time()))
     try:
-        run(metadata_for(context, now=int(time.time())), Runtime(transport, MemoryStore()))
+        asyncio.run(arun(steps, Runtime(AsyncHTTPTransport(config), MemoryStore())))
     except XWMSError as error:
         request = Request(method="GET", path="/")
         remedy = " ".join(hints_for(error, config, request)) or error.detail
@@ -137,5 +145,3 @@ def _of_discovery(config: XWMSConfig) -> Iterator[Finding]:
     else:
         yield ok("discovery", f"{config.issuer} has what a login needs")
         yield skipped("credentials", "only a login shows whether the server takes the client: --live begins one")
-    finally:
-        transport.close()
