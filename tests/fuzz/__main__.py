@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from tests.fuzz.targets import Target
 
-MODULES: Final = ("next_urls", "urls", "cookies", "callbacks", "upstream")
+MODULES: Final = ("next_urls", "urls", "cookies", "callbacks", "upstream", "tokens", "requests")
 FINDINGS: Final = Path(".fuzz")
 """Where findings and what the engines say are written."""
 

@@ -1,4 +1,4 @@
-"""What feeds the targets: Hypothesis, which edits the seeds, and atheris, which is guided by the coverage of the package.
+"""What feeds the targets: Hypothesis, which edits the seeds, and atheris, guided by coverage of the package.
 
 Both count distinct values, and go on after a finding, so that one does not hide the next.
 """
@@ -44,17 +44,20 @@ class Run:
     executions: int = 0
     began: float = field(default_factory=time.monotonic)
 
-    def feed(self, data: bytes) -> None:
-        """Run the target once if the value is a new one. Raises `Enough` after the last."""
+    def feed(self, made: bytes) -> None:
+        """Run the target with what an engine has made. Raises `Enough` after the last value."""
         self.executions += 1
-        data = data[: self.target.longest]
+        for data in self.target.variants(made):
+            self._feed(data[: self.target.longest])
+
+    def _feed(self, data: bytes) -> None:
         name = hashlib.blake2b(data, digest_size=8).digest()
         if name in self.seen:
             return
         self.seen.add(name)
         try:
             self.target.run(data)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  whatever it is, it is a finding
             place = traceback.extract_tb(error.__traceback__)[-1]
             key = f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}"
             if key not in self.findings and len(self.findings) < MAX_FINDINGS:
@@ -105,8 +108,11 @@ def feed_by_hypothesis(run: Run, *, seed: int) -> None:
         for data in run.target.seeds():
             run.feed(data)
         settings = hypothesis.settings(
-            max_examples=100 * run.most, database=None, deadline=None, suppress_health_check=list(hypothesis.HealthCheck)
-        )  # fmt: skip
+            max_examples=100 * run.most,
+            database=None,
+            deadline=None,
+            suppress_health_check=list(hypothesis.HealthCheck),
+        )
         hypothesis.seed(seed)(settings(hypothesis.given(inputs(run.target))(run.feed)))()
     except Enough:
         pass

@@ -3,7 +3,7 @@
 A target raises `AssertionError`, or anything else, where its oracle is contradicted.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 
@@ -14,6 +14,9 @@ class Target:
     run: Callable[[bytes], None]
     seeds: Callable[[], Sequence[bytes]]
     pieces: Sequence[bytes] = field(default=())
+    variants: Callable[[bytes], Iterable[bytes]] = lambda data: (data,)
+    """The values that the engines feed for one that they have made: itself, and others that are as good."""
+
     longest: int = 4096
     figure: int = 100_000
 

@@ -1,7 +1,7 @@
 """Queries of a callback, in both flows: exactly one plausible credential with a login of this browser signs in."""
 
 import json
-from functools import cache
+from functools import cache, partial
 from types import SimpleNamespace
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote_to_bytes
@@ -10,6 +10,7 @@ from tests.attacks import forge
 from tests.corpus.tokens import ABSURD, GOOD
 from tests.fuzz.house import SUB, TOKEN, House, doors_for, house, http_answer
 from tests.fuzz.judges import judge, signs_in, tally
+from tests.fuzz.lines import lines_of
 from tests.fuzz.targets import Target
 from tests.tools.fake_xwms import CLIENT_ID
 from tests.tools.site import CALLBACK, HTTPS_URI, PROGRAM
@@ -19,14 +20,8 @@ _TOKEN: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0
 ISSUER: Final = "https://as.example"
 CODE: Final = "a-code-of-the-server"
 
-PIECES: Final = (
-    *(b"token=", b"token", b"&", b"&&", b"=", b";", b"%00", b"%0d%0a", b"%20", b"+", b"%", b"%74oken", b"\xff", b"%c3%a9"),
-    *(TOKEN.encode(), b"access_token=", b"[]", b"%26", b"%3D", b"next=/a", b"error=access_denied", b"xwmsmessage_status="),
-)  # fmt: skip
-OAUTH_PIECES: Final = (
-    *(b"code=", b"state=", b"iss=", b"error=", b"{state}", b"{iss}", b"&", b"=", b";", b"%00", b"%20", b"%", b"+", b"\xff"),
-    *(CODE.encode(), b"c%6fde=", b"error_description=", b"access_token=", b"id_token=", b"login_required", b"%c3%a9"),
-)  # fmt: skip
+PIECES: Final = lines_of("pieces", "query")
+OAUTH_PIECES: Final = lines_of("pieces", "oauth_query")
 
 
 def fields_of(query: str) -> list[tuple[str, str]]:
@@ -61,7 +56,10 @@ def callback_query(data: bytes) -> None:
             assert asked == [{"token": token, "redirect_url": HTTPS_URI}], asked
             assert signs_in(answer), answer
         else:
-            assert (answer.status, answer.code) == (400, "token_malformed" if found else "token_missing"), (query, answer)
+            assert (answer.status, answer.code) == (400, "token_malformed" if found else "token_missing"), (
+                query,
+                answer,
+            )
             assert asked == [], asked
         shown = f"{answer.body!r}{answer.headers}{answer.lines}"
         assert len(token) < 12 or token not in shown.replace(app.pending(token), ""), answer
@@ -92,7 +90,7 @@ def _server(sent: bytes) -> bytes:
 
 
 def oauth_callback_query(data: bytes) -> None:
-    """A code is exchanged exactly where it came once, with the state of a login of this browser, and no other issuer."""
+    """A code is exchanged exactly where it came once, with the state of this browser's login and no other issuer."""
     app = oauth_house()
     app.clock.now += 4_000
     seed = f"{int(app.clock.now):043}"
@@ -136,21 +134,13 @@ def _seeds() -> list[bytes]:
     return [query.encode("latin-1") for query in (*good, *more, *ABSURD) if len(query) < 6_000]
 
 
-def _oauth_seeds() -> list[bytes]:
-    good = f"code={CODE}&state={{state}}"
-    queries = (
-        *(good, f"{good}&iss={{iss}}", f"{good}&iss=https://evil.example", f"{good}&iss=", f"{good}&code={CODE}", "code=a"),
-        *(f"code={CODE}", "state={state}", f"{good}&error=access_denied", "error=access_denied&state={state}", "error=x"),
-        *("error=login_required&state={state}&iss={iss}", f"{good}&state={{state}}", f"code={CODE}&state=a", "code=&state={state}"),
-        *("access_token=a&state={state}", "id_token=a.b.c&state={state}", f"{good}&access_token=a", f"{good}#a", ""),
-        *(f"code[]={CODE}&state={{state}}", f"CODE={CODE}&state={{state}}", f"code={CODE}%00&state={{state}}"),
-        *("error=%3Csvg%3E&error_description=<svg/onload=alert(1)>", "code=" + "a" * 5000 + "&state={state}"),
-        "&".join(f"a{number}=b" for number in range(62)) + f"&{good}",
-    )
-    return [query.encode("latin-1") for query in queries]
-
-
 TARGETS: Final = (
     Target(run=callback_query, seeds=_seeds, pieces=PIECES, longest=6000, figure=100_000),
-    Target(run=oauth_callback_query, seeds=_oauth_seeds, pieces=OAUTH_PIECES, longest=6000, figure=100_000),
+    Target(
+        run=oauth_callback_query,
+        seeds=partial(lines_of, "seeds", "oauth_callback_query"),
+        pieces=OAUTH_PIECES,
+        longest=6000,
+        figure=100_000,
+    ),
 )

@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote_to_bytes
 from tests.corpus.next_targets import DOUBTFUL, GOOD, HOSTILE, OWN_PATHS
 from tests.fuzz.house import HOST, ORIGIN, house
 from tests.fuzz.judges import judge, tally, where_a_browser_goes
+from tests.fuzz.lines import lines_of
 from tests.fuzz.targets import Target
 from tests.tools.site import FROM_HERE, LOGIN, LOGOUT
 from xwms_auth._core.http.next_url import safe_next
@@ -17,15 +18,7 @@ TRUSTED: Final = ("https://shop.example", "https://shop.example:8443", "http://l
 _FORBIDDEN: Final = re.compile("[\x00-\x1f\x7f-\x9f\\\\\ud800-\udfff]")
 _OWN: Final = frozenset(path.casefold() for path in OWN_PATHS)
 
-PIECES: Final = tuple(
-    piece.encode("utf-8", "surrogatepass")
-    for piece in (
-        *("/", "//", "\\", "%2f", "%252f", "%5c", ".", "..", "%2e", "%2E%2e", "?", "#", "@", ":", ";", "&", "=", "%", "%25"),
-        *("\t", "\r\n", "\x00", "\x85", "%00", "%09", "%0d%0a", " ", "\u00a0", "\u3000", "\u200b", "\ufeff", "%c2%85"),
-        *("\ud800", "\udfff", "\uff0f", "\uff0e", "\u3002", "\u2024", "\u00e9", "%ff", "%c0%af", "[", "]", "<", '"', "'"),
-        *("http:", "https://", "javascript:", "evil.example", "a", "xwms", "auth", "/xwms/auth", "%78wms", *TRUSTED),
-    )
-)  # fmt: skip
+PIECES: Final = lines_of("pieces", "next")
 
 
 def next_rule(data: bytes) -> None:
@@ -114,10 +107,22 @@ def _seeds() -> list[bytes]:
 
 
 def _raw_seeds() -> list[bytes]:
-    return [quote(seed, safe="/%").encode() for seed in _seeds()] + _seeds() + [b"/a&next=//evil.example", b"/a;next=/b"]
+    return (
+        [quote(seed, safe="/%").encode() for seed in _seeds()] + _seeds() + [b"/a&next=//evil.example", b"/a;next=/b"]
+    )
+
+
+def _variants(data: bytes) -> tuple[bytes, ...]:
+    return (
+        data,
+        b"/" + data,
+        TRUSTED[0].encode() + data,
+        b"/" + quote(data).encode(),
+        b"/a" + data.replace(b"%", b"%25"),
+    )
 
 
 TARGETS: Final = (
-    Target(run=next_rule, seeds=_seeds, pieces=PIECES, longest=2200, figure=1_000_000),
+    Target(run=next_rule, seeds=_seeds, pieces=PIECES, variants=_variants, longest=2200, figure=1_000_000),
     Target(run=next_at_doors, seeds=_raw_seeds, pieces=(*PIECES, b"&next=", b"+"), longest=2200, figure=100_000),
 )
