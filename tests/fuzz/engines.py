@@ -47,10 +47,11 @@ class Run:
     def feed(self, made: bytes) -> None:
         """Run the target with what an engine has made. Raises `Enough` after the last value."""
         self.executions += 1
-        for data in self.target.variants(made):
-            self._feed(data[: self.target.longest])
+        for data in self.target.variants(made[: self.target.longest]):
+            self.take(data)
 
-    def _feed(self, data: bytes) -> None:
+    def take(self, data: bytes) -> None:
+        """Run the target once if the value is a new one."""
         name = hashlib.blake2b(data, digest_size=8).digest()
         if name in self.seen:
             return
@@ -106,7 +107,7 @@ def feed_by_hypothesis(run: Run, *, seed: int) -> None:
     """Feed the seeds, then edits of them."""
     try:
         for data in run.target.seeds():
-            run.feed(data)
+            run.take(data)
         settings = hypothesis.settings(
             max_examples=100 * run.most,
             database=None,
@@ -133,6 +134,8 @@ def feed_by_atheris(run: Run, *, seed: int, ended: Callable[[], None]) -> None:
             sys.stdout.flush()
             os._exit(0)
 
+    for data in run.target.seeds():
+        run.take(data)
     with tempfile.TemporaryDirectory() as folder:
         corpus = Path(folder, "corpus")
         corpus.mkdir()

@@ -18,6 +18,8 @@ class Target:
     """The values that the engines feed for one that they have made: itself, and others that are as good."""
 
     longest: int = 4096
+    """Bytes of a value that an engine makes. Seeds may be longer: long ones take long, and say little more."""
+
     figure: int = 100_000
 
     @property

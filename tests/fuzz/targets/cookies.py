@@ -157,7 +157,9 @@ def _with_names(*names: str) -> tuple[bytes, ...]:
 
 _APP: Final = house()
 TARGETS: Final = (
-    Target(run=session_cookie, seeds=_session_seeds, pieces=_with_names(_APP.session_cookie), figure=200_000),
+    Target(
+        run=session_cookie, seeds=_session_seeds, pieces=_with_names(_APP.session_cookie), longest=700, figure=200_000
+    ),
     Target(
         run=pending_cookie,
         seeds=partial(lines_of, "seeds", "pending_cookie"),

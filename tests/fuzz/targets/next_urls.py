@@ -123,6 +123,6 @@ def _variants(data: bytes) -> tuple[bytes, ...]:
 
 
 TARGETS: Final = (
-    Target(run=next_rule, seeds=_seeds, pieces=PIECES, variants=_variants, longest=2200, figure=1_000_000),
-    Target(run=next_at_doors, seeds=_raw_seeds, pieces=(*PIECES, b"&next=", b"+"), longest=2200, figure=100_000),
+    Target(run=next_rule, seeds=_seeds, pieces=PIECES, variants=_variants, longest=160, figure=1_000_000),
+    Target(run=next_at_doors, seeds=_raw_seeds, pieces=(*PIECES, b"&next=", b"+"), longest=160, figure=100_000),
 )

@@ -110,6 +110,6 @@ def _pages() -> list[bytes]:
 
 
 TARGETS: Final = (
-    Target(run=redirect_uri, seeds=_uris, pieces=PIECES, longest=500, figure=500_000),
-    Target(run=login_page, seeds=_pages, pieces=PIECES, longest=2500, figure=200_000),
+    Target(run=redirect_uri, seeds=_uris, pieces=PIECES, longest=120, figure=500_000),
+    Target(run=login_page, seeds=_pages, pieces=PIECES, longest=160, figure=200_000),
 )
