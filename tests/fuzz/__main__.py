@@ -60,8 +60,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runs", type=int, help="distinct values for each (default: the target's own figure)")
     parser.add_argument("--scale", type=float, default=1.0, help="take this part of each figure, such as 0.01")
     parser.add_argument("--seed", type=int, default=1)
-    engine = "atheris" if find_spec("atheris") else "hypothesis"
-    parser.add_argument("--engine", choices=("atheris", "hypothesis"), default=engine, help=f"(default: {engine})")
+    engine = "atheris" if find_spec("atheris") else "edits"
+    parser.add_argument(
+        "--engine", choices=("atheris", "hypothesis", "edits"), default=engine, help=f"(default: {engine})"
+    )
     parser.add_argument("--child", help=argparse.SUPPRESS)
     return parser
 
@@ -108,9 +110,10 @@ def _feed(asked: argparse.Namespace) -> None:
 
     if engine == "atheris":
         engines.feed_by_atheris(run, seed=asked.seed, ended=ended)
-    else:
-        engines.feed_by_hypothesis(run, seed=asked.seed)
-        ended()
+        return
+    feed = engines.feed_by_hypothesis if engine == "hypothesis" else engines.feed_by_edits
+    feed(run, seed=asked.seed)
+    ended()
 
 
 if __name__ == "__main__":

@@ -4,12 +4,14 @@
 """
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 HERE: Final = Path(__file__).parent
 
 
+@cache
 def lines_of(folder: str, name: str) -> tuple[bytes, ...]:
     """The values in a file; none if there is no such file."""
     path = HERE / folder / f"{name}.txt"

@@ -74,7 +74,7 @@ TAKEN = [taken for value in VALUES_SENT if (taken := safe_next(value, own_paths=
 
 
 def test_or_02_the_judge_of_locations_says_what_chromium_does(page):
-    """Chromium also goes to hosts with a space, which the standard has not: what cannot be parsed counts as elsewhere."""
+    """Chromium also goes to hosts with a space, which the standard does not know: these count as elsewhere."""
     script = "([base, all]) => all.map(one => { try { return new URL(one, base).origin } catch { return null } })"
     seen = page.evaluate(script, [f"{ORIGIN}{CALLBACK}", VALUES_SENT])
     other = {

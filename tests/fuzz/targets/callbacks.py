@@ -128,6 +128,7 @@ def pending_of_oauth(app: House, seed: str, door: str) -> str:
     return f"{app.login_prefix}{name}={forge.sealed(audience, json.dumps(login).encode(), 'login/oauth2', place=name)}"
 
 
+@cache
 def _seeds() -> list[bytes]:
     good = [f"token={token}" for token in GOOD]
     more = ["xwmsmessage_status=error&xwmsmessage_message=<b>no</b>", f"next=//evil.example&token={TOKEN}"]

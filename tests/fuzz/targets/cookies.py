@@ -136,6 +136,7 @@ def _sealed() -> tuple[str, ...]:
 SEPARATORS: Final = lines_of("pieces", "cookies")
 
 
+@cache
 def _session_seeds() -> list[bytes]:
     app = house()
     name, (mine, other) = app.session_cookie, issued()
@@ -147,6 +148,7 @@ def _session_seeds() -> list[bytes]:
     return [seed.encode("latin-1") for seed in (*seeds, f"{name}={pending}", f"{name}={signed}")]
 
 
+@cache
 def _sealed_seeds() -> list[bytes]:
     return [*(text.encode() for text in _sealed()), b"", b"AQ", b"A" * 52, b"." * 80, b"AXYZ" * 20]
 

@@ -100,12 +100,14 @@ def _session() -> str:
     return house(trusted_origins=TRUSTED).session()
 
 
+@cache
 def _seeds() -> list[bytes]:
     values = [*chain.from_iterable(HOSTILE.values()), *(value for value, _ in GOOD), *DOUBTFUL]
     values += [f"{origin}{value}" for origin in TRUSTED for value, _ in GOOD[:10]]
     return [value.encode("utf-8", "surrogatepass") for value in values if len(value) <= 2200]
 
 
+@cache
 def _raw_seeds() -> list[bytes]:
     return (
         [quote(seed, safe="/%").encode() for seed in _seeds()] + _seeds() + [b"/a&next=//evil.example", b"/a;next=/b"]

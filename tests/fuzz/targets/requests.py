@@ -160,6 +160,7 @@ def _text(method: str, target: str, headers: dict[str, str], body: str = "") -> 
     return f"{method} {target}\n{lines}\n{body}".encode("latin-1")
 
 
+@cache
 def _seeds() -> list[bytes]:
     seeds = []
     paths = (
@@ -221,10 +222,12 @@ def _form_seeds(name: str, token: str) -> list[bytes]:
     return [seed.replace("{name}", name).replace("{token}", token).encode("latin-1") for seed in seeds]
 
 
+@cache
 def _logout_seeds() -> list[bytes]:
     return _form_seeds("xwms_csrf_token", "{csrf}") + _form_seeds("xwms_csrf_token", _csrf())[-6:]
 
 
+@cache
 def _backchannel_seeds() -> list[bytes]:
     return _form_seeds("logout_token", "{token}") + _form_seeds("logout_token", _logout_token())[-6:]
 

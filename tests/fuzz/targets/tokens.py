@@ -319,14 +319,17 @@ def _claims(good: dict[str, object]) -> list[bytes]:
     return [*bodies, *(f"{header}\n{json.dumps(good)}".encode() for header in _HEADERS)]
 
 
+@cache
 def _id_seeds() -> list[bytes]:
     return _claims(ID_CLAIMS)
 
 
+@cache
 def _logout_seeds() -> list[bytes]:
     return _claims(LOGOUT_CLAIMS)
 
 
+@cache
 def _jwt_seeds() -> list[bytes]:
     tokens = [signed_by(key, ID_CLAIMS) for key in keys().values()]
     head, claims, signature = tokens[0].split(".")

@@ -250,6 +250,7 @@ def _is_deep(data: bytes) -> bool:
 _HEADS: Final = lines_of("seeds", "answers")
 
 
+@cache
 def _answers() -> list[bytes]:
     bodies = [
         b"HTTP/1.1 %d x\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s"
@@ -275,6 +276,7 @@ def _answers() -> list[bytes]:
     return [*_HEADS, *bodies, *subs, *refusals, *echoes, *_documents()]
 
 
+@cache
 def _starts() -> list[bytes]:
     urls = [url for url in (*GOOD_URLS, *BAD_URLS) if len(url) < 2_000]
     documents = [{"status": "success", "data": {"token": TOKEN, "url": url}} for url in urls]
@@ -294,6 +296,7 @@ def _starts() -> list[bytes]:
     return [*_HEADS, *map(http_answer, bodies), *bodies]
 
 
+@cache
 def _tokens() -> list[bytes]:
     good = {"access_token": "an-access-token", "token_type": "Bearer", "expires_in": 3600, "scope": "profile"}
     changes: tuple[dict[str, object], ...] = (
@@ -323,6 +326,7 @@ def _tokens() -> list[bytes]:
     ]
 
 
+@cache
 def _people() -> list[bytes]:
     bodies = [
         f'{{"sub": {sub.json}, "name": "{MARK}"}}'.encode("utf-8", "replace") for sub in SUBS if len(sub.json) < 4_000
@@ -330,6 +334,7 @@ def _people() -> list[bytes]:
     return [*_HEADS, *map(http_answer, bodies), *bodies]
 
 
+@cache
 def _documents() -> list[bytes]:
     return [one.body for one in (*GOOD, *BAD) if len(one.body) < 4_000] + [
         envelope(f'{{"sub": {sub.json}}}') for sub in SUBS if len(sub.json) < 4_000

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import cache
 from itertools import chain
 from typing import Final
 
@@ -100,10 +101,12 @@ def login_page(data: bytes) -> None:
         tally["accepted"] += 1
 
 
+@cache
 def _uris() -> list[bytes]:
     return [value.encode("utf-8", "surrogatepass") for value in (*chain.from_iterable(NEAR_MISSES.values()), *GOOD)]
 
 
+@cache
 def _pages() -> list[bytes]:
     values = (*BAD_URLS, *GOOD_URLS, "https://login.example/sign", "https://login.example.evil.example/")
     return [value.encode("utf-8", "surrogatepass") for value in values if len(value) < 2500]
