@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lowest coverage check matrix nightly docs wheel bench clean
+.PHONY: help demo test lowest coverage check matrix nightly docs wheel bench fuzz clean
 
 # Which example `make demo` runs.
 APP ?= flask
@@ -64,7 +64,7 @@ UV := $(CURDIR)/.matrix/uv
 matrix: $(STAMP) $(UV) ## the login on every framework, server, proxy, store and version (ARGS="nginx-strip", ARGS="--list")
 	PATH="$(UV)/bin:$$PATH" $(BIN)/python -m tests.matrix $(ARGS)
 
-nightly: $(STAMP) ## what takes long: the matrix, a sample of mutations, the benchmarks, the model of the login
+nightly: $(STAMP) ## what takes long: the matrix, a sample of mutations, fuzzing, the benchmarks, the model of the login
 	.ci/nightly
 
 $(UV):
@@ -84,8 +84,16 @@ bench: $(STAMP) ## what it costs, beside others (ARGS=--write fills the pages, A
 	$(BIN)/uv pip install --quiet --python $(BENCH)/bin/python --group bench --editable '.[all]'
 	$(BENCH)/bin/python benchmarks/run.py $(ARGS)
 
+# atheris has an environment of its own, because it is not built for every system.
+FUZZ := $(VENV)/fuzz
+
+fuzz: $(STAMP) ## a million `next` values and the like, guided by coverage (ARGS="next_rule --seed 2", ARGS=--list)
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(FUZZ)
+	$(BIN)/uv pip install --quiet --python $(FUZZ)/bin/python --group fuzz --editable '.[all]'
+	$(FUZZ)/bin/python -m tests.fuzz $(ARGS)
+
 clean: ## remove all that these targets made, .venv too
-	rm -rf $(VENV) $(DEMO) build dist site .coverage .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .matrix
+	rm -rf $(VENV) $(DEMO) build dist site .coverage .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .matrix .fuzz
 
 # Sets $$found to the first Python that will do, or ends with what to do.
 define find_python

@@ -1,0 +1,351 @@
+"""Raw answers of XWMS and of an authorization server: head, framing, body; beside h11 and pydantic's JSON parser."""
+
+import json
+import re
+from functools import cache
+from typing import Any, Final, TypeAlias
+
+import h11
+import pydantic_core
+
+from tests.corpus.answers import BAD, BAD_URLS, GOOD, GOOD_URLS, SUBS, envelope
+from tests.fuzz.house import TOKEN, Wire, doors_for, house, http_answer
+from tests.fuzz.judges import judge, sealed_sub, signs_in, tally, where_a_browser_goes
+from tests.fuzz.lines import lines_of
+from tests.fuzz.targets import Target
+from tests.fuzz.targets.callbacks import oauth_house, pending_of_oauth
+from tests.tools.fake_xwms import CLIENT_ID
+from tests.tools.site import CALLBACK, FROM_HERE, HTTPS_URI, LOGIN, PROGRAM
+from xwms_auth import APIError, User, XWMSClient
+from xwms_auth._core.base.strict_json import parse_json_object
+from xwms_auth._core.oauth2.endpoints import state_of
+
+MARK: Final = "zyxqv_mark"
+"""A word of the server's messages, which nobody may be shown and no log may have."""
+
+FAILURES: Final = frozenset(
+    {
+        "credentials_rejected",
+        "redirect_not_registered",
+        "client_disabled",
+        "xwms_unreachable",
+        "xwms_timeout",
+        "xwms_bad_answer",
+    }
+)
+MAX_BODY: Final = 65_536
+LOGIN_ORIGINS: Final = ("https://login.xwms.nl", "https://xwms.nl")
+
+PIECES: Final = lines_of("pieces", "answers")
+
+
+def framed(data: bytes) -> bytes:
+    """The answer itself, or one with this body: in most answers only the body is odd."""
+    return data if data.startswith((b"HTTP/", b"SSH-", b"\r\n")) or not data else http_answer(data)
+
+
+Answered: TypeAlias = tuple[int, list[tuple[bytes, bytes]], bytes]
+"""Status, headers and body."""
+
+
+def body_of(answer: bytes) -> Answered | None:
+    """The final response in these bytes as h11 reads them; None if there is no whole one."""
+    reader = h11.Connection(h11.CLIENT)
+    reader.send(h11.Request(method="POST", target="/", headers=[("Host", "xwms.nl"), ("Content-Length", "0")]))
+    reader.send(h11.EndOfMessage())
+    reader.receive_data(answer)
+    reader.receive_data(b"")
+    body, head = b"", None
+    try:
+        while not isinstance(event := reader.next_event(), h11.EndOfMessage):
+            if isinstance(event, h11.Data):
+                body += event.data
+            elif isinstance(event, h11.Response):
+                head = event
+            elif not isinstance(event, h11.InformationalResponse):
+                return None
+    except h11.RemoteProtocolError:
+        return None
+    return None if head is None else (head.status_code, list(head.headers), body)
+
+
+def object_of(found: Answered | None) -> dict[str, Any] | None:
+    """The JSON object of a 200, or None; of two equal keys the last one."""
+    if found is None or found[0] != 200:
+        return None
+    types = [value for name, value in found[1] if name == b"content-type"]
+    encodings = [value.strip().lower() for name, value in found[1] if name == b"content-encoding"]
+    if (
+        not types
+        or types[-1].partition(b";")[0].strip().lower() != b"application/json"
+        or set(encodings) - {b"", b"identity"}
+    ):
+        return None
+    try:
+        parsed = pydantic_core.from_json(found[2], allow_inf_nan=False)
+    except ValueError:
+        return None
+    return parsed if isinstance(parsed, dict) else None
+
+
+def _sub(value: object) -> str | None:
+    """A `sub` as docs/security.md has it: text that can be printed, or the digits of a number."""
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        value = str(value)
+    return (
+        value if isinstance(value, str) and 1 <= len(value) <= 255 and value.isprintable() and value.strip() else None
+    )
+
+
+def _person(found: Answered | None) -> str | None:
+    """Whom an answer to sign-token-verify names, if it may name anybody."""
+    parsed = object_of(found)
+    data = parsed.get("data") if parsed is not None and parsed.get("status") == "success" else None
+    if not isinstance(data, dict):
+        return None
+    for name, expected in (("token", TOKEN), ("client_id", CLIENT_ID)):
+        if data.get(name) is not None and str(data[name]) != expected:
+            return None
+    nested = data.get("user")
+    return _sub((nested if isinstance(nested, dict) and nested else data).get("sub"))
+
+
+@cache
+def _client() -> tuple[Wire, XWMSClient]:
+    config = house().config
+    return Wire(lambda sent: b""), XWMSClient(config)
+
+
+def client_answer(data: bytes) -> None:
+    """`verify_token` of the client gives the person whom an answer names to other parsers too, or raises."""
+    data = framed(data)
+    wire, client = _client()
+    expected = _person(found := body_of(data))
+    with wire.answering(lambda sent: data), wire.plugged():
+        outcome = _verify(client)
+    if isinstance(outcome, User):
+        assert outcome.sub == expected, (data, outcome)
+        tally["a person"] += 1
+        return
+    assert outcome.code in FAILURES | {"token_rejected", "not_approved"}, outcome
+    assert MARK not in f"{outcome}{outcome.cause}", outcome
+    if expected is not None and found is not None and len(found[2]) <= MAX_BODY:
+        assert parse_json_object(found[2]) is None, (data, outcome)  # two equal keys, which only the strict reader sees
+    tally[outcome.code] += 1
+
+
+def _verify(client: XWMSClient) -> User | APIError:
+    try:
+        return client.verify_token(TOKEN, HTTPS_URI)
+    except APIError as error:
+        return error
+
+
+def verify_answer(data: bytes) -> None:
+    """An answer to sign-token-verify signs in whom it names to other parsers too, or is a known error."""
+    data = framed(data)
+    app = house()
+    expected = _person(found := body_of(data))
+    signed_in = None
+    with app.wire.answering(lambda sent: data):
+        for door in (doors := doors_for(data)):
+            app.clock.now += 4_000
+            headers = [*PROGRAM.items(), ("Cookie", app.pending(TOKEN))]
+            answer = app.send(door, CALLBACK, query=f"token={TOKEN}", headers=headers)
+            judge(answer, may_fail=FAILURES)
+            assert MARK not in f"{answer.body!r}{answer.headers}{answer.lines}", answer
+            now = sealed_sub(app, answer) if signs_in(answer) else None
+            assert door == doors[0] or now == signed_in, (data, signed_in, now)
+            signed_in = now
+            if signed_in is not None:
+                assert answer.status == 303, answer
+                assert signed_in == expected, (data, signed_in, expected)
+            elif expected is not None and found is not None and len(found[2]) <= MAX_BODY:
+                assert parse_json_object(found[2]) is None, (data, answer)
+            assert len(app.wire.requests) == 1, app.wire.requests
+    tally["signed in" if signed_in else f"{answer.code}"] += 1
+
+
+def start_answer(data: bytes) -> None:
+    """An answer to sign-token leads to a login page of XWMS, or is a known error."""
+    data = framed(data)
+    app = house(login_origins=LOGIN_ORIGINS)
+    parsed = object_of(body_of(data))
+    with app.wire.answering(lambda sent: data):
+        for door in doors_for(data):
+            app.clock.now += 4_000
+            answer = app.send(door, LOGIN, headers=[*{**FROM_HERE, **PROGRAM}.items()])
+            judge(answer, may_fail=FAILURES, elsewhere=LOGIN_ORIGINS)
+            assert MARK not in f"{answer.body!r}{answer.lines}", answer
+            assert not signs_in(answer), answer
+            if answer.status == 302:
+                (location,) = answer.all("location")
+                assert where_a_browser_goes(location).origin in LOGIN_ORIGINS, location
+                assert parsed is not None, (data, location)
+                assert parsed["status"] == "success", (data, location)
+                assert location in (
+                    parsed["data"].get("url"),
+                    parsed["data"].get("redirect_url"),
+                    parsed.get("redirect_url"),
+                )
+    tally["led to XWMS" if answer.status == 302 else f"{answer.code}"] += 1
+
+
+def token_answer(data: bytes) -> None:
+    """An answer of a token endpoint signs in only with a bearer token in a 200, and then whom userinfo names."""
+    _oauth(data, lambda sent: sent.startswith(b"POST /token "), "access_token")
+
+
+def userinfo_answer(data: bytes) -> None:
+    """An answer of a userinfo endpoint signs in the person whom it names, or is a known error."""
+    _oauth(data, lambda sent: sent.startswith(b"GET /userinfo "), "sub")
+
+
+def _oauth(data: bytes, is_asked: Any, needed: str) -> None:
+    data = framed(data)
+    app = oauth_house()
+    usual = app.wire.answer
+    parsed = object_of(body_of(data))
+    with app.wire.answering(lambda sent: data if is_asked(sent) else usual(sent)):
+        for door in doors_for(data):
+            app.clock.now += 4_000
+            seed = f"{int(app.clock.now):043}"
+            headers = [*PROGRAM.items(), ("Cookie", pending_of_oauth(app, seed, door))]
+            answer = app.send(door, CALLBACK, query=f"code=a-code&state={state_of(seed)}", headers=headers)
+            judge(answer, may_fail=FAILURES)
+            assert MARK not in f"{answer.body!r}{answer.lines}", answer
+            if signs_in(answer):
+                assert parsed is not None, (data, answer)
+                assert needed in parsed, (data, answer)
+                assert needed != "sub" or sealed_sub(app, answer) == _sub(parsed["sub"]), (data, answer)
+                assert needed == "sub" or str(parsed.get("token_type") or "bearer").lower() == "bearer", data
+    tally["signed in" if signs_in(answer) else f"{answer.code}"] += 1
+
+
+def strict_json(data: bytes) -> None:
+    """What the strict reader takes, pydantic's parser reads as the same object; what it refuses is no such object."""
+    ours = parse_json_object(data)
+    try:
+        theirs = pydantic_core.from_json(data, allow_inf_nan=False)
+    except ValueError:
+        theirs = None
+    if ours is not None:
+        # The other one stops at a depth of 200, and takes no half of a surrogate pair (RFC 8259 8.2 lets both do so).
+        assert ours == theirs or (theirs is None and (_is_deep(data) or re.search(rb"\\u[dD][89a-fA-F]", data))), data
+        tally["taken"] += 1
+        return
+    if isinstance(theirs, dict):
+        twice: list[bool] = []
+        json.loads(data, object_pairs_hook=lambda found: twice.append(len(dict(found)) < len(found)))
+        assert any(twice) or re.search(rb"[eE]|\d{300}", data), (data, theirs)
+    tally["refused"] += 1
+
+
+def _is_deep(data: bytes) -> bool:
+    return data.count(b"[") + data.count(b"{") > 100
+
+
+# --- seeds -----------------------------------------------------------------------------------------------------------
+
+_HEADS: Final = lines_of("seeds", "answers")
+
+
+@cache
+def _answers() -> list[bytes]:
+    bodies = [
+        b"HTTP/1.1 %d x\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s"
+        % (one.status, (one.content_type or "").encode(), len(one.body), one.body)
+        for one in (*GOOD, *BAD)
+        if len(one.body) < 4_000
+    ]
+    subs = [http_answer(envelope(f'{{"sub": {sub.json}}}')) for sub in SUBS if len(sub.json) < 4_000]
+    refusals = [
+        http_answer(json.dumps({"status": "error", "message": f"{text} {MARK}", "data": {}}).encode(), status=status)
+        for status in (b"400 x", b"401 x", b"403 x", b"404 x", b"422 x", b"200 OK", b"503 x", b"429 x")
+        for text in (
+            "The token is not valid.",
+            "The redirect URI is not registered.",
+            "The client is disabled.",
+            "The secret is wrong.",
+        )
+    ]
+    echoes = [
+        http_answer(envelope(f'{{"sub": "1234", "token": {token}}}'))
+        for token in (f'"{TOKEN}"', '"another"', "1", "[[[[1]]]]", "{}", "null", "true", "[" * 900 + "]" * 900)
+    ]
+    return [*_HEADS, *bodies, *subs, *refusals, *echoes, *_documents()]
+
+
+@cache
+def _starts() -> list[bytes]:
+    urls = [url for url in (*GOOD_URLS, *BAD_URLS) if len(url) < 2_000]
+    documents = [{"status": "success", "data": {"token": TOKEN, "url": url}} for url in urls]
+    documents += [{"status": "success", "redirect_url": GOOD_URLS[0], "data": {"token": TOKEN}}]
+    documents += [
+        {"status": "success", "data": {"token": TOKEN, "redirect_url": GOOD_URLS[0], "expires_at": moment}}
+        for moment in (
+            "2029-01-01T00:00:00Z",
+            "0001-01-01T00:00:00+14:00",
+            "9999-12-31T23:59:59-14:00",
+            "soon",
+            1,
+            None,
+        )
+    ]
+    bodies = [json.dumps(document).encode() for document in documents]
+    return [*_HEADS, *map(http_answer, bodies), *bodies]
+
+
+@cache
+def _tokens() -> list[bytes]:
+    good = {"access_token": "an-access-token", "token_type": "Bearer", "expires_in": 3600, "scope": "profile"}
+    changes: tuple[dict[str, object], ...] = (
+        {},
+        {"token_type": "MAC"},
+        {"token_type": None},
+        {"expires_in": "3600"},
+        {"expires_in": 1e300},
+        {"expires_in": -1},
+        {"access_token": None},
+        {"access_token": ["a"]},
+        {"access_token": "a\nb"},
+        {"scope": ["a", "b"]},
+        {"scope": 1},
+        {"refresh_token": ""},
+        {"refresh_token": "r" * 5000},
+        {"id_token": "a.b.c"},
+        {"error": "invalid_grant"},
+        {"access_token": "é"},
+    )
+    error = json.dumps({"error": "invalid_grant", "error_description": MARK}).encode()
+    return [
+        *_HEADS,
+        *(http_answer(json.dumps({**good, **change}).encode()) for change in changes),
+        *(json.dumps({**good, **change}).encode() for change in changes),
+        *(http_answer(error, status=status) for status in (b"400 x", b"401 x", b"200 OK", b"500 x")),
+    ]
+
+
+@cache
+def _people() -> list[bytes]:
+    bodies = [
+        f'{{"sub": {sub.json}, "name": "{MARK}"}}'.encode("utf-8", "replace") for sub in SUBS if len(sub.json) < 4_000
+    ]
+    return [*_HEADS, *map(http_answer, bodies), *bodies]
+
+
+@cache
+def _documents() -> list[bytes]:
+    return [one.body for one in (*GOOD, *BAD) if len(one.body) < 4_000] + [
+        envelope(f'{{"sub": {sub.json}}}') for sub in SUBS if len(sub.json) < 4_000
+    ]
+
+
+TARGETS: Final = (
+    Target(run=client_answer, seeds=_answers, pieces=PIECES, longest=5000, figure=200_000),
+    Target(run=verify_answer, seeds=_answers, pieces=PIECES, longest=5000, figure=50_000),
+    Target(run=start_answer, seeds=_starts, pieces=PIECES, longest=5000, figure=50_000),
+    Target(run=token_answer, seeds=_tokens, pieces=PIECES, longest=5000, figure=50_000),
+    Target(run=userinfo_answer, seeds=_people, pieces=PIECES, longest=5000, figure=50_000),
+    Target(run=strict_json, seeds=_documents, pieces=PIECES, longest=5000, figure=500_000),
+)
