@@ -1,6 +1,7 @@
 """The story without any I/O: XWMS is played by hand, effect by effect; the store is one in memory."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -88,19 +89,19 @@ def headers(sent):
     return {name.lower(): value for name, value in sent.items()}
 
 
-def started(site, store, token=TOKEN):
+def started(site, store, token=TOKEN, *, now=NOW, **ticket):
     """The pending-login cookie of a browser that has started a login."""
     request = Request(method="GET", path="/xwms/auth", headers=headers(FROM_HERE))
-    story = Story(routes.serve(site, provider_of(site), request, now=NOW), store)
+    story = Story(routes.serve(site, provider_of(site), request, now=now), store)
     call = story.go_on()
     assert call.path == "sign-token"
     assert json.loads(call.body) == {"redirect_url": URI}
-    assert story.answered(answer(token=token, url="https://xwms.nl/login")) is None
+    assert story.answered(answer(token=token, url="https://xwms.nl/login", **ticket)) is None
     assert story.done.status == 302
     return story.done.cookies[0].partition(";")[0]
 
 
-def callback(site, store, cookie="", token=TOKEN):
+def callback(site, store, cookie="", token=TOKEN, *, now=NOW + 5):
     request = Request(
         method="GET",
         path="/xwms/validateToken",
@@ -108,7 +109,7 @@ def callback(site, store, cookie="", token=TOKEN):
         headers=headers(FROM_ELSEWHERE),
         cookie=cookie,
     )
-    return Story(routes.serve(site, provider_of(site), request, now=NOW + 5), store)
+    return Story(routes.serve(site, provider_of(site), request, now=now), store)
 
 
 def test_a_callback_claims_the_login_then_asks_xwms_then_creates_a_session(site, store):
@@ -170,6 +171,30 @@ def test_a_try_that_never_left_is_not_given_back_once_the_victim_has_brought_the
     assert again.done.status == 401, "XWMS was asked to spend it, and nobody is let in"
 
 
+def test_a_try_that_succeeds_after_the_victim_has_brought_the_token_signs_nobody_in(site, store):
+    """SM-23: XWMS has the attacker's call in its queue, and the one that spends the token does not get through."""
+    attack = callback(site, store, started(site, store))
+    attack.go_on()
+    victim = callback(site, store)
+    victim.go_on()
+    victim.failed(Unreachable("refused", sent=False))
+    assert attack.answered(answer(sub="victim")) is None
+    assert (attack.done.status, store.created) == (401, [])
+    assert "Max-Age=0" in attack.done.deferrable[0], "the login is over"
+
+
+@pytest.mark.parametrize("hours", [2, 24])
+def test_a_token_is_known_to_be_issued_for_as_long_as_xwms_says_that_it_lives(site, store, hours):
+    """SM-25: otherwise the attacker's callback, kept back for an hour, looks like that of a victim's own login."""
+    later = NOW + hours * 3600
+    started(site, store, expires_at=datetime.fromtimestamp(later, UTC).isoformat())
+    victims_login = started(site, store, token="another-token-of-sign-token", now=later - 20)
+    victim = callback(site, store, victims_login, now=later - 10)
+    assert json.loads(victim.go_on().body)["token"] == TOKEN
+    assert victim.answered(answer(sub="attacker")) is None
+    assert (victim.done.status, store.created) == (401, [])
+
+
 def test_a_callback_that_is_refused_for_its_form_asks_for_nothing(site, store):
     story = callback(site, store, started(site, store), token="short")
     assert story.go_on() is None
@@ -227,20 +252,44 @@ def test_a_store_that_blinks_between_the_claims_and_the_call_gives_all_of_them_b
     assert callback(site, store, cookie).go_on() is not None
 
 
-def test_a_foreign_token_is_sent_to_xwms_while_the_store_is_down_and_is_dead_here(site):
-    """SM-19: although nobody can say that it was issued, and although the budget for junk is used up."""
+@pytest.mark.parametrize("busy", [True, False])
+def test_a_foreign_token_is_sent_to_xwms_while_the_store_is_down_and_is_dead_here(site, busy):
+    """SM-19, SM-24: although nobody can say that it was issued, and although the budget for junk is used up.
+
+    The victim has a login of their own under way, or none.
+    """
     store = _Blinks(0, lasts=0)
     cookie = started(site, store)
     for number in range(10):
         junk = callback(site, store, token=f"junk-token-number-{number}")
         if junk.go_on() is not None:
             junk.answered(UpstreamResponse(status=401, content_type="application/json", body=b"{}"))
-    store.asked, store.down = 0, range(1, 2)
-    victim = callback(site, store)
+    victims_login = started(site, store, token="another-token-of-sign-token") if busy else ""
+    store.asked, store.down = 0, range(1, 3)
+    victim = callback(site, store, victims_login)
     assert json.loads(victim.go_on().body)["token"] == TOKEN
     assert victim.failed(Unreachable("refused", sent=False)) is None
     assert victim.done.status == 503
+    store.down = range(0)
     attack = callback(site, store, cookie)
     attack.go_on()
     attack.answered(answer(sub="victim"))
     assert attack.done.status == 401
+
+
+def test_a_fresh_token_stays_good_while_the_store_is_down():
+    """RP-04: nobody else knows it, so reloading the page may work in a moment."""
+    key = "0123456789abcdefghijklmnopqrstuv"
+    config = XWMSConfig(
+        client_id="id", client_secret="secret", redirect_uris=URI, session_secret=key, callback_token="fresh"
+    )
+    site, store = Context.of(config), _Blinks(0, lasts=0)
+    cookie = started(site, store)
+    store.asked, store.down = 0, range(1, 2)
+    story = callback(site, store, cookie, token="a-fresh-token")
+    assert story.go_on() is None
+    assert (story.done.status, story.done.cookies) == (503, ())
+    again = callback(site, store, cookie, token="a-fresh-token")
+    again.go_on()
+    again.answered(answer(sub="17"))
+    assert again.done.status == 303

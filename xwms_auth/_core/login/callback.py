@@ -358,6 +358,11 @@ def _redeem(callback: _Callback, login: PendingLogin, attempt: RedeemAttempt) ->
         logins.forget_expired()
         return login_request.refuse(error, url=login_request.retry_url(login))
     logins.forget_expired()
+    # Token fixation: the person who approved it may have brought it to another browser while this call was in progress.
+    if (yield from login_request.provider.is_invalidated(context, callback.params, now=login_request.now)):
+        logins.discard(login)
+        elsewhere = TokenRejected("the credential has come to another browser meanwhile")
+        return login_request.refuse(elsewhere, url=login_request.retry_url(login))
     # An identity is never linked to an account without a click, whatever the token proves (login CSRF).
     if login.account is None and not (yield from _must_confirm(callback, login)):
         return (yield from login_request.sign_in(login, result))

@@ -27,7 +27,7 @@ from ..base.errors import (
     XWMSError,
 )
 from ..base.models import Secret, newer
-from ..base.session import Session
+from ..base.session import FUTURE_TOLERANCE, Session
 from ..config.context import Context
 from ..config.state import UnspentToken
 from ..http.fetch_metadata import require_sent_by_xwms
@@ -40,6 +40,9 @@ from .rate_limits import may_spend
 
 PERMANENT = 10 * 365 * 86_400
 """Seconds (ten years). What is learned about XWMS is not forgotten."""
+
+MAX_ISSUED = 7 * 86_400
+"""Seconds (a week). An issued token is not remembered for longer, however late XWMS says that it ends."""
 
 SAME_TOKEN = "learned/same"
 """Claimed when XWMS has confirmed a callback token that was exactly the one from `sign-token`."""
@@ -64,7 +67,10 @@ class SignTokenProvider:
     ) -> Steps[LoginStart]:
         ticket = yield from login_calls.sign_token(context.config, uri.uri)
         # For every process that shares the store: a token issued for one login is not a fresh token of another login.
-        yield from _remember(token_claim("issued", ticket.token), now=now)
+        # Until the token ends: once this is forgotten, it looks like a fresh one.
+        lifetime = TOKEN_MEMORY if ticket.expires_at is None else ticket.expires_at + FUTURE_TOLERANCE - now
+        seconds = min(max(TOKEN_MEMORY, lifetime), MAX_ISSUED)
+        yield from _remember(token_claim("issued", ticket.token), seconds=seconds, now=now)
         # Here, because nothing has begun yet that could be lost if XWMS is slow.
         yield from _invalidate_unspent(context, now=now)
         return LoginStart(url=ticket.url, proof=digest(ticket.token), expires_at=ticket.expires_at)
@@ -92,7 +98,12 @@ class SignTokenProvider:
         newest_first = logins[::-1]
         candidates = tuple(sorted(newest_first, key=lambda login: not login.began_here))
         # A token that sign-token issued for another login is not a fresh one, whatever `callback_token` allows.
-        (issued,) = yield from _are_claimed(token_claim("issued", token), now=now)
+        try:
+            (issued,) = yield from _are_claimed(token_claim("issued", token), now=now)
+        except StoreUnavailable:
+            if mode == "fresh":
+                raise  # nobody else can know the token, so reloading the page may work in a moment
+            issued = True
         if issued:
             return MatchingLogins(otherwise=next(iter(candidates), None))
         # With `either`, the token may have been issued by a process that shares no store with this one: its owner is
