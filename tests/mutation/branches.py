@@ -59,9 +59,10 @@ def _missing(file: _File) -> list[str]:
 def _measured(data_file: str) -> dict[Path, _File]:
     coverage = Coverage(data_file=data_file, config_file=str(ROOT / "pyproject.toml"))
     coverage.load()
-    with tempfile.NamedTemporaryFile(suffix=".json") as report:
-        coverage.json_report(outfile=report.name)
-        found: dict[str, _File] = json.loads(Path(report.name).read_bytes())["files"]
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder, "coverage.json")
+        coverage.json_report(outfile=str(report))
+        found: dict[str, _File] = json.loads(report.read_bytes())["files"]
     return {ROOT / name: file for name, file in found.items()}
 
 

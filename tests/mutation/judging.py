@@ -73,11 +73,13 @@ def judge(
     files = sorted({test.partition("::")[0] for tests in court.chosen.values() for test in tests})
     here = [file for file in files if (ROOT / file).is_file()]
     options = ["-qq", "-s", "-m", "not browser", "--rootdir", str(ROOT), "--continue-on-collection-errors"]
-    options += ["-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov"]
+    options += ["-p", "no:cacheprovider", "-p", "no:cov"]
     if here:
         os.chdir(ROOT)
         with contextlib.redirect_stdout(sys.stderr):
-            pytest.main([*options, *here], plugins=[court])
+            code = pytest.main([*options, *here], plugins=[court])
+        if len(court.judgement.verdicts) < len(mutants):
+            raise RuntimeError(f"pytest ended with {code!r} before every mutant was judged")
     else:
         for mutant in mutants:
             court.note(Verdict(mutant=mutant, status="survived", detail="not run"))

@@ -1,14 +1,22 @@
-"""The list of equivalent mutants and the names of the security modules are those of today's source."""
+"""The list of equivalent mutants and the names of the security modules are those of today's source; the runner runs."""
 
+import json
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
+from coverage import CoverageData
 
 from tests.mutation.equivalent import read_list, without_equivalents
 from tests.mutation.modules import ROOT, SECURITY_MODULES, find_modules
 from tests.mutation.mutants import mutants_of, names_of_exceptions
 
 LISTED = read_list()
+
+NOTICES = "tests/http/test_next_url.py::test_an_honest_next_becomes_exactly_its_location"
+"""A test that notices the first of the two mutants that are drawn; the data file says that nobody runs the other."""
 
 
 @pytest.mark.parametrize("file", sorted({one.file for one in LISTED}))
@@ -29,3 +37,18 @@ def test_each_name_of_a_security_module_finds_one_file() -> None:
     modules, unknown = find_modules(SECURITY_MODULES)
     assert unknown == []
     assert all((ROOT / module.shown).is_file() for module in modules)
+
+
+def test_the_runner_notices_what_the_tests_notice_and_ends_with_1_below_its_share(tmp_path: Path) -> None:
+    [module], _ = find_modules(["next_url"])
+    data = CoverageData(basename=str(tmp_path / "coverage"))
+    data.set_context(f"{NOTICES}|run")
+    data.add_lines({str(module.path): range(1, 36)})
+    data.write()
+    command = [sys.executable, "-m", "tests.mutation", "--coverage", str(tmp_path / "coverage")]
+    command += ["--modules", "next_url", "--sample", "2", "--out", str(tmp_path / "verdicts")]
+    ended = subprocess.run([*command, "--fail-under", "100"], cwd=ROOT, capture_output=True, text=True, check=False)
+    verdicts = [json.loads(line) for line in (tmp_path / "verdicts").read_text().splitlines()]
+    assert sorted(one["status"] for one in verdicts) == ["killed", "survived"], ended.stderr
+    assert [one["detail"] for one in verdicts if one["status"] == "killed"] == [NOTICES]
+    assert ended.returncode == 1, ended.stderr
