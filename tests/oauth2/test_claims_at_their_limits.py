@@ -183,7 +183,7 @@ def test_a_token_is_for_this_client_alone_or_names_it_as_the_one_that_asked(of):
         {"azp": "b"},
         {"azp": None},
     ):
-        with pytest.raises(error, match="aud|azp"):
+        with pytest.raises(error, match=r"aud|azp"):
             read(**changes)
 
 
