@@ -144,8 +144,9 @@ def test_what_is_fetched_before_anybody_went_there(headers, prefetch):
 )
 def test_a_navigation_and_what_may_be_one_pass(headers):
     require_navigation(with_headers(headers))
-    with pytest.raises(NotANavigation):
+    with pytest.raises(NotANavigation) as error:
         require_navigation(with_headers({**headers, "sec-purpose": "prefetch", "sec-fetch-site": "same-origin"}))
+    assert error.value.cause.endswith("Sec-Purpose prefetch")
 
 
 @pytest.mark.parametrize(

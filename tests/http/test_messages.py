@@ -129,6 +129,9 @@ def test_the_names_of_cookies_tell_clients_and_https_apart():
         (" a=1", "1"),
         ("a=", ""),
         ("a=1=2", "1=2"),
+        ("a=1 \t", "1"),
+        ("Xa=1", None),
+        ("b=2;Xa=1", None),
         ("a=1 2", "1 2"),
         ("aa=2; a=1", "1"),
         ("a=1; aa=2", "1"),
@@ -163,6 +166,8 @@ def test_a_cookie_is_read_as_it_came_and_only_if_it_is_the_only_one(header, valu
         ("p_1=a; p_1=a; p_2=b; p_1=c", {"2": "b"}),
         ("p_1; xp_2=a; p_3=", {"3": ""}),
         ("\xa0p_1=a", {}),
+        ("Xp_1=a", {}),
+        ("p_1=aX", {"1": "aX"}),
         ("", {}),
     ],
 )

@@ -183,7 +183,7 @@ def test_a_token_is_for_this_client_alone_or_names_it_as_the_one_that_asked(of):
         {"azp": "b"},
         {"azp": None},
     ):
-        with pytest.raises(error, match=r"aud|azp"):
+        with pytest.raises(error, match=rf"the {of.removeprefix('refreshed ')}: (its aud|its azp|it has several)"):
             read(**changes)
 
 
@@ -282,6 +282,21 @@ def test_a_token_that_says_what_it_is_is_that(read, good, bad):
     for kind in bad:
         with pytest.raises(TokenRejected, match="typ"):
             read(type=kind)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        *[({"events": value}, "events") for value in (GONE, None, EVENT, [EVENT], {}, {"other": {}}, {EVENT: "yes"})],
+        *[({"nonce": value}, "nonce") for value in (NONCE, "", None)],
+        *[({"jti": value}, "jti") for value in (GONE, None, "", 7)],
+        *[({"sub": value, "sid": "s"}, "sub") for value in ("", 7, [])],
+        *[({"sub": None, "sid": value}, "neither") for value in (GONE, None, "", 7, "x" * 256, "a\nb")],
+    ],
+)
+def test_a_logout_token_that_is_not_one_is_refused_with_its_reason(changes, reason):
+    with pytest.raises(TokenRejected, match=reason):
+        logout_token(**changes)
 
 
 def test_a_logout_token_says_whose_logout_it_is():

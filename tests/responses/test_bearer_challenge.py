@@ -7,6 +7,7 @@ import pytest
 
 from xwms_auth import XWMSConfig
 from xwms_auth._core.base.errors import (
+    CredentialsRejected,
     InsufficientScope,
     InvalidBearerRequest,
     InvalidToken,
@@ -24,6 +25,7 @@ LONGEST = 16 * 1024
     ("header", "token"),
     [
         ("Bearer abcX", "abcX"),
+        ("Bearer X", "X"),
         ("bearer abc", "abc"),
         ("BEARER abc", "abc"),
         ("Bearer   abc", "abc"),
@@ -77,15 +79,15 @@ def test_a_scope_is_named_alone_or_beside_others():
             parse_scopes(wrong)
 
 
-def refused(error: XWMSError, *, scopes: tuple[str, ...] = (), method: str = "GET") -> Response:
+def refused(error: XWMSError, *, scopes: tuple[str, ...] = (), method: str = "GET", debug: bool = False) -> Response:
     config = XWMSConfig(
         client_id="id",
         client_secret="secret",
         domain="app.example",
-        redirect_uris="https://app.example/xwms/validateToken",
+        redirect_uris="http://localhost:5000/cb" if debug else "https://app.example/cb",
         session_secret="0123456789abcdefghijklmnopqrstuv",
     )
-    return refusal(config, Request(method=method, path="/api"), error, scopes=scopes)
+    return refusal(config, Request(method=method, path="/api", debug=debug), error, scopes=scopes)
 
 
 def header_of(response: Response, name: str) -> list[str]:
@@ -121,6 +123,19 @@ def test_a_refusal_about_the_token_is_a_challenge_and_no_other(error, scopes, ch
 def test_a_refusal_says_when_to_come_back_if_the_error_does():
     assert header_of(refused(Unreachable("x", retry_after=7)), "retry-after") == ["7"]
     assert header_of(refused(InvalidToken("x")), "retry-after") == []
+
+
+def test_a_developer_is_told_more_and_nobody_else():
+    told = json.loads(refused(CredentialsRejected("x"), debug=True).body)["developer"]
+    assert told
+    assert all(isinstance(line, str) for line in told)
+    assert "developer" not in json.loads(refused(CredentialsRejected("x")).body)
+    assert "developer" not in json.loads(refused(TokenRequired("x"), debug=True).body), "there is nothing to tell"
+
+
+def test_a_domain_is_quoted_in_the_challenge():
+    response = refused(TokenRequired("x"), domain='a"b\\c')
+    assert header_of(response, "www-authenticate") == ['Bearer realm="a\\"b\\\\c"']
 
 
 def test_a_head_request_gets_the_headers_alone():
