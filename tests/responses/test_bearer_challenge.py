@@ -79,11 +79,13 @@ def test_a_scope_is_named_alone_or_beside_others():
             parse_scopes(wrong)
 
 
-def refused(error: XWMSError, *, scopes: tuple[str, ...] = (), method: str = "GET", debug: bool = False) -> Response:
+def refused(
+    error: XWMSError, *, scopes: tuple[str, ...] = (), method: str = "GET", debug: bool = False, **more: str
+) -> Response:
     config = XWMSConfig(
         client_id="id",
         client_secret="secret",
-        domain="app.example",
+        **{"domain": "app.example", **more},
         redirect_uris="http://localhost:5000/cb" if debug else "https://app.example/cb",
         session_secret="0123456789abcdefghijklmnopqrstuv",
     )
