@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lowest coverage check matrix nightly docs wheel bench fuzz clean
+.PHONY: help demo test lowest coverage mutation check matrix nightly docs wheel bench fuzz clean
 
 # Which example `make demo` runs.
 APP ?= flask
@@ -18,6 +18,10 @@ DEMO_STAMP := $(DEMO)/installed-$(APP)
 # make PYTHON=/path/to/python uses that one; otherwise the first of these that is new enough.
 PYTHON ?=
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
+
+# Which of the mutants `make mutation` draws.
+SAMPLE ?= 500
+SEED ?= 1
 
 # The oldest versions are in an environment of their own. Some of them close their sockets late, which is not our doing.
 LOWEST := $(VENV)/lowest
@@ -50,6 +54,12 @@ lowest: $(STAMP) ## the tests of the doors with the oldest versions that the pac
 
 coverage: $(STAMP) ## the suite without browsers, and which branches of the package it runs
 	$(BIN)/python -m pytest -n auto -m "not browser" --cov --cov-context=test --cov-report=term:skip-covered $(ARGS)
+	$(BIN)/python -m tests.mutation.branches .coverage
+
+# It reads what the last `make coverage` has found, which has to be of the same source.
+mutation: $(STAMP) ## small changes to the security modules, of which tests notice 95 % (SAMPLE=500 SEED=1)
+	@test -e .coverage || $(MAKE) coverage
+	$(BIN)/python -m tests.mutation --coverage .coverage --sample $(SAMPLE) --seed $(SEED) --fail-under 95 $(ARGS)
 
 check: $(STAMP) ## lint, format, types, import rules
 	$(BIN)/ruff check

@@ -4,7 +4,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pytest
 
@@ -20,6 +20,7 @@ from tests.tools.places import (
     where,
 )
 from tests.tools.site import Browser, Site
+from xwms_auth._core.base import events
 
 __all__ = [
     "place",
@@ -54,6 +55,24 @@ def patient() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for constant in (*STORE_TIMEOUTS, *QUICK_CALLS, PROMPT_ERRORS):
             patch.setattr(constant, PATIENCE)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def declared_events() -> Iterator[None]:
+    """Whatever a test does, only events are logged that are declared, and so in docs/operation.md."""
+    declared = get_args(events.Event)
+
+    def checked(write: Callable[..., None]) -> Callable[..., None]:
+        def checking(event: str, **fields: str) -> None:
+            assert event in declared, f"{event!r} is no declared event"
+            write(event, **fields)
+
+        return checking
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("info", "warning"):
+            patch.setattr(events, name, checked(getattr(events, name)))
         yield
 
 

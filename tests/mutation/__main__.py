@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from tests.mutation.covering import Covering
+from tests.mutation.equivalent import read_list, without_equivalents
 from tests.mutation.judging import Judgement, Settings, Verdict, judge
 from tests.mutation.modules import SECURITY_MODULES, find_modules
 from tests.mutation.mutants import mutants_of, names_of_exceptions, sample
@@ -16,15 +17,18 @@ from tests.mutation.mutants import mutants_of, names_of_exceptions, sample
 COLUMNS = ("killed", "survived", "timeout", "error")
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Draw, judge, and print the table."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Draw, judge, and print the table. Returns the exit code: 1 if too few were noticed."""
     parser = _parser()
     asked = parser.parse_args(arguments)
     if not asked.coverage.is_file():
         parser.error(f"there is no {asked.coverage}")
     modules, unknown = find_modules(name.strip() for name in asked.modules.split(",") if name.strip())
     errors = names_of_exceptions()
-    drawn = sample((one for module in modules for one in mutants_of(module, errors)), asked.sample, asked.seed)
+    made, equivalent = without_equivalents(
+        (one for module in modules for one in mutants_of(module, errors)), read_list()
+    )
+    drawn = sample(made, asked.sample, asked.seed)
     covering = Covering(asked.coverage, modules, asked.source)
     for name in unknown:
         _say(f"No module is called {name}.", sys.stderr)
@@ -48,6 +52,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if out is not None:
         out.close()
     _say(_report(judgement))
+    _say(
+        f"\n{len(drawn)} of {len(made)} mutants were drawn; {len(equivalent)} more are equivalent, see equivalent.toml."
+    )
+    share = _share(judgement.verdicts)
+    if share >= asked.fail_under:
+        return 0
+    _say(f"{share:.1f} % of them were noticed, and {asked.fail_under:g} % must be.", sys.stderr)
+    return 1
+
+
+def _share(verdicts: Sequence[Verdict]) -> float:
+    """Percent of the mutants that tests noticed, of those that could be put in place; one that nobody ran survives."""
+    judged = [verdict for verdict in verdicts if verdict.status != "error"]
+    return 100 * sum(verdict.status != "survived" for verdict in judged) / len(judged) if judged else 0.0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -76,6 +94,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, metavar="FILE", help="write each verdict there, as a line of JSON")
     parser.add_argument("--cpu", type=float, default=12.0, help="processor seconds for each mutant (default: 12)")
     parser.add_argument("--jobs", type=int, default=2, help="how many mutants at once (default: 2)")
+    parser.add_argument(
+        "--fail-under",
+        type=float,
+        default=0.0,
+        metavar="PERCENT",
+        help="end with 1 if fewer are noticed (default: 0)",
+    )
     parser.add_argument("--check", action="store_true", help="first run every chosen test without a mutation")
     return parser
 
@@ -112,9 +137,8 @@ def _report(judgement: Judgement) -> str:
     partial = sum(verdict.detail.startswith("partial") for verdict in survivors)
     judged = sum(verdict.status != "error" for verdict in verdicts)
     if judged:
-        share = (judged - len(survivors)) / judged
         parts.append(
-            f"Noticed: {share:.1%} of {judged} mutants. "
+            f"Noticed: {_share(verdicts):.1f} % of {judged} mutants. "
             f"Of {len(survivors)} survivors no test runs {not_run}, and {partial} were not tried by every test."
         )
     if survivors:
@@ -156,4 +180,4 @@ def _say(text: str, where: TextIO | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

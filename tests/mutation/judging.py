@@ -16,7 +16,7 @@ import pytest
 
 from tests.mutation.covering import Covering
 from tests.mutation.forks import Forks, Run, Story
-from tests.mutation.modules import ROOT, Module
+from tests.mutation.modules import PACKAGE, ROOT, Module, find_modules
 from tests.mutation.mutants import Mutant, compiled
 
 CHECKED_AT_ONCE = 40
@@ -73,11 +73,13 @@ def judge(
     files = sorted({test.partition("::")[0] for tests in court.chosen.values() for test in tests})
     here = [file for file in files if (ROOT / file).is_file()]
     options = ["-qq", "-s", "-m", "not browser", "--rootdir", str(ROOT), "--continue-on-collection-errors"]
-    options += ["-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov"]
+    options += ["-p", "no:cacheprovider", "-p", "no:cov", "--tb", "native"]  # the quickest that nobody reads
     if here:
         os.chdir(ROOT)
         with contextlib.redirect_stdout(sys.stderr):
-            pytest.main([*options, *here], plugins=[court])
+            code = pytest.main([*options, *here], plugins=[court])
+        if len(court.judgement.verdicts) < len(mutants):
+            raise RuntimeError(f"pytest ended with {code!r} before every mutant was judged")
     else:
         for mutant in mutants:
             court.note(Verdict(mutant=mutant, status="survived", detail="not run"))
@@ -124,6 +126,9 @@ class _Court:
         self._items = {item.nodeid: item for item in session.items}
         self.judgement.missing = {test for tests in self.chosen.values() for test in tests} - set(self._items)
         self._functions = _Functions({mutant.module for mutant in self.chosen})
+        for module in find_modules([PACKAGE.name])[0]:  # what a child does not import costs it no time
+            with contextlib.suppress(ImportError):
+                importlib.import_module(module.name)
         gc.collect()
         gc.freeze()  # children share the memory of what is here
         forks = Forks(session, self._failures, self._settings.jobs)

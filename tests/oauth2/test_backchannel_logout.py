@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -17,6 +18,8 @@ from tests.oauth2.test_id_tokens import NO_MOMENTS, OTHER_TYPES
 from tests.tools.fake_xwms import CLIENT_ID
 from tests.tools.site import PROGRAM, Browser, Site
 from xwms_auth import Identity, StoreUnavailable
+from xwms_auth._core.base.models import EndReason
+from xwms_auth._core.base.session import Session
 from xwms_auth._core.base.strict_json import JSONObject
 from xwms_auth._core.oauth2.id_token import sid_of
 from xwms_auth.stores.memory import MemoryStore
@@ -108,6 +111,21 @@ def test_a_login_that_the_server_gave_no_name_ends_with_any_of_the_persons(site,
     assert other.who() == "somebody-else"
 
 
+@pytest.mark.parametrize("sid", ["sid-1", "sid-2"])
+def test_a_session_that_holds_no_tokens_ends_with_any_of_the_persons(make_site, server, sid):
+    """Nobody can say that its login was another one."""
+    store = MemoryStore()
+    site = make_site(session_store=store)
+    browser = logged_in(site, server, sid="sid-1")
+    handle, now = browser.cookies()[site.session_cookie], int(site.clock())
+    session = store.load(handle, now=now)
+    assert isinstance(session, Session)
+    bare = store.create(replace(session, tokens=None), until=now + 3600, now=now)
+    assert post(site, signed(server.key, claims_of(server, sid=sid))).status_code == 200
+    assert store.load(bare, now=now) is EndReason.REVOKED
+    assert browser.who() == (None if sid == "sid-1" else SUB)
+
+
 def test_where_the_login_is_named_and_nobody_else_the_sessions_of_that_login_end(site, server):
     """OpenID Connect Back-Channel Logout 2.4: `sid` and no `sub`."""
     one, two, same = (logged_in(site, server, sid=sid) for sid in ("sid-1", "sid-2", "sid-1"))
@@ -152,6 +170,8 @@ def test_a_login_that_is_under_way_does_not_outlive_the_logout(site, server, sub
         coming = thread.submit(come_back, browser, query)
         server.wait_for_calls(USERINFO)
         assert post(site, signed(server.key, claims_of(server, sub=sub, sid="sid-1"))).status_code == 200
+        # What has been remembered for less than its time stays, whatever comes after it.
+        assert post(site, signed(server.key, claims_of(server, sub=None, sid="sid-of-nobody"))).status_code == 200
         gate.set()
         assert code_of(coming.result(20)) == (401, "token_rejected")
     assert browser.who() is None

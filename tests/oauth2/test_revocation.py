@@ -89,6 +89,7 @@ def test_a_logout_that_is_heard_brings_the_next_one_with_it(site, server):
 
 
 def test_a_server_that_stays_away_is_asked_more_and_more_seldom(site, server, clock, caplog):
+    caplog.set_level("INFO")
     browser, _ = signed_in(site, server)
     refuses_to_revoke(server, "503:oauth/revoke")
     leave(browser)
@@ -98,6 +99,7 @@ def test_a_server_that_stays_away_is_asked_more_and_more_seldom(site, server, cl
         start(site)
         asked.append(caplog.text.count("token_not_revoked"))
     assert asked[-1] == 6, "at once, and after about 1, 3, 7, 15 and 31 minutes"
+    assert "token_revoked_late" not in caplog.text
     clock.advance(DAY)
     mend(server)
     start(site)

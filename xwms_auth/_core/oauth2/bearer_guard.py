@@ -31,7 +31,7 @@ def authenticate(
         context.require_settings()
         context.config.require_tokens()
         token = yield from _validation()(context, bearer_token(authorization), now=now)
-        if scopes and (missing := set(scopes).difference(token.scopes)):
+        if missing := set(scopes).difference(token.scopes):
             raise InsufficientScope(f"{len(missing)} of the required scopes were not granted")
     except XWMSError as error:
         return Refusal(error, refusal(context.config, request(), error, scopes=scopes))

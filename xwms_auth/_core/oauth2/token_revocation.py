@@ -31,15 +31,15 @@ def retry_pending(context: Context, *, now: int) -> Steps[None]:
 
 
 def _revoke(context: Context, tokens: TokenSet, *, since: int, now: int) -> Steps[bool]:
-    """Whether the tokens are revoked. If the request is cancelled meanwhile, they are kept as after a failure."""
+    """Whether nothing is left to revoke. If the request is cancelled meanwhile, they are kept as after a failure."""
     done = False
     try:
         metadata = yield from metadata_for(context, now=now)
         if metadata.revocation_endpoint is None:
             _warn_of_no_endpoint(context, now=now)
-            return (done := True)
-        call = wire.revoke(metadata.revocation_endpoint, tokens)
-        yield from send_as_client(context.config, call, wire.read_revoked)
+        else:
+            call = wire.revoke(metadata.revocation_endpoint, tokens)
+            yield from send_as_client(context.config, call, wire.read_revoked)
         done = True
     except APIError as error:
         events.warning("token_not_revoked", cause=str(error), hint="it is retried later, while this process runs")

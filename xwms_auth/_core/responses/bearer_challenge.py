@@ -84,7 +84,6 @@ def _challenge(config: XWMSConfig, error: BearerRefused, scopes: Sequence[str]) 
     # A request without a token gets no error code, only the realm and the scopes (RFC 6750 3.1).
     realm = config.domain.replace("\\", "\\\\").replace('"', '\\"')
     # A scope contains no quote and no backslash, so it needs no escaping.
-    params = {"realm": realm, "error": error.error, "scope": " ".join(scopes)}
-    if len(params["scope"] or "") > MAX_SCOPES:
-        del params["scope"]
+    scope = " ".join(scopes)
+    params = {"realm": realm, "error": error.error, "scope": scope if len(scope) <= MAX_SCOPES else None}
     return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in params.items() if value)
