@@ -2,6 +2,7 @@
 
 import json
 import re
+import secrets
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import httpx2
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.tools.doctor import SESSION_SECRET, of
+from tests.tools.doctor import SESSION_SECRET, of, served
 from xwms_auth.cli.commands import xwms_auth
 from xwms_auth.cli.ports import any_free
 from xwms_auth.sandbox import SandboxServer, SandboxSettings
@@ -89,7 +90,7 @@ def observe(variables: dict[str, str | None], *steps: Callable[[Visitor], None])
             # The command listens before it asks anybody to come: until then nothing answers.
             while not started.is_set():
                 try:
-                    visitor.http.get(f"{visitor.guide}/favicon.ico")
+                    visitor.http.get(visitor.guide.replace("/first-contact", "/favicon.ico"))
                     started.set()
                 except httpx2.ConnectError:
                     started.wait(0.05)
@@ -170,13 +171,69 @@ def test_a_login_that_brings_nothing_back_is_a_fault():
     assert "nothing back" in of(findings, "skipped")["refused token"]["text"]
 
 
-def test_a_token_that_outlives_a_refused_try_calls_for_a_shared_store():
-    # Refused as expired and not spent: of the unknown token, and of the early one.
-    with xwms(callback_token="same") as (variables, _):
-        result, _ = observe(variables, Visitor.log_in, Visitor.log_in, cancel)
-        assert result.exit_code == 0
-    found = answers(result)["refused token"]
-    assert ("lives on" in found["text"]) == ("shared" in found["remedy"] or "share" in found["remedy"])
+class OddXWMS:
+    """An XWMS as it might be too, which approves whoever comes: as a WSGI application."""
+
+    def __init__(self, **odd: Any) -> None:
+        self.odd = odd
+        self.tokens: dict[str, str] = {}  # what becomes of it: begun, approved, dead
+        self.returns: dict[str, str] = {}
+
+    def __call__(self, environ: Any, start_response: Any) -> list[bytes]:
+        path = environ["PATH_INFO"]
+        if path.startswith("/sign-in/"):
+            own = path.removeprefix("/sign-in/")
+            given = secrets.token_urlsafe(32) if self.odd.get("fresh") else own
+            if self.tokens[own] != "dead":
+                self.tokens[given] = "approved"
+            place = f"{self.returns[own]}?{self.odd.get('name', 'token')}={given}"
+            start_response("303 See Other", [("Location", place)])
+            return []
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        body = json.loads(environ["wsgi.input"].read(length) or b"{}")
+        if path == "/api/sign-token" and "invalid" not in body["redirect_url"] + environ["HTTP_X_CLIENT_DOMAIN"]:
+            token = secrets.token_urlsafe(32)
+            self.tokens[token], self.returns[token] = "begun", body["redirect_url"]
+            return self._answer(
+                start_response, {"token": token, "url": f"http://{environ['HTTP_HOST']}/sign-in/{token}"}
+            )
+        token = body.get("token", "")
+        if path == "/api/sign-token-verify" and (
+            self.tokens.get(token) == "approved" or (self.odd.get("early") and token in self.tokens)
+        ):
+            self.tokens[token] = "approved" if self.odd.get("twice") else "dead"
+            return self._answer(start_response, {"sub": "xwms-user-1234"})
+        if token in self.tokens and self.odd.get("dies"):
+            self.tokens[token] = "dead"
+        return self._answer(start_response, None)
+
+    def _answer(self, start_response: Any, data: Any) -> list[bytes]:
+        status = "200 OK" if data else self.odd.get("refusal", "400 Bad Request")
+        start_response(status, [("Content-Type", "application/json")])
+        said = {"status": "success", "message": "", "data": data} if data else {"status": "error", "message": "No."}
+        return [json.dumps(said).encode()]
+
+
+@pytest.mark.parametrize(
+    ("odd", "state", "subject", "told", "setting"),
+    [
+        ({}, "ok", "refused token", "lives on", "share a session store"),
+        ({"dies": True}, "ok", "refused token", "is dead", ""),
+        ({"dies": True, "fresh": True}, "skipped", "refused token", "another token", ""),
+        ({"fresh": True}, "ok", "sign-token's own token", "XWMS refuses it", ""),
+        ({"early": True}, "fault", "early token", "nobody has approved", "tell XWMS"),
+        ({"early": True, "fresh": True}, "ok", "sign-token's own token", "XWMS takes it too", "CALLBACK_TOKEN=fresh"),
+        ({"twice": True}, "fault", "second use", "takes a token twice", "share a session store"),
+        ({"name": "access_token"}, "fault", "callback", "comes back as access_token", "report"),
+        ({}, "warning", "refusals", "xwms_bad_answer: XWMS answered 400", "report these words"),
+    ],
+)  # fmt: skip
+def test_an_xwms_that_does_it_otherwise_is_seen_and_the_setting_follows(odd, state, subject, told, setting):
+    steps = [Visitor.log_in] * (1 if odd.get("early") else 2)
+    with served(OddXWMS(**odd)) as port, xwms() as (variables, _):
+        result, _ = observe(variables | {"XWMS_API_URI": f"http://127.0.0.1:{port}/api/"}, *steps, cancel)
+    found = [one for one in json.loads(result.stdout)["findings"] if (one["state"], one["subject"]) == (state, subject)]
+    assert any(told in one["text"] and setting in one["remedy"] for one in found), found
 
 
 def test_other_names_of_this_machine_and_parts_of_pages_get_nothing():

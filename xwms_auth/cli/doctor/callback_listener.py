@@ -19,7 +19,7 @@ from xwms_auth._core.base.models import Secret
 from xwms_auth._core.http.urls import RedirectURI
 
 GUIDE: Final = "/first-contact"
-_GO, _NOTHING = f"{GUIDE}/go", f"{GUIDE}/nothing"
+_GO, _NOTHING, _ICON = f"{GUIDE}/go", f"{GUIDE}/nothing", "/favicon.ico"
 _SECONDS_TO_PREPARE: Final = 60.0
 """For the calls between two steps. The browser waits meanwhile."""
 
@@ -148,7 +148,7 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         if not self.owner.is_for_us(self.headers.get("Host")):
             self._answer(400, "<p>This is not the address of the guide.</p>")
-        elif self.headers.get("Sec-Fetch-Dest", "document") != "document" or parts.path == "/favicon.ico":
+        elif self.headers.get("Sec-Fetch-Dest", "document") != "document" or parts.path == _ICON:
             self._answer(404, "")
         elif parts.path == GUIDE:
             step = self.owner.current()

@@ -142,7 +142,11 @@ class _Logins:
             text = f"a login that was finished brought {_told(arrival)}"
             yield fault("callback", text, "did the login succeed at XWMS? Without a token nobody can be logged in")
             return
-        yield ok("callback", f"a login that was finished brought {_told(arrival)}")
+        if arrival.token_name == "token":
+            yield ok("callback", f"a login that was finished brought {_told(arrival)}")
+        else:
+            remedy = "no setting changes this: please report it"
+            yield fault("callback", f"the token comes back as {arrival.token_name}, and `token` is read alone", remedy)
         is_same = arrival.token == Secret(ticket.token)
         kind = "same" if is_same else "fresh"
         text = f"the callback's token is {'the one' if is_same else 'not the one'} of sign-token"
