@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 ROOT: Final = Path(__file__).parents[2]
 HEADING: Final = re.compile(r"^## (?P<version>\S+) \((?P<date>unreleased|\d{4}-\d\d-\d\d)\)$", re.M)
-DEVELOPERS_WHEEL: Final = "W002"
+SAME_FILES: Final = "W002"
 """check-wheel-contents: files that are twice in the wheel. The starters share a style sheet and pictures."""
 
 
@@ -86,7 +86,7 @@ def _check(folder: Path, *, tag: str | None) -> list[str]:
         raise Failed(f"two builds differ: {once} and {again}")
     _say("reproducible", f"two builds in two folders, with the time {epoch}, have the same hashes")
     run(["twine", "check", "--strict", *once], cwd=dist)
-    run(["check-wheel-contents", "--ignore", DEVELOPERS_WHEEL, wheel], cwd=dist)
+    run(["check-wheel-contents", "--ignore", SAME_FILES, wheel], cwd=dist)
     _say("metadata", "twine and check-wheel-contents find nothing")
 
     _timed("without extras", lambda: try_bare(wheel, below=folder))
@@ -103,7 +103,7 @@ def _check(folder: Path, *, tag: str | None) -> list[str]:
     print(f"\nWould be published as version {version}:")
     for file in (source, wheel):
         print(f"  {file.name}  {file.stat().st_size} bytes\n    sha256 {once[file.name]}")
-    print(f"  and beside it {bill.name}, and an attestation for each of the three")
+    print(f"  and beside it {bill.name}, with attestations for all three")
     return still_open
 
 
