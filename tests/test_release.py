@@ -13,7 +13,7 @@ import yaml
 
 import xwms_auth
 from tests.release import auditing
-from tests.release.__main__ import HEADING, faults_of_version
+from tests.release.__main__ import HEADING, faults_of_version, main
 from tests.release.auditing import KNOWN_TO_BE_VULNERABLE, audit, read_report
 
 ROOT = Path(__file__).parents[1]
@@ -48,6 +48,11 @@ def test_a_version_that_is_not_the_same_everywhere_is_no_release(heading, module
     for expected, told in zip((wrong, still_open), found, strict=True):
         assert len(told) == len(expected)
         assert all(part in one for part, one in zip(expected, told, strict=True))
+
+
+def test_a_tag_of_another_version_is_refused_before_anything_is_built(capsys):
+    assert main(["--tag", "v99.0.0"]) == 1
+    assert "the tag is v99.0.0" in capsys.readouterr().err
 
 
 # --- the audit ---

@@ -1,10 +1,9 @@
-"""`xwms-auth doctor` on more broken set-ups, and the page that lists them all.
+"""`xwms-auth doctor` on more broken set-ups than those of test_doctor_command.py and test_doctor_odd_sites.py.
 
-The others are in tests/cli/test_doctor_command.py and tests/cli/test_doctor_odd_sites.py.
+docs/doctor.md lists them all.
 """
 
 import json
-import re
 import ssl
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -15,10 +14,7 @@ import pytest
 from flask import Flask
 
 from tests.browser.servers import self_signed
-from tests.cli import test_doctor_command as settings_and_sites
-from tests.cli import test_doctor_odd_sites as odd_sites
 from tests.cli.test_doctor_odd_sites import VARIABLES, answering
-from tests.tools.docs_pages import DOCS
 from tests.tools.doctor import Found, doctor, of, served
 from tests.tools.fake_xwms import FakeXWMS
 from xwms_auth import XWMSConfig
@@ -201,30 +197,3 @@ def test_what_is_wrong_in_the_application_is_named_with_its_remedy(folder, run, 
     (folder / "fixed.py").write_text(program)
     result = run("doctor", "fixed:app", "--json", **{name: value or "" for name, value in VARIABLES.items()})
     require(json.loads(result.stdout)["findings"], state, subject, told)
-
-
-# --- the page ---
-
-
-def test_the_page_lists_every_set_up_that_is_tried_here():
-    tried = [
-        *settings_and_sites.BROKEN,
-        *settings_and_sites.RISKY,
-        *settings_and_sites.ON_THE_WAY,
-        *odd_sites.BETWEEN,
-        *settings_and_sites.APPLICATIONS,
-        *AROUND,
-        *BEHIND,
-        *IN_CODE,
-    ]
-    page = (DOCS / "doctor.md").read_text(encoding="utf-8")
-    table = page.partition("<!-- set-ups -->")[2].partition("<!-- end of set-ups -->")[0]
-    listed = dict(re.findall(r"^\| ([^|]+?) \| `([^|]+)` \| (?:fault|warning) \| [^|]+ \|", table, re.M))
-    assert len(tried) >= 20
-    assert sorted(listed) == sorted(tried)
-    # The subject of a case stands before what is told, after a state if there is one.
-    cases = settings_and_sites.BROKEN | settings_and_sites.ON_THE_WAY | odd_sites.BETWEEN
-    cases |= settings_and_sites.APPLICATIONS | AROUND | BEHIND | IN_CODE
-    assert {name: case[-2] for name, case in cases.items()} | {
-        name: case[-1] for name, case in settings_and_sites.RISKY.items()
-    } == listed
