@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lowest coverage mutation check matrix nightly docs wheel bench fuzz clean
+.PHONY: help demo test lowest coverage mutation check matrix nightly docs wheel release bench fuzz clean
 
 # Which example `make demo` runs.
 APP ?= flask
@@ -26,6 +26,7 @@ SEED ?= 1
 # The oldest versions are in an environment of their own. Some of them close their sockets late, which is not our doing.
 LOWEST := $(VENV)/lowest
 BENCH := $(VENV)/bench
+RELEASE := $(VENV)/release
 OLD := -W ignore::ResourceWarning
 LOWEST_TESTS := tests/flask_door tests/asgi_door tests/wsgi_door tests/login tests/sessions tests/cli \
 	$(addprefix tests/stores/test_,redis_faults.py sqlalchemy_contract.py sqlalchemy_faults.py) \
@@ -86,7 +87,18 @@ docs: $(STAMP) ## the documentation, into site/
 
 wheel: $(STAMP) ## the source and binary distributions, into dist/
 	rm -rf dist
-	$(BIN)/python -m build
+	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH-$$(git log -1 --format=%ct 2>/dev/null || echo 1580601600)} $(BIN)/python -m build
+
+# Nothing here publishes: that is for .github/workflows/release.yml, which holds no secret that could be lost.
+release: $(if $(filter-out 0,$(CHECK)),$(STAMP)) ## with CHECK=1: builds and checks what a release would publish (TAG=v1.2.3)
+ifeq ($(filter-out 0,$(CHECK)),)
+	@echo "Nothing is published from a developer's machine: a tag is, by .github/workflows/release.yml." >&2; \
+	echo "'make release CHECK=1' builds and checks all of it here. See docs/releasing.md." >&2; exit 1
+else
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(RELEASE)
+	@$(BIN)/uv pip install --quiet --python $(RELEASE)/bin/python --group release
+	@$(RELEASE)/bin/python -m tests.release $(if $(TAG),--tag '$(TAG)')
+endif
 
 # The peers have an environment of their own, because they hold back what the rest of .venv should have in its newest version.
 bench: $(STAMP) ## what it costs, beside others (ARGS=--write fills the pages, ARGS=--quick only tries it, ARGS=--all)

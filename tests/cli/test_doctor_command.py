@@ -307,15 +307,19 @@ def test_behind_a_proxy_the_addresses_of_visitors_have_to_arrive(site, folder, r
     assert found.get("client address") == state
 
 
+APPLICATIONS = {
+    "an application without a login": (FLASK, "desk:plain", "fault", "application", "has no XWMSAuth"),
+    "an application that is not there": (FLASK, "desk:gone", "fault", "application", "has no 'gone'"),
+    "CORS inside of the login": (STARLETTE, "desk:app", "warning", "middlewares", "CORSMiddleware stands inside"),
+    "a middleware in front of the callback": (STARLETTE, "desk:hidden", "fault", "callback", "answered 404"),
+}
+WORKS = {"one that is right": (FLASK, "desk:app", "ok", "callback", "the application serves")}
+
+
 @pytest.mark.parametrize(
     ("program", "target", "state", "subject", "told"),
-    [
-        (FLASK, "desk:app", "ok", "callback", "the application serves"),
-        (FLASK, "desk:plain", "fault", "application", "has no XWMSAuth"),
-        (FLASK, "desk:gone", "fault", "application", "has no 'gone'"),
-        (STARLETTE, "desk:app", "warning", "middlewares", "CORSMiddleware stands inside"),
-        (STARLETTE, "desk:hidden", "fault", "callback", "answered 404"),
-    ],
+    (APPLICATIONS | WORKS).values(),
+    ids=(APPLICATIONS | WORKS).keys(),
 )
 def test_the_application_is_looked_at_too(site, folder, run, program, target, state, subject, told):
     (folder / "desk.py").write_text(program)

@@ -47,10 +47,13 @@ def _without_query(app: Any) -> Any:
     return lambda environ, start_response: app({**environ, "QUERY_STRING": ""}, start_response)
 
 
-@pytest.mark.parametrize(
-    ("between", "subject", "told"),
-    [(_cached, "caches", "same cookie for everybody"), (_without_query, "callback", "loses its query")],
-)
+BETWEEN = {
+    "a cache that keeps logins": (_cached, "caches", "same cookie for everybody"),
+    "a proxy that drops the query": (_without_query, "callback", "loses its query"),
+}
+
+
+@pytest.mark.parametrize(("between", "subject", "told"), BETWEEN.values(), ids=BETWEEN.keys())
 @pytest.mark.parametrize("flow", ["sign-token", pytest.param("oauth2", marks=pytest.mark.more_packages)])
 def test_a_proxy_that_breaks_logins_though_each_page_looks_right_is_seen(between, subject, told, flow):
     app = Flask("behind")

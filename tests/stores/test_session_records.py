@@ -132,3 +132,27 @@ def test_a_record_of_a_newer_version_is_read_as_far_as_it_is_known(session, more
     record = to_record(session)
     record += [None] * (len(FIELDS) - len(record))
     assert from_record([*record, *more], issuer=ISSUER) == session
+
+
+OLD = (
+    '["i",1800000000,1800000060,"xwms-user-1","A B","A","B","a@b",1,"https://x/p","Firefox",1800000010,1800000020,5,'
+    '["at","rt","openid profile",1800000300,"sid",2,"idt"]]'
+)
+
+
+def test_the_places_of_the_fields_are_those_of_the_first_version():
+    """What was written then is read for ever: a new field goes to the end. See docs/versions.md."""
+    session = from_record(json.loads(OLD), issuer=ISSUER)
+    assert session is not None
+    user = session.user
+    assert (user.sub, user.name, user.given_name, user.family_name, user.verified_email, user.picture) == (
+        "xwms-user-1", "A B", "A", "B", "a@b", "https://x/p",
+    )  # fmt: skip
+    times = (session.started_at, session.seen_at, session.checked_at, session.counts_from, session.proved_at)
+    assert times == (1800000000, 1800000060, 1800000010, 1800000020, 5)
+    assert (session.id, session.device) == ("i", "Firefox")
+    tokens = session.tokens
+    assert tokens is not None
+    assert (tokens.access_token, tokens.refresh_token, tokens.id_token) == (Secret("at"), Secret("rt"), Secret("idt"))
+    assert (tokens.scope, tokens.expires_at, tokens.sid, tokens.number) == (("openid", "profile"), 1800000300, "sid", 2)
+    assert json.dumps(to_record(session), separators=(",", ":")) == OLD

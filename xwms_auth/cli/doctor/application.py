@@ -1,12 +1,14 @@
 """The application itself, in this process: whether it serves the callbacks, and how its middlewares stand."""
 
 import asyncio
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
 import httpx2
 
 from xwms_auth._core.adapters.asgi.bearer import MAX_NESTED
+from xwms_auth._core.adapters.wsgi.app import WSGIApp
 from xwms_auth._core.config.config import XWMSConfig
 from xwms_auth._core.http.urls import RedirectURI
 from xwms_auth.cli.doctor.findings import Finding, fault, ok, skipped, warning
@@ -83,8 +85,9 @@ async def _ask_asgi(app: Any, uri: RedirectURI) -> httpx2.Response | Exception:
 
 def _of_middlewares(app: Any) -> Iterator[Finding]:
     if hasattr(app, "wsgi_app") and hasattr(app, "url_map"):
-        names = [type(owner).__name__ for owner in _chain(app.wsgi_app)]
-        if "ProxyFix" in names and "WSGIApp" in names and names.index("ProxyFix") > names.index("WSGIApp"):
+        chain = _chain(app.wsgi_app)
+        inside = itertools.dropwhile(lambda one: not isinstance(one, WSGIApp), chain)
+        if any(type(one).__name__ == "ProxyFix" for one in inside):
             remedy = "set app.wsgi_app = ProxyFix(app.wsgi_app, …) after XWMSAuth(app)"
             yield warning("middlewares", "ProxyFix stands inside of the login, which reads no prefix from it", remedy)
         return
@@ -99,13 +102,11 @@ def _of_middlewares(app: Any) -> Iterator[Finding]:
         yield ok("middlewares", f"from the outside: {', '.join(names)}")
 
 
-def _chain(app: Any) -> list[Any]:
-    """The middlewares around an application, from the outside, with it."""
-    owners = list[Any]()
+def _chain(app: Any) -> Iterator[Any]:
+    """An application of WSGI and what is inside of it, as far as the usual names of attributes tell."""
     for _ in range(MAX_NESTED):
         owner = getattr(app, "__self__", app)
-        owners.append(owner)
-        app = getattr(owner, "app", None) or getattr(owner, "_app", None)
+        yield owner
+        app = next((inner for name in ("_inner", "app", "_app") if (inner := getattr(owner, name, None))), None)
         if app is None:
             break
-    return owners

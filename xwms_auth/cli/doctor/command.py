@@ -13,7 +13,7 @@ import click
 
 from xwms_auth import XWMSConfig
 from xwms_auth._core.base.errors import ConfigError
-from xwms_auth.cli.doctor import application, live, servers, settings
+from xwms_auth.cli.doctor import application, first_contact, live, servers, settings
 from xwms_auth.cli.doctor.fetching import site_origin
 from xwms_auth.cli.doctor.findings import Finding, fault, skipped
 from xwms_auth.cli.loading import AppNotFound, load_app
@@ -38,16 +38,22 @@ def _origin(_context: click.Context, _option: click.Parameter, value: str | None
     callback=_origin,
     help="Check the running site too, as a browser meets it: https://your.site",
 )
+@click.option(
+    "--first-contact",
+    "meets",
+    is_flag=True,
+    help="Log in at XWMS, led by pages on this machine, and print what XWMS does where its documentation is silent.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-def doctor(*, target: str | None, site: str | None, as_json: bool) -> None:
+def doctor(*, target: str | None, site: str | None, meets: bool, as_json: bool) -> None:
     """Check the settings, the session store, XWMS, the application and the running site.
 
     Without MODULE:APP the settings are those of the environment, otherwise those of the application. Nobody is logged
-    in. Exits with 1 if a login fails, or would be unsafe.
+    in, unless with --first-contact. Exits with 1 if a login fails, or would be unsafe.
     """
     findings = list[Finding]()
     with progress("Checking"):
-        for finding in _check(target, site):
+        for finding in _check(target, site, meets=meets):
             findings.append(finding)
             if not as_json:
                 _tell(finding)
@@ -59,7 +65,7 @@ def doctor(*, target: str | None, site: str | None, as_json: bool) -> None:
     raise SystemExit(1 if faults else 0)
 
 
-def _check(target: str | None, site: str | None) -> Iterator[Finding]:
+def _check(target: str | None, site: str | None, *, meets: bool) -> Iterator[Finding]:
     yield from settings.of_environment(os.environ)
     yield from settings.of_versions()
     app, configs = None, list[XWMSConfig]()
@@ -93,6 +99,9 @@ def _check(target: str | None, site: str | None) -> Iterator[Finding]:
     if site is not None:
         with_site = [config for config in configs if any(site == uri.origin for uri in config.registered)]
         yield from live.of_site((with_site or configs)[0], site)
+    if meets:
+        for config in configs:
+            yield from first_contact.of_first_contact(config)
 
 
 def _tell(finding: Finding) -> None:

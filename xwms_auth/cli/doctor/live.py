@@ -54,8 +54,7 @@ def _asked(client: httpx2.Client, url: str) -> httpx2.Response:
 def _of_me(response: httpx2.Response) -> Iterator[Finding]:
     where = str(response.request.url.copy_with(query=None))
     if code_in(response) == "host_not_registered":
-        remedy = "a proxy must pass the Host header on unchanged (nginx: proxy_set_header Host $host;)"
-        yield fault("host", f"{where}: the application sees another host than browsers ask for", remedy)
+        yield _of_host(where)
         return
     if response.status_code != 200 or b'"login_url"' not in response.content:
         text = f"{where} answered {response.status_code} {code_in(response)}".rstrip()
@@ -79,9 +78,16 @@ def _of_me(response: httpx2.Response) -> Iterator[Finding]:
         yield warning("clock", text, "synchronise both, as with systemd-timesyncd or chrony")
 
 
+def _of_host(where: str) -> Finding:
+    remedy = "a proxy must pass the Host header on unchanged (nginx: proxy_set_header Host $host;)"
+    return fault("host", f"{where}: the application sees another host than browsers ask for", remedy)
+
+
 def _of_callback(bare: httpx2.Response, answered: httpx2.Response, uri: RedirectURI) -> Finding:
     """``bare`` is the callback without parameters, ``answered`` with those of an answer that the login refuses."""
     code = code_in(bare)
+    if code == "host_not_registered":
+        return _of_host(uri.uri)
     if code != "token_missing":
         text = f"{uri.uri} answered {bare.status_code} {code}".rstrip()
         remedy = "the path of XWMS_REDIRECT_URI must reach the application unchanged, without a redirect"
