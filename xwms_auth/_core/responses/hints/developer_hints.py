@@ -23,6 +23,7 @@ from ...base.errors import (
     XWMSError,
 )
 from ...base.models import Secret
+from ...base.secret_in_response import SecretInResponse
 from ...config.config import XWMSConfig
 from ...http.messages import Request
 from ...http.urls import RedirectURI
@@ -73,6 +74,8 @@ def _hints(error: XWMSError, config: XWMSConfig, request: Request) -> list[str]:
             return _unreachable(error, config)
         case BadAnswer():
             return _bad_answer(config)
+        case SecretInResponse():
+            return ["The response had a secret in it. Take it out; if others could see it before, replace the secret."]
         case ConfigError():
             return [plain(problem) for problem in error.problems]
         case TokenRejected():
