@@ -181,6 +181,7 @@ def test_a_response_without_a_secret_arrives_as_it_was_sent(served):
         assert dict(sent.headers)[b"content-length"] == b"88"
 
 
+@pytest.mark.leaks("it shows what the guard is for")
 def test_without_the_option_nothing_is_looked_at(served):
     sent = served([CLIENT_SECRET.encode()], [HTML], config(leak_guard=False))
     assert (sent.status, sent.body) == (200, CLIENT_SECRET.encode())

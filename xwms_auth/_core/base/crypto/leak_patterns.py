@@ -1,9 +1,11 @@
 """What a secret looks like in a bundle, a page or a log: as it is, escaped, in hexadecimal, and in base64.
 
-One layer of an encoding is found, with escapes mixed in any way. What was compressed has to be opened first.
+One layer of an encoding is found, with escapes mixed in any way, and JSON in base64. What was compressed has to be
+opened first.
 """
 
 import base64
+import json
 import re
 from collections.abc import Iterable, Iterator
 from html.entities import html5
@@ -63,7 +65,11 @@ class LeakPatterns:
         self._forms = (
             _form(_ESCAPED, _escapes_of(value), cut=cut_escape),
             _form("hex", (b"%02x" % byte for byte in value), gap=rb"[\s:-]?", cut=rb"[0-9a-f]?", flags=re.IGNORECASE),
-            *(_form("base64", map(_any_alphabet, core), gap=_BREAK, cut=cut_escape) for core in _base64_of(value)),
+            *(
+                _form("base64", map(_any_alphabet, core), gap=_BREAK, cut=cut_escape)
+                for text in dict.fromkeys((value, _in_json(value)))
+                for core in _base64_of(text)
+            ),
             *(_form("UTF-16", (re.escape(bytes((byte,))) for byte in text)) for text in utf16),
         )
         self._begun: tuple[re.Pattern[bytes], ...] = ()
@@ -134,6 +140,11 @@ def _escape_in(found: bytes) -> str:
         if re.search(sign, found):
             return f"{form}-escaped"
     return "plain" if b"=" not in found else "quoted-printable"
+
+
+def _in_json(value: bytes) -> bytes:
+    """The value as JSON has it: a source map inside a script is JSON in base64."""
+    return json.dumps(value.decode("latin-1"), ensure_ascii=False)[1:-1].encode("latin-1")
 
 
 def _base64_of(value: bytes) -> Iterator[bytes]:

@@ -32,6 +32,7 @@ from .oauth2_hints import oauth2_hints
 
 _CLIENT = "Dashboard > Clients > (your client)"
 _SETTING = re.compile(r"\bXWMS_[A-Z0-9_]*[A-Z0-9](?:=\w+)?|(?<!\S)--[a-z]+(?:-[a-z]+)*")
+_LEAK = "The response had a secret in it. Take it out; if others could see it before, replace the secret."
 _MAX_SHOWN = 400
 """Characters shown of a text that others may control, such as a Host header."""
 
@@ -74,8 +75,6 @@ def _hints(error: XWMSError, config: XWMSConfig, request: Request) -> list[str]:
             return _unreachable(error, config)
         case BadAnswer():
             return _bad_answer(config)
-        case SecretInResponse():
-            return ["The response had a secret in it. Take it out; if others could see it before, replace the secret."]
         case ConfigError():
             return [plain(problem) for problem in error.problems]
         case TokenRejected():
@@ -87,7 +86,7 @@ def _hints(error: XWMSError, config: XWMSConfig, request: Request) -> list[str]:
         case StoreUnavailable():
             return _store(config)
         case _:
-            return []
+            return [_LEAK] * isinstance(error, SecretInResponse)
 
 
 def _store(config: XWMSConfig) -> list[str]:
