@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 import pytest
 
+from tests.tools import canaries
 from tests.tools.fake_xwms import FakeXWMS
 from tests.tools.places import (
     place,
@@ -47,6 +48,11 @@ QUICK_CALLS = tuple(
 # The run starts hundreds of processes; none of them should compile what another has compiled.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Search every response and every log line of the run for secrets."""
+    config.pluginmanager.register(canaries.Watch(config))
 
 
 @pytest.fixture(autouse=True, scope="session")

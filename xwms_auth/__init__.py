@@ -47,6 +47,7 @@ from ._core.base.errors import (
 )
 from ._core.base.health import Health
 from ._core.base.models import AccessToken, Anonymous, EndReason, Identity, Secret, User
+from ._core.base.secret_in_response import SecretInResponse
 from ._core.base.session import SessionInfo
 from ._core.base.store_protocols import RevocationStore, SessionStore
 from ._core.base.texts.page_content import PageContent
@@ -115,6 +116,7 @@ __all__ = [
     "RequestRejected",
     "RevocationStore",
     "Secret",
+    "SecretInResponse",
     "SessionInfo",
     "SessionStore",
     "SocialProfile",

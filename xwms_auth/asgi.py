@@ -17,6 +17,7 @@ from ._core.accounts.linker import AppLogin, Linker
 from ._core.adapters.application import DoorApplication, Linkers, Parts, call_async, tell_async
 from ._core.adapters.asgi.bearer import MAX_NESTED, endpoints_of, needs_tokens
 from ._core.adapters.asgi.door import Door, Unauthorized
+from ._core.adapters.asgi.leak_guard import guarded_send
 from ._core.adapters.asgi.messages import (
     ASGIApp,
     Receive,
@@ -232,12 +233,12 @@ class XWMSAuthMiddleware:
             # ASGI allows any iterable, and these are read several times.
             scope["headers"] = list(scope.get("headers") or ())
         if not served.is_prepared:
+            send = guarded_send(served.leak_guard, served.context.config, scope, send)
             if self._clients and (client := self._clients.get(header_of(scope, b"host", ", ").lower())) is not None:
                 await client(scope, receive, send)
                 return
             served.prepare(lambda: endpoints_of(self.app), debug=lambda: is_debugged(scope, self.app))
-        # Few paths can be ours.
-        may_be_ours = scope["path"].endswith(served.own_segments) or scope.get("root_path") or "auth" in scope
+        may_be_ours = scope["path"].endswith(served.own_segments) or scope.get("root_path") or "auth" in scope  # few
         if may_be_ours and await self._serve_elsewhere(scope, receive, send):
             return
         state = (ASGIRequestState if is_http else WebSocketState)(served, scope, receive, send, self._door)

@@ -118,6 +118,7 @@ def test_no_option_switches_the_binding_off():
     assert [field.name for field in dataclasses.fields(XWMSConfig) if field.init and field.default is False] == [
         "confirm_person",  # asks the person once more
         "id_token_hint",  # is of the logout
+        "leak_guard",  # refuses more
         "debug",  # says more on error pages, and refuses the same
         "insecure_allow_http",
         "allow_missing_settings",  # lets nobody log in at all

@@ -99,9 +99,10 @@ def test_se_14_the_app_has_every_variable_and_none_that_competes(start):
         "XWMS_DISCOVERY_URL",
         "XWMS_SESSION_SECRET",
         "XWMS_DEBUG",
+        "XWMS_LEAK_GUARD",
         "XWMS_COOKIE_TAG",
     }
-    assert variables["XWMS_DEBUG"] == "1"
+    assert variables["XWMS_DEBUG"] == variables["XWMS_LEAK_GUARD"] == "1"
     assert re.fullmatch("[a-z0-9]{8}", variables["XWMS_COOKIE_TAG"])
     assert variables["XWMS_DOMAIN"] == "localhost"
     assert variables["XWMS_REDIRECT_URI"] == f"{dev.address}/xwms/validateToken"

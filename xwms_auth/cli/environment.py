@@ -61,13 +61,14 @@ def xwms_variables(
 def with_variables(environ: Mapping[str, str], *, variables: Mapping[str, str]) -> dict[str, str]:
     """A copy of ``environ`` with ``variables`` and without their alternatives.
 
-    Three variables of ``environ`` take precedence: the debug mode, which is otherwise turned on so that error pages say
-    what to change; the session secret, or its file, so that restarting the app does not sign people out; and the
-    cookies' tag.
+    Four variables of ``environ`` take precedence: the debug mode, which is otherwise turned on so that error pages say
+    what to change; the leak guard, which is otherwise on too; the session secret, or its file, so that restarting the
+    app does not sign people out; and the cookies' tag.
     """
     kept = {name: value for name, value in environ.items() if name not in _COMPETING}
-    own = {name: kept[name] for name in ("XWMS_DEBUG", "XWMS_SESSION_SECRET", "XWMS_COOKIE_TAG") if kept.get(name)}
-    merged = {**kept, "XWMS_DEBUG": "1", **variables, **own}
+    theirs = ("XWMS_DEBUG", "XWMS_LEAK_GUARD", "XWMS_SESSION_SECRET", "XWMS_COOKIE_TAG")
+    own = {name: kept[name] for name in theirs if kept.get(name)}
+    merged = {**kept, "XWMS_DEBUG": "1", "XWMS_LEAK_GUARD": "1", **variables, **own}
     if kept.get("XWMS_SESSION_SECRET_FILE") and "XWMS_SESSION_SECRET" not in own:
         del merged["XWMS_SESSION_SECRET"]
     return merged

@@ -44,6 +44,7 @@ def variables(environ: Mapping[str, str], *, host: str, session_secret: str = SE
         "XWMS_DOMAIN": "localhost",
         "XWMS_API_URI": f"https://{host}/api/",
         "XWMS_ISSUER": f"https://{host}",
+        "XWMS_LEAK_GUARD": environ.get("XWMS_LEAK_GUARD") or "1",
         **dict.fromkeys(_ELSEWHERE),
     }
     if not environ.get("XWMS_REDIRECT_URI"):
@@ -52,6 +53,11 @@ def variables(environ: Mapping[str, str], *, host: str, session_secret: str = SE
     if (not own_secret or own_secret.startswith(SESSION_SECRET)) and not environ.get("XWMS_SESSION_SECRET_FILE"):
         ours["XWMS_SESSION_SECRET"] = session_secret
     return ours
+
+
+def is_guarded(environ: Mapping[str, str]) -> bool:
+    """Whether the leak guard is on in tests, as it is unless the environment says no."""
+    return environ.get("XWMS_LEAK_GUARD", "").lower() not in ("0", "false", "no", "off")
 
 
 def absent(environ: Mapping[str, str]) -> dict[str, str | None]:

@@ -1,5 +1,6 @@
 """Lends an application that exists already the XWMS of a test: another context and clock, and its own back later."""
 
+import os
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
@@ -19,7 +20,7 @@ from .._core.config.state import ProcessState
 from .._core.http.messages import Request, Response
 from .._core.http.urls import RedirectURI
 from .clock import Clock
-from .environment import CLIENT_ID, CLIENT_SECRET, REDIRECT_URI
+from .environment import CLIENT_ID, CLIENT_SECRET, REDIRECT_URI, is_guarded
 
 _REAL_TIME = time.time
 
@@ -44,6 +45,7 @@ def wired(config: XWMSConfig, origin: str, *, session_secret: str) -> XWMSConfig
         issuer=origin,
         login_origins=(),
         discovery_url="",
+        leak_guard=config.leak_guard or is_guarded(os.environ),
         **elsewhere,
     )
 

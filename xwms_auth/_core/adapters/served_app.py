@@ -1,6 +1,7 @@
 """An application wrapped with the login: what all of its requests share, in WSGI and ASGI."""
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from ..base import events
 from ..base.effects import Runtime, Transport
@@ -12,7 +13,11 @@ from ..io import in_process
 from ..io.operation.health import HealthCheck
 from ..io.operation.telemetry import Observed, observe_route, telemetry
 from .application import ClientParts
+from .clients import UnknownHost
 from .guard_check import GuardCheck
+
+if TYPE_CHECKING:
+    from ..responses.leak_guard import LeakGuard
 
 
 class ServedApp:
@@ -77,6 +82,8 @@ class ServedApp:
         self._has_warned = False
         self.is_prepared = False
         """Whether `prepare` has nothing left to do. An attribute, because every request reads it."""
+        self.leak_guard = _leak_guard_of(context)
+        """What looks for secrets in all responses, for development and tests. With one, `is_prepared` stays False."""
         self.clock = clock
         """Seconds since 1970."""
 
@@ -103,7 +110,7 @@ class ServedApp:
 
             access_log.redact_coming(self.context)
         self._guards.check(views, debug=debug)
-        self.is_prepared = self._guards.settled and not self.selects_client
+        self.is_prepared = self._guards.settled and not self.selects_client and self.leak_guard is None
 
     def look_for_prefix(self, path: str, *, named: str) -> None:
         """Log once if a path has another prefix than ours have. `named` is what the server names."""
@@ -153,3 +160,12 @@ class ServedApp:
     def runtime_in(self, outer: "ServedApp") -> Runtime:
         """Return the runtime inside another application of the same client: with that one's store of sessions."""
         return Runtime(self.transport, outer.store)
+
+
+def _leak_guard_of(context: Context) -> "LeakGuard | None":
+    configs = [one.config for one in context.clients] if isinstance(context, UnknownHost) else [context.config]
+    if not any(config.leak_guard for config in configs):
+        return None
+    from ..responses.leak_guard import LeakGuard  # noqa: PLC0415  loaded where it is on
+
+    return LeakGuard(configs)

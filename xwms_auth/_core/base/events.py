@@ -35,6 +35,7 @@ Event = Literal[
     "identities_may_outlive_accounts",
     "insecure_allow_http",
     "issuer_not_used",
+    "leak_guard_cannot_read",
     "logged_out",
     "logged_out_at_xwms",
     "login_at_another_host",

@@ -229,6 +229,9 @@ class XWMSConfig(metaclass=_RaisesLast):
     redact_access_logs: bool = True
     """Whether the server's access log shows … instead of the token, the code and the state of a callback."""
 
+    leak_guard: bool = False
+    """Refuse to send a response that has the client secret or a session secret in it. For development and tests."""
+
     debug: bool = False
     """Explain in error pages and problem documents what is wrong and what to change. For development only."""
 

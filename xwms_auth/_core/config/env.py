@@ -97,6 +97,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "login_params": ("XWMS_LOGIN_PARAMS",),
     "locale": ("XWMS_LOCALE",),
     "redact_access_logs": ("XWMS_REDACT_ACCESS_LOGS",),
+    "leak_guard": ("XWMS_LEAK_GUARD",),
     "debug": ("XWMS_DEBUG",),
     "insecure_allow_http": ("XWMS_INSECURE_ALLOW_HTTP",),
     "allow_missing_settings": ("XWMS_ALLOW_MISSING_SETTINGS",),
@@ -130,6 +131,7 @@ _SWITCHES = (
     "debug",
     "insecure_allow_http",
     "id_token_hint",
+    "leak_guard",
     "provider_logout",
     "redact_access_logs",
 )

@@ -263,7 +263,7 @@ class Validator:
                 self.fault(name, "must be one of: " + ", ".join(get_args(choices)))
         if len(" ".join(map(str, config.login_origins))) > MAX_ORIGINS:
             self.fault("login_origins", f"has more than {MAX_ORIGINS} characters, which a page of ours has to send")
-        switches = ("confirm_person", "debug", "id_token_hint", "provider_logout", "redact_access_logs")
+        switches = ("confirm_person", "debug", "id_token_hint", "leak_guard", "provider_logout", "redact_access_logs")
         for name in (*switches, "insecure_allow_http", "allow_missing_settings"):
             if not isinstance(getattr(config, name), bool):
                 self.fault(name, "must be True or False")

@@ -4,6 +4,7 @@ It serves our routes before the application's routing sees them, which may redir
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ...accounts.application import Application
@@ -16,11 +17,15 @@ from ...io.session_manager import XWMSSessions
 from ...responses.responses import Refusal, refusal
 from ..application import DoorApplication, call_sync
 from ..clients import store_of
+from .leak_guard import guarded
 from .messages import decoded, request_of, send
 from .state import STATE_KEY, WSGIRequestState, WSGIServedApp
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+_GUARDED_BY = "xwms_auth.guarded_by"
+"""The key in a WSGI environment of the application whose leak guard the response goes through."""
 
 
 class WSGIApp(WSGIServedApp):
@@ -48,8 +53,8 @@ class WSGIApp(WSGIServedApp):
         self.of_clients = tuple(dict.fromkeys(self.clients.values()))
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        if not self.is_prepared and (client := self._prepared(environ)) is not self:
-            return client(environ, start_response)
+        if not self.is_prepared and (serving := self._prepared(environ)) is not self:
+            return serving(environ, start_response)
         named = environ.get("SCRIPT_NAME", "")
         path = named + environ.get("PATH_INFO", "")  # the whole, as the browser sees it
         outer = environ.get(STATE_KEY)
@@ -99,8 +104,11 @@ class WSGIApp(WSGIServedApp):
     def application_of(self, environ: "WSGIEnvironment") -> Application:
         return DoorApplication(self.parts, call_sync, lambda: environ)
 
-    def _prepared(self, environ: "WSGIEnvironment") -> "WSGIApp":
+    def _prepared(self, environ: "WSGIEnvironment") -> "WSGIApplication":
         """Prepare for requests, and return what serves this one."""
+        if self.leak_guard is not None and environ.get(_GUARDED_BY) is not self:
+            environ[_GUARDED_BY] = self
+            return partial(guarded, self, self.leak_guard, self.context.config)
         client = self.for_host(environ)
         if client is self:
             self.prepare(self.views, debug=self.in_debug_mode)

@@ -23,6 +23,7 @@ from ...base.errors import (
     XWMSError,
 )
 from ...base.models import Secret
+from ...base.secret_in_response import SecretInResponse
 from ...config.config import XWMSConfig
 from ...http.messages import Request
 from ...http.urls import RedirectURI
@@ -31,6 +32,7 @@ from .oauth2_hints import oauth2_hints
 
 _CLIENT = "Dashboard > Clients > (your client)"
 _SETTING = re.compile(r"\bXWMS_[A-Z0-9_]*[A-Z0-9](?:=\w+)?|(?<!\S)--[a-z]+(?:-[a-z]+)*")
+_LEAK = "The response had a secret in it. Take it out; if others could see it before, replace the secret."
 _MAX_SHOWN = 400
 """Characters shown of a text that others may control, such as a Host header."""
 
@@ -84,7 +86,7 @@ def _hints(error: XWMSError, config: XWMSConfig, request: Request) -> list[str]:
         case StoreUnavailable():
             return _store(config)
         case _:
-            return []
+            return [_LEAK] * isinstance(error, SecretInResponse)
 
 
 def _store(config: XWMSConfig) -> list[str]:

@@ -1,0 +1,318 @@
+"""The leak guard: what an application would send with a secret in it, and what is sent instead."""
+
+import base64
+import gzip
+import html
+import logging
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+import anyio
+import pytest
+
+from xwms_auth import XWMSConfig
+from xwms_auth.asgi import XWMSAuthMiddleware
+from xwms_auth.wsgi import XWMSAuth
+
+CLIENT_SECRET = "q7/Zt+9v&K3%dW'e\"Xm1<u8RbP"
+SESSION_SECRET = "Session-secret-of-the-guard-0123456789"
+SECRETS = {"the client secret": CLIENT_SECRET, "a session secret": SESSION_SECRET}
+
+FORMS = {
+    "plain": lambda secret: secret.encode(),
+    "URL-escaped": lambda secret: quote(secret, safe="").replace("-", "%2D").encode(),
+    "JSON-escaped": lambda secret: "".join(f"\\u{ord(one):04x}" for one in secret).encode(),
+    "HTML-escaped": lambda secret: html.escape(secret).replace("e", "&#101;").encode(),
+    "hex": lambda secret: secret.encode().hex().encode(),
+    **{
+        f"base64 {before}": lambda secret, before=before: base64.b64encode(b"id:"[:before] + secret.encode() + b"}")
+        for before in range(3)
+    },
+    "UTF-16": lambda secret: secret.encode("utf-16-le"),
+}
+
+
+def config(**options: Any) -> XWMSConfig:
+    given = {"client_id": "desk", "client_secret": CLIENT_SECRET, "session_secret": SESSION_SECRET, "leak_guard": True}
+    return XWMSConfig(**{**given, "redirect_uris": "https://app.example/xwms/validateToken", **options})
+
+
+# --- one application behind each door ---
+
+
+@dataclass
+class Sent:
+    """What reached the server: status, headers and body, and whether it was cut off."""
+
+    status: int = 0
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    body: bytes = b""
+    cut: str = ""
+    messages: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def all(self) -> bytes:
+        return b"\n".join([*(part for header in self.headers for part in header), self.body])
+
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+def over_wsgi(pieces: Iterable[bytes] | Any, headers: Headers, settings: Any, *, path: str = "/", **how: Any) -> Sent:
+    sent = Sent()
+
+    def application(environ: Any, start_response: Any) -> Any:
+        write = start_response("200 OK", [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers])
+        if how.get("write"):
+            for piece in pieces:
+                write(piece)
+            return []
+        return list(pieces) if how.get("whole") else iter(pieces)
+
+    def start_response(status: str, given: Any, exc_info: Any = None) -> Any:
+        sent.status = int(status[:3])
+        sent.headers = [(name.encode("latin-1").lower(), value.encode("latin-1")) for name, value in given]
+        return lambda data: setattr(sent, "body", sent.body + data)
+
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "HTTP_HOST": "app.example", "HTTP_ACCEPT": "text/html"}
+    environ |= {"HTTP_SEC_FETCH_MODE": "navigate"}
+    try:
+        body = XWMSAuth(application, settings)(environ, start_response)
+        for piece in body:
+            assert sent.status, "a piece of the body came before the headers"
+            sent.body += piece
+        getattr(body, "close", lambda: None)()
+    except Exception as error:  # noqa: BLE001  as a server does: it closes the connection
+        sent.cut = f"{type(error).__name__}: {error}"
+    return sent
+
+
+def over_asgi(pieces: Any, headers: Headers, settings: Any, *, path: str = "/", **how: Any) -> Sent:
+    sent = Sent()
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": list(headers)})
+        given = [b"".join(pieces)] if how.get("whole") else [*pieces, b""]
+        for place, piece in enumerate(given, 1):
+            await send({"type": "http.response.body", "body": piece, "more_body": place < len(given)})
+
+    run(sent, application, settings, {"type": "http", "method": "GET", "path": path})
+    return sent
+
+
+def run(sent: Sent, application: Any, settings: Any, scope: dict[str, Any]) -> None:
+    async def send(message: Any) -> None:
+        sent.messages.append(message)
+        if message["type"].endswith("response.start"):
+            sent.status, sent.headers = message["status"], list(message["headers"])
+        sent.body += message.get("body", b"")
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"} if scope["type"] == "websocket" else {"type": "http.request"}
+
+    given = [(b"host", b"app.example"), (b"accept", b"text/html"), (b"sec-fetch-mode", b"navigate")]
+    whole = {"query_string": b"", "headers": given, "asgi": {"version": "3.0"}, **scope}
+    try:
+        anyio.run(XWMSAuthMiddleware(application, settings), whole, receive, send)
+    except Exception as error:  # noqa: BLE001  as above
+        sent.cut = f"{type(error).__name__}: {error}"
+
+
+DOORS = {"wsgi": over_wsgi, "asgi": over_asgi}
+HTML = (b"content-type", b"text/html; charset=utf-8")
+
+
+@pytest.fixture(params=DOORS)
+def served(request: pytest.FixtureRequest) -> Any:
+    return DOORS[request.param]
+
+
+@pytest.fixture(autouse=True)
+def logged(caplog: pytest.LogCaptureFixture) -> Any:
+    caplog.set_level(logging.DEBUG, "xwms_auth")
+    yield caplog
+    for secret in SECRETS.values():
+        for form in FORMS.values():
+            assert form(secret).decode("latin-1") not in caplog.text
+
+
+def assert_page(sent: Sent, caplog: pytest.LogCaptureFixture, *told: str) -> None:
+    assert (sent.status, sent.cut) == (500, "")
+    assert b"<code>secret_in_response</code>" in sent.body
+    assert dict(sent.headers)[b"cache-control"] == b"no-store"
+    assert dict(sent.headers)[b"content-length"] == str(len(sent.body)).encode()
+    line = next(record for record in caplog.records if "secret_in_response" in record.message)
+    assert line.levelname == "ERROR"
+    for part in told:
+        assert part in line.message
+
+
+# --- what is found ---
+
+
+@pytest.mark.parametrize("name", SECRETS)
+@pytest.mark.parametrize("form", FORMS)
+def test_a_body_with_a_secret_becomes_an_error_page_and_the_log_says_which_and_how(served, logged, name, form):
+    sent = served([b"<p>", FORMS[form](SECRETS[name]), b"</p>"], [HTML], config(), whole=True)
+    assert_page(sent, logged, f"{name} is in the body, {form.split()[0]}", "path='/'")
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if form != "UTF-16"])
+def test_a_header_with_a_secret_becomes_an_error_page(served, logged, form):
+    sent = served([b"fine"], [HTML, (b"x-debug", b"a " + FORMS[form](CLIENT_SECRET))], config())
+    assert_page(sent, logged, "the client secret is in the header x-debug")
+    assert b"x-debug" not in dict(sent.headers)
+
+
+def test_a_secret_as_the_name_of_a_header_or_in_the_path_is_not_in_the_log(served, logged):
+    sent = served([b"fine"], [HTML, (SESSION_SECRET.encode(), b"1")], config(), path=f"/{SESSION_SECRET}/a")
+    assert_page(sent, logged, "a session secret is in the name of a header", "path='/***/a'")
+
+
+def test_a_response_without_a_secret_arrives_as_it_was_sent(served):
+    pieces = [b"one ", b"two %", b" three &#x71; ", CLIENT_SECRET[:-1].encode(), b" and ", SESSION_SECRET[:9].encode()]
+    for how in ({}, {"whole": True}, {"write": True}):
+        sent = served(pieces, [HTML, (b"content-length", b"88")], config(), **how)
+        assert (sent.status, sent.cut) == (200, "")
+        assert sent.body == b"".join(pieces)
+        assert dict(sent.headers)[b"content-length"] == b"88"
+
+
+@pytest.mark.leaks("it shows what the guard is for")
+def test_without_the_option_nothing_is_looked_at(served):
+    sent = served([CLIENT_SECRET.encode()], [HTML], config(leak_guard=False))
+    assert (sent.status, sent.body) == (200, CLIENT_SECRET.encode())
+
+
+# --- streams ---
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_stream_is_cut_before_the_first_byte_of_a_secret_wherever_its_pieces_are_cut(served, form):
+    written = FORMS[form](CLIENT_SECRET)
+    clean = b"." * 2000 + b" "
+    for size in (1, 2, 3, 7, len(written) - 1):
+        pieces = [clean, *(written[at : at + size] for at in range(0, len(written), size)), b" the end"]
+        sent = served(pieces, [HTML], config())
+        assert sent.status == 200
+        assert sent.cut == f"SecretInResponse: secret_in_response: the client secret is in the body, {form.split()[0]}"
+        # Base64 has characters before those of the secret alone, where that does not begin at a multiple of three.
+        before = {"base64 1": 2, "base64 2": 3}.get(form, 0)
+        assert sent.body in [clean + written[:count] for count in range(before + 1)]
+
+
+def test_a_secret_in_pieces_at_the_beginning_of_a_stream_becomes_a_page(served, logged):
+    pieces = [bytes((byte,)) for byte in CLIENT_SECRET.encode()]
+    assert_page(served(pieces, [HTML], config()), logged, "the client secret is in the body")
+    assert_page(served(iter(pieces), [HTML], config(), write=True), logged)
+
+
+def test_an_event_stream_is_not_held_back_and_ends_before_the_event_that_completes_a_secret(served):
+    stream = (b"content-type", b"text/event-stream")
+    half = len(SESSION_SECRET) // 2
+    events = [b"data: q7\n\n", f"data: {SESSION_SECRET[:half]}\n\n".encode(), b"data: and on\n\n"]
+    assert served([*events], [stream], config()).body == b"".join(events)
+    sent = served([*events, f"data: {SESSION_SECRET}\n\n".encode(), b"data: more\n\n"], [stream], config())
+    assert sent.body == b"".join(events)
+    assert sent.cut
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "deflate without a header"])
+def test_a_compressed_body_is_opened(served, logged, encoding):
+    def packed(text: bytes) -> bytes:
+        if encoding == "gzip":
+            return gzip.compress(text)
+        packer = zlib.compressobj(wbits=15 if encoding == "deflate" else -15)
+        return packer.compress(text) + packer.flush()
+
+    headers = [HTML, (b"content-encoding", encoding.split()[0].encode())]
+    long = b"".join(b"%d " % number for number in range(30_000))
+    for text in (b"short", long):
+        body = packed(text)
+        pieces = [body[at : at + 1000] for at in range(0, len(body), 1000)]
+        assert served(pieces, headers, config()).body == body
+    assert_page(served([packed(b"a " + CLIENT_SECRET.encode())], headers, config()), logged)
+    body = packed(long + CLIENT_SECRET.encode())
+    sent = served([body[at : at + 1000] for at in range(0, len(body), 1000)], headers, config())
+    assert sent.cut
+    assert body.startswith(sent.body)
+    assert sent.body != body
+
+
+def test_a_body_that_cannot_be_opened_is_named_once_in_the_log(served, logged):
+    for _ in range(2):
+        served([b"\x0b\x02\x80hello\x03"], [HTML, (b"content-encoding", b"br")], config())
+    assert "leak_guard_cannot_read what='a body with Content-Encoding br'" in logged.text
+
+
+# --- websockets and other messages ---
+
+
+def over_websocket(*messages: dict[str, Any]) -> Sent:
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        for message in messages:
+            await send(message)
+
+    sent = Sent()
+    run(sent, application, config(), {"type": "websocket", "path": "/live"})
+    return sent
+
+
+ACCEPT = {"type": "websocket.accept"}
+CLOSED = {"type": "websocket.close", "code": 1011, "reason": "secret_in_response"}
+HALVES = CLIENT_SECRET[:13], CLIENT_SECRET[13:]
+
+
+@pytest.mark.parametrize(
+    ("messages", "passed"),
+    [
+        ([ACCEPT, {"type": "websocket.send", "text": f"a {CLIENT_SECRET}"}], 1),
+        ([ACCEPT, {"type": "websocket.send", "bytes": FORMS["base64 1"](CLIENT_SECRET)}], 1),
+        ([ACCEPT, *({"type": "websocket.send", "text": half} for half in HALVES)], 2),
+        ([{**ACCEPT, "headers": [(b"x-debug", CLIENT_SECRET.encode())]}], 0),
+        ([{**ACCEPT, "subprotocol": SESSION_SECRET}], 0),
+        ([ACCEPT, {"type": "websocket.close", "code": 1000, "reason": SESSION_SECRET}], 1),
+        ([{"type": "websocket.http.response.start", "status": 403, "headers": [(b"a", SESSION_SECRET.encode())]}], 0),
+    ],
+)
+def test_a_websocket_is_closed_in_place_of_a_message_with_a_secret(logged, messages, passed):
+    sent = over_websocket(*messages, {"type": "websocket.send", "text": "more"})
+    assert sent.messages == [*messages[:passed], CLOSED]
+    assert "code=secret_in_response path='/live'" in logged.text
+
+
+def test_messages_without_a_secret_arrive_at_once():
+    messages = [ACCEPT, *({"type": "websocket.send", "text": text} for text in (HALVES[0], "", "%", HALVES[0]))]
+    assert over_websocket(*messages).messages == messages
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "http.response.early_hint", "links": [CLIENT_SECRET.encode()]},
+        {"type": "http.response.push", "path": "/a", "headers": [(b"a", CLIENT_SECRET.encode())]},
+        {"type": "http.response.debug", "info": {"context": CLIENT_SECRET}},
+    ],
+)
+def test_other_messages_of_asgi_are_looked_at_too(logged, message):
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await send(message)
+
+    sent = Sent()
+    run(sent, application, config(), {"type": "http", "method": "GET", "path": "/"})
+    assert_page(sent, logged, f"the client secret is in the message {message['type']}")
+
+
+def test_a_file_that_the_server_would_send_by_itself_is_not_offered():
+    found: dict[str, Any] = {}
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        found.update(scope["extensions"])
+
+    options = {"http.response.pathsend": {}, "http.response.zerocopysend": {}, "http.response.trailers": {}}
+    run(Sent(), application, config(), {"type": "http", "method": "GET", "path": "/", "extensions": options})
+    assert found == {"http.response.trailers": {}}
