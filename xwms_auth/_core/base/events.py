@@ -1,14 +1,13 @@
 """The log of this package (logger `xwms_auth`): one line for each event, with stable names.
 
-Never logs a token, a cookie, a secret or a name. A person is logged as a short hash, the same for the same person.
+Never logs a token, a cookie, a secret or a name. A person is logged by `Context.log_name`, the same for the same
+person.
 """
 
 import logging
 from typing import Literal
 
-from .crypto.digests import identity_digest
 from .errors import APIError, ConfigError, RequestRefused, XWMSError
-from .models import Identity
 
 MAX_VALUE = 500
 """Characters of one value in the log; the rest becomes `...`. A client can send a path as long as the server allows,
@@ -72,11 +71,6 @@ Event = Literal[
     "websocket_not_checked",
 ]
 """The names of normal events, and of those that an operator should look at. docs/operation.md says what each means."""
-
-
-def person_hash(identity: Identity) -> str:
-    """A short hash of a person for the log: tells people apart without identifying them."""
-    return identity_digest(identity)[:12]
 
 
 def info(event: Event, **fields: str) -> None:

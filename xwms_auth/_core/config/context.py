@@ -8,10 +8,10 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Self
 
 from ..base import events
-from ..base.crypto.digests import new_key
+from ..base.crypto.digests import derived, identity_digest, new_key
 from ..base.dataclass import dataclass
 from ..base.errors import ConfigError, HostNotRegistered, XWMSError
-from ..base.models import Secret
+from ..base.models import Identity, Secret
 from ..base.session import Lifetimes, Session
 from ..http.messages import CookieNames, Request, set_cookie
 from ..http.next_url import safe_next
@@ -43,6 +43,9 @@ class Context:
     record_sealer: "Sealed"
     login_sealer: "Sealed"
     form_signer: "Signed"
+    log_key: Secret
+    """Names people in the log. From the first session secret, so all processes and restarts give the same names."""
+
     lifetimes: Lifetimes
     origins: frozenset[str]
     """The origins of all redirect URIs."""
@@ -96,6 +99,7 @@ class Context:
             # and verifier, and those that wait for a confirmation contain the user.
             login_sealer=Sealed(keys, purpose=f"login/{config.flow}", audience=audience),
             form_signer=Signed(keys, purpose="logout-form", audience=audience),
+            log_key=Secret(derived(keys[0].reveal(), "log-key")),
             lifetimes=Lifetimes(idle=config.idle_seconds, absolute=config.lifetime_seconds),
             origins=frozenset(uri.origin for uri in config.registered),
             trusted_origins=frozenset(config.trusted_origins),
@@ -118,6 +122,13 @@ class Context:
     def protects_all(self) -> bool:
         """Whether everything requires a login, except what is public."""
         return self.config.protect == "all"
+
+    def log_name(self, identity: Identity) -> str:
+        """The name of a person in the log, 12 URL-safe characters: tells people apart without identifying them.
+
+        Enumeration: a `sub` may be a small number, so whoever has the log could try all of them if it had no key.
+        """
+        return derived(self.log_key.reveal(), f"log-name/{identity_digest(identity)}")[:12]
 
     def fault(self) -> XWMSError:
         """The error of whatever requires a login while something is `missing`."""

@@ -63,7 +63,7 @@ def _end_once(context: Context, logout_claims: LogoutTokenClaims, *, now: int) -
         # A callback of that login may be in progress and have no session yet that could be ended.
         context.state.ended_logins.add(logout_claims.sid, until=now + LOGOUT_TOKEN_MEMORY, now=now)
     try:
-        yield from _end(context.config.issuer, logout_claims, now=now)
+        yield from _end(context, logout_claims, now=now)
     except XWMSError:
         # The sessions were not ended, so the server may send the token again.
         yield from release(claim_name)
@@ -73,20 +73,20 @@ def _end_once(context: Context, logout_claims: LogoutTokenClaims, *, now: int) -
     yield from claim(claim_name, until=now + LOGOUT_TOKEN_MEMORY, now=now)
 
 
-def _end(issuer: str, logout_claims: LogoutTokenClaims, *, now: int) -> Steps[None]:
+def _end(context: Context, logout_claims: LogoutTokenClaims, *, now: int) -> Steps[None]:
     if logout_claims.sub is None:
-        yield from _end_login(issuer, logout_claims.sid or "", now=now)
+        yield from _end_login(context, logout_claims.sid or "", now=now)
         return
-    identity = Identity(issuer, logout_claims.sub)
+    identity = Identity(context.config.issuer, logout_claims.sub)
     if logout_claims.sid is None:
         yield from revoke_sessions(identity, now=now)
     else:
         yield from _end_login_of_person(identity, logout_claims.sid, now=now)
-    events.info("logged_out_at_xwms", person=events.person_hash(identity))
+    events.info("logged_out_at_xwms", person=context.log_name(identity))
 
 
-def _end_login(issuer: str, sid: str, *, now: int) -> Steps[None]:
-    sessions = yield from list_login(sid, issuer=issuer, now=now)
+def _end_login(context: Context, sid: str, *, now: int) -> Steps[None]:
+    sessions = yield from list_login(sid, issuer=context.config.issuer, now=now)
     if sessions is None:
         raise TokenRejected(
             "the logout token: it has no sub, and this session_store cannot find sessions by sid; "
@@ -94,7 +94,7 @@ def _end_login(issuer: str, sid: str, *, now: int) -> Steps[None]:
         )
     for session in sessions:
         yield from revoke_session(session.id, now=now)
-        events.info("logged_out_at_xwms", person=events.person_hash(session.user.identity))
+        events.info("logged_out_at_xwms", person=context.log_name(session.user.identity))
 
 
 def _end_login_of_person(identity: Identity, sid: str, *, now: int) -> Steps[None]:

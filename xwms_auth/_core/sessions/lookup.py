@@ -129,7 +129,7 @@ def _refused_as_ahead(
     if context.state.clock_warnings.add(session.id, until=now + CLOCK_LOG_INTERVAL, now=now):
         events.warning(
             "session_from_the_future",
-            person=events.person_hash(session.user.identity),
+            person=context.log_name(session.user.identity),
             seconds=str(seconds),
             hint="the clock of this machine is behind, or that of the one where the session was last used is ahead",
         )
