@@ -38,7 +38,7 @@ from ._core.adapters.asgi.websocket import WebSocketState, is_own_websocket
 from ._core.adapters.clients import Configs, as_configs, client_at, client_of, require_tokens, serve_clients, store_of
 from ._core.adapters.current_user import CurrentUserProxy, LazyUser
 from ._core.adapters.passive import passive
-from ._core.adapters.request_state import current_request_state
+from ._core.adapters.request_state import current_request_state, current_session_id
 from ._core.adapters.roles import AsyncRoles
 from ._core.adapters.served_app import ServedApp
 from ._core.base import events
@@ -373,7 +373,7 @@ class _Served(ServedApp):
         clock: Callable[[], float],
     ) -> None:
         super().__init__(context, connect, clock)
-        self.sessions = AsyncXWMSSessions.of(self.context, self.runtime, clock=self.clock, current=lambda: None)
+        self.sessions = AsyncXWMSSessions.of(self.context, self.runtime, clock=self.clock, current=current_session_id)
 
 
 class _Client(XWMSAuthMiddleware):
