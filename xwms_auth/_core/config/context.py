@@ -30,6 +30,12 @@ _SINGLE_PROCESS_HINT = (
     "sign nobody in"
 )
 
+_FORGOTTEN_HINT = (
+    "revocation_store is memory://, which is one process's and is lost with it, so a restart or another worker brings "
+    "sessions back that were ended; name SQLite, Redis or a database. If a revocation store has lost its data, "
+    "XWMS_SESSIONS_VALID_AFTER ends every session from before"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class Context:
@@ -87,6 +93,8 @@ class Context:
         _warn_of_loopback(config)
         _warn_of_plain_http(config)
         _warn_of_several_processes(config)
+        if config.valid_after_seconds:
+            events.info("sessions_valid_after", time=str(config.sessions_valid_after))
         # Both flows may have the same issuer, and their users must not be mixed up.
         prefix = "oauth2:" if config.flow == "oauth2" else ""
         audience = f"{prefix}{config.client_id}@{config.issuer}"
@@ -100,7 +108,9 @@ class Context:
             login_sealer=Sealed(keys, purpose=f"login/{config.flow}", audience=audience),
             form_signer=Signed(keys, purpose="logout-form", audience=audience),
             log_key=Secret(derived(keys[0].reveal(), "log-key")),
-            lifetimes=Lifetimes(idle=config.idle_seconds, absolute=config.lifetime_seconds),
+            lifetimes=Lifetimes(
+                idle=config.idle_seconds, absolute=config.lifetime_seconds, valid_after=config.valid_after_seconds
+            ),
             origins=frozenset(uri.origin for uri in config.registered),
             trusted_origins=frozenset(config.trusted_origins),
             https_names=CookieNames.of(config.cookie_tag, secure=True),
@@ -216,3 +226,5 @@ def _warn_of_several_processes(config: XWMSConfig) -> None:
         # On a developer's machine there is one process, so this is no warning.
         log = events.info if all(uri.loopback for uri in config.registered) else events.warning
         log("each_process_by_itself", hint=_SINGLE_PROCESS_HINT)
+    if config.revocation_store == "memory://":
+        events.warning("revocations_forgotten", hint=_FORGOTTEN_HINT)

@@ -34,6 +34,7 @@ from .env import (
     TokenValidation,
     may_hold_password,
 )
+from .epoch import parse_epoch
 from .limits import validate_limits
 from .secret_sources import SecretFromCallable, SecretFromFile, SecretSource, header_fault, is_repetitive
 from .server.issuers import issuer_faults, names_server, parse_issuer
@@ -69,6 +70,7 @@ class Validator:
         self.addresses()
         self.keys()
         validate_limits(self)
+        self.epoch()
         self.routes()
         self.choices()
         self.stores()
@@ -246,6 +248,18 @@ class Validator:
         for name, path in DEFAULT_PATHS.items():
             if getattr(self.config, name) == "":
                 self.set(name, prefix + path)
+
+    def epoch(self) -> None:
+        self.set("valid_after_seconds", 0)
+        if self.config.sessions_valid_after == "":
+            return
+        try:
+            epoch = parse_epoch(self.config.sessions_valid_after)
+        except ValueError as error:
+            self.fault("sessions_valid_after", str(error))
+        else:
+            self.set("sessions_valid_after", epoch)
+            self.set("valid_after_seconds", int(epoch.timestamp()))
 
     def choices(self) -> None:
         config = self.config

@@ -61,7 +61,14 @@ class LoginRequest:
         """Read the pending logins. Raises `HostNotRegistered`."""
         uri = context.require_redirect_uri(request)
         sealer = context.login_sealer
-        logins = PendingLogins.of(request.cookie, names=context.names_for(uri), sealer=sealer, uri=uri, now=now)
+        logins = PendingLogins.of(
+            request.cookie,
+            names=context.names_for(uri),
+            sealer=sealer,
+            uri=uri,
+            valid_after=context.lifetimes.valid_after,
+            now=now,
+        )
         return cls(
             context=context,
             provider=provider,
