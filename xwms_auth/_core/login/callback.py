@@ -15,7 +15,7 @@ from ..accounts.linker import Linked, ProofNeeded
 from ..base import events
 from ..base.crypto.digests import new_key
 from ..base.dataclass import dataclass
-from ..base.effects import Steps, create_session, drop_session
+from ..base.effects import Steps, create_session, drop_session, load_session
 from ..base.errors import (
     APIError,
     ClockSkew,
@@ -39,6 +39,7 @@ from ..providers.protocol import CallbackParams, CheckedCallback, LoginResult, M
 from ..responses import pages, responses
 from ..responses.login_link import with_outcome
 from ..responses.presentation import presentation_of
+from ..sessions.given_up_tokens import give_up_not_kept, give_up_replaced, give_up_unused
 from ..sessions.lookup import MAX_HANDLE, SessionLookup, look_up
 
 
@@ -158,7 +159,9 @@ class LoginRequest:
         context, now = self.context, self.now
         old = read_cookie(self.request.cookie, context.names_for(self.uri).session)
         if old is not None and len(old) <= MAX_HANDLE:
+            before = None if self.provider.tokens is None else (yield from load_session(old, now=now))
             yield from drop_session(old, now=now)
+            give_up_replaced(context, before, result.user.identity, result.tokens, now=now)
         session = Session(
             id=new_key(),
             user=result.user,
@@ -169,7 +172,14 @@ class LoginRequest:
             proved_at=result.proved_at,
         )
         handle = yield from create_session(session, until=context.lifetimes.keep_until(session), now=now)
+        yield from give_up_not_kept(context, handle, result.tokens, now=now)
         return context.session_cookie(self.uri, handle, session, now=now)
+
+    def give_up(self, result: LoginResult) -> Steps[None]:
+        """Give up the tokens of a login that becomes no session."""
+        if result.tokens is not None:
+            known = yield from self.look_up()
+            give_up_unused(self.context, known.session, result.user.identity, result.tokens, now=self.now)
 
     def redirect(
         self, location: str, *, status: int = 303, cookies: Sequence[str] = (), shorter: str | None = None
@@ -366,7 +376,16 @@ def _redeem(callback: _Callback, login: PendingLogin, attempt: RedeemAttempt) ->
         logins.forget_expired()
         return login_request.refuse(error, url=login_request.retry_url(login))
     logins.forget_expired()
-    # An identity is never linked to an account without a click, whatever the token proves (login CSRF).
-    if login.account is None and not (yield from _must_confirm(callback, login)):
-        return (yield from login_request.sign_in(login, result))
-    return login_request.ask_to_confirm(login, result)
+    try:
+        # An identity is never linked to an account without a click, whatever the token proves (login CSRF).
+        if login.account is None and not (yield from _must_confirm(callback, login)):
+            response = yield from login_request.sign_in(login, result)
+        else:
+            response = login_request.ask_to_confirm(login, result)
+    except XWMSError as error:
+        if not isinstance(error, StoreUnavailable):
+            yield from login_request.give_up(result)
+        raise
+    if not response.logged_in:
+        yield from login_request.give_up(result)
+    return response

@@ -12,6 +12,7 @@ from ..base.store_protocols import FixedHandles, KnownHandle, SessionStore
 from ..config.context import Context
 from ..http.messages import read_cookie, set_cookie
 from ..http.urls import RedirectURI
+from .given_up_tokens import give_up_aged
 
 MAX_HANDLE = 4096
 """Characters. No session cookie of ours is longer, so a longer one is not looked up."""
@@ -118,6 +119,8 @@ def look_up(context: Context, cookie: str, uri: RedirectURI | None, *, now: int)
         ahead = _refused_as_ahead(context, cookie, uri, found, seconds, now=now)
     elif now >= context.lifetimes.keep_until(found):
         ended = None
+    if ahead is None:
+        give_up_aged(context, found, now=now)
     return SessionLookup(uri=uri, handle=handle, session=None, ended=ended, at=now, ahead=ahead)
 
 
