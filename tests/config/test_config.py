@@ -503,6 +503,13 @@ def test_a_value_of_a_wrong_kind_is_a_config_error_and_never_another_crash() -> 
         assert_no_secret(problems)
 
 
+@pytest.mark.parametrize("problems", [["one is wrong"], ["one is wrong", "two is wrong"]])
+def test_the_text_of_a_config_error_begins_on_its_first_line(problems: list[str]) -> None:
+    first, *rest = str(ConfigError(problems)).split("\n")
+    assert first == "the settings are wrong:"
+    assert rest == [f"  - {problem}" for problem in problems]
+
+
 def test_a_number_in_the_environment_is_a_whole_one() -> None:
     for given in ("3.5", "many", "0x3"):
         with pytest.raises(ConfigError, match="XWMS_MAX_SLOW_CALLS"):

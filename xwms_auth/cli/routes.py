@@ -50,7 +50,7 @@ def routes(*, target: str, fail_on_unguarded: bool, public: tuple[str, ...]) -> 
     except AppNotFound as error:
         raise click.ClickException(str(error)) from None
     except ConfigError as error:
-        raise click.ClickException(f"the settings are wrong:{error}\n{_MISSING_SETTINGS}") from None
+        raise click.ClickException(f"{error}\n{_MISSING_SETTINGS}") from None
     click.echo("\n".join(_table(found)))
     unguarded = [route for route in found if not route.guards and not route.is_public]
     if unguarded:

@@ -95,7 +95,7 @@ def tokens_not_saved() -> None:
 
 def config_error(error: ConfigError) -> None:
     """Log that the settings are wrong, with every problem."""
-    log.error("settings_wrong: the settings are wrong:%s", error)
+    log.error("settings_wrong: %s", error)
 
 
 def unexpected(stack: str) -> None:
