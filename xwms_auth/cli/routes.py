@@ -156,7 +156,7 @@ def contexts_of(app: Any) -> list[Context]:
     found = list[Context]()
     for _ in range(MAX_NESTED):
         if isinstance(app, XWMSAuthMiddleware):
-            contexts = [Context.of(config) for config in app.configs]
+            contexts = [Context.of(config, is_told=True) for config in app.configs]
             if not found or _strict(contexts) > _strict(found):  # of several around each other, the strictest
                 found = contexts
         app = getattr(app, "app", None)

@@ -73,8 +73,11 @@ class Context:
     state: ProcessState = field(default_factory=ProcessState)
 
     @classmethod
-    def of(cls, config: XWMSConfig) -> Self:
-        """Derive the context of a config. Raises `ConfigError` without a session secret."""
+    def of(cls, config: XWMSConfig, *, is_told: bool = False) -> Self:
+        """Derive the context of a config. Raises `ConfigError` without a session secret.
+
+        `is_told` is for another context of a config, whose doubtful settings the log has told already.
+        """
         # OpenSSL and itsdangerous are loaded when an application is set up, not before.
         from ..base.crypto.sealing import Sealed  # noqa: PLC0415
         from ..base.crypto.signing import Signed  # noqa: PLC0415
@@ -84,17 +87,8 @@ class Context:
             if not config.allow_missing_settings:
                 raise ConfigError([missing_session_secret()])
             keys, missing = (Secret(new_key()),), (*missing, missing_session_secret())
-        if missing:
-            events.warning("settings_missing", settings="; ".join(missing), hint="until then nobody can log in")
-        if config.path_prefix:
-            events.info("path_prefix", prefix=config.path_prefix)
-        if config.unused_issuer:
-            events.info("issuer_not_used", hint="with flow=sign-token an issuer counts if it is on the host of api_url")
-        _warn_of_loopback(config)
-        _warn_of_plain_http(config)
-        _warn_of_several_processes(config)
-        if config.valid_after_seconds:
-            events.info("sessions_valid_after", time=str(config.sessions_valid_after))
+        if not is_told:
+            _tell(config, missing)
         # Both flows may have the same issuer, and their users must not be mixed up.
         prefix = "oauth2:" if config.flow == "oauth2" else ""
         audience = f"{prefix}{config.client_id}@{config.issuer}"
@@ -205,6 +199,21 @@ class Context:
     def trusts(self, origin: str | None) -> bool:
         """Whether this Origin header is one of the trusted origins."""
         return origin in self.trusted_origins
+
+
+def _tell(config: XWMSConfig, missing: tuple[str, ...]) -> None:
+    """Log what an operator should know of the settings."""
+    if missing:
+        events.warning("settings_missing", settings="; ".join(missing), hint="until then nobody can log in")
+    if config.path_prefix:
+        events.info("path_prefix", prefix=config.path_prefix)
+    if config.unused_issuer:
+        events.info("issuer_not_used", hint="with flow=sign-token an issuer counts if it is on the host of api_url")
+    _warn_of_loopback(config)
+    _warn_of_plain_http(config)
+    _warn_of_several_processes(config)
+    if config.valid_after_seconds:
+        events.info("sessions_valid_after", time=str(config.sessions_valid_after))
 
 
 def _warn_of_loopback(config: XWMSConfig) -> None:
