@@ -37,7 +37,7 @@ from .env import (
 from .epoch import parse_epoch
 from .limits import validate_limits
 from .secret_sources import SecretFromCallable, SecretFromFile, SecretSource, header_fault, is_repetitive
-from .server.issuers import issuer_faults, names_server, parse_issuer
+from .server.issuers import DerivedIssuer, issuer_faults, names_server, parse_issuer
 from .server.named_endpoints import parse_named, validate_endpoints
 from .store_urls import store_url_fault
 
@@ -65,6 +65,8 @@ class Validator:
         self.faults.append(f"{variable} ({name}) {reason}" if variable != name else f"{name} {reason}")
 
     def validate(self) -> None:
+        if isinstance(self.config.issuer, DerivedIssuer):  # of the config that this one is a copy of
+            self.set("issuer", "")
         self.missing()
         self.client()
         self.addresses()
@@ -349,7 +351,7 @@ class Validator:
             return
         # The API's URL is missing where it is a fault.
         if named is None or not hasattr(config, "api") or not names_server(named, config.api):
-            self.set("issuer", config.api_url)
+            self.set("issuer", DerivedIssuer(config.api_url))
             self.set("unused_issuer", given if given != config.api_url else "")
 
 
