@@ -77,7 +77,7 @@ class ServedApp:
         self._has_warned = False
         self.is_prepared = False
         """Whether `prepare` has nothing left to do. An attribute, because every request reads it."""
-        self.clock = clock
+        self.clock = context.state.clock = clock
         """Seconds since 1970."""
 
     def observed(self, path: str) -> Observed:

@@ -8,6 +8,8 @@ refreshed one or still has to be revoked.
 """
 
 import threading
+import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from ..base.crypto.digests import digest
@@ -43,6 +45,8 @@ class ProcessState:
     """What one process remembers for one client. Safe to share between threads."""
 
     def __init__(self) -> None:
+        self.clock: Callable[[], float] = time.time
+        """That of the application, where what is made has no time of a request at hand."""
         # Rate limits.
         self.login_starts = TokenBucket(rate=LOGIN_RATE, burst=LOGIN_BURST)
         self.invalidations = TokenBucket(rate=INVALIDATION_RATE, burst=INVALIDATION_BURST)
