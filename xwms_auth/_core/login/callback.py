@@ -41,6 +41,7 @@ from ..responses.login_link import with_outcome
 from ..responses.presentation import presentation_of
 from ..sessions.given_up_tokens import give_up_not_kept, give_up_replaced, give_up_unused
 from ..sessions.lookup import MAX_HANDLE, SessionLookup, look_up
+from .backchannel_logout import require_login_goes_on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +173,7 @@ class LoginRequest:
             proved_at=result.proved_at,
         )
         handle = yield from create_session(session, until=context.lifetimes.keep_until(session), now=now)
+        yield from require_login_goes_on(context, result.tokens, handle, now=now)
         yield from give_up_not_kept(context, handle, result.tokens, now=now)
         return context.session_cookie(self.uri, handle, session, now=now)
 
