@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from ._core.accounts.hooks import Hooks
 from ._core.accounts.linker import AppLogin, Linker
+from ._core.adapters.after_answer import afollow
 from ._core.adapters.application import DoorApplication, Linkers, Parts, call_async, tell_async
 from ._core.adapters.asgi.bearer import MAX_NESTED, endpoints_of, needs_tokens
 from ._core.adapters.asgi.door import Door, Unauthorized
@@ -39,11 +40,11 @@ from ._core.adapters.asgi.websocket import WebSocketState, is_own_websocket
 from ._core.adapters.clients import Configs, as_configs, client_at, client_of, require_tokens, serve_clients, store_of
 from ._core.adapters.current_user import CurrentUserProxy, LazyUser
 from ._core.adapters.passive import passive
-from ._core.adapters.request_state import current_request_state
+from ._core.adapters.request_state import current_request_state, current_session_id
 from ._core.adapters.roles import AsyncRoles
 from ._core.adapters.served_app import ServedApp
 from ._core.base import events
-from ._core.base.effects import arun
+from ._core.base.effects import Runtime, arun
 from ._core.base.errors import ConfigError
 from ._core.base.health import HEALTH_SECONDS, Health
 from ._core.base.models import User
@@ -272,7 +273,10 @@ class XWMSAuthMiddleware:
             outer = None
         is_ours = scope["type"] == "http" and path in served.own_paths
         if is_ours and context.is_own_route(path, header_of(scope, b"host", ", ")):
-            await send_response(await self._response_of(scope, receive, outer, prefix=prefix), send)
+            runtime = served.runtime if outer is None else served.runtime_in(outer.served)
+            response = await self._response_of(scope, receive, runtime, prefix=prefix)
+            await send_response(response, send)
+            await afollow(served, path, response, runtime)
             return True
         if outer is not None:
             await self._serve_nested(outer, scope, receive, send)
@@ -280,9 +284,7 @@ class XWMSAuthMiddleware:
         served.look_for_prefix(path, named=scope.get("root_path", ""))
         return False
 
-    async def _response_of(
-        self, scope: Scope, receive: Receive, outer: ASGIRequestState | None, *, prefix: str
-    ) -> Response:
+    async def _response_of(self, scope: Scope, receive: Receive, runtime: Runtime, *, prefix: str) -> Response:
         """The response of one of our routes."""
         served = self._served
         try:
@@ -294,7 +296,7 @@ class XWMSAuthMiddleware:
                 served.context, served.provider, request, now=int(served.clock()), application=application
             )
             with served.observed(request.path) as note:
-                response = await arun(steps, served.runtime if outer is None else served.runtime_in(outer.served))
+                response = await arun(steps, runtime)
                 note(response)
             return response
         except Exception as error:  # noqa: BLE001  logged, and never a bare 500
@@ -374,7 +376,7 @@ class _Served(ServedApp):
         clock: Callable[[], float],
     ) -> None:
         super().__init__(context, connect, clock)
-        self.sessions = AsyncXWMSSessions.of(self.context, self.runtime, clock=self.clock, current=lambda: None)
+        self.sessions = AsyncXWMSSessions.of(self.context, self.runtime, clock=self.clock, current=current_session_id)
 
 
 class _Client(XWMSAuthMiddleware):

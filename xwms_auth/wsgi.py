@@ -19,7 +19,7 @@ from ._core.adapters.application import Linkers, Parts
 from ._core.adapters.clients import Configs, as_configs, client_at, client_of, serve_clients
 from ._core.adapters.current_user import CurrentUserProxy
 from ._core.adapters.passive import passive
-from ._core.adapters.request_state import current_request_state
+from ._core.adapters.request_state import current_request_state, current_session_id
 from ._core.adapters.roles import Roles
 from ._core.adapters.wsgi.app import WSGIApp
 from ._core.adapters.wsgi.messages import close
@@ -83,7 +83,9 @@ class XWMSAuth(Generic[A]):
         def serve(context: Context, clients: Mapping[str, WSGIApp] | None = None) -> WSGIApp:
             served = WSGIApp(context, _InContext(app), debugged=app, clock=clock, clients=clients)
             served.answer, served.roles, served.parts = unauthorized, roles, parts.of_client(context)
-            served.sessions = XWMSSessions.of(served.context, served.runtime, clock=served.clock, current=_current_id)
+            served.sessions = XWMSSessions.of(
+                served.context, served.runtime, clock=served.clock, current=current_session_id
+            )
             return served
 
         self._served = serve(*serve_clients(config, serve))
@@ -222,13 +224,6 @@ def _state_of(environ: "WSGIEnvironment") -> WSGIRequestState:
     if not isinstance(state, WSGIRequestState):
         raise RuntimeError("XWMSAuth is not around this application")
     return state
-
-
-def _current_id() -> str | None:
-    """The id of the current session, or None outside a request or if nobody is signed in."""
-    state = current_request_state.get(None)
-    session = None if state is None or state.finished else state.session()
-    return session.id if session else None
 
 
 current_user = CurrentUserProxy(_state_of)

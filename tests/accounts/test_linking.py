@@ -59,6 +59,21 @@ def test_claims_that_xwms_does_not_send_leave_the_field_as_it_is(make_desk, memb
     assert (ada.name, ada.email, ada.picture) == ("Augusta King", "ada@example.org", "https://example.org/a.png")
 
 
+@pytest.mark.parametrize(
+    ("claims", "name"),
+    [
+        ({"email_verified": False}, "1001"),
+        ({"email_verified": True}, "ada@example.org"),
+        ({"email_verified": False, "given_name": "Ada"}, "Ada"),
+    ],
+)
+def test_an_address_that_nobody_has_verified_is_no_name(make_desk, members, claims, name):
+    desk = make_desk(fields={"name": "display_name"})
+    nameless = {"name": None, "given_name": None, "family_name": None, "email": "ada@example.org"}
+    desk.visitor().log_in("1001", **{**nameless, **claims})
+    assert members.get(1).name == name
+
+
 def test_a_field_may_be_a_function_of_the_person(make_desk, members):
     desk = make_desk(fields={"name": lambda user: f"{user.family_name}, {user.given_name}".upper()})
     desk.visitor().log_in("1001", given_name="Ada", family_name="Lovelace")

@@ -4,7 +4,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from click.testing import CliRunner
-from sqlalchemy import Column, Integer, MetaData, Table, create_engine, inspect
+from sqlalchemy import Column, Integer, MetaData, Table, create_engine, inspect, select
 
 from tests.tools.postgres_server import PostgresServer
 from xwms_auth.cli.commands import xwms_auth
@@ -71,6 +71,33 @@ def test_what_mysql_would_take_for_the_same_stays_apart():
     assert told.count("ascii_bin") == sum(
         column.type.python_type is str for table in metadata.tables.values() for column in table.columns
     )
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request, tmp_path):
+    """The URL of an empty database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'app.sqlite3'}"
+    return request.getfixturevalue("empty").url("psycopg").replace("/app?", "/empty?")
+
+
+def test_upgrade_adds_a_column_that_an_older_version_did_not_have_and_keeps_the_rows(place):
+    engine = create_engine(place)
+    older = MetaData()
+    table = metadata.tables["xwms_sessions"]
+    columns = [Column(one.name, one.type, primary_key=one.primary_key) for one in table.columns if one.name != "login"]
+    Table(table.name, older, *columns)
+    older.create_all(engine)
+    with engine.begin() as connection:
+        row = {"id": "a", "client": "b", "person": "c", "until": 1}
+        connection.execute(older.tables[table.name].insert(), row)
+    status, told = run("upgrade", place)
+    assert (status, "xwms_sessions.login" in told) == (0, True), told
+    assert run("upgrade", place) == (0, "The tables are there already\n")
+    with engine.connect() as connection:
+        assert [row.login for row in connection.execute(select(table))] == [None]
+        assert "xwms_sessions_of_a_login" in {index["name"] for index in inspect(connection).get_indexes(table.name)}
+    engine.dispose()
 
 
 def test_a_table_of_that_name_that_is_another_is_left_alone(tmp_path):

@@ -259,6 +259,15 @@ def test_with_several_clients_a_route_is_guarded_if_it_is_at_each_of_them(routes
     )
 
 
+@pytest.mark.parametrize("code", [FLASK, STARLETTE])
+def test_what_the_log_says_of_the_settings_it_says_once(routes, code, caplog):
+    caplog.set_level("INFO", logger="xwms_auth")
+    uri = "https://app.example/shop/xwms/validateToken"
+    assert routes(code, XWMS_REDIRECT_URI=uri)[0] == 0
+    told = [line.split()[0] for line in caplog.messages]
+    assert sorted(told) == ["each_process_by_itself", "path_prefix"]
+
+
 def test_missing_settings_are_told_with_the_way_on(routes):
     status, _, told = routes(FLASK, XWMS_CLIENT_ID="")
     assert status == 1

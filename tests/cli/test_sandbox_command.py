@@ -32,6 +32,21 @@ def test_the_printed_lines_are_all_that_an_app_needs_and_say_what_a_newcomer_stu
     assert not any(" #" in line for line in sandbox.lines), "a comment after a value is a part of it to systemd"
 
 
+def test_the_printed_lines_are_those_of_one_app_where_two_have_a_redirect_uri_on_one_host(start):
+    uris = (
+        "https://example.org/shop/xwms/validateToken",
+        "https://example.org:443/desk/xwms/validateToken",
+        "http://localhost:5000/xwms/validateToken",
+    )
+    asked = [option for uri in uris for option in ("--redirect-uri", uri)]
+    with start("sandbox", "--port", "0", *asked, ready="listens") as sandbox:
+        config = XWMSConfig.from_env(variables_of(sandbox.lines))
+        assert config.redirect_uris == (uris[0], uris[2])
+        with XWMSClient(config) as client:
+            assert client.sign_token(uris[1]).url.startswith(sandbox.address), "it is registered all the same"
+    assert f"# Registered too, for another app on that host: XWMS_REDIRECT_URI={uris[1]}" in sandbox.lines
+
+
 def test_each_request_is_a_line_of_the_log_without_its_query_and_tokens(start):
     with start("sandbox", "--port", "0", ready="listens") as sandbox:
         variables = variables_of(sandbox.lines)

@@ -7,9 +7,10 @@ import logging
 import os
 import pickle
 import pprint
+import time
 import traceback
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -46,6 +47,12 @@ TABLE = [
     ("api_url", "XWMS_API_URI", "https://api.example.org/v1/", "https://api.example.org/v1/"),
     ("session_store", "XWMS_SESSION_STORE", "memory://", "memory://"),
     ("revocation_store", "XWMS_REVOCATION_STORE", "redis://localhost:6379/1", "redis://localhost:6379/1"),
+    (
+        "sessions_valid_after",
+        "XWMS_SESSIONS_VALID_AFTER",
+        "2024-02-03T04:05:06+01:00",
+        datetime(2024, 2, 3, 3, 5, 6, tzinfo=UTC),
+    ),
     ("recheck", "XWMS_RECHECK", "300", timedelta(minutes=5)),
     ("recheck_policy", "XWMS_RECHECK_POLICY", "keep", "keep"),
     ("websocket_recheck", "XWMS_WEBSOCKET_RECHECK", "10", timedelta(seconds=10)),
@@ -104,6 +111,7 @@ DEFAULTS = {
     "api_url": API_URL,
     "session_store": "cookie",
     "revocation_store": "",
+    "sessions_valid_after": "",
     "recheck": timedelta(0),
     "recheck_policy": "end",
     "websocket_recheck": timedelta(minutes=1),
@@ -445,6 +453,18 @@ WRONG_OPTIONS = [
     ("session_store", object()),
     ("revocation_store", "cookie"),
     ("revocation_store", object()),
+    ("sessions_valid_after", "2024-02-03T04:05:06"),
+    ("sessions_valid_after", "2024-02-03"),
+    ("sessions_valid_after", "20240203"),
+    ("sessions_valid_after", "yesterday"),
+    ("sessions_valid_after", "nan"),
+    ("sessions_valid_after", "inf"),
+    ("sessions_valid_after", "2999-01-01T00:00:00Z"),
+    ("sessions_valid_after", time.time() + 60),
+    ("sessions_valid_after", 1000 * time.time()),
+    ("sessions_valid_after", datetime(2024, 2, 3)),  # noqa: DTZ001  that is the fault
+    ("sessions_valid_after", True),
+    ("sessions_valid_after", None),
     ("recheck", -1),
     ("recheck", 29),
     ("recheck", True),
@@ -490,6 +510,13 @@ def test_a_value_of_a_wrong_kind_is_a_config_error_and_never_another_crash() -> 
         problems = problems_of(**{name: given})
         assert problems, (name, given)
         assert_no_secret(problems)
+
+
+@pytest.mark.parametrize("problems", [["one is wrong"], ["one is wrong", "two is wrong"]])
+def test_the_text_of_a_config_error_begins_on_its_first_line(problems: list[str]) -> None:
+    first, *rest = str(ConfigError(problems)).split("\n")
+    assert first == "the settings are wrong:"
+    assert rest == [f"  - {problem}" for problem in problems]
 
 
 @pytest.mark.parametrize("variable", ["XWMS_MAX_SLOW_CALLS", "XWMS_LOGINS_PER_ADDRESS"])

@@ -63,6 +63,17 @@ def test_what_the_site_forbids_to_links_its_own_code_may_still_set(make_site):
     assert site.browser().get(url, FROM_ELSEWHERE).headers["content-language"] == "nl"
 
 
+@pytest.mark.parametrize("edge", ["flask"])
+@pytest.mark.parametrize(("seconds", "language"), [(86_400, "nl"), (86_401, "en"), (-60, "nl"), (-61, "en")])
+def test_what_is_sealed_counts_for_a_day(make_site, seconds, language):
+    site = make_site("fresh", login_params="none")
+    with site.app.test_request_context("/", base_url="https://app.example"):
+        url = xwms_auth.flask.xwms_login_url(next="/a", ui_locales="nl")
+    site.clock.advance(seconds)
+    page = site.browser().get(url, FROM_ELSEWHERE)
+    assert (page.status_code, page.headers["content-language"]) == (200, language)
+
+
 def test_the_parameters_survive_the_way_to_the_host_of_the_redirect_uri(make_site):
     site = make_site(redirect_uris="http://localhost:5000/xwms/validateToken")
     browser = site.browser("http://127.0.0.1:5000")

@@ -178,6 +178,29 @@ def test_a_login_that_is_under_way_does_not_outlive_the_logout(site, server, sub
     assert logged_in(site, server, sid="sid-2").who() == SUB
 
 
+@pytest.mark.parametrize("edge", ["flask", "asgi"])
+@pytest.mark.parametrize("option", ["session_store", "revocation_store"])
+@pytest.mark.parametrize("sub", [SUB, None])
+def test_a_login_that_is_under_way_in_another_process_does_not_outlive_the_logout(
+    make_site, server, tmp_path, option, sub
+):
+    """Where the processes share a store. The cookie store cannot find a login by its `sid` alone, and refuses that."""
+    options = {option: f"sqlite:///{tmp_path / 'shared.sqlite3'}"}
+    one, other = make_site(**options), make_site(**options)
+    browser = one.browser()
+    server.claims = {"sid": "sid-1"}
+    query = server.consent(begin(browser))
+    status = 400 if (option, sub) == ("revocation_store", None) else 200
+    with ThreadPoolExecutor(1) as thread, server.hold(USERINFO) as gate:
+        coming = thread.submit(come_back, browser, query)
+        server.wait_for_calls(USERINFO)
+        assert post(other, signed(server.key, claims_of(server, sub=sub, sid="sid-1"))).status_code == status
+        gate.set()
+        assert code_of(coming.result(20)) == (401, "token_rejected")
+    assert browser.who() is None
+    assert logged_in(one, server, sid="sid-2").who() == SUB
+
+
 def test_a_token_whose_sessions_could_not_be_ended_may_come_again(make_site, server):
     """The store fails in between; the server, told 503, delivers once more."""
 

@@ -160,6 +160,21 @@ def test_plain_oauth_without_an_issuer_tells_people_apart_by_where_they_were_sen
     assert dataclasses.replace(config, login_path="/signin").issuer == ISSUER
 
 
+def test_a_copy_with_other_endpoints_does_not_keep_the_issuer_that_followed_from_the_old_ones():
+    """Account confusion: the people of one server would be those of the other."""
+    config = XWMSConfig(**{**OAUTH, **ENDPOINTS, "issuer": "", "scopes": "profile"})
+    other = {name: url.replace(ISSUER, "https://other.example") for name, url in ENDPOINTS.items()}
+    assert dataclasses.replace(config, **other).issuer == "https://other.example"
+    named = dataclasses.replace(config, issuer=ISSUER)
+    assert dataclasses.replace(named, **other).issuer == ISSUER
+
+
+def test_a_copy_with_another_flow_does_not_take_the_address_of_the_api_for_an_issuer():
+    config = XWMSConfig(**CLIENT, api_url="https://xwms.nl/api/")
+    with pytest.raises(ConfigError, match=r"XWMS_ISSUER .* is missing"):
+        dataclasses.replace(config, flow="oauth2")
+
+
 def test_a_wrong_option_is_a_fault_that_names_it():
     for name, given in (
         ("token_endpoint", "http://id.example.org/t"),

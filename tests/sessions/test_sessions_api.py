@@ -10,7 +10,9 @@ import anyio
 import flask
 import pytest
 
+import xwms_auth.asgi
 import xwms_auth.flask
+import xwms_auth.wsgi
 from tests.tools.places import REACHING, SERVERS, SHARED
 from tests.tools.session_pages import inside, outside, told, with_pages
 from tests.tools.site import FROM_ELSEWHERE, HTTPS_URI, PROGRAM, Site
@@ -340,3 +342,73 @@ def test_a_login_at_a_machine_whose_clock_is_ahead_is_ended_too(make, where, kin
     assert again.who() == SUB
     site.clock.advance(300)
     assert again.who() == SUB
+
+
+# The id of the session that is here.
+
+every_kind = pytest.mark.parametrize(
+    ("edge", "kind"), [*(("flask", kind) for kind in ("cookie", *REACHING)), ("asgi", "cookie"), ("asgi", "sqlite")]
+)
+
+
+def here(browser) -> str | None:
+    return inside(browser, lambda sessions: sessions.current_id())
+
+
+@every_kind
+def test_a_request_knows_the_id_of_its_session_with_every_store(make_site, where, kind):
+    site = with_pages(make_site(**where(kind)))
+    browser = site.browser()
+    assert here(browser) is None
+    first, second = signed_in(site), signed_in(site)
+    known = here(first)
+    assert isinstance(known, str)
+    assert known not in (None, here(second))
+    assert known not in first.cookies()[site.session_cookie]
+    site.clock.advance(3000)
+    assert first.who() == SUB  # renewed
+    assert here(first) == known
+    if kind in SERVERS:
+        assert {known, here(second)} == {one.id for one in outside(site, lambda sessions: sessions.list(SUB))}
+    assert outside(site, lambda sessions: sessions.current_id()) is None
+
+
+@pytest.mark.parametrize(("edge", "kind"), [("flask", kind) for kind in REACHING] + [("asgi", "cookie+revocations")])
+def test_a_session_ends_by_the_id_that_it_told(make_site, where, kind):
+    site = with_pages(make_site(**where(kind)))
+    first, second = signed_in(site), signed_in(site)
+    known = here(first)
+    assert outside(site, lambda sessions: sessions.revoke(known))
+    site.clock.advance(11)
+    assert (first.who(), second.who()) == (None, SUB)
+
+
+@pytest.mark.parametrize("door", ["wsgi", "asgi"])
+def test_a_plain_door_knows_the_session_of_a_request(fx, door):
+    told_: list[str | None] = []
+
+    def wsgi_app(environ, start_response):
+        told_.append(auth.sessions.current_id())
+        start_response("204 No Content", [])
+        return []
+
+    async def asgi_app(scope, receive, send):
+        told_.append(auth.sessions.current_id())
+        assert scope["auth"].sessions.current_id() == told_[-1]
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    site = Site(door, fx)
+    if door == "wsgi":
+        site.app = auth = xwms_auth.wsgi.XWMSAuth(wsgi_app, site.config)
+    else:
+        site.app = auth = xwms_auth.asgi.XWMSAuthMiddleware(asgi_app, site.config)
+    browser = site.browser()
+    browser.get("/")
+    browser.log_in(SUB)
+    browser.get("/")
+    browser.get("/")
+    nobody, first, again = told_
+    assert nobody is None
+    assert first == again is not None
+    assert auth.sessions.current_id() is None

@@ -95,7 +95,7 @@ class _LinkerBase(Generic[A, S]):
             return cast("Linked | None", (yield partial(tables.sign_in, user=user)))
         except IntegrityError:
             # Most likely the new e-mail address is another account's. That is no reason to keep the person out.
-            events.warning("account_not_updated", person=events.person_hash(user.identity))
+            events.warning("account_not_updated")
         return cast("Linked | None", (yield partial(tables.sign_in, user=user, update=False)))
 
     def _sign_in(self, user: User) -> Works[Linked | ProofNeeded]:

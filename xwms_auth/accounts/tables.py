@@ -5,6 +5,7 @@ Knows no login and no session of ours.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from inspect import isawaitable, iscoroutinefunction
 from operator import attrgetter
@@ -262,7 +263,7 @@ class AccountTables(Generic[A]):
         """Set the fields of an account. The e-mail address that it had, if that has changed."""
         before = None
         for name, source in self._fields.items():
-            value = source(user) if callable(source) else self._fitting(name, source, getattr(user, source))
+            value = source(user) if callable(source) else self._fitting(name, source, _claim(user, source))
             known = getattr(account, name)
             if value is None or value == known:
                 continue
@@ -304,6 +305,14 @@ class AccountTables(Generic[A]):
 def _of(identity: tuple[str, str]) -> dict[str, str]:
     issuer, sub = identity
     return {"the_issuer": issuer, "the_sub": sub}
+
+
+def _claim(user: User, source: str) -> object:
+    """A claim of the person, or their display name. That may be their address, but not one that nobody has verified:
+    others are shown it as theirs."""
+    if source == "display_name" and user.verified_email is None:
+        user = replace(user, email=None)
+    return getattr(user, source)
 
 
 def _is_source(source: Source) -> bool:

@@ -7,14 +7,14 @@ import asyncio
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from xwms_auth.cli.missing_extras import needs_extra
 
 if TYPE_CHECKING:
-    from sqlalchemy import URL, Connection, MetaData
+    from sqlalchemy import URL, Column, Connection, MetaData
 
 _VARIABLES = ("XWMS_SESSION_STORE", "XWMS_REVOCATION_STORE")
 
@@ -33,7 +33,7 @@ def db() -> None:
 @db.command()
 @_url
 def upgrade(url: str | None) -> None:
-    """Create the tables that are missing, and change no others."""
+    """Create the tables that are missing, and the columns that an older version did not have."""
     with _faults() as metadata:
         parsed = _parsed(url)
         from sqlalchemy import create_engine  # noqa: PLC0415  an extra
@@ -72,17 +72,38 @@ def sql(url: str | None) -> None:
 
 
 def _create_missing(connection: "Connection", metadata: "MetaData") -> list[str]:
+    """Create what is missing, and say what that was. A column that an older version had not may be empty."""
     from sqlalchemy import inspect  # noqa: PLC0415  an extra
 
     there = inspect(connection)
     missing = [table for table in metadata.sorted_tables if not there.has_table(table.name)]
-    for table in metadata.sorted_tables:
-        if table not in missing:
-            columns = {column["name"] for column in there.get_columns(table.name)}
-            if lacking := sorted(set(table.columns.keys()) - columns):
-                raise click.ClickException(f"the table {table.name} is there, but without {', '.join(lacking)}")
+    lacking = [
+        column
+        for table in metadata.sorted_tables
+        if table not in missing
+        for known in [{column["name"] for column in there.get_columns(table.name)}]
+        for column in table.columns
+        if column.name not in known
+    ]
+    if strange := [column for column in lacking if not column.nullable]:
+        table = strange[0].table
+        names = ", ".join(sorted(column.name for column in lacking if column.table is table))
+        raise click.ClickException(f"the table {table.name} is there, but without {names}")
+    for column in lacking:
+        _add_column(connection, column)
     metadata.create_all(connection, tables=missing)
-    return [table.name for table in missing]
+    return [*(table.name for table in missing), *map(str, lacking)]
+
+
+def _add_column(connection: "Connection", column: "Column[Any]") -> None:
+    from sqlalchemy.schema import CreateColumn  # noqa: PLC0415  an extra
+
+    dialect = connection.dialect
+    table = dialect.identifier_preparer.format_table(column.table)
+    connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {CreateColumn(column).compile(dialect=dialect)}")
+    for index in column.table.indexes:
+        if column.name in index.columns:
+            index.create(connection)
 
 
 def _parsed(url: str | None) -> "URL":

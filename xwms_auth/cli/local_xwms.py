@@ -5,6 +5,7 @@ import signal
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from xwms_auth.cli.environment import xwms_variables
 from xwms_auth.cli.terminal import Failure
@@ -49,6 +50,15 @@ def listening(server: "SandboxServer", *, where: str, again: str) -> Generator["
         server.stop()
 
 
+def one_for_each_host(redirect_uris: tuple[str, ...]) -> tuple[str, ...]:
+    """The first redirect URI on each host: an app has one there, and further ones are those of other apps."""
+    first = dict[tuple[str | None, int], str]()
+    for uri in redirect_uris:
+        url = urlsplit(uri)
+        first.setdefault((url.hostname, url.port or (443 if url.scheme == "https" else 80)), uri)
+    return tuple(first.values())
+
+
 def variables_of(settings: "SandboxSettings", server: "SandboxServer", *, session_secret: str) -> dict[str, str]:
     """Every variable that an app needs."""
     issuer = settings.issuer or server.url
@@ -56,7 +66,7 @@ def variables_of(settings: "SandboxSettings", server: "SandboxServer", *, sessio
         client_id=settings.client_id,
         client_secret=settings.client_secret,
         domain=settings.domain,
-        redirect_uris=settings.redirect_uris,
+        redirect_uris=one_for_each_host(settings.redirect_uris),
         api_url=server.api_url,
         issuer=issuer,
         discovery_url=None if issuer == server.url else server.discovery_url,

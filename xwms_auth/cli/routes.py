@@ -50,7 +50,7 @@ def routes(*, target: str, fail_on_unguarded: bool, public: tuple[str, ...]) -> 
     except AppNotFound as error:
         raise click.ClickException(str(error)) from None
     except ConfigError as error:
-        raise click.ClickException(f"the settings are wrong:{error}\n{_MISSING_SETTINGS}") from None
+        raise click.ClickException(f"{error}\n{_MISSING_SETTINGS}") from None
     click.echo("\n".join(_table(found)))
     unguarded = [route for route in found if not route.guards and not route.is_public]
     if unguarded:
@@ -156,7 +156,7 @@ def contexts_of(app: Any) -> list[Context]:
     found = list[Context]()
     for _ in range(MAX_NESTED):
         if isinstance(app, XWMSAuthMiddleware):
-            contexts = [Context.of(config) for config in app.configs]
+            contexts = [Context.of(config, is_told=True) for config in app.configs]
             if not found or _strict(contexts) > _strict(found):  # of several around each other, the strictest
                 found = contexts
         app = getattr(app, "app", None)

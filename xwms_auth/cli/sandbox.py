@@ -11,7 +11,7 @@ import click
 from xwms_auth.cli import options
 from xwms_auth.cli.environment import ForeignFile, export_lines, fresh_secret, write_env_file
 from xwms_auth.cli.local_key import client_secret_for, session_secret_for
-from xwms_auth.cli.local_xwms import listening, refused_settings, until_interrupted, variables_of
+from xwms_auth.cli.local_xwms import listening, one_for_each_host, refused_settings, until_interrupted, variables_of
 from xwms_auth.cli.missing_extras import needs_extra
 from xwms_auth.cli.terminal import Failure, print_log, progress
 
@@ -125,6 +125,8 @@ def sandbox(
                 app_port = urlsplit(redirect_uris[0]).port or 80
                 click.echo(f"{'# ' if env_file is None else ''}flask --app app run --debug --port {app_port}")
                 click.echo(f"# or: uvicorn app:app --reload --port {app_port}")
+            for uri in sorted({*redirect_uris} - {*one_for_each_host(redirect_uris)}):
+                click.echo(f"# Registered too, for another app on that host: XWMS_REDIRECT_URI={shlex.quote(uri)}")
             if env_file is None:
                 click.echo("# Two lines to paste instead of these: xwms-auth sandbox --env-file FILE")
             click.echo(f"# Open the app at {_front_page_of(redirect_uris[0])} and under no other name")

@@ -41,7 +41,7 @@ def main() -> None:
     except AppNotFound as error:
         sys.exit(f"Error: {error}")
     except ConfigError as error:
-        sys.exit(f"Error: the settings are wrong:{error}")
+        sys.exit(f"Error: {error}")
     if any(len(key) < MIN_SESSION_SECRET for key in _secret_keys(app)):
         warning(
             f"the app has a secret_key under {MIN_SESSION_SECRET} bytes: whoever guesses it can forge what it signs. "

@@ -240,6 +240,13 @@ current_request_state: ContextVar[RequestState[Any]] = ContextVar("xwms_auth_req
 """The state of the current request. Flask has a context of its own."""
 
 
+def current_session_id() -> str | None:
+    """The id of the session of the current request, or None outside a request or if nobody is signed in."""
+    state = current_request_state.get(None)
+    session = None if state is None or state.finished else state.session()
+    return session.id if session else None
+
+
 def _in_debug_mode() -> bool:
     request_state = current_request_state.get(None)
     return request_state is not None and not request_state.finished and request_state.request().debug

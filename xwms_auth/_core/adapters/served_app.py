@@ -84,7 +84,7 @@ class ServedApp:
         """Whether `prepare` has nothing left to do. An attribute, because every request reads it."""
         self.leak_guard = _leak_guard_of(context)
         """What looks for secrets in all responses, for development and tests. With one, `is_prepared` stays False."""
-        self.clock = clock
+        self.clock = context.state.clock = clock
         """Seconds since 1970."""
 
     def observed(self, path: str) -> Observed:

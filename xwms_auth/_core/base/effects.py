@@ -15,7 +15,7 @@ from .dataclass import dataclass
 from .errors import BadAnswer, Unreachable, XWMSError
 from .models import EndReason, Identity, Secret
 from .session import Session
-from .store_protocols import FindsLogins, KnowsClaims, SessionStore
+from .store_protocols import FindsLogins, FixedHandles, KnownHandle, KnowsClaims, SessionStore
 from .strict_json import JSONObject, parse_json_object
 
 R = TypeVar("R")
@@ -195,6 +195,16 @@ class CallStore(Effect[R]):
 def create_session(session: Session, *, until: int, now: int) -> Steps[str]:
     """Store a new session and return its handle."""
     return ask(CallStore(lambda store: store.create(session, until=until, now=now)))
+
+
+def kept_session(handle: str) -> Steps[Session | None]:
+    """Return what a store that knows its handles has kept of a new session; None if it would have to look."""
+
+    def find(store: SessionStore) -> Session | None:
+        known = store.find(handle) if isinstance(store, FixedHandles) else None
+        return known.session if isinstance(known, KnownHandle) else None
+
+    return ask(CallStore(find))
 
 
 def load_session(handle: str, *, now: int) -> Steps[Session | EndReason | None]:

@@ -87,7 +87,7 @@ class ConfigError(XWMSError):
         super().__init__("; ".join(self.problems))
 
     def __str__(self) -> str:
-        return "".join(f"\n  - {problem}" for problem in self.problems)
+        return "the settings are wrong:" + "".join(f"\n  - {problem}" for problem in self.problems)
 
 
 class APIError(XWMSError):

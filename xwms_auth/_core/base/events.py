@@ -1,14 +1,13 @@
 """The log of this package (logger `xwms_auth`): one line for each event, with stable names.
 
-Never logs a token, a cookie, a secret or a name. A person is logged as a short hash, the same for the same person.
+Never logs a token, a cookie, a secret or a name. A person is logged by `Context.log_name`, the same for the same
+person.
 """
 
 import logging
 from typing import Literal
 
-from .crypto.digests import identity_digest
 from .errors import APIError, ConfigError, RequestRefused, XWMSError
-from .models import Identity
 
 MAX_VALUE = 500
 """Characters of one value in the log; the rest becomes `...`. A client can send a path as long as the server allows,
@@ -54,6 +53,7 @@ Event = Literal[
     "prefix_twice",
     "proof_needed",
     "server_documents_not_renewed",
+    "revocations_forgotten",
     "session_ended",
     "session_from_the_future",
     "session_kept",
@@ -61,6 +61,7 @@ Event = Literal[
     "session_not_renewed",
     "session_revoked",
     "sessions_revoked",
+    "sessions_valid_after",
     "settings_missing",
     "store_unhealthy",
     "telemetry_failed",
@@ -79,11 +80,6 @@ Event = Literal[
     "websocket_not_checked",
 ]
 """The names of normal events, and of those that an operator should look at. docs/operation.md says what each means."""
-
-
-def person_hash(identity: Identity) -> str:
-    """A short hash of a person for the log: tells people apart without identifying them."""
-    return identity_digest(identity)[:12]
 
 
 def info(event: Event, **fields: str) -> None:
@@ -106,7 +102,7 @@ def tokens_not_saved() -> None:
 
 def config_error(error: ConfigError) -> None:
     """Log that the settings are wrong, with every problem."""
-    log.error("settings_wrong: the settings are wrong:%s", error)
+    log.error("settings_wrong: %s", error)
 
 
 def unexpected(stack: str) -> None:

@@ -104,6 +104,10 @@ class Lifetimes:
     absolute: int
     """Since the login, whatever the activity."""
 
+    valid_after: int = 0
+    """A session that began before this time is over, in seconds since 1970: the administrator's `sessions_valid_after`,
+    the same for every store."""
+
     renewal_interval: int = field(init=False)
     """Between two renewals of a session in use."""
 
@@ -112,16 +116,19 @@ class Lifetimes:
         object.__setattr__(self, "renewal_interval", interval)
 
     def alive(self, session: Session, now: int) -> bool:
-        """Whether the session is within both limits."""
+        """Whether the session is within both limits, and did not begin before `valid_after`."""
         return (
             now < session.seen_at + self.idle
+            and session.started_at >= self.valid_after
             and now < session.started_at + self.absolute
             and session.seen_at <= now + FUTURE_TOLERANCE
             and session.started_at <= session.seen_at
         )
 
     def ending(self, session: Session, now: int) -> EndReason | None:
-        """The limit that ended a session which is not alive; None for one from the future, which gets no reason."""
+        """What ended a session that is not alive; None for one from the future, which gets no reason."""
+        if session.started_at < self.valid_after:
+            return EndReason.REVOKED
         if now >= session.started_at + self.absolute:
             return EndReason.LIFETIME
         return EndReason.IDLE if now >= session.seen_at + self.idle else None
@@ -143,7 +150,7 @@ class Lifetimes:
     def settled_between(self, session: Session) -> tuple[int, int]:
         """The first second in which the session is alive and need not be renewed, and the one after the last."""
         seen_at, started_at = session.seen_at, session.started_at
-        if started_at > seen_at:
+        if started_at > seen_at or started_at < self.valid_after:
             return 0, 0
         end = seen_at + self.renewal_interval + 1
         return seen_at - FUTURE_TOLERANCE, min(end, started_at + self.absolute)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import field, fields
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ..base.dataclass import dataclass
@@ -89,6 +89,10 @@ class XWMSConfig(metaclass=_RaisesLast):
 
     session_lifetime: timedelta | float = timedelta(days=7)
     """How long a session lives at most. A timedelta or seconds."""
+
+    sessions_valid_after: datetime | float | str = ""
+    """Every session that began before this time is over, in every store: for an administrator, after a leak. A datetime
+    with a time zone, the same as ISO text, or seconds since 1970. Default: none."""
 
     recheck: timedelta | float = 0.0
     """How often a session in use is checked with XWMS. A timedelta or seconds; 0 is never."""
@@ -263,6 +267,7 @@ class XWMSConfig(metaclass=_RaisesLast):
     api: ParsedURL = field(init=False, repr=False, compare=False)
     idle_seconds: int = field(init=False, repr=False, compare=False)
     lifetime_seconds: int = field(init=False, repr=False, compare=False)
+    valid_after_seconds: int = field(init=False, repr=False, compare=False)
     recheck_seconds: int = field(init=False, repr=False, compare=False)
     websocket_recheck_seconds: int = field(init=False, repr=False, compare=False)
     timeout_seconds: float = field(init=False, repr=False, compare=False)

@@ -8,10 +8,10 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Self
 
 from ..base import events
-from ..base.crypto.digests import new_key
+from ..base.crypto.digests import derived, identity_digest, new_key
 from ..base.dataclass import dataclass
 from ..base.errors import ConfigError, HostNotRegistered, XWMSError
-from ..base.models import Secret
+from ..base.models import Identity, Secret
 from ..base.session import Lifetimes, Session
 from ..http.messages import CookieNames, Request, set_cookie
 from ..http.next_url import safe_next
@@ -30,6 +30,12 @@ _SINGLE_PROCESS_HINT = (
     "sign nobody in"
 )
 
+_FORGOTTEN_HINT = (
+    "revocation_store is memory://, which is one process's and is lost with it, so a restart or another worker brings "
+    "sessions back that were ended; name SQLite, Redis or a database. If a revocation store has lost its data, "
+    "XWMS_SESSIONS_VALID_AFTER ends every session from before"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class Context:
@@ -43,6 +49,9 @@ class Context:
     record_sealer: "Sealed"
     login_sealer: "Sealed"
     form_signer: "Signed"
+    log_key: Secret
+    """Names people in the log. From the first session secret, so all processes and restarts give the same names."""
+
     lifetimes: Lifetimes
     origins: frozenset[str]
     """The origins of all redirect URIs."""
@@ -64,8 +73,11 @@ class Context:
     state: ProcessState = field(default_factory=ProcessState)
 
     @classmethod
-    def of(cls, config: XWMSConfig) -> Self:
-        """Derive the context of a config. Raises `ConfigError` without a session secret."""
+    def of(cls, config: XWMSConfig, *, is_told: bool = False) -> Self:
+        """Derive the context of a config. Raises `ConfigError` without a session secret.
+
+        `is_told` is for another context of a config, whose doubtful settings the log has told already.
+        """
         # OpenSSL and itsdangerous are loaded when an application is set up, not before.
         from ..base.crypto.sealing import Sealed  # noqa: PLC0415
         from ..base.crypto.signing import Signed  # noqa: PLC0415
@@ -75,15 +87,8 @@ class Context:
             if not config.allow_missing_settings:
                 raise ConfigError([missing_session_secret()])
             keys, missing = (Secret(new_key()),), (*missing, missing_session_secret())
-        if missing:
-            events.warning("settings_missing", settings="; ".join(missing), hint="until then nobody can log in")
-        if config.path_prefix:
-            events.info("path_prefix", prefix=config.path_prefix)
-        if config.unused_issuer:
-            events.info("issuer_not_used", hint="with flow=sign-token an issuer counts if it is on the host of api_url")
-        _warn_of_loopback(config)
-        _warn_of_plain_http(config)
-        _warn_of_several_processes(config)
+        if not is_told:
+            _tell(config, missing)
         # Both flows may have the same issuer, and their users must not be mixed up.
         prefix = "oauth2:" if config.flow == "oauth2" else ""
         audience = f"{prefix}{config.client_id}@{config.issuer}"
@@ -96,7 +101,10 @@ class Context:
             # and verifier, and those that wait for a confirmation contain the user.
             login_sealer=Sealed(keys, purpose=f"login/{config.flow}", audience=audience),
             form_signer=Signed(keys, purpose="logout-form", audience=audience),
-            lifetimes=Lifetimes(idle=config.idle_seconds, absolute=config.lifetime_seconds),
+            log_key=Secret(derived(keys[0].reveal(), "log-key")),
+            lifetimes=Lifetimes(
+                idle=config.idle_seconds, absolute=config.lifetime_seconds, valid_after=config.valid_after_seconds
+            ),
             origins=frozenset(uri.origin for uri in config.registered),
             trusted_origins=frozenset(config.trusted_origins),
             https_names=CookieNames.of(config.cookie_tag, secure=True),
@@ -119,6 +127,13 @@ class Context:
     def protects_all(self) -> bool:
         """Whether everything requires a login, except what is public."""
         return self.config.protect == "all"
+
+    def log_name(self, identity: Identity) -> str:
+        """The name of a person in the log, 12 URL-safe characters: tells people apart without identifying them.
+
+        Enumeration: a `sub` may be a small number, so whoever has the log could try all of them if it had no key.
+        """
+        return derived(self.log_key.reveal(), f"log-name/{identity_digest(identity)}")[:12]
 
     def fault(self) -> XWMSError:
         """The error of whatever requires a login while something is `missing`."""
@@ -187,6 +202,21 @@ class Context:
         return origin in self.trusted_origins
 
 
+def _tell(config: XWMSConfig, missing: tuple[str, ...]) -> None:
+    """Log what an operator should know of the settings."""
+    if missing:
+        events.warning("settings_missing", settings="; ".join(missing), hint="until then nobody can log in")
+    if config.path_prefix:
+        events.info("path_prefix", prefix=config.path_prefix)
+    if config.unused_issuer:
+        events.info("issuer_not_used", hint="with flow=sign-token an issuer counts if it is on the host of api_url")
+    _warn_of_loopback(config)
+    _warn_of_plain_http(config)
+    _warn_of_several_processes(config)
+    if config.valid_after_seconds:
+        events.info("sessions_valid_after", time=str(config.sessions_valid_after))
+
+
 def _warn_of_loopback(config: XWMSConfig) -> None:
     if any(uri.loopback for uri in config.registered) and any(not uri.loopback for uri in config.registered):
         # Anybody can start a login here for the loopback address. If a victim approves it, the token goes to the
@@ -206,3 +236,5 @@ def _warn_of_several_processes(config: XWMSConfig) -> None:
         # On a developer's machine there is one process, so this is no warning.
         log = events.info if all(uri.loopback for uri in config.registered) else events.warning
         log("each_process_by_itself", hint=_SINGLE_PROCESS_HINT)
+    if config.revocation_store == "memory://":
+        events.warning("revocations_forgotten", hint=_FORGOTTEN_HINT)

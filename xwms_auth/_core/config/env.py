@@ -55,6 +55,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "revocation_store": ("XWMS_REVOCATION_STORE",),
     "session_idle": ("XWMS_SESSION_IDLE",),
     "session_lifetime": ("XWMS_SESSION_LIFETIME",),
+    "sessions_valid_after": ("XWMS_SESSIONS_VALID_AFTER",),
     "recheck": ("XWMS_RECHECK",),
     "recheck_policy": ("XWMS_RECHECK_POLICY",),
     "websocket_recheck": ("XWMS_WEBSOCKET_RECHECK",),

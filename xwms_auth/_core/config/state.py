@@ -9,6 +9,8 @@ refreshed one or still has to be revoked.
 
 import math
 import threading
+import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from ..base.crypto.digests import digest
@@ -46,6 +48,8 @@ class ProcessState:
     """What one process remembers for one client. Safe to share between threads."""
 
     def __init__(self, *, logins_per_address: int = 0) -> None:
+        self.clock: Callable[[], float] = time.time
+        """That of the application, where what is made has no time of a request at hand."""
         # Rate limits (`providers/rate_limits.py`).
         most = logins_per_address or math.inf
         self.login_starts = FairLimit(rate=LOGIN_RATE, burst=LOGIN_BURST, reserve=LOGIN_RESERVE, most=most)
@@ -71,6 +75,11 @@ class ProcessState:
         self.verified_jwts = VerifiedJWTs()
         self.refreshed_tokens = RefreshedTokens()
         self.pending_revocations = PendingRevocations()
+        self.given_up = ExpiringSet()
+
+    def give_up(self, tokens: TokenSet, *, now: int) -> None:
+        """Have these tokens revoked soon, or the newest that they were refreshed to: nobody will use them any more."""
+        self.pending_revocations.add(self.refreshed_tokens.newest(tokens, now=now), now=now)
 
 
 VALID_SECONDS = 30
@@ -226,28 +235,47 @@ MAX_REVOCATIONS = 1000
 """Most logins with tokens that wait for their revocation; about 1 MB. The oldest go first."""
 
 
-class PendingRevocations:
-    """Tokens whose revocation failed, so that they still exist at the server (RFC 7009 2.2.1).
+class PendingRevocation(NamedTuple):
+    """Tokens to revoke. `since` is when they were to be revoked; `failed` means that it was tried."""
 
-    They are retried within requests that call the server anyway: this library starts no thread of its own in an
-    application.
+    tokens: TokenSet
+    since: int
+    failed: bool
+
+
+class PendingRevocations:
+    """Tokens that still exist at the server: their revocation failed (RFC 7009 2.2.1), or can wait for an answer.
+
+    They are revoked after the answer of a login or logout, and before a login begins: this library starts no thread of
+    its own in an application.
     """
 
     def __init__(self) -> None:
-        self._pending: ExpiringMap[tuple[int, TokenSet]] = ExpiringMap(MAX_REVOCATIONS, entry_bytes=3000)
+        self._pending: ExpiringMap[PendingRevocation] = ExpiringMap(MAX_REVOCATIONS, entry_bytes=3000)
         self._backoff, self._not_before = BACKOFF, 0
         self._lock = threading.Lock()
 
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._pending)
+
+    def add(self, tokens: TokenSet, *, now: int) -> None:
+        """Add tokens whose revocation can wait for an answer."""
+        self._put(PendingRevocation(tokens, now, failed=False), now=now)
+
+    def _put(self, pending: PendingRevocation, *, now: int) -> None:
+        name = digest(pending.tokens.access_token.reveal())
+        self._pending.put(name, pending, until=pending.since + REVOCATION_KEPT, now=now)
+
     def keep(self, tokens: TokenSet, *, since: int, now: int) -> None:
         """Keep tokens whose revocation has just failed. `since` is when they were to be revoked."""
-        name = digest(tokens.access_token.reveal())
-        self._pending.put(name, (since, tokens), until=since + REVOCATION_KEPT, now=now)
+        self._put(PendingRevocation(tokens, since, failed=True), now=now)
         with self._lock:
             if now >= self._not_before:
                 self._not_before, self._backoff = now + self._backoff, min(2 * self._backoff, MAX_BACKOFF)
 
-    def take(self, *, now: int) -> tuple[int, TokenSet] | None:
-        """Remove and return tokens to revoke now, with their `since`. The caller revokes them or keeps them again."""
+    def take(self, *, now: int) -> PendingRevocation | None:
+        """Remove and return tokens to revoke now. The caller revokes them or keeps them again."""
         with self._lock:
             # A clock that was set back must not cause a pause of hours.
             if now < self._not_before <= now + MAX_BACKOFF:

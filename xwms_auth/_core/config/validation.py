@@ -34,9 +34,10 @@ from .env import (
     TokenValidation,
     may_hold_password,
 )
+from .epoch import parse_epoch
 from .limits import validate_limits
 from .secret_sources import SecretFromCallable, SecretFromFile, SecretSource, header_fault, is_repetitive
-from .server.issuers import issuer_faults, names_server, parse_issuer
+from .server.issuers import DerivedIssuer, issuer_faults, names_server, parse_issuer
 from .server.named_endpoints import parse_named, validate_endpoints
 from .store_urls import store_url_fault
 
@@ -64,11 +65,14 @@ class Validator:
         self.faults.append(f"{variable} ({name}) {reason}" if variable != name else f"{name} {reason}")
 
     def validate(self) -> None:
+        if isinstance(self.config.issuer, DerivedIssuer):  # of the config that this one is a copy of
+            self.set("issuer", "")
         self.missing()
         self.client()
         self.addresses()
         self.keys()
         validate_limits(self)
+        self.epoch()
         self.routes()
         self.choices()
         self.stores()
@@ -247,6 +251,18 @@ class Validator:
             if getattr(self.config, name) == "":
                 self.set(name, prefix + path)
 
+    def epoch(self) -> None:
+        self.set("valid_after_seconds", 0)
+        if self.config.sessions_valid_after == "":
+            return
+        try:
+            epoch = parse_epoch(self.config.sessions_valid_after)
+        except ValueError as error:
+            self.fault("sessions_valid_after", str(error))
+        else:
+            self.set("sessions_valid_after", epoch)
+            self.set("valid_after_seconds", int(epoch.timestamp()))
+
     def choices(self) -> None:
         config = self.config
         named = {
@@ -335,7 +351,7 @@ class Validator:
             return
         # The API's URL is missing where it is a fault.
         if named is None or not hasattr(config, "api") or not names_server(named, config.api):
-            self.set("issuer", config.api_url)
+            self.set("issuer", DerivedIssuer(config.api_url))
             self.set("unused_issuer", given if given != config.api_url else "")
 
 

@@ -12,6 +12,7 @@ from typing import Self, TypeVar
 from ...stores import open_store
 from ..base.effects import Runtime, Steps, arun, run
 from ..base.errors import ConfigError, HostNotRegistered, StoreUnavailable, XWMSError
+from ..base.models import Identity
 from ..base.session import SessionInfo
 from ..base.store_protocols import KeepsConnections
 from ..config.config import XWMSConfig
@@ -44,6 +45,19 @@ class _Sessions:
     def bind(self, context: Context, runtime: Runtime, *, clock: Callable[[], float]) -> None:
         """Manage other sessions from now on: of an application that a test lends another context (`ServedApp.bind`)."""
         self._context, self._runtime, self._clock = context, runtime, clock
+
+    def current_id(self) -> str | None:
+        """Return the id of the session of this request, as `revoke` takes it; None outside a request or if nobody is
+        signed in.
+
+        It stays the same as long as the session lives, and nobody can turn it into the cookie. Raises
+        `StoreUnavailable` if the store is down.
+        """
+        return self._current()
+
+    def log_name(self, sub: str) -> str:
+        """Return the name of a user in the log (`person=…`), 12 characters. It depends on the first session secret."""
+        return self._context.log_name(Identity(self._context.config.issuer, sub))
 
     def _now(self) -> int:
         return int(self._clock())

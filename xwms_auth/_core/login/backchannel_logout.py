@@ -9,12 +9,14 @@ before.
 """
 
 from ..base import events
-from ..base.crypto.digests import digest
+from ..base.crypto.digests import digest, login_digest
 from ..base.effects import (
     Shielded,
     Steps,
     ask,
     claim,
+    claimed,
+    drop_session,
     list_login,
     list_sessions,
     release,
@@ -22,7 +24,7 @@ from ..base.effects import (
     revoke_sessions,
 )
 from ..base.errors import ConfigError, TokenRejected, XWMSError
-from ..base.models import Identity
+from ..base.models import Identity, TokenSet
 from ..config.context import Context
 from ..http.messages import Request, Response
 from ..providers.protocol import LogoutTokenClaims, Provider
@@ -51,6 +53,24 @@ def log_out(context: Context, provider: Provider, request: Request, *, now: int)
     return responses.document(200, {})
 
 
+def require_login_goes_on(context: Context, tokens: TokenSet | None, handle: str, *, now: int) -> Steps[None]:
+    """Raise `TokenRejected`, and end the new session of this handle, if the server has ended its login meanwhile.
+
+    Asked after the session was stored: either this finds the mark of the logout, or the logout finds the session.
+    """
+    if tokens is None or tokens.sid is None:
+        return
+    marked = yield from claimed([_mark_of(context, tokens.sid)], now=now)
+    if marked is not None and marked[0]:
+        yield from drop_session(handle, now=now)
+        raise TokenRejected("the user has logged out at the server meanwhile")
+
+
+def _mark_of(context: Context, sid: str) -> str:
+    """The name that is claimed for a login that the server has ended."""
+    return f"ended/{login_digest(context.config.issuer, sid)}"
+
+
 def _end_once(context: Context, logout_claims: LogoutTokenClaims, *, now: int) -> Steps[None]:
     """Use the token, and end the sessions.
 
@@ -59,11 +79,13 @@ def _end_once(context: Context, logout_claims: LogoutTokenClaims, *, now: int) -
     claim_name = f"logout/{digest(logout_claims.token_id)}"
     if not (yield from claim(claim_name, until=now + ATTEMPT, now=now)):
         raise TokenRejected("the logout token has been used before")
-    if logout_claims.sid is not None:
-        # A callback of that login may be in progress and have no session yet that could be ended.
-        context.state.ended_logins.add(logout_claims.sid, until=now + LOGOUT_TOKEN_MEMORY, now=now)
     try:
-        yield from _end(context.config.issuer, logout_claims, now=now)
+        if logout_claims.sid is not None:
+            # A callback of that login may be in progress, here or in another process, and have no session yet that
+            # could be ended: see `require_login_goes_on`.
+            context.state.ended_logins.add(logout_claims.sid, until=now + LOGOUT_TOKEN_MEMORY, now=now)
+            yield from claim(_mark_of(context, logout_claims.sid), until=now + LOGOUT_TOKEN_MEMORY, now=now)
+        yield from _end(context, logout_claims, now=now)
     except XWMSError:
         # The sessions were not ended, so the server may send the token again.
         yield from release(claim_name)
@@ -73,20 +95,20 @@ def _end_once(context: Context, logout_claims: LogoutTokenClaims, *, now: int) -
     yield from claim(claim_name, until=now + LOGOUT_TOKEN_MEMORY, now=now)
 
 
-def _end(issuer: str, logout_claims: LogoutTokenClaims, *, now: int) -> Steps[None]:
+def _end(context: Context, logout_claims: LogoutTokenClaims, *, now: int) -> Steps[None]:
     if logout_claims.sub is None:
-        yield from _end_login(issuer, logout_claims.sid or "", now=now)
+        yield from _end_login(context, logout_claims.sid or "", now=now)
         return
-    identity = Identity(issuer, logout_claims.sub)
+    identity = Identity(context.config.issuer, logout_claims.sub)
     if logout_claims.sid is None:
         yield from revoke_sessions(identity, now=now)
     else:
         yield from _end_login_of_person(identity, logout_claims.sid, now=now)
-    events.info("logged_out_at_xwms", person=events.person_hash(identity))
+    events.info("logged_out_at_xwms", person=context.log_name(identity))
 
 
-def _end_login(issuer: str, sid: str, *, now: int) -> Steps[None]:
-    sessions = yield from list_login(sid, issuer=issuer, now=now)
+def _end_login(context: Context, sid: str, *, now: int) -> Steps[None]:
+    sessions = yield from list_login(sid, issuer=context.config.issuer, now=now)
     if sessions is None:
         raise TokenRejected(
             "the logout token: it has no sub, and this session_store cannot find sessions by sid; "
@@ -94,7 +116,7 @@ def _end_login(issuer: str, sid: str, *, now: int) -> Steps[None]:
         )
     for session in sessions:
         yield from revoke_session(session.id, now=now)
-        events.info("logged_out_at_xwms", person=events.person_hash(session.user.identity))
+        events.info("logged_out_at_xwms", person=context.log_name(session.user.identity))
 
 
 def _end_login_of_person(identity: Identity, sid: str, *, now: int) -> Steps[None]:

@@ -15,7 +15,7 @@ from ..accounts.linker import Linked, ProofNeeded
 from ..base import events
 from ..base.crypto.digests import new_key
 from ..base.dataclass import dataclass
-from ..base.effects import Steps, create_session, drop_session
+from ..base.effects import Steps, create_session, drop_session, load_session
 from ..base.errors import (
     APIError,
     ClockSkew,
@@ -39,7 +39,9 @@ from ..providers.protocol import CallbackParams, CheckedCallback, LoginResult, M
 from ..responses import pages, responses
 from ..responses.login_link import with_outcome
 from ..responses.presentation import presentation_of
+from ..sessions.given_up_tokens import give_up_not_kept, give_up_replaced, give_up_unused
 from ..sessions.lookup import MAX_HANDLE, SessionLookup, look_up
+from .backchannel_logout import require_login_goes_on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +63,14 @@ class LoginRequest:
         """Read the pending logins. Raises `HostNotRegistered`."""
         uri = context.require_redirect_uri(request)
         sealer = context.login_sealer
-        logins = PendingLogins.of(request.cookie, names=context.names_for(uri), sealer=sealer, uri=uri, now=now)
+        logins = PendingLogins.of(
+            request.cookie,
+            names=context.names_for(uri),
+            sealer=sealer,
+            uri=uri,
+            valid_after=context.lifetimes.valid_after,
+            now=now,
+        )
         return cls(
             context=context,
             provider=provider,
@@ -117,13 +126,13 @@ class LoginRequest:
     def begin_session(self, login: PendingLogin, result: LoginResult) -> Steps[Response]:
         """Begin a session under a new key (session fixation), and redirect to the target of the login."""
         cookie = yield from self._begin_session(result)
-        person = events.person_hash(result.user.identity)
+        person = self.context.log_name(result.user.identity)
         events.info("login_finished", login=login.id[:8], person=person, **result.log_fields)
         return replace(self.redirect(self.target_of(login), cookies=[cookie]), logged_in=True)
 
     def _await_proof(self, login: PendingLogin, result: LoginResult, found: ProofNeeded) -> Response:
         """Account takeover: the account with this e-mail address is linked only once its owner has logged in to it."""
-        events.info("proof_needed", login=login.id[:8], person=events.person_hash(result.user.identity))
+        events.info("proof_needed", login=login.id[:8], person=self.context.log_name(result.user.identity))
         if self.application is None or self.application.app_login is None:
             raise AccountExists("an account has this e-mail address, and there is no app_login to prove it")
         return self.ask_to_confirm(login, result)
@@ -136,7 +145,7 @@ class LoginRequest:
         if not self.logins.await_confirmation(login, result.user, otherwise=otherwise, now=since):
             no_room = TooManyLogins("there is no room for a login that waits for confirmation")
             return self.refuse(no_room, url=self.retry_url(login))
-        events.info("login_waits", login=login.id[:8], person=events.person_hash(result.user.identity))
+        events.info("login_waits", login=login.id[:8], person=self.context.log_name(result.user.identity))
         # The URL contains no token. Nobody is signed in yet.
         return self.redirect(
             self.confirmation_url(login), shorter=f"{self.context.config.login_path}?confirm={login.key}"
@@ -151,7 +160,9 @@ class LoginRequest:
         context, now = self.context, self.now
         old = read_cookie(self.request.cookie, context.names_for(self.uri).session)
         if old is not None and len(old) <= MAX_HANDLE:
+            before = None if self.provider.tokens is None else (yield from load_session(old, now=now))
             yield from drop_session(old, now=now)
+            give_up_replaced(context, before, result.user.identity, result.tokens, now=now)
         session = Session(
             id=new_key(),
             user=result.user,
@@ -162,7 +173,15 @@ class LoginRequest:
             proved_at=result.proved_at,
         )
         handle = yield from create_session(session, until=context.lifetimes.keep_until(session), now=now)
+        yield from require_login_goes_on(context, result.tokens, handle, now=now)
+        yield from give_up_not_kept(context, handle, result.tokens, now=now)
         return context.session_cookie(self.uri, handle, session, now=now)
+
+    def give_up(self, result: LoginResult) -> Steps[None]:
+        """Give up the tokens of a login that becomes no session."""
+        if result.tokens is not None:
+            known = yield from self.look_up()
+            give_up_unused(self.context, known.session, result.user.identity, result.tokens, now=self.now)
 
     def redirect(
         self, location: str, *, status: int = 303, cookies: Sequence[str] = (), shorter: str | None = None
@@ -361,9 +380,19 @@ def _redeem(callback: _Callback, login: PendingLogin, attempt: RedeemAttempt) ->
     # Token fixation: the person who approved it may have brought it to another browser while this call was in progress.
     if (yield from login_request.provider.is_invalidated(context, callback.params, now=login_request.now)):
         logins.discard(login)
+        yield from login_request.give_up(result)
         elsewhere = TokenRejected("the credential has come to another browser meanwhile")
         return login_request.refuse(elsewhere, url=login_request.retry_url(login))
-    # An identity is never linked to an account without a click, whatever the token proves (login CSRF).
-    if login.account is None and not (yield from _must_confirm(callback, login)):
-        return (yield from login_request.sign_in(login, result))
-    return login_request.ask_to_confirm(login, result)
+    try:
+        # An identity is never linked to an account without a click, whatever the token proves (login CSRF).
+        if login.account is None and not (yield from _must_confirm(callback, login)):
+            response = yield from login_request.sign_in(login, result)
+        else:
+            response = login_request.ask_to_confirm(login, result)
+    except XWMSError as error:
+        if not isinstance(error, StoreUnavailable):
+            yield from login_request.give_up(result)
+        raise
+    if not response.logged_in:
+        yield from login_request.give_up(result)
+    return response

@@ -329,7 +329,7 @@ def logout(
         return responses.refusal(config, request, error, cookies=cleared if is_own_form else ())
     target = context.next_url(request) or config.after_logout
     if known.session is not None:
-        events.info("logged_out", person=events.person_hash(known.session.user.identity))
+        events.info("logged_out", person=context.log_name(known.session.user.identity))
         yield from tell(application, LoggedOut(user=known.session.user))
         if provider.tokens is not None:
             target = yield from provider.tokens.end_session(context, known.session, uri, target, now=now)

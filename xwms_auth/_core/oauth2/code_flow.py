@@ -15,7 +15,7 @@ from functools import partial
 
 from ..base import events
 from ..base.crypto.digests import new_key
-from ..base.effects import Steps
+from ..base.effects import Shielded, Steps, ask
 from ..base.errors import (
     APIError,
     BadAnswer,
@@ -49,7 +49,7 @@ from .discovery import keys_for, metadata_for
 from .id_token import check_id_token, check_refreshed_id_token, proved_at, sid_of
 from .jwt import SignedJWT, VerifiedClaims, parse_signed_jwt, verified_claims
 from .logout_token import read_logout_token
-from .token_revocation import retry_pending, revoke_tokens
+from .token_revocation import retry_pending, revoke_pending, revoke_tokens
 from .userinfo import request_userinfo
 
 MAX_CODE = 4096
@@ -199,6 +199,9 @@ class OAuth2Tokens:
 
     def revoke_tokens(self, context: Context, tokens: TokenSet, *, now: int) -> Steps[None]:
         return revoke_tokens(context, tokens, now=now)
+
+    def revoke_pending(self, context: Context, *, now: int) -> Steps[None]:
+        return ask(Shielded(revoke_pending(context, now=now)))
 
     def end_session(self, context: Context, session: Session, uri: RedirectURI, target: str, *, now: int) -> Steps[str]:
         tokens = None if session.tokens is None else context.state.refreshed_tokens.newest(session.tokens, now=now)

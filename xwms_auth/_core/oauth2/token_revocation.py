@@ -2,6 +2,8 @@
 
 Never raises for a failing server, so that a failure does not stop a logout: the user is logged out of the application
 in any case, and the revocation is retried later.
+
+What a login or the end of a session gives up is revoked after an answer (`ProcessState.give_up`).
 """
 
 from ..base import events
@@ -12,6 +14,9 @@ from ..config.context import Context
 from ..config.credentials import send_as_client
 from . import endpoints as wire
 from .discovery import metadata_for
+
+MAX_AFTER_ANSWER = 2
+"""Most tokens that are revoked after one answer, which has given up those of one session: so none pile up."""
 
 WARNING_INTERVAL = 3600
 """Seconds between two warnings of one process that tokens cannot be revoked."""
@@ -26,8 +31,18 @@ def revoke_tokens(context: Context, tokens: TokenSet, *, now: int) -> Steps[None
 def retry_pending(context: Context, *, now: int) -> Steps[None]:
     """Retry one failed revocation, if it is due. Call this only where nothing is lost if the server is slow."""
     pending = context.state.pending_revocations.take(now=now)
-    if pending is not None and (yield from _revoke(context, pending[1], since=pending[0], now=now)):
+    if (
+        pending is not None
+        and (yield from _revoke(context, pending.tokens, since=pending.since, now=now))
+        and pending.failed
+    ):
         events.info("token_revoked_late")
+
+
+def revoke_pending(context: Context, *, now: int) -> Steps[None]:
+    """Revoke a few of the tokens that wait for it, after an answer."""
+    for _ in range(MAX_AFTER_ANSWER):
+        yield from retry_pending(context, now=now)
 
 
 def _revoke(context: Context, tokens: TokenSet, *, since: int, now: int) -> Steps[bool]:

@@ -144,8 +144,21 @@ class PendingLogins:
     _evicted: set[str] = field(default_factory=set[str], init=False)
 
     @classmethod
-    def of(cls, header: str, *, names: CookieNames, sealer: "Sealed", uri: RedirectURI, now: int) -> "PendingLogins":
-        """Read the raw Cookie header. Ignores cookies that are not ours or not for this redirect URI."""
+    def of(
+        cls,
+        header: str,
+        *,
+        names: CookieNames,
+        sealer: "Sealed",
+        uri: RedirectURI,
+        valid_after: int = 0,
+        now: int,
+    ) -> "PendingLogins":
+        """Read the raw Cookie header. Ignores cookies that are not ours or not for this redirect URI.
+
+        A login that began before `valid_after` has expired, as a session has: one that waits for the person's
+        confirmation would otherwise become a session all the same.
+        """
         found = [
             login
             for key, value in read_cookies(header, names.login).items()
@@ -155,13 +168,13 @@ class PendingLogins:
         ahead = max((login.started_at - now for login in found), default=0)
         found = [login for login in found if login.started_at <= now + FUTURE_TOLERANCE]
         found.sort(key=lambda login: login.started_at)
-        valid = [login for login in found if now < login.expires_at]
+        valid = [login for login in found if now < login.expires_at and login.started_at >= valid_after]
         return cls(
             names=names,
             sealer=sealer,
             alive=[login for login in valid if login.person is None],
             unconfirmed=[login for login in valid if login.person is not None],
-            expired=[login for login in found if now >= login.expires_at],
+            expired=[login for login in found if login not in valid],
             ahead=ahead if FUTURE_TOLERANCE < ahead <= MAX_SKEW else 0,
         )
 

@@ -198,6 +198,11 @@ class TokenProvider(Protocol):
         """Revoke tokens that will not be used any more. Never raises because of the server's response."""
         ...
 
+    def revoke_pending(self, context: Context, *, now: int) -> Steps[None]:
+        """Revoke a few of the tokens that were given up (`ProcessState.give_up`). Never raises because of the server's
+        response."""
+        ...
+
     def end_session(self, context: Context, session: Session, uri: RedirectURI, target: str, *, now: int) -> Steps[str]:
         """Log out at the server too: revoke the login's tokens. Returns where to send the browser."""
         ...

@@ -1,19 +1,26 @@
 """The parameters of a login in its URL: those that visitors may set in clear text, the application's own sealed.
 
 Nobody but the application can make a sealed value, so that a link on another site sets no more than `login_params`
-allows. It is encrypted because a hint about the person is personal data, and URLs are in access logs.
+allows. It is encrypted because a hint about the person is personal data, and URLs are in access logs. It is bound to no
+person and no page: whoever sees a page may use its link, also elsewhere, for `SEALED_LIFETIME`.
 """
 
 from collections.abc import Sequence
 from typing import Final, cast
 from urllib.parse import urlsplit
 
+from ..base.session import FUTURE_TOLERANCE
 from ..config.context import Context
 from ..http.login_params import NEEDS_PERSON, PARAMS, LoginParams
 from ..http.messages import Request
 
 _SEALED: Final = "params"
 _PLACE: Final = "login-params"
+_MADE_AT: Final = "made_at"
+
+SEALED_LIFETIME: Final = 86_400
+"""Seconds that sealed parameters count: a page may be open overnight, and a link that somebody has copied from one
+sets nothing for good. After that the login goes on without them."""
 
 OUTCOME: Final = "xwms_error"
 """The parameter of the page that a silent login comes back to without a person; its value is one of `NEEDS_PERSON`."""
@@ -29,7 +36,10 @@ def login_query(context: Context, params: LoginParams) -> Pairs:
     known = params.only(_known(context)).pairs()
     visible = [name for name in context.config.login_params if name != "login_hint"]
     plain = [(name, known.pop(name)) for name in visible if name in known]
-    return [*plain, (_SEALED, context.login_sealer.seal_text(known, place=_PLACE))] if known else plain
+    if not known:
+        return plain
+    sealed = {**known, _MADE_AT: int(context.state.clock())}
+    return [*plain, (_SEALED, context.login_sealer.seal_text(sealed, place=_PLACE))]
 
 
 def read_params(context: Context, request: Request) -> LoginParams:
@@ -41,6 +51,9 @@ def read_params(context: Context, request: Request) -> LoginParams:
     if not isinstance(opened, dict):
         return visitors
     ours = cast("dict[str, object]", opened)
+    age = context.state.clock() - made_at if isinstance(made_at := ours.get(_MADE_AT), int) else None
+    if age is None or not -FUTURE_TOLERANCE <= age <= SEALED_LIFETIME:
+        return visitors
     return LoginParams.read(lambda name: [ours[name]] if name in ours else [], known).over(visitors)
 
 

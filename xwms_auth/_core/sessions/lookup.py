@@ -12,6 +12,7 @@ from ..base.store_protocols import FixedHandles, KnownHandle, SessionStore
 from ..config.context import Context
 from ..http.messages import read_cookie, set_cookie
 from ..http.urls import RedirectURI
+from .given_up_tokens import give_up_aged
 
 MAX_HANDLE = 4096
 """Characters. No session cookie of ours is longer, so a longer one is not looked up."""
@@ -118,6 +119,8 @@ def look_up(context: Context, cookie: str, uri: RedirectURI | None, *, now: int)
         ahead = _refused_as_ahead(context, cookie, uri, found, seconds, now=now)
     elif now >= context.lifetimes.keep_until(found):
         ended = None
+    if ahead is None:
+        give_up_aged(context, found, now=now)
     return SessionLookup(uri=uri, handle=handle, session=None, ended=ended, at=now, ahead=ahead)
 
 
@@ -129,7 +132,7 @@ def _refused_as_ahead(
     if context.state.clock_warnings.add(session.id, until=now + CLOCK_LOG_INTERVAL, now=now):
         events.warning(
             "session_from_the_future",
-            person=events.person_hash(session.user.identity),
+            person=context.log_name(session.user.identity),
             seconds=str(seconds),
             hint="the clock of this machine is behind, or that of the one where the session was last used is ahead",
         )

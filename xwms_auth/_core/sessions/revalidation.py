@@ -68,7 +68,7 @@ def look_up_for_page(
         if isinstance(error, Timeout | Unreachable):
             context.state.outages.add(_OUTAGE_KEY, until=now + REVALIDATION_BACKOFF, now=now)
         # These include a wrong client secret: a mistake of an operator must not sign everybody out.
-        events.warning("session_not_checked", person=events.person_hash(session.user.identity), cause=str(error))
+        events.warning("session_not_checked", person=context.log_name(session.user.identity), cause=str(error))
         return known
 
 
@@ -121,7 +121,7 @@ def _revalidate(
 
     Must run to its end (`Shielded`): otherwise somebody who aborts each request in time would never be checked.
     """
-    person = events.person_hash(session.user.identity)
+    person = context.log_name(session.user.identity)
     try:
         confirmed = yield from provider.revalidate(context, session, now=now)
         context.state.outages.remove(_OUTAGE_KEY)

@@ -49,7 +49,7 @@ def revoke_all(context: Context, sub: str, *, now: int) -> Steps[None]:
     """End every session of a person."""
     identity = _identity(context, sub)
     yield from effects.revoke_sessions(identity, now=now)
-    events.info("sessions_revoked", person=events.person_hash(identity))
+    events.info("sessions_revoked", person=context.log_name(identity))
 
 
 def revoke_client(context: Context, *, now: int) -> Steps[None]:
@@ -69,7 +69,7 @@ def end_here(context: Context, found: SessionLookup, cookie: str, *, now: int) -
     handle = read_cookie(cookie, names.session)
     if handle is not None and len(handle) <= MAX_HANDLE:
         yield from effects.drop_session(handle, why=why, now=now)
-    events.warning("session_ended", person=events.person_hash(found.session.user.identity), reason=why)
+    events.warning("session_ended", person=context.log_name(found.session.user.identity), reason=why)
     ended = found._replace(handle=None, session=None, ended=why, changed=False, has_new_tokens=False)
     return ended, set_cookie(names.session, "", secure=names.secure, max_age=0)
 

@@ -117,7 +117,7 @@ def _refresh_once(
     """
     if attempt.tokens.refresh_token is None:
         return None
-    person = events.person_hash(attempt.session.user.identity)
+    person = context.log_name(attempt.session.user.identity)
     try:
         # Before taking the lock, so that the others wait for one call only.
         yield from provider.prepare_refresh(context, now=attempt.now)

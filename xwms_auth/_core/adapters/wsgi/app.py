@@ -8,13 +8,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ...accounts.application import Application
-from ...base.effects import run
+from ...base.effects import Runtime, run
 from ...base.unexpected import internal_error
 from ...config.context import Context
 from ...http.messages import Response
 from ...io.deferred import DeferredTransport
 from ...io.session_manager import XWMSSessions
 from ...responses.responses import Refusal, refusal
+from ..after_answer import follow
 from ..application import DoorApplication, call_sync
 from ..clients import store_of
 from .leak_guard import guarded
@@ -62,7 +63,9 @@ class WSGIApp(WSGIServedApp):
             outer = None
         if named or path.endswith(self.own_segments):  # few paths can be ours
             if path in self.own_paths and self.context.is_own_route(path, environ.get("HTTP_HOST", "")):
-                return send(self._response_of(environ, outer), start_response)
+                runtime = self.runtime if outer is None else self.runtime_in(outer.served)
+                response = self._response_of(environ, runtime)
+                return follow(self, send(response, start_response), path, response, runtime)
             if outer is None:
                 self.look_for_prefix(path, named=named)
         state = outer or self.state_of(environ, start_response)
@@ -85,7 +88,7 @@ class WSGIApp(WSGIServedApp):
             return ours
         return state.body(chunks)
 
-    def _response_of(self, environ: "WSGIEnvironment", outer: WSGIRequestState | None) -> Response:
+    def _response_of(self, environ: "WSGIEnvironment", runtime: Runtime) -> Response:
         """The response of one of our routes."""
         try:
             request = request_of(environ, debug=self.in_debug_mode())
@@ -94,7 +97,7 @@ class WSGIApp(WSGIServedApp):
                 self.context, self.provider, request, now=int(self.clock()), application=application
             )
             with self.observed(request.path) as note:
-                response = run(steps, self.runtime if outer is None else self.runtime_in(outer.served))
+                response = run(steps, runtime)
                 note(response)
             return response
         except Exception as error:  # noqa: BLE001  logged, and never a bare 500

@@ -46,7 +46,7 @@ def digest(text: str) -> str:
 
 def derived(seed: str, purpose: str) -> str:
     """256 bits for one purpose, derived from a secret seed, as 43 URL-safe characters. None reveals another."""
-    raw = hmac.digest(seed.encode(), f"xwms-auth/1/{purpose}".encode(), "sha256")
+    raw = hmac.digest(seed.encode("utf-8", "surrogatepass"), f"xwms-auth/1/{purpose}".encode(), "sha256")
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
@@ -61,5 +61,5 @@ def login_digest(issuer: str, sid: str) -> str:
 
 
 def identity_digest(identity: Identity) -> str:
-    """The `digest` of a person's identity: the person's name in stores, and shortened in the log."""
+    """The `digest` of a person's identity: the person's name in stores."""
     return digest(f"{identity.issuer}\n{identity.sub}")

@@ -20,6 +20,12 @@ MAX_ISSUER = 255
 """Characters of an issuer, as many as the table of accounts has for one."""
 
 
+class DerivedIssuer(str):
+    """An issuer that no option has named: it follows from others, and is derived anew where a config is copied."""
+
+    __slots__ = ()
+
+
 def parse_issuer(issuer: object, *, allow_http: bool) -> ParsedURL:
     """Parse an issuer, which is kept to the byte. Raises ValueError with the reason."""
     if "?" in str(issuer):

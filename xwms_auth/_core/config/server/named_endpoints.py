@@ -7,6 +7,7 @@ the settings, or all from the document of the issuer. The others may be named to
 from typing import TYPE_CHECKING
 
 from ...http.urls import parse_endpoint
+from .issuers import DerivedIssuer
 from .metadata import ENDPOINTS, metadata_of
 
 if TYPE_CHECKING:
@@ -49,5 +50,6 @@ def validate_endpoints(validator: "Validator", endpoints: dict[str, str]) -> Non
         return
     if not config.issuer:
         # A plain OAuth 2.0 server has no issuer identifier, so the origin that people are sent to stands for it.
-        validator.set("issuer", parse_endpoint(config.authorization_endpoint, allow_http=True).origin)
-    validator.set("metadata", metadata_of(config.issuer, endpoints))
+        origin = parse_endpoint(config.authorization_endpoint, allow_http=True).origin
+        validator.set("issuer", DerivedIssuer(origin))
+    validator.set("metadata", metadata_of(str(config.issuer), endpoints))
