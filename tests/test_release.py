@@ -153,6 +153,12 @@ def test_security_md_supports_the_version_that_there_is():
     assert f"the newest minor version, {'.'.join(xwms_auth.__version__.split('.')[:2])} today" in text
 
 
+def test_security_md_counts_the_attacks_as_their_table_does():
+    table = (ROOT / "docs/security.md").read_text(encoding="utf-8")
+    count = len(re.findall(r"^\| [A-Z]{2}-\d{2} \|", table, re.M))
+    assert f"a table of {count} attacks" in (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+
+
 def test_every_link_of_security_md_leads_somewhere():
     text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
     links = re.findall(r"\]\(([^)#]+)(?:#([^)]+))?\)", text)

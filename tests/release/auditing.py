@@ -98,8 +98,7 @@ def write_bill_of_materials(commands: Path, *, project: Path, file: Path, epoch:
     if "file:" in text or str(commands.parent) in text:
         raise Failed("the bill of materials names a path of this machine")
     document = json.loads(text)
-    # The package itself is what the bill is of, and its edges are left out where it is named by its pyproject.toml.
-    components: list[dict[str, str]] = document["components"]
+    components: list[dict[str, str]] = document["components"]  # without the package itself, which the bill is of
     if document["metadata"]["component"]["name"] != "xwms-auth":
         raise Failed("the bill of materials is of something else")
     listed = {one["name"].lower().replace("_", "-") for one in components}

@@ -22,7 +22,7 @@ class Failed(Exception):
 
 def run(command: Sequence[str | Path], *, cwd: Path, **variables: str) -> str:
     """The output of a command. Raises `Failed` with it."""
-    mine = {name: value for name, value in os.environ.items() if not name.startswith(("XWMS_", "PYTHON", "UV_"))}
+    mine = {name: value for name, value in os.environ.items() if not name.startswith(("XWMS_", "PYTHON"))}
     path = {"PATH": os.pathsep.join([str(BIN), os.environ["PATH"]])}
     done = subprocess.run(
         list(map(str, command)),
