@@ -1,13 +1,17 @@
 """The API log in the dashboard: every call with what was answered and why, and nothing that is secret."""
 
+import html
 import json
+import re
 import sqlite3
 
 import pytest
+from sqlalchemy import delete
 
 from tests.sandbox.local_xwms import REDIRECT, SECRET
 from tests.sandbox.office import Office, value_of, words
 from tests.sandbox.staff import CLIENT, colleague, log, owner, rows, stranger
+from xwms_auth.sandbox.db.schema import ApiCall
 from xwms_auth.sandbox.faults.catalogue import FAULTS, NOT_PERFORMED, parse_fault
 
 HOST = "a domain that this client does not have."
@@ -141,13 +145,32 @@ def test_the_page_links_to_the_filter_and_back(xwms, office):
     assert words(filtered).endswith("No call was refused.")
 
 
-def test_the_last_200_calls_are_shown(xwms, office):
+def test_there_are_200_calls_on_a_page_and_older_ones_on_the_next(xwms, office):
     for number in range(203):
         xwms.call("sign-token", {}, X_Client_Domain=f"host-{number}.example")
-    lines = log(office)
-    assert len(lines) == 200
-    assert "host-202.example" in lines[0]
-    assert "host-3.example" in lines[-1]
+    for query in ("", "?refused=yes"):
+        newest = office.get(f"{CLIENT}/log{query}")
+        lines = rows(newest)
+        assert len(lines) == 200
+        assert "host-202.example" in lines[0]
+        assert "host-3.example" in lines[-1]
+        assert "Latest calls" not in newest.text
+        (older,) = re.findall(r'href="/dashboard(/clients/1/log\?before=[^"]+)"', newest.text)
+        xwms.call("sign-token", {}, X_Client_Domain="later.example")
+        rest = office.get(html.unescape(older))
+        assert [f"host-{number}.example" in line for number, line in zip((2, 1, 0), rows(rest), strict=True)] == [
+            True
+        ] * 3
+        assert "Older calls" not in rest.text
+        assert f'href="/dashboard{CLIENT}/log{query}">Latest calls' in rest.text
+        with xwms.app.extensions["xwms_sandbox"].database.work() as session:
+            session.execute(delete(ApiCall).where(ApiCall.domain == "later.example"))
+
+
+@pytest.mark.parametrize("before", ["0", "-1", "x", "1" * 30, "%D9%A1"])
+def test_a_page_of_the_log_that_cannot_be_is_the_first(xwms, office, before):
+    xwms.sign_token()
+    assert rows(office.get(f"{CLIENT}/log?before={before}")) == log(office)
 
 
 @pytest.mark.parametrize("name", sorted(NOT_PERFORMED))

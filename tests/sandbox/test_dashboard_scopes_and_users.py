@@ -7,6 +7,7 @@ import pytest
 from tests.sandbox.local_xwms import REDIRECT
 from tests.sandbox.office import Office, faults, notice, words
 from tests.sandbox.staff import CLIENT, colleague, log, owner, rows, stranger
+from xwms_auth.sandbox.domain import approvals, clients, directory
 
 SCOPES, USERS = f"{CLIENT}/scopes", f"{CLIENT}/users"
 REVOKE = f"{USERS}/1/revoke"
@@ -123,6 +124,26 @@ def test_users_are_listed_with_what_they_agreed_to_the_latest_first(xwms, office
         "approved Log out Anna de Vries Revoke the approval of Anna de Vries",
         "Bram Bakker xwms-user-1234 useraddresses userinfo 15 Jan 2027, 09:00 UTC 15 Jan 2027, 09:00 UTC "
         "approved Log out Bram Bakker Revoke the approval of Bram Bakker",
+    ]
+
+
+def test_users_are_on_pages_of_200(xwms, office):
+    with xwms.app.extensions["xwms_sandbox"].database.work() as session:
+        client = clients.find(session, "sandbox-client")
+        for number in range(403):
+            person = directory.find_or_add(session, f"user-{number}")
+            approvals.approve(session, client, person, now=1000 + number)
+    shown = [office.get(f"{CLIENT}/users{query}") for query in ("", "?page=2", "?page=3", "?page=4")]
+    assert [len(rows(page)) for page in shown[:3]] == [200, 200, 3]
+    assert "There is nobody on this page." in words(shown[3])
+    assert [f"user-{number}" in rows(page)[0] for page, number in zip(shown, (402, 202, 2), strict=False)] == [True] * 3
+    assert "201 to 400 of 403" in words(shown[1])
+    links = [re.findall(r'href="/dashboard/clients/1/users([^"]*)" rel="(prev|next)"', page.text) for page in shown]
+    assert links == [
+        [("?page=2", "next")],
+        [("", "prev"), ("?page=3", "next")],
+        [("?page=2", "prev")],
+        [("?page=3", "prev")],
     ]
 
 

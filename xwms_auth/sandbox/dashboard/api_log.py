@@ -4,20 +4,27 @@ from typing import Final
 
 from flask import Response, request
 
-from xwms_auth.sandbox.dashboard.page import Rule, Visit
+from xwms_auth.sandbox.dashboard.page import Rule, Visit, number_in_query
 from xwms_auth.sandbox.dashboard.time_formats import exact_time
 from xwms_auth.sandbox.domain import api_log
 
-_MAX_CALLS: Final = 200
+_ON_A_PAGE: Final = 200
 
 
 def show(visit: Visit, client: int) -> Response:
-    """The latest calls; with `?refused=yes` only refused calls and those affected by a fault."""
-    found = visit.client(client)
-    refused = request.args.get("refused") == "yes"
-    calls = api_log.calls_of(visit.db, found, limit=_MAX_CALLS, refused_only=refused)
+    """A page of calls, the latest or with `?before=` older ones; with `?refused=yes` only those that went wrong."""
+    found, refused, before = visit.client(client), request.args.get("refused") == "yes", number_in_query("before")
+    calls = api_log.calls_of(visit.db, found, limit=_ON_A_PAGE + 1, refused_only=refused, before=before)
+    shown = calls[:_ON_A_PAGE]
     return visit.show(
-        "api_log.html", client=found, calls=calls, refused=refused, most=_MAX_CALLS, exact_time=exact_time
+        "api_log.html",
+        client=found,
+        calls=shown,
+        refused=refused,
+        most=_ON_A_PAGE,
+        before=before,
+        older=shown[-1].id if len(calls) > len(shown) else None,
+        exact_time=exact_time,
     )
 
 

@@ -137,6 +137,12 @@ class Visit:
         return to(endpoint, **values)
 
 
+def number_in_query(name: str) -> int | None:
+    """The parameter of the query with this name as a number; None if there is none, or it is no positive one."""
+    text = request.args.get(name, "")
+    return int(text) or None if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
 def to(endpoint: str, **values: int) -> Response:
     """303 to the page of a rule, such as `clients.show`."""
     return see_other(address(endpoint, **values))

@@ -4,21 +4,24 @@ from typing import Final
 
 from flask import Response
 
-from xwms_auth.sandbox.dashboard.page import Rule, Visit
+from xwms_auth.sandbox.dashboard.page import Rule, Visit, number_in_query
 from xwms_auth.sandbox.domain import approvals, grants
 from xwms_auth.sandbox.domain.accounts import Permission
 
-_MAX_USERS: Final = 200
+_ON_A_PAGE: Final = 200
 
 
 def list_all(visit: Visit, client: int) -> Response:
-    """The latest users."""
-    found = visit.client(client)
+    """A page of users, the latest first."""
+    found, page = visit.client(client), number_in_query("page") or 1
+    first = (page - 1) * _ON_A_PAGE
     return visit.show(
         "users.html",
         client=found,
-        users=approvals.users_of(visit.db, found, limit=_MAX_USERS),
+        users=approvals.users_of(visit.db, found, limit=_ON_A_PAGE, offset=first),
         total=approvals.count_users(visit.db, found),
+        first=first + 1,
+        page=page,
         enabled=approvals.scopes_of(found),
         always=approvals.OPENID_SCOPES,
     )

@@ -48,9 +48,16 @@ def note(
     session.execute(delete(ApiCall).where(ApiCall.id <= entry.id - MAX_CALLS))
 
 
-def calls_of(session: Session, client: Client, *, limit: int, refused_only: bool = False) -> Sequence[ApiCall]:
-    """The client's calls, the latest first. `refused_only`: only refused calls and those affected by a fault."""
+def calls_of(
+    session: Session, client: Client, *, limit: int, refused_only: bool = False, before: int | None = None
+) -> Sequence[ApiCall]:
+    """The client's calls, the latest first. `refused_only`: only refused calls and those affected by a fault.
+
+    before: only calls that are older than the one with this id.
+    """
     wanted = select(ApiCall).where(ApiCall.client_pk == client.id)
+    if before is not None:
+        wanted = wanted.where(ApiCall.id < before)
     if refused_only:
         wanted = wanted.where((ApiCall.status >= 400) | (ApiCall.reason != ""))  # a plain success needs no reason
     return session.scalars(wanted.order_by(ApiCall.id.desc()).limit(limit)).all()

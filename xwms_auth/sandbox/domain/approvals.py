@@ -73,12 +73,11 @@ def approve(
     approval.last_login_at = now
 
 
-def users_of(session: Session, client: Client, *, limit: int) -> Sequence[Approval]:
+def users_of(session: Session, client: Client, *, limit: int, offset: int = 0) -> Sequence[Approval]:
     """The client's users, the latest first; also those with a withdrawn approval."""
-    wanted = select(Approval).where(Approval.client_pk == client.id)
-    return session.scalars(
-        wanted.options(joinedload(Approval.person)).order_by(Approval.last_login_at.desc(), Approval.id).limit(limit)
-    ).all()
+    wanted = select(Approval).where(Approval.client_pk == client.id).options(joinedload(Approval.person))
+    in_order = wanted.order_by(Approval.last_login_at.desc(), Approval.id)
+    return session.scalars(in_order.limit(limit).offset(offset)).all()
 
 
 def count_users(session: Session, client: Client) -> int:
