@@ -81,7 +81,8 @@ class FairLimit:
             if own >= self._most:
                 return Decision.FOR_SOURCE
             used = max(own, network / NETWORK_SHARE)
-            leave = min(self._reserve, self._reserve_per_doubling * math.log2(1 + used))
+            # Whole uses: less than one is of no use to anybody else.
+            leave = min(self._reserve, math.ceil(self._reserve_per_doubling * math.log2(1 + used)))
             if not self._bucket.take(now, leave=leave):
                 return Decision.FOR_ALL
             self._set(f"s{source.name}", own + 1, now)
