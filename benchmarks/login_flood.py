@@ -129,7 +129,7 @@ class Site:
 
 
 def person(number: int, story: Story) -> str:
-    return f"198.{18 + number // 62_500}.{number // 250 % 250}.{number % 250}" if story.is_told else PROXY
+    return f"198.{18 + number // 250 % 200}.{number % 250}.9" if story.is_told else PROXY
 
 
 def play(site: Site, story: Story, *, seconds: int, rate: int, others: int, both: Callable[[str | None], None]) -> None:

@@ -5,7 +5,7 @@ import tracemalloc
 
 import pytest
 
-from xwms_auth._core.base.memory.fair_limit import UNKNOWN, Client, Decision, FairLimit
+from xwms_auth._core.base.memory.fair_limit import UNKNOWN, Decision, FairLimit, Source
 from xwms_auth._core.config.state import (
     INVALIDATION_BURST,
     INVALIDATION_RATE,
@@ -20,17 +20,17 @@ SPENDS = {"rate": INVALIDATION_RATE, "burst": INVALIDATION_BURST, "reserve": INV
 both = pytest.mark.parametrize("sizes", [STARTS, SPENDS], ids=["starts", "spends"])
 
 
-def client(number: int, *, network: int | None = None, may_be_many: bool = False) -> Client:
+def source(number: int, *, network: int | None = None, may_be_many: bool = False) -> Source:
     at = number if network is None else network
-    return Client(name=f"address-{number}", network=f"network-{at}", may_be_many=may_be_many)
+    return Source(name=f"address-{number}", network=f"network-{at}", may_be_many=may_be_many)
 
 
-def allowed(limit: FairLimit, one: Client, now: float, tries: int) -> int:
+def allowed(limit: FairLimit, one: Source, now: float, tries: int) -> int:
     return sum(limit.take(one, now) is Decision.ALLOWED for _ in range(tries))
 
 
 @pytest.mark.parametrize(("sizes", "bucket"), [(STARTS, 100), (SPENDS, 3)])
-@pytest.mark.parametrize("one", [UNKNOWN, client(1, may_be_many=True), client(1)], ids=["unknown", "inside", "outside"])
+@pytest.mark.parametrize("one", [UNKNOWN, source(1, may_be_many=True), source(1)], ids=["unknown", "inside", "outside"])
 def test_one_client_alone_has_as_much_as_one_bucket_for_everybody_would_give(sizes, bucket, one):
     """Behind a NAT, or a proxy that passes nothing on, everybody is this one client."""
     limit, rate = FairLimit(**sizes), sizes["rate"]
@@ -41,8 +41,8 @@ def test_one_client_alone_has_as_much_as_one_bucket_for_everybody_would_give(siz
 @both
 def test_all_together_never_have_more_than_the_bucket_holds(sizes):
     limit = FairLimit(**sizes)
-    assert sum(allowed(limit, client(number), 1000, 1) for number in range(1000)) == sizes["burst"]
-    assert sum(allowed(limit, client(number), 1001, 1) for number in range(2000, 3000)) <= sizes["rate"]
+    assert sum(allowed(limit, source(number), 1000, 1) for number in range(1000)) == sizes["burst"]
+    assert sum(allowed(limit, source(number), 1001, 1) for number in range(2000, 3000)) <= sizes["rate"]
 
 
 @pytest.mark.parametrize(("sizes", "attackers"), [(STARTS, 1), (STARTS, 3), (STARTS, 30), (SPENDS, 1), (SPENDS, 3)])
@@ -50,11 +50,11 @@ def test_whoever_takes_all_that_is_there_leaves_something_to_who_comes_new(sizes
     limit, served, came = FairLimit(**sizes), 0, 0
     for second in range(100):
         for number in range(300):
-            limit.take(client(number % attackers), 1000 + second)
+            limit.take(source(number % attackers), 1000 + second)
         # In the first moments those who take all are new as well.
         if second % 2 and second > 40:
             came += 1
-            served += allowed(limit, client(10_000 + second), 1000 + second, 1)
+            served += allowed(limit, source(10_000 + second), 1000 + second, 1)
     assert served == came
 
 
@@ -68,16 +68,16 @@ def test_people_log_in_while_many_addresses_start_logins(addresses, networks, at
     for second in range(120):
         for number in rng.sample(range(405), 405):
             if number < 5:
-                served += allowed(limit, client(1_000_000 + 5 * second + number), 1000 + second, 1)
+                served += allowed(limit, source(1_000_000 + 5 * second + number), 1000 + second, 1)
             else:
                 attacker = rng.randrange(addresses)
-                limit.take(client(attacker, network=attacker % networks), 1000 + second)
+                limit.take(source(attacker, network=attacker % networks), 1000 + second)
     assert served >= at_least * 600
 
 
 def test_two_who_use_much_get_about_the_same_however_early_one_of_them_began():
     limit = FairLimit(**STARTS)
-    early, late = client(1), client(2)
+    early, late = source(1), source(2)
     first = sum(allowed(limit, early, 1000 + second, 100) for second in range(120))
     assert first > 5000
     shares = {early: [0], late: [0]}
@@ -94,34 +94,34 @@ def test_two_who_use_much_get_about_the_same_however_early_one_of_them_began():
 
 
 def test_an_address_outside_has_a_limit_of_its_own_for_a_minute_and_for_long():
-    limit, one = FairLimit(**STARTS, most=600), client(1)
+    limit, one = FairLimit(**STARTS, most=600), source(1)
     minutes = [sum(allowed(limit, one, 60 * minute + second, 100) for second in range(60)) for minute in range(10)]
     assert 600 <= minutes[0] <= 1100
     assert all(400 <= minute <= 450 for minute in minutes[2:])
-    assert limit.take(one, 599) is Decision.FOR_CLIENT
-    assert limit.take(client(2), 599) is Decision.ALLOWED
+    assert limit.take(one, 599) is Decision.FOR_SOURCE
+    assert limit.take(source(2), 599) is Decision.ALLOWED
 
 
 def test_an_address_that_may_be_everybodys_has_none():
     limit = FairLimit(**STARTS, most=600)
-    total = sum(allowed(limit, client(1, may_be_many=True), 1000 + second, 100) for second in range(300))
+    total = sum(allowed(limit, source(1, may_be_many=True), 1000 + second, 100) for second in range(300))
     assert total >= 100 + 299 * LOGIN_RATE - 25
 
 
 def test_new_addresses_are_not_put_before_one_that_may_be_everybodys():
     """A server that believes what a client says of its address would let it be a new one each time."""
-    limit, everybody, rng, served = FairLimit(**STARTS, most=600), client(1, may_be_many=True), random.Random(7), 0
+    limit, everybody, rng, served = FairLimit(**STARTS, most=600), source(1, may_be_many=True), random.Random(7), 0
     for second in range(100):
         for number in rng.sample(range(100), 100):
             if number < 20:
                 served += allowed(limit, everybody, 1000 + second, 1)
             else:
-                limit.take(client(100 * second + number), 1000 + second)
+                limit.take(source(100 * second + number), 1000 + second)
     assert served > 0.4 * 2000
 
 
 def test_what_was_refused_is_not_counted_so_that_trying_again_does_no_harm():
-    limit, one = FairLimit(rate=1, burst=10, reserve=10), client(1)
+    limit, one = FairLimit(rate=1, burst=10, reserve=10), source(1)
     assert allowed(limit, one, 1000, 100_000) < 20
     assert allowed(limit, one, 1200, 1) == 1
 
@@ -132,28 +132,28 @@ def test_addresses_that_nobody_has_seen_take_little_memory_and_what_is_remembere
     try:
         before = tracemalloc.get_traced_memory()[0]
         for number in range(12_000):
-            limit.take(client(number), 1000 + number // 100)
+            limit.take(source(number), 1000 + number // 100)
         assert tracemalloc.get_traced_memory()[0] - before < 4_000_000
     finally:
         tracemalloc.stop()
 
 
 def test_a_flood_of_new_addresses_does_not_make_one_that_has_reached_its_limit_new():
-    limit, one = FairLimit(**STARTS, most=600), client(1)
+    limit, one = FairLimit(**STARTS, most=600), source(1)
     for second in range(100):
         allowed(limit, one, 1000 + second, 100)
     for second in range(20):
         for number in range(1000):
-            limit.take(client(100 + second * 1000 + number), 1100 + second)
+            limit.take(source(100 + second * 1000 + number), 1100 + second)
     # Four fifths of its use are still known: it leaves most of the reserve to others.
     assert allowed(limit, one, 1120, 1000) <= LOGIN_RATE
-    assert allowed(limit, client(999_999), 1120, 1) == 1
+    assert allowed(limit, source(999_999), 1120, 1) == 1
 
 
 @pytest.mark.parametrize("back", [1, 30, 3600, 10**8])
 @pytest.mark.parametrize("ahead", [0, 1, 3600, 10**8])
 def test_a_clock_that_is_set_stops_nobody_for_long(back, ahead):
-    limit, one = FairLimit(**STARTS, most=600), client(1)
+    limit, one = FairLimit(**STARTS, most=600), source(1)
     allowed(limit, one, 10**9 + ahead, 1000)
     now = 10**9 + ahead - back
     allowed(limit, one, now, 1000)

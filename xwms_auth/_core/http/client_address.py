@@ -7,19 +7,19 @@ knows, once its operator has said which proxies there are, and then the address 
 import ipaddress
 from functools import cache
 
-from ..base.memory.fair_limit import UNKNOWN, Client
+from ..base.memory.fair_limit import UNKNOWN, Source
 
 MAX_ADDRESS = 64
 """Characters. The longest IPv6 address, with a zone and a port, has fewer."""
 
-_V4_NETWORK, _V6_CLIENT, _V6_NETWORK = 24, 64, 48
+_V4_NETWORK, _V6_SOURCE, _V6_NETWORK = 24, 64, 48
 """Prefix lengths. A host in IPv6 has a /64 to choose its addresses from, and a site mostly a /48."""
 
 
-def client_of(address: object) -> Client:
-    """The client with this address, as `REMOTE_ADDR` or the ASGI scope has it; `UNKNOWN` if it is none.
+def source_of(address: object) -> Source:
+    """The source of a request with this address, as `REMOTE_ADDR` or the ASGI scope has it; `UNKNOWN` if it is none.
 
-    An IPv4 address is a client, however it is written. In IPv6 a /64 is. A port or a zone, which some proxies leave at
+    An IPv4 address is one, however it is written. In IPv6 a /64 is. A port or a zone, which some proxies leave at
     the address, does not matter.
     """
     if not isinstance(address, str) or not 0 < len(address) <= MAX_ADDRESS:
@@ -33,13 +33,8 @@ def client_of(address: object) -> Client:
     if isinstance(found, ipaddress.IPv4Address):
         name, network = str(found), _prefix(found, _V4_NETWORK)
     else:
-        name, network = _prefix(found, _V6_CLIENT), _prefix(found, _V6_NETWORK)
-    return Client(name=name, network=network, may_be_many=_is_internal(found))
-
-
-def network_of(client: Client) -> str:
-    """The network of a client, for the log: an address is personal data, and its network is enough to look for it."""
-    return client.network or "unknown"
+        name, network = _prefix(found, _V6_SOURCE), _prefix(found, _V6_NETWORK)
+    return Source(name=name, network=network, may_be_many=_is_internal(found))
 
 
 def _bare(address: str) -> str:

@@ -51,7 +51,7 @@ class Request:
     `target` is path and query as sent, still percent-encoded: `next` is built from it.
     `headers` has lower-case names; the values of a repeated header are joined by ", " (RFC 9110 5.2).
     `cookie` is the raw Cookie header. `form` holds the fields of a small urlencoded body.
-    `address` is the client's as the server tells it, and may be anything: for `client_of` only.
+    `address` is the client's as the server tells it, and may be anything: for `source_of` only.
     `debug` is whether the application itself is in debug mode, so that error responses may include developer hints.
     `bare` returns the WSGI environment or the ASGI scope without the query, for a page of the application's own.
     """
