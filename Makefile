@@ -64,7 +64,7 @@ UV := $(CURDIR)/.matrix/uv
 matrix: $(STAMP) $(UV) ## the login on every framework, server, proxy, store and version (ARGS="nginx-strip", ARGS="--list")
 	PATH="$(UV)/bin:$$PATH" $(BIN)/python -m tests.matrix $(ARGS)
 
-nightly: $(STAMP) ## what takes long: the matrix, a sample of mutations, the benchmarks, the model of the login
+nightly: $(STAMP) ## what takes long: the matrix, a sample of mutations, a secret replaced under load, the benchmarks, the model
 	.ci/nightly
 
 $(UV):
