@@ -75,7 +75,7 @@ UV := $(CURDIR)/.matrix/uv
 matrix: $(STAMP) $(UV) ## the login on every framework, server, proxy, store and version (ARGS="nginx-strip", ARGS="--list")
 	PATH="$(UV)/bin:$$PATH" $(BIN)/python -m tests.matrix $(ARGS)
 
-nightly: $(STAMP) ## what takes long: the matrix, a sample of mutations, fuzzing, the benchmarks, the models of the login
+nightly: $(STAMP) ## what takes long: the matrix, mutations, fuzzing, a secret replaced under load, the benchmarks, the models
 	.ci/nightly
 
 $(UV):

@@ -10,11 +10,13 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
 from tests.tools.clients import Client, both, config, sign, verify
 from tests.tools.clock import Clock
@@ -188,7 +190,9 @@ class Failing(Manager):
         self.reads += 1
         if self.values:
             return self.values.pop(0)
-        raise RuntimeError(f"cannot renew {CANARY}")
+        error = RuntimeError(f"cannot renew {CANARY}")
+        error.add_note(f"the lease of {CANARY}")
+        raise error
 
 
 class Hanging(Manager):
@@ -240,6 +244,26 @@ def test_a_call_is_not_sent_without_a_secret(fx: FakeXWMS, client: Client, caplo
 
 
 @both
+def test_a_callable_that_ends_its_thread_is_a_source_that_fails(
+    fx: FakeXWMS, client: Client, capfd: pytest.CaptureFixture[str]
+):
+    def leave() -> str:
+        raise SystemExit(CANARY)
+
+    (outcome,) = outcomes(client, config(fx, client_secret=leave), sign)
+    assert isinstance(outcome, Unreachable)
+    assert CANARY not in "".join(capfd.readouterr())
+
+
+@both
+def test_a_callable_may_ask_for_the_request_that_it_is_called_for(fx: FakeXWMS, client: Client):
+    asked = ContextVar("asked", default=OLD)
+    asked.set(NEW)
+    ask(client, config(fx, client_secret=asked.get), sign)
+    assert sent(fx) == [NEW]
+
+
+@both
 @pytest.mark.parametrize("value", [None, 17, b"bytes", "", f"{CANARY}\n", f"{CANARY}\u00e9"], ids=repr)
 def test_a_callable_that_gives_what_is_no_secret_is_told_without_the_value(
     fx: FakeXWMS, client: Client, value: object, caplog: pytest.LogCaptureFixture
@@ -281,6 +305,23 @@ def test_an_async_callable_is_awaited_and_awaited_again_after_a_refusal(fx: Fake
     manager = AsyncManager(OLD, NEW)
     ask(AsyncXWMSClient, config(fx, client_secret=ASYNC[kind](manager)), sign, sign)
     assert (sent(fx), manager.reads) == ([OLD, NEW, NEW], 2)
+
+
+def test_an_async_callable_is_awaited_on_trio(fx: FakeXWMS):
+    fx.answer("sign-token", only(NEW))
+    manager = AsyncManager(OLD, NEW)
+
+    async def story() -> str:
+        async with AsyncXWMSClient(config(fx, client_secret=partial(trio_read, manager))) as client:
+            return (await sign(client)).token
+
+    assert trio.run(story)
+    assert (sent(fx), manager.reads) == ([OLD, NEW], 2)
+
+
+async def trio_read(manager: Manager) -> str:
+    await trio.sleep(0)
+    return manager()
 
 
 @pytest.mark.parametrize("kind", ASYNC)

@@ -26,8 +26,11 @@ def internal_error(error: BaseException) -> XWMSError:
 def place_of(error: BaseException) -> str:
     """Where an error was raised: a file, a line and a function."""
     notes: list[str] = getattr(error, "__notes__", [])
-    if notes:
-        return notes[-1]
+    return notes[-1] if notes else place_in_code(error)
+
+
+def place_in_code(error: BaseException) -> str:
+    """The same without the notes of the error: those of an error of the application's may quote anything."""
     place = "at an unknown place"
     for frame, line in traceback.walk_tb(error.__traceback__):
         place = f"at {frame.f_code.co_filename}:{line} in {frame.f_code.co_name}"

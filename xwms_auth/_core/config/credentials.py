@@ -18,7 +18,7 @@ from ..base.effects import ApiCall, CallXWMS, OAuthCall, ReadSource, Steps, Upst
 from ..base.errors import ConfigError, CredentialsRejected, Unreachable
 from ..base.memory.limits import Waiting
 from ..base.models import Secret
-from ..base.unexpected import place_of
+from ..base.unexpected import place_in_code
 from .config import XWMSConfig
 from .secret_sources import SOURCE_SECONDS, Reading, SecretFromCallable, SecretFromFile
 
@@ -129,32 +129,34 @@ class _SourceReading:
     def begin(self) -> None:
         # A thread of its own: a source may hang, and whoever waits for it needs an answer. With the context of the
         # request, since a callable may ask for the application that it is in. A daemon, which no exit waits for.
-        context = copy_context()
-        threading.Thread(target=context.run, args=(self._read,), name="xwms_auth-client-secret", daemon=True).start()
+        thread = threading.Thread(target=copy_context().run, args=(self._read,), name="xwms_auth-secret", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # there are too many
+            self.source.end(self.reading, _cause(error))
 
     def _read(self) -> None:
-        outcome: Secret | str = "it did not end"
+        outcome: Secret | str
         try:
             outcome = self.source()
-        except Exception as error:  # noqa: BLE001  of the application; its text may quote the secret
+        except BaseException as error:  # noqa: BLE001  of the application; its text, which may quote the secret, is lost
             outcome = _cause(error)
-        finally:
-            self.source.end(self.reading, outcome)
+        self.source.end(self.reading, outcome)
 
     async def finish(self) -> None:
         outcome: Secret | str = f"it has not answered within {SOURCE_SECONDS:g} seconds, or was cancelled"
         try:
             outcome = await self.source.fetch()
-        except Exception as error:  # noqa: BLE001  as above
+        except Exception as error:  # noqa: BLE001  as above, but for a cancellation
             outcome = _cause(error)
         finally:
             self.source.end(self.reading, outcome)
 
 
-def _cause(error: Exception) -> str:
+def _cause(error: BaseException) -> str:
     if isinstance(error, ConfigError):
         return "; ".join(error.problems)
-    return f"{type(error).__qualname__} {place_of(error)}"
+    return f"{type(error).__qualname__} {place_in_code(error)}"
 
 
 def _name(config: XWMSConfig) -> str:
