@@ -2,7 +2,7 @@
 
 A plugin of pytest (tests/conftest.py). A secret is what any config of a test has as client or session secret; it may be
 nowhere. A token is what came back in a callback, what the package holds as one, or what a cookie of ours has. It may be
-in no log line and no response, but a cookie in its Set-Cookie, an ID token in the address that a logout leads to, and an
+in no log line and no response, but a cookie in its Set-Cookie, an ID token in the address of a logout, and an
 access token that the application has asked for in a body of its own. A test that sends one on purpose is marked
 `@pytest.mark.leaks("why")`. Must not: change what it looks at, or ask XWMS or a source of secrets.
 """
@@ -300,6 +300,12 @@ class Watch:
         flask.request_finished.connect(_sent_by_sandbox)
         logging.getLogger().addHandler(_Log())
         logging.getLogger().setLevel(logging.DEBUG)
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """A test sees of the log what it saw before: from WARNING on, unless it asks `caplog` for more."""
+        plugin: Any = self._config.pluginmanager.get_plugin("logging-plugin")
+        for handler in () if plugin is None else (plugin.caplog_handler, plugin.report_handler):
+            handler.setLevel(logging.WARNING)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
