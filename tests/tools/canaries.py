@@ -1,8 +1,9 @@
 """Searches every response of the doors and of the sandbox, and every log line at DEBUG, for secrets, in the whole run.
 
 A plugin of pytest (tests/conftest.py). A secret is what any config of a test has as client or session secret; it may be
-nowhere. A token is what came back in a callback, what the package holds as one, or what a cookie of ours has; it may be
-in no log line and no response, but for the Set-Cookie of its own cookie. A test that sends one on purpose is marked
+nowhere. A token is what came back in a callback, what the package holds as one, or what a cookie of ours has. It may be
+in no log line and no response, but a cookie in its Set-Cookie, an ID token in the address of a logout, and an
+access token that the application has asked for in a body of its own. A test that sends one on purpose is marked
 `@pytest.mark.leaks("why")`. Must not: change what it looks at, or ask XWMS or a source of secrets.
 """
 
@@ -20,7 +21,9 @@ from urllib.parse import parse_qs
 import flask
 import pytest
 
+from xwms_auth._core.adapters.asgi.state import ASGIRequestState
 from xwms_auth._core.adapters.wsgi.app import WSGIApp
+from xwms_auth._core.adapters.wsgi.state import WSGIRequestState
 from xwms_auth._core.base.crypto.leak_patterns import LeakPatterns
 from xwms_auth._core.base.models import Secret
 from xwms_auth._core.config import secret_sources
@@ -31,14 +34,11 @@ MARK = "leaks"
 SHORTEST_SECRET, SHORTEST_TOKEN = 12, 20
 """Characters. Shorter ones are words of the tests."""
 
-MOST_SECRETS, MOST_TOKENS = 16, 200
+MOST_SECRETS, MOST_TOKENS = 12, 24
 """The newest are looked for: those of a test, and of the fixtures around it."""
 
 CLIENTS = ("httpx", "httpcore", "h11", "hpack", "urllib3", "websockets.client")
 """Loggers of the browsers of the tests, which log what they send and get. Secrets may not be there either."""
-
-SHOWN_AT = (" /token",)
-"""Routes of applications of tests that show a token, so that a test can look at it."""
 
 _OUR_COOKIE = re.compile(rb"((?:__Host-)?xwms_(?:session|login)_\w+)=([\w.~-]+)")
 
@@ -50,6 +50,9 @@ class Canaries:
         self._lock = threading.RLock()
         self.secrets: OrderedDict[str, LeakPatterns | None] = OrderedDict()
         self.tokens: OrderedDict[str, tuple[bytes, ...]] = OrderedDict()
+        self.handed_out: set[str] = set()
+        """Access tokens that an application has asked for, which it may put into a body of its own."""
+
         self.found: list[str] = []
         self.figures = dict.fromkeys(("responses", "log lines", "secrets", "tokens and cookies"), 0)
         self.is_off = False
@@ -73,7 +76,7 @@ class Canaries:
                 while len(self.tokens) > MOST_TOKENS:
                     self.tokens.popitem(last=False)
 
-    def search(self, data: bytes, where: str, *, tokens: bool = True) -> None:
+    def search(self, data: bytes, where: str, *, tokens: bool = True, is_body: bool = False) -> None:
         """Note what is in the data."""
         if self.is_off or len(data) < SHORTEST_SECRET:
             return
@@ -83,6 +86,8 @@ class Canaries:
                 self.found.extend(f"a secret is in {where}, {leak.form}" for leak in patterns.find(data))
             if tokens:
                 for value, known in self.tokens.items():
+                    if is_body and value in self.handed_out:
+                        continue
                     forms = self.tokens[value] = known or tuple(_forms_of(value.encode("utf-8", "surrogatepass")))
                     if any(form in data for form in forms):
                         self.found.append(f"a token or cookie is in {where}: {value[:4]}…")
@@ -132,6 +137,23 @@ def _watch_configs() -> None:
     secret_sources.header_fault = fetched
 
 
+def _watch_access_tokens() -> None:
+    of_wsgi, of_asgi = WSGIRequestState.access_token, ASGIRequestState.access_token
+
+    @wraps(of_wsgi)
+    def asked(self: WSGIRequestState) -> str:
+        canaries.handed_out.add(token := of_wsgi(self))
+        return token
+
+    @wraps(of_asgi)
+    async def asked_async(self: ASGIRequestState) -> str:
+        canaries.handed_out.add(token := await of_asgi(self))
+        return token
+
+    WSGIRequestState.access_token = asked
+    ASGIRequestState.access_token = asked_async
+
+
 # --- what is sent ---
 
 
@@ -145,15 +167,19 @@ def _asked(query: str) -> None:
 
 
 def _check_headers(headers: Iterable[tuple[bytes, bytes]], where: str) -> None:
-    """A token that is sent to be used in a login's address, and the cookie where it is set, are where they may be."""
+    """The cookie where it is set, and an ID token that a logout hands to the server, are where they may be."""
     canaries.figures["responses"] += 1
+    others: list[bytes] = []
     for name, value in headers:
         if name.lower() == b"set-cookie" and (cookie := _OUR_COOKIE.search(value)) is not None:
             canaries.search(value[: cookie.start(2)] + value[cookie.end(2) :], f"{where}: Set-Cookie")
             canaries.search(cookie[2], f"{where}: a cookie", tokens=False)
             canaries.learn_token(cookie[2].decode())
         else:
-            canaries.search(name + b": " + value, f"{where}: {name.decode('latin-1')}")
+            others.append(name + b": " + value)
+    # The login's own token goes along to the server of which it is, where the option for that is on.
+    block = re.sub(rb"(?<=id_token_hint=)[\w.-]+", b"", b"\n\n".join(others))
+    canaries.search(block, f"{where}: the headers")
 
 
 class _Body:
@@ -163,8 +189,7 @@ class _Body:
         self._where, self._chunks, self._kept = where, chunks, b""
 
     def look(self, piece: bytes) -> None:
-        tokens = not self._where.endswith(SHOWN_AT)
-        canaries.search(self._kept + piece, f"{self._where}: the body", tokens=tokens)
+        canaries.search(self._kept + piece, f"{self._where}: the body", is_body=True)
         self._kept = (self._kept + piece)[-2000:]
 
     def __iter__(self) -> Iterator[bytes]:
@@ -203,12 +228,17 @@ def _watch_wsgi() -> None:
     WSGIApp.__call__ = called
 
 
+def is_of_a_client(middleware: XWMSAuthMiddleware) -> bool:
+    """Whether this serves one of several clients. What it sends goes through the middleware that it belongs to."""
+    return type(middleware).__name__ == "_Client"
+
+
 def _watch_asgi() -> None:
     call = XWMSAuthMiddleware.__call__
 
     @wraps(call)
     async def called(self: XWMSAuthMiddleware, scope: Any, receive: Any, send: Any) -> None:
-        if canaries.is_off or scope["type"] not in ("http", "websocket"):
+        if canaries.is_off or scope["type"] not in ("http", "websocket") or is_of_a_client(self):
             await call(self, scope, receive, send)
             return
         _asked(scope.get("query_string", b"").decode("latin-1"))
@@ -264,11 +294,18 @@ class Watch:
         self._total = dict.fromkeys(canaries.figures, 0)
         config.addinivalue_line("markers", f"{MARK}(why): sends or logs a secret on purpose")
         _watch_configs()
+        _watch_access_tokens()
         _watch_wsgi()
         _watch_asgi()
         flask.request_finished.connect(_sent_by_sandbox)
         logging.getLogger().addHandler(_Log())
         logging.getLogger().setLevel(logging.DEBUG)
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """A test sees of the log what it saw before: from WARNING on, unless it asks `caplog` for more."""
+        plugin: Any = self._config.pluginmanager.get_plugin("logging-plugin")
+        for handler in () if plugin is None else (plugin.caplog_handler, plugin.report_handler):
+            handler.setLevel(logging.WARNING)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
@@ -277,6 +314,7 @@ class Watch:
             raise pytest.UsageError(f"{item.nodeid}: @pytest.mark.{MARK} needs a reason")
         canaries.is_off = mark is not None
         canaries.tokens.clear()
+        canaries.handed_out.clear()
         try:
             return (yield)
         finally:

@@ -37,11 +37,12 @@ class _Guarded:
         self._held: _Start | None = None
         self._body: GuardedBody | None = None
         self._write: Callable[[bytes], object] | None = None
+        self._has_started = False
         self._found: SecretInResponse | None = None
 
     def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
         """The application's `start_response`."""
-        if self._write is not None:
+        if self._has_started:
             return self._start_response(status, headers, exc_info)  # raises what the application wants to hide
         headers = list(headers)
         encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
@@ -95,6 +96,7 @@ class _Guarded:
         if self._held is not None:
             (status, headers, exc_info), self._held = self._held, None
             more = (exc_info,) if exc_info else ()
+            self._has_started = True
             self._write = self._start_response(status, headers, *more)
 
     def _written(self, chunk: bytes) -> None:
@@ -102,7 +104,7 @@ class _Guarded:
         was_empty, passed = not chunk, self._passed(chunk)
         del chunk
         if self._found is not None:
-            if self._write is not None:
+            if self._has_started:
                 self._instead(self._found)
             return
         if passed or was_empty:
@@ -113,7 +115,7 @@ class _Guarded:
     def _instead(self, found: SecretInResponse) -> Iterable[bytes]:
         """The page in place of the response. If that has begun, it is cut off: raises what was found."""
         request = request_of(self._environ, body=False)
-        if self._write is not None:
+        if self._has_started:
             self._guard.tell(found, request.path)
             raise SecretInResponse(found.cause)
         self._held = None

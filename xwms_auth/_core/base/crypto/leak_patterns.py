@@ -61,7 +61,7 @@ class LeakPatterns:
             value.decode(encoding, "surrogatepass").encode(f"utf-16-{end}", "surrogatepass") for end in ("le", "be")
         ]
         longest_run = max(map(len, re.findall(rb"\\+", value)), default=0)
-        cut_escape = rb"(?:[%%\\&=][!-~]{0,%d})?" % max(_ESCAPES_PER_BYTE, 4 * longest_run)
+        cut_escape = rb"(?:[%%\\&=][!-~]{0,%d})?" % (_ESCAPES_PER_BYTE * max(1, longest_run))
         self._forms = (
             _form(_ESCAPED, _escapes_of(value), cut=cut_escape),
             _form("hex", (b"%02x" % byte for byte in value), gap=rb"[\s:-]?", cut=rb"[0-9a-f]?", flags=re.IGNORECASE),
