@@ -1,4 +1,4 @@
-"""A sample of what the rule of `next` takes, and of what it refuses, in a real Chromium: OR-01, OR-02.
+"""A sample of what the rule of `next` takes, and of what it refuses, in a real Chromium.
 
 So that the judge of the long runs, a parser of URLs in a library, is known to say what a browser does.
 """
@@ -73,7 +73,7 @@ VALUES_SENT = values()
 TAKEN = [taken for value in VALUES_SENT if (taken := safe_next(value, own_paths=OWN_PATHS)) is not None]
 
 
-def test_or_02_the_judge_of_locations_says_what_chromium_does(page):
+def test_the_judge_of_locations_says_what_chromium_does(page):
     """Chromium also goes to hosts with a space, which the standard does not know: these count as elsewhere."""
     script = "([base, all]) => all.map(one => { try { return new URL(one, base).origin } catch { return null } })"
     seen = page.evaluate(script, [f"{ORIGIN}{CALLBACK}", VALUES_SENT])
@@ -86,13 +86,13 @@ def test_or_02_the_judge_of_locations_says_what_chromium_does(page):
     assert sum(origin != ORIGIN for origin in seen) > 300
 
 
-def test_or_01_what_the_rule_takes_keeps_chromium_on_the_site(page, origin):
+def test_what_the_rule_takes_keeps_chromium_on_the_site(page, origin):
     assert len(TAKEN) > 300
     seen = page.evaluate("([base, all]) => all.map(one => new URL(one, base).origin)", [f"{origin}/a", TAKEN])
     assert set(seen) == {origin}
 
 
-def test_or_02_a_redirect_to_what_the_rule_takes_ends_on_the_site(page, origin):
+def test_a_redirect_to_what_the_rule_takes_ends_on_the_site(page, origin):
     for number in range(0, len(TAKEN), len(TAKEN) // FOLLOWED):
         page.goto(f"{origin}/go?number={number}")
         assert page.url.startswith(f"{origin}/"), TAKEN[number]

@@ -13,6 +13,7 @@ from tests.fuzz.__main__ import targets
 from tests.fuzz.engines import inputs
 from tests.fuzz.judges import documented, stays_here
 from tests.fuzz.lines import found_before
+from xwms_auth._core.base.strict_json import JSONObject
 
 KNOWN = targets()
 SEEDS, EDITS = 60, 25  # of each target: some seconds in all
@@ -38,6 +39,48 @@ def test_no_seed_and_no_edit_of_one_contradicts_the_oracle(name):
 def test_what_was_found_once_is_not_found_again(name):
     for data in found_before(name):
         KNOWN[name].run(data)
+
+
+def first_of_two(header, name):
+    return next((part.strip().partition("=")[2] for part in header.split(";") if part.strip().startswith(name)), None)
+
+
+def last_key_counts(data):
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return JSONObject(found) if isinstance(found, dict) else None
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "weaker"),
+    [
+        ("next_rule", "tests.fuzz.targets.next_urls.safe_next", lambda value, **_: value),
+        ("redirect_uri", "xwms_auth._core.http.urls.is_loopback", lambda host: True),
+        ("login_page", "tests.fuzz.targets.urls.login_url_fault", lambda url, **_: None),
+        ("session_lookup", "xwms_auth._core.sessions.lookup.read_cookie", first_of_two),
+        ("session_cookie", "xwms_auth._core.sessions.lookup.read_cookie", first_of_two),
+        ("callback_query", "xwms_auth._core.providers.sign_token.is_plausible_token", lambda token: True),
+        ("strict_json", "tests.fuzz.targets.upstream.parse_json_object", last_key_counts),
+        ("envelope_of_verify", "xwms_auth._core.base.effects.parse_json_object", last_key_counts),
+        ("id_token", "xwms_auth._core.oauth2.id_token.SKEW", 600),
+        ("logout_token", "xwms_auth._core.oauth2.logout_token.check_audience", lambda *_, **__: None),
+        ("next_at_doors", "xwms_auth._core.config.context.safe_next", lambda value, **_: value),
+        ("start_answer", "xwms_auth._core.api.login_calls.login_url_fault", lambda url, **_: None),
+    ],
+)
+def test_a_weaker_check_is_found_by_the_seeds_alone(name, place, weaker, monkeypatch):
+    """So that no oracle is one that cannot fail."""
+    monkeypatch.setattr(place, weaker)
+    caught = []
+    for data in KNOWN[name].seeds():
+        try:
+            KNOWN[name].run(data)
+        except (AssertionError, ValueError) as error:
+            caught.append(error)
+            break
+    assert caught
 
 
 def test_every_file_of_findings_belongs_to_a_target():

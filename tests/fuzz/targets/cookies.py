@@ -11,14 +11,19 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tests.attacks import forge
-from tests.fuzz.house import SUB, TOKEN, doors_for, house
+from tests.fuzz.house import START, SUB, TOKEN, doors_for, house
 from tests.fuzz.judges import judge, signs_in, tally
 from tests.fuzz.lines import lines_of
 from tests.fuzz.targets import Target
 from tests.tools.site import CALLBACK, FROM_ELSEWHERE, PROGRAM
 from xwms_auth import Secret
 from xwms_auth._core.base.crypto.sealing import Sealed
+from xwms_auth._core.base.effects import Runtime, run
+from xwms_auth._core.config.context import Context
 from xwms_auth._core.http.messages import read_cookie, read_cookies
+from xwms_auth._core.io.transport import HTTPTransport
+from xwms_auth._core.sessions.lookup import look_up
+from xwms_auth.stores.cookie import CookieStore
 
 OTHER: Final = "xwms-user-5678"
 
@@ -50,6 +55,22 @@ def session_cookie(data: bytes) -> None:
         assert not any(one in answer.lines for one in issued()), answer.lines
         assert not signs_in(answer) or sub, answer
     tally["somebody" if sub else "nobody"] += 1
+
+
+@cache
+def _runtime() -> tuple[Context, Runtime]:
+    context = Context.of(house().config)
+    store = CookieStore(context.session_sealer, issuer=context.config.issuer, lifetime=context.config.lifetime_seconds)
+    return context, Runtime(transport=HTTPTransport(context.config), store=store)
+
+
+def session_lookup(data: bytes) -> None:
+    """The lookup of a session finds somebody exactly where one cookie of our name has a value that was issued."""
+    header, (context, runtime) = data.decode("latin-1"), _runtime()
+    value = _plainly(header, house().session_cookie)
+    session = run(look_up(context, header, context.only_uri, now=START), runtime).session
+    assert (session.user.sub if session else None) == issued().get(value or ""), (header, session)
+    tally["somebody" if session else "nobody"] += 1
 
 
 def pending_cookie(data: bytes) -> None:
@@ -161,6 +182,13 @@ _APP: Final = house()
 TARGETS: Final = (
     Target(
         run=session_cookie, seeds=_session_seeds, pieces=_with_names(_APP.session_cookie), longest=700, figure=200_000
+    ),
+    Target(
+        run=session_lookup,
+        seeds=_session_seeds,
+        pieces=_with_names(_APP.session_cookie),
+        longest=700,
+        figure=200_000,
     ),
     Target(
         run=pending_cookie,
