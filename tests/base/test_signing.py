@@ -34,7 +34,18 @@ def test_no_other_spelling_and_no_other_text_is_read():
             f"{payload}.{wrong}"
             for wrong in ("", "!" + signature, signature[:-1] + last, signature[:9] + "!" + signature[9:])
         ),
-        *(payload, signature, f".{signature}", "", ".", "a.b", "\u00e9", "\ud800.a", f"{payload}x.{signature}"),
+        *(
+            payload,
+            signature,
+            f".{signature}",
+            "",
+            ".",
+            "a.b",
+            "\u00e9",
+            "\ud800.a",
+            f"\ud800.{signature}",
+            f"{payload}x.{signature}",
+        ),
     ):
         assert signed().loads(other) is None, other
 
