@@ -1,6 +1,7 @@
 """Signed values: read by whoever has the key, the purpose and the audience, in the one spelling that was given out."""
 
 import pickle
+import traceback
 
 import pytest
 
@@ -62,7 +63,10 @@ def test_a_text_is_read_up_to_its_limit():
 def test_nothing_is_signed_without_a_key_or_outside_unicode_and_no_key_is_pickled():
     with pytest.raises(ValueError, match="at least one key"):
         Signed([], purpose="p", audience="a")
-    with pytest.raises(ValueError, match="cannot be written"):
-        signed().dumps("\ud800")
+    with pytest.raises(ValueError, match="cannot be written") as error:
+        signed().dumps("private \ud800")
+    shown = [repr(frame.f_locals) for frame, _ in traceback.walk_tb(error.tb) if frame.f_code.co_filename != __file__]
+    assert shown
+    assert "private" not in "".join(shown), "a crash report with local variables would show it"
     with pytest.raises(TypeError, match="cannot be pickled"):
         pickle.dumps(signed())
