@@ -187,7 +187,7 @@ def test_the_fault_of_a_url_is_the_one_that_helps():
 
 def test_an_endpoint_may_have_a_query_and_no_fragment():
     assert parse_endpoint("https://a.example/b?c").path == "/b"
-    for url in ("https://a.example", "https://a.example/b?c=d", "https://a.example/b?!~", "https://a.example?"):
+    for url in ("https://a.example", "https://a.example/b?c=d", "https://a.example/b?!~X", "https://a.example?"):
         assert is_taken(parse_endpoint, url), url
     for query in ("#", "a b", "a\\b", 'a"', "a<", "a>", "\x7f", "\u00e9", " "):
         assert not is_taken(parse_endpoint, f"https://a.example/b?{query}"), query

@@ -49,5 +49,6 @@ def test_the_runner_notices_what_the_tests_notice_and_ends_with_1_below_its_shar
     command += ["--modules", "next_url", "--sample", "3", "--out", str(tmp_path / "verdicts")]
     ended = subprocess.run([*command, "--fail-under", "100"], cwd=ROOT, capture_output=True, text=True, check=False)
     verdicts = [json.loads(line) for line in (tmp_path / "verdicts").read_text().splitlines()]
-    assert {one["status"]: one["detail"] for one in verdicts} == {"killed": NOTICES, "survived": "not run"}, ended.stderr
+    told = {one["status"]: one["detail"] for one in verdicts}
+    assert told == {"killed": NOTICES, "survived": "not run"}, ended.stderr
     assert ended.returncode == 1, ended.stderr
