@@ -87,6 +87,10 @@ def test_a_url_has_the_parts_that_it_says(url, parts):
         ),
         *("https://A", "https://a_b", "https://a.-b", "https://a-.b"),
         *(
+            "https://a/\\b",
+            "https://a/\x00",
+            "https://[::ffff:7f00:1]",
+            "https://[::ffff:127.0.0.1]",
             "https://127.1",
             "https://0x7f.0x1",
             "https://a.0x1",
