@@ -487,6 +487,42 @@ def test_a_wrong_option_is_one_config_error_that_names_it() -> None:
         assert_no_secret(problems)
 
 
+@pytest.mark.parametrize(
+    ("name", "longest"),
+    [
+        ("login_path", "/".ljust(300, "a")),
+        ("after_login", "/".ljust(300, "a")),
+        ("after_logout", "/".ljust(300, "a")),
+        # With a space between two, 1500 characters.
+        (
+            "login_origins",
+            (*(f"https://{'a' * 60}.{number}{'b' * 19}.example" for number in range(15)), "https://a.nl"),
+        ),
+    ],
+)
+def test_what_has_to_fit_into_a_response_has_a_longest_value(name: str, longest: str | tuple[str, ...]) -> None:
+    if isinstance(longest, tuple):
+        room = 1500 - len(" ".join(longest))
+        longest = (*longest[:-1], f"https://a{'a' * room}.nl")
+        assert len(" ".join(longest)) == 1500
+        longer: str | tuple[str, ...] = (*longest[:-1], f"https://a{'a' * (room + 1)}.nl")
+    else:
+        longer = longest + "a"
+    assert getattr(configure(**{name: longest}), name) == longest
+    assert any("characters" in problem for problem in problems_of(**{name: longer}))
+
+
+@pytest.mark.parametrize("missing", ["authlib", "joserfc"])
+def test_a_flow_whose_packages_are_missing_is_a_config_error_that_says_how_to_get_them(
+    missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "xwms_auth._core.config.validation.find_spec", lambda name: None if name == missing else object()
+    )
+    assert any("xwms-auth[oauth2]" in problem for problem in problems_of(flow="oauth2", issuer="https://as.example"))
+    assert configure(flow="sign-token").flow == "sign-token"
+
+
 def is_right_kind(name: str, given: object) -> bool:
     """A number is right for seconds, and a callable for the client secret."""
     seconds = name in ("session_idle", "session_lifetime", "websocket_recheck", "timeout")

@@ -18,7 +18,7 @@ COLUMNS = ("killed", "survived", "timeout", "error")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Draw, judge, and print the table. Returns the exit code: 1 if too few were noticed."""
+    """Draw, judge, and print the table. Returns the exit code: 1 if too few were noticed, or an equivalent one."""
     parser = _parser()
     asked = parser.parse_args(arguments)
     if not asked.coverage.is_file():
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     made, equivalent = without_equivalents(
         (one for module in modules for one in mutants_of(module, errors)), read_list()
     )
-    drawn = sample(made, asked.sample, asked.seed)
+    drawn = equivalent if asked.equivalent else sample(made, asked.sample, asked.seed)
     covering = Covering(asked.coverage, modules, asked.source)
     for name in unknown:
         _say(f"No module is called {name}.", sys.stderr)
@@ -52,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if out is not None:
         out.close()
     _say(_report(judgement))
+    if asked.equivalent:
+        return int(any(verdict.status in {"killed", "timeout"} for verdict in judgement.verdicts))
     _say(
         f"\n{len(drawn)} of {len(made)} mutants were drawn; {len(equivalent)} more are equivalent, see equivalent.toml."
     )
@@ -100,6 +102,11 @@ def _parser() -> argparse.ArgumentParser:
         default=0.0,
         metavar="PERCENT",
         help="end with 1 if fewer are noticed (default: 0)",
+    )
+    parser.add_argument(
+        "--equivalent",
+        action="store_true",
+        help="judge those of equivalent.toml instead, and end with 1 if a test notices one",
     )
     parser.add_argument("--check", action="store_true", help="first run every chosen test without a mutation")
     return parser

@@ -38,6 +38,9 @@ OTHER_CALLS = {"min": "max", "max": "min", "any": "all", "all": "any"}
 LOGS = {"audit", "log", "logger", "logging", "warnings"}
 """What a call whose arguments are the wording of a log line begins with."""
 
+EVENTS = "events"
+"""The log of events: the name of an event is stable and is mutated, what its fields say is wording."""
+
 FAULTS = {"fault"}
 """Methods that take the wording of a fault of the settings."""
 
@@ -246,7 +249,7 @@ class _Source:
 
     def _is_wording(self, node: ast.expr) -> bool:
         """Whether it is part of what an error or a log line says."""
-        for _, above in self._chain(node):
+        for below, above in self._chain(node):
             if isinstance(above, ast.Raise):
                 return True
             if isinstance(above, ast.stmt):
@@ -254,6 +257,8 @@ class _Source:
             if isinstance(above, ast.Call):
                 called = ast.unparse(above.func).split(".")
                 if called[0] in LOGS or called[-1] in self.errors | FAULTS:
+                    return True
+                if called[0] == EVENTS and isinstance(below, ast.keyword):
                     return True
         return False
 

@@ -215,7 +215,8 @@ def test_a_server_that_does_not_revoke_is_asked_after_one_two_and_four_minutes()
 def test_what_could_not_be_revoked_for_a_day_is_left_to_its_end_and_a_clock_set_back_makes_no_pause():
     pending = PendingRevocations()
     pending.keep(OLD, since=NOW, now=NOW)
-    assert pending.take(now=NOW - 3600) == (NOW, OLD)
+    assert pending.take(now=NOW + 60 - 3600) is None
+    assert pending.take(now=NOW + 59 - 3600) == (NOW, OLD)
     pending.keep(OLD, since=NOW, now=NOW)
     assert pending.take(now=NOW + 24 * 3600 - 1) == (NOW, OLD)
     pending.keep(OLD, since=NOW, now=NOW)

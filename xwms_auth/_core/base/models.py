@@ -78,7 +78,7 @@ class Identity(NamedTuple):
 class _InTemplates:
     __slots__ = ()
 
-    if not TYPE_CHECKING:  # type checkers know the attributes without it
+    if not TYPE_CHECKING:  # pragma: no branch  type checkers know the attributes without it
 
         def __getattr__(self, name: str) -> object:
             return missing(self, name)

@@ -201,4 +201,4 @@ def require_sent_by_xwms(request: Request, uri: RedirectURI, *, api: ParsedURL, 
 
 def _same_site(one: str, other: str) -> bool:
     """Whether two hosts may be same-site. Errs towards yes: a public suffix list is not worth maintaining here."""
-    return one == other or one.split(".")[-2:] == other.split(".")[-2:]
+    return one.split(".")[-2:] == other.split(".")[-2:]

@@ -57,11 +57,12 @@ def _current_token(
             # Newer than the stored ones: a response was lost, or the store was down. The next response saves them.
             changed = known.changed or tokens is not session.tokens
             return known._replace(session=replace(session, tokens=tokens), changed=changed), tokens.access_token
-        if tokens.refresh_token is None:
+        refresh_token = tokens.refresh_token
+        if refresh_token is None:
             raise LoginRequired("the access token has expired, and there is no refresh token")
         # The lock expires by itself: if a process dies between the call and saving the result, nobody waits for it.
         later = now + int(waiting.seconds)
-        attempt = _RefreshAttempt(known, session, tokens, until=later + int(limit), now=later)
+        attempt = _RefreshAttempt(known, session, tokens, refresh_token, until=later + int(limit), now=later)
         done = yield from ask(Shielded(_refresh_once(context, _token_provider(provider), attempt)))
         if done is not None:
             return done
@@ -99,6 +100,7 @@ class _RefreshAttempt:
     known: SessionLookup
     session: Session
     tokens: TokenSet
+    refresh_token: Secret
     _: KW_ONLY
     until: int
     now: int
@@ -115,13 +117,11 @@ def _refresh_once(
 
     Must run to its end (`Shielded`): the new tokens have to be saved, since the old refresh token is used up.
     """
-    if attempt.tokens.refresh_token is None:
-        return None
     person = context.log_name(attempt.session.user.identity)
     try:
         # Before taking the lock, so that the others wait for one call only.
         yield from provider.prepare_refresh(context, now=attempt.now)
-        lock = f"refresh/{digest(attempt.tokens.refresh_token.reveal())}"
+        lock = f"refresh/{digest(attempt.refresh_token.reveal())}"
         if not (yield from claim(lock, until=attempt.until, now=attempt.now)):
             return None
         # This request may have read its session long ago; another may have refreshed since, and its lock have expired.
@@ -143,7 +143,7 @@ def _refresh_once(
     except APIError as error:
         events.warning("token_not_refreshed", person=person, cause=str(error))
         raise
-    context.state.refreshed_tokens.put(attempt.tokens.refresh_token, new, now=attempt.now)
+    context.state.refreshed_tokens.put(attempt.refresh_token, new, now=attempt.now)
     events.info("token_refreshed", person=person)
     return (yield from _save(context, provider, attempt, new))
 
