@@ -67,7 +67,6 @@ A = TypeVar("A")
 
 current_user = CurrentUserProxy(lambda request: request_state_of(getattr(request, "scope", request)))
 """The user of the current request: `current_user.name`, or `current_user(scope)` for a plain object.
-
 `current_user(request)` takes what has a `scope`, such as the requests of most frameworks."""
 
 
