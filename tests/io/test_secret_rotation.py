@@ -1,6 +1,6 @@
 """What happens to a call whose credentials are refused: the secret's source is read again, and the call repeated once.
 
-The sources that are not a plain callable: test_secret_sources.py. Whole logins: tests/statements/test_rotation.py; those of
+Async callables and files: test_secret_sources.py. Whole logins: tests/statements/test_rotation.py. The endpoints of
 OAuth: tests/oauth2/test_oauth_rotation.py.
 """
 
