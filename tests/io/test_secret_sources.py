@@ -1,0 +1,206 @@
+"""Sources of a client secret that are not a plain callable, and what a refusal does there: async callables, files."""
+
+import asyncio
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from tests.tools.clients import Client, both, config, sign
+from tests.tools.clock import Clock
+from tests.tools.fake_xwms import FakeXWMS, ask, outcomes
+from tests.tools.faults import Exchange, Reply
+from tests.tools.secret_sources import NEW, OLD, Manager, events_in, only, sent
+from tests.tools.site import asgi_app, flask_app, wsgi_app
+from xwms_auth import AsyncXWMSClient, ConfigError, CredentialsRejected, Secret, Unreachable, XWMSClient
+from xwms_auth._core.config.secret_sources import SOURCE_SECONDS, SecretFromFile
+
+# --- async sources ---------------------------------------------------------------------------------------------------
+
+
+class AsyncManager(Manager):
+    async def read(self) -> str:
+        await asyncio.sleep(0)
+        return super().__call__()
+
+
+class AsyncObject:
+    def __init__(self, manager: Manager) -> None:
+        self.manager = manager
+
+    async def __call__(self) -> Secret:
+        return Secret(self.manager())
+
+
+ASYNC: dict[str, Callable[[AsyncManager], Any]] = {
+    "method": lambda manager: manager.read,
+    "partial": lambda manager: partial(manager.read),
+    "object": AsyncObject,
+}
+
+
+@pytest.mark.parametrize("kind", ASYNC)
+def test_an_async_callable_is_awaited_and_awaited_again_after_a_refusal(fx: FakeXWMS, kind: str):
+    fx.answer("sign-token", only(NEW))
+    manager = AsyncManager(OLD, NEW)
+    ask(AsyncXWMSClient, config(fx, client_secret=ASYNC[kind](manager)), sign, sign)
+    assert (sent(fx), manager.reads) == ([OLD, NEW, NEW], 2)
+
+
+def test_an_async_callable_is_awaited_on_trio(fx: FakeXWMS):
+    fx.answer("sign-token", only(NEW))
+    manager = AsyncManager(OLD, NEW)
+
+    async def story() -> str:
+        async with AsyncXWMSClient(config(fx, client_secret=partial(trio_read, manager))) as client:
+            return (await sign(client)).token
+
+    assert trio.run(story)
+    assert (sent(fx), manager.reads) == ([OLD, NEW], 2)
+
+
+async def trio_read(manager: Manager) -> str:
+    await trio.sleep(0)
+    return manager()
+
+
+@pytest.mark.parametrize("kind", ASYNC)
+def test_an_async_callable_is_refused_at_the_start_where_nobody_can_await_it(fx: FakeXWMS, kind: str):
+    settings = config(fx, client_secret=ASYNC[kind](AsyncManager(OLD)))
+    for door in (
+        XWMSClient,
+        lambda settings: flask_app(settings, Clock()),
+        lambda settings: wsgi_app(settings, Clock()),
+    ):
+        with pytest.raises(ConfigError, match="async callable"):
+            door(settings)
+    asgi_app(settings, Clock())
+
+
+def test_an_async_source_that_hangs_costs_a_call_a_clean_answer_in_time(fx: FakeXWMS):
+    async def hang() -> str:
+        await asyncio.sleep(20)
+        return NEW
+
+    began = time.monotonic()
+    (outcome,) = outcomes(AsyncXWMSClient, config(fx, client_secret=hang, timeout=0.5), sign)
+    assert isinstance(outcome, Unreachable)
+    assert time.monotonic() - began < SOURCE_SECONDS
+
+
+def test_whoever_is_cancelled_while_the_source_is_read_ends_nobody_elses_wait(fx: FakeXWMS):
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    reads = 0
+
+    async def read() -> str:
+        nonlocal reads
+        reads += 1
+        begun.set()
+        await go_on.wait()
+        return NEW
+
+    async def story() -> Any:
+        async with AsyncXWMSClient(config(fx, client_secret=read)) as client:
+            first = asyncio.create_task(sign(client))
+            await begun.wait()
+            second = asyncio.create_task(sign(client))
+            first.cancel()
+            await asyncio.gather(first, return_exceptions=True)
+            go_on.set()
+            return await second
+
+    assert asyncio.run(story()).token
+    assert reads == 1
+
+
+def test_a_callable_that_is_slow_does_not_stop_the_event_loop(fx: FakeXWMS):
+    go_on = threading.Event()
+
+    def read() -> str:
+        assert go_on.wait(20)
+        return NEW
+
+    async def story() -> Any:
+        async with AsyncXWMSClient(config(fx, client_secret=read)) as client:
+            task = asyncio.create_task(sign(client))
+            # Could not run while the callable blocks the loop.
+            asyncio.get_running_loop().call_soon(go_on.set)
+            return await task
+
+    assert asyncio.run(story()).token
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+@both
+def test_a_file_that_looks_the_same_is_read_again_after_a_refusal(
+    fx: FakeXWMS, client: Client, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    """Written twice within one tick of the file system's clock."""
+    caplog.set_level(logging.INFO)
+    file = tmp_path / "secret"
+    file.write_text(OLD)
+    source, before = SecretFromFile(file), file.stat()
+    assert source().reveal() == OLD
+    file.write_text(NEW)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    fx.answer("sign-token", only(NEW))
+    ask(client, config(fx, client_secret=source), sign)
+    assert sent(fx) == [OLD, NEW]
+    assert events_in(caplog) == ["client_secret_renewed"]
+
+
+@both
+def test_a_file_that_has_changed_is_used_at_once_and_the_log_says_so(
+    fx: FakeXWMS, client: Client, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.INFO)
+    file = tmp_path / "secret"
+    file.write_text(OLD)
+    settings = config(fx, client_secret=SecretFromFile(file))
+    ask(client, settings, sign, sign)
+    file.write_text(f"{NEW}\n")
+    ask(client, settings, sign, sign)
+    assert sent(fx) == [OLD, OLD, NEW, NEW]
+    assert events_in(caplog) == ["client_secret_renewed"]
+    assert OLD not in caplog.text
+    assert NEW not in caplog.text
+
+
+@both
+def test_a_file_that_is_about_to_be_written_is_no_fault(fx: FakeXWMS, client: Client, tmp_path: Path):
+    """`echo new > file` empties it first."""
+    file = tmp_path / "secret"
+    file.write_text(OLD)
+    settings = config(fx, client_secret=SecretFromFile(file))
+    ask(client, settings, sign)
+    file.write_text("")
+    ask(client, settings, sign)
+    file.write_text(NEW)
+    ask(client, settings, sign)
+    assert sent(fx) == [OLD, OLD, NEW]
+
+
+@both
+def test_a_file_that_has_gone_does_not_hide_the_refusal(
+    fx: FakeXWMS, client: Client, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    file = tmp_path / "secret"
+    file.write_text(OLD)
+
+    def gone(at: Exchange) -> Reply:
+        file.unlink()
+        return only(NEW)(at)
+
+    fx.answer("sign-token", gone)
+    (outcome,) = outcomes(client, config(fx, client_secret=SecretFromFile(file)), sign)
+    assert isinstance(outcome, CredentialsRejected)
+    assert events_in(caplog) == ["client_secret_not_read"]
