@@ -235,6 +235,8 @@ def test_a_compressed_body_is_opened(served, logged, encoding):
         pieces = [body[at : at + 1000] for at in range(0, len(body), 1000)]
         assert served(pieces, headers, config()).body == body
     assert_page(served([packed(b"a " + CLIENT_SECRET.encode())], headers, config()), logged)
+    even = b"." * ((1 << 17) - len(CLIENT_SECRET) // 2)
+    assert_page(served([packed(even + CLIENT_SECRET.encode())], headers, config(), whole=True), logged)
     body = packed(long + CLIENT_SECRET.encode())
     sent = served([body[at : at + 1000] for at in range(0, len(body), 1000)], headers, config())
     assert sent.cut

@@ -8,7 +8,7 @@ import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from ..base import events
 from ..base.crypto.leak_patterns import LeakPatterns
@@ -194,7 +194,7 @@ class _CompressedBody(GuardedBody):
         super().__init__([])
         self._plain = plain
         self._windows = iter(_WINDOWS[encoding])
-        self._inflater: zlib._Decompress | None = zlib.decompressobj(next(self._windows))
+        self._inflater: Any = zlib.decompressobj(next(self._windows))
         self._waiting = b""
 
     @property
@@ -212,7 +212,8 @@ class _CompressedBody(GuardedBody):
         return let_through
 
     def _inflated(self, piece: bytes) -> Iterator[bytes]:
-        while piece and self._inflater is not None:
+        has_more = False  # of what it has read already
+        while (piece or has_more) and self._inflater is not None:
             try:
                 part = self._inflater.decompress(piece, _INFLATED)
             except zlib.error:
@@ -221,7 +222,7 @@ class _CompressedBody(GuardedBody):
                 self._inflater = None if window is None else zlib.decompressobj(window)
                 continue
             yield part
-            piece = self._inflater.unconsumed_tail
+            piece, has_more = self._inflater.unconsumed_tail, len(part) == _INFLATED
             if self._inflater.eof:
                 piece, self._inflater = self._inflater.unused_data, zlib.decompressobj(31)  # gzip may have several
         if piece:

@@ -1,7 +1,7 @@
 """The leak guard around what an ASGI application sends, over HTTP and in websockets."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ...base.secret_in_response import SecretInResponse
 from ...config.config import XWMSConfig
@@ -104,12 +104,12 @@ class _Guarded:
 def _data_in(value: Any) -> Iterator[bytes]:
     """All text and bytes in a message."""
     if isinstance(value, bytes | bytearray | memoryview):
-        yield bytes(value)
+        yield bytes(cast("bytes", value))
     elif isinstance(value, str):
         yield value.encode("utf-8", "surrogatepass")
     elif isinstance(value, dict):
-        for one in value.values():
+        for one in cast("dict[str, Any]", value).values():
             yield from _data_in(one)
     elif isinstance(value, list | tuple):
-        for one in value:
+        for one in cast("list[Any]", value):
             yield from _data_in(one)
