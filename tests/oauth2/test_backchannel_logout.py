@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -18,8 +17,6 @@ from tests.oauth2.test_id_tokens import NO_MOMENTS, OTHER_TYPES
 from tests.tools.fake_xwms import CLIENT_ID
 from tests.tools.site import PROGRAM, Browser, Site
 from xwms_auth import Identity, StoreUnavailable
-from xwms_auth._core.base.models import EndReason
-from xwms_auth._core.base.session import Session
 from xwms_auth._core.base.strict_json import JSONObject
 from xwms_auth._core.oauth2.id_token import sid_of
 from xwms_auth.stores.memory import MemoryStore
@@ -109,21 +106,6 @@ def test_a_login_that_the_server_gave_no_name_ends_with_any_of_the_persons(site,
     assert post(site, signed(server.key, claims_of(server, sid="sid-1"))).status_code == 200
     assert why(nameless) == "session_revoked"
     assert other.who() == "somebody-else"
-
-
-@pytest.mark.parametrize("sid", ["sid-1", "sid-2"])
-def test_a_session_that_holds_no_tokens_ends_with_any_of_the_persons(make_site, server, sid):
-    """Nobody can say that its login was another one."""
-    store = MemoryStore()
-    site = make_site(session_store=store)
-    browser = logged_in(site, server, sid="sid-1")
-    handle, now = browser.cookies()[site.session_cookie], int(site.clock())
-    session = store.load(handle, now=now)
-    assert isinstance(session, Session)
-    bare = store.create(replace(session, tokens=None), until=now + 3600, now=now)
-    assert post(site, signed(server.key, claims_of(server, sid=sid))).status_code == 200
-    assert store.load(bare, now=now) is EndReason.REVOKED
-    assert browser.who() == (None if sid == "sid-1" else SUB)
 
 
 def test_where_the_login_is_named_and_nobody_else_the_sessions_of_that_login_end(site, server):

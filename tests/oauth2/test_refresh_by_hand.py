@@ -67,9 +67,11 @@ class Provider:
         self.refreshed: list[TokenSet] = []
         self.revoked: list[TokenSet] = []
         self.tokens: Any = self
+        self.prepared = 0
 
     def prepare_refresh(self, context: Context, *, now: int) -> Any:
         yield from ()
+        self.prepared += 1
 
     def refresh(self, context: Context, tokens: TokenSet, *, sub: str, now: int) -> Any:
         yield from ()
@@ -166,7 +168,8 @@ def test_a_session_without_tokens_or_a_login_without_any_needs_a_login():
         World(context=context_of(flow="sign-token", issuer="")).token(Provider())
 
 
-def test_new_tokens_are_stored_before_they_are_used_and_the_lock_stays_until_its_end():
+def test_new_tokens_are_stored_before_they_are_used_and_the_lock_stays_until_its_end(caplog):
+    caplog.set_level("INFO")
     world, provider = World(), Provider(NEW)
     known, token = world.token(provider)
     assert text(token) == "new"
@@ -175,7 +178,9 @@ def test_new_tokens_are_stored_before_they_are_used_and_the_lock_stays_until_its
     [(lock, until)] = world.store.claims
     assert lock.startswith("refresh/")
     assert "refresh-me" not in lock
-    assert (until, world.store.released) == (NOW + 5, [])
+    assert (until, world.store.released, world.paused) == (NOW + 5, [], [])
+    assert provider.prepared == 1
+    assert "token_refreshed" in caplog.text
 
 
 def test_tokens_that_this_process_has_refreshed_are_used_by_a_session_that_has_not_heard_of_it():
@@ -200,7 +205,7 @@ def test_a_handle_that_was_not_looked_up_is_read_from_the_cookie():
 def test_a_session_that_has_no_handle_at_all_goes_on_with_the_new_tokens():
     world, provider = World(), Provider(NEW)
     known, token = world.token(provider, handle=None, uri=None)
-    assert (text(token), known.session.tokens) == ("new", NEW)
+    assert (text(token), known.session.tokens, world.paused) == ("new", NEW, [])
     assert world.stored().tokens == OLD
 
 
@@ -269,7 +274,7 @@ def test_tokens_for_somebody_who_has_logged_out_meanwhile_are_taken_back():
 
     provider = Provider(logged_out)
     known, token = world.token(provider)
-    assert (known.session, token, provider.revoked) == (None, None, [NEW])
+    assert (known.session, token, provider.revoked, world.paused) == (None, None, [NEW], [])
 
 
 def held(world: World) -> None:

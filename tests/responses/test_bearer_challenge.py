@@ -140,6 +140,12 @@ def test_a_domain_is_quoted_in_the_challenge():
     assert header_of(response, "www-authenticate") == ['Bearer realm="a\\"b\\\\c"']
 
 
+def test_a_refusal_is_logged_with_its_code(caplog):
+    caplog.set_level("INFO")
+    refused(InvalidToken("it has expired"))
+    assert "refused code=invalid_token path='/api' cause='it has expired'" in caplog.text
+
+
 def test_a_head_request_gets_the_headers_alone():
     assert refused(TokenRequired("x"), method="HEAD").body == ""
     assert header_of(refused(TokenRequired("x"), method="HEAD"), "www-authenticate") != []
