@@ -15,6 +15,7 @@ def test_the_page_lists_every_set_up_that_is_tried():
         *settings_and_sites.ON_THE_WAY,
         *odd_sites.BETWEEN,
         *settings_and_sites.APPLICATIONS,
+        *settings_and_sites.ADDRESSES,
         *more.AROUND,
         *more.BEHIND,
         *more.IN_CODE,
@@ -26,7 +27,7 @@ def test_the_page_lists_every_set_up_that_is_tried():
     assert sorted(listed) == sorted(tried)
     # The subject of a case stands before what is told, after a state if there is one.
     cases = settings_and_sites.BROKEN | settings_and_sites.ON_THE_WAY | odd_sites.BETWEEN
-    cases |= settings_and_sites.APPLICATIONS | more.AROUND | more.BEHIND | more.IN_CODE
+    cases |= settings_and_sites.APPLICATIONS | settings_and_sites.ADDRESSES | more.AROUND | more.BEHIND | more.IN_CODE
     assert {name: case[-2] for name, case in cases.items()} | {
         name: case[-1] for name, case in settings_and_sites.RISKY.items()
     } == listed

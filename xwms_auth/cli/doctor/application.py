@@ -45,7 +45,8 @@ def of_application(app: Any, target: str, configs: list[XWMSConfig]) -> Iterator
 
 def _of_addresses(app: Any) -> Finding:
     """Whether the addresses of visitors get past a proxy; behind none, and with a server that does it, they do."""
-    if any(getattr(owner, "x_for", 0) for owner in _chain(app)):
+    outside = itertools.takewhile(lambda one: not isinstance(one, WSGIApp), _chain(app))
+    if any(getattr(one, "x_for", 0) for one in outside):
         return ok("client address", "ProxyFix takes it from X-Forwarded-For")
     text = "no ProxyFix with x_for: behind a proxy all visitors have its address, and share one budget of logins"
     remedy = "behind one proxy set app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1): see docs/client-addresses.md"
