@@ -135,11 +135,13 @@ def _rows(model: str, expected: str, *rows: tuple[str, str]) -> Iterator[Run]:
 def faults() -> Iterator[Run]:
     for mode, name in MODES.items():
         quick = "*" if mode in ("MODE=1 CLICK=1", "MODE=3") else ""
+        yield from _rows(FAULTS, HOLDS, (f"{quick}{name}; one process; hours pass", f"{mode} NP=1 AGE=2 TL=2 TOLD=1"))
+        if "X=1" in mode:
+            continue  # four tokens are too many for the others
         yield from _rows(
             FAULTS,
             HOLDS,
             (f"{name}; one process; two requests under way, a call fails", f"{mode} NP=1 JOBS=2 DOWN=1"),
-            (f"{quick}{name}; one process; hours pass", f"{mode} NP=1 AGE=2 TL=2 TOLD=1"),
             (f"{name}; a shared store; a call fails, a process starts anew", f"{mode} {SHARED} DOWN=1 RESTART=1"),
             (f"{name}; a shared store; it is down", f"{mode} {SHARED} SDOWN=1"),
         )
