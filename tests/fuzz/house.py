@@ -325,6 +325,6 @@ async def _ask_asgi(
 
 
 @cache
-def house(**options: Any) -> House:
-    """The application with these options, made once."""
+def house(use: str = "", /, **options: Any) -> House:
+    """The application with these options, made once for each use, since each moves the clock."""
     return House(**options)

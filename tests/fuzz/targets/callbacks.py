@@ -42,7 +42,7 @@ def _decoded(text: str) -> str:
 
 def callback_query(data: bytes) -> None:
     """One `token` of 8 to 4096 plausible characters is redeemed, once, as it came; anything else asks nobody."""
-    app, query = house(), data.decode("latin-1")
+    app, query = house("callbacks"), data.decode("latin-1")
     found = [value for name, value in fields_of(query) if name == "token"]
     good = len(found) == 1 and 8 <= len(found[0]) <= 4096 and _TOKEN.issuperset(found[0])
     token = found[0] if good else TOKEN

@@ -35,21 +35,23 @@ PIECES: Final = lines_of("pieces", "requests")
 
 @cache
 def _session() -> str:
-    return house().session()
+    return house("requests").session()
 
 
 @cache
 def _csrf() -> str:
     """The token of a logout form of that session."""
-    config = house().config
+    config = house("requests").config
     signer = Signed([Secret(forge.KEY)], purpose="logout-form", audience=f"{config.client_id}@{config.issuer}")
-    return signer.dumps(house().person()[0])
+    return signer.dumps(house("requests").person()[0])
 
 
 def _parsed(data: bytes) -> tuple[str, str, str, list[tuple[str, str]], bytes] | None:
     """Method, path, query, headers and body; None for what no server hands on."""
     text = (
-        data.decode("latin-1").replace("{session}", f"{house().session_cookie}={_session()}").replace("{csrf}", _csrf())
+        data.decode("latin-1")
+        .replace("{session}", f"{house('requests').session_cookie}={_session()}")
+        .replace("{csrf}", _csrf())
     )
     head, _, body = text.partition("\n\n")
     line, *fields = head.split("\n")
@@ -72,7 +74,7 @@ def _parsed(data: bytes) -> tuple[str, str, str, list[tuple[str, str]], bytes] |
 
 def request(data: bytes) -> None:
     """No request breaks anything, tells a secret or sends anybody off; only a cookie that was issued is a person."""
-    app = house()
+    app = house("requests")
     parsed = _parsed(data)
     if parsed is None:
         tally["no request"] += 1
@@ -99,7 +101,7 @@ def request(data: bytes) -> None:
 
 def logout_form(data: bytes) -> None:
     """A logout without a word from the browser about its origin ends the session only with that session's token."""
-    app, text = house(), data.decode("latin-1").replace("{csrf}", _csrf())
+    app, text = house("requests"), data.decode("latin-1").replace("{csrf}", _csrf())
     app.clock.now = START
     sent = dict(fields_of(text)).get("xwms_csrf_token")
     headers = [FORM, ("Accept", "application/json"), ("Cookie", f"{app.session_cookie}={_session()}")]

@@ -137,7 +137,7 @@ def envelope_of_verify(data: bytes) -> None:
     expected = _person((number, [(b"content-type", kind.encode("latin-1"))], body))
     runtime: Any = SimpleNamespace(transport=_Canned(response), store=None)
     try:
-        outcome: User | APIError = run(verify_token(house().config, TOKEN, HTTPS_URI), runtime)
+        outcome: User | APIError = run(verify_token(house("answers").config, TOKEN, HTTPS_URI), runtime)
     except APIError as error:
         outcome = error
     _check(outcome, expected, body, data)
@@ -158,7 +158,7 @@ def _check(outcome: User | APIError, expected: str | None, body: bytes | None, d
 
 @cache
 def _client() -> tuple[Wire, XWMSClient]:
-    config = house().config
+    config = house("answers").config
     return Wire(lambda sent: b""), XWMSClient(config)
 
 
@@ -182,7 +182,7 @@ def _verify(client: XWMSClient) -> User | APIError:
 def verify_answer(data: bytes) -> None:
     """An answer to sign-token-verify signs in whom it names to other parsers too, or is a known error."""
     data = framed(data)
-    app = house()
+    app = house("answers")
     expected = _person(found := body_of(data))
     signed_in = None
     with app.wire.answering(lambda sent: data):
