@@ -187,6 +187,7 @@ def test_two_session_cookies_at_a_login_do_not_survive_as_two(make_site, store):
     assert who_with(site, f"{site.session_cookie}=planted; {site.session_cookie}={fresh}") == 401
 
 
+@pytest.mark.leaks("the visitor puts the key into a query, and the address of the login names where to go back")
 @BOTH_STORES
 def test_a_session_key_anywhere_but_in_its_cookie_is_nothing(make_site, store):
     """SF-05"""
