@@ -73,7 +73,7 @@ def test_their_logins_under_way_do_not_push_each_other_out(shop, desk):
 def test_two_flows_of_one_client_have_cookies_of_their_own(make_fx):
     options = make_fx().options()
     token = XWMSConfig(**options)
-    code = XWMSConfig(**options, flow="oauth2", issuer=token.issuer)
+    code = XWMSConfig(**options, flow="oauth2", issuer=str(token.issuer))
     assert token.cookie_tag != code.cookie_tag
 
 

@@ -6,15 +6,8 @@ import string
 import pytest
 
 from xwms_auth import XWMSConfig
-from xwms_auth._core.base.errors import (
-    CredentialsRejected,
-    InsufficientScope,
-    InvalidBearerRequest,
-    InvalidToken,
-    TokenRequired,
-    Unreachable,
-    XWMSError,
-)
+from xwms_auth._core.base.bearer_errors import InsufficientScope, InvalidBearerRequest, InvalidToken, TokenRequired
+from xwms_auth._core.base.errors import CredentialsRejected, Unreachable, XWMSError
 from xwms_auth._core.http.messages import Request, Response
 from xwms_auth._core.responses.bearer_challenge import bearer_token, parse_scopes, refusal
 

@@ -97,6 +97,11 @@ class SecretFromCallable(SecretSource):
         call: object = getattr(fetch, "__call__", None)  # noqa: B004  an object of a class with an async __call__
         self.is_async = iscoroutinefunction(fetch) or iscoroutinefunction(call)
 
+    @property
+    def kept(self) -> Secret | None:
+        """The secret of the last reading, if there was one."""
+        return self._kept
+
     def __call__(self) -> Secret:
         refuse_async(self)
         return _raised(_checked(self._fetch()))

@@ -74,6 +74,8 @@ class LeakGuard:
     def _client_secret(self, config: XWMSConfig) -> Secret | None:
         source, now = config.secret_source, time.monotonic()
         if isinstance(source, SecretFromCallable):
+            if source.kept is not None:
+                return source.kept
             if self._due.get(id(config), now) > now:
                 return None
             self._due[id(config)] = now + _FETCHED_AGAIN
