@@ -8,7 +8,17 @@ import pytest
 
 from tests.login.test_flow_steps import NOW, TOKEN, Story, answer, callback, headers, started
 from tests.tools.site import FROM_ELSEWHERE, FROM_HERE
-from xwms_auth import BadAnswer, Timeout, TokenRejected, Unreachable, XWMSConfig
+from xwms_auth import (
+    APIError,
+    BadAnswer,
+    ClientDisabled,
+    ClientUnknown,
+    CredentialsRejected,
+    Timeout,
+    TokenRejected,
+    Unreachable,
+    XWMSConfig,
+)
 from xwms_auth._core.base.memory.limits import CircuitBreaker
 from xwms_auth._core.config.context import Context
 from xwms_auth._core.http.messages import Request
@@ -87,6 +97,15 @@ def test_an_answer_of_xwms_is_final(site: Context, error: Exception):
     store = MemoryStore()
     arrive(site, store, error)
     assert spent_by_the_next_start(site, store) == []
+
+
+@pytest.mark.parametrize("error", [CredentialsRejected, ClientUnknown, ClientDisabled])
+def test_an_answer_about_the_client_is_none_about_the_token(site: Context, error: type[APIError]):
+    """SM-12: while the client secret is being replaced, a token is not spent, and whoever started it waits for that."""
+    store = MemoryStore()
+    arrive(site, store, error("refused"))
+    assert spent_by_the_next_start(site, store) == [TOKEN]
+    assert spent_by_the_next_start(site, store, now=NOW + 20) == []
 
 
 def test_a_request_that_is_cancelled_during_the_call_leaves_the_token_to_be_spent(site: Context):

@@ -18,6 +18,9 @@ from ..base.crypto.digests import digest
 from ..base.effects import Steps, claim, claimed, release
 from ..base.errors import (
     APIError,
+    ClientDisabled,
+    ClientUnknown,
+    CredentialsRejected,
     StoreUnavailable,
     Timeout,
     TokenMalformed,
@@ -43,6 +46,9 @@ PERMANENT = 10 * 365 * 86_400
 
 MAX_ISSUED = 7 * 86_400
 """Seconds (a week). An issued token is not remembered for longer, however late XWMS says that it ends."""
+
+_NOT_ABOUT_THE_TOKEN = (Unreachable, Timeout, CredentialsRejected, ClientUnknown, ClientDisabled)
+"""What leaves a token alive: nobody has looked at it, as while the client secret is being replaced."""
 
 SAME_TOKEN = "learned/same"
 """Claimed when XWMS has confirmed a callback token that was exactly the one from `sign-token`."""
@@ -201,7 +207,7 @@ def _invalidate(context: Context, unspent: UnspentToken, *, now: int) -> Steps[b
         yield from login_calls.verify_token(context.config, token, unspent.uri)
         is_answered = True
     except APIError as error:
-        is_answered = not isinstance(error, Unreachable | Timeout)
+        is_answered = not isinstance(error, _NOT_ABOUT_THE_TOKEN)
         events.info("token_not_spent", cause=error.code)
         return False
     finally:
