@@ -276,6 +276,7 @@ TIDIED = (
 )
 
 
+@pytest.mark.leaks("whatever is in the query of a page of the application's goes along where that page is")
 def test_or_08_no_framework_tidies_a_slash_with_a_token_in_hand(landing, subtests):
     """OR-08: Werkzeug's and Starlette's slash redirects copy the query, and some make `//host` of a path."""
     for path, query in product(TIDIED, ("", f"token={PLAUSIBLE}", "next=//evil.example")):

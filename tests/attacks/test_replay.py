@@ -227,6 +227,7 @@ def _uvicorn(app) -> Iterator[int]:
             thread.join(PATIENCE)
 
 
+@pytest.mark.leaks("the filter of access logs is off, and the test reads the token there")
 def test_a_token_read_from_a_real_access_log_is_dead_when_it_stands_there(make_site):
     """RP-05"""
     # A path of its own: the filter serves every application of this process that has asked for it.

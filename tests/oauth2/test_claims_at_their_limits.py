@@ -10,8 +10,9 @@ import pytest
 
 from tests.oauth2.jwts import at_hash
 from xwms_auth import TokenRejected
+from xwms_auth._core.base.bearer_errors import InvalidToken
 from xwms_auth._core.base.effects import UpstreamResponse
-from xwms_auth._core.base.errors import BadAnswer, InvalidToken
+from xwms_auth._core.base.errors import BadAnswer
 from xwms_auth._core.base.models import Secret
 from xwms_auth._core.base.strict_json import JSONObject
 from xwms_auth._core.oauth2.id_token import check_id_token, check_refreshed_id_token, proved_at

@@ -8,12 +8,13 @@ import pytest
 
 from tests.oauth2.test_refresh_by_hand import ISSUER, NEW, NOW, OLD, URI, World, context_of
 from xwms_auth import Secret, User
+from xwms_auth._core.base.bearer_errors import InvalidToken
 from xwms_auth._core.base.effects import CallXWMS, Runtime, UpstreamResponse, run
-from xwms_auth._core.base.errors import BadAnswer, InvalidToken, TokenRejected, Unreachable
+from xwms_auth._core.base.errors import BadAnswer, TokenRejected, Unreachable
 from xwms_auth._core.base.session import Session
 from xwms_auth._core.base.strict_json import JSONObject
 from xwms_auth._core.config.context import Context
-from xwms_auth._core.config.state import MAX_SEEN_ONCE, PendingRevocations, VerifiedJWTs
+from xwms_auth._core.config.state import MAX_SEEN_ONCE, PendingRevocation, PendingRevocations, VerifiedJWTs
 from xwms_auth._core.oauth2.code_flow import OAuth2Provider, OAuth2Tokens
 from xwms_auth._core.oauth2.token_validation import validate
 from xwms_auth._core.providers.pending_login import PendingLogin
@@ -110,7 +111,11 @@ def test_a_logout_while_the_server_is_away_keeps_the_tokens_that_there_are(token
     assert server.play(OAuth2Tokens().end_session(server.context, session, URI, "/bye", now=NOW)) == "/bye"
     assert "not_logged_out_at_the_server" in caplog.text
     kept = server.context.state.pending_revocations.take(now=NOW + 60)
-    assert kept == (None if tokens is None else (NOW, tokens))
+    assert kept == (None if tokens is None else failed(tokens, NOW))
+
+
+def failed(tokens, since):
+    return PendingRevocation(tokens, since, failed=True)
 
 
 # --- tokens that an API is shown ---
@@ -200,24 +205,24 @@ def test_a_server_that_does_not_revoke_is_asked_after_one_two_and_four_minutes()
     pending.keep(OLD, since=NOW, now=NOW)
     pending.keep(NEW, since=NOW + 1, now=NOW + 1)  # within the pause, which it does not lengthen
     assert pending.take(now=NOW + 59) is None
-    assert pending.take(now=NOW + 60) == (NOW, OLD)
+    assert pending.take(now=NOW + 60) == failed(OLD, NOW)
     pending.keep(OLD, since=NOW, now=NOW + 60)
     assert pending.take(now=NOW + 179) is None
-    assert pending.take(now=NOW + 180) == (NOW + 1, NEW)
+    assert pending.take(now=NOW + 180) == failed(NEW, NOW + 1)
     pending.keep(NEW, since=NOW + 1, now=NOW + 180)
     assert pending.take(now=NOW + 419) is None
     pending.answered()
-    assert pending.take(now=NOW + 181) == (NOW, OLD)
+    assert pending.take(now=NOW + 181) == failed(OLD, NOW)
     pending.keep(OLD, since=NOW, now=NOW + 181)
-    assert pending.take(now=NOW + 241) == (NOW + 1, NEW)
+    assert pending.take(now=NOW + 241) == failed(NEW, NOW + 1)
 
 
 def test_what_could_not_be_revoked_for_a_day_is_left_to_its_end_and_a_clock_set_back_makes_no_pause():
     pending = PendingRevocations()
     pending.keep(OLD, since=NOW, now=NOW)
     assert pending.take(now=NOW + 60 - 3600) is None
-    assert pending.take(now=NOW + 59 - 3600) == (NOW, OLD)
+    assert pending.take(now=NOW + 59 - 3600) == failed(OLD, NOW)
     pending.keep(OLD, since=NOW, now=NOW)
-    assert pending.take(now=NOW + 24 * 3600 - 1) == (NOW, OLD)
+    assert pending.take(now=NOW + 24 * 3600 - 1) == failed(OLD, NOW)
     pending.keep(OLD, since=NOW, now=NOW)
     assert pending.take(now=NOW + 24 * 3600) is None

@@ -76,6 +76,7 @@ def test_the_published_keys_check_id_tokens_and_hold_nothing_private(app):
 # --- what is kept ---
 
 
+@pytest.mark.leaks("the test sends it in an address, and its own client logs that")
 def test_tokens_codes_and_pages_are_kept_as_hashes_only(tmp_path, make_app):
     path = tmp_path / "xwms.db"
     app = make_app(database=path)

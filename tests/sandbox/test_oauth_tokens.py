@@ -303,6 +303,7 @@ def test_a_client_may_authenticate_in_the_body(app):
     assert app.http.post("/oauth/token", data=form).status_code == 200
 
 
+@pytest.mark.leaks("the test sends it in an address, and its own client logs that")
 def test_oc_18_credentials_in_the_address_count_for_nothing(app):
     form = {"grant_type": "refresh_token", "refresh_token": app.log_in()["refresh_token"]}
     query = {"client_id": app.client_id, "client_secret": SECRET}

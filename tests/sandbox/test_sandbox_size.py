@@ -70,10 +70,10 @@ def test_the_sign_in_page_offers_the_ready_made_people_only(large):
     assert page.text.count('class="person"') == 8
 
 
-def test_the_list_of_users_shows_the_latest_and_how_many_there_are(large):
+def test_the_list_of_users_begins_with_the_latest_and_says_how_many_there_are(large):
     page = owner(large).get("/clients/1/users")
     assert len(rows(page)) == 200
-    assert "The latest 200 of 1000." in words(page)
+    assert "1 to 200 of 1000, the latest first." in words(page)
     assert rows(page)[0].startswith("Person 5999")
 
 

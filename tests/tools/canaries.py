@@ -34,11 +34,20 @@ MARK = "leaks"
 SHORTEST_SECRET, SHORTEST_TOKEN = 12, 20
 """Characters. Shorter ones are words of the tests."""
 
+FEWEST_CHARACTERS = 6
+"""Different ones in a secret. Fewer, as in a key of forty times the same, are found in junk that tests send."""
+
 MOST_SECRETS, MOST_TOKENS = 12, 24
 """The newest are looked for: those of a test, and of the fixtures around it."""
 
 CLIENTS = ("httpx", "httpcore", "h11", "hpack", "urllib3", "websockets.client")
 """Loggers of the browsers of the tests, which log what they send and get. Secrets may not be there either."""
+
+WIRES = ("uvicorn.error", "websockets.server")
+"""Loggers of servers, which at DEBUG have every header of a websocket. Secrets may not be there either."""
+
+_HAS_DIGIT = re.compile(r"\d")
+"""A long text without one is a word of a test, such as a host."""
 
 _OUR_COOKIE = re.compile(rb"((?:__Host-)?xwms_(?:session|login)_\w+)=([\w.~-]+)")
 
@@ -53,13 +62,16 @@ class Canaries:
         self.handed_out: set[str] = set()
         """Access tokens that an application has asked for, which it may put into a body of its own."""
 
+        self.public: set[str] = set()
+        """Client IDs, which are in many answers."""
+
         self.found: list[str] = []
         self.figures = dict.fromkeys(("responses", "log lines", "secrets", "tokens and cookies"), 0)
         self.is_off = False
 
     def learn_secret(self, value: str) -> None:
         with self._lock:
-            if len(value) >= SHORTEST_SECRET:
+            if len(value) >= SHORTEST_SECRET and len(set(value)) >= FEWEST_CHARACTERS:
                 self.figures["secrets"] += value not in self.secrets
                 self.secrets.setdefault(value)
                 self.secrets.move_to_end(value)
@@ -70,7 +82,9 @@ class Canaries:
 
     def learn_token(self, value: str) -> None:
         with self._lock:
-            if len(value) >= SHORTEST_TOKEN and value not in self.tokens and value not in self.secrets:
+            if len(value) < SHORTEST_TOKEN or value in self.public or not _HAS_DIGIT.search(value):
+                return
+            if value not in self.tokens and value not in self.secrets:
                 self.figures["tokens and cookies"] += 1
                 self.tokens[value] = ()
                 while len(self.tokens) > MOST_TOKENS:
@@ -113,6 +127,8 @@ def _watch_configs() -> None:
 
     @wraps(check)
     def checked(self: XWMSConfig) -> None:
+        canaries.public.add(self.client_id)
+        canaries.tokens.pop(self.client_id, None)
         check(self)
         for key in getattr(self, "session_keys", ()):
             canaries.learn_secret(key.reveal())
@@ -279,8 +295,8 @@ class _Log(logging.Handler):
             text = self.format(record)
         except Exception:  # noqa: BLE001  a record of a library or a test that fits no format
             text = f"{record.msg} {record.args}"
-        is_client = record.name.startswith(CLIENTS)
-        canaries.search(text.encode("utf-8", "surrogatepass"), f"the log {record.name}", tokens=not is_client)
+        is_wire = record.name.startswith(CLIENTS) or (record.name in WIRES and record.levelno == logging.DEBUG)
+        canaries.search(text.encode("utf-8", "surrogatepass"), f"the log {record.name}", tokens=not is_wire)
 
 
 # --- the plugin ---

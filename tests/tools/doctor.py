@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from click.testing import CliRunner
-from werkzeug.serving import make_server
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from xwms_auth.cli.commands import xwms_auth
 
@@ -16,10 +16,15 @@ SESSION_SECRET = "Zk3rT9qLw8VbN2xHs7PdYf5MgJ4cRa6E-test"
 Found = dict[str, Any]
 
 
+class _Quiet(WSGIRequestHandler):
+    def log(self, *args: object) -> None:
+        """Say nothing: an XWMS of a test has tokens in the addresses that it is asked for."""
+
+
 @contextmanager
 def served(app: Any) -> Iterator[int]:
     """A WSGI application at a real port."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
