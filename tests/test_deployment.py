@@ -236,7 +236,10 @@ def test_the_services_of_the_compose_file_log_a_person_in(tmp_path):
         compose.service("sandbox", more=" --auto-login 1001", image=image) as sandbox,
         compose.service("app", image=image) as app,
     ):
-        visit(f"http://localhost:{compose.ports['8000']}", self_signed(tmp_path).certificate, redis, sandbox, app)
+        certificate = self_signed(tmp_path).certificate
+        with browser(certificate=certificate) as client:
+            wait_until_answering(client, f"http://localhost:{compose.ports['8800']}/", [sandbox])
+        visit(f"http://localhost:{compose.ports['8000']}", certificate, redis, sandbox, app)
         health = subprocess.run([sys.executable, *compose.command_of("HEALTHCHECK")[1:]], check=False)
         with socket.create_connection(("127.0.0.1", int(compose.ports["6379"]))) as connection:
             connection.sendall(b"DBSIZE\r\n")
