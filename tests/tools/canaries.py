@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs
 
 import flask
@@ -127,8 +127,9 @@ def _watch_configs() -> None:
 
     @wraps(check)
     def checked(self: XWMSConfig) -> None:
-        canaries.public.add(self.client_id)
-        canaries.tokens.pop(self.client_id, None)
+        if isinstance(name := cast("object", self.client_id), str):
+            canaries.public.add(name)
+            canaries.tokens.pop(name, None)
         check(self)
         for key in getattr(self, "session_keys", ()):
             canaries.learn_secret(key.reveal())
