@@ -16,7 +16,13 @@ from typing import Any
 import redis
 
 from tests.tools.requires import program
-from xwms_auth.cli.ports import any_free
+from xwms_auth.cli.ports import any_free, is_free
+
+BUS = 10_000
+"""How far above its port a member of a cluster listens for the others."""
+
+OUTGOING = 32_768
+"""The lowest port that the system gives to connections, which come and go."""
 
 
 class RedisServer:
@@ -35,7 +41,7 @@ class RedisServer:
         unix: bool = False,
     ) -> None:
         self._folder = folder
-        self.port = any_free()
+        self.port = _free_with_bus() if cluster else any_free()
         self._password = password
         self._options = ["--appendonly", "yes", "--appendfsync", "always"] if durable else ["--appendonly", "no"]
         if password:
@@ -96,6 +102,12 @@ class RedisServer:
     def close(self) -> None:
         self.client.close()
         self.kill()
+
+
+def _free_with_bus() -> int:
+    while (port := any_free()) + BUS >= OUTGOING or not is_free(port + BUS):
+        pass
+    return port
 
 
 @contextmanager
