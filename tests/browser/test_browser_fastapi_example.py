@@ -115,11 +115,11 @@ def test_a_ticket_that_nobody_may_send_any_more_is_not_lost(visitor, clock):
     told = page.get_by_role("complementary", name="Why you are signed out")
     told.get_by_text("because you had not been here for a while").wait_for()
     assert page.get_by_label("Message").input_value() == "A long story"
-    assert "You are not logged in." in page.get_by_role("contentinfo").inner_text()
+    page.get_by_role("contentinfo").get_by_text("You are not logged in.").wait_for()
     told.get_by_role("button", name="Log in again").click()
     visitor.pick(page)
     page.wait_for_url(f"{visitor.place.origin}/tickets/new")
-    assert "You are logged in as Anna de Vries." in page.get_by_role("contentinfo").inner_text()
+    page.get_by_role("contentinfo").get_by_text("You are logged in as Anna de Vries.").wait_for()
 
 
 def test_the_link_to_the_content_leaves_what_was_typed(visitor):
