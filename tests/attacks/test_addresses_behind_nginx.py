@@ -10,6 +10,7 @@ import pytest
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from tests.attacks.real_servers import Line, listening
+from tests.tools.nginx import BEGINNING
 from tests.tools.requires import program
 from tests.tools.site import LOGIN, Site
 from xwms_auth.cli.app_process import wait_until_up
@@ -18,16 +19,10 @@ from xwms_auth.cli.ports import any_free
 RECIPE = Path(__file__).parents[2] / "docs" / "client-addresses.md"
 ATTACKER, PERSON = "203.0.113.7", "2001:db8:5::1"
 # Visitors at addresses of the test's choice reach nginx as through a load balancer that speaks PROXY.
-MAIN = """
-daemon off;
-master_process off;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log;
-events {{}}
-http {{
+MAIN = (
+    BEGINNING
+    + """
     access_log off;
-    client_body_temp_path {folder}/a; proxy_temp_path {folder}/b; fastcgi_temp_path {folder}/c;
-    uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e;
     server {{
         listen 127.0.0.1:{port} proxy_protocol;
         set_real_ip_from 127.0.0.1;
@@ -36,6 +31,7 @@ http {{
     }}
 }}
 """
+)
 
 
 @contextmanager

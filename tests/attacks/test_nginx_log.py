@@ -8,6 +8,7 @@ import pytest
 
 from tests.attacks.real_servers import Line, listening
 from tests.tools.fake_xwms import FakeXWMS
+from tests.tools.nginx import BEGINNING
 from tests.tools.requires import program
 from tests.tools.site import CALLBACK, HTTPS_URI, Site
 from xwms_auth.cli.app_process import wait_until_up
@@ -15,15 +16,9 @@ from xwms_auth.cli.ports import any_free
 
 RECIPE = Path(__file__).parents[2] / "docs" / "access-logs.md"
 TOKEN = "canary-token-0123456789"
-MAIN = """
-daemon off;
-master_process off;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log;
-events {{}}
-http {{
-    client_body_temp_path {folder}/a; proxy_temp_path {folder}/b; fastcgi_temp_path {folder}/c;
-    uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e;
+MAIN = (
+    BEGINNING
+    + """
     {formats}
     server {{
         listen 127.0.0.1:{port};
@@ -32,6 +27,7 @@ http {{
     }}
 }}
 """
+)
 
 
 def logs_of(folder: Path, app: str, *, recipe: bool, referer: bool = False) -> dict[str, str]:
