@@ -238,7 +238,7 @@ class XWMSAuthMiddleware:
                 await client(scope, receive, send)
                 return
             served.prepare(lambda: endpoints_of(self.app), debug=lambda: is_debugged(scope, self.app))
-        may_be_ours = scope["path"].endswith(served.own_segments) or scope.get("root_path") or "auth" in scope  # few
+        may_be_ours = scope["path"].endswith(served.own_segments) or scope.get("root_path") or "auth" in scope
         if may_be_ours and await self._serve_elsewhere(scope, receive, send):
             return
         state = (ASGIRequestState if is_http else WebSocketState)(served, scope, receive, send, self._door)

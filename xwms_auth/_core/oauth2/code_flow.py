@@ -184,10 +184,8 @@ class OAuth2Tokens:
         if tokens.refresh_token is None:
             raise TokenRejected("there is no refresh token")
         metadata = yield from metadata_for(context, now=now)
-        call, read = (
-            wire.refresh(metadata, tokens.refresh_token),
-            partial(wire.read_tokens, asked=tokens.scope, now=now),
-        )
+        call = wire.refresh(metadata, tokens.refresh_token)
+        read = partial(wire.read_tokens, asked=tokens.scope, now=now)
         new = yield from send_as_client(context.config, call, read)
         if new.id_token is not None and context.config.openid:
             yield from _check_refreshed(context, metadata, new, new.id_token, sub=sub, now=now)
