@@ -28,7 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     made, equivalent = without_equivalents(
         (one for module in modules for one in mutants_of(module, errors)), read_list()
     )
-    drawn = equivalent if asked.equivalent else sample(made, asked.sample, asked.seed)
+    if asked.again:
+        survivors = _survivors(asked.again)
+        drawn = [one for one in made if _which(_as_json(Verdict(mutant=one, status="survived"))) in survivors]
+    else:
+        drawn = equivalent if asked.equivalent else sample(made, asked.sample, asked.seed)
     covering = Covering(asked.coverage, modules, asked.source)
     for name in unknown:
         _say(f"No module is called {name}.", sys.stderr)
@@ -108,8 +112,23 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="judge those of equivalent.toml instead, and end with 1 if a test notices one",
     )
+    parser.add_argument(
+        "--again",
+        type=Path,
+        metavar="FILE",
+        help="judge those that survived in the --out of an earlier run, and draw none",
+    )
     parser.add_argument("--check", action="store_true", help="first run every chosen test without a mutation")
     return parser
+
+
+def _survivors(file: Path) -> set[tuple[object, ...]]:
+    verdicts = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    return {_which(one) for one in verdicts if one["status"] == "survived"}
+
+
+def _which(verdict: dict[str, object]) -> tuple[object, ...]:
+    return tuple(verdict[key] for key in ("file", "line", "scope", "kind", "before", "after"))
 
 
 def _as_json(verdict: Verdict) -> dict[str, object]:

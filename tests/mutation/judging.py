@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import CodeType, FunctionType
@@ -23,6 +23,9 @@ CHECKED_AT_ONCE = 40
 """Tests of one child when all of them are run without a mutation."""
 
 CPU_OF_A_CHECK = 120.0
+KILLERS_FIRST = 12
+"""How many tests that have killed other mutants of the same module are asked before all others."""
+
 DOUBTS = 5
 """How many failures of one mutant may turn out to be none before its run is given up."""
 
@@ -99,9 +102,12 @@ class _Court:
         self._failures: list[str] = []
         self._sound: dict[str, bool] = {}
         self._items: dict[str, pytest.Item] = {}
+        self._killers: defaultdict[Module, Counter[str]] = defaultdict(Counter)
 
     def note(self, verdict: Verdict) -> None:
         self.judgement.verdicts.append(verdict)
+        if verdict.status == "killed":
+            self._killers[verdict.mutant.module][verdict.detail] += 1
         self._heard(verdict)
 
     # what pytest calls
@@ -168,7 +174,7 @@ class _Court:
 
     def _trial(self, mutant: Mutant) -> Story[Verdict]:
         began = time.monotonic()
-        tests = [item for test in self.chosen[mutant] if (item := self._items.get(test)) and self._is_sound(item)]
+        tests = [item for test in self._in_order(mutant) if (item := self._items.get(test)) and self._is_sound(item)]
         left, begun, doubts = tests, 0, 0
 
         def verdict(status: Status, detail: str = "") -> Verdict:
@@ -194,6 +200,13 @@ class _Court:
             doubts += self._is_sound(suspect)
             left = [item for item in left[outcome.begun :] if self._is_sound(item)]
         return verdict("survived", f"partial: {DOUBTS} tests failed, but not when they were run alone")
+
+    def _in_order(self, mutant: Mutant) -> list[str]:
+        """The tests of a mutant, those first that have noticed most in its module: they look at more than they pass."""
+        chosen = self.chosen[mutant]
+        may = set(chosen)
+        killers = [test for test, _ in self._killers[mutant.module].most_common() if test in may][:KILLERS_FIRST]
+        return list(dict.fromkeys([*killers, *chosen]))
 
     def _confirmed(self, suspect: pytest.Item, prepare: Callable[[], None]) -> Story[Status | None]:
         """What the test says of the mutant for sure: it must fail again, alone, and pass without the mutation."""

@@ -6,6 +6,7 @@ time, no default argument, no lambda of a module or a class. The wording of erro
 
 import ast
 import hashlib
+import re
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -43,6 +44,9 @@ EVENTS = "events"
 
 FAULTS = {"fault"}
 """Methods that take the wording of a fault of the settings."""
+
+SENTENCE = re.compile(r"[A-Za-z']+(,? [A-Za-z']+){4,}[.:]?")
+"""What is wording wherever it stands. No header, directive, name or query of this package looks like it."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Block = (
@@ -249,6 +253,8 @@ class _Source:
 
     def _is_wording(self, node: ast.expr) -> bool:
         """Whether it is part of what an error or a log line says."""
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and SENTENCE.fullmatch(node.value):
+            return True
         for below, above in self._chain(node):
             if isinstance(above, ast.Raise):
                 return True
