@@ -8,10 +8,11 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "xwms_auth"
 
 SECURITY_MODULES = """
-    access_denied backchannel_logout bearer_challenge bearer_guard callback code_flow confirmation context cookie
-    endpoints fetch_metadata id_token jwt logout_token lookup models next_url pending_login records revalidation
-    revocation routes secret_sources session sign_token signing state token_refresh token_revocation token_validation
-    urls validation xwms_auth/_core/http/messages.py
+    access_denied after_answer backchannel_logout bearer_challenge bearer_guard callback client_address code_flow
+    confirmation context cookie credentials endpoints epoch fair_limit fetch_metadata given_up_tokens id_token jwt
+    leak_guard logout_token lookup models next_url pending_login rate_limits records revalidation revocation routes
+    sealing secret_sources session sign_token signing state strict_json token_refresh token_revocation
+    token_validation urls validation websocket xwms_auth/_core/http/messages.py
 """.split()
 """What is mutated unless `--modules` says otherwise. Bare names are found in whatever folder they are."""
 
