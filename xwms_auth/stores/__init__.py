@@ -40,13 +40,13 @@ def open_store(context: Context, *, is_async: bool = False) -> SessionStore:
                 raise ConfigError(["revocation_store is not a RevocationStore"])
             revocations = opened
         lifetime = config.lifetime_seconds
-        return CookieStore(context.session_sealer, issuer=config.issuer, lifetime=lifetime, revocations=revocations)
+        return CookieStore(context.session_sealer, issuer=context.issuer, lifetime=lifetime, revocations=revocations)
     return cast("SessionStore", _open(config.session_store, context, is_async=is_async))
 
 
 def _open(option: object, context: Context, *, is_async: bool) -> object:
     # Clients that share a store are separated by a short name for each.
-    client, records = digest(context.audience)[:16], Records(context.record_sealer, issuer=context.config.issuer)
+    client, records = digest(context.audience)[:16], Records(context.record_sealer, issuer=context.issuer)
     if isinstance(option, OpenedForClient):
         return option.open_for(client, records, is_async=is_async)
     if not isinstance(option, str | Secret):

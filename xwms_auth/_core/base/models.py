@@ -85,10 +85,15 @@ class _InTemplates:
 
 
 def _require_text(one: object, *names: str) -> None:
-    """Raise TypeError unless these fields are strings: a framework that cannot build one may pass None instead."""
+    """Raise TypeError unless these fields are strings: a framework that cannot build one may pass None instead.
+
+    A subclass of `str` becomes a plain one: what writes JSON, sessions or databases may know no other.
+    """
     for name in names:
-        if not isinstance(getattr(one, name), str):
+        value = getattr(one, name)
+        if not isinstance(value, str):
             raise TypeError(f"{name} must be a string")
+        object.__setattr__(one, name, str(value))
 
 
 @output_only

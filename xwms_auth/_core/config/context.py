@@ -42,6 +42,9 @@ class Context:
     """What a flow needs to know about the application that it serves. `Context.of` creates one."""
 
     config: XWMSConfig
+    issuer: str
+    """Of the people who log in here. A plain string, unlike the config's."""
+
     audience: str
     """Part of every signature, so that values of another client or another flow are not accepted."""
 
@@ -94,6 +97,7 @@ class Context:
         audience = f"{prefix}{config.client_id}@{config.issuer}"
         return cls(
             config=config,
+            issuer=str(config.issuer),
             audience=audience,
             session_sealer=Sealed(keys, purpose="session", audience=audience),
             record_sealer=Sealed(keys, purpose="record", audience=audience),

@@ -57,7 +57,7 @@ class _Sessions:
 
     def log_name(self, sub: str) -> str:
         """Return the name of a user in the log (`person=…`), 12 characters. It depends on the first session secret."""
-        return self._context.log_name(Identity(self._context.config.issuer, sub))
+        return self._context.log_name(Identity(self._context.issuer, sub))
 
     def _now(self) -> int:
         return int(self._clock())

@@ -68,7 +68,7 @@ def require_login_goes_on(context: Context, tokens: TokenSet | None, handle: str
 
 def _mark_of(context: Context, sid: str) -> str:
     """The name that is claimed for a login that the server has ended."""
-    return f"ended/{login_digest(context.config.issuer, sid)}"
+    return f"ended/{login_digest(context.issuer, sid)}"
 
 
 def _end_once(context: Context, logout_claims: LogoutTokenClaims, *, now: int) -> Steps[None]:
@@ -99,7 +99,7 @@ def _end(context: Context, logout_claims: LogoutTokenClaims, *, now: int) -> Ste
     if logout_claims.sub is None:
         yield from _end_login(context, logout_claims.sid or "", now=now)
         return
-    identity = Identity(context.config.issuer, logout_claims.sub)
+    identity = Identity(context.issuer, logout_claims.sub)
     if logout_claims.sid is None:
         yield from revoke_sessions(identity, now=now)
     else:
@@ -108,7 +108,7 @@ def _end(context: Context, logout_claims: LogoutTokenClaims, *, now: int) -> Ste
 
 
 def _end_login(context: Context, sid: str, *, now: int) -> Steps[None]:
-    sessions = yield from list_login(sid, issuer=context.config.issuer, now=now)
+    sessions = yield from list_login(sid, issuer=context.issuer, now=now)
     if sessions is None:
         raise TokenRejected(
             "the logout token: it has no sub, and this session_store cannot find sessions by sid; "

@@ -75,4 +75,4 @@ def end_here(context: Context, found: SessionLookup, cookie: str, *, now: int) -
 
 
 def _identity(context: Context, sub: str) -> Identity:
-    return Identity(context.config.issuer, sub)
+    return Identity(context.issuer, sub)
