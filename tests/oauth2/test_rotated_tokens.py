@@ -12,7 +12,8 @@ import httpx2
 import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
 import xwms_auth.flask
 from tests.corpus.cache_controls import NOT_SHARED, OTHERS, SHARED
@@ -34,7 +35,10 @@ def make(make_local: Callable[..., Site], place: Callable[[str], str]) -> Callab
 
 
 def add_pages(site: Site, headers: Headers, clock: Clock) -> None:
-    """/page answers with the token, /slow does so much later, /fails is an error of ours, /late asks in its body."""
+    """/page answers with the token, /slow does so much later, /fails is an error of ours.
+
+    /first asks in the first piece of its body, and /late in the second.
+    """
     if site.edge == "flask":
         auth = xwms_auth.flask.XWMSAuth()
 
@@ -50,6 +54,9 @@ def add_pages(site: Site, headers: Headers, clock: Clock) -> None:
             auth.access_token()
             return str(auth.sessions.list("1001"))
 
+        def first() -> flask.Response:
+            return flask.Response(flask.stream_with_context(auth.access_token() for _ in range(1)))
+
         def late() -> flask.Response:
             def pieces() -> Iterator[str]:
                 yield "token: "
@@ -57,7 +64,7 @@ def add_pages(site: Site, headers: Headers, clock: Clock) -> None:
 
             return flask.Response(flask.stream_with_context(pieces()))
 
-        for view in (page, slow, fails, late):
+        for view in (page, slow, fails, first, late):
             site.app.add_url_rule(f"/{view.__name__}", view.__name__, view)
         return
 
@@ -75,6 +82,12 @@ def add_pages(site: Site, headers: Headers, clock: Clock) -> None:
         await request.auth.access_token()
         return PlainTextResponse(str(await request.auth.sessions.list("1001")))
 
+    async def afirst(request: Request) -> Response:
+        async def piece() -> Any:
+            yield await request.auth.access_token()
+
+        return StreamingResponse(piece())
+
     async def alate(request: Request) -> Response:
         async def pieces() -> Any:
             yield "token: "
@@ -83,7 +96,15 @@ def add_pages(site: Site, headers: Headers, clock: Clock) -> None:
         return StreamingResponse(pieces())
 
     routes = site.app.app.router.routes
-    routes += [Route("/page", apage), Route("/slow", aslow), Route("/fails", afails), Route("/late", alate)]
+    routes += [Route("/page", apage), Route("/slow", aslow), Route("/fails", afails)]
+    routes += [Route("/first", afirst), Route("/late", alate), WebSocketRoute("/socket", socket)]
+
+
+async def socket(websocket: WebSocket) -> None:
+    token = await websocket.scope["auth"].access_token()
+    await websocket.accept()
+    await websocket.send_text(token)
+    await websocket.close()
 
 
 def goes_on_elsewhere(site: Site, browser: Browser, server: LocalAS, clock: Clock) -> None:
@@ -117,11 +138,13 @@ def test_whatever_a_page_says_to_caches_its_new_tokens_arrive(make, local, clock
         goes_on_elsewhere(make(kind), browser, local, clock)
 
 
-def test_the_new_tokens_of_a_slow_page_arrive(make, local, clock):
+@pytest.mark.parametrize("path", ["/slow", "/first"])
+def test_the_new_tokens_of_a_slow_or_a_streamed_page_arrive(make, local, clock, caught, path):
     """SM-13: a merely renewed session would stay behind by then."""
     site = make("cookie")
     add_pages(site, (), clock)
-    browser, answer = rotated(site, local, clock, "/slow")
+    browser, answer = rotated(site, local, clock, path)
+    assert "tokens_not_saved" not in caught()
     assert local.is_active(answer.text)
     goes_on_elsewhere(make("cookie"), browser, local, clock)
 
@@ -157,3 +180,15 @@ def test_a_page_that_asks_for_nobody_brings_what_a_check_has_rotated(make_local,
     assert site.session_cookie in "".join(answer.headers.get_list("set-cookie"))
     assert not a_cache_may_keep(answer)
     goes_on_elsewhere(make_local(**options), browser, local, clock)
+
+
+@pytest.mark.parametrize("edge", ["asgi"])
+def test_a_websocket_can_bring_no_new_tokens_to_the_browser_and_the_log_says_so(make, local, clock, caught):
+    site = make("cookie")
+    add_pages(site, (), clock)
+    browser = site.browser()
+    log_in(browser, local)
+    clock.advance(EXPIRED)
+    with browser.client.websocket_connect("wss://app.example/socket") as talk:  # type: ignore[attr-defined]
+        assert local.is_active(talk.receive_text())
+    assert "tokens_not_saved" in caught()

@@ -113,6 +113,7 @@ def _fetched(
                     yield from waiting.pause(POLL_INTERVAL)
                 except Unreachable:
                     return None
+                _log(source, is_refused=False)  # that it hangs, before another one takes its place
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -222,8 +222,6 @@ class SecretFromFile(SecretSource):
 
     def changed(self) -> bool:
         """Whether the secret is another one than at the last time that this was asked, or at the start."""
-        if self._told is self._secret:
-            return False
         with self._lock:
             before, self._told = self._told, self._secret
             return bool(before) and before != self._secret
@@ -244,15 +242,13 @@ class SecretFromFile(SecretSource):
             if stamp == self._stamp:
                 return self._secret
             # Editors and `echo` end a file with one newline, which is not part of the secret.
-            secret = Secret(self._path.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r"))
+            secret = Secret(self._path.read_text(encoding="utf-8").removesuffix("\n"))
             if not secret and self._secret:
                 # `echo` and editors empty a file before they write it: the next call finds what they wrote.
                 return self._secret
             if not (problem := header_fault(secret)):
-                self._stamp = stamp
-                if secret != self._secret:
-                    self._secret = secret
-                return self._secret
+                self._stamp, self._secret = stamp, secret
+                return secret
         except (OSError, ValueError):
             problem = "cannot be read as UTF-8 text"
         raise ConfigError([f"client_secret: the file named by XWMS_CLIENT_SECRET_FILE {problem}"])

@@ -200,18 +200,15 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None], AnswersHe
         longer issues one, and an `APIError` if XWMS cannot be reached. If the application does not catch
         `LoginRequired`, the response is a login.
         """
-        self.session()
+        known, served = self.dated(self._look()), self.served
         try:
-            if isinstance(self.lookup, SessionLookup):
-                served = self.served
-                known = self.dated(self.lookup)
-                steps = access_token(served.context, served.provider, known, self._asked(), now=served.now())
-                found, token = await arun(steps, served.runtime)
-                self.lookup = found
-                if found.has_new_tokens and self._is_too_late:
-                    events.tokens_not_saved()
-                if token is not None:
-                    return token.reveal()
+            steps = access_token(served.context, served.provider, known, self._asked(), now=served.now())
+            found, token = await arun(steps, served.runtime)
+            self.lookup = found
+            if found.has_new_tokens and self._is_too_late:
+                events.tokens_not_saved()
+            if token is not None:
+                return token.reveal()
             raise LoginRequired("the access token could not be refreshed, and the session has ended")
         except (LoginRequired, StoreUnavailable, ConfigError) as error:
             self._fail(error)
@@ -256,7 +253,7 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None], AnswersHe
                     await send(close_of(failure.code))
         elif self._held is not None or not self._started:
             self._held = None
-            await self.send({"type": "http.response.start", "status": 500, "headers": []})
+            await self.send({"type": "http.response.start", "status": 500})
         return self._send is discard and failure.is_behind(error)
 
     def request(self) -> Request:
@@ -286,7 +283,7 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None], AnswersHe
         if self.is_passed_on:
             return self._send(message)
         if self._held is not None:
-            return self._send_held(message)
+            return self._send_held(self._held, message)
         if message["type"] != "http.response.start":
             return self._send(message)
         return self._start(message)
@@ -321,7 +318,7 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None], AnswersHe
                 send = editing(send, lambda _: edit)
         await self.send_refusal(refused, send)
 
-    def _send_held(self, message: Message) -> Awaitable[None]:
+    def _send_held(self, held: Message, message: Message) -> Awaitable[None]:
         if self.refused is not None:
             self._held = None
             send, self._send = self._send, discard
@@ -330,19 +327,18 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None], AnswersHe
             # The application sends its headers ahead, and may still read the session: the response may depend on it.
             with suppress(XWMSError):
                 self.session()
-        return self._send_both(message)
+        return self._send_both(held, message)
 
-    async def _send_both(self, message: Message) -> None:
-        await self._release_held()
+    async def _send_both(self, held: Message, message: Message) -> None:
+        await self._release_held(held)
         await self._send(message)
 
     async def release(self) -> None:
         """Send the start of a response that was held back."""
         if self._held is not None:
-            await self._release_held()
+            await self._release_held(self._held)
 
-    def _release_held(self) -> Awaitable[None]:
-        start: Message = self._held or {}
+    def _release_held(self, start: Message) -> Awaitable[None]:
         self._held, self.is_passed_on = None, True
         return self._send_dependent(start) if self.session_read else self._send(start)
 

@@ -148,16 +148,14 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
 
     def access_token(self) -> str:
         """Return the user's access token. Raises `LoginRequired`, `StoreUnavailable`, or an `APIError`."""
-        self.session()
+        known, served = self.dated(self._look()), self.served
         try:
-            if isinstance(self.lookup, SessionLookup):
-                served, known = self.served, self.dated(self.lookup)
-                steps = access_token(served.context, served.provider, known, self._cookie, now=served.now())
-                self.lookup, token = run(steps, served.runtime)
-                if self.lookup.has_new_tokens and self._started and self._held is None:
-                    events.tokens_not_saved()
-                if token is not None:
-                    return token.reveal()
+            steps = access_token(served.context, served.provider, known, self._cookie, now=served.now())
+            self.lookup, token = run(steps, served.runtime)
+            if self.lookup.has_new_tokens and self._started and self._held is None:
+                events.tokens_not_saved()
+            if token is not None:
+                return token.reveal()
             raise LoginRequired("the access token could not be refreshed, and the session has ended")
         except (LoginRequired, StoreUnavailable, ConfigError) as error:
             self._failure = error
@@ -297,7 +295,7 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
     def body(self, chunks: Iterable[bytes]) -> Iterable[bytes]:
         """The application's body. Headers that were held back are sent with its first chunk."""
         if self.refused is not None and self._started:
-            return Closing(self._instead(), chunks, self.leave)
+            return Closing(self._instead(self.refused), chunks, self.leave)
         if self._started and self.is_complete(chunks):
             self._release()
             self.leave()
@@ -312,11 +310,11 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         environ = self._environ
         self._environ = {name: environ[name] for name in _ASKED if name in environ} if self.lookup is None else _ENDED
 
-    def _instead(self) -> Iterable[bytes]:
+    def _instead(self, refused: Refusal) -> Iterable[bytes]:
         """The body of the response that replaces the application's. Its headers are sent, if they have not been yet."""
-        if self._held is not None and self.refused is not None:
+        if self._held is not None:
             self._held = None
-            self._refused_body = self._send_instead(self.refused, None)
+            self._refused_body = self._send_instead(refused, None)
         return self._refused_body
 
     def is_complete(self, chunks: object) -> bool:
@@ -344,7 +342,7 @@ class WSGIRequestState(RequestState[SessionLookup | XWMSError | None]):
         if self.refused is None:
             self._release()
             return
-        body = self._instead()
+        body = self._instead(self.refused)
         try:
             yield from body
         finally:
