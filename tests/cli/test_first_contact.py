@@ -14,7 +14,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.tools.doctor import SESSION_SECRET, of, served
+from xwms_auth import XWMSConfig
 from xwms_auth.cli.commands import xwms_auth
+from xwms_auth.cli.doctor.first_contact import of_first_contact
 from xwms_auth.cli.ports import any_free
 from xwms_auth.sandbox import SandboxServer, SandboxSettings
 
@@ -270,6 +272,17 @@ def test_an_application_that_is_in_the_way_is_named():
         taken = f"{server.url.replace('127.0.0.1', 'localhost')}/xwms/validateToken"
         found = of(not_met(variables | {"XWMS_REDIRECT_URI": taken}), "fault")["first contact"]
     assert "stop the application" in found["remedy"]
+
+
+def test_a_secret_that_only_an_asgi_application_can_await_is_a_finding_and_no_crash():
+    async def secret() -> str:
+        return secrets.token_urlsafe(32)
+
+    uri = f"http://localhost:{any_free()}/xwms/validateToken"
+    config = XWMSConfig(client_id="desk", client_secret=secret, redirect_uris=uri, session_secret=SESSION_SECRET)
+    (found,) = of_first_contact(config)
+    assert (found.state, "async callable" in found.text) == ("fault", True)
+    assert "XWMS_CLIENT_SECRET" in found.remedy
 
 
 def test_a_client_that_begins_no_login_leads_nobody_anywhere():

@@ -52,12 +52,18 @@ def of_first_contact(config: XWMSConfig) -> Iterator[Finding]:
         yield fault(_SUBJECT, "no redirect URI is on this machine, so nothing can come back here", remedy)
         return
     try:
+        api = XWMSClient(config)
+    except ConfigError as error:  # the secret is from an async callable
+        remedy = "give this command the secret as XWMS_CLIENT_SECRET, and no MODULE:APP"
+        yield fault(_SUBJECT, "; ".join(error.problems), remedy)
+        return
+    try:
         listener = CallbackListener(uri)
     except OSError as error:
         text = f"nothing can listen at {uri.origin}: {error.strerror}"
         yield fault(_SUBJECT, text, "stop the application that is there, and run this again")
         return
-    with XWMSClient(config) as client, listener.listening():
+    with api as client, listener.listening():
         try:
             ticket = client.sign_token(uri.uri)
             yield from _of_ticket(ticket)
