@@ -48,9 +48,38 @@ def old_tar_of(content: bytes) -> bytes:
     return bytes(header) + content + bytes(-len(content) % 512) + bytes(1024)
 
 
+def tar_of_unknown_type(content: bytes) -> bytes:
+    """tar unpacks what it does not know as a file."""
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w") as archive:
+        member = tarfile.TarInfo("app.js")
+        member.type, member.size = b"Z", len(content)
+        archive.addfile(member, io.BytesIO(content))
+    return whole.getvalue()
+
+
+def zip_with_comment(content: bytes) -> bytes:
+    whole = io.BytesIO(zip_of(("a", b"1")))
+    with zipfile.ZipFile(whole, "a") as archive:
+        archive.comment = content
+    return whole.getvalue()
+
+
+def zip_with_extra(content: bytes) -> bytes:
+    whole, member = io.BytesIO(), zipfile.ZipInfo("a")
+    member.extra = b"\xfe\xca" + len(content).to_bytes(2, "little") + content
+    with zipfile.ZipFile(whole, "w") as archive:
+        archive.writestr(member, b"1")
+    return whole.getvalue()
+
+
 @pytest.mark.parametrize(
     "content",
     [
+        pytest.param(tar_of_unknown_type(CONTENT), id="a tar with a member of an unknown type"),
+        pytest.param(zip_with_comment(CONTENT), id="the comment of a zip"),
+        pytest.param(zip_with_extra(CONTENT), id="an extra field of a zip"),
+        pytest.param(zip_of(("folder/", CONTENT)), id="a zip with a folder that has content"),
         pytest.param(b"#!/usr/bin/env python3\n" + zip_of(("app.js", CONTENT)), id="an application of zipapp or pex"),
         pytest.param(b"Cr24" + bytes(30) + zip_of(("app.js", CONTENT)), id="an extension of a browser"),
         pytest.param(old_tar_of(zip_of(("app.js", CONTENT))), id="a tar without a mark"),
