@@ -244,6 +244,19 @@ def test_a_compressed_body_is_opened(served, logged, encoding):
     assert sent.body != body
 
 
+@pytest.mark.parametrize("wbits", [31, 15, -15, None], ids=["gzip", "deflate", "deflate without a header", "neither"])
+def test_a_compressed_body_is_opened_however_it_is_cut(served, wbits):
+    text = body = f"{CLIENT_SECRET} and more".encode()
+    if wbits is not None:
+        packer = zlib.compressobj(wbits=wbits)
+        body = packer.compress(text) + packer.flush()
+    headers = [HTML, (b"content-encoding", b"gzip" if wbits == 31 else b"deflate")]
+    for size in (1, 2, 3):
+        sent = served([body[at : at + size] for at in range(0, len(body), size)], headers, config())
+        assert sent.cut or sent.status == 500
+        assert body not in sent.body
+
+
 def test_a_body_that_cannot_be_opened_is_named_once_in_the_log(served, logged):
     for _ in range(2):
         served([b"\x0b\x02\x80hello\x03"], [HTML, (b"content-encoding", b"br")], config())

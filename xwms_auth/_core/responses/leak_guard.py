@@ -190,7 +190,7 @@ class GuardedBody:
 class _CompressedBody(GuardedBody):
     """A body in gzip or deflate. A compressed piece waits until nothing is held back of what was compressed."""
 
-    __slots__ = ("_inflater", "_plain", "_waiting", "_windows")
+    __slots__ = ("_head", "_inflater", "_plain", "_waiting", "_windows")
 
     def __init__(self, plain: GuardedBody, encoding: str) -> None:
         super().__init__([])
@@ -198,6 +198,7 @@ class _CompressedBody(GuardedBody):
         self._windows = iter(_WINDOWS[encoding])
         self._inflater: Any = zlib.decompressobj(next(self._windows))
         self._waiting = b""
+        self._head = b""  # what has been taken, and has given nothing yet
 
     @property
     def held(self) -> int:
@@ -222,7 +223,9 @@ class _CompressedBody(GuardedBody):
                 window = next(self._windows, None)
                 # Where it is not what its header says, it is read as it stands.
                 self._inflater = None if window is None else zlib.decompressobj(window)
+                piece, self._head = self._head + piece, b""
                 continue
+            self._head = b"" if part else (self._head + piece)[:_INFLATED]
             yield part
             piece, has_more = self._inflater.unconsumed_tail, len(part) == _INFLATED
             if self._inflater.eof:
