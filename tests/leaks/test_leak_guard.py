@@ -66,11 +66,12 @@ def over_wsgi(pieces: Iterable[bytes] | Any, headers: Headers, settings: Any, *,
 
     def application(environ: Any, start_response: Any) -> Any:
         write = start_response("200 OK", [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers])
+        given = pieces(environ) if callable(pieces) else pieces
         if how.get("write"):
-            for piece in pieces:
+            for piece in given:
                 write(piece)
             return []
-        return list(pieces) if how.get("whole") else iter(pieces)
+        return list(given) if how.get("whole") else iter(given)
 
     def start_response(status: str, given: Any, exc_info: Any = None) -> Any:
         sent.status = int(status[:3])
@@ -78,7 +79,7 @@ def over_wsgi(pieces: Iterable[bytes] | Any, headers: Headers, settings: Any, *,
         return lambda data: setattr(sent, "body", sent.body + data)
 
     environ = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "HTTP_HOST": "app.example", "HTTP_ACCEPT": "text/html"}
-    environ |= {"HTTP_SEC_FETCH_MODE": "navigate"}
+    environ |= {"HTTP_SEC_FETCH_MODE": "navigate", **how.get("environ", {})}
     try:
         body = XWMSAuth(application, settings)(environ, start_response)
         for piece in body:
@@ -320,6 +321,24 @@ def test_other_messages_of_asgi_are_looked_at_too(logged, message):
     sent = Sent()
     run(sent, application, config(), {"type": "http", "method": "GET", "path": "/"})
     assert_page(sent, logged, f"the client secret is in the message {message['type']}")
+
+
+@pytest.mark.parametrize("name", ["wsgi.early_hints", "gunicorn.http2.send_trailers"])
+@pytest.mark.parametrize("kind", [str, str.encode], ids=["text", "bytes"])
+def test_headers_that_gunicorn_sends_beside_a_response_are_looked_at_too(logged, name, kind):
+    left: list[Any] = []
+
+    def over(value: str) -> Sent:
+        def pieces(environ: Any) -> Iterable[bytes]:
+            environ[name]([(kind("Link"), kind(value))])
+            yield b"<p>"
+
+        return over_wsgi(pieces, [HTML], config(), environ={name: left.append})
+
+    assert over("</a.css>; rel=preload").body == b"<p>"
+    assert left == [[("Link", "</a.css>; rel=preload")]]
+    assert_page(over(f"</{SESSION_SECRET}.css>"), logged, "a session secret is in the header Link")
+    assert len(left) == 1
 
 
 def test_a_file_that_the_server_would_send_by_itself_is_not_offered():
