@@ -155,9 +155,22 @@ def refuse_with_words(visitor: Visitor) -> None:
     visitor.come_back("/xwms/validateToken?xwmsmessage_status=error&xwmsmessage_message=Cancelled")
 
 
+TOKEN = "kX3v9qLm20RtZs8yBn4PwQ"
+
+
+def come_back_with_a_bare_token(visitor: Visitor) -> None:
+    visitor.come_back(f"/xwms/validateToken?{TOKEN}")
+
+
+def come_back_with_a_token_in_the_path(visitor: Visitor) -> None:
+    visitor.come_back(f"/cancelled/{TOKEN}/")
+
+
 @pytest.mark.parametrize(
     ("cancelled", "told"),
     [
+        (come_back_with_a_bare_token, "/xwms/validateToken with the parameters …"),
+        (come_back_with_a_token_in_the_path, "/cancelled/…/ with no parameters"),
         (nothing, "XWMS keeps the browser"),
         (refuse_with_words, "/xwms/validateToken with the parameters xwmsmessage_message, xwmsmessage_status"),
     ],
@@ -167,6 +180,7 @@ def test_what_happens_on_cancel_is_told_without_what_was_in_it(cancelled, told):
         result, _ = observe(variables, Visitor.log_in, Visitor.log_in, cancelled)
     assert told in answers(result)["cancel"]["text"]
     assert "Cancelled" not in result.output
+    assert TOKEN not in result.output
 
 
 def test_a_login_that_brings_nothing_back_is_a_fault():

@@ -3,6 +3,7 @@
 Each finding is an answer and, where one follows from it, a setting. None has a token or anything about the person.
 """
 
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -34,6 +35,8 @@ PATIENCE: Final = 600.0
 _SUBJECT: Final = "first contact"
 _NOWHERE: Final = "https://first-contact.invalid/xwms/validateToken"
 """A redirect URI that nobody can have registered (RFC 6761)."""
+
+_PLAIN: Final = re.compile(r"[A-Za-z_.~\[\]-]{0,24}")
 
 _REPORT: Final = "logins are safe, and the page and the log name the wrong cause: please report these words"
 
@@ -212,8 +215,14 @@ def _follows(subject: str, text: str, setting: str) -> Finding:
 def _told(arrival: Arrival | None) -> str:
     if arrival is None:
         return "nothing back"
-    names = ", ".join(arrival.names)
-    return f"{arrival.path} with {f'the parameters {names}' if names else 'no parameters'}"
+    names = ", ".join(map(_plain, arrival.names))
+    path = "/".join(map(_plain, arrival.path.split("/")))
+    return f"{path} with {f'the parameters {names}' if names else 'no parameters'}"
+
+
+def _plain(text: str) -> str:
+    """A name, or a part of a path, that cannot be a token. Nobody knows where XWMS puts one."""
+    return text if _PLAIN.fullmatch(text) else "…"
 
 
 def _of_ticket(ticket: LoginTicket) -> Iterator[Finding]:
