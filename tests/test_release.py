@@ -158,7 +158,8 @@ def steps(job: str) -> list[dict[str, Any]]:
 def test_the_workflow_holds_no_secret_and_pins_what_it_uses():
     assert "secrets." not in WORKFLOW
     assert "password" not in WORKFLOW
-    used = [step["uses"] for job in ("build", "publish") for step in steps(job) if "uses" in step]
+    jobs = yaml.safe_load(WORKFLOW)["jobs"]
+    used = [step["uses"] for job in jobs for step in steps(job) if "uses" in step]
     assert len(used) == len(re.findall(r"uses: [\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$", WORKFLOW, re.M))
 
 
@@ -167,10 +168,17 @@ def test_the_workflow_publishes_what_was_checked_and_a_second_person_approves():
     assert yaml.safe_load(WORKFLOW)["permissions"] == {}
     assert jobs["build"]["permissions"] == {"contents": "read"}
     assert jobs["publish"]["environment"] == "release"
-    assert jobs["publish"]["needs"] == "build"
+    assert (jobs["publish"]["needs"], jobs["page"]["needs"]) == ("build", "publish")
+    assert jobs["publish"]["permissions"] == {"id-token": "write", "attestations": "write"}
+    assert jobs["page"]["permissions"] == {"contents": "write"}
+    assert [step["uses"].split("@")[0] for step in steps("page") if "uses" in step] == ["actions/download-artifact"]
     (command,) = [step for step in steps("build") if "make" in step.get("run", "")]
     assert (command["run"], command["env"]) == ("make release CHECK=1", {"TAG": "${{ github.ref_name }}"})
-    assert not any("checkout" in step.get("uses", "") or "make" in step.get("run", "") for step in steps("publish"))
+    assert not any(
+        "checkout" in step.get("uses", "") or "make" in step.get("run", "")
+        for job in ("publish", "page")
+        for step in steps(job)
+    )
 
 
 def test_security_md_supports_the_version_that_there_is():
