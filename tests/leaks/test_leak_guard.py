@@ -258,10 +258,18 @@ def test_a_compressed_body_is_opened_however_it_is_cut(served, wbits):
         assert body not in sent.body
 
 
-def test_a_body_that_cannot_be_opened_is_named_once_in_the_log(served, logged):
+@pytest.mark.parametrize("lines", [[b"identity", b"gzip"], [b"gzip", b"identity"], [b"gzip, identity"], [b"X-GZIP"]])
+def test_a_compressed_body_is_opened_however_its_encoding_is_written(served, logged, lines):
+    body = gzip.compress(CLIENT_SECRET.encode())
+    sent = served([body], [HTML, *((b"Content-Encoding", line) for line in lines)], config(), whole=True)
+    assert_page(sent, logged)
+
+
+@pytest.mark.parametrize(("lines", "told"), [([b"br"], "br"), ([b"gzip", b"br"], "gzip, br"), ([b"zstd,"], "zstd")])
+def test_a_body_that_cannot_be_opened_is_named_once_in_the_log(served, logged, lines, told):
     for _ in range(2):
-        served([b"\x0b\x02\x80hello\x03"], [HTML, (b"content-encoding", b"br")], config())
-    assert "leak_guard_cannot_read what='a body with Content-Encoding br'" in logged.text
+        served([b"\x0b\x02\x80hello\x03"], [HTML, *((b"content-encoding", line) for line in lines)], config())
+    assert f"leak_guard_cannot_read what='a body with Content-Encoding {told}'" in logged.text
 
 
 # --- websockets and other messages ---

@@ -120,14 +120,17 @@ class LeakGuard:
 
     def body(self, headers: Iterable[tuple[bytes, bytes]]) -> "GuardedBody":
         """What the body of a response with these headers goes through."""
-        named = {name.lower(): value.decode("latin-1").strip().lower() for name, value in headers}
-        encoding = named.get(b"content-encoding", "identity")
-        plain = GuardedBody(self.patterns(), events_at_once=named.get(b"content-type", "").startswith(_EVENT_STREAM))
-        if encoding in ("identity", ""):
+        named: dict[bytes, list[str]] = {}
+        for name, value in headers:  # a header may stand in several lines (RFC 9110 5.3)
+            named.setdefault(name.lower(), []).extend(one.strip() for one in value.decode("latin-1").lower().split(","))
+        encodings = [one for one in named.get(b"content-encoding", ()) if one not in ("identity", "")]
+        is_stream = any(one.startswith(_EVENT_STREAM) for one in named.get(b"content-type", ()))
+        plain = GuardedBody(self.patterns(), events_at_once=is_stream)
+        if not encodings:
             return plain
-        if encoding in _WINDOWS:
-            return _CompressedBody(plain, encoding)
-        self._tell_once(f"a body with Content-Encoding {self.masked(encoding)}")
+        if len(encodings) == 1 and encodings[0] in _WINDOWS:
+            return _CompressedBody(plain, encodings[0])
+        self._tell_once(f"a body with Content-Encoding {self.masked(', '.join(encodings))}")
         return plain
 
     def messages(self) -> "GuardedBody":
