@@ -73,9 +73,19 @@ def zip_with_extra(content: bytes) -> bytes:
     return whole.getvalue()
 
 
+def zip_behind_no_name(content: bytes) -> bytes:
+    whole, member = io.BytesIO(), zipfile.ZipInfo("a")
+    member.filename = ""
+    with zipfile.ZipFile(whole, "w") as archive:
+        archive.open(member, "w").close()
+        archive.writestr("app.js", content)
+    return whole.getvalue()
+
+
 @pytest.mark.parametrize(
     "content",
     [
+        pytest.param(zip_behind_no_name(CONTENT), id="a zip with a member that has no name"),
         pytest.param(tar_of_unknown_type(CONTENT), id="a tar with a member of an unknown type"),
         pytest.param(zip_with_comment(CONTENT), id="the comment of a zip"),
         pytest.param(zip_with_extra(CONTENT), id="an extra field of a zip"),

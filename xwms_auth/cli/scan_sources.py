@@ -167,7 +167,7 @@ def _in_zip(name: str, stream: IO[bytes], depth: int) -> Iterator[Source | Troub
         with zipfile.ZipFile(whole) as archive:
             yield Source(f"{name} (its comment)", io.BytesIO(archive.comment))
             for member in archive.infolist():
-                if member.file_size or not member.is_dir():
+                if member.file_size or not member.filename.endswith("/"):  # `is_dir` fails for a name that is empty
                     yield from _tried(f"{name}!{member.filename}", _in_member(name, archive, member, depth))
                 text = b"\n".join((member.filename.encode(errors="surrogateescape"), member.comment, member.extra))
                 yield Source(f"{name}!{member.filename} (its name)", io.BytesIO(text))
