@@ -344,7 +344,7 @@ def test_headers_that_gunicorn_sends_beside_a_response_are_looked_at_too(logged,
         return over_wsgi(pieces, [HTML], config(), environ={name: left.append})
 
     assert over("</a.css>; rel=preload").body == b"<p>"
-    assert left == [[("Link", "</a.css>; rel=preload")]]
+    assert left == [[(kind("Link"), kind("</a.css>; rel=preload"))]]
     assert_page(over(f"</{SESSION_SECRET}.css>"), logged, "a session secret is in the header Link")
     assert len(left) == 1
 

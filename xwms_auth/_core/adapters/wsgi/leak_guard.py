@@ -63,13 +63,13 @@ class _Guarded:
         """A function that sends headers, unless a secret is in them: then the response ends as with one in its own."""
 
         def send_checked(headers: Iterable[tuple[str | bytes, str | bytes]]) -> None:
-            headers = [(_latin_1(name), _latin_1(value)) for name, value in headers]
+            given = list(headers)
             try:
-                self._guard.check_headers((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers)
+                self._guard.check_headers((_latin_1(name), _latin_1(value)) for name, value in given)
             except SecretInResponse as found:
                 self._found = self._found or SecretInResponse(found.cause)
             else:
-                send_headers(headers)
+                send_headers(given)
 
         return send_checked
 
@@ -142,5 +142,5 @@ class _Guarded:
         return send(self._guard.refusal(found, self._config, request), self._start_response)
 
 
-def _latin_1(text: str | bytes) -> str:
-    return text if isinstance(text, str) else text.decode("latin-1")
+def _latin_1(text: str | bytes) -> bytes:
+    return text.encode("latin-1") if isinstance(text, str) else text
