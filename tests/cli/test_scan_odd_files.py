@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import tarfile
 import time
@@ -219,6 +220,25 @@ def test_a_clone_that_lacks_history_is_not_called_clean(origin, tmp_path, option
     result = scan("--git", clone)
     assert result.exit_code == 1
     assert told in result.output
+
+
+def test_a_repository_runs_no_command_of_its_own(origin, tmp_path):
+    """Its settings may name one with which to fetch what it lacks. Older versions of git know no GIT_NO_LAZY_FETCH."""
+    older, ran = tmp_path / "bin", tmp_path / "ran"
+    older.mkdir()
+    (older / "git").write_text(f'#!/bin/sh\nunset GIT_NO_LAZY_FETCH\nexec {shutil.which("git")} "$@"\n')
+    (older / "git").chmod(0o755)
+    lacking = {"extensions.partialClone": "origin", "remote.origin.promisor": "true", "remote.origin.url": "ssh://a/b"}
+    for name in ("core.sshCommand", "core.fsmonitor", "core.pager", "gpg.program", "diff.external"):
+        lacking[name] = f"touch {ran}; false"
+    for name, value in {"core.repositoryFormatVersion": "1", "log.showSignature": "true", **lacking}.items():
+        _git(origin, "config", name, value)
+    tree = subprocess.run(["git", "rev-parse", "HEAD^{tree}"], cwd=origin, capture_output=True, text=True, check=True)
+    digest = tree.stdout.strip()
+    (origin / ".git" / "objects" / digest[:2] / digest[2:]).unlink()
+    result = scan("--git", origin, PATH=f"{older}:{os.environ['PATH']}")
+    assert result.exit_code == 1
+    assert not ran.exists()
 
 
 @pytest.mark.parametrize("kind", ["bare", "worktree"])

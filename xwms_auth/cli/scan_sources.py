@@ -260,7 +260,8 @@ def _git_environ() -> dict[str, str]:
     """Without what names another repository, as in a hook; and nothing is fetched from an origin."""
     named = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_PREFIX")
     others = {name: value for name, value in os.environ.items() if name not in named}
-    return others | {"GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
+    # Older versions know only the second. A repository may name any command to fetch with.
+    return others | {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none", "LC_ALL": "C"}
 
 
 def _asked(command: list[str]) -> "subprocess.CompletedProcess[str]":
