@@ -145,10 +145,19 @@ def test_the_name_of_a_tag_is_no_command(tmp_path, tag):
     command = ["make", "-f", ROOT / "Makefile", "release", "CHECK=1", *places]
     (tmp_path / "pyproject.toml").touch()
     os.utime(tmp_path / "pyproject.toml", (0, 0))
-    done = subprocess.run(command, cwd=tmp_path, env={**os.environ, "TAG": tag}, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert ran.read_text().splitlines()[-4:] == ["-m", "tests.release", "--tag", tag]
+    environ = {name: value for name, value in os.environ.items() if name != "TAG"}
+
+    def asked(*arguments: str, **variables: str) -> list[str]:
+        done = subprocess.run(
+            [*command, *arguments], cwd=tmp_path, env={**environ, **variables}, capture_output=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return ran.read_text().splitlines()
+
+    assert asked()[-2:] == ["-m", "tests.release"]
+    assert asked(TAG=tag)[-4:] == ["-m", "tests.release", "--tag", tag]
     assert not (tmp_path / "owned").exists()
+    assert asked("TAG=v1.2.3")[-4:] == ["-m", "tests.release", "--tag", "v1.2.3"], "as a person types it"
 
 
 def steps(job: str) -> list[dict[str, Any]]:
