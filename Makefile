@@ -90,6 +90,7 @@ wheel: $(STAMP) ## the source and binary distributions, into dist/
 	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH-$$(git log -1 --format=%ct 2>/dev/null || echo 1580601600)} $(BIN)/python -m build
 
 # Nothing here publishes: that is for .github/workflows/release.yml, which holds no secret that could be lost.
+# The shell has TAG from its environment: the name of a tag may be a command, and would be one in the text of a recipe.
 release: $(if $(filter-out 0,$(CHECK)),$(STAMP)) ## with CHECK=1: builds and checks what a release would publish (TAG=v1.2.3)
 ifeq ($(filter-out 0,$(CHECK)),)
 	@echo "Nothing is published from a developer's machine: a tag is, by .github/workflows/release.yml." >&2; \
@@ -97,7 +98,7 @@ ifeq ($(filter-out 0,$(CHECK)),)
 else
 	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(RELEASE)
 	@$(BIN)/uv pip install --quiet --python $(RELEASE)/bin/python --group release
-	@$(RELEASE)/bin/python -m tests.release $(if $(TAG),--tag '$(TAG)')
+	@$(RELEASE)/bin/python -m tests.release $${TAG:+--tag "$$TAG"}
 endif
 
 # The peers have an environment of their own, because they hold back what the rest of .venv should have in its newest version.

@@ -87,6 +87,7 @@ bit lost, sdown, sdone;
 inline which(p) { p = 0; if :: true :: NP > 1 && started > 0 -> p = NP - 1 fi }
 inline pick(x, n) { x = 0; do :: x < n - 1 -> x++ :: break od }
 inline over(j) { jb[j] = 0; jn[j] = 0; jl[j] = 0; jp[j] = 0; step[j] = IDLE; if :: hot == j -> hot = NOT :: else fi }
+inline foreign_to(j) { jl[j] = NOT; step[j] = MARKING }     /* what was tried with a login does not end it */
 inline kill(l) { if :: l != NOT && by[l] == V -> alive[l] = 0 :: else fi }
 
 inline start(b, h) {
@@ -170,25 +171,25 @@ inline go(j) {
         if
         :: sdown -> over(j)
         :: !sdown && pair[PR(P, jl[j], T)] && OURS(j) -> printf("@   a copy\n"); over(j)
-        :: !sdown && pair[PR(P, jl[j], T)] && !OURS(j) -> step[j] = MARKING
+        :: !sdown && pair[PR(P, jl[j], T)] && !OURS(j) -> foreign_to(j)
         :: else -> pair[PR(P, jl[j], T)] = 1; step[j] = CLAIM_LOGIN
         fi
     :: step[j] == CLAIM_LOGIN ->
         if
         :: sdown -> over(j)
-        :: !sdown && used[LG(P, jl[j])] -> pair[PR(P, jl[j], T)] = 0; step[j] = MARKING
+        :: !sdown && used[LG(P, jl[j])] -> pair[PR(P, jl[j], T)] = 0; foreign_to(j)
         :: else -> used[LG(P, jl[j])] = 1; step[j] = CLAIM_TOKEN
         fi
     :: step[j] == CLAIM_TOKEN ->
         if
         :: sdown -> over(j)
-        :: !sdown && tried[AT(P, T)] && TRY -> used[LG(P, jl[j])] = 0; pair[PR(P, jl[j], T)] = 0; step[j] = MARKING
+        :: !sdown && tried[AT(P, T)] && TRY -> used[LG(P, jl[j])] = 0; pair[PR(P, jl[j], T)] = 0; foreign_to(j)
         :: else -> tried[AT(P, T)] = 1; step[j] = LOOK
         fi
     :: step[j] == LOOK ->
         if
         :: sdown -> over(j)
-        :: !sdown && FOREIGN(P, T) -> used[LG(P, jl[j])] = 0; pair[PR(P, jl[j], T)] = 0; step[j] = MARKING
+        :: !sdown && FOREIGN(P, T) -> used[LG(P, jl[j])] = 0; pair[PR(P, jl[j], T)] = 0; foreign_to(j)
         :: else -> step[j] = SEND
         fi
     :: step[j] == SEND ->

@@ -33,7 +33,8 @@
  *  R5  0 same-origin is enough to count as begun here; 1 only with a person's click, a form of ours or a typed address
  *  NEXT  1: where the newest login that began here is claimed by another token, the next newest is tried
  *  BACK  a refused token that was not exactly a login's gives the login back at most so often
- *  ENDS  1: a foreign token that XWMS confirms ends the login of that browser to which it would have been matched
+ *  ENDS  1: a foreign token that XWMS confirms ends the login of that browser to which it would have been matched, but
+ *        none with which it was tried
  *  PAIR  1: login and token are first claimed together, and this claim stays; taken means a copy, refused quietly
  *  EXACT 1: only a copy of the login's exact token is a copy (with `fresh`: any); another is foreign
  * The claims
@@ -269,7 +270,7 @@ inline callback(b, cc, nav) {
 #if PAIR
             if :: b == V -> PR(p, own, cc) = 1 :: else fi;
 #endif
-            spend(cc, (own == exact -> NOT : own))
+            spend(cc, NOT)
         :: R1 < 2 && !tried[TR(p, cc)] && with[ST(p) * NL + own] -> kill(own, 1); if :: !R1 -> tried[TR(p, cc)] = 1 :: else fi
         :: else ->
 #if PAIR

@@ -1,6 +1,7 @@
 """What a release rests on: the version, the audit that says when it cannot tell, the workflow, and its pages."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -126,6 +127,39 @@ def test_without_check_nothing_is_built_and_it_says_why():
     assert done.stdout.count("\n") <= 2  # of make itself
 
 
+@pytest.mark.parametrize(
+    "tag",
+    ["v1.2.3", "v1';touch${IFS}owned;'", 'v1";touch${IFS}owned;"', "v1$(touch${IFS}owned)", "v1`touch${IFS}owned`"],
+)
+def test_the_name_of_a_tag_is_no_command(tmp_path, tag):
+    """Whoever may push tags, and nothing to `main`, would otherwise run commands in the build."""
+    ran, programs = tmp_path / "ran", tmp_path / "bin"
+    programs.mkdir()
+    for name in ("uv", "python"):
+        (programs / name).write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >> {ran}\n')
+        (programs / name).chmod(0o755)
+    stamp = tmp_path / "installed"
+    stamp.touch()
+    places = [f"BIN={programs}", f"RELEASE={tmp_path}", f"STAMP={stamp}"]
+    # Elsewhere, so that what runs leaves nothing here.
+    command = ["make", "-f", ROOT / "Makefile", "release", "CHECK=1", *places]
+    (tmp_path / "pyproject.toml").touch()
+    os.utime(tmp_path / "pyproject.toml", (0, 0))
+    environ = {name: value for name, value in os.environ.items() if name != "TAG"}
+
+    def asked(*arguments: str, **variables: str) -> list[str]:
+        done = subprocess.run(
+            [*command, *arguments], cwd=tmp_path, env={**environ, **variables}, capture_output=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return ran.read_text().splitlines()
+
+    assert asked()[-2:] == ["-m", "tests.release"]
+    assert asked(TAG=tag)[-4:] == ["-m", "tests.release", "--tag", tag]
+    assert not (tmp_path / "owned").exists()
+    assert asked("TAG=v1.2.3")[-4:] == ["-m", "tests.release", "--tag", "v1.2.3"], "as a person types it"
+
+
 def steps(job: str) -> list[dict[str, Any]]:
     return yaml.safe_load(WORKFLOW)["jobs"][job]["steps"]
 
@@ -133,7 +167,8 @@ def steps(job: str) -> list[dict[str, Any]]:
 def test_the_workflow_holds_no_secret_and_pins_what_it_uses():
     assert "secrets." not in WORKFLOW
     assert "password" not in WORKFLOW
-    used = [step["uses"] for job in ("build", "publish") for step in steps(job) if "uses" in step]
+    jobs = yaml.safe_load(WORKFLOW)["jobs"]
+    used = [step["uses"] for job in jobs for step in steps(job) if "uses" in step]
     assert len(used) == len(re.findall(r"uses: [\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$", WORKFLOW, re.M))
 
 
@@ -142,10 +177,17 @@ def test_the_workflow_publishes_what_was_checked_and_a_second_person_approves():
     assert yaml.safe_load(WORKFLOW)["permissions"] == {}
     assert jobs["build"]["permissions"] == {"contents": "read"}
     assert jobs["publish"]["environment"] == "release"
-    assert jobs["publish"]["needs"] == "build"
-    (command,) = [step["run"] for step in steps("build") if "make" in step.get("run", "")]
-    assert command == 'make release CHECK=1 TAG="$GITHUB_REF_NAME"'
-    assert not any("checkout" in step.get("uses", "") or "make" in step.get("run", "") for step in steps("publish"))
+    assert (jobs["publish"]["needs"], jobs["page"]["needs"]) == ("build", "publish")
+    assert jobs["publish"]["permissions"] == {"id-token": "write", "attestations": "write"}
+    assert jobs["page"]["permissions"] == {"contents": "write"}
+    assert [step["uses"].split("@")[0] for step in steps("page") if "uses" in step] == ["actions/download-artifact"]
+    (command,) = [step for step in steps("build") if "make" in step.get("run", "")]
+    assert (command["run"], command["env"]) == ("make release CHECK=1", {"TAG": "${{ github.ref_name }}"})
+    assert not any(
+        "checkout" in step.get("uses", "") or "make" in step.get("run", "")
+        for job in ("publish", "page")
+        for step in steps(job)
+    )
 
 
 def test_security_md_supports_the_version_that_there_is():

@@ -14,7 +14,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.tools.doctor import SESSION_SECRET, of, served
+from xwms_auth import XWMSConfig
 from xwms_auth.cli.commands import xwms_auth
+from xwms_auth.cli.doctor.first_contact import of_first_contact
 from xwms_auth.cli.ports import any_free
 from xwms_auth.sandbox import SandboxServer, SandboxSettings
 
@@ -153,9 +155,22 @@ def refuse_with_words(visitor: Visitor) -> None:
     visitor.come_back("/xwms/validateToken?xwmsmessage_status=error&xwmsmessage_message=Cancelled")
 
 
+TOKEN = "kX3v9qLm20RtZs8yBn4PwQ"
+
+
+def come_back_with_a_bare_token(visitor: Visitor) -> None:
+    visitor.come_back(f"/xwms/validateToken?{TOKEN}")
+
+
+def come_back_with_a_token_in_the_path(visitor: Visitor) -> None:
+    visitor.come_back(f"/cancelled/{TOKEN}/")
+
+
 @pytest.mark.parametrize(
     ("cancelled", "told"),
     [
+        (come_back_with_a_bare_token, "/xwms/validateToken with the parameters …"),
+        (come_back_with_a_token_in_the_path, "/cancelled/…/ with no parameters"),
         (nothing, "XWMS keeps the browser"),
         (refuse_with_words, "/xwms/validateToken with the parameters xwmsmessage_message, xwmsmessage_status"),
     ],
@@ -165,6 +180,7 @@ def test_what_happens_on_cancel_is_told_without_what_was_in_it(cancelled, told):
         result, _ = observe(variables, Visitor.log_in, Visitor.log_in, cancelled)
     assert told in answers(result)["cancel"]["text"]
     assert "Cancelled" not in result.output
+    assert TOKEN not in result.output
 
 
 def test_a_login_that_brings_nothing_back_is_a_fault():
@@ -270,6 +286,17 @@ def test_an_application_that_is_in_the_way_is_named():
         taken = f"{server.url.replace('127.0.0.1', 'localhost')}/xwms/validateToken"
         found = of(not_met(variables | {"XWMS_REDIRECT_URI": taken}), "fault")["first contact"]
     assert "stop the application" in found["remedy"]
+
+
+def test_a_secret_that_only_an_asgi_application_can_await_is_a_finding_and_no_crash():
+    async def secret() -> str:
+        return secrets.token_urlsafe(32)
+
+    uri = f"http://localhost:{any_free()}/xwms/validateToken"
+    config = XWMSConfig(client_id="desk", client_secret=secret, redirect_uris=uri, session_secret=SESSION_SECRET)
+    (found,) = of_first_contact(config)
+    assert (found.state, "async callable" in found.text) == ("fault", True)
+    assert "XWMS_CLIENT_SECRET" in found.remedy
 
 
 def test_a_client_that_begins_no_login_leads_nobody_anywhere():

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import tarfile
 import time
@@ -48,9 +49,48 @@ def old_tar_of(content: bytes) -> bytes:
     return bytes(header) + content + bytes(-len(content) % 512) + bytes(1024)
 
 
+def tar_of_unknown_type(content: bytes) -> bytes:
+    """tar unpacks what it does not know as a file."""
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w") as archive:
+        member = tarfile.TarInfo("app.js")
+        member.type, member.size = b"Z", len(content)
+        archive.addfile(member, io.BytesIO(content))
+    return whole.getvalue()
+
+
+def zip_with_comment(content: bytes) -> bytes:
+    whole = io.BytesIO(zip_of(("a", b"1")))
+    with zipfile.ZipFile(whole, "a") as archive:
+        archive.comment = content
+    return whole.getvalue()
+
+
+def zip_with_extra(content: bytes) -> bytes:
+    whole, member = io.BytesIO(), zipfile.ZipInfo("a")
+    member.extra = b"\xfe\xca" + len(content).to_bytes(2, "little") + content
+    with zipfile.ZipFile(whole, "w") as archive:
+        archive.writestr(member, b"1")
+    return whole.getvalue()
+
+
+def zip_behind_no_name(content: bytes) -> bytes:
+    whole, member = io.BytesIO(), zipfile.ZipInfo("a")
+    member.filename = ""
+    with zipfile.ZipFile(whole, "w") as archive:
+        archive.open(member, "w").close()
+        archive.writestr("app.js", content)
+    return whole.getvalue()
+
+
 @pytest.mark.parametrize(
     "content",
     [
+        pytest.param(zip_behind_no_name(CONTENT), id="a zip with a member that has no name"),
+        pytest.param(tar_of_unknown_type(CONTENT), id="a tar with a member of an unknown type"),
+        pytest.param(zip_with_comment(CONTENT), id="the comment of a zip"),
+        pytest.param(zip_with_extra(CONTENT), id="an extra field of a zip"),
+        pytest.param(zip_of(("folder/", CONTENT)), id="a zip with a folder that has content"),
         pytest.param(b"#!/usr/bin/env python3\n" + zip_of(("app.js", CONTENT)), id="an application of zipapp or pex"),
         pytest.param(b"Cr24" + bytes(30) + zip_of(("app.js", CONTENT)), id="an extension of a browser"),
         pytest.param(old_tar_of(zip_of(("app.js", CONTENT))), id="a tar without a mark"),
@@ -180,6 +220,25 @@ def test_a_clone_that_lacks_history_is_not_called_clean(origin, tmp_path, option
     result = scan("--git", clone)
     assert result.exit_code == 1
     assert told in result.output
+
+
+def test_a_repository_runs_no_command_of_its_own(origin, tmp_path):
+    """Its settings may name one with which to fetch what it lacks. Older versions of git know no GIT_NO_LAZY_FETCH."""
+    older, ran = tmp_path / "bin", tmp_path / "ran"
+    older.mkdir()
+    (older / "git").write_text(f'#!/bin/sh\nunset GIT_NO_LAZY_FETCH\nexec {shutil.which("git")} "$@"\n')
+    (older / "git").chmod(0o755)
+    lacking = {"extensions.partialClone": "origin", "remote.origin.promisor": "true", "remote.origin.url": "ssh://a/b"}
+    for name in ("core.sshCommand", "core.fsmonitor", "core.pager", "gpg.program", "diff.external"):
+        lacking[name] = f"touch {ran}; false"
+    for name, value in {"core.repositoryFormatVersion": "1", "log.showSignature": "true", **lacking}.items():
+        _git(origin, "config", name, value)
+    tree = subprocess.run(["git", "rev-parse", "HEAD^{tree}"], cwd=origin, capture_output=True, text=True, check=True)
+    digest = tree.stdout.strip()
+    (origin / ".git" / "objects" / digest[:2] / digest[2:]).unlink()
+    result = scan("--git", origin, PATH=f"{older}:{os.environ['PATH']}")
+    assert result.exit_code == 1
+    assert not ran.exists()
 
 
 @pytest.mark.parametrize("kind", ["bare", "worktree"])

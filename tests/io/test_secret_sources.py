@@ -204,3 +204,36 @@ def test_a_file_that_has_gone_does_not_hide_the_refusal(
     (outcome,) = outcomes(client, config(fx, client_secret=SecretFromFile(file)), sign)
     assert isinstance(outcome, CredentialsRejected)
     assert events_in(caplog) == ["client_secret_not_read"]
+
+
+UNREADABLE: dict[str, Callable[[Path], object]] = {
+    "removed": Path.unlink,
+    "a folder": lambda file: (file.unlink(), file.mkdir()),
+    "not UTF-8": lambda file: file.write_bytes(b"\xff\xfe"),
+    "with an empty line at its end": lambda file: file.write_text(f"{NEW}\n\n"),
+}
+
+
+@both
+@pytest.mark.parametrize("how", UNREADABLE)
+def test_a_file_that_cannot_be_read_for_a_while_leaves_the_secret_before_it_in_use(
+    fx: FakeXWMS, client: Client, tmp_path: Path, caplog: pytest.LogCaptureFixture, how: str
+):
+    """Editors, `install` and `mv` from another file system remove a file before they write it."""
+    file = tmp_path / "secret"
+    file.write_text(OLD)
+    settings = config(fx, client_secret=SecretFromFile(file))
+    UNREADABLE[how](file)
+    ask(client, settings, sign, sign)
+    assert sent(fx) == [OLD, OLD]
+    assert set(events_in(caplog)) == {"client_secret_not_read"}
+    if file.is_dir():
+        file.rmdir()
+    file.write_text(NEW)
+    ask(client, settings, sign)
+    assert sent(fx)[2:] == [NEW]
+
+
+def test_a_file_that_was_never_read_is_a_fault_of_the_settings(tmp_path: Path):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        SecretFromFile(tmp_path / "secret")()

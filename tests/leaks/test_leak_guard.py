@@ -66,11 +66,12 @@ def over_wsgi(pieces: Iterable[bytes] | Any, headers: Headers, settings: Any, *,
 
     def application(environ: Any, start_response: Any) -> Any:
         write = start_response("200 OK", [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers])
+        given = pieces(environ) if callable(pieces) else pieces
         if how.get("write"):
-            for piece in pieces:
+            for piece in given:
                 write(piece)
             return []
-        return list(pieces) if how.get("whole") else iter(pieces)
+        return list(given) if how.get("whole") else iter(given)
 
     def start_response(status: str, given: Any, exc_info: Any = None) -> Any:
         sent.status = int(status[:3])
@@ -78,7 +79,7 @@ def over_wsgi(pieces: Iterable[bytes] | Any, headers: Headers, settings: Any, *,
         return lambda data: setattr(sent, "body", sent.body + data)
 
     environ = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "HTTP_HOST": "app.example", "HTTP_ACCEPT": "text/html"}
-    environ |= {"HTTP_SEC_FETCH_MODE": "navigate"}
+    environ |= {"HTTP_SEC_FETCH_MODE": "navigate", **how.get("environ", {})}
     try:
         body = XWMSAuth(application, settings)(environ, start_response)
         for piece in body:
@@ -244,10 +245,31 @@ def test_a_compressed_body_is_opened(served, logged, encoding):
     assert sent.body != body
 
 
-def test_a_body_that_cannot_be_opened_is_named_once_in_the_log(served, logged):
+@pytest.mark.parametrize("wbits", [31, 15, -15, None], ids=["gzip", "deflate", "deflate without a header", "neither"])
+def test_a_compressed_body_is_opened_however_it_is_cut(served, wbits):
+    text = body = f"{CLIENT_SECRET} and more".encode()
+    if wbits is not None:
+        packer = zlib.compressobj(wbits=wbits)
+        body = packer.compress(text) + packer.flush()
+    headers = [HTML, (b"content-encoding", b"gzip" if wbits == 31 else b"deflate")]
+    for size in (1, 2, 3):
+        sent = served([body[at : at + size] for at in range(0, len(body), size)], headers, config())
+        assert sent.cut or sent.status == 500
+        assert body not in sent.body
+
+
+@pytest.mark.parametrize("lines", [[b"identity", b"gzip"], [b"gzip", b"identity"], [b"gzip, identity"], [b"X-GZIP"]])
+def test_a_compressed_body_is_opened_however_its_encoding_is_written(served, logged, lines):
+    body = gzip.compress(CLIENT_SECRET.encode())
+    sent = served([body], [HTML, *((b"Content-Encoding", line) for line in lines)], config(), whole=True)
+    assert_page(sent, logged)
+
+
+@pytest.mark.parametrize(("lines", "told"), [([b"br"], "br"), ([b"gzip", b"br"], "gzip, br"), ([b"zstd,"], "zstd")])
+def test_a_body_that_cannot_be_opened_is_named_once_in_the_log(served, logged, lines, told):
     for _ in range(2):
-        served([b"\x0b\x02\x80hello\x03"], [HTML, (b"content-encoding", b"br")], config())
-    assert "leak_guard_cannot_read what='a body with Content-Encoding br'" in logged.text
+        served([b"\x0b\x02\x80hello\x03"], [HTML, *((b"content-encoding", line) for line in lines)], config())
+    assert f"leak_guard_cannot_read what='a body with Content-Encoding {told}'" in logged.text
 
 
 # --- websockets and other messages ---
@@ -307,6 +329,24 @@ def test_other_messages_of_asgi_are_looked_at_too(logged, message):
     sent = Sent()
     run(sent, application, config(), {"type": "http", "method": "GET", "path": "/"})
     assert_page(sent, logged, f"the client secret is in the message {message['type']}")
+
+
+@pytest.mark.parametrize("name", ["wsgi.early_hints", "gunicorn.http2.send_trailers"])
+@pytest.mark.parametrize("kind", [str, str.encode], ids=["text", "bytes"])
+def test_headers_that_gunicorn_sends_beside_a_response_are_looked_at_too(logged, name, kind):
+    left: list[Any] = []
+
+    def over(value: str) -> Sent:
+        def pieces(environ: Any) -> Iterable[bytes]:
+            environ[name]([(kind("Link"), kind(value))])
+            yield b"<p>"
+
+        return over_wsgi(pieces, [HTML], config(), environ={name: left.append})
+
+    assert over("</a.css>; rel=preload").body == b"<p>"
+    assert left == [[(kind("Link"), kind("</a.css>; rel=preload"))]]
+    assert_page(over(f"</{SESSION_SECRET}.css>"), logged, "a session secret is in the header Link")
+    assert len(left) == 1
 
 
 def test_a_file_that_the_server_would_send_by_itself_is_not_offered():

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.tools.site import FROM_ELSEWHERE, FROM_HERE
-from xwms_auth import StoreUnavailable, Timeout, Unreachable, XWMSConfig
+from xwms_auth import StoreUnavailable, Timeout, TokenRejected, Unreachable, XWMSConfig
 from xwms_auth._core.base.effects import CallXWMS, Runtime, UpstreamResponse
 from xwms_auth._core.config.context import Context
 from xwms_auth._core.http.messages import Request
@@ -263,7 +263,7 @@ def test_a_foreign_token_is_sent_to_xwms_while_the_store_is_down_and_is_dead_her
     for number in range(10):
         junk = callback(site, store, token=f"junk-token-number-{number}")
         if junk.go_on() is not None:
-            junk.answered(UpstreamResponse(status=401, content_type="application/json", body=b"{}"))
+            junk.failed(TokenRejected("unknown"))
     victims_login = started(site, store, token="another-token-of-sign-token") if busy else ""
     store.asked, store.down = 0, range(1, 3)
     victim = callback(site, store, victims_login)

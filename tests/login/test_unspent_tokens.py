@@ -14,6 +14,8 @@ from xwms_auth import (
     ClientDisabled,
     ClientUnknown,
     CredentialsRejected,
+    NotApproved,
+    RedirectNotRegistered,
     Timeout,
     TokenRejected,
     Unreachable,
@@ -92,16 +94,19 @@ def test_a_token_is_given_up_after_an_hour(site: Context):
     assert spent_by_the_next_start(site, store, now=NOW + 3700) == []
 
 
-@pytest.mark.parametrize("error", [TokenRejected("used"), BadAnswer("not JSON")], ids=repr)
-def test_an_answer_of_xwms_is_final(site: Context, error: Exception):
+@pytest.mark.parametrize("error", [TokenRejected("used"), NotApproved("withdrawn")], ids=repr)
+def test_an_answer_about_the_token_is_final(site: Context, error: Exception):
     store = MemoryStore()
     arrive(site, store, error)
     assert spent_by_the_next_start(site, store) == []
 
 
-@pytest.mark.parametrize("error", [CredentialsRejected, ClientUnknown, ClientDisabled])
-def test_an_answer_about_the_client_is_none_about_the_token(site: Context, error: type[APIError]):
-    """SM-12: while the client secret is being replaced, a token is not spent, and whoever started it waits for that."""
+NOT_ABOUT_THE_TOKEN = [CredentialsRejected, ClientUnknown, ClientDisabled, RedirectNotRegistered, BadAnswer]
+
+
+@pytest.mark.parametrize("error", NOT_ABOUT_THE_TOKEN)
+def test_an_answer_that_is_none_about_the_token_leaves_it_to_be_spent(site: Context, error: type[APIError]):
+    """SM-12: while the client secret is being replaced, or a proxy of XWMS answers, nobody has looked at the token."""
     store = MemoryStore()
     arrive(site, store, error("refused"))
     assert spent_by_the_next_start(site, store) == [TOKEN]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.oauth2.test_refresh_by_hand import ISSUER, NEW, NOW, OLD, URI, World, context_of
-from xwms_auth import Secret, User
+from xwms_auth import Identity, Secret, User
 from xwms_auth._core.base.bearer_errors import InvalidToken
 from xwms_auth._core.base.effects import CallXWMS, Runtime, UpstreamResponse, run
 from xwms_auth._core.base.errors import BadAnswer, TokenRejected, Unreachable
@@ -37,6 +37,7 @@ DISCOVERED = {
     "response_types_supported": ["code"],
     "code_challenge_methods_supported": ["S256"],
 }
+PERSON = Identity(ISSUER, "17")
 SESSION = Session(id="", user=User(issuer=ISSUER, sub="17"), started_at=NOW, seen_at=NOW, tokens=OLD)
 
 
@@ -115,7 +116,7 @@ def test_a_logout_while_the_server_is_away_keeps_the_tokens_that_there_are(token
 
 
 def failed(tokens, since):
-    return PendingRevocation(tokens, since, failed=True)
+    return PendingRevocation(tokens, PERSON, since, failed=True)
 
 
 # --- tokens that an API is shown ---
@@ -202,27 +203,27 @@ def test_the_names_of_tokens_that_came_once_are_bounded():
 def test_a_server_that_does_not_revoke_is_asked_after_one_two_and_four_minutes():
     pending = PendingRevocations()
     assert pending.take(now=NOW) is None
-    pending.keep(OLD, since=NOW, now=NOW)
-    pending.keep(NEW, since=NOW + 1, now=NOW + 1)  # within the pause, which it does not lengthen
+    pending.keep(OLD, of=PERSON, since=NOW, now=NOW)
+    pending.keep(NEW, of=PERSON, since=NOW + 1, now=NOW + 1)  # within the pause, which it does not lengthen
     assert pending.take(now=NOW + 59) is None
     assert pending.take(now=NOW + 60) == failed(OLD, NOW)
-    pending.keep(OLD, since=NOW, now=NOW + 60)
+    pending.keep(OLD, of=PERSON, since=NOW, now=NOW + 60)
     assert pending.take(now=NOW + 179) is None
     assert pending.take(now=NOW + 180) == failed(NEW, NOW + 1)
-    pending.keep(NEW, since=NOW + 1, now=NOW + 180)
+    pending.keep(NEW, of=PERSON, since=NOW + 1, now=NOW + 180)
     assert pending.take(now=NOW + 419) is None
     pending.answered()
     assert pending.take(now=NOW + 181) == failed(OLD, NOW)
-    pending.keep(OLD, since=NOW, now=NOW + 181)
+    pending.keep(OLD, of=PERSON, since=NOW, now=NOW + 181)
     assert pending.take(now=NOW + 241) == failed(NEW, NOW + 1)
 
 
 def test_what_could_not_be_revoked_for_a_day_is_left_to_its_end_and_a_clock_set_back_makes_no_pause():
     pending = PendingRevocations()
-    pending.keep(OLD, since=NOW, now=NOW)
+    pending.keep(OLD, of=PERSON, since=NOW, now=NOW)
     assert pending.take(now=NOW + 60 - 3600) is None
     assert pending.take(now=NOW + 59 - 3600) == failed(OLD, NOW)
-    pending.keep(OLD, since=NOW, now=NOW)
+    pending.keep(OLD, of=PERSON, since=NOW, now=NOW)
     assert pending.take(now=NOW + 24 * 3600 - 1) == failed(OLD, NOW)
-    pending.keep(OLD, since=NOW, now=NOW)
+    pending.keep(OLD, of=PERSON, since=NOW, now=NOW)
     assert pending.take(now=NOW + 24 * 3600) is None

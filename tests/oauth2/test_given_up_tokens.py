@@ -139,6 +139,57 @@ def test_no_token_is_taken_back_with_which_the_new_ones_might_go(
     assert told() == expected
 
 
+@pytest.mark.parametrize("sid", [None, "s1"])
+@pytest.mark.parametrize("ending", ["a logout", "its age"])
+def test_what_could_not_be_taken_back_in_time_takes_no_new_tokens_along(make_site, server, told, ending, sid):
+    """The server may end all tokens of a person, or of a login, with one: those of the next login too."""
+    site = make_site(session_store="memory://", session_idle=100)
+    browser = site.browser()
+    server.answer("/revoke", document({}, status=503))
+    finish(browser, server, begin(browser), "one", sid=sid)
+    if ending == "a logout":
+        browser.log_out()
+    else:
+        site.clock.advance(101)
+    finish(browser, server, begin(browser), "two", sid=sid)
+    assert told() == ["one"], "in vain"
+    server.answer("/revoke", document({}))
+    site.clock.advance(61)
+    site.browser().get(LOGIN, FROM_HERE)
+    assert told() == ["one"], "and not again"
+    # Another person's, and those of another login at the server, go as before.
+    other = site.browser()
+    tabs = [begin(other), begin(other)]
+    for begun, token in zip(tabs, ("three", "four"), strict=True):
+        finish(other, server, begun, token, sid=token, sub="1003")
+    assert told() == ["one", "three"]
+
+
+@stores
+def test_a_session_that_is_too_old_here_keeps_its_tokens_as_long_as_it_may_go_on_elsewhere(
+    make_site, server, told, store, tmp_path
+):
+    """Two applications share the session, each with its own limits."""
+    shared = {"session_store": store if store == "cookie" else f"sqlite:///{tmp_path / 'sessions'}"}
+    desk, shop = make_site(session_idle=100, **shared), make_site(session_idle=1000, **shared)
+    at_desk, at_shop = desk.browser(), shop.browser()
+    finish(at_shop, server, begin(at_shop), "one", sid="s1")
+    at_desk.carry("; ".join(f"{name}={value}" for name, value in at_shop.cookies().items()))
+
+    def too_old_at_the_desk() -> None:
+        for site in (desk, shop):
+            site.clock.advance(101)
+        assert at_desk.who() is None
+        desk.browser().get(LOGIN, FROM_HERE)
+        assert told() == []
+
+    too_old_at_the_desk()
+    assert at_shop.who() == "1001"
+    too_old_at_the_desk()
+    finish(at_desk, server, begin(at_desk), "two", sid="s2")
+    assert told() == ["one"], "now it has ended at both"
+
+
 def test_tokens_that_do_not_fit_into_the_cookie_are_taken_back(make_site, server, told):
     browser = make_site(session_store="cookie").browser()
     server.tokens = {"access_token": "a" * 4000}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from xwms_auth import LoginRequired, User, XWMSConfig
+from xwms_auth import Identity, LoginRequired, User, XWMSConfig
 from xwms_auth._core.base.effects import Runtime, run
 from xwms_auth._core.base.errors import ConfigError, TokenRejected, Unreachable
 from xwms_auth._core.base.models import EndReason, Secret, TokenSet
@@ -84,8 +84,9 @@ class Provider:
             raise result
         return result
 
-    def revoke_tokens(self, context: Context, tokens: TokenSet, *, now: int) -> Any:
+    def revoke_tokens(self, context: Context, tokens: TokenSet, *, of: Identity, now: int) -> Any:
         yield from ()
+        assert of.sub == "17"
         self.revoked.append(tokens)
 
 

@@ -17,7 +17,6 @@ from tests.tools.places import KINDS, SERVERS, SHARED
 from tests.tools.session_pages import enter, given, outside, with_pages
 from tests.tools.site import ME, PROGRAM, Site, alive
 from xwms_auth import StoreUnavailable
-from xwms_auth._core.config.secret_sources import SecretFromFile
 from xwms_auth.stores.memory import MemoryStore
 
 SUB = "xwms-user-1234"
@@ -434,16 +433,20 @@ def test_s5_a_secret_that_was_replaced_signs_nobody_out(edge, tmp_path, caplog):
         assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
-def test_a_secret_that_cannot_be_read_signs_nobody_out(make_fx, edge, tmp_path, caplog):
-    """A file that is being replaced, or a volume that has gone: a slip of an operator."""
-    file = tmp_path / "secret"
-    file.write_text(CANARY)
-    site = Site(edge, make_fx(), recheck=EVERY, client_secret=SecretFromFile(file), session_store="memory://")
+def test_a_secret_that_cannot_be_read_signs_nobody_out(make_fx, edge, caplog):
+    """A secret manager that is down while a process starts anew."""
+
+    def fails() -> str:
+        raise OSError("down")
+
+    site = Site(edge, make_fx(), recheck=EVERY)
     browser = site.browser()
     browser.log_in(sub=SUB)
-    file.unlink()
-    site.clock.advance(EVERY)
-    assert browser.who() == SUB
+    anew = site.restarted(recheck=EVERY, client_secret=fails)
+    anew.clock.advance(EVERY)
+    visitor = anew.browser()
+    visitor.carry("; ".join(f"{name}={value}" for name, value in browser.cookies().items()))
+    assert visitor.who() == SUB
     assert "session_not_checked" in caplog.text
 
 

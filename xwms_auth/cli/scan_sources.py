@@ -153,7 +153,8 @@ def _tried(name: str, inner: Iterator[Source | Trouble]) -> Iterator[Source | Tr
 def _in_tar(name: str, stream: IO[bytes], depth: int) -> Iterator[Source | Trouble]:
     with tarfile.open(fileobj=stream, mode="r|") as archive:
         for member in archive:
-            inner = archive.extractfile(member) if member.isreg() else None
+            # Also one of a type that nobody knows: tar unpacks it as a file.
+            inner = None if member.islnk() or member.issym() else archive.extractfile(member)
             if inner is not None:
                 yield from opened(f"{name}!{member.name}", inner, depth=depth + 1)
             text = "\n".join((member.name, member.linkname, *member.pax_headers.values()))
@@ -164,10 +165,11 @@ def _in_zip(name: str, stream: IO[bytes], depth: int) -> Iterator[Source | Troub
     with tempfile.SpooledTemporaryFile(max_size=_ZIP_IN_MEMORY) as whole:
         shutil.copyfileobj(stream, whole, PIECE)
         with zipfile.ZipFile(whole) as archive:
+            yield Source(f"{name} (its comment)", io.BytesIO(archive.comment))
             for member in archive.infolist():
-                if not member.is_dir():
+                if member.file_size or not member.filename.endswith("/"):  # `is_dir` fails for a name that is empty
                     yield from _tried(f"{name}!{member.filename}", _in_member(name, archive, member, depth))
-                text = member.filename.encode(errors="surrogateescape") + b"\n" + member.comment
+                text = b"\n".join((member.filename.encode(errors="surrogateescape"), member.comment, member.extra))
                 yield Source(f"{name}!{member.filename} (its name)", io.BytesIO(text))
 
 
@@ -258,7 +260,8 @@ def _git_environ() -> dict[str, str]:
     """Without what names another repository, as in a hook; and nothing is fetched from an origin."""
     named = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_PREFIX")
     others = {name: value for name, value in os.environ.items() if name not in named}
-    return others | {"GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
+    # Older versions know only the second. A repository may name any command to fetch with.
+    return others | {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none", "LC_ALL": "C"}
 
 
 def _asked(command: list[str]) -> "subprocess.CompletedProcess[str]":

@@ -63,8 +63,11 @@ def _secret(config: XWMSConfig, *, until: float) -> Steps[Secret]:
     source = config.secret_source
     if not isinstance(source, SecretFromCallable):
         secret = source()
-        if isinstance(source, SecretFromFile) and source.changed():
-            events.info("client_secret_renewed", source=source.name, cause="the file has changed")
+        if isinstance(source, SecretFromFile):
+            if source.changed():
+                events.info("client_secret_renewed", source=source.name, cause="the file has changed")
+            elif (fault := source.fault) and source.may_warn():
+                events.warning("client_secret_not_read", source=source.name, cause=fault)
         return secret
     found = yield from _fetched(config, source, refused=None, since=time.monotonic(), until=until)
     if found is None:

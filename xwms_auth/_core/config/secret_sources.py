@@ -193,11 +193,17 @@ def refuse_async(source: Secret | SecretSource) -> None:
 
 
 class SecretFromFile(SecretSource):
-    """A secret in a file. The file is read again when its modification time, size or inode changes."""
+    """A secret in a file. The file is read again when its modification time, size or inode changes.
 
-    __slots__ = ("_lock", "_path", "_secret", "_stamp", "_told", "_warned_at")
+    While it cannot be read, the secret that it had before stays in use: what writes it anew may remove it first.
+    """
+
+    __slots__ = ("_lock", "_path", "_secret", "_stamp", "_told", "_warned_at", "fault")
 
     name = "file"
+
+    fault: str
+    """Why it could not be read the last time; empty if it could."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         from pathlib import Path  # noqa: PLC0415  loaded only for a file
@@ -207,10 +213,17 @@ class SecretFromFile(SecretSource):
         self._stamp: tuple[int, int, int] | None = None
         self._secret = self._told = Secret("")
         self._warned_at = -READ_INTERVAL
+        self.fault = ""
 
     def __call__(self) -> Secret:
         with self._lock:
-            return self._read()
+            try:
+                found, self.fault = self._read(), ""
+            except ConfigError as error:
+                if not self._secret:
+                    raise
+                found, self.fault = self._secret, "; ".join(error.problems)
+            return found
 
     def other_than(self, refused: Secret) -> Secret | None:
         """Return the secret in the file if it is another one; None if it is the refused one. Raises `ConfigError`."""

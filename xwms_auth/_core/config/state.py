@@ -17,7 +17,7 @@ from ..base.crypto.digests import digest
 from ..base.memory.expiring import ExpiringMap, ExpiringSet, RecentMap
 from ..base.memory.fair_limit import FairLimit
 from ..base.memory.limits import TokenBucket
-from ..base.models import AccessToken, Secret, TokenSet
+from ..base.models import AccessToken, Identity, Secret, TokenSet
 from ..base.strict_json import JSONObject
 from .server.cache import ServerCache
 
@@ -77,9 +77,9 @@ class ProcessState:
         self.pending_revocations = PendingRevocations()
         self.given_up = ExpiringSet()
 
-    def give_up(self, tokens: TokenSet, *, now: int) -> None:
+    def give_up(self, tokens: TokenSet, *, of: Identity, now: int) -> None:
         """Have these tokens revoked soon, or the newest that they were refreshed to: nobody will use them any more."""
-        self.pending_revocations.add(self.refreshed_tokens.newest(tokens, now=now), now=now)
+        self.pending_revocations.add(self.refreshed_tokens.newest(tokens, now=now), of=of, now=now)
 
 
 VALID_SECONDS = 30
@@ -236,9 +236,10 @@ MAX_REVOCATIONS = 1000
 
 
 class PendingRevocation(NamedTuple):
-    """Tokens to revoke. `since` is when they were to be revoked; `failed` means that it was tried."""
+    """Tokens to revoke. `of` is whose they are, `since` when they were to be revoked; `failed`: it was tried."""
 
     tokens: TokenSet
+    of: Identity
     since: int
     failed: bool
 
@@ -259,17 +260,23 @@ class PendingRevocations:
         """Whether there are any."""
         return bool(self._pending)
 
-    def add(self, tokens: TokenSet, *, now: int) -> None:
+    def add(self, tokens: TokenSet, *, of: Identity, now: int) -> None:
         """Add tokens whose revocation can wait for an answer."""
-        self._put(PendingRevocation(tokens, now, failed=False), now=now)
+        self._put(PendingRevocation(tokens, of, now, failed=False), now=now)
+
+    def spare(self, of: Identity, sid: str | None) -> None:
+        """Leave those of this person's login at the server to end by themselves, since new ones are of the same."""
+        for name, pending in self._pending.items():
+            if pending.of == of and pending.tokens.sid == sid:
+                self._pending.remove(name)
 
     def _put(self, pending: PendingRevocation, *, now: int) -> None:
         name = digest(pending.tokens.access_token.reveal())
         self._pending.put(name, pending, until=pending.since + REVOCATION_KEPT, now=now)
 
-    def keep(self, tokens: TokenSet, *, since: int, now: int) -> None:
+    def keep(self, tokens: TokenSet, *, of: Identity, since: int, now: int) -> None:
         """Keep tokens whose revocation has just failed. `since` is when they were to be revoked."""
-        self._put(PendingRevocation(tokens, since, failed=True), now=now)
+        self._put(PendingRevocation(tokens, of, since, failed=True), now=now)
         with self._lock:
             if now >= self._not_before:
                 self._not_before, self._backoff = now + self._backoff, min(2 * self._backoff, MAX_BACKOFF)

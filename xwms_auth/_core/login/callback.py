@@ -39,7 +39,7 @@ from ..providers.protocol import CallbackParams, CheckedCallback, LoginResult, M
 from ..responses import pages, responses
 from ..responses.login_link import with_outcome
 from ..responses.presentation import presentation_of
-from ..sessions.given_up_tokens import give_up_not_kept, give_up_replaced, give_up_unused
+from ..sessions.given_up_tokens import give_up_replaced, give_up_unused, settle_new
 from ..sessions.lookup import MAX_HANDLE, SessionLookup, look_up
 from .backchannel_logout import require_login_goes_on
 
@@ -174,7 +174,7 @@ class LoginRequest:
         )
         handle = yield from create_session(session, until=context.lifetimes.keep_until(session), now=now)
         yield from require_login_goes_on(context, result.tokens, handle, now=now)
-        yield from give_up_not_kept(context, handle, result.tokens, now=now)
+        yield from settle_new(context, handle, result.user.identity, result.tokens, now=now)
         return context.session_cookie(self.uri, handle, session, now=now)
 
     def give_up(self, result: LoginResult) -> Steps[None]:

@@ -45,6 +45,7 @@ from ..responses import cross_origin, responses
 from ..responses.login_link import for_start, has_outcome, login_query, read_params, without_outcome
 from ..responses.login_requirement import MIN_FRESH, LoginRequirement
 from ..responses.presentation import language_for
+from ..sessions.given_up_tokens import give_up_ended
 from ..sessions.lookup import SessionLookup, look_up, was_refused_as_ahead
 from . import backchannel_logout
 from .callback import LoginRequest, finish_login
@@ -171,6 +172,8 @@ def start_login(
         return response
     params = for_start(context, params, began_here=started_here)
     login = _new_login(login_request, target, began_here=started_here, fresh=fresh, params=params, account=account)
+    if known.aged is not None:
+        give_up_ended(context, known.aged, now=now)
     started = yield from provider.start(context, uri, fresh=fresh, params=params, now=now)
     if len(started.url) > MAX_LOCATION:
         raise BadAnswer("the URL of the login page is too long")

@@ -26,7 +26,7 @@ from ..base.errors import (
     TooManyLogins,
     XWMSError,
 )
-from ..base.models import Secret, TokenSet, newer
+from ..base.models import Identity, Secret, TokenSet, newer
 from ..base.session import Session
 from ..base.strict_json import JSONObject
 from ..config.context import Context
@@ -195,23 +195,24 @@ class OAuth2Tokens:
             new, refresh_token=refresh_token, id_token=tokens.id_token, sid=tokens.sid, number=tokens.number + 1
         )
 
-    def revoke_tokens(self, context: Context, tokens: TokenSet, *, now: int) -> Steps[None]:
-        return revoke_tokens(context, tokens, now=now)
+    def revoke_tokens(self, context: Context, tokens: TokenSet, *, of: Identity, now: int) -> Steps[None]:
+        return revoke_tokens(context, tokens, of=of, now=now)
 
     def revoke_pending(self, context: Context, *, now: int) -> Steps[None]:
         return ask(Shielded(revoke_pending(context, now=now)))
 
     def end_session(self, context: Context, session: Session, uri: RedirectURI, target: str, *, now: int) -> Steps[str]:
         tokens = None if session.tokens is None else context.state.refreshed_tokens.newest(session.tokens, now=now)
+        person = session.user.identity
         try:
             metadata = yield from metadata_for(context, now=now)
         except APIError as error:
             events.warning("not_logged_out_at_the_server", cause=str(error))
             if tokens is not None:
-                context.state.pending_revocations.keep(tokens, since=now, now=now)
+                context.state.pending_revocations.keep(tokens, of=person, since=now, now=now)
             return target
         if tokens is not None:
-            yield from revoke_tokens(context, tokens, now=now)
+            yield from revoke_tokens(context, tokens, of=person, now=now)
         if metadata.end_session_endpoint is None or not context.config.provider_logout:
             return target
         # Not to the target of this logout: servers compare the URL with the registered ones.

@@ -9,7 +9,7 @@ What a login or the end of a session gives up is revoked after an answer (`Proce
 from ..base import events
 from ..base.effects import Steps
 from ..base.errors import APIError
-from ..base.models import TokenSet
+from ..base.models import Identity, TokenSet
 from ..config.context import Context
 from ..config.credentials import send_as_client
 from . import endpoints as wire
@@ -22,9 +22,9 @@ WARNING_INTERVAL = 3600
 """Seconds between two warnings of one process that tokens cannot be revoked."""
 
 
-def revoke_tokens(context: Context, tokens: TokenSet, *, now: int) -> Steps[None]:
+def revoke_tokens(context: Context, tokens: TokenSet, *, of: Identity, now: int) -> Steps[None]:
     """Revoke these tokens, and retry one revocation that has failed before."""
-    if (yield from _revoke(context, tokens, since=now, now=now)):
+    if (yield from _revoke(context, tokens, of=of, since=now, now=now)):
         yield from retry_pending(context, now=now)
 
 
@@ -33,7 +33,7 @@ def retry_pending(context: Context, *, now: int) -> Steps[None]:
     pending = context.state.pending_revocations.take(now=now)
     if (
         pending is not None
-        and (yield from _revoke(context, pending.tokens, since=pending.since, now=now))
+        and (yield from _revoke(context, pending.tokens, of=pending.of, since=pending.since, now=now))
         and pending.failed
     ):
         events.info("token_revoked_late")
@@ -45,7 +45,7 @@ def revoke_pending(context: Context, *, now: int) -> Steps[None]:
         yield from retry_pending(context, now=now)
 
 
-def _revoke(context: Context, tokens: TokenSet, *, since: int, now: int) -> Steps[bool]:
+def _revoke(context: Context, tokens: TokenSet, *, of: Identity, since: int, now: int) -> Steps[bool]:
     """Whether nothing is left to revoke. If the request is cancelled meanwhile, they are kept as after a failure."""
     done = False
     try:
@@ -62,7 +62,7 @@ def _revoke(context: Context, tokens: TokenSet, *, since: int, now: int) -> Step
         if done:
             context.state.pending_revocations.answered()
         else:
-            context.state.pending_revocations.keep(tokens, since=since, now=now)
+            context.state.pending_revocations.keep(tokens, of=of, since=since, now=now)
     return done
 
 

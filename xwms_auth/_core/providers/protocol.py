@@ -12,7 +12,7 @@ from typing import Protocol
 from ..base.dataclass import dataclass
 from ..base.effects import Steps
 from ..base.errors import XWMSError
-from ..base.models import TokenSet, User
+from ..base.models import Identity, TokenSet, User
 from ..base.session import Session
 from ..config.context import Context
 from ..http.login_params import LoginParams
@@ -194,8 +194,8 @@ class TokenProvider(Protocol):
         """
         ...
 
-    def revoke_tokens(self, context: Context, tokens: TokenSet, *, now: int) -> Steps[None]:
-        """Revoke tokens that will not be used any more. Never raises because of the server's response."""
+    def revoke_tokens(self, context: Context, tokens: TokenSet, *, of: Identity, now: int) -> Steps[None]:
+        """Revoke a person's tokens that will not be used any more. Never raises because of the server's response."""
         ...
 
     def revoke_pending(self, context: Context, *, now: int) -> Steps[None]:

@@ -18,15 +18,11 @@ from ..base.crypto.digests import digest
 from ..base.effects import Steps, claim, claimed, release
 from ..base.errors import (
     APIError,
-    ClientDisabled,
-    ClientUnknown,
-    CredentialsRejected,
+    NotApproved,
     StoreUnavailable,
-    Timeout,
     TokenMalformed,
     TokenMissing,
     TokenRejected,
-    Unreachable,
     XWMSError,
 )
 from ..base.models import Secret, newer
@@ -47,8 +43,9 @@ PERMANENT = 10 * 365 * 86_400
 MAX_ISSUED = 7 * 86_400
 """Seconds (a week). An issued token is not remembered for longer, however late XWMS says that it ends."""
 
-_NOT_ABOUT_THE_TOKEN = (Unreachable, Timeout, CredentialsRejected, ClientUnknown, ClientDisabled)
-"""What leaves a token alive: nobody has looked at it, as while the client secret is being replaced."""
+_ABOUT_THE_TOKEN = (TokenRejected, NotApproved)
+"""What XWMS says once it has looked at a token. Anything else may leave it alive: a refusal of the client, as while the
+secret is being replaced, or of the redirect URI, and what is no answer of the API, as from a proxy in front of it."""
 
 SAME_TOKEN = "learned/same"
 """Claimed when XWMS has confirmed a callback token that was exactly the one from `sign-token`."""
@@ -207,7 +204,7 @@ def _invalidate(context: Context, unspent: UnspentToken, *, now: int) -> Steps[b
         yield from login_calls.verify_token(context.config, token, unspent.uri)
         is_answered = True
     except APIError as error:
-        is_answered = not isinstance(error, _NOT_ABOUT_THE_TOKEN)
+        is_answered = isinstance(error, _ABOUT_THE_TOKEN)
         events.info("token_not_spent", cause=error.code)
         return False
     finally:

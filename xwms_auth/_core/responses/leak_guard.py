@@ -120,14 +120,17 @@ class LeakGuard:
 
     def body(self, headers: Iterable[tuple[bytes, bytes]]) -> "GuardedBody":
         """What the body of a response with these headers goes through."""
-        named = {name.lower(): value.decode("latin-1").strip().lower() for name, value in headers}
-        encoding = named.get(b"content-encoding", "identity")
-        plain = GuardedBody(self.patterns(), events_at_once=named.get(b"content-type", "").startswith(_EVENT_STREAM))
-        if encoding in ("identity", ""):
+        named: dict[bytes, list[str]] = {}
+        for name, value in headers:  # a header may stand in several lines (RFC 9110 5.3)
+            named.setdefault(name.lower(), []).extend(one.strip() for one in value.decode("latin-1").lower().split(","))
+        encodings = [one for one in named.get(b"content-encoding", ()) if one not in ("identity", "")]
+        is_stream = any(one.startswith(_EVENT_STREAM) for one in named.get(b"content-type", ()))
+        plain = GuardedBody(self.patterns(), events_at_once=is_stream)
+        if not encodings:
             return plain
-        if encoding in _WINDOWS:
-            return _CompressedBody(plain, encoding)
-        self._tell_once(f"a body with Content-Encoding {self.masked(encoding)}")
+        if len(encodings) == 1 and encodings[0] in _WINDOWS:
+            return _CompressedBody(plain, encodings[0])
+        self._tell_once(f"a body with Content-Encoding {self.masked(', '.join(encodings))}")
         return plain
 
     def messages(self) -> "GuardedBody":
@@ -190,7 +193,7 @@ class GuardedBody:
 class _CompressedBody(GuardedBody):
     """A body in gzip or deflate. A compressed piece waits until nothing is held back of what was compressed."""
 
-    __slots__ = ("_inflater", "_plain", "_waiting", "_windows")
+    __slots__ = ("_head", "_inflater", "_plain", "_waiting", "_windows")
 
     def __init__(self, plain: GuardedBody, encoding: str) -> None:
         super().__init__([])
@@ -198,6 +201,7 @@ class _CompressedBody(GuardedBody):
         self._windows = iter(_WINDOWS[encoding])
         self._inflater: Any = zlib.decompressobj(next(self._windows))
         self._waiting = b""
+        self._head = b""  # what has been taken, and has given nothing yet
 
     @property
     def held(self) -> int:
@@ -222,7 +226,9 @@ class _CompressedBody(GuardedBody):
                 window = next(self._windows, None)
                 # Where it is not what its header says, it is read as it stands.
                 self._inflater = None if window is None else zlib.decompressobj(window)
+                piece, self._head = self._head + piece, b""
                 continue
+            self._head = b"" if part else (self._head + piece)[:_INFLATED]
             yield part
             piece, has_more = self._inflater.unconsumed_tail, len(part) == _INFLATED
             if self._inflater.eof:

@@ -12,7 +12,7 @@ from ..base.store_protocols import FixedHandles, KnownHandle, SessionStore
 from ..config.context import Context
 from ..http.messages import read_cookie, set_cookie
 from ..http.urls import RedirectURI
-from .given_up_tokens import give_up_aged
+from .given_up_tokens import give_up_ended
 
 MAX_HANDLE = 4096
 """Characters. No session cookie of ours is longer, so a longer one is not looked up."""
@@ -39,7 +39,7 @@ class SessionLookup(NamedTuple):
     `ended` is why the session of this cookie has ended. `changed` means that the store has an older session than this,
     `has_new_tokens` that only this response can carry its tokens, because the cookie contains the session.
     `at` is when the cookie was read, in seconds since 1970; without a handle perhaps by an earlier request.
-    `ahead` is set if the session is from the future.
+    `ahead` is set if the session is from the future, `aged` is one that is too old.
     `renewed_by` is the context of a nested application by whose limits a renewal is due.
     """
 
@@ -52,6 +52,7 @@ class SessionLookup(NamedTuple):
     at: int = 0
     ahead: AheadSession | None = None
     renewed_by: Context | None = None
+    aged: Session | None = None
 
 
 NO_SESSION = SessionLookup(uri=None, handle=None, session=None)
@@ -115,13 +116,14 @@ def look_up(context: Context, cookie: str, uri: RedirectURI | None, *, now: int)
     if found is None or context.lifetimes.alive(found, now):
         return SessionLookup(uri=uri, handle=handle, session=found, at=now)
     ended, ahead = context.lifetimes.ending(found, now), None
+    if is_revoked := ended is EndReason.REVOKED:
+        give_up_ended(context, found, now=now)
     if ended is None and uri is not None and (seconds := context.lifetimes.ahead(found, now)):
         ahead = _refused_as_ahead(context, cookie, uri, found, seconds, now=now)
     elif now >= context.lifetimes.keep_until(found):
         ended = None
-    if ahead is None:
-        give_up_aged(context, found, now=now)
-    return SessionLookup(uri=uri, handle=handle, session=None, ended=ended, at=now, ahead=ahead)
+    aged = None if is_revoked or ahead is not None else found
+    return SessionLookup(uri=uri, handle=handle, session=None, ended=ended, at=now, ahead=ahead, aged=aged)
 
 
 def _refused_as_ahead(

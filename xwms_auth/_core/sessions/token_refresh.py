@@ -172,7 +172,7 @@ def _save(
     )
     if handle is None:
         # The person has logged out meanwhile, which revoked only the older tokens.
-        yield from provider.revoke_tokens(context, new, now=attempt.now)
+        yield from provider.revoke_tokens(context, new, of=attempt.session.user.identity, now=attempt.now)
         return known._replace(session=None), None
     # A handle that has changed contains the session itself, so the browser has to receive it.
     in_cookie = handle != known.handle

@@ -3,6 +3,7 @@
 Each finding is an answer and, where one follows from it, a setting. None has a token or anything about the person.
 """
 
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -35,6 +36,8 @@ _SUBJECT: Final = "first contact"
 _NOWHERE: Final = "https://first-contact.invalid/xwms/validateToken"
 """A redirect URI that nobody can have registered (RFC 6761)."""
 
+_PLAIN: Final = re.compile(r"[A-Za-z_.~\[\]-]{0,24}")
+
 _REPORT: Final = "logins are safe, and the page and the log name the wrong cause: please report these words"
 
 
@@ -52,12 +55,18 @@ def of_first_contact(config: XWMSConfig) -> Iterator[Finding]:
         yield fault(_SUBJECT, "no redirect URI is on this machine, so nothing can come back here", remedy)
         return
     try:
+        api = XWMSClient(config)
+    except ConfigError as error:  # the secret is from an async callable
+        remedy = "give this command the secret as XWMS_CLIENT_SECRET, and no MODULE:APP"
+        yield fault(_SUBJECT, "; ".join(error.problems), remedy)
+        return
+    try:
         listener = CallbackListener(uri)
     except OSError as error:
         text = f"nothing can listen at {uri.origin}: {error.strerror}"
         yield fault(_SUBJECT, text, "stop the application that is there, and run this again")
         return
-    with XWMSClient(config) as client, listener.listening():
+    with api as client, listener.listening():
         try:
             ticket = client.sign_token(uri.uri)
             yield from _of_ticket(ticket)
@@ -206,8 +215,14 @@ def _follows(subject: str, text: str, setting: str) -> Finding:
 def _told(arrival: Arrival | None) -> str:
     if arrival is None:
         return "nothing back"
-    names = ", ".join(arrival.names)
-    return f"{arrival.path} with {f'the parameters {names}' if names else 'no parameters'}"
+    names = ", ".join(map(_plain, arrival.names))
+    path = "/".join(map(_plain, arrival.path.split("/")))
+    return f"{path} with {f'the parameters {names}' if names else 'no parameters'}"
+
+
+def _plain(text: str) -> str:
+    """A name, or a part of a path, that cannot be a token. Nobody knows where XWMS puts one."""
+    return text if _PLAIN.fullmatch(text) else "…"
 
 
 def _of_ticket(ticket: LoginTicket) -> Iterator[Finding]:

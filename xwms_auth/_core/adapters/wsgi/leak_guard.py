@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     _Start = tuple[str, list[tuple[str, str]], Any]
 
+_AROUND = ("wsgi.early_hints", "gunicorn.http2.send_trailers")
+"""Functions in the environment, of gunicorn, that send headers beside those of the response."""
+
 
 def guarded(
     app: "WSGIApplication",
@@ -24,6 +27,9 @@ def guarded(
 ) -> Iterable[bytes]:
     """Call an application, and let through what it sends as long as no secret is in it."""
     response = _Guarded(guard, config, environ, start_response)
+    for name in _AROUND:
+        if name in environ:
+            environ[name] = response.checked(environ[name])
     return response.of(app(environ, response.start))
 
 
@@ -52,6 +58,20 @@ class _Guarded:
             self._found = self._found or SecretInResponse(found.cause)
         self._held, self._body = (status, headers, exc_info), self._guard.body(encoded)
         return self._written
+
+    def checked(self, send_headers: Callable[[Any], object]) -> Callable[[Any], None]:
+        """A function that sends headers, unless a secret is in them: then the response ends as with one in its own."""
+
+        def send_checked(headers: Iterable[tuple[str | bytes, str | bytes]]) -> None:
+            given = list(headers)
+            try:
+                self._guard.check_headers((_latin_1(name), _latin_1(value)) for name, value in given)
+            except SecretInResponse as found:
+                self._found = self._found or SecretInResponse(found.cause)
+            else:
+                send_headers(given)
+
+        return send_checked
 
     def of(self, chunks: Iterable[bytes]) -> Iterable[bytes]:
         """What the server gets in place of the application's body."""
@@ -120,3 +140,7 @@ class _Guarded:
             raise SecretInResponse(found.cause)
         self._held = None
         return send(self._guard.refusal(found, self._config, request), self._start_response)
+
+
+def _latin_1(text: str | bytes) -> bytes:
+    return text.encode("latin-1") if isinstance(text, str) else text

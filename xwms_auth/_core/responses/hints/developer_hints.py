@@ -25,6 +25,7 @@ from ...base.errors import (
 from ...base.models import Secret
 from ...base.secret_in_response import SecretInResponse
 from ...config.config import XWMSConfig
+from ...config.secret_sources import SecretFromFile
 from ...http.messages import Request
 from ...http.urls import RedirectURI
 from .hint_text import code, plain
@@ -118,8 +119,11 @@ def _credentials(config: XWMSConfig) -> list[str]:
         "A local XWMS has the client whose lines it printed at its start: copy them again, or start it with "
         "--client-id and --client-secret."
     ]
+    source = config.secret_source
+    fault = source.fault if isinstance(source, SecretFromFile) else ""
     return [
         f"XWMS rejects the client id {code(config.client_id)}, the domain {code(config.domain)}, or the secret.",
+        *[f"{fault}, so that the secret before it was sent."] * bool(fault),
         *local * config.api.loopback,
         f"Dashboard > Clients: there must be a client with the id {code(config.client_id)}; "
         "otherwise set XWMS_CLIENT_ID.",
