@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.oauth2.test_refresh_by_hand import NEW, NOW, Provider, World
+from tests.oauth2.test_refresh_by_hand import ISSUER, NEW, NOW, Provider, World
+from xwms_auth import Identity
 from xwms_auth._core.adapters.after_answer import afollow, follow
 from xwms_auth._core.base.effects import Runtime
 from xwms_auth._core.base.errors import Unreachable
@@ -15,6 +16,7 @@ from xwms_auth._core.http.messages import Response
 
 pytestmark = pytest.mark.more_packages  # Authlib
 
+PERSON = Identity(ISSUER, "17")
 LOGIN, CALLBACK = "/xwms/auth", "/xwms/validateToken"
 BODY = [b"the ", b"page"]
 
@@ -48,7 +50,7 @@ def answered(provider: Revokes, path: str = CALLBACK, *, waits: bool = True, is_
     """What the server gets, and what the provider was told before the body and after it."""
     world = World()
     if waits:
-        world.context.state.give_up(NEW, now=NOW)
+        world.context.state.give_up(NEW, of=PERSON, now=NOW)
     served: Any = Served(world.context, provider)
     response, runtime = Response(status=200, **more), Runtime(world, world.store)  # type: ignore[arg-type]
     if is_async:
@@ -99,7 +101,7 @@ def test_a_failure_is_logged_and_changes_nothing(is_async, error, caplog):
 
 def test_a_visitor_who_leaves_in_the_middle_of_the_body_changes_nothing_either():
     world, provider = World(), Revokes()
-    world.context.state.give_up(NEW, now=NOW)
+    world.context.state.give_up(NEW, of=PERSON, now=NOW)
     served: Any = Served(world.context, provider)
     body: Any = follow(served, BODY, CALLBACK, Response(status=200), Runtime(world, world.store))  # type: ignore[arg-type]
     assert next(body) == BODY[0]

@@ -164,15 +164,23 @@ def found(world: World, *, now: int, cookie: str = "") -> Any:
 
 
 @pytest.mark.parametrize("limits", [{}, {"session_idle": LIFETIME}])
-def test_a_session_that_is_too_old_says_why_for_a_day_and_gives_up_its_tokens_once(make, limits):
+def test_a_session_that_is_too_old_says_why_for_a_day_and_what_it_was(make, limits):
+    """Its tokens are for the next login to give up: elsewhere it may go on, with longer limits."""
     world = make(Store(), tokens=NEW, **limits)
     ends, why = (LIFETIME, EndReason.LIFETIME) if limits else (IDLE, EndReason.IDLE)
     assert found(world, now=NOW + ends - 1) == world.known(at=NOW + ends - 1)
-    kept = world.context.state.pending_revocations
-    assert not kept
     for now in (NOW + ends, NOW + ends + 1):
-        assert found(world, now=now) == world.known(session=None, ended=why, at=now)
-    assert kept.take(now=NOW + ends + 1).tokens == NEW
+        assert found(world, now=now) == world.known(session=None, ended=why, at=now, aged=world.session)
+    assert not world.context.state.pending_revocations
+
+
+def test_the_tokens_of_a_session_that_an_administrator_has_ended_are_given_up_once(make):
+    world = make(Store(), tokens=NEW)
+    world.context = replace(world.context, lifetimes=replace(world.context.lifetimes, valid_after=NOW + 1))
+    for _ in range(2):
+        assert found(world, now=NOW + 2) == world.known(session=None, ended=EndReason.REVOKED, at=NOW + 2)
+    kept = world.context.state.pending_revocations
+    assert kept.take(now=NOW + 2).tokens == NEW
     assert not kept
 
 
@@ -183,7 +191,7 @@ def test_a_session_that_a_store_has_kept_for_longer_says_nothing(make):
 
     world, ends = make(Keeps()), NOW + IDLE + KEPT_AFTER_END
     assert found(world, now=ends - 1).ended is EndReason.LIFETIME
-    assert found(world, now=ends) == world.known(session=None, at=ends)
+    assert found(world, now=ends) == world.known(session=None, at=ends, aged=world.session)
 
 
 def test_a_handle_of_nobody_and_one_whose_session_was_ended_are_told_apart(make):
