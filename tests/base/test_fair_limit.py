@@ -208,9 +208,14 @@ steps = st.lists(
 
 
 @settings(max_examples=60)
-@given(steps, st.sampled_from([(1, 10, 8), (3, 40, 30), (0.25, 6, 6), (2, 5, 3)]), st.sampled_from([math.inf, 2, 5, 9]))
+@given(
+    steps,
+    st.sampled_from([(1, 10, 8), (3, 40, 30), (0.25, 6, 6), (2, 5, 3), (0.01, 9, 8)]),
+    st.sampled_from([math.inf, 2, 5, 9]),
+)
 @example([(0, 0, 12), (1, 0, 12), (0, 60, 12)], (3, 40, 30), 9)
 @example([(0, 0, 12), (0, 0, 12), (0, 0, 12), (2, 0, 9), (0, 60, 12)], (3, 40, 30), math.inf)
+@example([(0, 0, 3)], (0.01, 9, 8), math.inf)
 @example([(0, 1, 1)] * 30, (1, 10, 8), math.inf)
 @example([(2, 0, 1), (3, 59, 9), (2, 0, 1)], (1, 10, 8), math.inf)
 @example([(2, 0, 1), (3, 60, 9), (2, 0, 1)], (1, 10, 8), math.inf)
