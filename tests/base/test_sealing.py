@@ -1,7 +1,9 @@
 """Sealed values: one form, whatever process made them and whatever key is the newest."""
 
 import base64
+import gc
 import os
+import tracemalloc
 from itertools import count
 
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from tests.stores.alone import run_alone
 from xwms_auth import Secret
 from xwms_auth._core.base.crypto import sealing
+from xwms_auth._core.base.crypto.digests import MAX_SIGNED_TEXT
 from xwms_auth._core.base.crypto.sealing import MAX_SUBKEYS, Sealed
 
 KEY = Secret("K3y-for-tests-0123456789-abcdefghij")
@@ -130,3 +133,58 @@ def test_a_removed_key_is_told_from_a_changed_character():
 def test_nothing_is_sealed_without_a_key():
     with pytest.raises(ValueError, match="at least one key"):
         Sealed((), purpose="session", audience="client@issuer")
+
+
+SEALED_BEFORE = {
+    "": "ASJmFqknqs-pEb6p9DqNY7UuB5wsGBZB1toKm1eSFTFkLp2ynGesK_UHGc79onjEvZ257T3QlMya",
+    "a-place": "ASJmU3Fld_FUZBGVE3G4Y7UuB5wsmtn1JrHwdvXuGTRZ7OwoAAsXxB2SFPMluZxnlwh3b3b-7i2j",
+}
+
+
+@pytest.mark.parametrize("place", SEALED_BEFORE)
+def test_what_was_sealed_once_is_opened_for_ever(place):
+    """Cookies and records of the first version are out there."""
+    assert sealed().open_text(SEALED_BEFORE[place], place=place) == {"a": [1, "é", None]}
+    assert sealed(Secret("newer-key" * 4), KEY).open_text(SEALED_BEFORE[place], place=place) == {"a": [1, "é", None]}
+
+
+def test_a_value_that_was_cut_or_is_of_another_version_is_none():
+    value = sealed().seal("a value")
+    opened_once = sealed()
+    assert opened_once.open(value) == "a value"
+    for of in (sealed(), opened_once):
+        assert [of.open(value[:length]) for length in range(len(value))] == [None] * len(value)
+        assert of.open(b"\x02" + value[1:]) is of.open(b"\x00" + value[1:]) is of.open(value + b"\x00") is None
+        assert of.open(value) == "a value"
+
+
+def test_a_text_is_opened_up_to_the_longest_that_is_ever_sealed():
+    fits, too_long = (sealed().seal_text("x" * (6105 + more)) for more in (0, 3))
+    assert (len(fits), len(too_long)) == (MAX_SIGNED_TEXT, MAX_SIGNED_TEXT + 4)
+    assert sealed().open_text(fits) == "x" * 6105
+    assert sealed().open_text(too_long) is None
+    other = sealed(Secret("another-key-" * 4))
+    assert (other.is_of_other_key(fits), other.is_of_other_key(too_long)) == (True, False)
+
+
+@pytest.mark.parametrize("value", [float("nan"), "\ud800", {1, 2}, object(), b"bytes"])
+def test_what_could_not_be_read_back_is_not_sealed(value):
+    with pytest.raises(ValueError, match="cannot be written"):
+        sealed().seal(value)
+    with pytest.raises(ValueError, match="cannot be written"):
+        sealed().seal_text(value)
+
+
+def test_the_subkeys_of_other_processes_take_no_more_than_their_bound(monkeypatch):
+    """Denial of service: also of this client's own values, of which a thief may have many."""
+    monkeypatch.setattr(sealing, "MAX_SUBKEYS", 10)
+    values = [sealed().seal(number) for number in range(600)]
+    reader = sealed()
+    assert reader.open(values[0]) == 0
+    gc.collect()
+    tracemalloc.start()
+    try:
+        assert [reader.open(value) for value in values] == list(range(600))
+        assert tracemalloc.get_traced_memory()[0] < 30_000
+    finally:
+        tracemalloc.stop()

@@ -1,6 +1,7 @@
 """JSON from outside: each value has the documented form, to the last character, or it is refused or left out."""
 
 import json
+import time
 from datetime import UTC, datetime
 from types import MappingProxyType
 
@@ -158,8 +159,13 @@ def test_no_other_link_gets_onto_a_page(value):
         ("2026-11-28", (2026, 11, 28)),
     ],
 )
-def test_a_moment_is_in_utc(text, moment):
-    found = parse_moment(text)
+@pytest.mark.parametrize("zone", ["UTC", "XYZ-5"])
+def test_a_moment_is_in_utc_whatever_the_zone_of_the_machine(monkeypatch, zone, text, moment):
+    with monkeypatch.context() as machine:
+        machine.setenv("TZ", zone)
+        time.tzset()
+        found = parse_moment(text)
+    time.tzset()
     assert found == datetime(*moment, tzinfo=UTC)
     assert found is not None
     assert found.tzinfo is UTC

@@ -130,6 +130,11 @@ def test_the_host_selects_one_of_several_redirect_uris_and_becomes_part_of_none(
     assert repr(host or "") in str(caught.value.cause)
 
 
+def test_a_request_that_names_no_host_is_on_none():
+    with pytest.raises(HostNotRegistered):
+        made(URI, "https://x/callback").require_redirect_uri(request())
+
+
 def test_of_a_host_as_long_as_a_header_may_be_the_log_shows_a_hundred_characters():
     with pytest.raises(HostNotRegistered) as caught:
         made(URI, OTHER).require_redirect_uri(request(host="x" * 8000))
@@ -180,6 +185,10 @@ def test_a_callback_path_is_ours_on_its_own_host_only(path, host, is_ours):
 def test_what_is_public_is_named_or_below_a_name_and_can_be_read_in_one_way_only(path, is_public):
     context = made(protect="all", public=("/health", "/static/*", "/docs/*"))
     assert context.is_public(path) is is_public
+
+
+def test_a_path_that_can_be_read_in_several_ways_is_below_no_name():
+    assert made(public=("/a//*",)).is_public("/a//*") is False
 
 
 @pytest.mark.parametrize(("protect", "protects"), [("all", True), ("marked", False)])
