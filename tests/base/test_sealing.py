@@ -1,8 +1,12 @@
 """Sealed values: one form, whatever process made them and whatever key is the newest."""
 
 import base64
+import copy
 import gc
 import os
+import pickle
+import sys
+import traceback
 import tracemalloc
 from itertools import count
 
@@ -86,6 +90,15 @@ def test_a_process_that_forks_gives_none_of_its_subkeys_to_the_others():
     assert run_alone(code).strip() == "4"
 
 
+def test_a_process_that_finds_itself_to_be_another_begins_a_subkey_of_its_own(monkeypatch):
+    """As above, where no process has to be forked to see it."""
+    one, other_process = sealed(), os.getpid() + 1
+    before = [raw(one.seal_text("a value"))[15:21] for _ in range(2)]
+    monkeypatch.setattr(os, "getpid", lambda: other_process)
+    after = [raw(one.seal_text("a value"))[15:21] for _ in range(2)]
+    assert (len(set(before)), len(set(after)), len({*before, *after})) == (1, 1, 2)
+
+
 def test_a_subkey_seals_no_more_than_it_may(monkeypatch):
     monkeypatch.setattr(sealing, "MAX_PER_SUBKEY", 3)
     one = sealed()
@@ -115,6 +128,7 @@ def test_two_secrets_with_one_key_id_both_open():
     for keys in ((first, second), (second, first)):
         both = sealed(*keys)
         assert [both.open_text(sealed(one).seal_text(7)) for one in keys] == [7, 7]
+        assert sealed(keys[0]).open_text(both.seal_text(7)) == 7, "the first one seals"
     assert sealed(first).open_text(sealed(second).seal_text(7)) is None
 
 
@@ -165,6 +179,46 @@ def test_a_text_is_opened_up_to_the_longest_that_is_ever_sealed():
     assert sealed().open_text(too_long) is None
     other = sealed(Secret("another-key-" * 4))
     assert (other.is_of_other_key(fits), other.is_of_other_key(too_long)) == (True, False)
+
+
+def nested(depth: int) -> list[object]:
+    value: list[object] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def test_a_value_that_could_be_written_here_but_is_too_deep_to_be_read_there_is_none():
+    """Whoever calls with little of the stack left gets no error that a deep value has made."""
+    for depth in range(sys.getrecursionlimit(), 0, -20):
+        try:
+            value = sealed().seal(nested(depth))
+        except ValueError:
+            continue
+        break
+
+    def open_below(frames: int) -> object:
+        return sealed().open(value) if frames == 0 else open_below(frames - 1)
+
+    assert isinstance(open_below(0), list)
+    assert isinstance(open_below(200), list | None)
+
+
+def test_keys_are_neither_pickled_nor_copied():
+    for act in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match="holds keys"):
+            act(sealed())
+
+
+@pytest.mark.parametrize("seal", [Sealed.seal, Sealed.seal_text])
+def test_a_value_that_cannot_be_sealed_is_in_no_local_variable_that_a_crash_report_shows(seal):
+    with pytest.raises(ValueError, match="cannot be written") as caught:
+        seal(sealed(), {"token": "a-token-of-somebody", "number": float("nan")})
+    frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
+    names = [frame.f_code.co_name for frame in frames]
+    shown = [repr(frame.f_locals) for frame in frames if frame.f_code.co_filename == sealing.__file__]
+    assert seal.__name__ in names
+    assert "a-token-of-somebody" not in "".join(shown)
 
 
 @pytest.mark.parametrize("value", [float("nan"), "\ud800", {1, 2}, object(), b"bytes"])

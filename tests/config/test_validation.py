@@ -73,6 +73,7 @@ WRONG = [
     ({"session_secret": DEVELOPMENT, "redirect_uris": (LOCAL, URI)}, "session_secret", "`xwms-auth dev`"),
     ({"client_secret": KEY}, "session_secret", "is the client secret"),
     ({"client_secret": Secret(KEY), "session_secret": (OTHER_KEY, KEY)}, "session_secret", "is the client secret"),
+    ({"client_secret": lambda: "s3cret", "session_secret": "X"}, "session_secret", "under 32 bytes"),
     ({"login_path": "auth"}, "login_path", ""),
     ({"logout_path": "auth"}, "logout_path", ""),
     ({"me_path": "auth"}, "me_path", ""),
@@ -146,6 +147,9 @@ def test_a_wrong_value_is_one_fault_of_its_option(options, names, reason):
 def test_a_fault_names_the_variable_and_the_option_or_the_option_alone():
     assert faults(client_id="")[0].startswith("XWMS_CLIENT_ID (client_id) is missing; find it")
     assert faults(domain=7)[0].startswith("XWMS_DOMAIN (domain) is not")
+    assert faults(redirect_uris=7) == ("XWMS_REDIRECT_URI (redirect_uris) is not text",)
+    assert faults(pages=7)[0].startswith("pages ")
+    assert "(" not in faults(pages=7)[0]
     assert faults(login_path="a", me_path="b", protect="c") == (
         *faults(login_path="a"),
         *faults(me_path="b"),
@@ -322,6 +326,16 @@ def test_what_is_missing_is_named_and_something_valid_takes_its_place(options, n
     assert dataclasses.replace(config).missing == config.missing, "also in a copy"
     if names:
         assert faults(**options) != ()
+
+
+def test_what_takes_the_place_of_missing_settings_is_at_no_address_that_there_is():
+    nothing = dict.fromkeys(("client_id", "client_secret", "redirect_uris"), "")
+    config = made(allow_missing_settings=True, flow="oauth2", **nothing)
+    assert (config.client_id, config.client_secret) == ("missing", Secret("missing"))
+    assert (config.redirect_uris, config.issuer) == (
+        ("https://missing.invalid/xwms/validateToken",),
+        "https://missing.invalid",
+    )
 
 
 def test_nothing_may_be_missing_unless_that_is_set():
