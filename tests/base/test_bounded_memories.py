@@ -25,32 +25,35 @@ moments = st.integers(-20, 40)
 )
 def test_a_map_has_no_more_entries_than_it_may_and_keeps_the_newest(size, steps):
     entries: ExpiringMap[int] = ExpiringMap(size)
-    known: dict[str, tuple[int, int]] = {}  # in the order in which they would go, with their ends
+    known: dict[str, tuple[int, int]] = {}  # ends and values, in the order in which they go
     now = NOW
     for number, (key, what, later) in enumerate(steps):
         now += later
-        before = known.get(key, (0, 0))
-        if what == "put" or (what == "put_new" and now >= before[0]):
+        is_free = key not in known or now >= known[key][0]
+        if what == "put":
+            entries.put(key, number, until=now + 30, now=now)
+        elif what == "put_new":
+            assert entries.put_new(key, number, until=now + 30, now=now) is is_free
+        elif what == "touch":
+            entries.touch(key)
+        elif what == "remove":
+            assert entries.remove(key) == known.pop(key, (0, None))[1]
+        else:
+            alive = [value for until, value in known.values() if now < until]
+            assert entries.pop_oldest(now=now) == (alive[0] if alive else None)
+            known = {one: entry for one, entry in known.items() if one in entries}
+        if what == "put" or (what == "put_new" and is_free):
             known.pop(key, None)
             known[key] = (now + 30, number)
         if what == "touch" and key in known:
             known[key] = known.pop(key)
-        if what == "remove":
-            known.pop(key, None)
-        if what == "put":
-            entries.put(key, number, until=now + 30, now=now)
-        elif what == "put_new":
-            entries.put_new(key, number, until=now + 30, now=now)
-        elif what == "pop_oldest":
-            popped = entries.pop_oldest(now=now)
-            known = {one: entry for one, entry in known.items() if one in entries}
-            assert popped is None or popped not in [value for _, value in known.values()]
-        else:
-            getattr(entries, what)(key)
+        assert entries.bytes == len(entries.items()) * 250
         assert len(entries.items()) <= size
-        assert entries.bytes <= size * 250
-        known = {one: entry for one, entry in known.items() if one in entries or entry[0] > now}
-        for one, (until, value) in list(known.items())[-size:]:
+        newest = list(known)[-size:]
+        for one in [one for one in known if one not in entries]:
+            until, _ = known.pop(one)
+            assert one not in newest or now >= until, "only what is old or has expired may go"
+        for one, (until, value) in known.items():
             assert entries.get(one, now=now) == (value if now < until else None)
 
 

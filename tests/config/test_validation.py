@@ -52,6 +52,7 @@ WRONG = [
     ({"redirect_uris": (URI, 7)}, "redirect_uris", "number 2 is not text"),
     ({"redirect_uris": ("ftp://a/b", URI)}, "redirect_uris", "number 1 "),
     ({"redirect_uris": ("https://app.example/a", "https://app.example/b")}, "redirect_uris", "two URLs on one host"),
+    ({"redirect_uris": (URI, URI)}, "redirect_uris redirect_uris", "has one URL twice"),
     ({"redirect_uris": URI, **HTTP}, "insecure_allow_http", "https redirect URI"),
     ({"redirect_uris": (LOCAL, URI), **HTTP}, "insecure_allow_http", "https redirect URI"),
     ({"redirect_uris": "http://devbox/cb"}, "redirect_uris", ""),
@@ -74,6 +75,10 @@ WRONG = [
     ({"client_secret": KEY}, "session_secret", "is the client secret"),
     ({"client_secret": Secret(KEY), "session_secret": (OTHER_KEY, KEY)}, "session_secret", "is the client secret"),
     ({"client_secret": lambda: "s3cret", "session_secret": "X"}, "session_secret", "under 32 bytes"),
+    ({"client_secret": lambda: "s3cret", "session_secret": (KEY, "")}, "session_secret", "under 32 bytes"),
+    ({"session_secret": ""}, "session_secret", "under 32 bytes"),
+    ({"session_secret": b""}, "session_secret", "under 32 bytes"),
+    ({"session_secret": Secret("")}, "session_secret", "under 32 bytes"),
     ({"login_path": "auth"}, "login_path", ""),
     ({"logout_path": "auth"}, "logout_path", ""),
     ({"me_path": "auth"}, "me_path", ""),
@@ -85,7 +90,11 @@ WRONG = [
     ({"login_path": "/" + "x" * 300}, "login_path", "longer than 300"),
     ({"after_login": "/" + "x" * 300}, "after_login", "longer than 300"),
     ({"after_logout": "/" + "x" * 300}, "after_logout", "longer than 300"),
-    ({"after_login": "https://front.example/", "trusted_origins": "https://b.example"}, "after_login", "or a URL of a"),
+    (
+        {"after_login": "https://front.example/", "trusted_origins": "https://b.example"},
+        "after_login",
+        "or a URL of a trusted origin, or",
+    ),
     ({"after_login": "/xwms/login.js", "login_path": "/xwms/login.js"}, "after_login", "one of the login routes"),
     (
         {"after_logout": "https://front.example/", "trusted_origins": "https://front.example"},
@@ -134,6 +143,7 @@ WRONG = [
     ({"issuer": "https://id.example?a"}, "issuer", "has a query"),
     ({"issuer": "http://id.example"}, "issuer", ""),
     ({**OAUTH, "issuer": ""}, "issuer", ""),
+    ({**OAUTH, "token_endpoint": "https://id.example/t"}, "authorization_endpoint jwks_uri", "is missing"),
 ]  # fmt: skip
 
 
@@ -166,6 +176,7 @@ RIGHT = [
     {"redirect_uris": "http://devbox/cb", "api_url": "http://devbox:8000/api/", **HTTP},
     {"domain": "a.example"},
     {"domain": "17"},
+    {"domain": "X-17"},
     {"session_secret": KEY.encode()},
     {"session_secret": (KEY.encode(), Secret(OTHER_KEY))},
     {"session_secret": ()},
@@ -228,6 +239,7 @@ def test_the_domain_is_the_host_of_the_first_redirect_uri_unless_it_is_given(opt
         (("https://app.example/shop/xwms/validateToken", "https://b.example/shop/xwms/validateToken"), "", "/shop"),
         (("https://app.example/shop/xwms/validateToken", ELSEWHERE), "", ""),
         (("https://app.example/a", "https://b.example/a"), "", ""),
+        (("https://app.example/shop/xwms/validateToken", "https://b.example/shop"), "", ""),
         ("https://app.example/callback", "", ""),
         ("https://app.example/shop/xwms/validateToken", "/", ""),
         ("https://app.example/shop/xwms/validateToken", "/desk", "/desk"),
