@@ -63,7 +63,7 @@ def test_another_sessions_result_is_none_of_this_one():
 
 
 def test_a_session_that_was_ended_elsewhere_is_not_renewed_by_a_process_that_does_not_know_yet():
-    """SL-06: a new cookie would outlive the ten seconds."""
+    """A new cookie would outlive the ten seconds."""
     place = MemoryStore()
     here, elsewhere = opened(revocation_store=place), opened(revocation_store=place)
     handle = begun(here)
