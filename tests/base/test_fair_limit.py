@@ -1,9 +1,12 @@
 """A limit that clients share: nobody can take what those need who have used little, and one alone may have all."""
 
+import math
 import random
 import tracemalloc
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from xwms_auth._core.base.memory.fair_limit import UNKNOWN, Decision, FairLimit, Source
 from xwms_auth._core.config.state import (
@@ -158,3 +161,80 @@ def test_a_clock_that_is_set_stops_nobody_for_long(back, ahead):
     now = 10**9 + ahead - back
     allowed(limit, one, now, 1000)
     assert allowed(limit, one, now + 120, 10) == 10
+
+
+# What it says of itself, reckoned use by use: the same answer at every step.
+
+
+class Reckoned:
+    """The limit as its description has it."""
+
+    def __init__(self, *, rate, burst, reserve, most=math.inf):
+        self.rate, self.burst, self.reserve, self.most = rate, burst, reserve, most
+        self.left, self.at, self.used, self.ends = float(burst), 0.0, {}, {}
+        # Somebody who has had `rate` for ever has used so much, and each doubling up to it costs the same.
+        self.doublings = math.log2(1 + rate * 60 / math.log(2))
+
+    def lately(self, key, now):
+        """Half of it is forgotten in a minute, and all of it in the second in which it has come down to half a use."""
+        if int(now) >= self.ends.get(key, 0):
+            self.used[key] = []
+        return self.left_of(key, now)
+
+    def left_of(self, key, now):
+        return sum(0.5 ** ((now - at) / 60) for at in self.used[key])
+
+    def take(self, one, now):
+        self.left, self.at = min(self.burst, self.left + (now - self.at) * self.rate), now
+        own, network = self.lately(one.name, now), self.lately(one.network, now)
+        leave = 0
+        if not one.may_be_many:
+            if own >= self.most:
+                return Decision.FOR_SOURCE
+            leave = min(self.reserve, math.ceil(self.reserve / self.doublings * math.log2(1 + max(own, network / 16))))
+        if self.left < 1 + leave:
+            return Decision.FOR_ALL
+        self.left -= 1
+        for key in () if one.may_be_many else (one.name, one.network):
+            self.used[key].append(now)
+            self.ends[key] = int(now) + math.ceil(60 * math.log2(2 * self.left_of(key, now)))
+        return Decision.ALLOWED
+
+
+# Few of much, much of few, and steps of a clock whose sums no float has to round.
+steps = st.lists(
+    st.tuples(st.integers(0, 3), st.sampled_from([0, 0, 0, 0.25, 1, 7, 60]), st.integers(1, 12)), max_size=30
+)
+
+
+@settings(max_examples=60)
+@given(
+    steps,
+    st.sampled_from([(1, 10, 8), (3, 40, 30), (0.25, 6, 6), (2, 5, 3), (0.01, 9, 8)]),
+    st.sampled_from([math.inf, 2, 5, 9]),
+)
+@example([(0, 0, 12), (1, 0, 12), (0, 60, 12)], (3, 40, 30), 9)
+@example([(0, 0, 12), (0, 0, 12), (0, 0, 12), (2, 0, 9), (0, 60, 12)], (3, 40, 30), math.inf)
+@example([(0, 0, 3)], (0.01, 9, 8), math.inf)
+@example([(0, 1, 1)] * 30, (1, 10, 8), math.inf)
+@example([(2, 0, 1), (3, 59, 9), (2, 0, 1)], (1, 10, 8), math.inf)
+@example([(2, 0, 1), (3, 60, 9), (2, 0, 1)], (1, 10, 8), math.inf)
+def test_it_allows_what_its_description_says_at_every_step(sequence, sizes, most):
+    rate, burst, reserve = sizes
+    options, now = {"rate": rate, "burst": burst, "reserve": reserve, "most": most}, 1000
+    limit, reckoned = FairLimit(**options), Reckoned(**options)
+    for number, later, tries in sequence:
+        now += later
+        one = source(number, network=number // 2, may_be_many=number == 3)
+        for _ in range(tries):
+            assert limit.take(one, now) is reckoned.take(one, now)
+
+
+@pytest.mark.parametrize(
+    ("later", "decision"),
+    [(-1, Decision.FOR_SOURCE), (-60, Decision.FOR_SOURCE), (-61, Decision.ALLOWED), (1, Decision.ALLOWED)],
+)
+def test_a_step_back_by_a_minute_forgets_nothing_and_a_clock_that_was_set_all(later, decision):
+    limit, one = FairLimit(rate=1, burst=100, reserve=0, most=2), source(1)
+    assert allowed(limit, one, 10_000, 3) == 2
+    assert limit.take(one, 10_000 + later) is decision

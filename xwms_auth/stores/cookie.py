@@ -90,6 +90,8 @@ class CookieStore(FixedHandles):
         # The device is shown in lists only, and this store has none.
         sealed = ((self._sealer.seal_text(to_record(kept)), kept) for kept in _reduced(replace(session, device=None)))
         handle, kept = next((handle, kept) for handle, kept in sealed if fits(handle))
+        if session.tokens is not None and kept.tokens is None:
+            events.warning("tokens_not_kept", hint="they do not fit into a cookie; use another session_store")
         self._remember(handle, kept)
         return handle
 
@@ -153,8 +155,7 @@ class CookieStore(FixedHandles):
         return then(self.load(handle, now=now), write)
 
     def drop(self, handle: str, *, why: EndReason | None, now: int) -> None | Awaitable[None]:
-        known = self._cache.get(handle)
-        session = self._open(handle) if known is None else known.session
+        session = self._open(handle)
         if session is None:
             return None
         until = session.started_at + self._lifetime
@@ -165,7 +166,6 @@ class CookieStore(FixedHandles):
             # A renewed session has had several cookies; remove all of them.
             for other in [other for other, kept in self._cache.items() if kept.session.id == session.id]:
                 self._cache.remove(other)
-            self._not_revoked.remove(session.id)
         if self._revocations is None:
             return None
         return self._revocations.forbid(_session(session.id), upto=until, until=until, now=now)
@@ -218,13 +218,9 @@ class CookieStore(FixedHandles):
 
 def _reduced(session: Session) -> Iterator[Session]:
     """Smaller and smaller versions of the session, so that the login does not fail: without claims, then tokens."""
-    for user in ever_smaller(session.user):
-        yield replace(session, user=user)
-    if session.tokens is not None and session.tokens.id_token is not None:
-        yield from _reduced(replace(session, tokens=replace(session.tokens, id_token=None)))
-    elif session.tokens is not None:
-        events.warning("tokens_not_kept", hint="they do not fit into a cookie; use another session_store")
-        yield from _reduced(replace(session, tokens=None))
+    tokens = session.tokens
+    fewer = (None,) if tokens is None else (tokens, replace(tokens, id_token=None), None)
+    return (replace(session, user=user, tokens=kept) for kept in fewer for user in ever_smaller(session.user))
 
 
 # Each kind of name has a prefix, so that one cannot be passed for another: a person's can be derived from their sub.

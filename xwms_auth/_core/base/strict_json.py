@@ -43,14 +43,12 @@ def parse_id(value: object, name: str) -> str:
     """
     if isinstance(value, int) and not isinstance(value, bool):
         # Zero is refused: a careless cast turns a word into 0.
-        # Python refuses to convert an integer of more than 4300 digits, so the bits are checked first (a digit has at
-        # most 4).
-        if value <= 0 or value.bit_length() > MAX_SUB * 4 or len(str(value)) > MAX_SUB:
+        if not 0 < value < 10**MAX_SUB:
             raise ValueError(f"{name} is a number out of range")
         return str(value)
     if not isinstance(value, str):
         raise ValueError(f"{name} is {type(value).__name__}, not a string")
-    if not 1 <= len(value) <= MAX_SUB or not value.isprintable() or not value.strip():
+    if len(value) > MAX_SUB or not value.isprintable() or not value.strip():
         raise ValueError(f"{name} is empty, too long or not printable")
     return value
 

@@ -22,7 +22,7 @@ def source_of(address: object) -> Source:
     An IPv4 address is one, however it is written. In IPv6 a /64 is. A port or a zone, which some proxies leave at
     the address, does not matter.
     """
-    if not isinstance(address, str) or not 0 < len(address) <= MAX_ADDRESS:
+    if not isinstance(address, str) or len(address) > MAX_ADDRESS:
         return UNKNOWN
     try:
         found = ipaddress.ip_address(_bare(address))
@@ -38,12 +38,10 @@ def source_of(address: object) -> Source:
 
 
 def _bare(address: str) -> str:
-    """The address without a port and a zone, which `ip_address` takes into its value."""
+    """The address without a port. A zone stays, and is in no `Source`: a client in IPv6 is named by its network."""
     if address.startswith("["):
-        address = address[1:].partition("]")[0]
-    elif address.count(":") == 1:
-        address = address.partition(":")[0]
-    return address.partition("%")[0]
+        return address[1:].partition("]")[0]
+    return address.partition(":")[0] if address.count(":") == 1 else address
 
 
 def _v4_in(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
@@ -65,7 +63,7 @@ def _prefix(address: ipaddress.IPv4Address | ipaddress.IPv6Address, length: int)
 
 
 def _is_internal(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    return any(address in network for network in _internal() if network.version == address.version)
+    return any(address in network for network in _internal())
 
 
 @cache

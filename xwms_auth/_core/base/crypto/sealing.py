@@ -68,8 +68,7 @@ class Sealed:
         self._starts = frozenset(_to_text(_VERSION + key_id) for key_id in self._keys)
         self._lock = threading.Lock()
         self._subkeys: dict[bytes, AESGCM] = {}
-        self._left = self._process = 0
-        self._own = b"", AESGCM(bytes(32))  # replaced before the first value
+        self._begin_subkey()
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("a Sealed holds keys and cannot be pickled")
