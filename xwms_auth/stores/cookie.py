@@ -166,6 +166,8 @@ class CookieStore(FixedHandles):
             # A renewed session has had several cookies; remove all of them.
             for other in [other for other, kept in self._cache.items() if kept.session.id == session.id]:
                 self._cache.remove(other)
+            # A flood of logouts may push it out of the ended ones.
+            self._not_revoked.remove(session.id)
         if self._revocations is None:
             return None
         return self._revocations.forbid(_session(session.id), upto=until, until=until, now=now)
