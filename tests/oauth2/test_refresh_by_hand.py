@@ -29,10 +29,9 @@ NEW = replace(OLD, access_token=Secret("new"), refresh_token=Secret("refresh-mor
 
 
 def context_of(**options: Any) -> Context:
-    given: dict[str, Any] = {"flow": "oauth2", "issuer": ISSUER, **options}
+    given: dict[str, Any] = {"client_id": "id", "flow": "oauth2", "issuer": ISSUER, **options}
     return Context.of(
         XWMSConfig(
-            client_id="id",
             client_secret="secret",
             redirect_uris=URI.uri,
             session_secret="0123456789abcdefghijklmnopqrstuv",
