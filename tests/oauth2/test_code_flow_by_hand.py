@@ -113,6 +113,7 @@ def test_nobody_has_to_confirm_a_login_whose_state_is_this_browsers():
         "is_invalidated": provider.is_invalidated(server.context, params, now=NOW),
         "needs_confirmation": provider.needs_confirmation(server.context, none, now=NOW),
     }
+    provider.check_sender(server.context, Request(method="GET", path="/"), URI)  # from any host: it does not raise
     told = {name: server.play(one) for name, one in steps.items()}
     assert told == {"origins": None, "invalidate": False, "is_invalidated": False, "needs_confirmation": False}
     assert server.asked == []
