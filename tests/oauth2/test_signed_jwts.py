@@ -205,12 +205,11 @@ def test_a_signature_is_as_long_as_that_of_the_longest_key_at_most(top, below, i
         assert "its signature matches none" in why_refused(text, key.jwk)
 
 
-def test_an_rsa_key_has_2048_bits_at_least(recwarn):
-    """RFC 7518 3.3. The modulus of this one takes as many bytes, but its first bit is not set."""
+def test_an_rsa_key_has_2048_bits_at_least():
+    """RFC 7518 3.3. The modulus of this one takes as many bytes, but its first bit is not set; joserfc warns of it."""
     short, good = rsa_key(301 << 1015, 355, 1521), make_key("RS256")
     assert "its signature matches none" in why_refused(as_signed(short), short.jwk)
     assert sub_of(as_signed(good), short.jwk, good.jwk) == "ada"
-    assert not recwarn.list
 
 
 @pytest.mark.parametrize(
