@@ -297,23 +297,28 @@ def test_a_token_that_is_known_needs_the_metadata_all_the_same():
 
 
 @pytest.mark.parametrize(
-    ("token", "reason"),
+    ("changes", "reason"),
     [
-        *((access_jwt(typ=typ), "its typ is not at.jwt") for typ in (None, "", "JWT", "at", "at+jwtX", "logout+jwt")),
-        (access_jwt(make_key(another=1)), "its signature matches none"),
-        (access_jwt(make_key(kid="2")), "none of the server's keys"),
-        (access_jwt(sub=GONE), "it has no sub"),
-        (access_jwt(sub=""), "the token's sub is"),
-        (access_jwt(exp=GONE), "it has no exp"),
-        (access_jwt(aud=GONE), "not for this API"),
-        (access_jwt(aud=GONE, client_id="id"), "not for this API"),
-        (access_jwt(cnf={}), "bound to a key"),
-        ("a.b.c", "its header is not"),
+        *(({"typ": typ}, "its typ is not at.jwt") for typ in (None, "", "JWT", "at", "at+jwtX", "logout+jwt")),
+        ({"key": make_key(another=1)}, "its signature matches none"),
+        ({"key": make_key(kid="2")}, "none of the server's keys"),
+        ({"sub": GONE}, "it has no sub"),
+        ({"sub": ""}, "the token's sub is"),
+        ({"exp": GONE}, "it has no exp"),
+        ({"aud": GONE}, "not for this API"),
+        ({"aud": GONE, "client_id": "id"}, "not for this API"),
+        ({"cnf": {}}, "bound to a key"),
     ],
 )
-def test_a_signed_token_that_is_not_good_is_invalid(token, reason):
+def test_a_signed_token_that_is_not_good_is_invalid(changes, reason):
     with pytest.raises(InvalidToken, match=reason):
-        asked(api(), token)
+        asked(api(), access_jwt(**changes))
+
+
+@pytest.mark.parametrize(("text", "reason"), [("a.b.c", "its header is not"), ("opaque", "in compact form")])
+def test_what_is_no_signed_token_is_invalid(text, reason):
+    with pytest.raises(InvalidToken, match=reason):
+        asked(api(), text)
 
 
 def test_keys_that_are_not_known_yet_are_asked_for_only_so_often():
