@@ -63,6 +63,7 @@ def test_an_endpoint_that_is_busy_or_down_says_when_to_come_back(status):
         (404, {"error": "unsupported_token_type"}, BadAnswer),
         (428, {}, BadAnswer),
         (430, {}, BadAnswer),
+        (499, {}, BadAnswer),
         (201, {"active": True}, BadAnswer),
         (302, {}, BadAnswer),
         (200, {"active": False, "error": "invalid_client"}, BadAnswer),
