@@ -2,6 +2,9 @@
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
+from joserfc.jws import JWSRegistry
 
 from tests.oauth2.jwts import Key, base64url, encode, make_key, number, signed
 from xwms_auth import TokenRejected
@@ -244,3 +247,25 @@ def test_a_key_that_is_broken_is_passed_over_for_the_next(algorithm, changes):
     text = as_signed(good)
     assert "its signature matches none" in why_refused(text, broken)
     assert sub_of(text, broken, good.jwk) == "ada"
+
+
+@pytest.mark.parametrize("kind", [JoseError, ValueError, TypeError])
+@pytest.mark.parametrize(
+    ("owner", "name", "reason"),
+    [
+        (JWSRegistry.algorithms["ES256"], "verify", "its signature matches none"),
+        (JWSRegistry.algorithms["ES256"], "check_key", "its signature matches none"),
+        (ECKey, "import_key", "its signature matches none"),
+        (JWSRegistry, "check_header", "a parameter of its header"),
+    ],
+    ids=["verify", "check_key", "import_key", "check_header"],
+)
+def test_whatever_the_library_raises_makes_no_token_good(kind, owner, name, reason, monkeypatch):
+    """No version raises each of these at each place, and none promises not to."""
+
+    def raising(*args: object, **more: object) -> object:
+        raise kind("x")
+
+    key = make_key("ES256", kid=f"{name} {kind.__name__}")  # neither it nor the header is kept from before
+    monkeypatch.setattr(owner, name, raising)
+    assert reason in why_refused(as_signed(key), key.jwk)
