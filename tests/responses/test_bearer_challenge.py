@@ -47,7 +47,7 @@ def test_a_well_formed_header_has_one_token(header, token):
             "Bearer \ta",
         ),
         *("Bearer a, Bearer b", "Bearer a,Bearer a", "Basic a, Bearer b", "Basic a,\tbearer b", "Basic a,bearer,c"),
-        *("Bearer \u00e9", 'Bearer "a"', "Bearer a\x00", "Bearer a;", "Bearer " + "a" * (LONGEST - 6)),
+        *("Bearer \u00e9", "Bearer \ud800", 'Bearer "a"', "Bearer a\x00", "Bearer a;", "Bearer " + "a" * (LONGEST - 6)),
     ],
 )
 def test_a_header_that_names_bearer_and_is_not_well_formed_is_refused(header):

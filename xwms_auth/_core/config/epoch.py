@@ -16,7 +16,7 @@ def parse_epoch(value: object) -> datetime:
         if value.tzinfo is None:
             raise ValueError("has no time zone, such as the Z of 2026-11-28T14:30:00Z")
         value = value.timestamp()
-    if isinstance(value, bool) or not isinstance(value, int | float) or not EARLIEST <= value < math.inf:
+    if not isinstance(value, int | float) or not EARLIEST <= value < math.inf:
         raise ValueError("is neither a date and time such as 2026-11-28T14:30:00Z nor seconds since 1970")
     # Otherwise every new session would be over at once, and a login would lead to the next (redirect loop). A second
     # more: the time may have been rounded up before.

@@ -149,14 +149,7 @@ class OAuth2Provider:
         tokens = yield from send_as_client(config, call, partial(wire.read_tokens, asked=config.scopes, now=now))
         try:
             nonce, max_age = wire.nonce_of(seed), callback.login.fresh
-            result = yield from _login_result(context, metadata, tokens, nonce=nonce, max_age=max_age, now=now)
-            if (
-                result.tokens is not None
-                and result.tokens.sid is not None
-                and result.tokens.sid in context.state.ended_logins
-            ):
-                raise TokenRejected("the user has logged out at the server meanwhile")
-            return result
+            return (yield from _login_result(context, metadata, tokens, nonce=nonce, max_age=max_age, now=now))
         except APIError as error:
             error.sent = True  # the code was sent, whatever failed after that
             raise
@@ -258,8 +251,10 @@ def _login_result(
     elif not id_claims:
         raise BadAnswer("without openid a userinfo endpoint is needed: set XWMS_USERINFO_ENDPOINT, or ask for openid")
     user = wire.user_of(id_claims, userinfo, issuer=metadata.issuer)
-    id_token = tokens.id_token if context.config.id_token_hint else None
-    kept = replace(tokens, id_token=id_token, sid=sid_of(id_claims))
+    id_token, sid = tokens.id_token if context.config.id_token_hint else None, sid_of(id_claims)
+    if sid is not None and sid in context.state.ended_logins:
+        raise TokenRejected("the user has logged out at the server meanwhile")
+    kept = replace(tokens, id_token=id_token, sid=sid)
     return LoginResult(user=user, tokens=kept, proved_at=proved_at(id_claims, now=now) if id_claims else None)
 
 

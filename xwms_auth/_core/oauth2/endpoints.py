@@ -122,7 +122,7 @@ def authorization_url(
         client_id=config.client_id,
         response_type="code",
         redirect_uri=redirect_uri,
-        scope=" ".join(config.scopes) or None,
+        scope=" ".join(config.scopes),
         state=state_of(seed),
         nonce=nonce_of(seed) if config.openid else None,
         prompt=" ".join(prompts) or None,

@@ -55,6 +55,9 @@ def _give_up_once(context: Context, session: Session, *, now: int) -> None:
 
 
 def _is_same_login(session: Session, user: Identity, tokens: TokenSet | None) -> bool:
-    if session.tokens is None or tokens is None or session.user.identity != user:
-        return False
-    return session.tokens.sid == tokens.sid
+    return (
+        session.tokens is not None
+        and tokens is not None
+        and session.user.identity == user
+        and session.tokens.sid == tokens.sid
+    )

@@ -71,8 +71,7 @@ def _current_token(
         yield from waiting.pause(POLL_INTERVAL)
         found = yield from _stored_session(known, session, now=now)
         session = found if isinstance(found, Session) else None
-        if session is None:
-            known = known._replace(session=None, ended=found if isinstance(found, EndReason) else None)
+        known = known._replace(session=session, ended=found if isinstance(found, EndReason) else None)
     return known, None
 
 
