@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from tests.oauth2.jwts import make_key, signed
-from tests.oauth2.test_flow_by_hand import DISCOVERED, NAMED, Server, answer
+from tests.oauth2.test_flow_by_hand import DISCOVERED, NAMED, SESSION, Server, answer
 from tests.oauth2.test_refresh_by_hand import ISSUER, NOW, OLD, URI, context_of
 from xwms_auth._core.base.errors import (
     BadAnswer,
@@ -77,7 +77,7 @@ def test_a_login_starts_with_a_proof_of_its_own():
 def test_a_server_that_demands_what_is_not_spoken_starts_no_login_and_is_told_nothing_else():
     says = answer(**DISCOVERED, userinfo_endpoint=f"{ISSUER}/userinfo", require_pushed_authorization_requests=True)
     server = Server(context_of(scopes="openid"), openid_configuration=says)
-    server.context.state.give_up(OLD, now=NOW)
+    server.context.state.give_up(OLD, of=SESSION.user.identity, now=NOW)
     with pytest.raises(BadAnswer, match="require_pushed_authorization_requests"):
         start(server)
     assert server.asked == ["openid_configuration"]
@@ -85,7 +85,7 @@ def test_a_server_that_demands_what_is_not_spoken_starts_no_login_and_is_told_no
 
 def test_a_start_revokes_what_waits_for_it():
     server = Server(context_of(**OPENID), revoke=answer())
-    server.context.state.give_up(OLD, now=NOW)
+    server.context.state.give_up(OLD, of=SESSION.user.identity, now=NOW)
     start(server)
     start(server)
     assert server.asked == ["revoke"]

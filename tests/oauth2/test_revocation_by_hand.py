@@ -14,10 +14,10 @@ from xwms_auth._core.config.context import Context
 from xwms_auth._core.oauth2.token_revocation import MAX_AFTER_ANSWER, WARNING_INTERVAL, revoke_pending, revoke_tokens
 from xwms_auth._core.oauth2.token_revocation import retry_pending as retry
 from xwms_auth._core.sessions.given_up_tokens import (
-    give_up_aged,
-    give_up_not_kept,
+    give_up_ended,
     give_up_replaced,
     give_up_unused,
+    settle_new,
 )
 
 
@@ -89,23 +89,23 @@ def test_a_login_without_tokens_gives_up_none(here):
 )
 def test_tokens_that_did_not_fit_into_the_cookie_are_given_up(kept, given_up):
     context = context_of()
-    steps = give_up_not_kept(context, "handle", tokens_of("new"), now=NOW)
+    steps = settle_new(context, "handle", ANNA, tokens_of("new"), now=NOW)
     next(steps)
     with pytest.raises(StopIteration):
         steps.send(kept)
     assert waiting(context) == given_up
-    assert list(give_up_not_kept(context, "handle", None, now=NOW)) == [], "the store is asked nothing"
+    assert list(settle_new(context, "handle", ANNA, None, now=NOW)) == [], "the store is asked nothing"
 
 
 def test_the_tokens_of_a_session_that_is_too_old_are_given_up_once():
     context = context_of()
     told = []
     for now in (NOW, NOW, NOW + KEPT_AFTER_END - 1):
-        give_up_aged(context, session_of(tokens_of("old")), now=now)
+        give_up_ended(context, session_of(tokens_of("old")), now=now)
         told.append(waiting(context))
     assert told == [["old"], [], []]
-    give_up_aged(context, session_of(None, sub="18"), now=NOW)
-    give_up_aged(context, session_of(tokens_of("another's"), sub="18"), now=NOW)
+    give_up_ended(context, session_of(None, sub="18"), now=NOW)
+    give_up_ended(context, session_of(tokens_of("another's"), sub="18"), now=NOW)
     assert waiting(context) == ["another's"]
 
 
@@ -127,8 +127,8 @@ def test_tokens_that_are_revoked_bring_the_next_one_that_waits_with_them(caplog)
     caplog.set_level("INFO")
     server = revoking()
     for name in ("first", "second"):
-        server.context.state.give_up(tokens_of(name), now=NOW)
-    server.play(revoke_tokens(server.context, OLD, now=NOW))
+        server.context.state.give_up(tokens_of(name), of=ANNA, now=NOW)
+    server.play(revoke_tokens(server.context, OLD, of=ANNA, now=NOW))
     assert server.asked == ["revoke"] * 2
     assert pending(server, now=NOW) == ("second", NOW, False)
     assert "token_revoked_late" not in caplog.text
@@ -137,8 +137,8 @@ def test_tokens_that_are_revoked_bring_the_next_one_that_waits_with_them(caplog)
 def test_tokens_that_could_not_be_revoked_are_kept_and_the_others_wait_too(caplog):
     caplog.set_level("INFO")
     server = revoking(DOWN)
-    server.context.state.give_up(tokens_of("first"), now=NOW - 5)
-    server.play(revoke_tokens(server.context, OLD, now=NOW))
+    server.context.state.give_up(tokens_of("first"), of=ANNA, now=NOW - 5)
+    server.play(revoke_tokens(server.context, OLD, of=ANNA, now=NOW))
     assert server.asked == ["revoke"]
     assert "token_not_revoked cause=" in caplog.text
     server.play(retry(server.context, now=NOW + 59))
@@ -155,30 +155,30 @@ def test_tokens_that_could_not_be_revoked_are_kept_and_the_others_wait_too(caplo
 
 def test_a_failure_is_not_followed_by_another_one_when_the_clock_was_set_back():
     server = revoking(DOWN)
-    server.play(revoke_tokens(server.context, tokens_of("first"), now=NOW))
-    server.play(revoke_tokens(server.context, tokens_of("second"), now=NOW - 9000))
+    server.play(revoke_tokens(server.context, tokens_of("first"), of=ANNA, now=NOW))
+    server.play(revoke_tokens(server.context, tokens_of("second"), of=ANNA, now=NOW - 9000))
     assert server.asked == ["revoke"] * 2
 
 
 def test_how_long_a_revocation_waits_is_counted_from_when_it_was_to_be():
     server = revoking(DOWN)
-    server.context.state.give_up(OLD, now=NOW)
+    server.context.state.give_up(OLD, of=ANNA, now=NOW)
     server.play(retry(server.context, now=NOW + 500))
     assert pending(server, now=NOW + 900) == ("old", NOW, True)
 
 
 def test_an_answer_ends_the_pause():
     server = revoking(DOWN)
-    server.play(revoke_tokens(server.context, tokens_of("first"), now=NOW))
+    server.play(revoke_tokens(server.context, tokens_of("first"), of=ANNA, now=NOW))
     server.answers["revoke"] = OK
-    server.play(revoke_tokens(server.context, tokens_of("second"), now=NOW + 1))
+    server.play(revoke_tokens(server.context, tokens_of("second"), of=ANNA, now=NOW + 1))
     assert server.asked == ["revoke"] * 3
     assert pending(server, now=NOW + 1) is None
 
 
 def test_a_revocation_that_is_broken_off_is_made_up_for_later(caplog):
     server = revoking()
-    steps = revoke_tokens(server.context, OLD, now=NOW)
+    steps = revoke_tokens(server.context, OLD, of=ANNA, now=NOW)
     next(steps)
     steps.close()
     assert pending(server, now=NOW + 59) is None
@@ -196,7 +196,7 @@ def test_nothing_is_asked_where_nothing_waits():
 def test_after_an_answer_a_few_are_revoked():
     server = revoking()
     for number in range(MAX_AFTER_ANSWER + 2):
-        server.context.state.give_up(tokens_of(str(number)), now=NOW)
+        server.context.state.give_up(tokens_of(str(number)), of=ANNA, now=NOW)
     server.play(revoke_pending(server.context, now=NOW))
     assert server.asked == ["revoke"] * MAX_AFTER_ANSWER
     assert pending(server, now=NOW) == ("2", NOW, False)
@@ -205,9 +205,9 @@ def test_after_an_answer_a_few_are_revoked():
 def test_a_server_that_cannot_revoke_is_asked_nothing_and_the_log_says_so_once_an_hour(caplog):
     server = Server(context_of(scopes="openid"), openid_configuration=answer(**DISCOVERED))
     for now in (NOW, NOW + 1, NOW + WARNING_INTERVAL - 1):
-        server.play(revoke_tokens(server.context, OLD, now=now))
+        server.play(revoke_tokens(server.context, OLD, of=ANNA, now=now))
     assert caplog.text.count("tokens_not_revocable cause=") == 1
-    server.play(revoke_tokens(server.context, OLD, now=NOW + WARNING_INTERVAL))
+    server.play(revoke_tokens(server.context, OLD, of=ANNA, now=NOW + WARNING_INTERVAL))
     assert caplog.text.count("tokens_not_revocable cause=") == 2
     assert set(server.asked) == {"openid_configuration"}
     assert pending(server, now=NOW + 9999) is None

@@ -16,6 +16,8 @@ from xwms_auth._core.config.state import LOGOUT_TOKEN_BURST, LOGOUT_TOKEN_RATE
 from xwms_auth._core.oauth2.code_flow import OAuth2Provider
 from xwms_auth._core.oauth2.logout_token import EVENT
 
+ANNA = SESSION.user.identity
+
 # --- the tokens of a session ---
 
 
@@ -83,10 +85,12 @@ def test_metadata_is_fetched_before_a_refresh_so_that_this_is_one_call():
 
 def test_tokens_are_revoked_at_once_or_after_an_answer():
     server = honest(revoke=answer())
-    server.play(OAuth2Provider().tokens.revoke_tokens(server.context, OLD, now=NOW))
+    server.play(OAuth2Provider().tokens.revoke_tokens(server.context, OLD, of=ANNA, now=NOW))
     assert server.asked == ["revoke"]
     for number in range(4):
-        server.context.state.give_up(replace(OLD, access_token=Secret(str(number)), refresh_token=None), now=NOW)
+        server.context.state.give_up(
+            replace(OLD, access_token=Secret(str(number)), refresh_token=None), of=ANNA, now=NOW
+        )
     server.play(OAuth2Provider().tokens.revoke_pending(server.context, now=NOW))
     assert server.asked == ["revoke"] * 3
 
