@@ -1,0 +1,230 @@
+"""Logins of an application with accounts, without any I/O: XWMS, the linker and the own login are played by hand."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.login.test_flow_steps import NOW, URI, answer, headers
+from tests.tools.site import CALLBACK, FROM_ELSEWHERE, FROM_HERE, LOGIN
+from xwms_auth import StoreUnavailable, XWMSConfig
+from xwms_auth._core.accounts.errors import NoAccount
+from xwms_auth._core.accounts.hooks import AccountLinked, LoggedIn, LoginRefused
+from xwms_auth._core.accounts.linker import AppLogin, Linked, ProofNeeded
+from xwms_auth._core.base.effects import Runtime, UpstreamResponse, run
+from xwms_auth._core.config.context import Context
+from xwms_auth._core.http.messages import Request, Response
+from xwms_auth._core.login import routes
+from xwms_auth._core.login.select import provider_of
+from xwms_auth.stores.memory import MemoryStore
+
+ADA = answer(sub="17", name="Ada", email="ada@example.org", email_verified=True)
+
+
+class Shop:
+    """An application whose accounts are what a test says. `here` is whose owner its own login names."""
+
+    def __init__(self, *, found: Any = None, here: str | None = None, app_login: bool = True) -> None:
+        self.linker: Any = self
+        self.app_login = AppLogin(url="/own-login?a=1", who=lambda request: here) if app_login else None
+        self.found, self.here = found, here
+        self.told: list[object] = []
+        self.linked: list[tuple[str, str]] = []
+
+    def call(self, function: Callable[..., Any], *args: object) -> Any:
+        return function(*args)
+
+    def tell(self, event: object) -> None:
+        self.told.append(event)
+
+    def who(self) -> object:
+        return self.here
+
+    def sign_in(self, user: Any) -> Any:
+        if isinstance(self.found, Exception):
+            raise self.found
+        return self.found
+
+    def link(self, user: Any, key: str) -> Linked:
+        self.linked.append((user.sub, key))
+        return Linked(key=key, linked=True)
+
+    def find(self, identity: Any) -> str | None:
+        return next((key for sub, key in self.linked if sub == identity.sub), None)
+
+    def key_of(self, account: object) -> str:
+        return str(account)
+
+
+class _Down(MemoryStore):
+    """A store that refuses one kind of claim while it is down."""
+
+    kind: str | None = None
+
+    def claim(self, name: str, *, until: int, now: int) -> bool:
+        if self.kind is not None and name.startswith(f"{self.kind}/"):
+            raise StoreUnavailable("the store is down")
+        return super().claim(name, until=until, now=now)
+
+
+class Visit:
+    """One browser at the shop."""
+
+    def __init__(self, shop: Any, **options: Any) -> None:
+        key = "0123456789abcdefghijklmnopqrstuv"
+        options = {"client_id": "id", "client_secret": "secret", "session_secret": key, **options}
+        self.site = Context.of(XWMSConfig(redirect_uris=URI, **options))
+        self.shop, self.store, self.now = shop, _Down(), NOW
+        self.jar: dict[str, str] = {}
+        self.issued = 0
+
+    def ask(self, path: str, query: str = "", *, method: str = "GET", **form: str) -> Response:
+        sent = FROM_ELSEWHERE if path == CALLBACK else FROM_HERE
+        cookie = "; ".join(f"{name}={value}" for name, value in self.jar.items())
+        request = Request(method=method, path=path, query=query, headers=headers(sent), cookie=cookie, form=form)
+        steps = routes.serve(self.site, provider_of(self.site), request, now=self.now, application=self.shop)
+        done = run(steps, Runtime(self, self.store))  # type: ignore[arg-type]
+        for name, value in done.header_list():
+            if name == "Set-Cookie":
+                cookie_name, _, rest = value.partition("=")
+                self.jar.pop(cookie_name, None)
+                if kept := rest.partition(";")[0]:
+                    self.jar[cookie_name] = kept
+        return done
+
+    def send(self, call: Any) -> UpstreamResponse:
+        """What XWMS says."""
+        if call.path == "sign-token":
+            self.issued += 1
+            return answer(token=f"token-of-sign-token-{self.issued}", url="https://xwms.nl/login")
+        return ADA
+
+    def log_in(self, *, link: bool = False) -> Response:
+        begun = self.ask(LOGIN, "next=/hello", method="POST", link="1") if link else self.ask(LOGIN, "next=/hello")
+        assert begun.status == 302
+        return self.ask(CALLBACK, f"token=token-of-sign-token-{self.issued}")
+
+    def names(self, kind: str) -> list[str]:
+        return [name for name in self.jar if f"xwms_{kind}_" in name]
+
+    def is_in(self) -> bool:
+        return bool(self.names("session"))
+
+
+def location(done: Response) -> str:
+    return dict(done.headers)["Location"]
+
+
+def code(done: Response) -> tuple[int, str]:
+    assert done.error is not None
+    return done.status, done.error.code
+
+
+def confirm(visit: Visit, waiting: Response) -> Response:
+    url, _, key = location(waiting).partition("&confirm=")
+    return visit.ask(LOGIN, url.partition("?")[2], method="POST", confirm=key)
+
+
+@pytest.mark.parametrize("has_application", [True, False])
+def test_where_there_are_no_accounts_nothing_can_be_linked(has_application):
+    """Neither at a site that has only hooks."""
+    shop = Shop() if has_application else None
+    if shop is not None:
+        shop.linker = None
+    visit = Visit(shop)
+    assert code(visit.ask(LOGIN, method="POST", link="1")) == (409, "nobody_to_link")
+    assert visit.log_in().logged_in
+    assert visit.is_in()
+    if shop is not None:
+        assert [event.account for event in shop.told if isinstance(event, LoggedIn)] == [None]
+
+
+def test_a_login_with_accounts_tells_whose_it_is():
+    shop = Shop(found=Linked(key="1"))
+    visit = Visit(shop)
+    assert visit.log_in().logged_in
+    assert [(event.user.sub, event.account) for event in shop.told if isinstance(event, LoggedIn)] == [("17", "1")]
+    assert visit.names("login") == []
+
+
+def test_an_address_that_has_an_account_is_refused_where_nothing_can_prove_whose_it_is():
+    """Account takeover: a linker of the application's own that asks for a proof, and no `app_login` to give one."""
+    shop = Shop(found=ProofNeeded(key="7"), app_login=False)
+    visit = Visit(shop)
+    assert code(visit.log_in()) == (409, "account_exists")
+    assert not visit.is_in()
+    assert visit.names("login") == []
+    assert [event.code for event in shop.told if isinstance(event, LoginRefused)] == ["account_exists"]
+
+
+def test_a_person_whom_the_linker_refuses_is_not_signed_in_and_the_login_is_over():
+    visit = Visit(Shop(found=NoAccount("closed")))
+    assert code(visit.log_in()) == (403, "not_allowed")
+    assert not visit.is_in()
+    assert visit.names("login") == []
+
+
+@pytest.mark.parametrize("here", [None, "8"])
+def test_a_proof_is_asked_for_until_the_owner_is_here_and_links_once(here):
+    shop = Shop(found=ProofNeeded(key="7"), here=here)
+    visit = Visit(shop)
+    waiting = visit.log_in()
+    assert waiting.status == 303
+    assert not waiting.logged_in
+    page = visit.ask(LOGIN, location(waiting).partition("?")[2])
+    assert page.status == 200
+    assert 'href="/own-login?a=1&amp;next=%2Fxwms%2Fauth' in page.body
+    assert ("another account" in page.body) is (here is not None)
+    assert code(confirm(visit, waiting)) == (409, "nobody_to_link")
+    assert visit.names("login") == [], "a refusal ends it"
+    waiting = visit.log_in()
+    shop.here = "7"
+    page = visit.ask(LOGIN, location(waiting).partition("?")[2])
+    assert "Link with XWMS?" in page.body
+    assert ("Cross-Origin-Opener-Policy", "same-origin") in page.headers
+    kept = dict(visit.jar)
+    done = confirm(visit, waiting)
+    assert (done.status, location(done), done.logged_in) == (303, "/hello", True)
+    assert shop.linked == [("17", "7")]
+    assert [type(event) for event in shop.told if not isinstance(event, LoginRefused)] == [LoggedIn, AccountLinked]
+    assert visit.names("login") == []
+    visit.jar = kept
+    assert code(confirm(visit, waiting)) == (400, "login_not_started")
+    assert shop.linked == [("17", "7")]
+
+
+@pytest.mark.parametrize("shop_later", [None, "without accounts"])
+def test_a_link_that_waits_is_refused_by_a_site_that_has_no_accounts_any_more(shop_later):
+    """The application was deployed anew meanwhile."""
+    visit = Visit(Shop(found=ProofNeeded(key="7")))
+    waiting = visit.log_in()
+    visit.shop = None if shop_later is None else Shop()
+    if visit.shop is not None:
+        visit.shop.linker = None
+    assert code(confirm(visit, waiting)) == (409, "nobody_to_link")
+    assert visit.names("login") == []
+    assert not visit.is_in()
+
+
+def test_a_store_that_is_down_keeps_the_login_that_waits():
+    """The next click may work."""
+    shop = Shop(found=ProofNeeded(key="7"), here="7")
+    visit = Visit(shop)
+    waiting = visit.log_in()
+    visit.store.kind = "link"
+    assert code(confirm(visit, waiting)) == (503, "store_unavailable")
+    assert len(visit.names("login")) == 1
+    assert shop.linked == []
+    visit.store.kind = None
+    assert confirm(visit, waiting).logged_in
+
+
+def test_a_login_that_links_waits_for_a_click_although_the_account_is_here():
+    """Login CSRF: an identity is never linked without one."""
+    shop = Shop(found=Linked(key="9"), here="7")
+    visit = Visit(shop)
+    waiting = visit.log_in(link=True)
+    assert (waiting.status, waiting.logged_in, shop.linked) == (303, False, [])
+    visit.now += 599
+    assert confirm(visit, waiting).logged_in
+    assert shop.linked == [("17", "7")]
