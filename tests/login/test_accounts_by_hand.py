@@ -5,20 +5,11 @@ from typing import Any
 
 import pytest
 
-from tests.login.test_flow_steps import NOW, URI, answer, headers
-from tests.tools.site import CALLBACK, FROM_ELSEWHERE, FROM_HERE, LOGIN
-from xwms_auth import StoreUnavailable, XWMSConfig
+from tests.login.visits import Visit, code, confirm, location
+from tests.tools.site import LOGIN
 from xwms_auth._core.accounts.errors import NoAccount
 from xwms_auth._core.accounts.hooks import AccountLinked, LoggedIn, LoginRefused
 from xwms_auth._core.accounts.linker import AppLogin, Linked, ProofNeeded
-from xwms_auth._core.base.effects import Runtime, UpstreamResponse, run
-from xwms_auth._core.config.context import Context
-from xwms_auth._core.http.messages import Request, Response
-from xwms_auth._core.login import routes
-from xwms_auth._core.login.select import provider_of
-from xwms_auth.stores.memory import MemoryStore
-
-ADA = answer(sub="17", name="Ada", email="ada@example.org", email_verified=True)
 
 
 class Shop:
@@ -54,75 +45,6 @@ class Shop:
 
     def key_of(self, account: object) -> str:
         return str(account)
-
-
-class _Down(MemoryStore):
-    """A store that refuses one kind of claim while it is down."""
-
-    kind: str | None = None
-
-    def claim(self, name: str, *, until: int, now: int) -> bool:
-        if self.kind is not None and name.startswith(f"{self.kind}/"):
-            raise StoreUnavailable("the store is down")
-        return super().claim(name, until=until, now=now)
-
-
-class Visit:
-    """One browser at the shop."""
-
-    def __init__(self, shop: Any, **options: Any) -> None:
-        key = "0123456789abcdefghijklmnopqrstuv"
-        options = {"client_id": "id", "client_secret": "secret", "session_secret": key, **options}
-        self.site = Context.of(XWMSConfig(redirect_uris=URI, **options))
-        self.shop, self.store, self.now = shop, _Down(), NOW
-        self.jar: dict[str, str] = {}
-        self.issued = 0
-
-    def ask(self, path: str, query: str = "", *, method: str = "GET", **form: str) -> Response:
-        sent = FROM_ELSEWHERE if path == CALLBACK else FROM_HERE
-        cookie = "; ".join(f"{name}={value}" for name, value in self.jar.items())
-        request = Request(method=method, path=path, query=query, headers=headers(sent), cookie=cookie, form=form)
-        steps = routes.serve(self.site, provider_of(self.site), request, now=self.now, application=self.shop)
-        done = run(steps, Runtime(self, self.store))  # type: ignore[arg-type]
-        for name, value in done.header_list():
-            if name == "Set-Cookie":
-                cookie_name, _, rest = value.partition("=")
-                self.jar.pop(cookie_name, None)
-                if kept := rest.partition(";")[0]:
-                    self.jar[cookie_name] = kept
-        return done
-
-    def send(self, call: Any) -> UpstreamResponse:
-        """What XWMS says."""
-        if call.path == "sign-token":
-            self.issued += 1
-            return answer(token=f"token-of-sign-token-{self.issued}", url="https://xwms.nl/login")
-        return ADA
-
-    def log_in(self, *, link: bool = False) -> Response:
-        begun = self.ask(LOGIN, "next=/hello", method="POST", link="1") if link else self.ask(LOGIN, "next=/hello")
-        assert begun.status == 302
-        return self.ask(CALLBACK, f"token=token-of-sign-token-{self.issued}")
-
-    def names(self, kind: str) -> list[str]:
-        return [name for name in self.jar if f"xwms_{kind}_" in name]
-
-    def is_in(self) -> bool:
-        return bool(self.names("session"))
-
-
-def location(done: Response) -> str:
-    return dict(done.headers)["Location"]
-
-
-def code(done: Response) -> tuple[int, str]:
-    assert done.error is not None
-    return done.status, done.error.code
-
-
-def confirm(visit: Visit, waiting: Response) -> Response:
-    url, _, key = location(waiting).partition("&confirm=")
-    return visit.ask(LOGIN, url.partition("?")[2], method="POST", confirm=key)
 
 
 @pytest.mark.parametrize("has_application", [True, False])
@@ -211,11 +133,11 @@ def test_a_store_that_is_down_keeps_the_login_that_waits():
     shop = Shop(found=ProofNeeded(key="7"), here="7")
     visit = Visit(shop)
     waiting = visit.log_in()
-    visit.store.kind = "link"
+    visit.store.down = ("claim link",)
     assert code(confirm(visit, waiting)) == (503, "store_unavailable")
     assert len(visit.names("login")) == 1
     assert shop.linked == []
-    visit.store.kind = None
+    visit.store.down = ()
     assert confirm(visit, waiting).logged_in
 
 
