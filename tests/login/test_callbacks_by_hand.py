@@ -1,13 +1,10 @@
 """What the end of a login depends on, case by case, without any I/O: XWMS and the store are played by hand."""
 
-import logging
-from dataclasses import replace
-
 import pytest
 
-from tests.login.test_flow_steps import URI, answer
+from tests.login.test_flow_steps import answer
 from tests.login.visits import ADA, DOWN, REFUSED, Visit, code, confirm, context_of, cookies_of, location
-from tests.tools.site import CALLBACK, FROM_ELSEWHERE, FROM_HERE, LOGIN, TYPED
+from tests.tools.site import FROM_ELSEWHERE, FROM_HERE, LOGIN
 from xwms_auth import Timeout, Unreachable
 from xwms_auth._core.http.messages import MAX_HEADERS
 
@@ -25,10 +22,9 @@ def test_a_page_that_may_not_be_led_to_any_more_is_not_led_to():
     front = "https://front.example"
     visit = Visit(trusted_origins=[front])
     token = visit.start(f"next={front}/page")
-    later = context_of(trusted_origins=[])
-    visit.site = later
+    visit.site = context_of(trusted_origins=[])
     assert location(visit.come_back(token)) == "/"
-    visit.site = context_of(trusted_origins=[front])
+    visit.site, visit.jar = context_of(trusted_origins=[front]), {}
     assert location(visit.come_back(visit.start(f"next={front}/page"))) == f"{front}/page"
 
 
@@ -70,22 +66,213 @@ def test_a_copy_of_a_callback_leads_whoever_is_in_to_the_same_page():
     assert session.items() <= {**visit.jar, **session}.items()
 
 
-@pytest.mark.parametrize(("mode", "is_copy"), [("fresh", True), ("either", False)])
-def test_a_repeated_callback_with_a_fresh_token_is_a_copy_only_where_nobody_can_know_the_token(mode, is_copy):
-    """SM-19: with `either` it may be another process's, whose owner waits for it to be approved."""
+@pytest.mark.parametrize(("mode", "tries"), [("fresh", 1), ("either", 2)])
+def test_a_repeated_fresh_token_is_ones_own_only_where_nobody_can_know_it(mode, tries):
+    """SM-19: with `either` it may be of a login of another process, whose owner waits until somebody approves it."""
     visit = Visit(callback_token=mode)
     visit.start()
     kept = dict(visit.jar)
-    assert visit.come_back(FRESH).logged_in
+    visit.reply = Timeout("late")
+    assert code(visit.come_back(FRESH)) == (504, "xwms_timeout")
     visit.jar = kept
-    visit.spent.clear()
-    again = visit.come_back(FRESH)
-    assert code(again) == (401, "token_rejected")
-    assert "claimed issued" in visit.store.notes
-    assert visit.site.state.foreign_tokens.holds(_digest(FRESH), now=visit.now) is not is_copy
+    assert code(visit.come_back(FRESH)) == (401, "token_rejected")
+    assert visit.spent == [FRESH] * tries
+    assert visit.jar == kept
 
 
-def _digest(text: str) -> str:
-    from xwms_auth._core.base.crypto.digests import digest
+# --- who is asked who they are ---
 
-    return digest(text)
+
+def test_there_is_no_room_for_a_person_with_the_longest_of_names():
+    """The login is over, and the page says how to begin another one."""
+    visit = Visit(confirm_person=True, **FRESH_ONLY)
+    visit.reply = answer(sub="\U0001f600" * 255)
+    visit.start()
+    refused = visit.come_back(FRESH)
+    assert code(refused) == (429, "too_many_logins")
+    assert visit.jar == {}
+    assert "/xwms/auth?next=/hello" in str(refused.body) + str(refused.headers)
+    visit.reply = answer(sub="\U0001f600" * 100)
+    visit.start()
+    assert confirm(visit, visit.come_back(f"{FRESH}-2")).logged_in
+
+
+def test_a_login_that_waits_is_no_login_yet_and_its_callback_says_so():
+    visit = Visit(confirm_person=True, **FRESH_ONLY)
+    visit.start()
+    waiting = visit.come_back(FRESH)
+    assert (waiting.status, waiting.logged_in) == (303, False)
+    done = confirm(visit, waiting)
+    assert (done.status, location(done), done.logged_in) == (303, "/hello", True)
+
+
+@pytest.mark.parametrize("sent", [FROM_ELSEWHERE, BY_WORKER], ids=["at the top", "by a worker"])
+@pytest.mark.parametrize("mode", ["same", "either", "fresh"])
+def test_only_an_exact_token_needs_no_click_where_a_worker_hides_the_frame(mode, sent):
+    """SM-08"""
+    visit = Visit(callback_token=mode)
+    token = visit.start()
+    done = visit.come_back(FRESH if mode == "fresh" else token, sent)
+    assert done.status == 303
+    assert done.logged_in is (mode != "fresh" or sent is FROM_ELSEWHERE)
+
+
+# --- what is asked of the store ---
+
+
+def test_a_login_asks_the_store_for_no_more_than_it_needs_and_in_this_order():
+    visit = Visit()
+    token = visit.start()
+    visit.store.notes.clear()
+    assert visit.come_back(token).logged_in
+    claims = ["claim pair", "claim login", "claim token", "claimed foreign"]
+    learns = ["claim confirmed", "claimed learned", "claim learned"]
+    assert visit.store.notes == [*claims, *learns, "claimed foreign", "create"]
+
+
+@pytest.mark.parametrize(("length", "asked"), [(4096, True), (4097, False)])
+def test_a_session_cookie_that_is_longer_than_any_of_ours_is_not_taken_to_the_store(length, asked):
+    visit = Visit()
+    token = visit.start()
+    visit.jar[visit.site.https_names.session] = "a" * length
+    assert visit.come_back(token).logged_in
+    assert ("drop" in visit.store.notes) is asked
+
+
+# --- what ends a login, and what does not ---
+
+
+@pytest.mark.parametrize(
+    ("reply", "status", "is_over"),
+    [
+        (Unreachable("refused", sent=False), 503, False),
+        (Timeout("late", sent=False), 504, False),
+        (Unreachable("reset"), 503, True),
+        (DOWN, 503, True),
+        (REFUSED, 401, True),
+    ],
+    ids=repr,
+)
+def test_only_a_token_that_was_never_sent_leaves_the_login_of_its_own_as_it_was(reply, status, is_over):
+    """RP-04"""
+    visit = Visit()
+    token = visit.start()
+    visit.reply = reply
+    failed = visit.come_back(token)
+    assert failed.status == status
+    assert not failed.logged_in
+    assert (visit.names("login") == []) is is_over
+    assert "/xwms/auth?next=/hello" in failed.body
+    visit.reply = ADA
+    assert visit.come_back(token).logged_in is not is_over
+
+
+def test_three_tokens_that_xwms_refuses_end_a_login_that_any_token_fits():
+    """LC-14"""
+    visit = Visit(**FRESH_ONLY)
+    visit.start()
+    visit.reply = REFUSED
+    for number in range(3):
+        assert visit.names("login")
+        assert code(visit.come_back(f"{FRESH}-{number}")) == (401, "token_rejected")
+    assert visit.names("login") == []
+
+
+@pytest.mark.parametrize("is_over", [True, False])
+def test_a_callback_takes_away_the_cookies_of_logins_that_are_over(is_over):
+    visit = Visit()
+    visit.start()
+    visit.now += 300
+    token = visit.start()
+    visit.now += 300 if is_over else 299
+    for reply in (Unreachable("refused", sent=False), ADA):
+        visit.reply = reply
+        visit.come_back(token)
+        assert len(visit.names("login")) == (1 if reply is not ADA else 0) + (not is_over)
+
+
+# --- somebody else's token ---
+
+
+@pytest.mark.parametrize("sent", [IN_A_FRAME, FROM_HERE, FROM_ELSEWHERE])
+@pytest.mark.parametrize("mode", ["same", "either", "fresh"])
+def test_a_foreign_token_is_spent_however_it_comes_and_ones_own_only_at_the_top(mode, sent):
+    """SM-20"""
+    visit, other = Visit(callback_token=mode), Visit(callback_token=mode)
+    own = visit.start()
+    visit.issued = 10
+    other.site, other.store, other.issued = visit.site, visit.store, 100
+    foreign = other.start()
+    visit.come_back(own, IN_A_FRAME)
+    assert visit.spent == []
+    assert len(visit.names("login")) == 1
+    visit.come_back(foreign, sent)
+    assert visit.spent == [foreign]
+    assert not other.come_back(foreign).logged_in
+
+
+def test_a_prefetch_claims_and_spends_nothing():
+    visit = Visit()
+    token = visit.start()
+    prefetch = {**FROM_ELSEWHERE, "Sec-Purpose": "prefetch"}
+    visit.store.notes.clear()
+    for one in (token, FRESH):
+        assert code(visit.come_back(one, prefetch))[0] in (400, 403)
+    assert (visit.spent, visit.store.notes) == ([], [])
+    assert visit.come_back(token).logged_in
+
+
+def test_a_foreign_token_that_xwms_confirms_ends_the_login_that_would_have_taken_it():
+    """SM-19: it was opened here on purpose, and so was perhaps that login."""
+    visit = Visit(**EITHER)
+    visit.start()
+    foreign = Visit(store=visit.store)
+    foreign.issued = 100
+    token = foreign.start()
+    visit.reply = REFUSED
+    assert code(visit.come_back(token)) == (401, "token_rejected")
+    assert len(visit.names("login")) == 1
+    visit.reply = ADA
+    assert code(visit.come_back(token)) == (401, "token_rejected")
+    assert visit.names("login") == []
+
+
+def test_whoever_is_in_stays_in_when_a_token_comes_a_second_time():
+    """RP-01: a reload or the back button, also with another login under way."""
+    visit = Visit(after_login="/home", **SAME)
+    token = visit.start()
+    visit.come_back(token)
+    visit.now += 60
+    pending = visit.start("next=/other&fresh=30")
+    kept = dict(visit.jar)
+    again = visit.come_back(token)
+    assert (again.status, location(again), again.logged_in) == (303, "/home", False)
+    assert visit.jar == kept
+    visit.reply = REFUSED
+    assert code(visit.come_back("junk-that-nobody-gave")) == (401, "token_rejected")
+    visit.reply = ADA
+    assert location(visit.come_back(pending)) == "/other"
+    junk = visit.come_back("more-junk-that-nobody-gave")
+    assert (junk.status, location(junk)) == (303, "/home")
+
+
+@pytest.mark.parametrize(
+    ("later", "expected"),
+    [(0, (401, "token_rejected")), (599, (401, "token_rejected")), (600, (400, "login_expired"))],
+)
+def test_the_refusal_says_whether_the_login_is_over(later, expected):
+    visit = Visit(**SAME)
+    visit.reply = REFUSED
+    assert code(visit.come_back(FRESH)) == (400, "login_not_started")
+    visit.start()
+    visit.now += later
+    assert code(visit.come_back(FRESH)) == expected
+
+
+def test_a_login_of_another_machine_whose_clock_is_ahead_says_so():
+    visit = Visit(**SAME)
+    visit.reply = REFUSED
+    visit.now += 400
+    visit.start()
+    visit.now -= 400
+    assert code(visit.come_back(FRESH)) == (503, "clock_skew")
