@@ -1,14 +1,17 @@
 """Logins of an application with accounts, without any I/O: XWMS, the linker and the own login are played by hand."""
 
+import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from tests.login.test_flow_steps import answer
 from tests.login.visits import Visit, code, confirm, location
 from tests.tools.site import LOGIN
 from xwms_auth._core.accounts.errors import NoAccount
-from xwms_auth._core.accounts.hooks import AccountLinked, LoggedIn, LoginRefused
+from xwms_auth._core.accounts.hooks import AccountCreated, AccountLinked, LoggedIn, LoginRefused
 from xwms_auth._core.accounts.linker import AppLogin, Linked, ProofNeeded
 
 
@@ -50,7 +53,7 @@ class Shop:
 @pytest.mark.parametrize("has_application", [True, False])
 def test_where_there_are_no_accounts_nothing_can_be_linked(has_application):
     """Neither at a site that has only hooks."""
-    shop = Shop() if has_application else None
+    shop = Shop(here="7") if has_application else None
     if shop is not None:
         shop.linker = None
     visit = Visit(shop)
@@ -67,6 +70,40 @@ def test_a_login_with_accounts_tells_whose_it_is():
     assert visit.log_in().logged_in
     assert [(event.user.sub, event.account) for event in shop.told if isinstance(event, LoggedIn)] == [("17", "1")]
     assert visit.names("login") == []
+
+
+def test_a_first_login_tells_of_the_account_that_it_has_created():
+    shop = Shop(found=Linked(key="1", created=True))
+    assert Visit(shop).log_in().logged_in
+    assert [type(event) for event in shop.told] == [AccountCreated, LoggedIn]
+
+
+def test_whoever_came_by_xwms_links_a_second_identity_to_the_account_that_they_have():
+    shop = Shop(found=Linked(key="3"))
+    visit = Visit(shop)
+    visit.log_in()
+    shop.linked.append(("17", "3"))
+    visit.reply = answer(sub="18")
+    waiting = visit.log_in(link=True)
+    assert (waiting.status, waiting.logged_in) == (303, False)
+    assert confirm(visit, waiting).logged_in
+    assert shop.linked[1:] == [("18", "3")]
+
+
+def test_the_log_names_a_login_as_its_cookie_does(caplog):
+    """So that an operator finds what became of it."""
+    shop = Shop(found=ProofNeeded(key="7"))
+    visit = Visit(shop, confirm_person=True, callback_token="fresh")
+    with caplog.at_level(logging.INFO):
+        visit.start()
+        (name,) = visit.names("login")
+        asked = visit.come_back("a-token-that-sign-token-never-gave")
+        proof = confirm(visit, asked)
+        shop.here = "7"
+        assert confirm(visit, proof).logged_in
+    told = re.findall(r"(\w+) login=([\w-]*)", caplog.text)
+    events = ["login_started", "login_waits", "proof_needed", "login_waits", "login_finished"]
+    assert told == [(event, name[-8:]) for event in events]
 
 
 def test_an_address_that_has_an_account_is_refused_where_nothing_can_prove_whose_it_is():
