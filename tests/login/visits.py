@@ -31,6 +31,7 @@ class NotingStore(MemoryStore):
         super().__init__()
         self.notes: list[str] = []
         self.untils: dict[str, int] = {}
+        self.created: list[Any] = []
         self.down: tuple[str, ...] = ()
 
     def note(self, what: str, name: str = "") -> None:
@@ -63,6 +64,7 @@ class NotingStore(MemoryStore):
 
     def create(self, session: Any, **more: Any) -> str:
         self.note("create")
+        self.created.append(session)
         return super().create(session, **more)
 
 
