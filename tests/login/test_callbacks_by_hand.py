@@ -2,10 +2,13 @@
 
 import pytest
 
+from tests.login.test_accounts_by_hand import Shop
 from tests.login.test_flow_steps import answer
 from tests.login.visits import ADA, DOWN, REFUSED, Visit, code, confirm, context_of, cookies_of, location
 from tests.tools.site import FROM_ELSEWHERE, FROM_HERE, LOGIN
 from xwms_auth import Timeout, Unreachable
+from xwms_auth._core.accounts.errors import NoAccount
+from xwms_auth._core.accounts.linker import Linked
 from xwms_auth._core.http.messages import MAX_HEADERS
 
 FRESH = "a-token-that-sign-token-never-gave"
@@ -139,6 +142,38 @@ def test_a_session_cookie_that_is_longer_than_any_of_ours_is_not_taken_to_the_st
     assert ("drop" in visit.store.notes) is asked
 
 
+def test_a_login_of_somebody_who_was_in_ends_that_session_and_does_not_read_it():
+    visit = Visit(**SAME)
+    visit.log_in()
+    visit.now += 60
+    token = visit.start("next=/hello&fresh=30")
+    visit.store.notes.clear()
+    assert visit.come_back(token).logged_in
+    assert visit.store.notes[-3:] == ["claimed foreign", "drop", "create"]
+    assert "load" not in visit.store.notes
+
+
+def test_a_login_that_becomes_no_session_reads_none_either():
+    visit = Visit(Shop(found=Linked(key="1")), **SAME)
+    visit.log_in()
+    visit.shop = Shop(found=NoAccount("closed"))
+    visit.now += 60
+    token = visit.start("next=/hello&fresh=30")
+    visit.store.notes.clear()
+    assert code(visit.come_back(token)) == (403, "not_allowed")
+    assert not {"load", "drop", "create"} & set(visit.store.notes)
+
+
+def test_a_session_knows_the_browser_that_it_began_in():
+    visit = Visit()
+    agent = "Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0"
+    visit.come_back(visit.start(), {**FROM_ELSEWHERE, "User-Agent": agent})
+    assert "Firefox" in visit.store.created[0].device
+    visit.jar = {}
+    visit.log_in()
+    assert not visit.store.created[1].device
+
+
 # --- what ends a login, and what does not ---
 
 
@@ -178,17 +213,17 @@ def test_three_tokens_that_xwms_refuses_end_a_login_that_any_token_fits():
     assert visit.names("login") == []
 
 
+@pytest.mark.parametrize("is_refused", [True, False])
 @pytest.mark.parametrize("is_over", [True, False])
-def test_a_callback_takes_away_the_cookies_of_logins_that_are_over(is_over):
+def test_a_callback_takes_away_the_cookies_of_logins_that_are_over(is_over, is_refused):
     visit = Visit()
     visit.start()
     visit.now += 300
     token = visit.start()
     visit.now += 300 if is_over else 299
-    for reply in (Unreachable("refused", sent=False), ADA):
-        visit.reply = reply
-        visit.come_back(token)
-        assert len(visit.names("login")) == (1 if reply is not ADA else 0) + (not is_over)
+    visit.reply = REFUSED if is_refused else ADA
+    assert visit.come_back(token).logged_in is not is_refused
+    assert len(visit.names("login")) == (not is_over)
 
 
 # --- somebody else's token ---
@@ -203,12 +238,59 @@ def test_a_foreign_token_is_spent_however_it_comes_and_ones_own_only_at_the_top(
     visit.issued = 10
     other.site, other.store, other.issued = visit.site, visit.store, 100
     foreign = other.start()
-    visit.come_back(own, IN_A_FRAME)
+    for elsewhere in (IN_A_FRAME, FROM_HERE, {**FROM_ELSEWHERE, "Referer": "https://evil.example/"}):
+        assert code(visit.come_back(own, elsewhere)) == (403, "cross_site")
     assert visit.spent == []
     assert len(visit.names("login")) == 1
     visit.come_back(foreign, sent)
     assert visit.spent == [foreign]
     assert not other.come_back(foreign).logged_in
+
+
+@pytest.mark.parametrize("mode", ["either", "fresh"])
+def test_a_token_that_any_login_could_take_is_spent_when_it_comes_in_a_frame(mode):
+    """SM-20"""
+    visit = Visit(callback_token=mode)
+    visit.start()
+    assert code(visit.come_back(FRESH, IN_A_FRAME)) == (403, "cross_site")
+    assert visit.spent == [FRESH]
+    assert not visit.come_back(FRESH).logged_in
+
+
+def test_a_token_that_is_dead_costs_the_login_nothing_that_it_was_brought_to():
+    visit = Visit(**FRESH_ONLY)
+    visit.reply = REFUSED
+    visit.come_back(FRESH)
+    visit.start()
+    for _ in range(4):
+        assert code(visit.come_back(FRESH)) == (401, "token_rejected")
+    visit.reply = ADA
+    assert visit.come_back(f"{FRESH}-2").logged_in
+
+
+def test_two_tabs_that_come_back_at_once_take_a_login_each():
+    """SM-09: nothing shows which token is whose, and the first answer has not arrived when the second tab asks."""
+    visit = Visit(**FRESH_ONLY)
+    for page in ("/older", "/newer"):
+        visit.start(f"next={page}")
+        visit.now += 1
+    both = dict(visit.jar)
+    assert location(visit.come_back(f"{FRESH}-1")) == "/newer"
+    visit.jar = dict(both)
+    second = visit.come_back(f"{FRESH}-2")
+    assert (second.logged_in, location(second)) == (True, "/older")
+    visit.jar = dict(both)
+    assert code(visit.come_back(f"{FRESH}-3")) == (401, "token_rejected")
+
+
+def test_a_login_that_another_site_began_needs_a_click_once_any_token_fits_it():
+    """LC-04: it was begun while the setting was stricter."""
+    visit = Visit(**SAME)
+    visit.start("next=/hello", FROM_ELSEWHERE)
+    visit.site = context_of(**EITHER)
+    waiting = visit.come_back(FRESH)
+    assert (waiting.status, waiting.logged_in) == (303, False)
+    assert "&confirm=" in location(waiting)
 
 
 def test_a_prefetch_claims_and_spends_nothing():
@@ -252,6 +334,7 @@ def test_whoever_is_in_stays_in_when_a_token_comes_a_second_time():
     assert code(visit.come_back("junk-that-nobody-gave")) == (401, "token_rejected")
     visit.reply = ADA
     assert location(visit.come_back(pending)) == "/other"
+    visit.reply = REFUSED
     junk = visit.come_back("more-junk-that-nobody-gave")
     assert (junk.status, location(junk)) == (303, "/home")
 

@@ -174,7 +174,9 @@ def test_an_error_of_the_server_ends_the_login_and_says_which_only_where_the_pag
             assert done.error is not None
         else:
             assert (done.status, location(done)) == (303, leads_to)
-            assert re.findall(r"login_not_silent login='?([\w-]+)'? cause=(\w+)", caplog.text) == [(before[1][-8:], error)]
+            assert re.findall(r"login_not_silent login='?([\w-]+)'? cause=(\w+)", caplog.text) == [
+                (before[1][-8:], error)
+            ]
         assert code(client.ask(CALLBACK, query))[0] == 400
 
 
@@ -200,6 +202,18 @@ def test_a_callback_in_a_frame_is_refused_whatever_its_state_is(state):
 def test_a_callback_through_a_worker_needs_no_click_since_its_state_shows_its_login():
     client = Client()
     assert client.ask(CALLBACK, client.begin(), BY_WORKER).logged_in
+
+
+def test_a_code_that_has_been_tried_is_refused_as_such_and_an_unknown_state_otherwise():
+    client = Client()
+    query = client.begin()
+    used = query.partition("&")[0]
+    assert client.ask(CALLBACK, query).logged_in
+    client.jar = {}
+    again = client.begin().partition("&")[2]
+    assert code(client.ask(CALLBACK, f"{used}&{again}")) == (401, "token_rejected")
+    assert code(client.ask(CALLBACK, f"{used}&state=unknown")) == (400, "login_not_started")
+    assert client.ask(CALLBACK, f"code=another&{again}").logged_in
 
 
 def test_a_person_is_in_the_session_as_the_server_says():
