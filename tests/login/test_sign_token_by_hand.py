@@ -108,7 +108,9 @@ def test_a_callback_has_exactly_one_token_of_a_plausible_form(query, refusal):
     visit = Visit()
     visit.start()
     kept = dict(visit.jar)
-    assert code(visit.ask(CALLBACK, query)) == (400, refusal)
+    refused = visit.ask(CALLBACK, query)
+    assert code(refused) == (400, refusal)
+    assert ("several" in refused.error.cause) is (query.count("token=") > 1)
     assert (visit.spent, visit.jar) == ([], kept)
 
 
@@ -318,7 +320,7 @@ def test_a_token_over_the_rate_limit_is_not_spent_and_the_log_says_so(caplog):
         for number in range(6):
             visit.come_back(f"{FRESH}-{number}")
     assert len(visit.spent) == 5
-    assert "token_not_spent" in caplog.text
+    assert "token_not_spent cause='rate limit'" in caplog.text
     visit.start()
     visit.reply = ADA
     assert not visit.come_back(f"{FRESH}-5").logged_in, "but it is dead here"

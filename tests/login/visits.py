@@ -32,6 +32,7 @@ class NotingStore(MemoryStore):
         self.notes: list[str] = []
         self.untils: dict[str, int] = {}
         self.created: list[Any] = []
+        self.loaded: Any = None
         self.down: tuple[str, ...] = ()
 
     def note(self, what: str, name: str = "") -> None:
@@ -56,7 +57,8 @@ class NotingStore(MemoryStore):
 
     def load(self, handle: str, *, now: int) -> Any:
         self.note("load")
-        return super().load(handle, now=now)
+        self.loaded = super().load(handle, now=now)
+        return self.loaded
 
     def drop(self, handle: str, **more: Any) -> Any:
         self.note("drop")
