@@ -109,6 +109,24 @@ def test_a_login_that_waits_is_no_login_yet_and_its_callback_says_so():
     assert (done.status, location(done), done.logged_in) == (303, "/hello", True)
 
 
+def test_whoever_is_that_person_already_goes_on_without_a_click():
+    visit = Visit(confirm_person=True, **FRESH_ONLY)
+    visit.start()
+    confirm(visit, visit.come_back(f"{FRESH}-1"))
+    visit.now += 60
+    for sub, status in (("17", 303), ("18", 200)):
+        visit.reply = answer(sub=sub)
+        visit.start("next=/other&fresh=30")
+        waiting = visit.come_back(f"{FRESH}-{sub}")
+        page = visit.ask(LOGIN, location(waiting).partition("?")[2])
+        assert page.status == status
+        assert not page.logged_in
+        if status == 303:
+            assert location(page) == "/other"
+            assert visit.names("login") == []
+    assert len(visit.store.created) == 1
+
+
 @pytest.mark.parametrize("sent", [FROM_ELSEWHERE, BY_WORKER], ids=["at the top", "by a worker"])
 @pytest.mark.parametrize("mode", ["same", "either", "fresh"])
 def test_only_an_exact_token_needs_no_click_where_a_worker_hides_the_frame(mode, sent):

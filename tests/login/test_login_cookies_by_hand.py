@@ -11,6 +11,7 @@ from tests.login.test_flow_steps import NOW, answer
 from tests.login.visits import REFUSED, Visit, code, confirm, context_of, cookies_of, location
 from tests.tools.site import FROM_ELSEWHERE, LOGIN, LOGOUT
 from xwms_auth._core.accounts.linker import ProofNeeded
+from xwms_auth._core.providers.pending_login import uri_digest
 
 FRESH = "a-token-that-sign-token-never-gave"
 TOLERANCE, DAY = 60, 86_400
@@ -301,3 +302,62 @@ def test_a_login_of_one_redirect_uri_is_none_at_another():
     visit.site = context_of(redirect_uris="https://app.example/other")
     done = visit.ask("/other", f"token={token}", FROM_ELSEWHERE)
     assert code(done) == (400, "login_not_started")
+
+
+GOOD = {
+    "id": "a-login-of-mine-",
+    "proof": "p" * 43,
+    "next": "/hello",
+    "uri": "",
+    "started": NOW,
+    "lasts": 600,
+    "here": True,
+}
+ODD = [
+    *({"id": odd} for odd in (None, 1, [])),
+    *({"proof": odd} for odd in (None, 1)),
+    *({"next": odd} for odd in (None, 1)),
+    *({"uri": odd} for odd in (None, 1, "AAAAAAAA")),
+    *({"started": odd} for odd in (None, "1", 1.5)),
+    *({"lasts": odd} for odd in (None, "9", 1e300)),
+    *({"here": odd} for odd in (None, 1, "")),
+    *({"fresh": odd} for odd in ("30", 1.5, [])),
+    *({"fresh": None, "person": odd} for odd in ({}, {"sub": 0}, {"sub": "17", "issuer": None}, {"issuer": "x"})),
+    *({"fresh": None, "person": None, "account": odd} for odd in (1, [], {})),
+    *({"fresh": None, "person": None, "account": None, "silent": odd} for odd in (1, "", "true")),
+    *({"fresh": None, "person": None, "account": None, "silent": None, "language": odd} for odd in (1, [], True)),
+    *(None, "", 1, [], [[]]),
+]
+
+
+def with_cookie(visit: Visit, value: object) -> Visit:
+    """The browser has a login cookie that holds this, sealed by whoever has the key: an older version, or a thief."""
+    visit.jar = {f"{visit.site.https_names.login}a-login-": visit.site.login_sealer.seal_text(value, place="a-login-")}
+    return visit
+
+
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+def test_a_cookie_whose_contents_are_of_another_kind_is_no_login(odd):
+    """CK-13"""
+    visit = Visit(callback_token="fresh")
+    good = {**GOOD, "uri": uri_digest(visit.site.config.registered[0])}
+    assert with_cookie(visit, list(good.values())).come_back(f"{FRESH}-good").logged_in
+    value = list({**good, **odd}.values()) if isinstance(odd, dict) else odd
+    refused = with_cookie(visit, value).come_back(FRESH)
+    assert code(refused) in ((400, "login_not_started"), (400, "login_expired"))
+
+
+def test_a_cookie_of_an_older_version_has_fewer_parts_and_one_of_a_newer_version_counts_for_nothing():
+    visit = Visit(callback_token="fresh")
+    good = [*{**GOOD, "uri": uri_digest(visit.site.config.registered[0])}.values()]
+    for number, (value, counts) in enumerate(
+        [
+            (good, True),
+            ([*good, 60], True),
+            ([*good, None, None, None, None, "nl"], True),
+            ([*good, None, None, None, None, "xx"], True),
+            (good[:-1], False),
+        ]
+    ):
+        value[0] = f"a-login-of-mine{number}"
+        assert with_cookie(visit, value).come_back(f"{FRESH}-{number}").logged_in is counts, value

@@ -12,7 +12,7 @@ from tests.login.test_flow_steps import NOW
 from tests.login.visits import NotingStore, Visit, code, confirm, location
 from tests.oauth2.jwts import make_key, signed
 from tests.oauth2.steps import asked
-from tests.tools.site import CALLBACK, FROM_ELSEWHERE, LOGIN
+from tests.tools.site import CALLBACK, FROM_ELSEWHERE, LOGIN, LOGOUT
 from xwms_auth import User
 from xwms_auth._core.accounts.errors import NoAccount
 from xwms_auth._core.accounts.linker import Linked, ProofNeeded
@@ -178,6 +178,38 @@ def test_an_error_of_the_server_ends_the_login_and_says_which_only_where_the_pag
                 (before[1][-8:], error)
             ]
         assert code(client.ask(CALLBACK, query))[0] == 400
+
+
+def test_a_page_that_a_silent_login_has_come_back_to_begins_no_other_one():
+    """It would be a loop of redirects."""
+    client = Client(login_params=["prompt"])
+    page = "next=/hello%3Fxwms_error=login_required"
+    refused = client.ask(LOGIN, f"{page}&prompt=none")
+    assert code(refused) == (401, "login_required")
+    assert 'href="/xwms/auth?next=/hello"' in refused.body
+    assert client.names("login") == []
+    client.begin(f"{page}&prompt=login")
+    client.begin("next=/hello&prompt=none")
+
+
+@pytest.mark.parametrize(("prompt", "status"), [("login", 302), ("none", 303), ("", 303)])
+def test_whoever_is_in_is_asked_again_only_where_the_login_says_so(prompt, status):
+    client = Client(login_params=["prompt"])
+    client.log_in()
+    assert client.ask(LOGIN, f"next=/hello&prompt={prompt}").status == status
+
+
+def test_a_server_whose_address_leaves_no_room_for_a_login_is_refused():
+    client = Client(authorization_endpoint=f"{ISSUER}/{'a' * 1700}")
+    assert code(client.ask(LOGIN)) == (502, "xwms_bad_answer")
+    assert client.names("login") == []
+
+
+def test_a_logout_gives_the_tokens_of_the_session_up():
+    client = Client()
+    client.log_in()
+    assert client.ask(LOGOUT, method="POST").status == 303
+    assert not client.is_in()
 
 
 def test_an_issuer_that_is_not_the_servers_ends_a_silent_login_as_any_other():
