@@ -1,5 +1,8 @@
 """What the end of a login depends on, case by case, without any I/O: XWMS and the store are played by hand."""
 
+import logging
+import re
+
 import pytest
 
 from tests.login.test_accounts_by_hand import Shop
@@ -100,13 +103,17 @@ def test_there_is_no_room_for_a_person_with_the_longest_of_names():
     assert confirm(visit, visit.come_back(f"{FRESH}-2")).logged_in
 
 
-def test_a_login_that_waits_is_no_login_yet_and_its_callback_says_so():
+def test_a_login_that_waits_is_no_login_yet_and_was_proven_when_it_began_to(caplog):
     visit = Visit(confirm_person=True, **FRESH_ONLY)
     visit.start()
     waiting = visit.come_back(FRESH)
     assert (waiting.status, waiting.logged_in) == (303, False)
-    done = confirm(visit, waiting)
+    visit.now += 100
+    with caplog.at_level(logging.INFO):
+        done = confirm(visit, waiting)
     assert (done.status, location(done), done.logged_in) == (303, "/hello", True)
+    assert visit.store.created[0].proved_at == visit.now - 100
+    assert re.search("login_finished .*callback=fresh", caplog.text)
 
 
 def test_whoever_is_that_person_already_goes_on_without_a_click():

@@ -1,5 +1,6 @@
 """The cookies of pending logins at their limits: size, number, age and what is left out, without any I/O."""
 
+import json
 import re
 from datetime import UTC, datetime
 from typing import Any
@@ -10,9 +11,12 @@ from tests.login.test_accounts_by_hand import Shop
 from tests.login.test_flow_steps import NOW, answer
 from tests.login.visits import REFUSED, Visit, code, confirm, context_of, cookies_of, location
 from tests.tools.site import FROM_ELSEWHERE, LOGIN, LOGOUT
+from xwms_auth import User
 from xwms_auth._core.accounts.linker import ProofNeeded
 from xwms_auth._core.providers.pending_login import uri_digest
 
+GOOD: dict[str, object] = {"id": "a-login-of-mine-", "proof": "p" * 43, "next": "/hello", "uri": ""}
+GOOD |= {"started": NOW, "lasts": 600, "here": True}
 FRESH = "a-token-that-sign-token-never-gave"
 TOLERANCE, DAY = 60, 86_400
 TAG = {"cookie_tag": "tencharsxx"}
@@ -125,24 +129,43 @@ def test_what_does_not_fit_beside_the_person_who_is_asked_is_left_out_in_an_orde
     assert session.user.email_verified is (session.user.email is not None)
 
 
-@pytest.mark.parametrize(
-    ("most", "links", "lengths"), [(1000, False, (115, 125)), (2400, True, (153, 163))], ids=["login", "link"]
-)
+@pytest.mark.parametrize(("most", "links", "lengths"), [(1000, False, (115, 125)), (2400, True, (153, 163))])
 def test_a_person_who_is_asked_takes_so_many_bytes_at_most(most, links, lengths):
-    found = []
+    found, wanted = [], []
     for length in range(*lengths):
-        shop = Shop(found=ProofNeeded(key="k" * (1 if not links else 900)))
+        key, sub = "k" * 900, "\U0001f600" * length
         more = {} if links else {"callback_token": "fresh", "confirm_person": True}
-        visit = Visit(shop if links else None, **TAG, **more)
-        visit.reply = answer(sub="\U0001f600" * length)
+        visit = Visit(Shop(found=ProofNeeded(key=key)) if links else None, **TAG, **more)
+        visit.reply = answer(sub=sub)
         token = visit.start()
-        done = visit.come_back(token if links else FRESH)
-        if done.status != 303:
-            assert code(done) == (429, "too_many_logins")
-            break
-        found.append(size(visit.jar))
-    assert most - 8 < max(found) <= most
-    assert len(found) < lengths[1] - lengths[0]
+        asked = visit.come_back(token if links else FRESH)
+        login = [*GOOD.values(), None, User(issuer="https://xwms.nl/api/", sub=sub).claims(), *([key] if links else [])]
+        sizes = []
+        for login[2] in ("/hello", "/"):
+            login[1], login[3] = "", "8 digits"
+            plain = json.dumps(login, separators=(",", ":"), ensure_ascii=False).encode()
+            sizes.append(40 + 4 * ((len(plain) + 39) // 3))
+        wanted.append(sizes[0] if sizes[0] <= most else sizes[1])
+        if asked.status != 303:
+            assert code(asked) == (429, "too_many_logins")
+        else:
+            found.append(size(visit.jar))
+    assert found == [one for one in wanted if one <= most]
+    assert max(found) == most < max(wanted)
+
+
+def test_a_login_that_waits_no_longer_takes_the_room_that_it_had_before():
+    visit = Visit(callback_token="fresh", confirm_person=True)
+    visit.start("next=/hello")
+    visit.now += 1
+    visit.start(f"next={page(1400)}")
+    visit.reply = answer(sub="17", name="N" * 300)
+    before = size(visit.jar)
+    waiting = visit.come_back(FRESH)
+    assert waiting.status == 303
+    assert before > 2200
+    assert size(visit.jar) < 1300
+    assert len(visit.names("login")) == 2
 
 
 def test_a_login_that_began_elsewhere_has_room_for_the_person_too():
@@ -304,15 +327,6 @@ def test_a_login_of_one_redirect_uri_is_none_at_another():
     assert code(done) == (400, "login_not_started")
 
 
-GOOD = {
-    "id": "a-login-of-mine-",
-    "proof": "p" * 43,
-    "next": "/hello",
-    "uri": "",
-    "started": NOW,
-    "lasts": 600,
-    "here": True,
-}
 ODD = [
     *({"id": odd} for odd in (None, 1, [])),
     *({"proof": odd} for odd in (None, 1)),

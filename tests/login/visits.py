@@ -148,9 +148,11 @@ class Visit:
 
 
 def cookies_of(done: Response) -> dict[str, str]:
-    """The cookies that an answer sets; one that it deletes is empty."""
+    """The cookies that an answer sets, each once; one that it deletes is empty."""
     pairs = [value.partition(";")[0].partition("=") for name, value in done.header_list() if name == "Set-Cookie"]
-    return {name: value for name, _, value in pairs}
+    found = {name: value for name, _, value in pairs}
+    assert len(found) == len(pairs)
+    return found
 
 
 def location(done: Response) -> str:
