@@ -238,6 +238,18 @@ def test_three_tokens_that_xwms_refuses_end_a_login_that_any_token_fits():
     assert visit.names("login") == []
 
 
+def test_a_token_that_xwms_has_refused_is_not_tried_again_although_the_login_goes_on():
+    """SM-22: otherwise whoever knows it asks until somebody has approved it."""
+    visit = Visit(**FRESH_ONLY)
+    visit.start()
+    visit.reply = REFUSED
+    visit.come_back(FRESH)
+    visit.reply = ADA
+    assert code(visit.come_back(FRESH)) == (401, "token_rejected")
+    assert not visit.is_in()
+    assert visit.come_back(f"{FRESH}-2").logged_in
+
+
 @pytest.mark.parametrize("is_refused", [True, False])
 @pytest.mark.parametrize("is_over", [True, False])
 def test_a_callback_takes_away_the_cookies_of_logins_that_are_over(is_over, is_refused):

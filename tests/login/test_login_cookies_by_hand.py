@@ -122,6 +122,7 @@ def test_what_does_not_fit_beside_the_person_who_is_asked_is_left_out_in_an_orde
     done = confirm(visit, waiting)
     assert location(done) == ("/home" if "page" in lost else target)
     (session,) = visit.store.created
+    assert session.user.identity == ("https://xwms.nl/api/", "17")
     for name in kept:
         assert getattr(session.user, name), name
     for name in lost:

@@ -63,6 +63,7 @@ def test_each_route_has_its_methods_and_refuses_the_others(method):
         ("lang=", "", "nl", "nl", True),
         ("", "nl", "de", "nl", False),
         ("lang=de", "nl", "fr", "de", False),
+        ("lang=nl&lang=de", "", "fr", "nl", False),
     ],
 )
 def test_the_script_speaks_the_language_that_is_asked_for(query, locale, accepted, language, varies):
@@ -263,6 +264,7 @@ def test_a_link_with_an_old_login_asks_for_a_newer_one_first():
     for more in ({"link": "2"}, {"link": ""}, {}):
         assert visit.ask(LOGIN, "next=/settings", method="POST", **more).status == 303, "only `1` links"
     assert visit.ask(LOGIN, "next=/settings&link=1").status == 303, "and only a form"
+    assert visit.ask(LOGIN, "next=/settings", link="1").status == 303, "that is posted"
 
 
 def test_a_link_counts_as_a_start_for_the_rate_limit_before_anybody_is_asked():
