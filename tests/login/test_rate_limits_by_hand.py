@@ -46,6 +46,7 @@ def test_one_address_has_a_limit_of_its_own_and_its_network_is_told_once_a_minut
             visit.now += seconds
             starts(visit, 12, OUTSIDE)
             assert caplog.text.count("address_limited") == lines
+    assert caplog.text.count("(docs/client-addresses.md)'") == 2, "what to do about it"
     assert OUTSIDE not in caplog.text
 
 
@@ -66,6 +67,7 @@ def test_the_log_says_once_that_the_addresses_of_visitors_do_not_arrive(address,
         starts(visit, 2, address, **sent)
     assert len(re.findall(r"address_\w+", caplog.text)) == (event is not None)
     assert event is None or event in caplog.text
+    assert ("see docs/client-addresses.md'" in caplog.text) is ("proxy" in str(event))
     caplog.clear()
     with caplog.at_level(logging.INFO):
         starts(visit, 1, None)
