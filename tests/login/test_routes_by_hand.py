@@ -341,6 +341,25 @@ def test_a_start_at_another_name_of_this_machine_is_led_to_the_registered_one_on
 
 
 @pytest.mark.parametrize(
+    ("uris", "host", "leads_to"),
+    [
+        (("http://127.0.0.1:5000", "http://localhost:5000"), "127.0.0.1:5000", None),
+        (("http://127.0.0.1:5000", "http://localhost:5000"), "localhost:5000", None),
+        (("http://localhost:8000", "http://localhost:5000"), "127.0.0.1:5000", "http://localhost:5000"),
+        (("http://localhost",), "127.0.0.1", "http://localhost"),
+        (("http://localhost",), "127.0.0.1:80", "http://localhost"),
+        (("https://localhost",), "127.0.0.1:443", "https://localhost"),
+        (("https://app.example:5000",), "127.0.0.1:5000", None),
+    ],
+)
+def test_a_start_is_led_to_the_redirect_uri_with_its_port_and_stays_where_it_is_registered(uris, host, leads_to):
+    visit = Visit(redirect_uris=tuple(f"{uri}{CALLBACK}" for uri in uris))
+    done = visit.ask(LOGIN, "", {**TYPED, "Host": host})
+    assert done.status == (302 if leads_to is None else 303)
+    assert leads_to is None or location(done) == f"{leads_to}{LOGIN}?moved=1"
+
+
+@pytest.mark.parametrize(
     ("options", "sent", "warns"),
     [
         (LOCAL, {"Host": "dev.example:5000", "Referer": "http://dev.example:5000/a"}, True),
@@ -354,6 +373,7 @@ def test_a_start_at_another_name_of_this_machine_is_led_to_the_registered_one_on
         (LOCAL, {"Host": "dev.example:5000"}, False),
         (LOCAL, {"Host": "localhost:5000", "Referer": "http://localhost:5000/a"}, False),
         (LOCAL, {"Referer": "http:///"}, False),
+        (LOCAL, {"Referer": "http://x/"}, False),
         ({}, {"Host": "dev.example", "Referer": "https://dev.example/a"}, False),
     ],
 )
