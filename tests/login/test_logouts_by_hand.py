@@ -47,9 +47,9 @@ def test_a_logout_takes_ten_logins_along_whatever_room_there_is():
     assert len(done.deferrable) == 2
 
 
-def form_token(visit):
+def form_token(visit, **sent):
     """What a form of the application's own has in it."""
-    visit.ask(ME)
+    visit.ask(ME, "", {**PROGRAM, **sent})
     return visit.site.form_signer.dumps(visit.store.loaded.id)
 
 
@@ -81,6 +81,17 @@ def test_a_logout_is_posted_by_a_form_of_this_site_which_its_token_may_show(sent
     if status == 403:
         assert code(done) == (403, "cross_site")
         assert cookies_of(done) == {}
+        assert "xwms_csrf_token" not in done.body
+
+
+@pytest.mark.parametrize(("origin", "status"), [("https://two.example", 303), ("https://three.example", 403)])
+def test_a_form_at_another_host_of_the_site_is_shown_by_its_token(origin, status):
+    visit = Visit(redirect_uris=("https://app.example/xwms/validateToken", "https://two.example/xwms/validateToken"))
+    here = {"Host": "app.example"}
+    visit.come_back(visit.start("", {**FROM_HERE, **here}), {**FROM_ELSEWHERE, **here})
+    sent = {"Accept": "text/html", "Origin": origin, **here}
+    token = form_token(visit, **here)
+    assert visit.ask(LOGOUT, "", sent, method="POST", xwms_csrf_token=token).status == status
 
 
 @pytest.mark.parametrize("is_in", [True, False])

@@ -147,6 +147,16 @@ def test_a_script_is_told_who_is_there_and_why_nobody_is():
     assert '"signed_out": "session_idle"' in visit.ask(ME).body
 
 
+def test_with_several_redirect_uris_who_is_there_depends_on_the_host():
+    uris = ("https://app.example/xwms/validateToken", "http://localhost:5000/xwms/validateToken")
+    visit = Visit(redirect_uris=uris)
+    there = {**PROGRAM, "Host": "app.example"}
+    visit.come_back(visit.start("", {**FROM_HERE, "Host": "app.example"}), {**FROM_ELSEWHERE, "Host": "app.example"})
+    assert '"sub": "17"' in visit.ask(ME, "", there).body
+    for host in ({"Host": "localhost:5000"}, {"Host": "other.example"}, {}):
+        assert '"user": null' in visit.ask(ME, "", {**PROGRAM, **host}).body
+
+
 # --- the start ---
 
 

@@ -42,10 +42,14 @@ class Client(Visit):
         self.claims: dict[str, Any] = {}
         self.sent: dict[str, str] = {}
         self.begun = 0
+        self.revoked: list[str] = []
 
     def send(self, call: Any) -> UpstreamResponse:
         if call.url.endswith("/keys"):
             return document({"keys": [self.key.jwk]})
+        if call.url.endswith("/revocation"):
+            self.revoked.append(call.form)
+            return document({})
         if call.url.endswith("/userinfo"):
             return document({"sub": self.claims.get("sub", "17"), "name": "Ada"})
         self.issued += 1
@@ -206,10 +210,11 @@ def test_a_server_whose_address_leaves_no_room_for_a_login_is_refused():
 
 
 def test_a_logout_gives_the_tokens_of_the_session_up():
-    client = Client()
+    client = Client(revocation_endpoint=f"{ISSUER}/revocation")
     client.log_in()
     assert client.ask(LOGOUT, method="POST").status == 303
     assert not client.is_in()
+    assert "token=refresh-1" in "".join(client.revoked)
 
 
 def test_an_issuer_that_is_not_the_servers_ends_a_silent_login_as_any_other():
