@@ -113,7 +113,7 @@ def test_a_login_that_waits_is_no_login_yet_and_was_proven_when_it_began_to(capl
         done = confirm(visit, waiting)
     assert (done.status, location(done), done.logged_in) == (303, "/hello", True)
     assert visit.store.created[0].proved_at == visit.now - 100
-    assert re.search("login_finished .*callback=fresh", caplog.text)
+    assert re.search(r"login_finished .*callback=fresh\b", caplog.text)
 
 
 def test_whoever_is_that_person_already_goes_on_without_a_click():
@@ -272,3 +272,13 @@ def test_a_callback_takes_away_the_cookies_of_logins_that_are_over(is_over, is_r
     visit.reply = REFUSED if is_refused else ADA
     assert visit.come_back(token).logged_in is not is_refused
     assert len(visit.names("login")) == (not is_over)
+
+
+def test_whoever_is_in_begins_another_login_where_a_machine_has_just_refused_the_session_as_ahead():
+    """Its clock is behind, and only a new login may help."""
+    visit = Visit(**SAME)
+    visit.log_in()
+    assert visit.ask(LOGIN, "next=/hello").status == 303
+    for noted, status in (("another-session", 303), (visit.store.loaded.id, 302)):
+        visit.jar[visit.site.https_names.ahead] = noted
+        assert visit.ask(LOGIN, "next=/hello").status == status

@@ -60,6 +60,14 @@ def test_a_login_that_waits_pushes_out_none_of_ones_own_and_loses_claims_instead
     assert size(visit.jar) <= 3000
 
 
+def test_a_login_that_waits_is_no_eleventh_one():
+    visit = Visit(callback_token="fresh", confirm_person=True)
+    names = [begin(visit, "next=/") for _ in range(10)]
+    visit.reply = answer(sub="17")
+    assert visit.come_back(FRESH).status == 303
+    assert visit.names("login") == names
+
+
 def test_a_login_that_waits_pushes_out_those_begun_elsewhere():
     visit = learned()
     theirs = [begin(visit, f"next={page(200)}", FROM_ELSEWHERE) for _ in range(5)]
