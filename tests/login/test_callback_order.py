@@ -142,7 +142,7 @@ def session_of(done: Any) -> str | None:
     down_at=st.integers(-1, 9),
     later=st.sampled_from([0, 5, 599, 600, 700]),
 )
-@settings(max_examples=400, deadline=None, derandomize=True, database=None)
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
 def test_a_session_begins_only_after_the_claims_then_the_call_then_a_last_look(
     mode: str,
     has_learned: bool,
