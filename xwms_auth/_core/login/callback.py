@@ -208,9 +208,7 @@ class LoginRequest:
 
     def refuse(self, error: XWMSError, *, url: str | None = None) -> Response:
         """An error response that also updates the pending-login cookies. `url` is where to start again."""
-        config = self.context.config
-        url = url or config.login_path
-        logins = self.logins
+        config, logins = self.context.config, self.logins
         return responses.refusal(
             config, self.request, error, cookies=logins.changes(), deferrable=logins.deletions(), url=url
         )
@@ -380,7 +378,6 @@ def _redeem(callback: _Callback, login: PendingLogin, attempt: RedeemAttempt) ->
     # Token fixation: the person who approved it may have brought it to another browser while this call was in progress.
     if (yield from login_request.provider.is_invalidated(context, callback.params, now=login_request.now)):
         logins.discard(login)
-        yield from login_request.give_up(result)
         elsewhere = TokenRejected("the credential has come to another browser meanwhile")
         return login_request.refuse(elsewhere, url=login_request.retry_url(login))
     try:

@@ -273,7 +273,8 @@ def _warn_of_another_host(request: Request, uri: RedirectURI) -> None:
 
     Only if the browser says where it is: the Host header alone may be that of a proxy.
     """
-    host, page = (request.header("host") or "").lower(), request.header("origin") or request.header("referer") or ""
+    host = (request.header("host") or "").lower()
+    page = request.header("origin") or request.header("referer") or ""
     if uri.loopback and host not in uri.host_names and origin_of(page) == f"{uri.scheme}://{host}":
         events.warning("login_at_another_host", hint=f"open the site under {uri.origin}/")
 

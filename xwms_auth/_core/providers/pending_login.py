@@ -205,7 +205,7 @@ class PendingLogins:
         """
         if not login.began_here and login.person is None and self._cookie_size(login) > MAX_COOKIE_FROM_ELSEWHERE:
             return None
-        kept, evicted = [one for one in (*self.unconfirmed, *self.alive) if one.id != login.id], list[PendingLogin]()
+        kept, evicted = [*self.unconfirmed, *self.alive], list[PendingLogin]()
         sizes = {one.id: self._cookie_size(one) for one in (*kept, login)}
         while len(kept) >= MAX_LOGINS or sum(sizes.values()) > MAX_COOKIES:
             # The callback of a login that waits for confirmation may have been opened by an attacker, and the person
@@ -240,7 +240,6 @@ class PendingLogins:
     def forget_expired(self) -> None:
         """Delete the cookies of expired logins."""
         self.discard(*self.expired)
-        self.expired.clear()
 
     def discard(self, *logins: PendingLogin) -> None:
         """Discard logins that were used, have failed, or were contradicted."""
