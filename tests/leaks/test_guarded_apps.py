@@ -2,6 +2,8 @@
 
 import base64
 import os
+import pickle
+import sys
 import traceback
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +15,8 @@ import pytest
 import xwms_auth.flask
 from tests.leaks.test_leak_guard import CLIENT_SECRET, HTML, SESSION_SECRET, config, over_asgi, over_wsgi
 from xwms_auth import SecretInResponse
+from xwms_auth._core.config.secret_sources import SecretFromFile
+from xwms_auth._core.responses.leak_guard import LeakGuard
 from xwms_auth.asgi import XWMSAuthMiddleware
 from xwms_auth.testing import local_xwms
 from xwms_auth.wsgi import XWMSAuth
@@ -42,6 +46,23 @@ def test_a_secret_in_a_file_is_looked_for_before_and_after_it_changes(served, tm
     file.write_text(NEW)
     statuses += [app(), app()]
     assert statuses == [200, 500, 200, 500, 500]
+
+
+def test_after_many_rotations_the_secrets_of_now_are_looked_for_and_the_last_ones_before(served, tmp_path):
+    values = [f"secret-{'x' * number}-{number}" for number in range(10, 40)]
+    source = tmp_path / "secret"
+    source.write_text(values[0])
+    shown: list[str] = []
+    app = _app(served, lambda: shown[-1].encode(), config(client_secret=SecretFromFile(source)))
+    for value in values:
+        source.write_text(value)
+        for one in (SESSION_SECRET, value):
+            shown.append(one)
+            assert app() == 500
+    shown.append(values[-9])
+    assert app() == 500
+    shown.append(values[0])
+    assert app() == 200
 
 
 def _app(served: Any, make: Any, settings: Any) -> Any:
@@ -88,6 +109,51 @@ def _app(served: Any, make: Any, settings: Any) -> Any:
 def test_a_secret_that_a_function_gives_is_looked_for(served):
     sent = served([OLD.encode()], [HTML], config(client_secret=lambda: OLD), whole=True)
     assert sent.status == 500
+
+
+def test_a_secret_that_a_login_has_fetched_is_looked_for_and_not_fetched_again(fx):
+    reads: list[str] = []
+
+    def fetch() -> str:
+        reads.append(OLD)
+        return OLD
+
+    client = _flask_client(config(client_secret=fetch, api_url=fx.api_url), OLD)
+    started = client.post("/xwms/auth", base_url="https://app.example", headers={"Origin": "https://app.example"})
+    assert started.status_code == 302
+    assert client.get("/shown").status_code == 500
+    assert reads == [OLD]
+
+
+def test_a_source_that_gives_nothing_is_asked_once_a_minute(served, monkeypatch):
+    reads: list[str] = []
+
+    def fetch() -> str:
+        reads.append(OLD)
+        return OLD
+
+    now = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    app = _app(served, lambda: b"clean", config(client_secret=fetch))
+    for seconds, asked in ((0, 1), (59, 1), (60, 2), (61, 2)):
+        now[0] = 1000.0 + seconds
+        assert app() == 200
+        assert len(reads) == asked
+
+
+def test_without_settings_there_is_nothing_to_look_for_and_the_application_answers(served, caplog):
+    settings = config(client_id="", client_secret=(), session_secret=(), allow_missing_settings=True)
+    sent = served([b"missing"], [HTML], settings)
+    assert (sent.status, sent.body) == (200, b"missing")
+    assert "leak_guard" not in caplog.text
+
+
+def test_a_guard_shows_and_pickles_no_secret():
+    guard = LeakGuard([config()])
+    for one in (guard, *(patterns for _, patterns in guard.patterns())):
+        assert repr(one) == f"{type(one).__name__}()"
+        with pytest.raises(TypeError, match="secret"):
+            pickle.dumps(one)
 
 
 def test_a_source_that_fails_is_told_once_and_the_session_secrets_are_still_looked_for(served, caplog):
@@ -186,6 +252,31 @@ def test_what_is_raised_where_a_stream_is_cut_off_holds_no_secret(served):
     assert len(reports) > 1
     assert reports[-1].endswith(" None")
     assert [one for one in reports if CLIENT_SECRET[:8] in one] == []
+
+
+def test_an_error_after_a_response_has_begun_is_for_the_server_which_raises_it():
+    """As PEP 3333 says of `start_response` with `exc_info`."""
+
+    def app(environ: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        yield b"." * 2000
+        try:
+            raise OSError("the application's own")
+        except OSError:
+            start_response("500 Oops", [], sys.exc_info())
+
+    started: list[str] = []
+
+    def start_response(status: str, headers: Any, exc_info: Any = None) -> Any:
+        if started:
+            raise exc_info[1]
+        started.append(status)
+
+    body = iter(XWMSAuth(app, config())({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, start_response))
+    assert next(body) == b"." * 2000
+    with pytest.raises(OSError, match="own"):
+        next(body)
+    assert started == ["200 OK"]
 
 
 # --- in tests ---

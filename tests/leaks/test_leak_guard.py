@@ -172,6 +172,14 @@ def test_a_secret_as_the_name_of_a_header_or_in_the_path_is_not_in_the_log(serve
     assert_page(sent, logged, "a session secret is in the name of a header", "path='/***/a'")
 
 
+def test_a_secret_in_base64_that_begins_in_the_name_of_a_header_and_ends_in_its_value_becomes_an_error_page(
+    served, logged
+):
+    written = FORMS["base64 0"](CLIENT_SECRET)
+    sent = served([b"fine"], [HTML, (written[:20], written[20:])], config())
+    assert_page(sent, logged, "cause='in the headers'")
+
+
 def test_a_response_without_a_secret_arrives_as_it_was_sent(served):
     pieces = [b"one ", b"two %", b" three &#x71; ", CLIENT_SECRET[:-1].encode(), b" and ", SESSION_SECRET[:9].encode()]
     for how in ({}, {"whole": True}, {"write": True}):
@@ -210,6 +218,13 @@ def test_a_secret_in_pieces_at_the_beginning_of_a_stream_becomes_a_page(served, 
     assert_page(served(iter(pieces), [HTML], config(), write=True), logged)
 
 
+def test_an_old_application_that_writes_is_cut_off_before_a_secret(logged):
+    sent = over_wsgi([b"." * 2000, CLIENT_SECRET.encode(), b"more"], [HTML], config(), write=True)
+    assert (sent.status, sent.body) == (200, b"." * 2000)
+    assert sent.cut == "SecretInResponse: secret_in_response: the client secret is in the body, plain"
+    assert "cut off there" in logged.text
+
+
 def test_an_event_stream_is_not_held_back_and_ends_before_the_event_that_completes_a_secret(served):
     stream = (b"content-type", b"text/event-stream")
     half = len(SESSION_SECRET) // 2
@@ -242,6 +257,14 @@ def test_a_compressed_body_is_opened(served, logged, encoding):
     assert sent.cut
     assert body.startswith(sent.body)
     assert sent.body != body
+
+
+@pytest.mark.parametrize("encoding", [b"gzip", b"x-gzip", b"deflate"])
+def test_a_body_that_is_not_what_its_encoding_says_is_read_as_it_stands(served, logged, encoding):
+    headers = [HTML, (b"content-encoding", encoding)]
+    assert served([b"in ", b"clear"], headers, config()).body == b"in clear"
+    assert_page(served([b"a " + CLIENT_SECRET.encode()], headers, config()), logged)
+    assert_page(served([gzip.compress(b"a") + CLIENT_SECRET.encode()], headers, config()), logged)
 
 
 def test_a_body_that_cannot_be_opened_is_named_once_in_the_log(served, logged):
