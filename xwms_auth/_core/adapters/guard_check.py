@@ -63,17 +63,18 @@ class GuardCheck:
 
         A function that is also routed with its guard may be public at one URL on purpose: it is only logged.
         """
-        if self._problems is None:
-            unguarded: list[object] = []
-            with self._lock:
-                if self._problems is None:
-                    routed = list(views())
-                    guarded = _ids_with_guard(routed)
-                    unguarded = _without_guard(routed)
-                    self._problems = [_problem(view) for view in unguarded if id(view) not in guarded]
-            # Not within the lock: a handler of the log may wait for a socket.
-            for view in unguarded:
-                events.warning("guard_not_in_effect", view=_name(view), guard=_guard_of[view])
+        if self.settled:
+            return
+        unguarded: list[object] = []
+        with self._lock:
+            if self._problems is None:
+                routed = list(views())
+                guarded = _ids_with_guard(routed)
+                unguarded = _without_guard(routed)
+                self._problems = [_problem(view) for view in unguarded if id(view) not in guarded]
+        # Not within the lock: a handler of the log may wait for a socket.
+        for view in unguarded:
+            events.warning("guard_not_in_effect", view=_name(view), guard=_guard_of[view])
         self.settled = not self._problems
         if self._problems and debug():
             raise ConfigError(self._problems)
