@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import trio
 from starlette.applications import Starlette
+from starlette.exceptions import WebSocketException
 from starlette.routing import WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket
@@ -20,7 +21,7 @@ from tests.oauth2.fake_as import TOKEN, USERINFO, FakeAS
 from tests.tools.fake_xwms import person
 from tests.tools.faults import envelope
 from tests.tools.site import CALLBACK, FROM_ELSEWHERE, FROM_HERE, LOGIN, LOGOUT
-from xwms_auth import Identity, LoginRequired, NotAllowed, StoreUnavailable, XWMSConfig
+from xwms_auth import Identity, NotAllowed, StoreUnavailable, XWMSConfig
 from xwms_auth.starlette import XWMSAuthMiddleware, current_account, login_required
 from xwms_auth.stores import MemoryStore
 
@@ -76,7 +77,7 @@ def test_an_application_that_was_busy_gets_the_end_when_it_asks_and_again_when_t
 def test_whoever_catches_the_refusal_and_goes_on_listening_is_closed_by_what_it_sends(fx):
     async def deaf(socket: WebSocket) -> None:
         await socket.accept()
-        with pytest.raises(LoginRequired):
+        with pytest.raises(WebSocketException):
             xwms_auth.starlette.require_user(socket)
         await socket.send_text(await socket.receive_text())
 
@@ -86,6 +87,25 @@ def test_whoever_catches_the_refusal_and_goes_on_listening_is_closed_by_what_it_
     asyncio.run(place.app(wire.scope, wire.inbox.get, wire.send))
     assert [message["type"] for message in wire.sent] == ["websocket.accept", "websocket.close"]
     assert "secret" not in str(wire.sent)
+
+
+@pytest.mark.parametrize("logged_out", [False, True])
+@pytest.mark.usefixtures("no_timer")
+def test_an_application_that_only_sends_is_looked_at_before_what_it_sends(fx, logged_out):
+    async def pushing(socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.send_text("at first")
+        if logged_out:
+            client.post(LOGOUT, headers=FROM_HERE)
+        place.clock.advance(61)
+        await socket.send_text("later")
+
+    place = Place(fx, guarded_by(pushing))
+    client = place.visitor()
+    wire = Wire(cookie_of(client))
+    asyncio.run(place.app(wire.scope, wire.inbox.get, wire.send))
+    said = [{"type": "websocket.send", "text": text} for text in ("at first", "later")]
+    assert wire.sent == [ACCEPTED, said[0], LOGGED_OUT if logged_out else said[1]]
 
 
 @pytest.mark.parametrize("outcome", ["goes on", "has ended", "nobody knows"])
@@ -158,7 +178,7 @@ def test_a_look_of_the_timer_ends_with_its_socket(fx, caplog):
 def test_roles_that_are_refused_close_the_socket_and_those_that_nobody_knows_do_so_after_a_minute(fx, error, end):
     raises: list[Exception] = []
 
-    def roles(user: Any) -> set[str]:
+    async def roles(user: Any) -> set[str]:
         if raises:
             raise raises[0]
         return {"editor"}
