@@ -2,6 +2,7 @@
 
 import base64
 import os
+import pickle
 from itertools import count
 
 import pytest
@@ -130,3 +131,8 @@ def test_a_removed_key_is_told_from_a_changed_character():
 def test_nothing_is_sealed_without_a_key():
     with pytest.raises(ValueError, match="at least one key"):
         Sealed((), purpose="session", audience="client@issuer")
+
+
+def test_what_seals_is_not_pickled():
+    with pytest.raises(TypeError, match="holds keys"):
+        pickle.dumps(sealed())

@@ -1,5 +1,6 @@
 """UT-17: a connection is used again only if it held one whole answer and nothing else."""
 
+import asyncio
 import select
 from collections.abc import Iterable
 
@@ -10,7 +11,10 @@ from hypothesis import strategies as st
 
 from tests.tools.clients import Client, both, config, info
 from tests.tools.fake_xwms import FakeXWMS, ask
+from xwms_auth import AsyncXWMSClient, Timeout
+from xwms_auth._core.base.effects import ApiCall
 from xwms_auth._core.io.connections import MAX_INSPECTED, ResponseTap
+from xwms_auth._core.io.deferred import AsyncDeferredTransport
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 COUNTED = HEAD + b"Content-Length: 2\r\n\r\n"
@@ -203,3 +207,17 @@ def test_a_right_answer_is_exact_to_both(data):
         tap.received(answer)
         assert tap.reusable
         assert is_one_answer(answer)
+
+
+def test_what_was_never_used_may_be_closed(fx: FakeXWMS):
+    asyncio.run(AsyncXWMSClient(config(fx)).aclose())
+    asyncio.run(AsyncDeferredTransport(config(fx)).aclose())
+    assert fx.connections == 0
+
+
+def test_a_call_whose_time_is_over_before_it_begins_is_not_sent(fx: FakeXWMS):
+    sender = AsyncDeferredTransport(config(fx))
+    with pytest.raises(Timeout) as late:
+        asyncio.run(sender.send(ApiCall("GET", "info", seconds=0)))
+    assert not late.value.sent
+    assert fx.requests == []

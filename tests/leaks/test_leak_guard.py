@@ -332,6 +332,30 @@ def test_other_messages_of_asgi_are_looked_at_too(logged, message):
     assert_page(sent, logged, f"the client secret is in the message {message['type']}")
 
 
+def test_the_headers_of_a_response_may_come_from_any_iterable():
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": (header for header in [HTML])})
+        await send({"type": "http.response.body", "body": b"fine"})
+
+    sent = Sent()
+    run(sent, application, config(), {"type": "http", "method": "GET", "path": "/"})
+    assert (sent.headers, sent.body) == ([HTML], b"fine")
+
+
+def test_the_head_of_an_event_stream_is_sent_before_there_is_an_event():
+    before: list[Any] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"content-type", b"text/event-stream")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        before.extend(sent.messages)
+        await send({"type": "http.response.body", "body": b"data: 1\n\n"})
+
+    sent = Sent()
+    run(sent, application, config(), {"type": "http", "method": "GET", "path": "/"})
+    assert [message["type"] for message in before] == ["http.response.start"]
+
+
 def test_a_file_that_the_server_would_send_by_itself_is_not_offered():
     found: dict[str, Any] = {}
 

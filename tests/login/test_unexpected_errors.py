@@ -112,8 +112,8 @@ def test_a_store_whose_answer_has_to_be_awaited_is_an_error_where_nobody_awaits(
         def __await__(self):
             yield
 
-    browser.log_in()
-    browser.site.clock.advance(3600)
-    monkeypatch.setattr(store, "load", lambda handle, *, now: Later())
-    assert browser.get("/who", PROGRAM).status_code == 500
-    assert "TypeError" in caplog.text
+    token = browser.site.fx.approve(browser.start())
+    monkeypatch.setattr(store, "claim", lambda name, *, until, now: Later())
+    assert browser.come_back(token).status_code == 500
+    assert "TypeError at " in caplog.text
+    assert browser.who() is None
