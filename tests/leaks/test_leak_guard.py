@@ -311,7 +311,10 @@ def test_a_websocket_is_closed_in_place_of_a_message_with_a_secret(logged, messa
 
 
 def test_messages_without_a_secret_arrive_at_once():
-    messages = [ACCEPT, *({"type": "websocket.send", "text": text} for text in (HALVES[0], "", "%", HALVES[0]))]
+    texts = (HALVES[0], "", "%", "half of a pair: \ud83d", HALVES[0])
+    messages = [ACCEPT, *({"type": "websocket.send", "text": text} for text in texts)]
+    messages += [{"type": "websocket.send", "bytes": HALVES[1].encode()}]
+    messages += [{"type": "websocket.close", "code": 1000, "reason": "half of a pair: \ud83d"}]
     assert over_websocket(*messages).messages == messages
 
 
@@ -340,6 +343,21 @@ def test_the_headers_of_a_response_may_come_from_any_iterable():
     sent = Sent()
     run(sent, application, config(), {"type": "http", "method": "GET", "path": "/"})
     assert (sent.headers, sent.body) == ([HTML], b"fine")
+
+
+def test_an_empty_piece_sends_the_head_and_the_last_message_needs_no_body():
+    before: list[Any] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [HTML]})
+        await send({"type": "http.response.body", "body": b"", "more_body": True})
+        before.extend(sent.messages)
+        await send({"type": "http.response.body"})
+
+    sent = Sent()
+    run(sent, application, config(), {"type": "http", "method": "GET", "path": "/"})
+    assert [message["type"] for message in before] == ["http.response.start", "http.response.body"]
+    assert (sent.messages[2:], sent.body) == ([{"type": "http.response.body", "body": b""}], b"")
 
 
 def test_the_head_of_an_event_stream_is_sent_before_there_is_an_event():
