@@ -312,8 +312,8 @@ def test_a_websocket_is_closed_in_place_of_a_message_with_a_secret(logged, messa
 
 def test_messages_without_a_secret_arrive_at_once():
     texts = (HALVES[0], "", "%", "half of a pair: \ud83d", HALVES[0])
-    messages = [ACCEPT, *({"type": "websocket.send", "text": text} for text in texts)]
-    messages += [{"type": "websocket.send", "bytes": HALVES[1].encode()}]
+    messages = [ACCEPT, {"type": "websocket.send", "bytes": HALVES[1].encode()}]
+    messages += [{"type": "websocket.send", "text": text} for text in texts]
     messages += [{"type": "websocket.close", "code": 1000, "reason": "half of a pair: \ud83d"}]
     assert over_websocket(*messages).messages == messages
 
