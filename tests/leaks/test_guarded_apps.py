@@ -107,7 +107,7 @@ def _app(served: Any, make: Any, settings: Any) -> Any:
 
 
 def test_a_secret_that_a_function_gives_is_looked_for(served):
-    sent = served([OLD.encode()], [HTML], config(client_secret=lambda: OLD), whole=True)
+    sent = served([OLD.encode()], [HTML], config(client_secret=lambda: OLD), whole=list)
     assert sent.status == 500
 
 
@@ -160,13 +160,13 @@ def test_a_source_that_fails_is_told_once_and_the_session_secrets_are_still_look
     def broken() -> str:
         raise OSError("no secret manager")
 
-    sent = served([SESSION_SECRET.encode()], [HTML], config(client_secret=broken), whole=True)
+    sent = served([SESSION_SECRET.encode()], [HTML], config(client_secret=broken), whole=list)
     assert sent.status == 500
     assert caplog.text.count("leak_guard_cannot_read what='the client secret, which its source does not give'") == 1
 
 
 def test_a_secret_that_is_too_short_is_told_and_not_looked_for(served, caplog):
-    sent = served([b"letmein"], [HTML], config(client_secret="letmein"), whole=True)
+    sent = served([b"letmein"], [HTML], config(client_secret="letmein"), whole=list)
     assert sent.status == 200
     assert "leak_guard_cannot_read what='the client secret is too short to look for'" in caplog.text
 
@@ -178,7 +178,7 @@ def test_of_several_clients_the_secrets_of_all_are_looked_for_at_each_host(serve
 
 
 def test_an_error_page_that_would_show_the_secret_itself_is_a_bare_line(served):
-    sent = served([CLIENT_SECRET.encode()], [HTML], config(site_name=f"Desk {SESSION_SECRET}"), whole=True)
+    sent = served([CLIENT_SECRET.encode()], [HTML], config(site_name=f"Desk {SESSION_SECRET}"), whole=list)
     assert (sent.status, sent.body) == (500, b"secret_in_response\n")
 
 

@@ -65,12 +65,14 @@ def over_wsgi(pieces: Iterable[bytes] | Any, headers: Headers, settings: Any, *,
     sent = Sent()
 
     def application(environ: Any, start_response: Any) -> Any:
-        write = start_response("200 OK", [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers])
+        write = start_response(
+            how.get("status", "200 OK"), [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+        )
         if how.get("write"):
             for piece in pieces:
                 write(piece)
             return []
-        return list(pieces) if how.get("whole") else iter(pieces)
+        return how["whole"](pieces) if how.get("whole") in (list, tuple) else iter(pieces)
 
     def start_response(status: str, given: Any, exc_info: Any = None) -> Any:
         sent.status = int(status[:3])
@@ -95,7 +97,7 @@ def over_asgi(pieces: Any, headers: Headers, settings: Any, *, path: str = "/", 
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": list(headers)})
-        given = [b"".join(pieces)] if how.get("whole") else [*pieces, b""]
+        given = [b"".join(pieces)] if "whole" in how else [*pieces, b""]
         for place, piece in enumerate(given, 1):
             await send({"type": "http.response.body", "body": piece, "more_body": place < len(given)})
 
@@ -156,7 +158,7 @@ def assert_page(sent: Sent, caplog: pytest.LogCaptureFixture, *told: str) -> Non
 @pytest.mark.parametrize("name", SECRETS)
 @pytest.mark.parametrize("form", FORMS)
 def test_a_body_with_a_secret_becomes_an_error_page_and_the_log_says_which_and_how(served, logged, name, form):
-    sent = served([b"<p>", FORMS[form](SECRETS[name]), b"</p>"], [HTML], config(), whole=True)
+    sent = served([b"<p>", FORMS[form](SECRETS[name]), b"</p>"], [HTML], config(), whole=list)
     assert_page(sent, logged, f"{name} is in the body, {form.split()[0]}", "path='/'")
 
 
@@ -218,6 +220,24 @@ def test_a_secret_in_pieces_at_the_beginning_of_a_stream_becomes_a_page(served, 
     assert_page(served(iter(pieces), [HTML], config(), write=True), logged)
 
 
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_the_pieces_of_a_whole_body_are_read_as_one_and_a_clean_body_stays_the_object_that_it_is(served, logged, kind):
+    pieces = [half.encode() for half in HALVES]
+    assert_page(served(pieces, [HTML], config(), whole=kind), logged, "the client secret is in the body, plain")
+    body = kind([b"one ", b"two"])  # of which a server may take the length
+
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return body
+
+    assert XWMSAuth(app, config())({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, lambda *_: None) is body
+
+
+def test_a_status_with_a_secret_becomes_an_error_page(logged):
+    sent = over_wsgi([b"fine"], [HTML], config(), status=f"200 {CLIENT_SECRET}")
+    assert_page(sent, logged, "the client secret is in the header the status, plain")
+
+
 def test_an_old_application_that_writes_is_cut_off_before_a_secret(logged):
     sent = over_wsgi([b"." * 2000, CLIENT_SECRET.encode(), b"more"], [HTML], config(), write=True)
     assert (sent.status, sent.body) == (200, b"." * 2000)
@@ -251,7 +271,7 @@ def test_a_compressed_body_is_opened(served, logged, encoding):
         assert served(pieces, headers, config()).body == body
     assert_page(served([packed(b"a " + CLIENT_SECRET.encode())], headers, config()), logged)
     even = b"." * ((1 << 17) - len(CLIENT_SECRET) // 2)
-    assert_page(served([packed(even + CLIENT_SECRET.encode())], headers, config(), whole=True), logged)
+    assert_page(served([packed(even + CLIENT_SECRET.encode())], headers, config(), whole=list), logged)
     body = packed(long + CLIENT_SECRET.encode())
     sent = served([body[at : at + 1000] for at in range(0, len(body), 1000)], headers, config())
     assert sent.cut
