@@ -13,7 +13,16 @@ import flask
 import pytest
 
 import xwms_auth.flask
-from tests.leaks.test_leak_guard import CLIENT_SECRET, HTML, SESSION_SECRET, config, over_asgi, over_wsgi
+from tests.leaks.test_leak_guard import (
+    CLIENT_SECRET,
+    HTML,
+    SESSION_SECRET,
+    Sent,
+    config,
+    over_asgi,
+    over_wsgi,
+    run,
+)
 from xwms_auth import SecretInResponse
 from xwms_auth._core.config.secret_sources import SecretFromFile
 from xwms_auth._core.responses.leak_guard import LeakGuard
@@ -277,6 +286,45 @@ def test_an_error_after_a_response_has_begun_is_for_the_server_which_raises_it()
     with pytest.raises(OSError, match="own"):
         next(body)
     assert started == ["200 OK"]
+
+
+def test_the_headers_of_a_response_may_come_from_any_iterable():
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": (header for header in [HTML])})
+        await send({"type": "http.response.body", "body": b"fine"})
+
+    sent = Sent()
+    run(sent, application, config(), {"type": "http", "method": "GET", "path": "/"})
+    assert (sent.headers, sent.body) == ([HTML], b"fine")
+
+
+def test_an_empty_piece_sends_the_head_and_the_last_message_needs_no_body():
+    before: list[Any] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [HTML]})
+        await send({"type": "http.response.body", "body": b"", "more_body": True})
+        before.extend(sent.messages)
+        await send({"type": "http.response.body"})
+
+    sent = Sent()
+    run(sent, application, config(), {"type": "http", "method": "GET", "path": "/"})
+    assert [message["type"] for message in before] == ["http.response.start", "http.response.body"]
+    assert (sent.messages[2:], sent.body) == ([{"type": "http.response.body", "body": b""}], b"")
+
+
+def test_the_head_of_an_event_stream_is_sent_before_there_is_an_event():
+    before: list[Any] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"content-type", b"text/event-stream")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        before.extend(sent.messages)
+        await send({"type": "http.response.body", "body": b"data: 1\n\n"})
+
+    sent = Sent()
+    run(sent, application, config(), {"type": "http", "method": "GET", "path": "/"})
+    assert [message["type"] for message in before] == ["http.response.start"]
 
 
 # --- in tests ---

@@ -65,9 +65,8 @@ def over_wsgi(pieces: Iterable[bytes] | Any, headers: Headers, settings: Any, *,
     sent = Sent()
 
     def application(environ: Any, start_response: Any) -> Any:
-        write = start_response(
-            how.get("status", "200 OK"), [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
-        )
+        given = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+        write = start_response(how.get("status", "200 OK"), given)
         if how.get("write"):
             for piece in pieces:
                 write(piece)
@@ -184,7 +183,7 @@ def test_a_secret_in_base64_that_begins_in_the_name_of_a_header_and_ends_in_its_
 
 def test_a_response_without_a_secret_arrives_as_it_was_sent(served):
     pieces = [b"one ", b"two %", b" three &#x71; ", CLIENT_SECRET[:-1].encode(), b" and ", SESSION_SECRET[:9].encode()]
-    for how in ({}, {"whole": True}, {"write": True}):
+    for how in ({}, {"whole": list}, {"write": True}):
         sent = served(pieces, [HTML, (b"content-length", b"88")], config(), **how)
         assert (sent.status, sent.cut) == (200, "")
         assert sent.body == b"".join(pieces)
@@ -353,45 +352,6 @@ def test_other_messages_of_asgi_are_looked_at_too(logged, message):
     sent = Sent()
     run(sent, application, config(), {"type": "http", "method": "GET", "path": "/"})
     assert_page(sent, logged, f"the client secret is in the message {message['type']}")
-
-
-def test_the_headers_of_a_response_may_come_from_any_iterable():
-    async def application(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": (header for header in [HTML])})
-        await send({"type": "http.response.body", "body": b"fine"})
-
-    sent = Sent()
-    run(sent, application, config(), {"type": "http", "method": "GET", "path": "/"})
-    assert (sent.headers, sent.body) == ([HTML], b"fine")
-
-
-def test_an_empty_piece_sends_the_head_and_the_last_message_needs_no_body():
-    before: list[Any] = []
-
-    async def application(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": [HTML]})
-        await send({"type": "http.response.body", "body": b"", "more_body": True})
-        before.extend(sent.messages)
-        await send({"type": "http.response.body"})
-
-    sent = Sent()
-    run(sent, application, config(), {"type": "http", "method": "GET", "path": "/"})
-    assert [message["type"] for message in before] == ["http.response.start", "http.response.body"]
-    assert (sent.messages[2:], sent.body) == ([{"type": "http.response.body", "body": b""}], b"")
-
-
-def test_the_head_of_an_event_stream_is_sent_before_there_is_an_event():
-    before: list[Any] = []
-
-    async def application(scope: Any, receive: Any, send: Any) -> None:
-        headers = [(b"content-type", b"text/event-stream")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        before.extend(sent.messages)
-        await send({"type": "http.response.body", "body": b"data: 1\n\n"})
-
-    sent = Sent()
-    run(sent, application, config(), {"type": "http", "method": "GET", "path": "/"})
-    assert [message["type"] for message in before] == ["http.response.start"]
 
 
 def test_a_file_that_the_server_would_send_by_itself_is_not_offered():
