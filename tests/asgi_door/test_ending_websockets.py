@@ -196,6 +196,7 @@ def test_roles_that_are_refused_close_the_socket_and_those_that_nobody_knows_do_
         if end[0] == 1013:
             assert echo(socket) == "hello 17"
             place.clock.advance(61)
+        socket.send_text("too late")
         assert end_of(socket) == end
 
 

@@ -3,7 +3,6 @@
 import base64
 import os
 import pickle
-import sys
 import traceback
 from collections.abc import Iterator
 from typing import Any
@@ -261,31 +260,6 @@ def test_what_is_raised_where_a_stream_is_cut_off_holds_no_secret(served):
     assert len(reports) > 1
     assert reports[-1].endswith(" None")
     assert [one for one in reports if CLIENT_SECRET[:8] in one] == []
-
-
-def test_an_error_after_a_response_has_begun_is_for_the_server_which_raises_it():
-    """As PEP 3333 says of `start_response` with `exc_info`."""
-
-    def app(environ: Any, start_response: Any) -> Iterator[bytes]:
-        start_response("200 OK", [("Content-Type", "text/plain")])
-        yield b"." * 2000
-        try:
-            raise OSError("the application's own")
-        except OSError:
-            start_response("500 Oops", [], sys.exc_info())
-
-    started: list[str] = []
-
-    def start_response(status: str, headers: Any, exc_info: Any = None) -> Any:
-        if started:
-            raise exc_info[1]
-        started.append(status)
-
-    body = iter(XWMSAuth(app, config())({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, start_response))
-    assert next(body) == b"." * 2000
-    with pytest.raises(OSError, match="own"):
-        next(body)
-    assert started == ["200 OK"]
 
 
 def test_the_headers_of_a_response_may_come_from_any_iterable():

@@ -74,6 +74,7 @@ def over_wsgi(pieces: Iterable[bytes] | Any, headers: Headers, settings: Any, *,
         return how["whole"](pieces) if how.get("whole") in (list, tuple) else iter(pieces)
 
     def start_response(status: str, given: Any, exc_info: Any = None) -> Any:
+        assert exc_info or not sent.status, "the headers came twice"
         sent.status = int(status[:3])
         sent.headers = [(name.encode("latin-1").lower(), value.encode("latin-1")) for name, value in given]
         return lambda data: setattr(sent, "body", sent.body + data)

@@ -49,7 +49,7 @@ class _Guarded:
         try:
             self._guard.check_headers([(b"the status", status.encode("latin-1")), *encoded])
         except SecretInResponse as found:
-            self._found = self._found or SecretInResponse(found.cause)
+            self._found = SecretInResponse(found.cause)
         self._held, self._body = (status, headers, exc_info), self._guard.body(encoded)
         return self._written
 
@@ -83,13 +83,14 @@ class _Guarded:
             yield passed
 
     def _passed(self, chunk: bytes, *, is_last: bool = False) -> bytes:
-        """What may be sent now; nothing more once something has been found."""
-        if self._found is None and self._body is not None:
-            try:
-                return self._body.feed(chunk, is_last=is_last)
-            except SecretInResponse as found:
-                self._found = SecretInResponse(found.cause)
-        return b"" if self._found is not None else chunk
+        """What may be sent now, if nothing has been found."""
+        if self._body is None:
+            return chunk  # before `start`: the server raises
+        try:
+            return self._body.feed(chunk, is_last=is_last)
+        except SecretInResponse as found:
+            self._found = SecretInResponse(found.cause)
+            return b""
 
     def _release(self) -> None:
         """Send the headers, if they have not been sent."""
@@ -118,5 +119,4 @@ class _Guarded:
         if self._has_started:
             self._guard.tell(found, request.path)
             raise SecretInResponse(found.cause)
-        self._held = None
         return send(self._guard.refusal(found, self._config, request), self._start_response)
