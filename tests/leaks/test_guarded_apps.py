@@ -57,20 +57,21 @@ def test_a_secret_in_a_file_is_looked_for_before_and_after_it_changes(served, tm
 
 
 def test_after_many_rotations_the_secrets_of_now_are_looked_for_and_the_last_ones_before(served, tmp_path):
-    values = [f"secret-{'x' * number}-{number}" for number in range(10, 40)]
+    values = [f"secret-{'x' * number}-{number}" for number in range(10, 60)]
     source = tmp_path / "secret"
     source.write_text(values[0])
+    other = {"client_id": "other", "client_secret": SecretFromFile(source), "session_secret": SESSION_SECRET[::-1]}
+    rotates = config(**other, redirect_uris="https://other.example/xwms/validateToken")
     shown: list[str] = []
-    app = _app(served, lambda: shown[-1].encode(), config(client_secret=SecretFromFile(source)))
+    app = _app(served, lambda: shown[-1].encode(), [config(), rotates])
     for value in values:
         source.write_text(value)
-        for one in (SESSION_SECRET, value):
+        for one in (SESSION_SECRET, SESSION_SECRET[::-1], CLIENT_SECRET, value):
             shown.append(one)
             assert app() == 500
-    shown.append(values[-9])
-    assert app() == 500
-    shown.append(values[0])
-    assert app() == 200
+    for value, status in ((values[-25], 500), (values[0], 200)):
+        shown.append(value)
+        assert app() == status
 
 
 def _app(served: Any, make: Any, settings: Any) -> Any:
@@ -133,7 +134,7 @@ def test_a_secret_that_a_login_has_fetched_is_looked_for_and_not_fetched_again(f
     assert reads == [OLD]
 
 
-def test_a_source_that_gives_nothing_is_asked_once_a_minute(served, monkeypatch):
+def test_a_function_whose_secret_nobody_has_needed_yet_is_asked_once_a_minute(served, monkeypatch, caplog):
     reads: list[str] = []
 
     def fetch() -> str:
@@ -147,6 +148,7 @@ def test_a_source_that_gives_nothing_is_asked_once_a_minute(served, monkeypatch)
         now[0] = 1000.0 + seconds
         assert app() == 200
         assert len(reads) == asked
+    assert "leak_guard_cannot_read" not in caplog.text
 
 
 def test_without_settings_there_is_nothing_to_look_for_and_the_application_answers(served, caplog):
@@ -179,10 +181,11 @@ def test_a_secret_that_is_too_short_is_told_and_not_looked_for(served, caplog):
     assert "leak_guard_cannot_read what='the client secret is too short to look for'" in caplog.text
 
 
-def test_of_several_clients_the_secrets_of_all_are_looked_for_at_each_host(served):
+def test_of_several_clients_the_secrets_of_all_are_looked_for_at_each_host(served, caplog):
     other = {"client_id": "other", "client_secret": NEW, "redirect_uris": "https://other.example/xwms/validateToken"}
     app = _app(served, lambda: NEW.encode(), [config(), config(**other, session_secret=SESSION_SECRET[::-1])])
     assert [app("app.example"), app("other.example"), app("nobody.example")] == [500, 500, 500]
+    assert "the client secret of client 2 is in the body" in caplog.text
 
 
 def test_an_error_page_that_would_show_the_secret_itself_is_a_bare_line(served):

@@ -24,7 +24,9 @@ def test_an_error_after_a_response_has_begun_is_for_the_server_which_raises_it()
             raise OSError("the application's own")
         except OSError:
             start_response("500 Oops", [], sys.exc_info())
+        went_on.append("after the error")
 
+    went_on: list[str] = []
     started: list[str] = []
 
     def start_response(status: str, headers: Any, exc_info: Any = None) -> Any:
@@ -36,7 +38,7 @@ def test_an_error_after_a_response_has_begun_is_for_the_server_which_raises_it()
     assert next(body) == b"." * 2000
     with pytest.raises(OSError, match="own"):
         next(body)
-    assert started == ["200 OK"]
+    assert (started, went_on) == (["200 OK"], [])
 
 
 @pytest.mark.parametrize("fails", [False, True])
