@@ -103,11 +103,8 @@ class _Guarded:
     def _written(self, chunk: bytes) -> None:
         """The `write` of PEP 3333, for old applications."""
         was_empty, passed = not chunk, self._passed(chunk)
-        del chunk
         if self._found is not None:
-            if self._has_started:
-                self._instead(self._found)
-            return
+            return  # the end of the body says so: what is raised here would have the application's frames
         if passed or was_empty:
             self._release()
         if self._write is not None:
