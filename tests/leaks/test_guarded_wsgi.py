@@ -133,3 +133,22 @@ def test_what_is_raised_where_an_old_application_is_cut_off_holds_no_secret():
     ours = [repr(frame.locals) for frame in frames if "/xwms_auth/" in frame.filename]
     assert ours
     assert [one for one in ours if CLIENT_SECRET[:8] in one] == []
+
+
+def test_the_page_in_place_of_a_response_does_not_wait_for_the_body_of_the_request():
+    """The application may have read it, and a server that is asked for more waits for the visitor."""
+
+    class Read:
+        def read(self, *_: object) -> bytes:
+            raise AssertionError("it has been read")
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        return [CLIENT_SECRET.encode()]
+
+    form = {"CONTENT_TYPE": "application/x-www-form-urlencoded", "CONTENT_LENGTH": "3", "wsgi.input": Read()}
+    started: list[str] = []
+    posted = {**GET, **form, "REQUEST_METHOD": "POST"}
+    body = b"".join(XWMSAuth(app, config())(posted, lambda status, *_: started.append(status)))
+    assert started == ["500 Internal Server Error"]
+    assert CLIENT_SECRET.encode() not in body

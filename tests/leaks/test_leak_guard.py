@@ -182,6 +182,11 @@ def test_a_secret_in_base64_that_begins_in_the_name_of_a_header_and_ends_in_its_
     assert_page(sent, logged, "cause='in the headers'")
 
 
+def test_halves_of_a_secret_in_the_name_and_the_value_of_a_header_are_no_secret(served):
+    halves = SESSION_SECRET[:20].encode(), SESSION_SECRET[20:].encode()
+    assert served([b"fine"], [HTML, halves], config()).body == b"fine"
+
+
 def test_a_response_without_a_secret_arrives_as_it_was_sent(served):
     pieces = [b"one ", b"two %", b" three &#x71; ", CLIENT_SECRET[:-1].encode(), b" and ", SESSION_SECRET[:9].encode()]
     for how in ({}, {"whole": list}, {"write": True}):
