@@ -25,9 +25,14 @@ class Slotted:
         return "PAGE"
 
 
-class Unhashable(Slotted):
-    __slots__ = ()
+class Unhashable:
+    """A view that is equal to others, as a dataclass is."""
+
     __hash__ = None
+    __name__ = "unhashable"
+
+    def __call__(self):
+        return "PAGE"
 
 
 class Endless:
