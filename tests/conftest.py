@@ -41,9 +41,7 @@ STORE_TIMEOUTS = (
     "xwms_auth.stores.sqlite.BUSY_TIMEOUT",
 )
 PROMPT_ERRORS = "xwms_auth.stores.sqlalchemy_engines.PROMPT"
-QUICK_CALLS = tuple(
-    f"xwms_auth._core.{module}.QUICK" for module in ("base.memory.limits", "io.connections", "io.transport")
-)
+QUICK_CALLS = tuple(f"xwms_auth._core.{module}.QUICK" for module in ("base.memory.limits", "io.connections"))
 
 # The run starts hundreds of processes; none of them should compile what another has compiled.
 sys.dont_write_bytecode = False

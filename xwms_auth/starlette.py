@@ -104,7 +104,7 @@ class XWMSAuthMiddleware(ASGIMiddleware):
             unauthorized=None if unauthorized is None else answer,
             roles=roles if roles is None or inspect.iscoroutinefunction(roles) else roles_of,
             linker=linker,
-            app_login=app_login if app_login is None else _with_request(app_login),
+            app_login=_with_request(app_login) if isinstance(app_login, AppLogin) else app_login,
             hooks=hooks,
         )
 

@@ -107,3 +107,16 @@ def test_a_name_takes_about_what_is_reckoned_for_it():
     finally:
         tracemalloc.stop()
     assert 0.5 < taken / total() < 1.5
+
+
+def test_what_has_been_removed_is_neither_touched_nor_released():
+    names: ExpiringMap[bool] = ExpiringMap(2)
+    for name in ("a", "b", "gone"):
+        names.put(name, value=True, until=2000, now=1000)
+    names.touch("a")
+    names.touch("b")
+    names.put("c", value=True, until=2000, now=1000)
+    assert [name for name in ("a", "b", "gone", "c") if names.get(name, now=1000)] == ["b", "c"]
+    claims = LocalClaims()
+    claims.release("login/never-claimed")
+    assert claims.claim("login/never-claimed", until=2000, now=1000)

@@ -83,3 +83,11 @@ def test_threads_leave_its_count_of_bytes_right():
     keys = [key for key, _ in recent.items()]
     assert len(set(keys)) == len(keys)
     assert recent.bytes == len(keys) * SIZE
+
+
+def test_the_oldest_give_way_and_more_than_there_are_may_be_asked_for():
+    recent = filled(3, room_for=100)
+    recent.remove_oldest(1)
+    assert [key for key, _ in recent.items()] == ["1", "2"]
+    recent.remove_oldest(10)
+    assert (recent.items(), recent.bytes) == ([], 0)

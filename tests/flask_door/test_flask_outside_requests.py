@@ -150,3 +150,24 @@ def test_every_handler_of_flask_socketio_knows_who_it_is(config, fx, first):
     assert connected_as() == "None /xwms/auth?next=/x"
     cookie = log_in(app, fx)
     assert connected_as(Cookie=cookie, Host="app.example") == "17 /xwms/auth?next=/x"
+
+
+def test_a_link_button_may_have_words_of_its_own(app):
+    with app.app_context():
+        page = flask.render_template_string("{{ xwms_link_button(label='Connect <XWMS>') }}")
+    assert "Connect &lt;XWMS&gt;</button>" in page
+    assert 'name="link"' in page
+
+
+def test_an_application_for_several_clients_is_none_of_them_in_a_request_of_another_one(app, fx):
+    several = flask.Flask("several")
+    given = [{"client_id": one, "redirect_uris": f"https://{one}.example/cb"} for one in ("a", "b")]
+    auth = XWMSAuth(several, [XWMSConfig(**fx.options(**one)) for one in given])
+
+    @app.get("/other")
+    def other():
+        with several.app_context(), pytest.raises(RuntimeError, match=r"ambiguous.*a\.example, .*b\.example"):
+            auth.sessions.list("17")
+        return "asked"
+
+    assert app.test_client().get("/other", base_url=ORIGIN).text == "asked"

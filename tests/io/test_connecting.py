@@ -115,9 +115,12 @@ def test_handshakes_that_hang_end_at_the_deadline(handshakes: Callable[[int], Ha
 
 
 @both
-def test_the_certificates_of_the_system_are_read_once(handshakes: Callable[[int], Handshakes], client: Client):
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_the_certificates_of_the_system_are_read_once(
+    handshakes: Callable[[int], Handshakes], client: Client, host: str
+):
     server = handshakes(1)
-    settings = config(server.url, timeout=PATIENCE)
+    settings = config(server.url.replace("localhost", host), timeout=PATIENCE)
     assert outcomes(client, settings, info)[0].name == "FX"
     server.files.certificate.unlink()
     assert outcomes(client, settings, info)[0].name == "FX"
@@ -212,6 +215,21 @@ def test_few_threads_of_a_process_wait_for_a_slow_resolver(fx: FakeXWMS, edge: s
         answers = list(threads.map(lambda _: site.raw(LOGIN, headers=sent), range(20)))
     assert {answer.status_code for answer in answers} == {504}
     assert len(slow_resolver.asked) <= sockets.MAX_LOOKUPS
+
+
+@both
+def test_where_no_thread_can_be_started_a_call_fails_and_later_ones_find_their_place(
+    fx: FakeXWMS, client: Client, monkeypatch: pytest.MonkeyPatch
+):
+    def none_left(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    settings = config(fx.api_url.replace("127.0.0.1", "localhost"), timeout=3)
+    with monkeypatch.context() as patch:
+        patch.setattr("_thread.start_new_thread", none_left)
+        failures = outcomes(client, settings, *[info] * (sockets.MAX_LOOKUPS + 1))
+    assert {type(failure) for failure in failures} == {RuntimeError}
+    assert outcomes(client, settings, info)[0].name == "FX"
 
 
 @both

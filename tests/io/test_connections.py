@@ -1,12 +1,20 @@
 """UT-17: a connection is used again only if it held one whole answer and nothing else."""
 
+import asyncio
+import select
 from collections.abc import Iterable
 
 import h11
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from xwms_auth._core.io.connections import ResponseTap
+from tests.tools.clients import Client, both, config, info
+from tests.tools.fake_xwms import FakeXWMS, ask
+from xwms_auth import AsyncXWMSClient, Timeout
+from xwms_auth._core.base.effects import ApiCall
+from xwms_auth._core.io.connections import MAX_INSPECTED, ResponseTap
+from xwms_auth._core.io.deferred import AsyncDeferredTransport
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 COUNTED = HEAD + b"Content-Length: 2\r\n\r\n"
@@ -101,6 +109,34 @@ def test_a_new_question_begins_anew():
     assert tap.reusable
 
 
+def test_an_answer_that_is_longer_than_what_is_read_is_not_exact():
+    tap = ResponseTap()
+    long = HEAD + b"Content-Length: %d\r\n\r\n" % MAX_INSPECTED
+    for piece in (long, b"x" * (MAX_INSPECTED // 2), b"x" * (MAX_INSPECTED // 2), b"x"):
+        tap.received(piece)
+    assert not tap.reusable
+    tap.begin_request()
+    tap.received(COUNTED + b"{}")
+    assert tap.reusable
+
+
+@both
+def test_where_the_system_has_no_poll_a_connection_is_kept_until_it_has_ended(
+    fx: FakeXWMS, client: Client, monkeypatch: pytest.MonkeyPatch
+):
+    """As on Windows."""
+    monkeypatch.delattr(select, "poll")
+
+    def end(_: object) -> object:
+        fx.drop_connections()
+        return nothing() if client.__name__.startswith("Async") else None
+
+    async def nothing() -> None: ...
+
+    ask(client, config(fx), info, info, end, info)
+    assert [request.connection for request in fx.to("info")] == [1, 1, 2]
+
+
 # --- beside the library that reads the answer ---
 
 
@@ -171,3 +207,17 @@ def test_a_right_answer_is_exact_to_both(data):
         tap.received(answer)
         assert tap.reusable
         assert is_one_answer(answer)
+
+
+def test_what_was_never_used_may_be_closed(fx: FakeXWMS):
+    asyncio.run(AsyncXWMSClient(config(fx)).aclose())
+    asyncio.run(AsyncDeferredTransport(config(fx)).aclose())
+    assert fx.connections == 0
+
+
+def test_a_call_whose_time_is_over_before_it_begins_is_not_sent(fx: FakeXWMS):
+    sender = AsyncDeferredTransport(config(fx))
+    with pytest.raises(Timeout) as late:
+        asyncio.run(sender.send(ApiCall("GET", "info", seconds=0)))
+    assert not late.value.sent
+    assert fx.requests == []

@@ -1,14 +1,17 @@
 """Which connection a call uses, and how long it waits for one, on both clients."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from tests.tools.clients import Client, both, config, info, sign, verify
 from tests.tools.fake_xwms import REDIRECT_URI, FakeXWMS, ask, outcomes, outcomes_at_once
-from xwms_auth import AsyncXWMSClient
+from xwms_auth import AsyncXWMSClient, Timeout
+from xwms_auth._core.base.effects import ApiCall
 from xwms_auth._core.io import pool
+from xwms_auth._core.io.deferred import DeferredTransport
 
 
 @both
@@ -33,6 +36,23 @@ def test_a_call_that_waited_in_vain_leaves_its_place_to_others(
     assert {getattr(failure, "code", "") for failure in failures[2:]} <= {"xwms_timeout", ""}
     answers = outcomes_at_once(client, config(fx), [info] * 10)
     assert not [answer for answer in answers if isinstance(answer, Exception)]
+
+
+def test_a_call_that_finds_no_connection_in_time_was_not_sent_and_leaves_its_place(
+    fx: FakeXWMS, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(pool, "MAX_XWMS_CONNECTIONS", 1)
+    transport = DeferredTransport(config(fx))
+    with ThreadPoolExecutor(2) as threads:
+        with fx.hold("info"):
+            first = threads.submit(transport.send, ApiCall("GET", "info"))
+            fx.wait_for_calls("info")
+            with pytest.raises(Timeout) as late:
+                transport.send(ApiCall("GET", "info", seconds=0.1))
+            patient = threads.submit(transport.send, ApiCall("GET", "info"))
+        assert (first.result().status, patient.result().status) == (200, 200)
+    assert not late.value.sent
+    assert (fx.calls("info"), fx.max_in_flight) == (2, 1)
 
 
 @both
@@ -89,6 +109,32 @@ def test_a_call_that_is_cancelled_while_it_waits_does_not_hold_up_the_next(
 
     asyncio.run(story())
     assert fx.max_in_flight == 1
+
+
+def test_a_call_that_is_cancelled_just_as_it_gets_its_place_gives_it_to_the_next(
+    fx: FakeXWMS, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(pool, "MAX_XWMS_CONNECTIONS", 1)
+
+    async def story() -> None:
+        async with AsyncXWMSClient(config(fx)) as client:
+            waiting: list[asyncio.Future[Any]] = []
+
+            async def first() -> None:
+                await client.info()
+                waiting[0].cancel()  # before its task runs, which has been woken
+
+            with fx.hold("info"):
+                running = asyncio.ensure_future(first())
+                await asyncio.to_thread(fx.wait_for_calls, "info")
+                waiting += [asyncio.ensure_future(client.info()) for _ in range(2)]
+                await asyncio.sleep(0)
+            await asyncio.wait_for(asyncio.gather(running, waiting[1]), 10)
+            assert waiting[0].cancelled()
+            await client.info()
+
+    asyncio.run(story())
+    assert fx.calls("info") == 3
 
 
 @both

@@ -232,3 +232,37 @@ def test_a_callable_that_gives_what_is_no_secret_is_told_without_the_value(
     assert "client_secret: the callable returned" in caplog.text
     assert CANARY not in caplog.text
     assert fx.requests == []
+
+
+# --- where a source cannot be read now -------------------------------------------------------------------------------
+
+
+@both
+@pytest.mark.usefixtures("quick")
+def test_of_many_who_wait_for_a_source_that_hangs_few_wait_for_long(fx: FakeXWMS, client: Client):
+    """SM-12: each of them would hold a worker."""
+    manager = Hanging()
+    settings = config(fx, client_secret=manager, max_slow_calls=1, timeout=20)
+    began = time.monotonic()
+    threading.Timer(0.6, manager.end.set).start()
+    answers = outcomes_at_once(client, settings, [sign] * 5)
+    assert sorted(type(answer).__name__ for answer in answers) == ["LoginTicket", *["Unreachable"] * 4]
+    assert time.monotonic() - began < SOURCE_SECONDS
+    assert (manager.reads, fx.calls("sign-token")) == (1, 1)
+
+
+@both
+def test_where_no_thread_can_be_started_the_source_is_one_that_fails(
+    fx: FakeXWMS, client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    start = threading.Thread.start
+
+    def none_left(thread: threading.Thread) -> None:
+        if thread.name == "xwms_auth-secret":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", none_left)
+    (outcome,) = outcomes(client, config(fx, client_secret=Manager(OLD)), sign)
+    assert (type(outcome), outcome.sent) == (Unreachable, False)
+    assert "cause='RuntimeError at " in caplog.text

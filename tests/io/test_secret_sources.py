@@ -237,3 +237,39 @@ def test_a_file_that_cannot_be_read_for_a_while_leaves_the_secret_before_it_in_u
 def test_a_file_that_was_never_read_is_a_fault_of_the_settings(tmp_path: Path):
     with pytest.raises(ConfigError, match="cannot be read"):
         SecretFromFile(tmp_path / "secret")()
+
+
+def test_a_file_that_cannot_be_read_at_a_refusal_is_told_once_and_so_is_one_whose_secret_is_refused(
+    fx: FakeXWMS, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr("xwms_auth._core.config.secret_sources.READ_INTERVAL", 3600)
+    file = tmp_path / "secret"
+    file.write_text(OLD)
+
+    def gone(at: Exchange) -> Reply:
+        file.unlink()
+        return only(NEW)(at)
+
+    def again(_: object) -> None:
+        file.write_text(OLD)
+
+    settings = config(fx, client_secret=SecretFromFile(file))
+    fx.answer("sign-token", gone)
+    outcomes(XWMSClient, settings, sign, again, sign, again)
+    assert events_in(caplog) == ["client_secret_not_read"]
+    caplog.clear()
+    fx.answer("sign-token", only(NEW))
+    outcomes(XWMSClient, config(fx, client_secret=SecretFromFile(file)), sign, sign)
+    assert events_in(caplog) == ["client_secret_refused"]
+    assert len(fx.to("sign-token")) == 4
+
+
+def test_an_async_callable_that_fails_is_told_without_its_text(fx: FakeXWMS, caplog: pytest.LogCaptureFixture):
+    async def fail() -> str:
+        raise LookupError(OLD)
+
+    (outcome,) = outcomes(AsyncXWMSClient, config(fx, client_secret=fail), sign)
+    assert (type(outcome), outcome.sent) == (Unreachable, False)
+    assert "client_secret_not_read" in caplog.text
+    assert "cause='LookupError at " in caplog.text
+    assert OLD not in caplog.text + repr(outcome)

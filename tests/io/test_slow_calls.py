@@ -14,9 +14,11 @@ from tests.tools.clients import Client, both, config, info
 from tests.tools.fake_xwms import FakeXWMS, outcomes
 from tests.tools.faults import Exchange, Reply
 from tests.tools.site import FROM_HERE, LOGIN, Site
-from xwms_auth import AsyncXWMSClient, Unreachable, XWMSClient
+from xwms_auth import AsyncXWMSClient, Timeout, Unreachable, XWMSClient
+from xwms_auth._core.base.effects import ApiCall
 from xwms_auth._core.base.memory.limits import CircuitBreaker, Patience
 from xwms_auth._core.io import transport
+from xwms_auth._core.io.deferred import AsyncDeferredTransport
 from xwms_auth.cli.ports import any_free
 
 PATIENCE = 20.0
@@ -165,6 +167,28 @@ def test_whoever_cancels_the_call_that_tries_does_not_keep_the_breaker_open():
     assert breaker.wait(9) == 0
     breaker.unknown()
     assert breaker.wait(9) == 0
+
+
+def test_a_call_that_is_cancelled_while_it_tries_leaves_that_to_the_next(fx: FakeXWMS, monkeypatch: pytest.MonkeyPatch):
+    """Denial of service: as above, for a whole call."""
+    monkeypatch.setattr(transport, "OPEN_SECONDS", 0)
+    fx.answer("info", *["hang"] * transport.OUTAGES, lasting=False)
+    sender = AsyncDeferredTransport(config(fx))
+
+    async def story() -> int:
+        for _ in range(transport.OUTAGES):
+            with pytest.raises(Timeout):
+                await sender.send(ApiCall("GET", "info", seconds=0.1))
+        with fx.hold("info"):
+            trying = asyncio.ensure_future(sender.send(ApiCall("GET", "info")))
+            await asyncio.to_thread(fx.wait_for_calls, "info", transport.OUTAGES + 1)
+            with pytest.raises(Unreachable):
+                await sender.send(ApiCall("GET", "info"))
+            trying.cancel()
+            await asyncio.gather(trying, return_exceptions=True)
+        return (await sender.send(ApiCall("GET", "info"))).status
+
+    assert asyncio.run(story()) == 200
 
 
 @both

@@ -23,6 +23,7 @@ from tests.oauth2.steps import log_in as log_in_by_oauth
 from tests.tools.faults import Reply
 from tests.tools.site import CALLBACK, FROM_ELSEWHERE, FROM_HERE, LOGIN, LOGOUT, Site
 from xwms_auth import XWMSClient, XWMSConfig
+from xwms_auth._core.io.operation.telemetry import telemetry
 from xwms_auth.accounts import Hooks
 from xwms_auth.flask import XWMSAuth
 
@@ -368,3 +369,14 @@ def test_importing_a_door_loads_nothing_of_it():
         code = f"import xwms_auth.{door}, sys; print('opentelemetry' in sys.modules)"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
         assert done.stdout.split() == ["False"], door
+
+
+@pytest.mark.parametrize("kind", ["not installed", "too old"])
+def test_what_is_not_there_is_off_and_only_what_is_too_old_is_told(monkeypatch, caplog, kind):
+    def find(name):
+        if kind == "too old":
+            raise ModuleNotFoundError(name)
+
+    monkeypatch.setattr("xwms_auth._core.io.operation.telemetry.find_spec", find)
+    assert telemetry.__wrapped__() is None
+    assert ("telemetry_off cause='ModuleNotFoundError at " in caplog.text) is (kind == "too old")

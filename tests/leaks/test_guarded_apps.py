@@ -2,6 +2,7 @@
 
 import base64
 import os
+import pickle
 import traceback
 from collections.abc import Iterator
 from typing import Any
@@ -11,8 +12,19 @@ import flask
 import pytest
 
 import xwms_auth.flask
-from tests.leaks.test_leak_guard import CLIENT_SECRET, HTML, SESSION_SECRET, config, over_asgi, over_wsgi
+from tests.leaks.test_leak_guard import (
+    CLIENT_SECRET,
+    HTML,
+    SESSION_SECRET,
+    Sent,
+    config,
+    over_asgi,
+    over_wsgi,
+    run,
+)
 from xwms_auth import SecretInResponse
+from xwms_auth._core.config.secret_sources import SecretFromFile
+from xwms_auth._core.responses.leak_guard import LeakGuard
 from xwms_auth.asgi import XWMSAuthMiddleware
 from xwms_auth.testing import local_xwms
 from xwms_auth.wsgi import XWMSAuth
@@ -42,6 +54,26 @@ def test_a_secret_in_a_file_is_looked_for_before_and_after_it_changes(served, tm
     file.write_text(NEW)
     statuses += [app(), app()]
     assert statuses == [200, 500, 200, 500, 500]
+
+
+@pytest.mark.leaks("what was replaced long ago is not looked for any more")
+def test_after_many_rotations_the_secrets_of_now_are_looked_for_and_the_last_ones_before(served, tmp_path, monkeypatch):
+    monkeypatch.setattr("xwms_auth._core.responses.leak_guard._MAX_VALUES", 3)  # of each client
+    values = [f"secret-{'x' * number}-{number}" for number in range(10, 20)]
+    source = tmp_path / "secret"
+    source.write_text(values[0])
+    other = {"client_id": "other", "client_secret": SecretFromFile(source), "session_secret": SESSION_SECRET[::-1]}
+    rotates = config(**other, redirect_uris="https://other.example/xwms/validateToken")
+    shown: list[str] = []
+    app = _app(served, lambda: shown[-1].encode(), [config(), rotates])
+    for value in values:
+        source.write_text(value)
+        for one in (SESSION_SECRET, SESSION_SECRET[::-1], CLIENT_SECRET, value):
+            shown.append(one)
+            assert app() == 500
+    for value, status in ((values[-3], 500), (values[-4], 200)):
+        shown.append(value)
+        assert app() == status
 
 
 def _app(served: Any, make: Any, settings: Any) -> Any:
@@ -86,33 +118,80 @@ def _app(served: Any, make: Any, settings: Any) -> Any:
 
 
 def test_a_secret_that_a_function_gives_is_looked_for(served):
-    sent = served([OLD.encode()], [HTML], config(client_secret=lambda: OLD), whole=True)
+    sent = served([OLD.encode()], [HTML], config(client_secret=lambda: OLD), whole=list)
     assert sent.status == 500
+
+
+def test_a_secret_that_a_login_has_fetched_is_looked_for_and_not_fetched_again(fx):
+    reads: list[str] = []
+
+    def fetch() -> str:
+        reads.append(OLD)
+        return OLD
+
+    client = _flask_client(config(client_secret=fetch, api_url=fx.api_url), OLD)
+    started = client.post("/xwms/auth", base_url="https://app.example", headers={"Origin": "https://app.example"})
+    assert started.status_code == 302
+    assert client.get("/shown").status_code == 500
+    assert reads == [OLD]
+
+
+def test_a_function_whose_secret_nobody_has_needed_yet_is_asked_once_a_minute(served, monkeypatch, caplog):
+    reads: list[str] = []
+
+    def fetch() -> str:
+        reads.append(OLD)
+        return OLD
+
+    now = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    app = _app(served, lambda: b"clean", config(client_secret=fetch))
+    for seconds, asked in ((0, 1), (59, 1), (60, 2), (61, 2)):
+        now[0] = 1000.0 + seconds
+        assert app() == 200
+        assert len(reads) == asked
+    assert "leak_guard_cannot_read" not in caplog.text
+
+
+def test_without_settings_there_is_nothing_to_look_for_and_the_application_answers(served, caplog):
+    settings = config(client_id="", client_secret=(), session_secret=(), allow_missing_settings=True)
+    sent = served([b"missing"], [HTML], settings)
+    assert (sent.status, sent.body) == (200, b"missing")
+    assert "leak_guard" not in caplog.text
+
+
+def test_a_guard_shows_and_pickles_no_secret():
+    guard = LeakGuard([config()])
+    for one in (guard, *(patterns for _, patterns in guard.patterns())):
+        assert repr(one) == f"{type(one).__name__}()"
+        with pytest.raises(TypeError, match="secret"):
+            pickle.dumps(one)
 
 
 def test_a_source_that_fails_is_told_once_and_the_session_secrets_are_still_looked_for(served, caplog):
     def broken() -> str:
         raise OSError("no secret manager")
 
-    sent = served([SESSION_SECRET.encode()], [HTML], config(client_secret=broken), whole=True)
+    sent = served([SESSION_SECRET.encode()], [HTML], config(client_secret=broken), whole=list)
     assert sent.status == 500
     assert caplog.text.count("leak_guard_cannot_read what='the client secret, which its source does not give'") == 1
 
 
 def test_a_secret_that_is_too_short_is_told_and_not_looked_for(served, caplog):
-    sent = served([b"letmein"], [HTML], config(client_secret="letmein"), whole=True)
-    assert sent.status == 200
-    assert "leak_guard_cannot_read what='the client secret is too short to look for'" in caplog.text
+    app = _app(served, lambda: b"letmein", config(client_secret="letmein"))
+    assert [app(), app()] == [200, 200]
+    assert caplog.text.count("leak_guard_cannot_read what='the client secret is too short to look for'") == 1
 
 
-def test_of_several_clients_the_secrets_of_all_are_looked_for_at_each_host(served):
+def test_of_several_clients_the_secrets_of_all_are_looked_for_at_each_host(served, caplog):
     other = {"client_id": "other", "client_secret": NEW, "redirect_uris": "https://other.example/xwms/validateToken"}
     app = _app(served, lambda: NEW.encode(), [config(), config(**other, session_secret=SESSION_SECRET[::-1])])
     assert [app("app.example"), app("other.example"), app("nobody.example")] == [500, 500, 500]
+    assert "the client secret of client 2 is in the body" in caplog.text
 
 
 def test_an_error_page_that_would_show_the_secret_itself_is_a_bare_line(served):
-    sent = served([CLIENT_SECRET.encode()], [HTML], config(site_name=f"Desk {SESSION_SECRET}"), whole=True)
+    sent = served([CLIENT_SECRET.encode()], [HTML], config(site_name=f"Desk {SESSION_SECRET}"), whole=list)
     assert (sent.status, sent.body) == (500, b"secret_in_response\n")
 
 
@@ -186,6 +265,45 @@ def test_what_is_raised_where_a_stream_is_cut_off_holds_no_secret(served):
     assert len(reports) > 1
     assert reports[-1].endswith(" None")
     assert [one for one in reports if CLIENT_SECRET[:8] in one] == []
+
+
+def test_the_headers_of_a_response_may_come_from_any_iterable():
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": (header for header in [HTML])})
+        await send({"type": "http.response.body", "body": b"fine"})
+
+    sent = Sent()
+    run(sent, application, config(), {"type": "http", "method": "GET", "path": "/"})
+    assert (sent.headers, sent.body) == ([HTML], b"fine")
+
+
+def test_an_empty_piece_sends_the_head_and_the_last_message_needs_no_body():
+    before: list[Any] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [HTML]})
+        await send({"type": "http.response.body", "body": b"", "more_body": True})
+        before.extend(sent.messages)
+        await send({"type": "http.response.body"})
+
+    sent = Sent()
+    run(sent, application, config(), {"type": "http", "method": "GET", "path": "/"})
+    assert [message["type"] for message in before] == ["http.response.start", "http.response.body"]
+    assert (sent.messages[2:], sent.body) == ([{"type": "http.response.body", "body": b""}], b"")
+
+
+def test_the_head_of_an_event_stream_is_sent_before_there_is_an_event():
+    before: list[Any] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"content-type", b"text/event-stream")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        before.extend(sent.messages)
+        await send({"type": "http.response.body", "body": b"data: 1\n\n"})
+
+    sent = Sent()
+    run(sent, application, config(), {"type": "http", "method": "GET", "path": "/"})
+    assert [message["type"] for message in before] == ["http.response.start"]
 
 
 # --- in tests ---

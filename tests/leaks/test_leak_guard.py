@@ -65,15 +65,18 @@ def over_wsgi(pieces: Iterable[bytes] | Any, headers: Headers, settings: Any, *,
     sent = Sent()
 
     def application(environ: Any, start_response: Any) -> Any:
-        write = start_response("200 OK", [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers])
+        head = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+        write = start_response(how.get("status", "200 OK"), head)
         given = pieces(environ) if callable(pieces) else pieces
         if how.get("write"):
             for piece in given:
                 write(piece)
             return []
-        return list(given) if how.get("whole") else iter(given)
+        whole = how.get("whole")
+        return (whole if whole in (list, tuple) else list if whole else iter)(given)
 
     def start_response(status: str, given: Any, exc_info: Any = None) -> Any:
+        assert exc_info or not sent.status, "the headers came twice"
         sent.status = int(status[:3])
         sent.headers = [(name.encode("latin-1").lower(), value.encode("latin-1")) for name, value in given]
         return lambda data: setattr(sent, "body", sent.body + data)
@@ -96,7 +99,7 @@ def over_asgi(pieces: Any, headers: Headers, settings: Any, *, path: str = "/", 
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": list(headers)})
-        given = [b"".join(pieces)] if how.get("whole") else [*pieces, b""]
+        given = [b"".join(pieces)] if "whole" in how else [*pieces, b""]
         for place, piece in enumerate(given, 1):
             await send({"type": "http.response.body", "body": piece, "more_body": place < len(given)})
 
@@ -157,7 +160,7 @@ def assert_page(sent: Sent, caplog: pytest.LogCaptureFixture, *told: str) -> Non
 @pytest.mark.parametrize("name", SECRETS)
 @pytest.mark.parametrize("form", FORMS)
 def test_a_body_with_a_secret_becomes_an_error_page_and_the_log_says_which_and_how(served, logged, name, form):
-    sent = served([b"<p>", FORMS[form](SECRETS[name]), b"</p>"], [HTML], config(), whole=True)
+    sent = served([b"<p>", FORMS[form](SECRETS[name]), b"</p>"], [HTML], config(), whole=list)
     assert_page(sent, logged, f"{name} is in the body, {form.split()[0]}", "path='/'")
 
 
@@ -173,9 +176,22 @@ def test_a_secret_as_the_name_of_a_header_or_in_the_path_is_not_in_the_log(serve
     assert_page(sent, logged, "a session secret is in the name of a header", "path='/***/a'")
 
 
+def test_a_secret_in_base64_that_begins_in_the_name_of_a_header_and_ends_in_its_value_becomes_an_error_page(
+    served, logged
+):
+    written = FORMS["base64 0"](CLIENT_SECRET)
+    sent = served([b"fine"], [HTML, (written[:20], written[20:])], config())
+    assert_page(sent, logged, "cause='in the headers'")
+
+
+def test_halves_of_a_secret_in_the_name_and_the_value_of_a_header_are_no_secret(served):
+    halves = SESSION_SECRET[:20].encode(), SESSION_SECRET[20:].encode()
+    assert served([b"fine"], [HTML, halves], config()).body == b"fine"
+
+
 def test_a_response_without_a_secret_arrives_as_it_was_sent(served):
     pieces = [b"one ", b"two %", b" three &#x71; ", CLIENT_SECRET[:-1].encode(), b" and ", SESSION_SECRET[:9].encode()]
-    for how in ({}, {"whole": True}, {"write": True}):
+    for how in ({}, {"whole": list}, {"write": True}):
         sent = served(pieces, [HTML, (b"content-length", b"88")], config(), **how)
         assert (sent.status, sent.cut) == (200, "")
         assert sent.body == b"".join(pieces)
@@ -211,6 +227,31 @@ def test_a_secret_in_pieces_at_the_beginning_of_a_stream_becomes_a_page(served, 
     assert_page(served(iter(pieces), [HTML], config(), write=True), logged)
 
 
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_the_pieces_of_a_whole_body_are_read_as_one_and_a_clean_body_stays_the_object_that_it_is(served, logged, kind):
+    pieces = [half.encode() for half in HALVES]
+    assert_page(served(pieces, [HTML], config(), whole=kind), logged, "the client secret is in the body, plain")
+    body = kind([b"one ", b"two"])  # of which a server may take the length
+
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return body
+
+    assert XWMSAuth(app, config())({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, lambda *_: None) is body
+
+
+def test_a_status_with_a_secret_becomes_an_error_page(logged):
+    sent = over_wsgi([b"fine"], [HTML], config(), status=f"200 {CLIENT_SECRET}")
+    assert_page(sent, logged, "the client secret is in the header the status, plain")
+
+
+def test_an_old_application_that_writes_is_cut_off_before_a_secret(logged):
+    sent = over_wsgi([b"." * 2000, CLIENT_SECRET.encode(), b"more"], [HTML], config(), write=True)
+    assert (sent.status, sent.body) == (200, b"." * 2000)
+    assert sent.cut == "SecretInResponse: secret_in_response: the client secret is in the body, plain"
+    assert "cut off there" in logged.text
+
+
 def test_an_event_stream_is_not_held_back_and_ends_before_the_event_that_completes_a_secret(served):
     stream = (b"content-type", b"text/event-stream")
     half = len(SESSION_SECRET) // 2
@@ -237,7 +278,7 @@ def test_a_compressed_body_is_opened(served, logged, encoding):
         assert served(pieces, headers, config()).body == body
     assert_page(served([packed(b"a " + CLIENT_SECRET.encode())], headers, config()), logged)
     even = b"." * ((1 << 17) - len(CLIENT_SECRET) // 2)
-    assert_page(served([packed(even + CLIENT_SECRET.encode())], headers, config(), whole=True), logged)
+    assert_page(served([packed(even + CLIENT_SECRET.encode())], headers, config(), whole=list), logged)
     body = packed(long + CLIENT_SECRET.encode())
     sent = served([body[at : at + 1000] for at in range(0, len(body), 1000)], headers, config())
     assert sent.cut
@@ -263,6 +304,14 @@ def test_a_compressed_body_is_opened_however_its_encoding_is_written(served, log
     body = gzip.compress(CLIENT_SECRET.encode())
     sent = served([body], [HTML, *((b"Content-Encoding", line) for line in lines)], config(), whole=True)
     assert_page(sent, logged)
+
+
+@pytest.mark.parametrize("encoding", [b"gzip", b"x-gzip", b"deflate"])
+def test_a_body_that_is_not_what_its_encoding_says_is_read_as_it_stands(served, logged, encoding):
+    headers = [HTML, (b"content-encoding", encoding)]
+    assert served([b"in ", b"clear"], headers, config()).body == b"in clear"
+    assert_page(served([b"a " + CLIENT_SECRET.encode()], headers, config()), logged)
+    assert_page(served([gzip.compress(b"a") + CLIENT_SECRET.encode()], headers, config()), logged)
 
 
 @pytest.mark.parametrize(("lines", "told"), [([b"br"], "br"), ([b"gzip", b"br"], "gzip, br"), ([b"zstd,"], "zstd")])
@@ -310,7 +359,10 @@ def test_a_websocket_is_closed_in_place_of_a_message_with_a_secret(logged, messa
 
 
 def test_messages_without_a_secret_arrive_at_once():
-    messages = [ACCEPT, *({"type": "websocket.send", "text": text} for text in (HALVES[0], "", "%", HALVES[0]))]
+    texts = (HALVES[0], "", "%", "half of a pair: \ud83d", HALVES[0])
+    messages = [ACCEPT, {"type": "websocket.send", "bytes": HALVES[1].encode()}]
+    messages += [{"type": "websocket.send", "text": text} for text in texts]
+    messages += [{"type": "websocket.close", "code": 1000, "reason": "half of a pair: \ud83d"}]
     assert over_websocket(*messages).messages == messages
 
 

@@ -182,6 +182,32 @@ def test_a_revocation_store_that_is_down_is_unhealthy(edge, fx):
     assert not door.health(timeout=1).ok
 
 
+class WithoutClaimed(MemoryStore):
+    """A store that can tell what is claimed by claiming it only."""
+
+    claimed = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def claim(self, name, *, until, now):
+        self.asked.append(f"claim {name}")
+        return super().claim(name, until=until, now=now)
+
+    def release(self, name):
+        self.asked.append(f"release {name}")
+        super().release(name)
+
+
+@every_door
+def test_a_store_that_cannot_tell_what_is_claimed_is_asked_to_claim_something_and_release_it(edge, fx):
+    store = WithoutClaimed()
+    door = Door(edge, XWMSConfig(**fx.options(session_store=store)))
+    assert door.health().ok
+    assert store.asked == ["claim health", "release health"]
+
+
 # --- what is known of XWMS ---
 
 

@@ -80,3 +80,40 @@ def test_what_ends_a_process_is_not_answered(browser, store, error):
     cookie = ("Cookie", browser.pending())
     with pytest.raises(type(error)):
         browser.site.raw(CALLBACK, query=f"token={token}", headers=[cookie, *FROM_ELSEWHERE.items()])
+
+
+def test_of_an_error_with_many_causes_the_first_few_are_told(browser, store, caplog):
+    error: BaseException = LookupError("0")
+    for number in range(1, 20):
+        cause, error = error, LookupError(str(number))
+        error.__cause__ = cause
+    token = browser.site.fx.approve(browser.start())
+    store.broken, store.error = frozenset(("claim",)), error
+    assert browser.come_back(token).status_code == 500
+    (line,) = [record.message for record in caplog.records if record.message.startswith("refused")]
+    assert line.count("because of LookupError") == 4
+
+
+def test_a_log_that_shows_errors_only_has_no_line_of_a_refusal(browser, store, caplog):
+    caplog.set_level(logging.ERROR, "xwms_auth")
+    assert browser.come_back("a-token-of-nobody").status_code == 400
+    assert "refused" not in caplog.text
+    token = browser.site.fx.approve(browser.start())
+    store.broken = frozenset(("claim",))
+    assert browser.come_back(token).status_code == 500
+    assert "refused code=internal_error" in caplog.text
+
+
+@pytest.mark.parametrize("edge", ["flask"])
+def test_a_store_whose_answer_has_to_be_awaited_is_an_error_where_nobody_awaits(browser, store, monkeypatch, caplog):
+    """Its methods do not look async, so no setting could refuse it."""
+
+    class Later:
+        def __await__(self):
+            yield
+
+    token = browser.site.fx.approve(browser.start())
+    monkeypatch.setattr(store, "claim", lambda name, *, until, now: Later())
+    assert browser.come_back(token).status_code == 500
+    assert "TypeError at " in caplog.text
+    assert browser.who() is None

@@ -221,6 +221,31 @@ def test_the_tokens_of_a_login_that_the_application_refuses_are_taken_back(edge,
     assert told() == ["unused"]
 
 
+@pytest.mark.parametrize("edge", ["flask"])
+@pytest.mark.parametrize(
+    ("sub", "sid", "expected"), [("1001", "s1", []), ("1001", "s2", ["two"]), ("1002", "s1", ["two"])]
+)
+def test_a_login_that_the_application_refuses_takes_nothing_from_the_session_of_the_same_login(
+    edge, server, told, sub, sid, expected
+):
+    refused: list[str] = []
+
+    def perhaps(event: Any) -> None:
+        if refused:
+            raise NotAllowed("not now")
+
+    site = Site(edge, server, session_store="memory://")
+    site.app = type(site.app)(__name__)
+    XWMSAuth(site.app, site.config, hooks=Hooks(login=perhaps))
+    browser = site.browser()
+    tabs = [begin(browser), begin(browser)]
+    finish(browser, server, tabs[0], "one", sid="s1")
+    refused.append(sub)
+    server.tokens, server.claims = {"refresh_token": "two"}, {"sid": sid}
+    assert come_back(browser, server.consent(tabs[1], sub=sub)).status_code == 403
+    assert told() == expected
+
+
 def test_an_error_that_is_not_ours_while_tokens_are_taken_back_breaks_no_login(make_site, server, told, monkeypatch):
     browser = make_site(session_store="memory://").browser()
     tabs = [begin(browser), begin(browser)]

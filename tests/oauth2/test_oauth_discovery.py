@@ -1,5 +1,6 @@
 """Where the endpoints are: the discovery document, its issuer to the byte, and how long it counts (OC-05)."""
 
+import asyncio
 import json
 
 import pytest
@@ -171,3 +172,32 @@ def test_an_authorization_endpoint_keeps_its_own_query(browser, server):
     assert location.startswith(f"{server.url}/authorize?tenant=a")
     assert asked(location)["tenant"] == "a b"
     assert asked(location)["response_type"] == "code"
+
+
+@pytest.mark.parametrize("edge", ["asgi"])
+def test_a_visitor_who_leaves_while_the_document_is_fetched_holds_nobody_up(site, server):
+    headers = [(name.lower().encode(), value.encode()) for name, value in {**FROM_HERE, "Host": "app.example"}.items()]
+    scope = {"type": "http", "method": "GET", "path": LOGIN, "query_string": b"", "headers": headers}
+
+    async def receive():
+        return {"type": "http.request"}
+
+    async def begun():
+        sent = []
+
+        async def send(message):
+            sent.append(message)
+
+        await site.app(dict(scope), receive, send)
+        return sent[0]["status"]
+
+    async def story():
+        with server.hold(DISCOVERY):
+            leaving = asyncio.ensure_future(begun())
+            await asyncio.to_thread(server.wait_for_calls, DISCOVERY)
+            leaving.cancel()
+            await asyncio.gather(leaving, return_exceptions=True)
+        return await asyncio.wait_for(begun(), 10)
+
+    assert asyncio.run(story()) == 302
+    assert server.calls(DISCOVERY) == 2

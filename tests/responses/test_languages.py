@@ -306,3 +306,9 @@ def test_a_config_takes_a_language_tag_and_refuses_others():
     for locale in ("fr", "nl;q=1", "../nl", "nl\n", "-", None, 5):
         with pytest.raises(xwms_auth.ConfigError, match=r"XWMS_LOCALE \(locale\) must be one of: nl, en"):
             XWMSConfig(**required, locale=locale)
+
+
+@pytest.mark.parametrize("language", ["xx", "", "../en", "EN"])
+def test_no_file_but_those_of_the_languages_is_read(language):
+    with pytest.raises(ValueError, match="not one of the languages"):
+        texts_in(language)

@@ -17,6 +17,7 @@ from tests.tools.places import REACHING, SERVERS, SHARED
 from tests.tools.session_pages import inside, outside, told, with_pages
 from tests.tools.site import FROM_ELSEWHERE, HTTPS_URI, PROGRAM, Site
 from xwms_auth import AsyncXWMSSessions, ConfigError, SessionInfo, StoreUnavailable, XWMSConfig, XWMSSessions
+from xwms_auth.stores import MemoryStore
 
 SUB = "xwms-user-1234"
 LINUX = "Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0"
@@ -412,3 +413,33 @@ def test_a_plain_door_knows_the_session_of_a_request(fx, door):
     assert nobody is None
     assert first == again is not None
     assert auth.sessions.current_id() is None
+
+
+class Kept(MemoryStore):
+    """A store with connections, which are closed at once or later."""
+
+    def __init__(self, *, is_async):
+        super().__init__()
+        self.seen, self.is_async = [], is_async
+
+    def keep_connections(self):
+        self.seen.append("kept")
+
+    def close(self):
+        return self.later() if self.is_async else self.seen.append("closed")
+
+    async def later(self):
+        self.seen.append("closed")
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_manager_keeps_and_closes_the_connections_of_the_store(fx, is_async):
+    store = Kept(is_async=is_async)
+
+    async def story():
+        async with AsyncXWMSSessions(XWMSConfig(**fx.options(session_store=store))) as sessions:
+            assert store.seen == ["kept"]
+            assert await sessions.list(SUB) == ()
+
+    asyncio.run(story())
+    assert store.seen == ["kept", "closed"]

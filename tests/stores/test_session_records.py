@@ -156,3 +156,12 @@ def test_the_places_of_the_fields_are_those_of_the_first_version():
     assert (tokens.access_token, tokens.refresh_token, tokens.id_token) == (Secret("at"), Secret("rt"), Secret("idt"))
     assert (tokens.scope, tokens.expires_at, tokens.sid, tokens.number) == (("openid", "profile"), 1800000300, "sid", 2)
     assert json.dumps(to_record(session), separators=(",", ":")) == OLD
+
+
+@given(tokens=st.recursive(st.none() | st.integers() | st.text(), lambda one: st.lists(one, max_size=8)))
+def test_tokens_that_are_no_record_of_any_are_none_and_the_session_goes_on(tokens):
+    """An older version, or a newer one, may have written something else."""
+    session = Session(id="id", user=User(issuer=ISSUER, sub="1"), started_at=STARTED, seen_at=STARTED)
+    record = [*to_record(session), *[None] * len(FIELDS)][: len(FIELDS) - 1]
+    record.append(tokens)
+    assert from_record(json.loads(json.dumps(record)), issuer=ISSUER) == session

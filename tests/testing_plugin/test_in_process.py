@@ -354,6 +354,23 @@ def test_nor_is_one_whose_application_was_made_in_the_test(make, store):
         assert client.get("/").status_code == 200
 
 
+def test_an_application_with_the_settings_of_a_test_that_is_over_is_joined_by_the_next():
+    with local_xwms() as xwms:
+        config = xwms.config()
+    app = flask_app(config)
+    with local_xwms() as xwms:
+        client = app.test_client()
+        xwms.login(client)
+        assert client.get("/").status_code == 200
+
+
+def test_without_settings_nothing_is_asked_of_an_xwms_in_the_process(xwms: LocalXWMS):
+    settings = replace(xwms.config(), client_id="", allow_missing_settings=True)
+    with XWMSClient(settings) as client, pytest.raises(ConfigError, match="XWMS_CLIENT_ID"):
+        client.info()
+    assert xwms.calls == []
+
+
 def test_without_an_xwms_nothing_leaves_the_process():
     with local_xwms() as xwms:
         config = xwms.config()

@@ -32,7 +32,7 @@ class Application(Protocol):
         ...
 
     def who(self) -> object:
-        """The result of `AppLogin.who`, perhaps an awaitable."""
+        """The result of `AppLogin.who`, perhaps an awaitable; None without an own login."""
         ...
 
 
@@ -70,13 +70,12 @@ def account_here(application: Application, linker: Linker[Any], signed_in: User 
     Raises `NobodyToLink` if these are two accounts: nobody could tell to which of them something is linked.
     """
     own = by_session = None
-    if application.app_login is not None:
-        found = yield from ask_application(application.who)
-        if found is not None:
-            try:
-                own = linker.key_of(found)
-            except ValueError:
-                raise NobodyToLink("AppLogin.who returned what is the key of no account") from None
+    found = yield from ask_application(application.who)
+    if found is not None:
+        try:
+            own = linker.key_of(found)
+        except ValueError:
+            raise NobodyToLink("AppLogin.who returned what is the key of no account") from None
     if signed_in is not None:
         by_session = yield from ask_application(lambda: application.call(linker.find, signed_in.identity))
     if own is not None and by_session is not None and own != by_session:

@@ -45,7 +45,7 @@ def guards_of(view: object) -> tuple[str, ...]:
 def _is_guarded(part: object) -> bool:
     try:
         return part in _guarded
-    except TypeError:  # as in `_has_guard`
+    except TypeError:  # not hashable
         return False
 
 
@@ -63,17 +63,18 @@ class GuardCheck:
 
         A function that is also routed with its guard may be public at one URL on purpose: it is only logged.
         """
-        if self._problems is None:
-            unguarded: list[object] = []
-            with self._lock:
-                if self._problems is None:
-                    routed = list(views())
-                    guarded = _ids_with_guard(routed)
-                    unguarded = _without_guard(routed)
-                    self._problems = [_problem(view) for view in unguarded if id(view) not in guarded]
-            # Not within the lock: a handler of the log may wait for a socket.
-            for view in unguarded:
-                events.warning("guard_not_in_effect", view=_name(view), guard=_guard_of[view])
+        if self.settled:
+            return
+        unguarded: list[object] = []
+        with self._lock:
+            if self._problems is None:
+                routed = list(views())
+                guarded = _ids_with_guard(routed)
+                unguarded = _without_guard(routed)
+                self._problems = [_problem(view) for view in unguarded if id(view) not in guarded]
+        # Not within the lock: a handler of the log may wait for a socket.
+        for view in unguarded:
+            events.warning("guard_not_in_effect", view=_name(view), guard=_guard_of[view])
         self.settled = not self._problems
         if self._problems and debug():
             raise ConfigError(self._problems)
@@ -86,7 +87,7 @@ def _without_guard(views: list[object]) -> list[object]:
         id(view): view
         for view in views
         # A function with a guard that is also routed inside another guard is routed twice on purpose.
-        if _has_guard(view) and not (id(view) in wrapped and any(part in _guarded for part in chain(view)))
+        if _has_guard(view) and not (id(view) in wrapped and any(map(_is_guarded, chain(view))))
     }
     return list(unguarded.values())
 
@@ -99,7 +100,7 @@ def _ids_with_guard(views: list[object]) -> set[int]:
         for part in chain(view):
             if guarded:
                 found.add(id(part))
-            guarded = guarded or part in _guarded
+            guarded = guarded or _is_guarded(part)
     return found
 
 
@@ -115,7 +116,7 @@ def _problem(view: object) -> str:
 def _has_guard(view: object) -> bool:
     try:
         return view in _guard_of
-    except TypeError:  # not hashable, or cannot be weakly referenced
+    except TypeError:  # not hashable
         return False
 
 

@@ -284,6 +284,9 @@ def run(steps: Steps[T], runtime: Runtime) -> T:
             result = effect.perform(runtime)
         except XWMSError as error:
             failed = error
+        except BaseException:
+            steps.close()  # as in `arun`
+            raise
         if isawaitable(result):
             raise TypeError(f"{type(effect).__name__} is async; use arun")
 
@@ -304,6 +307,10 @@ async def arun(steps: Steps[T], runtime: Runtime) -> T:
                 result = await cast("Awaitable[object]", result)
         except XWMSError as error:
             failed = error
+        except BaseException:
+            # Now, and not when nobody holds the traceback any more: others may wait for what these steps have begun.
+            steps.close()
+            raise
 
 
 def json_object(

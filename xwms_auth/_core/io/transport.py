@@ -26,7 +26,7 @@ from ...stores.event_loop import is_trio
 from ..base.effects import ApiCall, OAuthCall, Runtime, SourceReading, Steps, UpstreamResponse, arun, run
 from ..base.errors import APIError, BadAnswer, ConfigError, Unreachable
 from ..base.health import Upstream, worst_of
-from ..base.memory.limits import QUICK, CircuitBreaker, Patience
+from ..base.memory.limits import CircuitBreaker, Patience
 from ..base.models import Secret
 from ..base.unexpected import place_of
 from ..config.config import XWMSConfig
@@ -238,7 +238,7 @@ class HTTPTransport(_BaseTransport):
                 request = httpcore2.Request(method, url, headers=headers, content=content)
                 # The pool knows no deadline; after a second it is full of calls that are not slow.
                 with self._open().connection(
-                    request.url.origin, timeout=min(self._config.timeout_seconds, QUICK)
+                    request.url.origin, timeout=attempt.remaining(httpcore2.PoolTimeout)
                 ) as connection:
                     response = connection.handle_request(request)
                     try:

@@ -20,20 +20,16 @@ def require_login_start(context: Context, request: Request, *, now: int) -> None
     """Count a login that is about to start. Raises `TooManyLogins` or `TooManyLoginsFromAddress`."""
     source = source_of(request.address)
     _warn_of_hidden_addresses(context, request, source)
-    match context.state.login_starts.take(source, now):
-        case Decision.FOR_ALL:
-            raise TooManyLogins("the rate limit for starting logins is reached")
-        case Decision.FOR_SOURCE:
-            # An address is personal data, and its network is enough to look for it in an access log.
-            network = source.network
-            if context.state.limit_warnings.add("login_starts", until=now + WARNING_INTERVAL, now=now):
-                hint = (
-                    "if that is a proxy of yours, let it pass on the addresses of visitors (docs/client-addresses.md)"
-                )
-                events.warning("address_limited", network=network, hint=hint)
-            raise TooManyLoginsFromAddress(f"the rate limit for one address is reached, in {network}")
-        case Decision.ALLOWED:
-            pass
+    decision = context.state.login_starts.take(source, now)
+    if decision is Decision.FOR_SOURCE:
+        # An address is personal data, and its network is enough to look for it in an access log.
+        network = source.network
+        if context.state.limit_warnings.add("login_starts", until=now + WARNING_INTERVAL, now=now):
+            hint = "if that is a proxy of yours, let it pass on the addresses of visitors (docs/client-addresses.md)"
+            events.warning("address_limited", network=network, hint=hint)
+        raise TooManyLoginsFromAddress(f"the rate limit for one address is reached, in {network}")
+    if decision is not Decision.ALLOWED:
+        raise TooManyLogins("the rate limit for starting logins is reached")
 
 
 def may_spend(context: Context, address: object, *, store_is_down: bool, now: int) -> bool:

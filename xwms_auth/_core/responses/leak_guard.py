@@ -58,17 +58,21 @@ class LeakGuard:
 
     def patterns(self) -> list[tuple[str, LeakPatterns]]:
         """What to look for now, each with the name of its secret. A source of secrets is asked again."""
+        current: set[Secret] = set()
         for number, config in enumerate(self._configs):
             if config.missing:
                 continue
             of_client = f" of client {number + 1}" if len(self._configs) > 1 else ""
             for key in config.session_keys:
+                current.add(key)
                 self._learn(key, f"a session secret{of_client}")
             try:
                 if (secret := self._client_secret(config)) is not None:
+                    current.add(secret)
                     self._learn(secret, f"the client secret{of_client}")
             except Exception:  # noqa: BLE001  a call to XWMS says what is wrong with the source
                 self._tell_once(f"the client secret{of_client}, which its source does not give")
+        self._forget_oldest(but=current)
         return [(name, patterns) for name, several in list(self._known.values()) for patterns in several]
 
     def _client_secret(self, config: XWMSConfig) -> Secret | None:
@@ -90,9 +94,13 @@ class LeakGuard:
             return
         if not value.isascii() and max(value) < "\u0100":
             encodings.append("latin-1")  # a key of bytes, as Flask's may be
-        while len(self._known) >= _MAX_VALUES * len(self._configs):
-            self._known.pop(next(iter(self._known)), None)
         self._known[secret] = name, tuple(LeakPatterns(secret, encoding=encoding) for encoding in encodings)
+
+    def _forget_oldest(self, *, but: set[Secret]) -> None:
+        surplus = len(self._known) - _MAX_VALUES * len(self._configs)
+        if surplus > 0:
+            for old in [one for one in list(self._known) if one not in but][:surplus]:
+                self._known.pop(old, None)
 
     def _tell_once(self, what: str) -> None:
         if what not in self._told:
@@ -202,10 +210,6 @@ class _CompressedBody(GuardedBody):
         self._inflater: Any = zlib.decompressobj(next(self._windows))
         self._waiting = b""
         self._head = b""  # what has been taken, and has given nothing yet
-
-    @property
-    def held(self) -> int:
-        return len(self._waiting)
 
     def feed(self, piece: bytes, *, is_last: bool = False) -> bytes:
         self._waiting += piece

@@ -70,7 +70,7 @@ class _Guarded:
     async def _pass(self, message: Message) -> None:
         piece, has_more = bytes(message.get("body", b"")), bool(message.get("more_body", False))
         passed = piece if self._body is None else self._body.feed(piece, is_last=not has_more)
-        if passed or not has_more or not piece:
+        if passed or not piece:  # all of the last piece passes
             await self._release()
             await self._send({**message, "body": passed})
 
@@ -82,8 +82,8 @@ class _Guarded:
 
     def _check_sent(self, message: Message) -> None:
         """A message cannot be held back. One that would complete a secret does not leave."""
-        for name, data in (("text", message.get("text")), ("bytes", message.get("bytes"))):
-            if data is not None:
+        for name in ("text", "bytes"):
+            if (data := message.get(name)) is not None:
                 if name not in self._streams:
                     self._streams[name] = self._guard.messages()
                 piece = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data)

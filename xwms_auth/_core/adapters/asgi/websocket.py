@@ -73,7 +73,7 @@ class WebSocketState(ASGIRequestState):
 
     def refusal(self, requirement: LoginRequirement = ANY_LOGIN) -> Refusal | None:
         refused = super().refusal(requirement)
-        if refused is None and requirement is not ANY_LOGIN:
+        if requirement is not ANY_LOGIN:
             # How old the login may be counts for the beginning, as it does for a page that stays open.
             met = replace(requirement, fresh=None), self.resolver
             if met not in self._requirements:
@@ -87,7 +87,7 @@ class WebSocketState(ASGIRequestState):
             self._kept = None
             if message["type"] == "websocket.disconnect":
                 self._stop_watching()
-            elif (not self._is_watched or self.served.clock() >= self._due) and self._end is None and self._is_due():
+            elif (not self._is_watched or self.served.clock() >= self._due) and self._is_due():
                 self._kept = message  # whoever gives up waiting meanwhile gets it the next time
                 await self._look_again()
                 self._kept = None

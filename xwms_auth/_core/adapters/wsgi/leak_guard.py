@@ -55,7 +55,7 @@ class _Guarded:
         try:
             self._guard.check_headers([(b"the status", status.encode("latin-1")), *encoded])
         except SecretInResponse as found:
-            self._found = self._found or SecretInResponse(found.cause)
+            self._found = SecretInResponse(found.cause)
         self._held, self._body = (status, headers, exc_info), self._guard.body(encoded)
         return self._written
 
@@ -103,13 +103,14 @@ class _Guarded:
             yield passed
 
     def _passed(self, chunk: bytes, *, is_last: bool = False) -> bytes:
-        """What may be sent now; nothing more once something has been found."""
-        if self._found is None and self._body is not None:
-            try:
-                return self._body.feed(chunk, is_last=is_last)
-            except SecretInResponse as found:
-                self._found = SecretInResponse(found.cause)
-        return b"" if self._found is not None else chunk
+        """What may be sent now, if nothing has been found."""
+        if self._body is None:
+            return chunk  # before `start`: the server raises
+        try:
+            return self._body.feed(chunk, is_last=is_last)
+        except SecretInResponse as found:
+            self._found = SecretInResponse(found.cause)
+            return b""
 
     def _release(self) -> None:
         """Send the headers, if they have not been sent."""
@@ -122,11 +123,8 @@ class _Guarded:
     def _written(self, chunk: bytes) -> None:
         """The `write` of PEP 3333, for old applications."""
         was_empty, passed = not chunk, self._passed(chunk)
-        del chunk
         if self._found is not None:
-            if self._has_started:
-                self._instead(self._found)
-            return
+            return  # the end of the body says so: what is raised here would have the application's frames
         if passed or was_empty:
             self._release()
         if self._write is not None:
@@ -138,7 +136,6 @@ class _Guarded:
         if self._has_started:
             self._guard.tell(found, request.path)
             raise SecretInResponse(found.cause)
-        self._held = None
         return send(self._guard.refusal(found, self._config, request), self._start_response)
 
 

@@ -122,11 +122,9 @@ class _Route(_Span):
         self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
     ) -> None:
         response = self._response
-        error: XWMSError | None = None
+        error = None if response is None else response.error
         if raised is not None:
             error = raised if isinstance(raised, XWMSError) else InternalError()
-        elif response is not None:
-            error = response.error
         code = None if error is None else error.code
         with self._telemetry.guarded:
             if response is not None and response.logged_in:
