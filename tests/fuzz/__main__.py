@@ -19,7 +19,22 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from tests.fuzz.targets import Target
 
-MODULES: Final = ("next_urls", "urls", "cookies", "callbacks", "upstream", "tokens", "requests")
+MODULES: Final = (
+    "next_urls",
+    "urls",
+    "settings",
+    "cookies",
+    "callbacks",
+    "forms",
+    "upstream",
+    "clients",
+    "tokens",
+    "documents",
+    "bearer",
+    "sockets",
+    "proxies",
+    "requests",
+)
 FINDINGS: Final = Path(".fuzz")
 """Where findings and what the engines say are written."""
 

@@ -4,6 +4,7 @@ The long run is `make fuzz`; docs/fuzzing.md has its figures.
 """
 
 import json
+from ipaddress import IPv6Address
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,10 @@ def first_of_two(header, name):
     return next((part.strip().partition("=")[2] for part in header.split(";") if part.strip().startswith(name)), None)
 
 
+def first_uri(context, host):
+    return context.config.registered[0]
+
+
 def last_key_counts(data):
     try:
         found = json.loads(data)
@@ -68,6 +73,17 @@ def last_key_counts(data):
         ("logout_token", "xwms_auth._core.oauth2.logout_token.check_audience", lambda *_, **__: None),
         ("next_at_doors", "xwms_auth._core.config.context.safe_next", lambda value, **_: value),
         ("start_answer", "xwms_auth._core.api.login_calls.login_url_fault", lambda url, **_: None),
+        ("settings_text", "xwms_auth._core.config.validation.parse_origin", lambda value: None),
+        ("login_form", "xwms_auth._core.login.routes.is_own_post", lambda *_: True),
+        ("two_clients", "xwms_auth._core.api.resource_calls.require_echo", lambda *_: None),
+        ("discovery_document", "xwms_auth._core.config.server.metadata.parse_endpoint", lambda *_, **__: None),
+        ("discovery_answer", "xwms_auth._core.config.server.metadata.parse_endpoint", lambda *_, **__: None),
+        ("keys_answer", "xwms_auth._core.oauth2.jwt.SignedJWT.keys", lambda self, keys: list(keys)),
+        ("access_token", "xwms_auth._core.oauth2.token_validation.SKEW", 600),
+        ("introspected_token", "xwms_auth._core.oauth2.token_validation.parse_id", lambda value, name: str(value)),
+        ("handshake", "xwms_auth.asgi.is_own_websocket", lambda *_: True),
+        ("proxy_headers", "xwms_auth._core.config.context.Context.redirect_uri_for", first_uri),
+        ("client_address", "xwms_auth._core.http.client_address.ipaddress.ip_address", IPv6Address),
     ],
 )
 def test_a_weaker_check_is_found_by_the_seeds_alone(name, place, weaker, monkeypatch):
