@@ -3,6 +3,7 @@
 A value is lines `NAME=value`, put over settings that are as they should be. Files are not named by any.
 """
 
+import os
 import re
 from functools import cache
 from itertools import chain
@@ -94,6 +95,10 @@ def _check_addresses(config: XWMSConfig) -> None:
         assert url.pathname not in config.own_paths, target
     if config.site_logo:
         assert ada_url.URL(config.site_logo, base=home).origin == home, config.site_logo
+    for store in (config.session_store, config.revocation_store):
+        name = store.rpartition("/")[2] if isinstance(store, str) and store.startswith("sqlite:") else ""
+        assert "\0" not in name, name
+        assert len(os.fsencode(name)) <= 255, name  # NAME_MAX
     assert not re.search(r"[\x00-\x20/\x7f-\uffff]", config.domain), config.domain
     assert re.fullmatch("[a-z0-9]{1,16}", config.cookie_tag), config.cookie_tag
 
