@@ -109,7 +109,8 @@ def _line(name: str, result: dict[str, Any] | None) -> str:
     if result is None:
         return f"{name:22} the process has died\n"
     outcomes = ", ".join(f"{count:,} {what}" for what, count in result["outcomes"].items())
-    figures = f"{result['values']:>10,} values in {result['seconds']:,.0f} s, {len(result['findings'])} findings"
+    figures = f"{result['values']:>10,} values in {result['seconds']:,.0f} s ({result['cpu']:,.0f} s of CPU)"
+    figures += f", {len(result['findings'])} findings"
     figures += ", stopped" if result["stopped"] else ""
     return f"{name:22}{figures}; {outcomes}\n"
 

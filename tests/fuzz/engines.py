@@ -46,6 +46,7 @@ class Run:
     executions: int = 0
     is_stopped: bool = False
     began: float = field(default_factory=time.monotonic)
+    cpu: float = field(default_factory=time.process_time)
 
     def feed(self, made: bytes) -> None:
         """Run the target with what an engine has made. Raises `Enough` after the last value."""
@@ -85,6 +86,7 @@ class Run:
             "executions": self.executions,
             "stopped": self.is_stopped,
             "seconds": round(time.monotonic() - self.began, 1),
+            "cpu": round(time.process_time() - self.cpu, 1),
             "findings": {key: data.decode("latin-1") for key, data in self.findings.items()},
             "outcomes": dict(tally.most_common()),
         }

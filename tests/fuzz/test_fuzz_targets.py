@@ -4,6 +4,7 @@ The long run is `make fuzz`; docs/fuzzing.md has its figures.
 """
 
 import json
+import signal
 from ipaddress import IPv6Address
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 
 from tests.fuzz.__main__ import targets
-from tests.fuzz.engines import inputs
+from tests.fuzz.engines import Run, feed_by_edits, inputs
 from tests.fuzz.judges import documented, stays_here
 from tests.fuzz.lines import found_before
+from tests.fuzz.targets import Target
 from xwms_auth._core.base.strict_json import JSONObject
 
 KNOWN = targets()
@@ -97,6 +99,20 @@ def test_a_weaker_check_is_found_by_the_seeds_alone(name, place, weaker, monkeyp
             caught.append(error)
             break
     assert caught
+
+
+def test_a_run_that_is_stopped_says_how_far_it_has_come():
+    def stopping(data: bytes) -> None:
+        if data == b"b":
+            signal.raise_signal(signal.SIGUSR1)
+
+    run = Run(Target(run=stopping, seeds=lambda: [b"a", b"b", b"c"]), most=100)
+    before = signal.signal(signal.SIGUSR1, run.stop)
+    try:
+        feed_by_edits(run, seed=1)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert (run.result()["values"], run.result()["stopped"]) == (2, True)
 
 
 def test_every_file_of_findings_belongs_to_a_target():
