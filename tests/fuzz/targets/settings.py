@@ -31,6 +31,7 @@ USUAL: Final = {
     "XWMS_SESSION_SECRET": forge.KEY,
 }
 SECRET: Final = ("XWMS_CLIENT_SECRET", "XWMS_SESSION_SECRET", "XWMS_SESSION_STORE", "XWMS_REVOCATION_STORE")
+_PASSWORD: Final = re.compile(r"[^\s:/@]{8,}(?=@)")
 _PATH: Final = re.compile(r"(/[A-Za-z0-9\-._~!$&'()+,;=:@]+)+")
 _DAYS: Final = 400 * 86_400
 
@@ -44,7 +45,8 @@ PIECES: Final = (
 def settings_text(data: bytes) -> None:
     """Settings are taken as they are by every reader, or refused by a `ConfigError` that quotes no secret."""
     environ = {**USUAL, **_lines(data.decode("utf-8", "surrogateescape"))}
-    secrets = {text for name in SECRET for text in environ.get(name, "").split() if len(text) >= 12}
+    secrets = {text for name in SECRET[:2] for text in environ.get(name, "").split() if len(text) >= 12}
+    secrets |= {text for name in SECRET[2:] for text in _PASSWORD.findall(environ.get(name, ""))}
     with house("settings").heard() as lines:
         config, said = _read(environ)
         again = None if config is None else XWMSConfig.from_mapping(environ)
