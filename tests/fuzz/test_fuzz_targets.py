@@ -4,6 +4,7 @@ The long run is `make fuzz`; docs/fuzzing.md has its figures.
 """
 
 import json
+import re
 import signal
 from ipaddress import IPv6Address
 from pathlib import Path
@@ -113,6 +114,15 @@ def test_a_run_that_is_stopped_says_how_far_it_has_come():
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert (run.result()["values"], run.result()["stopped"]) == (2, True)
+
+
+def test_every_target_has_its_oracle_in_the_documentation():
+    page = Path(__file__).parents[2].joinpath("docs", "fuzzing.md").read_text(encoding="utf-8")
+    _, _, table = page.partition("| Target |")
+    named = {
+        name for row in table.partition("\n\n")[0].splitlines() for name in re.findall("`(\\w+)`", row.split("|")[1])
+    }
+    assert named == set(KNOWN)
 
 
 def test_every_file_of_findings_belongs_to_a_target():

@@ -86,7 +86,7 @@ def _headers_of(head: str) -> dict[str, str] | None:
 
 
 def _is_own(headers: dict[str, str]) -> bool:
-    """The table of docs/csrf.md: whether a page of this site has posted the form."""
+    """Whether a page of this site has posted the form, by the headers that no page can choose."""
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is None:
         return origin == ORIGIN
