@@ -170,7 +170,8 @@ def _token(algorithm: str) -> str:
 def keys_answer(data: bytes) -> None:
     """A token is good exactly if the answer of `jwks_uri` has a key of its id and kind with which PyJWT verifies it."""
     app, data = _keys_house(), framed(data)
-    algorithm = list(keys())[crc32(data[::-1]) % 3]
+    # The RSA key is another one in each run, which must not change what a seed is asked.
+    algorithm = list(keys())[crc32(re.sub(rb'"n": "[^"]*"', b"", data)) % 3]
     token = _token(algorithm)
     found = body_of(data)
     document = object_of(found, types=KEY_TYPES)
@@ -197,8 +198,8 @@ def _suits(key: object, algorithm: str) -> bool:
     ours = keys()[algorithm].jwk
     return (
         isinstance(key, dict)
-        and (key.get("kty"), key.get("crv", ours.get("crv"))) == (ours["kty"], ours.get("crv"))
-        and ("crv" in key or "crv" not in ours)
+        and key.get("kty") == ours["kty"]
+        and ("crv" not in ours or key.get("crv") == ours["crv"])
         and key.get("use") in (None, "sig")
         and key.get("alg") in (None, algorithm)
         and key.get("kid") == ours["kid"]
