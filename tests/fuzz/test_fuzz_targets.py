@@ -34,7 +34,8 @@ def test_no_seed_and_no_edit_of_one_contradicts_the_oracle(name):
     @settings(max_examples=EDITS, database=None, deadline=None, suppress_health_check=list(HealthCheck))
     @given(inputs(target))
     def run(data: bytes) -> None:
-        target.run(data)
+        for value in target.variants(data):
+            target.run(value)
 
     run()
 

@@ -16,6 +16,7 @@ from tests.fuzz.answers import FAILURES, MARK, body_of, framed, id_of, object_of
 from tests.fuzz.house import SUB, Answer, House, doors_for, http_answer
 from tests.fuzz.judges import judge, tally
 from tests.fuzz.lines import lines_of
+from tests.fuzz.shapes import shaped
 from tests.fuzz.targets import Target
 from tests.fuzz.targets.tokens import ISSUER, NOW, by_pyjwt, is_canonical, is_time, keys, token_of
 from tests.oauth2.apis import flask_api, starlette_api
@@ -276,36 +277,16 @@ CLAIMS: Final[dict[str, object]] = {
 }
 _CHANGES: Final[tuple[dict[str, object], ...]] = (
     {},
-    {"aud": [AUDIENCE, "other"]},
-    {"aud": "other"},
-    {"aud": None},
+    *({"aud": value} for value in ([AUDIENCE, "other"], "other", None)),
     {"iss": ISSUER + "/"},
-    {"sub": "another-client"},
-    {"sub": None},
-    {"sub": 17},
-    {"sub": "\u0000"},
-    {"client_id": None},
-    {"client_id": 17},
-    {"client_id": ""},
-    {"exp": NOW},
-    {"exp": NOW + 0.5},
-    {"exp": None},
-    {"exp": "1900000300"},
-    {"exp": 1e300},
-    {"iat": NOW + 60},
-    {"iat": NOW + 61},
-    {"iat": None},
-    {"nbf": NOW + 61},
-    {"nbf": None},
-    {"scope": ["read", "write"]},
-    {"scope": 'a"b'},
-    {"scope": "a\tb"},
-    {"scope": None},
-    {"scope": "  read  "},
-    {"cnf": {"jkt": "a"}},
-    {"cnf": None},
-    {"username": "ada"},
-    {"username": 1},
+    *({"sub": value} for value in ("another-client", None, 17, "\u0000")),
+    *({"client_id": value} for value in (None, 17, "")),
+    *({"exp": value} for value in (NOW, NOW + 0.5, None, "1900000300", 1e300)),
+    *({"iat": value} for value in (NOW + 60, NOW + 61, None)),
+    *({"nbf": value} for value in (NOW + 61, None)),
+    *({"scope": value} for value in (["read", "write"], 'a"b', "a\tb", None, "  read  ")),
+    *({"cnf": value} for value in ({"jkt": "a"}, None)),
+    *({"username": value} for value in ("ada", 1)),
     {"nonce": "n"},
 )
 _HEADERS: Final = (
@@ -345,39 +326,22 @@ _ANSWER: Final[dict[str, object]] = {
 }
 _ANSWERS: Final[tuple[dict[str, object], ...]] = (
     {},
-    {"active": False},
-    {"active": "true"},
-    {"active": 1},
-    {"active": None},
-    {"token_type": "bearer"},
-    {"token_type": "refresh_token"},
-    {"token_type": None},
-    {"token_type": ["Bearer"]},
+    *({"active": value} for value in (False, "true", 1, None)),
+    *({"token_type": value} for value in ("bearer", "refresh_token", None, ["Bearer"])),
     {"at_hash": "a"},
     {"c_hash": None},
-    {"iss": ISSUER},
-    {"iss": "https://other.example"},
-    {"aud": CLIENT_ID},
-    {"aud": ["other", CLIENT_ID]},
-    {"aud": "other"},
-    {"aud": []},
+    *({"iss": value} for value in (ISSUER, "https://other.example")),
+    *({"aud": value} for value in (CLIENT_ID, ["other", CLIENT_ID], "other", [])),
     {"client_id": "other"},
     {"client_id": "other", "aud": CLIENT_ID},
     {"client_id": None},
-    {"sub": None},
+    *({"sub": value} for value in (None, CLIENT_ID, 17, True)),
     {"sub": None, "username": "ada"},
     {"sub": None, "username": 1},
-    {"sub": CLIENT_ID},
-    {"sub": 17},
-    {"sub": True},
     {"cnf": {}},
-    {"scope": ["read"]},
-    {"scope": 1},
-    {"error": "invalid_request"},
-    {"error": ""},
-    {"exp": "{soon}"},
-    {"exp": "{past}"},
-    {"exp": "{now}"},
+    *({"scope": value} for value in (["read"], 1)),
+    *({"error": value} for value in ("invalid_request", "")),
+    *({"exp": value} for value in ("{soon}", "{past}", "{now}")),
     {"nbf": "{soon}"},
     {"iat": "{now}", "exp": "{soon}", "nbf": "{past}", "username": "ada", "more": MARK},
 )
@@ -394,6 +358,15 @@ def _opaque_seeds() -> list[bytes]:
 
 
 TARGETS: Final = (
-    Target(run=access_token, seeds=_jwt_seeds, pieces=PIECES, longest=3000, figure=100_000),
-    Target(run=introspected_token, seeds=_opaque_seeds, pieces=PIECES, longest=3000, figure=100_000),
+    Target(
+        run=access_token, seeds=_jwt_seeds, pieces=PIECES, variants=shaped(_jwt_seeds), longest=3000, figure=100_000
+    ),
+    Target(
+        run=introspected_token,
+        seeds=_opaque_seeds,
+        pieces=PIECES,
+        variants=shaped(_opaque_seeds),
+        longest=3000,
+        figure=100_000,
+    ),
 )

@@ -15,6 +15,7 @@ from tests.fuzz.answers import FAILURES, MARK, body_of, framed, id_of, object_of
 from tests.fuzz.house import SUB, TOKEN, Wire, house, http_answer
 from tests.fuzz.judges import documented, tally, where_a_browser_goes
 from tests.fuzz.lines import lines_of
+from tests.fuzz.shapes import shaped
 from tests.fuzz.targets import Target
 from tests.fuzz.targets.upstream import LOGIN_ORIGINS, person_in
 from tests.tools.fake_xwms import CANARY, CLIENT_ID
@@ -258,4 +259,13 @@ def _seeds() -> list[bytes]:
     return [*seeds, *(b"countries\n" + answer for answer in lines_of("seeds", "answers"))]
 
 
-TARGETS: Final = (Target(run=two_clients, seeds=_seeds, pieces=PIECES, longest=3000, figure=100_000),)
+TARGETS: Final = (
+    Target(
+        run=two_clients,
+        seeds=_seeds,
+        pieces=PIECES,
+        variants=shaped(_seeds),
+        longest=3000,
+        figure=100_000,
+    ),
+)

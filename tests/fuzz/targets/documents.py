@@ -16,6 +16,7 @@ from tests.fuzz.answers import FAILURES, MARK, body_of, framed, object_of, respo
 from tests.fuzz.house import START, House, doors_for, http_answer
 from tests.fuzz.judges import judge, tally, where_a_browser_goes
 from tests.fuzz.lines import lines_of
+from tests.fuzz.shapes import shaped
 from tests.fuzz.targets import Target
 from tests.fuzz.targets.bearer import API, AUDIENCE, CLAIMS, bearer_house
 from tests.fuzz.targets.tokens import keys
@@ -333,7 +334,28 @@ def _key_seeds() -> list[bytes]:
 
 
 TARGETS: Final = (
-    Target(run=discovery_document, seeds=_document_seeds, pieces=PIECES, longest=2000, figure=200_000),
-    Target(run=discovery_answer, seeds=_answer_seeds, pieces=PIECES, longest=5000, figure=50_000),
-    Target(run=keys_answer, seeds=_key_seeds, pieces=PIECES, longest=5000, figure=50_000),
+    Target(
+        run=discovery_document,
+        seeds=_document_seeds,
+        pieces=PIECES,
+        variants=shaped(_document_seeds),
+        longest=2000,
+        figure=200_000,
+    ),
+    Target(
+        run=discovery_answer,
+        seeds=_answer_seeds,
+        pieces=PIECES,
+        variants=shaped(_answer_seeds),
+        longest=5000,
+        figure=50_000,
+    ),
+    Target(
+        run=keys_answer,
+        seeds=_key_seeds,
+        pieces=PIECES,
+        variants=shaped(_key_seeds),
+        longest=5000,
+        figure=50_000,
+    ),
 )

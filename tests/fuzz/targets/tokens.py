@@ -19,6 +19,7 @@ from jwt.algorithms import OKPAlgorithm
 
 from tests.fuzz.judges import tally
 from tests.fuzz.lines import lines_of
+from tests.fuzz.shapes import shaped
 from tests.fuzz.targets import Target
 from tests.oauth2.jwts import Key, at_hash, base64url, encode, hs256, make_key
 from tests.oauth2.jwts import signed as signed_by
@@ -362,6 +363,20 @@ def _jwt_seeds() -> list[bytes]:
 
 TARGETS: Final = (
     Target(run=signed_jwt, seeds=_jwt_seeds, pieces=PIECES, longest=3000, figure=200_000),
-    Target(run=id_token, seeds=_id_seeds, pieces=PIECES, longest=3000, figure=200_000),
-    Target(run=logout_token, seeds=_logout_seeds, pieces=PIECES, longest=3000, figure=200_000),
+    Target(
+        run=id_token,
+        seeds=_id_seeds,
+        pieces=PIECES,
+        variants=shaped(_id_seeds),
+        longest=3000,
+        figure=200_000,
+    ),
+    Target(
+        run=logout_token,
+        seeds=_logout_seeds,
+        pieces=PIECES,
+        variants=shaped(_logout_seeds),
+        longest=3000,
+        figure=200_000,
+    ),
 )
