@@ -5,6 +5,7 @@ Each target runs in a process of its own. Prints a line of figures for each; exi
 
 import argparse
 import json
+import logging
 import signal
 import subprocess
 import sys
@@ -127,6 +128,7 @@ def _feed(asked: argparse.Namespace) -> None:
     with context:
         target = targets()[asked.targets[0]]
         from tests.fuzz import engines
+    logging.getLogger("xwms_auth").setLevel(logging.DEBUG)
     run = engines.Run(target, asked.runs)
 
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -203,13 +203,15 @@ class House:
         logger = logging.getLogger("xwms_auth")
         level, propagate = logger.level, logger.propagate
         logger.addHandler(self._log)
-        logger.setLevel(logging.DEBUG)
+        if level != logging.DEBUG:  # each change clears the caches of all loggers
+            logger.setLevel(logging.DEBUG)
         logger.propagate = False
         try:
             yield self._log.records
         finally:
             logger.removeHandler(self._log)
-            logger.setLevel(level)
+            if level != logging.DEBUG:
+                logger.setLevel(level)
             logger.propagate = propagate
 
     def send(
