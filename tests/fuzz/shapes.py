@@ -10,11 +10,12 @@ from functools import cache
 from typing import Any, Final
 from zlib import crc32
 
-ODD: Final[tuple[object, ...]] = (
-    *(None, True, False, 0, 1, -1, 7, 17, 2**53, 10**300, 1e300, 0.5, -0.0, 1_900_000_000, 253_402_300_800),
-    *("", " ", "a", "1", "0", "true", "null", "\u0000", "\ud800", "\u00e9", "\u202e", "a" * 256, "a" * 1025, "a\nb"),
-    *([], {}, [None], ["a"], [[]], [{}], {"a": 1}, {"": {}}, "https://evil.example/", "http://127.0.0.1:9/a", "//a"),
-)
+_NUMBERS: Final = (0, 1, -1, 7, 17, 2**53, 10**300, 1e300, 0.5, -0.0, 1_900_000_000, 253_402_300_800)
+_TEXTS: Final = ("", " ", "a", "1", "0", "true", "null", "\u0000", "\ud800", "\u00e9", "\u202e", "a" * 256, "a" * 1025)
+_LINKS: Final = ("https://evil.example/", "http://127.0.0.1:9/a", "//a")
+_LISTS: Final = ([], {}, [None], ["a"], [[]], [{}], {"a": 1}, {"": {}})
+ODD: Final = tuple(map(json.dumps, (None, True, False, *_NUMBERS, *_TEXTS, "a\nb", *_LISTS, *_LINKS)))
+"""As text, since what is put into a document may be changed there."""
 
 
 def shaped(seeds: Callable[[], Sequence[bytes]]) -> Callable[[bytes], tuple[bytes, ...]]:
@@ -64,7 +65,7 @@ def _change(document: dict[str, Any], dice: random.Random) -> None:
         case 3 if isinstance(parent[name], str):
             parent[name] = dice.choice((parent[name].upper(), parent[name] + " ", parent[name][:-1], [parent[name]]))
         case _:
-            parent[name] = dice.choice(ODD)
+            parent[name] = json.loads(dice.choice(ODD))
 
 
 def _places(value: Any) -> "list[tuple[Any, Any]]":
