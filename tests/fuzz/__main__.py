@@ -5,6 +5,8 @@ Each target runs in a process of its own. Prints a line of figures for each; exi
 
 import argparse
 import json
+import logging
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,7 +20,22 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from tests.fuzz.targets import Target
 
-MODULES: Final = ("next_urls", "urls", "cookies", "callbacks", "upstream", "tokens", "requests")
+MODULES: Final = (
+    "next_urls",
+    "urls",
+    "settings",
+    "cookies",
+    "callbacks",
+    "forms",
+    "upstream",
+    "clients",
+    "tokens",
+    "documents",
+    "bearer",
+    "sockets",
+    "proxies",
+    "requests",
+)
 FINDINGS: Final = Path(".fuzz")
 """Where findings and what the engines say are written."""
 
@@ -50,6 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found |= result is None or bool(result["findings"])
         sys.stdout.write(_line(name, result))
         sys.stdout.flush()
+        if result is not None and result["stopped"]:
+            return 1
     return int(found)
 
 
@@ -73,8 +92,12 @@ def _in_a_process(asked: argparse.Namespace, name: str, runs: int) -> dict[str, 
         out = Path(folder, "result.json")
         options = ["--child", str(out), "--runs", str(runs), "--seed", str(asked.seed), "--engine", asked.engine]
         FINDINGS.mkdir(exist_ok=True)
-        with (FINDINGS / f"{name}.log").open("w") as log:
-            subprocess.run([sys.executable, "-m", "tests.fuzz", name, *options], check=False, stderr=log)
+        command = [sys.executable, "-m", "tests.fuzz", name, *options]
+        with (FINDINGS / f"{name}.log").open("w") as log, subprocess.Popen(command, stderr=log) as child:
+            # A run that is stopped says how far it has come, and what it came to.
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, lambda *_: child.terminate())
+            child.wait()
         result: dict[str, Any] | None = json.loads(out.read_text()) if out.is_file() else None
     if result is not None:
         from tests.fuzz.engines import write_findings
@@ -87,7 +110,9 @@ def _line(name: str, result: dict[str, Any] | None) -> str:
     if result is None:
         return f"{name:22} the process has died\n"
     outcomes = ", ".join(f"{count:,} {what}" for what, count in result["outcomes"].items())
-    figures = f"{result['values']:>10,} values in {result['seconds']:,.0f} s, {len(result['findings'])} findings"
+    figures = f"{result['values']:>10,} values in {result['seconds']:,.0f} s ({result['cpu']:,.0f} s of CPU)"
+    figures += f", {len(result['findings'])} findings"
+    figures += ", stopped" if result["stopped"] else ""
     return f"{name:22}{figures}; {outcomes}\n"
 
 
@@ -103,7 +128,11 @@ def _feed(asked: argparse.Namespace) -> None:
     with context:
         target = targets()[asked.targets[0]]
         from tests.fuzz import engines
+    logging.getLogger("xwms_auth").setLevel(logging.DEBUG)
     run = engines.Run(target, asked.runs)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, run.stop)
 
     def ended() -> None:
         Path(asked.child).write_text(json.dumps(run.result()))

@@ -44,13 +44,19 @@ class Run:
     seen: set[bytes] = field(default_factory=set)
     findings: dict[str, bytes] = field(default_factory=dict)
     executions: int = 0
+    is_stopped: bool = False
     began: float = field(default_factory=time.monotonic)
+    cpu: float = field(default_factory=time.process_time)
 
     def feed(self, made: bytes) -> None:
         """Run the target with what an engine has made. Raises `Enough` after the last value."""
         self.executions += 1
         for data in self.target.variants(made[: self.target.longest]):
             self.take(data)
+
+    def stop(self, *_: object) -> None:
+        """End with the value that is being run, as a signal asks. The figures are those up to there."""
+        self.is_stopped = True
 
     def take(self, data: bytes) -> None:
         """Run the target once if the value is a new one."""
@@ -69,7 +75,7 @@ class Run:
         if len(self.seen) % PROGRESS == 0:
             sys.stderr.write(f"{len(self.seen):,} values in {time.monotonic() - self.began:,.0f} s\n")
             sys.stderr.flush()
-        if len(self.seen) >= self.most:
+        if len(self.seen) >= self.most or self.is_stopped:
             raise Enough
 
     def result(self) -> dict[str, Any]:
@@ -78,7 +84,9 @@ class Run:
             "target": self.target.name,
             "values": len(self.seen),
             "executions": self.executions,
+            "stopped": self.is_stopped,
             "seconds": round(time.monotonic() - self.began, 1),
+            "cpu": round(time.process_time() - self.cpu, 1),
             "findings": {key: data.decode("latin-1") for key, data in self.findings.items()},
             "outcomes": dict(tally.most_common()),
         }
@@ -148,8 +156,10 @@ def feed_by_atheris(run: Run, *, seed: int, ended: Callable[[], None]) -> None:
             sys.stdout.flush()
             os._exit(0)
 
+    # libFuzzer itself runs the seeds that it takes whole: it keeps none that reaches nothing, as a second run does.
     for data in run.target.seeds():
-        run.take(data)
+        if len(data) > run.target.longest:
+            run.take(data)
     with tempfile.TemporaryDirectory() as folder:
         corpus = Path(folder, "corpus")
         corpus.mkdir()
@@ -159,6 +169,7 @@ def feed_by_atheris(run: Run, *, seed: int, ended: Callable[[], None]) -> None:
         words.write_text("".join(f'"{_escaped(piece)}"\n' for piece in run.target.pieces if piece), encoding="ascii")
         options = [f"-seed={seed}", f"-max_len={run.target.longest}", "-len_control=0", "-rss_limit_mb=4096"]
         options += [f"-dict={words}", "-timeout=60", "-verbosity=0", f"-artifact_prefix={folder}/"]
+        options += ["-handle_int=0", "-handle_term=0"]  # a signal is for `Run.stop`
         atheris.Setup([sys.argv[0], *options, str(corpus)], once)
         atheris.Fuzz()
 

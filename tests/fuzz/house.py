@@ -174,10 +174,16 @@ class _Log(logging.Handler):
         self.records.append(self.format(record))
 
 
-class House:
-    """The application with these options. `send` asks one of its doors, `both` asks both and wants one answer."""
+Make = Callable[[XWMSConfig, Clock], Any]
 
-    def __init__(self, **options: Any) -> None:
+
+class House:
+    """The application with these options. `send` asks one of its doors, `both` asks both and wants one answer.
+
+    `makers` make the applications of the two doors, if they are not those of `tests/tools/site.py`.
+    """
+
+    def __init__(self, *, makers: tuple[Make, Make] = (flask_app, asgi_app), **options: Any) -> None:
         usual = {"client_id": CLIENT_ID, "client_secret": CANARY, "redirect_uris": (HTTPS_URI,)}
         usual |= {"api_url": "http://127.0.0.1:9/api/", "session_secret": forge.KEY}
         self.config = XWMSConfig(**{**usual, **options})
@@ -186,22 +192,26 @@ class House:
         self.login_prefix = f"__Host-xwms_login_{self.config.cookie_tag}_"
         self.wire = Wire(well_behaved)
         self._log = _Log()
-        self._loop = asyncio.new_event_loop()
-        with self._listening():
-            self._wsgi, self._asgi = flask_app(self.config, self.clock), asgi_app(self.config, self.clock)
+        self.loop = asyncio.new_event_loop()
+        with self.heard():
+            self.wsgi, self.asgi = (make(self.config, self.clock) for make in makers)
 
     @contextmanager
-    def _listening(self) -> Iterator[None]:
+    def heard(self) -> Iterator[list[str]]:
+        """What the package logs meanwhile, at DEBUG."""
+        self._log.records.clear()
         logger = logging.getLogger("xwms_auth")
         level, propagate = logger.level, logger.propagate
         logger.addHandler(self._log)
-        logger.setLevel(logging.DEBUG)
+        if level != logging.DEBUG:  # each change clears the caches of all loggers
+            logger.setLevel(logging.DEBUG)
         logger.propagate = False
         try:
-            yield
+            yield self._log.records
         finally:
             logger.removeHandler(self._log)
-            logger.setLevel(level)
+            if level != logging.DEBUG:
+                logger.setLevel(level)
             logger.propagate = propagate
 
     def send(
@@ -213,18 +223,22 @@ class House:
         query: str = "",
         headers: Headers = DEFAULTS,
         body: bytes = b"",
+        host: str | None = HOST,
+        peer: str | None = None,
     ) -> Answer:
-        """Send exactly this to one door: a decoded path; a raw query and raw headers as Latin-1."""
-        self._log.records.clear()
+        """Send exactly this to one door: a decoded path; a raw query and raw headers as Latin-1.
+
+        With `host` None the headers have it, or nothing does. `peer` is the client's address as the server tells it.
+        """
         self.wire.requests.clear()
-        fields = [("Host", HOST), *headers]
-        with self._listening(), self.wire.plugged():
+        fields = [*(() if host is None else (("Host", host),)), *headers]
+        with self.heard() as lines, self.wire.plugged():
             if door == "flask":
-                status, got, sent = _ask_wsgi(self._wsgi, method, path, query, fields, body)
+                status, got, sent = _ask_wsgi(self.wsgi, method, path, query, fields, body, peer)
             else:
-                asked = _ask_asgi(self._asgi, method, path, query, fields, body)
-                status, got, sent = self._loop.run_until_complete(asked)
-        return Answer(status, got, sent, "\n".join(self._log.records))
+                asked = _ask_asgi(self.asgi, method, path, query, fields, body, peer)
+                status, got, sent = self.loop.run_until_complete(asked)
+        return Answer(status, got, sent, "\n".join(lines))
 
     def both(self, path: str, **request: Any) -> Answer:
         """Ask both doors at the same moment; they have to agree on status, code and where the browser is sent."""
@@ -257,7 +271,7 @@ def doors_for(data: bytes) -> tuple[str, ...]:
 
 
 def _ask_wsgi(
-    app: Any, method: str, path: str, query: str, fields: Headers, body: bytes
+    app: Any, method: str, path: str, query: str, fields: Headers, body: bytes, peer: str | None
 ) -> tuple[int, list[tuple[str, str]], bytes]:
     environ: dict[str, Any] = {
         "REQUEST_METHOD": method,
@@ -275,6 +289,7 @@ def _ask_wsgi(
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
         "CONTENT_LENGTH": str(len(body)),
+        **({} if peer is None else {"REMOTE_ADDR": peer}),
     }
     for name, value in fields:
         key = name.upper().replace("-", "_")
@@ -295,7 +310,7 @@ def _ask_wsgi(
 
 
 async def _ask_asgi(
-    app: Any, method: str, path: str, query: str, fields: Headers, body: bytes
+    app: Any, method: str, path: str, query: str, fields: Headers, body: bytes, peer: str | None
 ) -> tuple[int, list[tuple[str, str]], bytes]:
     scope = {
         "type": "http",
@@ -308,7 +323,7 @@ async def _ask_asgi(
         "query_string": query.encode("latin-1"),
         "root_path": "",
         "headers": [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in fields],
-        "client": None,
+        "client": None if peer is None else (peer, 50_000),
         "server": None,
     }
     sent: list[Any] = []

@@ -4,15 +4,19 @@ The long run is `make fuzz`; docs/fuzzing.md has its figures.
 """
 
 import json
+import re
+import signal
+from ipaddress import IPv6Address
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, seed, settings
 
 from tests.fuzz.__main__ import targets
-from tests.fuzz.engines import inputs
+from tests.fuzz.engines import Run, feed_by_edits, inputs
 from tests.fuzz.judges import documented, stays_here
 from tests.fuzz.lines import found_before
+from tests.fuzz.targets import Target
 from xwms_auth._core.base.strict_json import JSONObject
 
 KNOWN = targets()
@@ -30,7 +34,8 @@ def test_no_seed_and_no_edit_of_one_contradicts_the_oracle(name):
     @settings(max_examples=EDITS, database=None, deadline=None, suppress_health_check=list(HealthCheck))
     @given(inputs(target))
     def run(data: bytes) -> None:
-        target.run(data)
+        for value in target.variants(data):
+            target.run(value)
 
     run()
 
@@ -43,6 +48,10 @@ def test_what_was_found_once_is_not_found_again(name):
 
 def first_of_two(header, name):
     return next((part.strip().partition("=")[2] for part in header.split(";") if part.strip().startswith(name)), None)
+
+
+def first_uri(context, host):
+    return context.config.registered[0]
 
 
 def last_key_counts(data):
@@ -68,6 +77,17 @@ def last_key_counts(data):
         ("logout_token", "xwms_auth._core.oauth2.logout_token.check_audience", lambda *_, **__: None),
         ("next_at_doors", "xwms_auth._core.config.context.safe_next", lambda value, **_: value),
         ("start_answer", "xwms_auth._core.api.login_calls.login_url_fault", lambda url, **_: None),
+        ("settings_text", "xwms_auth._core.config.validation.parse_origin", lambda value: None),
+        ("login_form", "xwms_auth._core.login.routes.is_own_post", lambda *_: True),
+        ("two_clients", "xwms_auth._core.api.resource_calls.require_echo", lambda *_: None),
+        ("discovery_document", "xwms_auth._core.config.server.metadata.parse_endpoint", lambda *_, **__: None),
+        ("discovery_answer", "xwms_auth._core.config.server.metadata.parse_endpoint", lambda *_, **__: None),
+        ("keys_answer", "xwms_auth._core.oauth2.jwt.SignedJWT.keys", lambda self, keys: list(keys)),
+        ("access_token", "xwms_auth._core.oauth2.token_validation.SKEW", 600),
+        ("introspected_token", "xwms_auth._core.oauth2.token_validation.parse_id", lambda value, name: str(value)),
+        ("handshake", "xwms_auth.asgi.is_own_websocket", lambda *_: True),
+        ("proxy_headers", "xwms_auth._core.config.context.Context.redirect_uri_for", first_uri),
+        ("client_address", "xwms_auth._core.http.client_address.ipaddress.ip_address", IPv6Address),
     ],
 )
 def test_a_weaker_check_is_found_by_the_seeds_alone(name, place, weaker, monkeypatch):
@@ -81,6 +101,29 @@ def test_a_weaker_check_is_found_by_the_seeds_alone(name, place, weaker, monkeyp
             caught.append(error)
             break
     assert caught
+
+
+def test_a_run_that_is_stopped_says_how_far_it_has_come():
+    def stopping(data: bytes) -> None:
+        if data == b"b":
+            signal.raise_signal(signal.SIGUSR1)
+
+    run = Run(Target(run=stopping, seeds=lambda: [b"a", b"b", b"c"]), most=100)
+    before = signal.signal(signal.SIGUSR1, run.stop)
+    try:
+        feed_by_edits(run, seed=1)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert (run.result()["values"], run.result()["stopped"]) == (2, True)
+
+
+def test_every_target_has_its_oracle_in_the_documentation():
+    page = Path(__file__).parents[2].joinpath("docs", "fuzzing.md").read_text(encoding="utf-8")
+    _, _, table = page.partition("| Target |")
+    named = {
+        name for row in table.partition("\n\n")[0].splitlines() for name in re.findall("`(\\w+)`", row.split("|")[1])
+    }
+    assert named == set(KNOWN)
 
 
 def test_every_file_of_findings_belongs_to_a_target():

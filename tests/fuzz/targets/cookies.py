@@ -35,7 +35,7 @@ def issued() -> dict[str, str]:
     return {app.session(sub=sub): sub for sub in (SUB, OTHER)}
 
 
-def _plainly(header: str, name: str) -> str | None:
+def plainly(header: str, name: str) -> str | None:
     """Split at semicolons, take spaces and tabs off, and look for exactly this name; two are none."""
     parts = [part.strip(" \t") for part in header.split(";")]
     found = [part.removeprefix(f"{name}=") for part in parts if part.startswith(f"{name}=")]
@@ -45,7 +45,7 @@ def _plainly(header: str, name: str) -> str | None:
 def session_cookie(data: bytes) -> None:
     """Somebody is signed in exactly where one cookie of our name has exactly a value that was issued."""
     app, header = house(), data.decode("latin-1")
-    value = _plainly(header, app.session_cookie)
+    value = plainly(header, app.session_cookie)
     assert read_cookie(header, app.session_cookie) == value, header
     sub = issued().get(value or "")
     for door in doors_for(data):
@@ -67,7 +67,7 @@ def _runtime() -> tuple[Context, Runtime]:
 def session_lookup(data: bytes) -> None:
     """The lookup of a session finds somebody exactly where one cookie of our name has a value that was issued."""
     header, (context, runtime) = data.decode("latin-1"), _runtime()
-    value = _plainly(header, house().session_cookie)
+    value = plainly(header, house().session_cookie)
     session = run(look_up(context, header, context.only_uri, now=START), runtime).session
     assert (session.user.sub if session else None) == issued().get(value or ""), (header, session)
     tally["somebody" if session else "nobody"] += 1
@@ -81,7 +81,7 @@ def pending_cookie(data: bytes) -> None:
         name, _, value = app.pending(TOKEN).partition("=")
         header = template.replace("{name}", name).replace("{value}", value).replace("{prefix}", app.login_prefix)
         found = read_cookies(header, app.login_prefix).get(name.removeprefix(app.login_prefix))
-        assert found == _plainly(header, name), header
+        assert found == plainly(header, name), header
         headers = [*{**FROM_ELSEWHERE, **PROGRAM}.items(), ("Cookie", header)]
         answer = app.send(door, CALLBACK, query=f"token={TOKEN}", headers=headers)
         judge(answer)

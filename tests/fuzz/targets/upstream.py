@@ -4,12 +4,23 @@ import json
 import re
 from functools import cache
 from types import SimpleNamespace
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-import h11
 import pydantic_core
 
 from tests.corpus.answers import BAD, BAD_URLS, GOOD, GOOD_URLS, SUBS, envelope
+from tests.fuzz.answers import (
+    FAILURES,
+    HALF_PAIR,
+    MARK,
+    MAX_BODY,
+    Answered,
+    body_of,
+    framed,
+    id_of,
+    object_of,
+    response_of,
+)
 from tests.fuzz.house import TOKEN, Wire, doors_for, house, http_answer
 from tests.fuzz.judges import judge, sealed_sub, signs_in, tally, where_a_browser_goes
 from tests.fuzz.lines import lines_of
@@ -23,86 +34,12 @@ from xwms_auth._core.base.effects import UpstreamResponse, run
 from xwms_auth._core.base.strict_json import parse_json_object
 from xwms_auth._core.oauth2.endpoints import state_of
 
-MARK: Final = "zyxqv_mark"
-"""A word of the server's messages, which nobody may be shown and no log may have."""
-
-FAILURES: Final = frozenset(
-    {
-        "credentials_rejected",
-        "redirect_not_registered",
-        "client_disabled",
-        "xwms_unreachable",
-        "xwms_timeout",
-        "xwms_bad_answer",
-    }
-)
-_HALF_PAIR: Final = re.compile(rb"\\u[dD][89a-fA-F]")
-MAX_BODY: Final = 65_536
 LOGIN_ORIGINS: Final = ("https://login.xwms.nl", "https://xwms.nl")
 
 PIECES: Final = lines_of("pieces", "answers")
 
 
-def framed(data: bytes) -> bytes:
-    """The answer itself, or one with this body: in most answers only the body is odd."""
-    return data if data.startswith((b"HTTP/", b"SSH-", b"\r\n")) or not data else http_answer(data)
-
-
-Answered: TypeAlias = tuple[int, list[tuple[bytes, bytes]], bytes]
-"""Status, headers and body."""
-
-
-def body_of(answer: bytes) -> Answered | None:
-    """The final response in these bytes as h11 reads them; None if there is no whole one."""
-    reader = h11.Connection(h11.CLIENT)
-    reader.send(h11.Request(method="POST", target="/", headers=[("Host", "xwms.nl"), ("Content-Length", "0")]))
-    reader.send(h11.EndOfMessage())
-    reader.receive_data(answer)
-    reader.receive_data(b"")
-    body, head = b"", None
-    try:
-        while not isinstance(event := reader.next_event(), h11.EndOfMessage):
-            if isinstance(event, h11.Data):
-                body += event.data
-            elif isinstance(event, h11.Response):
-                head = event
-            elif not isinstance(event, h11.InformationalResponse):
-                return None
-    except h11.RemoteProtocolError:
-        return None
-    return None if head is None else (head.status_code, list(head.headers), body)
-
-
-def object_of(found: Answered | None) -> dict[str, Any] | None:
-    """The JSON object of a 200, or None; of two equal keys the last one."""
-    if found is None or found[0] != 200:
-        return None
-    types = [value for name, value in found[1] if name == b"content-type"]
-    encodings = [value.strip().lower() for name, value in found[1] if name == b"content-encoding"]
-    if (
-        not types
-        or types[-1].partition(b";")[0].strip().lower() != b"application/json"
-        or set(encodings) - {b"", b"identity"}
-    ):
-        return None
-    try:
-        parsed = pydantic_core.from_json(found[2], allow_inf_nan=False)
-    except ValueError:
-        # Half of a surrogate pair in a name or a claim, which RFC 8259 8.2 leaves to the reader. Ours drops the claim.
-        parsed = parse_json_object(found[2]) if _HALF_PAIR.search(found[2]) else None
-    return parsed if isinstance(parsed, dict) else None
-
-
-def _sub(value: object) -> str | None:
-    """A `sub` as docs/security.md has it: text that can be printed, or the digits of a number."""
-    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-        value = str(value)
-    return (
-        value if isinstance(value, str) and 1 <= len(value) <= 255 and value.isprintable() and value.strip() else None
-    )
-
-
-def _person(found: Answered | None) -> str | None:
+def person_in(found: Answered | None) -> str | None:
     """Whom an answer to sign-token-verify names, if it may name anybody."""
     parsed = object_of(found)
     data = parsed.get("data") if parsed is not None and parsed.get("status") == "success" else None
@@ -112,7 +49,7 @@ def _person(found: Answered | None) -> str | None:
         if data.get(name) is not None and str(data[name]) != expected:
             return None
     nested = data.get("user")
-    return _sub((nested if isinstance(nested, dict) and nested else data).get("sub"))
+    return id_of((nested if isinstance(nested, dict) and nested else data).get("sub"))
 
 
 class _Canned:
@@ -130,11 +67,9 @@ def envelope_of_verify(data: bytes) -> None:
 
     The first line is the status and the content type; without it, 200 and JSON.
     """
-    head, _, body = data.partition(b"\n") if data[:1].isdigit() else (b"200 application/json", b"", data)
-    status, _, kind = head.decode("latin-1").partition(" ")
-    number = int(status) if re.fullmatch("[1-5][0-9]{2}", status, re.ASCII) else 200
+    number, kind, body = response_of(data)
     response = UpstreamResponse(status=number, content_type=kind, body=body)
-    expected = _person((number, [(b"content-type", kind.encode("latin-1"))], body))
+    expected = person_in((number, [(b"content-type", kind.encode("latin-1"))], body))
     runtime: Any = SimpleNamespace(transport=_Canned(response), store=None)
     try:
         outcome: User | APIError = run(verify_token(house("answers").config, TOKEN, HTTPS_URI), runtime)
@@ -166,7 +101,7 @@ def client_answer(data: bytes) -> None:
     """`verify_token` of the client gives the person whom an answer names to other parsers too, or raises."""
     data = framed(data)
     wire, client = _client()
-    expected = _person(found := body_of(data))
+    expected = person_in(found := body_of(data))
     with wire.answering(lambda sent: data), wire.plugged():
         outcome = _verify(client)
     _check(outcome, expected, found[2] if found else None, data)
@@ -183,7 +118,7 @@ def verify_answer(data: bytes) -> None:
     """An answer to sign-token-verify signs in whom it names to other parsers too, or is a known error."""
     data = framed(data)
     app = house("answers")
-    expected = _person(found := body_of(data))
+    expected = person_in(found := body_of(data))
     signed_in = None
     with app.wire.answering(lambda sent: data):
         for door in (doors := doors_for(data)):
@@ -255,7 +190,7 @@ def _oauth(data: bytes, is_asked: Any, needed: str) -> None:
             if signs_in(answer):
                 assert parsed is not None, (data, answer)
                 assert needed in parsed, (data, answer)
-                assert needed != "sub" or sealed_sub(app, answer) == _sub(parsed["sub"]), (data, answer)
+                assert needed != "sub" or sealed_sub(app, answer) == id_of(parsed["sub"]), (data, answer)
                 assert needed == "sub" or str(parsed.get("token_type") or "bearer").lower() == "bearer", data
     tally["signed in" if signs_in(answer) else f"{answer.code}"] += 1
 
@@ -269,7 +204,7 @@ def strict_json(data: bytes) -> None:
         theirs = None
     if ours is not None:
         # The other one stops at a depth of 200, and takes no half of a surrogate pair (RFC 8259 8.2 lets both do so).
-        assert ours == theirs or (theirs is None and (_is_deep(data) or _HALF_PAIR.search(data))), data
+        assert ours == theirs or (theirs is None and (_is_deep(data) or HALF_PAIR.search(data))), data
         tally["taken"] += 1
         return
     if isinstance(theirs, dict):

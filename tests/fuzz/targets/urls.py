@@ -20,7 +20,7 @@ PIECES: Final = lines_of("pieces", "urls")
 _LABEL: Final = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
 _NAME: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 _PATH: Final = re.compile(r"(/[A-Za-z0-9\-._~!$&'()+,;=:@]+)*/?")
-_LOOPBACK: Final = re.compile(r"localhost|127(\.(0|[1-9][0-9]{0,2})){3}|\[::1\]")
+LOOPBACK: Final = re.compile(r"localhost|127(\.(0|[1-9][0-9]{0,2})){3}|\[::1\]")
 
 
 def redirect_uri(data: bytes) -> None:
@@ -29,15 +29,15 @@ def redirect_uri(data: bytes) -> None:
     uri, refused = _redirect_uri(value)
     if uri is None:
         assert value not in refused or len(value) < 12, "the message quotes the value"
-        assert not _is_registered_form(value), (value, refused)
+        assert not is_registered_form(value), (value, refused)
         tally["refused"] += 1
         return
     url = ada_url.URL(value)
     assert url.href == value == uri.uri, (value, url.href)
     assert url.origin == uri.origin, (value, url.origin)
     assert (url.pathname, url.search, url.hash, url.username, url.password) == (uri.path, "", "", "", ""), value
-    assert _is_registered_form(value), value
-    assert uri.secure or _LOOPBACK.fullmatch(uri.host), value
+    assert is_registered_form(value), value
+    assert uri.secure or LOOPBACK.fullmatch(uri.host), value
     tally["accepted"] += 1
 
 
@@ -48,8 +48,8 @@ def _redirect_uri(value: str) -> tuple[RedirectURI | None, str]:
         return None, str(refused)
 
 
-def _is_registered_form(value: str) -> bool:
-    """The rule of docs/options.md, by way of the other parser."""
+def is_registered_form(value: str, *, allow_http: bool = False) -> bool:
+    """The rule of docs/options.md, by way of the other parser. With `allow_http` every host may have http."""
     try:
         url = ada_url.URL(value)
     except ValueError:
@@ -59,16 +59,21 @@ def _is_registered_form(value: str) -> bool:
         return False
     if "@" in value.split("/")[2] or value.endswith(("?", "#")):
         return False
-    if url.protocol != "https:" and not (url.protocol == "http:" and _LOOPBACK.fullmatch(host)):
+    if url.protocol != "https:" and not (allow_http or LOOPBACK.fullmatch(host)):
         return False
-    if (
-        len(host) > 253
-        or not (_is_ipv6(host) or _NAME.fullmatch(host))
-        or (url.port and not 1 <= int(url.port) <= 65535)
-    ):
+    if not is_host(url):
         return False
     segments = url.pathname.split("/")
     return bool(_PATH.fullmatch(url.pathname)) and not {".", ".."}.intersection(segments)
+
+
+def is_host(url: ada_url.URL) -> bool:
+    """Whether host and port are ones that may be registered, if this is how the URL spells them."""
+    name, port = url.hostname, url.port
+    if len(name) > 253 or (port and not 1 <= int(port) <= 65535):
+        return False
+    # No top-level domain begins like a hexadecimal number; browsers read one as such only if all of it is.
+    return _is_ipv6(name) or bool(_NAME.fullmatch(name) and not re.search(r"(^|\.)0x[^.]*$", name))
 
 
 def _is_ipv6(host: str) -> bool:

@@ -1,10 +1,15 @@
 """The URLs of stores, and what is wrong with one. Never quotes it: it may contain a password."""
 
 import re
+import stat
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ..base.models import Secret
 from .env import DATABASES, REDIS, is_database, is_redis
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _REDIS_OPTIONS = frozenset(("db", "username", "password", "ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"))
 _DATABASE_URL = r"[a-z]+\+[a-z0-9_]+://[^\s]*/[^\s?/]+(\?[^\s]*)?\Z"  # compiled when it is first used
@@ -20,7 +25,7 @@ def store_url_fault(secret_url: Secret, more: str) -> str | None:
         path = Path(url.removeprefix("sqlite:///"))
         if path.name == ":memory:" or str(path).startswith("file:"):
             return "does not name a file; for sessions in this process use memory://"
-        if not path.name or path.is_dir() or not path.parent.is_dir():
+        if not path.name or not _may_be_file(path):
             return "does not name a file in an existing folder, as in sqlite:////var/lib/app/sessions.sqlite3"
     elif is_redis(url):
         if not _is_redis_url(url):
@@ -36,6 +41,16 @@ def store_url_fault(secret_url: Secret, more: str) -> str | None:
         slashes = " (an SQLite URL has three slashes before the path)" if url.startswith("sqlite") else ""
         return f"must be one of: {more}memory://, sqlite:///path, {kinds}{slashes}"
     return None
+
+
+def _may_be_file(path: "Path") -> bool:
+    """Whether there is a file at this path, or one can be made."""
+    try:
+        return not stat.S_ISDIR(path.stat().st_mode)
+    except FileNotFoundError:
+        return path.parent.is_dir()
+    except (OSError, ValueError):  # a name that no file has, or a folder that this process may not look into
+        return False
 
 
 def _is_redis_url(url: str) -> bool:
