@@ -167,15 +167,17 @@ def _same(one: str, other: str) -> bool:
 
 
 def _raw(text: str) -> bytes | None:
-    """The 4 or 16 bytes of an address, without port and zone; an IPv4 address within IPv6 is 4."""
+    """The 4 or 16 bytes of an address, without port and zone, which IPv6 alone has; an IPv4 address in IPv6 is 4."""
     if not 0 < len(text) <= 64:
         return None
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
         text = text.partition(":")[0]
-    text = text.partition("%")[0]
-    for kind in (socket.AF_INET, socket.AF_INET6):
+    text, is_scoped, zone = text.partition("%")
+    if is_scoped and (not zone or "%" in zone or "/" in zone):
+        return None
+    for kind in (socket.AF_INET6,) if is_scoped else (socket.AF_INET, socket.AF_INET6):
         try:
             raw = socket.inet_pton(kind, text)
         except (OSError, ValueError):
