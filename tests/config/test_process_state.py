@@ -1,10 +1,11 @@
 """What one process remembers for one client: for how long, how much of it, and by a clock that may be set."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
-from xwms_auth import Secret
+from xwms_auth import Identity, Secret
 from xwms_auth._core.base.memory.fair_limit import UNKNOWN, Decision, Source
 from xwms_auth._core.base.models import AccessToken, TokenSet
 from xwms_auth._core.base.strict_json import JSONObject
@@ -22,6 +23,7 @@ from xwms_auth._core.config.state import (
 )
 
 NOW = 1_800_000_000
+PERSON = Identity("https://xwms.example", "7")
 
 
 def token(**changes) -> AccessToken:
@@ -207,25 +209,25 @@ def test_tokens_that_nobody_uses_any_more_are_revoked_as_what_they_were_refreshe
     known = ProcessState()
     known.refreshed_tokens.put(Secret("refresh-0"), tokens(1), now=NOW)
     assert not known.pending_revocations
-    known.give_up(tokens(0), now=NOW)
+    known.give_up(tokens(0), of=PERSON, now=NOW)
     assert known.pending_revocations
-    assert known.pending_revocations.take(now=NOW) == PendingRevocation(tokens(1), NOW, failed=False)
+    assert known.pending_revocations.take(now=NOW) == PendingRevocation(tokens(1), PERSON, NOW, failed=False)
     assert not known.pending_revocations
 
 
 def test_the_pause_after_failures_doubles_up_to_an_hour_and_an_answer_ends_it():
     pending, now, pauses = PendingRevocations(), NOW, []
     for _ in range(9):
-        pending.keep(tokens(0), since=now, now=now)
+        pending.keep(tokens(0), of=PERSON, since=now, now=now)
         pause = next(second for second in (60, 120, 240, 480, 960, 1920, 3600) if pending.take(now=now + second))
-        pending.keep(tokens(0), since=now, now=now)  # within the pause, so that it is no failure more
+        pending.keep(tokens(0), of=PERSON, since=now, now=now)  # within the pause, so that it is no failure more
         assert pending.take(now=now + pause - 1) is None
         assert pending.take(now=now + pause) is not None
         pauses.append(pause)
         now += pause
     assert pauses == [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]
     pending.answered()
-    pending.keep(tokens(0), since=now, now=now)
+    pending.keep(tokens(0), of=PERSON, since=now, now=now)
     assert pending.take(now=now + 59) is None
     assert pending.take(now=now + 60) is not None
 
@@ -233,7 +235,7 @@ def test_the_pause_after_failures_doubles_up_to_an_hour_and_an_answer_ends_it():
 def test_what_waits_for_its_revocation_has_a_bound_and_the_oldest_go_first():
     pending = PendingRevocations()
     for number in range(MAX_REVOCATIONS + 1):
-        pending.add(tokens(number), now=NOW)
+        pending.add(tokens(number), of=PERSON, now=NOW)
     taken = pending.take(now=NOW)
     assert taken is not None
     assert taken.tokens.number == 1
@@ -242,6 +244,17 @@ def test_what_waits_for_its_revocation_has_a_bound_and_the_oldest_go_first():
 def test_tokens_that_are_given_up_twice_are_revoked_once():
     pending = PendingRevocations()
     for _ in range(2):
-        pending.add(tokens(0), now=NOW)
-    assert pending.take(now=NOW) == PendingRevocation(tokens(0), NOW, failed=False)
+        pending.add(tokens(0), of=PERSON, now=NOW)
+    assert pending.take(now=NOW) == PendingRevocation(tokens(0), PERSON, NOW, failed=False)
     assert pending.take(now=NOW) is None
+
+
+def test_only_what_waits_of_the_same_person_and_login_is_spared():
+    pending, other = PendingRevocations(), Identity(PERSON.issuer, "8")
+    logins = [(of, sid) for of in (PERSON, other) for sid in (None, "s1", "s2")]
+    for number, (of, sid) in enumerate(logins):
+        pending.add(replace(tokens(number), sid=sid), of=of, now=NOW)
+    pending.spare(PERSON, "s1")
+    pending.spare(other, None)
+    left = [(one.of, one.tokens.sid) for _ in logins if (one := pending.take(now=NOW)) is not None]
+    assert left == [login for login in logins if login not in ((PERSON, "s1"), (other, None))]
