@@ -157,6 +157,15 @@ def test_a_window_does_not_go_on_as_somebody_who_has_logged_out_in_another(visit
     page.get_by_text("No tickets yet").wait_for()
 
 
+def test_a_window_without_anybody_notices_a_login_in_another(visitor):
+    page = visitor.tab()
+    page.goto(f"{visitor.place.origin}/tickets")
+    page.get_by_role("heading", name="Please log in").wait_for()
+    log_in(visitor)
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.get_by_text("No tickets yet").wait_for()
+
+
 def test_logging_out_is_a_form_and_the_page_says_so(visitor):
     page = log_in(visitor)
     page.get_by_role("button", name="Log out").click()

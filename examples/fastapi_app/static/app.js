@@ -240,11 +240,12 @@ function arrive(ticket) {
 
 /** What was opened while there was no connection. Nobody has asked for this, so it must not renew the session. */
 async function catchUp() {
-  if (!me?.member) return;
+  if (!me) return;
   const options = {headers: {Accept: "application/json", "XWMS-Passive": "1"}};
   try {
     const {member} = await api("/api/me", options);
-    if (member && member.id !== me.member.id) return location.reload(); // somebody else is here by now
+    if (member && member.id !== me.member?.id) return location.reload(); // somebody, or somebody else, is here by now
+    if (!me.member) return;
     for (const ticket of (await api("/api/tickets", options)).reverse()) arrive(ticket);
   } catch (failure) {
     // Somebody who is typing is told when they send it.
