@@ -172,6 +172,19 @@ def test_a_wrong_setting_is_named_with_its_remedy(site, variables, subject, reme
     assert remedy in found["text"] + found["remedy"]
 
 
+def test_the_answer_of_xwms_is_told_with_the_fault_and_each_remedy_has_a_line_of_its_own(site):
+    _, findings = doctor(site[0] | {"XWMS_CLIENT_SECRET": "another-secret-altogether"})
+    found = of(findings, "fault")["credentials"]
+    assert "the client secret is wrong" in found["text"]
+    assert "Cause:" not in found["remedy"]
+    assert all(line.endswith((".", "/dashboard")) for line in found["remedy"].split("\n"))
+
+
+def test_a_misspelt_name_is_told_once(site):
+    _, findings = doctor(site[0] | {"XWMS_SCOPE": "userinfo"})
+    assert [found["subject"] for found in findings if "XWMS_SCOPE" in found["text"]] == ["names"]
+
+
 RISKY = {
     "sessions in memory": ({"XWMS_SESSION_STORE": "memory://"}, "store"),
     "error pages for developers": ({"XWMS_DEBUG": "1"}, "debug"),

@@ -53,9 +53,15 @@ class Visitor:
             response = self.get(response.headers["location"])
         assert response.status_code == 303, response.text
 
-    def come_back(self, place: str) -> None:
-        self.open_guide()
+    def open_page(self, place: str) -> None:
+        """Any address where the guide is."""
         assert self.get(self.guide.removesuffix("/first-contact") + place).headers["location"] == "/first-contact"
+
+    def come_back(self, place: str) -> None:
+        """From XWMS, without a login."""
+        self.open_guide()
+        self.get(f"{self.guide}/go")
+        self.open_page(place)
 
 
 def cancel(visitor: Visitor) -> None:
@@ -148,7 +154,8 @@ def test_three_logins_answer_what_is_open(kind):
 
 
 def nothing(visitor: Visitor) -> None:
-    visitor.come_back("/first-contact/nothing")
+    visitor.open_guide()
+    visitor.open_page("/first-contact/nothing")
 
 
 def refuse_with_words(visitor: Visitor) -> None:
@@ -181,6 +188,19 @@ def test_what_happens_on_cancel_is_told_without_what_was_in_it(cancelled, told):
     assert told in answers(result)["cancel"]["text"]
     assert "Cancelled" not in result.output
     assert TOKEN not in result.output
+
+
+@pytest.mark.parametrize("place", ["/", "/xwms/validateToken", "/xwms/validateToken?token=of-an-earlier-step"])
+def test_what_is_opened_before_somebody_goes_to_xwms_is_no_answer(place):
+    def look_around(visitor: Visitor) -> None:
+        visitor.open_guide()
+        visitor.open_page(place)
+
+    with xwms() as (variables, _):
+        steps = (look_around, Visitor.log_in, look_around, Visitor.log_in, look_around, cancel)
+        result, _ = observe(variables, *steps)
+    assert result.exit_code == 0, result.output
+    assert {"callback", "refused token", "cancel"} <= answers(result).keys()
 
 
 def test_a_login_that_brings_nothing_back_is_a_fault():

@@ -246,7 +246,7 @@ def test_a_clean_repository_is_clean_and_what_is_none_is_said(repository, tmp_pa
     (repository / "app.py").write_text("print()\n")
     _commit(repository, "first")
     result = scan("--git", repository)
-    assert (result.exit_code, result.output) == (0, "Nothing found in 1 files and 3 git objects.\n")
+    assert (result.exit_code, result.output) == (0, "Nothing found in 1 file and 3 git objects.\n")
     none = tmp_path_factory.mktemp("none")
     result = scan("--git", none)
     assert result.exit_code == 1

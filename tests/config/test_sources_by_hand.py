@@ -278,9 +278,9 @@ def test_one_line_break_at_the_end_of_a_file_is_no_part_of_the_secret(file, endi
         (b"", "is empty"),
         (b"\n", "is empty"),
         (f"{OLD}\n\n".encode(), "white space"),
-        (OLD.encode() + b"\xff", "cannot be read as UTF-8 text"),
+        (OLD.encode() + b"\xff", "is not UTF-8 text"),
         (f"{OLD}\u00e9".encode(), "printable ASCII"),
-        (None, "cannot be read as UTF-8 text"),
+        (None, "is not there"),
     ],
 )
 def test_a_file_without_a_secret_is_a_fault_each_time_that_it_is_read(file, content, fault):
@@ -303,8 +303,16 @@ def test_a_file_that_is_emptied_keeps_its_secret_until_it_is_written(file):
     source()
     file.write_text("")
     assert [source(), source.changed()] == [BEFORE, False]
+    assert source.fault.endswith("is empty")
     file.write_text(NEW)
     assert [source(), source.changed(), source.changed()] == [AFTER, True, False]
+
+
+def test_a_folder_in_place_of_a_file_is_told_as_one(file):
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(ConfigError, match=r"cannot be read \(IsADirectoryError\)$"):
+        SecretFromFile(file)()
 
 
 def test_a_file_that_was_written_anew_with_the_same_secret_has_not_changed(file):

@@ -20,7 +20,7 @@ def logged(site, caplog, sub: str = SUB) -> str:
     browser = site.browser()
     browser.log_in(sub)
     browser.log_out()
-    names = {name for line in caplog.messages for name in re.findall(r"person='?([\w-]+)", line)}
+    names = {name for line in caplog.messages for name in re.findall(r"person=([\w-]+)", line)}
     assert len(names) == 1
     return names.pop()
 
@@ -32,6 +32,17 @@ def test_a_name_is_the_same_after_a_restart_and_in_every_process_and_store(make_
     assert logged(site.restarted(session_secret=KEYS[0]), caplog) == name
     assert logged(site.restarted(session_secret=KEYS[0], **where("sqlite")), caplog) == name
     assert logged(site, caplog, sub="1002") != name
+
+
+def test_a_search_finds_each_name_as_the_application_tells_it(make_site, caplog):
+    """Whatever a name begins with: it is never between quotes."""
+    with XWMSSessions(make_site(session_secret=KEYS[0]).config) as sessions:
+        subs = {sessions.log_name(sub)[0].isalpha(): sub for sub in map(str, range(1000, 1100))}
+    assert subs.keys() == {True, False}
+    site = make_site(session_secret=KEYS[0])
+    for sub in subs.values():
+        name = logged(site, caplog, sub=sub)
+        assert f"person={name} " in caplog.text
 
 
 def test_without_the_session_secret_a_name_cannot_be_worked_out(make_site, caplog):

@@ -62,7 +62,7 @@ def scan(*, paths: tuple[Path, ...], with_git: bool, exclude: tuple[str, ...]) -
     for path, size in sizes.items():
         with _bar(f"Searching git in {report.shown(str(path))}", size) as advance:
             report.search_git(path, advance)
-    what = f"{len(files)} files" + (f" and {sum(sizes.values())} git objects" if with_git else "")
+    what = _counted(len(files), "file") + (f" and {_counted(sum(sizes.values()), 'git object')}" if with_git else "")
     raise SystemExit(report.tell(what))
 
 
@@ -142,7 +142,7 @@ class _Report:
         for line in self.found:
             click.echo(line)
         if self.found:
-            click.echo(f"{style('Found', fg='red')} {len(self.found)} times, in a search of {what}.")
+            click.echo(f"{style('Found', fg='red')} {_counted(len(self.found), 'time')}, in a search of {what}.")
             click.echo("Whoever has these files has it. First make it worthless: regenerate a client secret at XWMS,")
             click.echo("replace a session secret by one of `xwms-auth secret`. Then take it out of the files.")
         elif self.troubles:
@@ -150,6 +150,10 @@ class _Report:
         else:
             click.echo(f"Nothing found in {what}.")
         return 1 if self.found or self.troubles else 0
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _secrets(environ: Mapping[str, str]) -> Iterator[tuple[str, LeakPatterns]]:

@@ -41,7 +41,9 @@ REVOCATION_CACHE_AGE = 10
 CLIENT = "client"
 """The name of a revocation that ends all sessions."""
 
-_NO_LIST = "session_store=cookie has no list of sessions; use sqlite:///… or redis://…"
+_NO_LIST = (
+    "session_store=cookie has no list of sessions, which list and a sub for revoke need; use sqlite:///… or redis://…"
+)
 _NO_REVOCATION = (
     "session_store=cookie cannot end a session elsewhere by itself; set XWMS_REVOCATION_STORE (revocation_store), "
     "or use sqlite:///… or redis://… as the session store"

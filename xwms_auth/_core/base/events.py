@@ -5,6 +5,7 @@ person.
 """
 
 import logging
+import re
 from typing import Literal
 
 from .errors import APIError, ConfigError, RequestRefused, XWMSError
@@ -12,6 +13,9 @@ from .errors import APIError, ConfigError, RequestRefused, XWMSError
 MAX_VALUE = 500
 """Characters of one value in the log; the rest becomes `...`. A client can send a path as long as the server allows,
 often 64 kB, and each refused request writes a line."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9_-]+")
+"""A value that is written without quotes: codes, ids of logins and names of people, so that a search finds each."""
 
 log = logging.getLogger("xwms_auth")
 
@@ -129,5 +133,5 @@ def _escaped(value: str) -> str:
     # Log injection: ascii() escapes line breaks, terminal escape sequences and lone surrogates. It may turn one
     # character into ten, so the text is cut before and after.
     cut = value[:MAX_VALUE]
-    escaped = cut if cut.isascii() and cut.isidentifier() else ascii(cut)
+    escaped = cut if _PLAIN.fullmatch(cut) else ascii(cut)
     return escaped if len(escaped) <= MAX_VALUE and len(value) <= MAX_VALUE else f"{escaped[:MAX_VALUE]}..."

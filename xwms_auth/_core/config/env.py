@@ -211,4 +211,4 @@ def _read_files(
             faults.append(f"{variable} and {variable}_FILE are both set; keep one")
         options[name] = read(file)
         if not options[name]:
-            faults.append(f"{name}: the file named by {variable}_FILE is empty, or cannot be read as UTF-8 text")
+            faults.append(f"{name}: the file named by {variable}_FILE is empty or not UTF-8 text, or cannot be read")

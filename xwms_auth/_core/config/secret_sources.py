@@ -195,7 +195,7 @@ def refuse_async(source: Secret | SecretSource) -> None:
 class SecretFromFile(SecretSource):
     """A secret in a file. The file is read again when its modification time, size or inode changes.
 
-    While it cannot be read, the secret that it had before stays in use: what writes it anew may remove it first.
+    While it has none, the secret that it had before stays in use: what writes it anew may empty or remove it first.
     """
 
     __slots__ = ("_lock", "_path", "_secret", "_stamp", "_told", "_warned_at", "fault")
@@ -256,14 +256,15 @@ class SecretFromFile(SecretSource):
                 return self._secret
             # Editors and `echo` end a file with one newline, which is not part of the secret.
             secret = Secret(self._path.read_text(encoding="utf-8").removesuffix("\n"))
-            if not secret and self._secret:
-                # `echo` and editors empty a file before they write it: the next call finds what they wrote.
-                return self._secret
             if not (problem := header_fault(secret)):
                 self._stamp, self._secret = stamp, secret
                 return secret
-        except (OSError, ValueError):
-            problem = "cannot be read as UTF-8 text"
+        except FileNotFoundError:
+            problem = "is not there"
+        except OSError as error:
+            problem = f"cannot be read ({type(error).__name__})"
+        except ValueError:
+            problem = "is not UTF-8 text"
         raise ConfigError([f"client_secret: the file named by XWMS_CLIENT_SECRET_FILE {problem}"])
 
     def __repr__(self) -> str:

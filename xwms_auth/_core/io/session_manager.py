@@ -102,7 +102,7 @@ class XWMSSessions(_Sessions):
         """Revoke one session. With `sub`, only if it is that user's: pass it if the id comes from a browser.
 
         Returns False if there is no such session, or if `sub` is None (nobody is logged in). The cookie store cannot
-        tell, and returns True.
+        tell: it returns True, and raises `ConfigError` for a `sub`.
         """
         return run(self._revoke(session_id, sub), self._runtime)
 
@@ -159,7 +159,7 @@ class AsyncXWMSSessions(_Sessions):
         """Revoke one session. With `sub`, only if it is that user's: pass it if the id comes from a browser.
 
         Returns False if there is no such session, or if `sub` is None (nobody is logged in). The cookie store cannot
-        tell, and returns True.
+        tell: it returns True, and raises `ConfigError` for a `sub`.
         """
         return await self._run(self._revoke(session_id, sub))
 

@@ -66,6 +66,7 @@ class CallbackListener:
         self._uri = uri
         self._arrivals: queue.Queue[Arrival | None] = queue.Queue()
         self._step: Step | None = None
+        self._has_left = False
         self._is_over = False
         self._changed = threading.Condition()
         self._has_seen_the_end = threading.Event()
@@ -108,7 +109,7 @@ class CallbackListener:
     def lead(self, step: Step, *, seconds: float) -> Arrival | None:
         """What comes back of this step; None if the person says that nothing does. Raises `TimeoutError`."""
         with self._changed:
-            self._step = step
+            self._step, self._has_left = step, False
             self._changed.notify_all()
         try:
             arrival = self._arrivals.get(timeout=seconds)
@@ -123,14 +124,25 @@ class CallbackListener:
             self._changed.wait_for(lambda: self._step is not None or self._is_over, timeout=_SECONDS_TO_PREPARE)
             return self._step
 
+    def leave(self) -> Step | None:
+        """The step whose sign-in page the browser goes to now: only from then on can something come back."""
+        with self._changed:
+            step = self.current()
+            self._has_left = step is not None
+            return step
+
     def end_was_shown(self) -> None:
         """The browser has the last page, so that this may end."""
         self._has_seen_the_end.set()
 
     def arrived(self, arrival: Arrival | None) -> None:
-        """Take this for the outcome of the step. What comes without a step, such as a reload, is none."""
+        """Take this for the outcome of the step; None is the person's word for nothing.
+
+        What comes without a step, such as a reload, is none, and neither is a page that somebody opens before they
+        went to XWMS.
+        """
         with self._changed:
-            if self._step is None:
+            if self._step is None or (arrival is not None and not self._has_left):
                 return
             self._step = None
         self._arrivals.put(arrival)
@@ -156,7 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
             if step is None:
                 self.owner.end_was_shown()
         elif parts.path == _GO:
-            step = self.owner.current()
+            step = self.owner.leave()
             self._redirect(step.sign_in.reveal() if step else GUIDE)
         else:
             self.owner.arrived(None if parts.path == _NOTHING else _arrival(parts.path, parts.query))

@@ -77,7 +77,7 @@ def _check(target: str | None, site: str | None, *, meets: bool) -> Iterator[Fin
             app = load_app(target)
             configs = application.configs_of(app)
     except ConfigError as error:
-        yield from settings.of_faults(error)
+        yield from settings.of_faults(error, os.environ)
     except AppNotFound as error:
         remedy = "name the application that has the login, also where it is mounted in another one"
         yield fault("application", str(error), remedy)
@@ -110,4 +110,4 @@ def _tell(finding: Finding) -> None:
     text, remedy = ("\n".join(map(printable, text.split("\n"))) for text in (finding.text, finding.remedy))
     click.echo(f"{state} {finding.subject}: {text}")
     if remedy:
-        click.echo(f"{'':<8} -> {remedy}")
+        click.echo(f"{'':<8} -> " + remedy.replace("\n", f"\n{'':<12}"))

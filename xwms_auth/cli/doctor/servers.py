@@ -116,8 +116,8 @@ def _of_client(config: XWMSConfig) -> Iterator[Finding]:
             continue
         request = Request(method="GET", path=uri.path, headers={"host": uri.netloc})
         subject = "credentials" if isinstance(error, CredentialsRejected) else "redirect URI"
-        remedy = " ".join(hints_for(error, config, request)) or error.detail
-        yield fault(subject, f"XWMS refuses a login for {uri.uri}: {error.code}", remedy.replace("`", ""))
+        text = f"XWMS refuses a login for {uri.uri}: {error.code}"
+        yield fault(subject, text + f", {error.cause}" * bool(error.cause), _remedy(error, config, request))
         if isinstance(error, CredentialsRejected):
             return
 
@@ -140,8 +140,13 @@ def _of_discovery(config: XWMSConfig) -> Iterator[Finding]:
         asyncio.run(arun(steps, Runtime(AsyncHTTPTransport(config), MemoryStore())))
     except XWMSError as error:
         request = Request(method="GET", path="/")
-        remedy = " ".join(hints_for(error, config, request)) or error.detail
-        yield fault("discovery", f"{config.issuer}: {error.cause or error.code}", remedy.replace("`", ""))
+        yield fault("discovery", f"{config.issuer}: {error.cause or error.code}", _remedy(error, config, request))
     else:
         yield ok("discovery", f"{config.issuer} has what a login needs")
         yield skipped("credentials", "only a login shows whether the server takes the client: --live begins one")
+
+
+def _remedy(error: XWMSError, config: XWMSConfig, request: Request) -> str:
+    """What to do, a line for each hint. The cause is in the text of the finding."""
+    hints = [hint for hint in hints_for(error, config, request) if not hint.startswith("Cause: ")]
+    return "\n".join(hints).replace("`", "") or error.detail

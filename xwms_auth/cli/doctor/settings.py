@@ -37,9 +37,10 @@ def of_environment(environ: Mapping[str, str]) -> Iterator[Finding]:
             )
 
 
-def of_faults(error: ConfigError) -> Iterator[Finding]:
-    """What the config refuses; each sentence says how to mend it."""
-    for problem in error.problems:
+def of_faults(error: ConfigError, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """What the config refuses; each sentence says how to mend it. Misspelt names of the environment are told before."""
+    told = misspelt(environ)
+    for problem in (one for one in error.problems if one not in told):
         yield fault("settings", problem, "the page Options of the documentation has each setting")
 
 
