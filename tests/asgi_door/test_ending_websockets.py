@@ -269,6 +269,7 @@ def server() -> Any:
         yield server
 
 
+@pytest.mark.more_packages  # Authlib
 @pytest.mark.parametrize("nested", [False, True], ids=["one", "nested"])
 @pytest.mark.usefixtures("no_timer")
 def test_a_session_with_its_tokens_in_the_cookie_is_looked_at_without_asking_the_server(server, nested):

@@ -12,6 +12,7 @@ from xwms_auth.flask import XWMSAuth, token_required
 PREFLIGHT = {"Origin": "https://front.example.net", "Access-Control-Request-Method": "GET"}
 
 
+@pytest.mark.more_packages  # Authlib
 def test_a_guard_of_programs_in_before_request_lets_preflights_pass():
     app = flask.Flask(__name__)
 
