@@ -9,10 +9,11 @@ import pytest
 
 from tests.asgi_door.rooms import Place, cookie_of, without_framework
 from tests.asgi_door.test_ending_websockets import ACCEPTED, LOGGED_OUT
-from tests.asgi_door.test_open_websockets import CountingStore
+from tests.asgi_door.test_open_websockets import CountingStore, Members
 from tests.asgi_door.test_open_websockets_on_servers import Wire
 from tests.tools.site import FROM_HERE, HTTPS_URI, LOGOUT
-from xwms_auth import XWMSConfig
+from xwms_auth import NotAllowed, XWMSConfig
+from xwms_auth.asgi import current_account, require_user
 from xwms_auth.starlette import XWMSAuthMiddleware
 
 SAID = {"type": "websocket.send", "text": "x 17"}
@@ -66,6 +67,69 @@ def test_the_shortest_interval_of_the_nested_applications_counts(fx, outer, inne
 
     seen = told(place, cookie_of(client), after(place, before), log_out, after(place, 1))
     assert seen == [ACCEPTED, SAID, SAID, LOGGED_OUT if interval else SAID]
+    assert len(place.room.heard) == (2 if interval else 3)
+
+
+@pytest.mark.parametrize("listens", [True, False], ids=["listens", "sends"])
+def test_an_application_that_has_its_guard_only_after_accepting_is_looked_at_too(fx, listens):
+    got: list[Any] = []
+
+    def make(room: Any) -> Any:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "websocket":
+                await receive()
+                await send({"type": "websocket.accept"})
+                require_user(scope)
+                for before in (after(place, 1000), after(place, 59), log_out):
+                    if listens:
+                        got.append(await receive())
+                    else:
+                        before()
+                        await send(SAID)
+
+        return app
+
+    place = Place(fx, make)
+    client = place.visitor()
+
+    def log_out() -> None:
+        client.post(LOGOUT, headers=FROM_HERE)
+        place.clock.advance(1)
+
+    sent = told(place, cookie_of(client), after(place, 1000), after(place, 59), log_out)[1:]
+    assert sent == ([LOGGED_OUT] if listens else [SAID, SAID, LOGGED_OUT])
+    assert [message["type"].partition(".")[2] for message in got] == ["receive", "receive", "disconnect"] * listens
+
+
+def test_nobody_looks_after_a_socket_that_was_refused_while_it_was_open(fx, caplog):
+    caplog.set_level("INFO", "xwms_auth")
+    members, got = Members(), list[Any]()
+    members.blocked = True
+
+    def make(room: Any) -> Any:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "websocket":
+                require_user(scope)
+                await receive()
+                await send({"type": "websocket.accept"})
+                with pytest.raises(NotAllowed):
+                    await current_account(scope, members)
+                await send(SAID)
+                got.extend([await receive(), await receive()])
+
+        return app
+
+    place = Place(fx, make, linker=members)
+    client = place.visitor()
+
+    def log_out() -> None:
+        client.post(LOGOUT, headers=FROM_HERE)
+        place.clock.advance(60)
+
+    refused = {"type": "websocket.close", "code": 1008, "reason": "not_allowed"}
+    assert told(place, cookie_of(client), log_out)[1:] == [refused]
+    assert [message["type"].partition(".")[2] for message in got] == ["receive", "disconnect"]
+    assert "websocket_closed" not in caplog.text
 
 
 def test_a_store_that_is_down_is_asked_again_every_ten_seconds_and_the_socket_ends_after_a_minute(fx, caplog):
