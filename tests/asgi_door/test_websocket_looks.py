@@ -12,7 +12,7 @@ from tests.asgi_door.test_ending_websockets import ACCEPTED, LOGGED_OUT
 from tests.asgi_door.test_open_websockets import CountingStore, Members
 from tests.asgi_door.test_open_websockets_on_servers import Wire
 from tests.tools.site import FROM_HERE, HTTPS_URI, LOGOUT
-from xwms_auth import NotAllowed, XWMSConfig
+from xwms_auth import LoginRequired, NotAllowed, StoreUnavailable, XWMSConfig
 from xwms_auth.asgi import current_account, require_user
 from xwms_auth.starlette import XWMSAuthMiddleware
 
@@ -99,6 +99,53 @@ def test_an_application_that_has_its_guard_only_after_accepting_is_looked_at_too
     sent = told(place, cookie_of(client), after(place, 1000), after(place, 59), log_out)[1:]
     assert sent == ([LOGGED_OUT] if listens else [SAID, SAID, LOGGED_OUT])
     assert [message["type"].partition(".")[2] for message in got] == ["receive", "receive", "disconnect"] * listens
+
+
+@pytest.mark.parametrize("is_down", [True, False], ids=["nobody knows", "nobody"])
+def test_a_socket_that_no_guard_has_let_in_is_left_to_its_application(fx, is_down):
+    store, got = CountingStore(), list[Any]()
+
+    def make(room: Any) -> Any:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "websocket":
+                with pytest.raises(StoreUnavailable if is_down else LoginRequired):
+                    require_user(scope)
+                await receive()
+                await send({"type": "websocket.accept"})
+                got.extend([await receive() for _ in range(3)])
+
+        return app
+
+    place = Place(fx, make, session_store=store)
+    cookie = cookie_of(place.visitor()) if is_down else ""
+    store.down = is_down
+    told(place, cookie, after(place, 0), after(place, 3600))
+    assert [message["type"].partition(".")[2] for message in got] == ["receive", "receive", "disconnect"]
+    assert got[-1]["code"] == 1001
+
+
+def test_the_first_look_comes_an_interval_after_the_socket_was_accepted(fx):
+    def make(room: Any) -> Any:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "websocket":
+                require_user(scope)
+                await receive()
+                place.clock.advance(3600)
+                await send({"type": "websocket.accept"})
+                for _ in range(3):
+                    await receive()
+                    await send(SAID)
+
+        return app
+
+    place = Place(fx, make)
+    client = place.visitor()
+
+    def log_out() -> None:
+        client.post(LOGOUT, headers=FROM_HERE)
+
+    sent = told(place, cookie_of(client), log_out, after(place, 59), after(place, 1))
+    assert sent[1:] == [SAID, SAID, LOGGED_OUT]
 
 
 def test_nobody_looks_after_a_socket_that_was_refused_while_it_was_open(fx, caplog):
