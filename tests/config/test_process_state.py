@@ -201,6 +201,17 @@ def test_a_refresh_is_remembered_for_an_hour(moment, is_known):
     assert refreshed.newest(tokens(0), now=NOW + moment).number == int(is_known)
 
 
+def test_of_the_validated_tokens_those_are_kept_that_were_used_last(monkeypatch):
+    monkeypatch.setattr(state, "MAX_VALIDATED", 2)
+    validated = ValidatedTokens()
+    for name in ("used", "unused"):
+        validated.learn(name, token(), now=NOW)
+    assert validated.get("used", now=NOW) is not None
+    validated.learn("new", token(), now=NOW)
+    known = [name for name in ("used", "unused", "new") if validated.get(name, now=NOW) is not None]
+    assert known == ["used", "new"]
+
+
 # Tokens to revoke.
 
 

@@ -300,9 +300,11 @@ def test_a_file_without_a_secret_is_a_fault_each_time_that_it_is_read(file, cont
 
 def test_a_file_that_is_emptied_keeps_its_secret_until_it_is_written(file):
     source = SecretFromFile(file)
+    assert source.fault == ""
     source()
     file.write_text("")
     assert [source(), source.changed()] == [BEFORE, False]
+    assert (source.fault, source.other_than(BEFORE)) == ("", None)
     file.write_text(NEW)
     assert [source(), source.changed(), source.changed()] == [AFTER, True, False]
 
