@@ -142,3 +142,14 @@ def test_a_websocket_that_its_application_leaves_open_is_closed_only_if_it_was_r
     server = Server(app)
     asyncio.run(server.auth(server.scope({}, type="websocket", cookie=not refused), receive, send))
     assert sent == [{"type": "websocket.close", "code": 1008, "reason": "login_required"}] * refused
+
+
+def test_an_error_of_the_applications_own_is_the_servers_to_handle():
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        require_user(scope)
+        raise LookupError
+
+    server = Server(app)
+    with pytest.raises(LookupError):
+        server.call({}, type="websocket")
+    assert server.sent == []

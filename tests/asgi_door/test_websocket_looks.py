@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.asgi_door.rooms import Place, cookie_of, without_framework
-from tests.asgi_door.test_ending_websockets import ACCEPTED, LOGGED_OUT
+from tests.asgi_door.test_ending_websockets import ACCEPTED, END, LOGGED_OUT
 from tests.asgi_door.test_open_websockets import CountingStore, Members
 from tests.asgi_door.test_open_websockets_on_servers import Wire
 from tests.tools.site import FROM_HERE, HTTPS_URI, LOGOUT
@@ -130,6 +130,7 @@ def test_the_first_look_comes_an_interval_after_the_socket_was_accepted(fx):
             if scope["type"] == "websocket":
                 require_user(scope)
                 await receive()
+                client.post(LOGOUT, headers=FROM_HERE)
                 place.clock.advance(3600)
                 await send({"type": "websocket.accept"})
                 for _ in range(3):
@@ -140,12 +141,33 @@ def test_the_first_look_comes_an_interval_after_the_socket_was_accepted(fx):
 
     place = Place(fx, make)
     client = place.visitor()
+    sent = told(place, cookie_of(client), after(place, 0), after(place, 59), after(place, 1))
+    assert sent == [{"type": "websocket.accept"}, SAID, SAID, LOGGED_OUT]
+
+
+def test_whoever_asks_again_after_the_end_gets_it_again_once_the_server_has_it_and_no_message_before(fx):
+    got, said = list[Any](), list[str]()
+
+    def make(room: Any) -> Any:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "websocket":
+                require_user(scope)
+                await receive()
+                await send({"type": "websocket.accept"})
+                for _ in range(2):
+                    got.append((await receive(), list(said)))
+
+        return app
+
+    place = Place(fx, make)
+    client = place.visitor()
 
     def log_out() -> None:
         client.post(LOGOUT, headers=FROM_HERE)
+        place.clock.advance(60)
 
-    sent = told(place, cookie_of(client), log_out, after(place, 59), after(place, 1))
-    assert sent[1:] == [SAID, SAID, LOGGED_OUT]
+    told(place, cookie_of(client), log_out, lambda: said.append("one"), lambda: said.append("two"))
+    assert got == [(END, []), (END, ["one", "two"])]
 
 
 def test_nobody_looks_after_a_socket_that_was_refused_while_it_was_open(fx, caplog):
