@@ -343,3 +343,15 @@ def test_a_file_that_has_changed_is_told_once_by_whoever_reads_it_first(world, f
     with pytest.raises(CredentialsRejected):
         one.ask()
     assert told(caplog)[0] == "client_secret_renewed source=file cause='the file has changed'"
+
+
+def test_that_a_file_cannot_be_read_is_told_once_a_second(world, file, caplog):
+    one = world(SecretFromFile(file), OLD)
+    one.ask()
+    file.unlink()
+    lines = []
+    for seconds in (0, 0.5, 0.5, 0.5, 5):
+        one.now += seconds
+        one.ask()
+        lines.append(len(told(caplog)))
+    assert lines == [1, 0, 1, 0, 1]

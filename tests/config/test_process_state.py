@@ -1,7 +1,6 @@
 """What one process remembers for one client: for how long, how much of it, and by a clock that may be set."""
 
 import math
-from dataclasses import replace
 
 import pytest
 
@@ -23,19 +22,19 @@ from xwms_auth._core.config.state import (
 )
 
 NOW = 1_800_000_000
-PERSON = Identity("https://xwms.example", "7")
+ADA = Identity(issuer="i", sub="7")
 
 
 def token(**changes) -> AccessToken:
     return AccessToken(**{"issuer": "i", "client_id": "c", "sub": "7", "scopes": (), "expires_at": None, **changes})
 
 
-def tokens(number: int, *, refresh: str | None = "", at: str = "at") -> TokenSet:
+def tokens(number: int, *, refresh: str | None = "", at: str = "at", sid: str | None = None) -> TokenSet:
     """Those of a login after so many refreshes; each has a refresh token of its own."""
     name = None if refresh is None else Secret(refresh or f"refresh-{number}")
     access = Secret(f"{at}-{number}")
     return TokenSet(
-        access_token=access, refresh_token=name, id_token=None, scope=(), expires_at=None, sid=None, number=number
+        access_token=access, refresh_token=name, id_token=None, scope=(), expires_at=None, sid=sid, number=number
     )
 
 
@@ -202,6 +201,17 @@ def test_a_refresh_is_remembered_for_an_hour(moment, is_known):
     assert refreshed.newest(tokens(0), now=NOW + moment).number == int(is_known)
 
 
+def test_of_the_validated_tokens_those_are_kept_that_were_used_last(monkeypatch):
+    monkeypatch.setattr(state, "MAX_VALIDATED", 2)
+    validated = ValidatedTokens()
+    for name in ("used", "unused"):
+        validated.learn(name, token(), now=NOW)
+    assert validated.get("used", now=NOW) is not None
+    validated.learn("new", token(), now=NOW)
+    known = [name for name in ("used", "unused", "new") if validated.get(name, now=NOW) is not None]
+    assert known == ["used", "new"]
+
+
 # Tokens to revoke.
 
 
@@ -209,25 +219,25 @@ def test_tokens_that_nobody_uses_any_more_are_revoked_as_what_they_were_refreshe
     known = ProcessState()
     known.refreshed_tokens.put(Secret("refresh-0"), tokens(1), now=NOW)
     assert not known.pending_revocations
-    known.give_up(tokens(0), of=PERSON, now=NOW)
+    known.give_up(tokens(0), of=ADA, now=NOW)
     assert known.pending_revocations
-    assert known.pending_revocations.take(now=NOW) == PendingRevocation(tokens(1), PERSON, NOW, failed=False)
+    assert known.pending_revocations.take(now=NOW) == PendingRevocation(tokens(1), ADA, NOW, failed=False)
     assert not known.pending_revocations
 
 
 def test_the_pause_after_failures_doubles_up_to_an_hour_and_an_answer_ends_it():
     pending, now, pauses = PendingRevocations(), NOW, []
     for _ in range(9):
-        pending.keep(tokens(0), of=PERSON, since=now, now=now)
+        pending.keep(tokens(0), of=ADA, since=now, now=now)
         pause = next(second for second in (60, 120, 240, 480, 960, 1920, 3600) if pending.take(now=now + second))
-        pending.keep(tokens(0), of=PERSON, since=now, now=now)  # within the pause, so that it is no failure more
+        pending.keep(tokens(0), of=ADA, since=now, now=now)  # within the pause, so that it is no failure more
         assert pending.take(now=now + pause - 1) is None
         assert pending.take(now=now + pause) is not None
         pauses.append(pause)
         now += pause
     assert pauses == [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]
     pending.answered()
-    pending.keep(tokens(0), of=PERSON, since=now, now=now)
+    pending.keep(tokens(0), of=ADA, since=now, now=now)
     assert pending.take(now=now + 59) is None
     assert pending.take(now=now + 60) is not None
 
@@ -235,7 +245,7 @@ def test_the_pause_after_failures_doubles_up_to_an_hour_and_an_answer_ends_it():
 def test_what_waits_for_its_revocation_has_a_bound_and_the_oldest_go_first():
     pending = PendingRevocations()
     for number in range(MAX_REVOCATIONS + 1):
-        pending.add(tokens(number), of=PERSON, now=NOW)
+        pending.add(tokens(number), of=ADA, now=NOW)
     taken = pending.take(now=NOW)
     assert taken is not None
     assert taken.tokens.number == 1
@@ -244,17 +254,21 @@ def test_what_waits_for_its_revocation_has_a_bound_and_the_oldest_go_first():
 def test_tokens_that_are_given_up_twice_are_revoked_once():
     pending = PendingRevocations()
     for _ in range(2):
-        pending.add(tokens(0), of=PERSON, now=NOW)
-    assert pending.take(now=NOW) == PendingRevocation(tokens(0), PERSON, NOW, failed=False)
+        pending.add(tokens(0), of=ADA, now=NOW)
+    assert pending.take(now=NOW) == PendingRevocation(tokens(0), ADA, NOW, failed=False)
     assert pending.take(now=NOW) is None
 
 
-def test_only_what_waits_of_the_same_person_and_login_is_spared():
-    pending, other = PendingRevocations(), Identity(PERSON.issuer, "8")
-    logins = [(of, sid) for of in (PERSON, other) for sid in (None, "s1", "s2")]
-    for number, (of, sid) in enumerate(logins):
-        pending.add(replace(tokens(number), sid=sid), of=of, now=NOW)
-    pending.spare(PERSON, "s1")
-    pending.spare(other, None)
-    left = [(one.of, one.tokens.sid) for _ in logins if (one := pending.take(now=NOW)) is not None]
-    assert left == [login for login in logins if login not in ((PERSON, "s1"), (other, None))]
+def test_of_the_tokens_that_wait_those_of_the_same_login_at_the_server_are_spared():
+    """Of the same person and `sid`: tokens without one are of the same login if the person is the same."""
+    others = (Identity(issuer="i", sub="8"), Identity(issuer="j", sub="7"))
+    given_up = [(ADA, "a"), (ADA, "b"), (ADA, None), (ADA, "a"), *((other, "a") for other in others)]
+    for spared in ((ADA, "a"), (ADA, None), (others[0], "a"), (ADA, "unknown")):
+        pending = PendingRevocations()
+        for number, (person, sid) in enumerate(given_up):
+            pending.add(tokens(number, sid=sid), of=person, now=NOW)
+        pending.spare(*spared)
+        left = []
+        while (taken := pending.take(now=NOW)) is not None:
+            left.append((taken.of, taken.tokens.sid))
+        assert left == [one for one in given_up if one != spared]

@@ -300,10 +300,13 @@ def test_a_file_without_a_secret_is_a_fault_each_time_that_it_is_read(file, cont
 
 def test_a_file_that_is_emptied_keeps_its_secret_until_it_is_written(file):
     source = SecretFromFile(file)
+    assert source.fault == ""
     source()
     file.write_text("")
     assert [source(), source.changed()] == [BEFORE, False]
     assert source.fault.endswith("is empty")
+    with pytest.raises(ConfigError, match="is empty"):
+        source.other_than(BEFORE)
     file.write_text(NEW)
     assert [source(), source.changed(), source.changed()] == [AFTER, True, False]
 

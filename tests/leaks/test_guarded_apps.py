@@ -5,6 +5,7 @@ import os
 import pickle
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -57,23 +58,52 @@ def test_a_secret_in_a_file_is_looked_for_before_and_after_it_changes(served, tm
 
 
 @pytest.mark.leaks("what was replaced long ago is not looked for any more")
-def test_after_many_rotations_the_secrets_of_now_are_looked_for_and_the_last_ones_before(served, tmp_path, monkeypatch):
-    monkeypatch.setattr("xwms_auth._core.responses.leak_guard._MAX_VALUES", 3)  # of each client
-    values = [f"secret-{'x' * number}-{number}" for number in range(10, 20)]
-    source = tmp_path / "secret"
+def test_after_many_rotations_the_last_secrets_of_a_client_are_looked_for_and_no_others(tmp_path):
+    """Sixteen of each client: here a session secret and fifteen client secrets."""
+    values = [f"secret-{'x' * number}-{number}" for number in range(10, 29)]
+    guard = _rotated(tmp_path, values)
+    for value in values[-15:]:
+        with pytest.raises(SecretInResponse, match="the client secret"):
+            guard.check(value.encode(), where="a line")
+    for value in values[:-15]:
+        guard.check(value.encode(), where="a line")
+
+
+@pytest.mark.parametrize("shown", [SESSION_SECRET, SESSION_SECRET[::-1], CLIENT_SECRET, "of now"])
+def test_a_secret_that_is_in_use_is_looked_for_after_each_of_many_rotations(tmp_path, shown):
+    values = [f"secret-{'x' * number}-{number}" for number in range(10, 60)]
+    other = config(client_id="other", session_secret=SESSION_SECRET[::-1], **OTHER_HOST)
+
+    def found(guard: LeakGuard, value: str) -> None:
+        with pytest.raises(SecretInResponse):
+            guard.check((value if shown == "of now" else shown).encode(), where="a line")
+
+    _rotated(tmp_path, values, other, each=found)
+
+
+OTHER_HOST = {"redirect_uris": "https://other.example/xwms/validateToken"}
+
+
+def _rotated(folder: Path, values: list[str], *others: Any, each: Any = lambda guard, value: guard.patterns()) -> Any:
+    """A guard that has had each of these as the client secret of its first client. ``each`` is called meanwhile."""
+    source = folder / "secret"
     source.write_text(values[0])
-    other = {"client_id": "other", "client_secret": SecretFromFile(source), "session_secret": SESSION_SECRET[::-1]}
-    rotates = config(**other, redirect_uris="https://other.example/xwms/validateToken")
-    shown: list[str] = []
-    app = _app(served, lambda: shown[-1].encode(), [config(), rotates])
+    guard = LeakGuard([config(client_secret=SecretFromFile(source)), *others])
     for value in values:
         source.write_text(value)
-        for one in (SESSION_SECRET, SESSION_SECRET[::-1], CLIENT_SECRET, value):
-            shown.append(one)
-            assert app() == 500
-    for value, status in ((values[-3], 500), (values[-4], 200)):
-        shown.append(value)
-        assert app() == status
+        each(guard, value)
+    return guard
+
+
+@pytest.mark.parametrize("letter", "é€Ā")
+def test_a_session_secret_with_letters_beyond_ascii_is_looked_for(served, letter):
+    secret = f"a key with {letter}, 0123456789, abcdefghi"
+    assert served([f"<p>{secret}".encode()], [HTML], config(session_secret=secret), whole=list).status == 500
+
+
+@pytest.mark.parametrize(("secret", "status"), [("12 letters..", 500), ("11 letters.", 200)])
+def test_a_secret_of_twelve_characters_is_long_enough_to_look_for(served, secret, status):
+    assert served([secret.encode()], [HTML], config(client_secret=secret), whole=list).status == status
 
 
 def _app(served: Any, make: Any, settings: Any) -> Any:
@@ -193,6 +223,16 @@ def test_of_several_clients_the_secrets_of_all_are_looked_for_at_each_host(serve
 def test_an_error_page_that_would_show_the_secret_itself_is_a_bare_line(served):
     sent = served([CLIENT_SECRET.encode()], [HTML], config(site_name=f"Desk {SESSION_SECRET}"), whole=list)
     assert (sent.status, sent.body) == (500, b"secret_in_response\n")
+    headers = dict(sent.headers)
+    assert (headers[b"content-type"], headers[b"cache-control"]) == (b"text/plain; charset=utf-8", b"no-store")
+
+
+@pytest.mark.parametrize("strange", ["\xff", "\udcff"], ids=["wsgi", "asgi"])
+def test_each_secret_in_the_path_is_masked_in_the_log_whatever_else_the_path_has(strange, caplog):
+    path = f"/{SESSION_SECRET}/{CLIENT_SECRET}/{SESSION_SECRET}/{strange}/a"
+    served = over_wsgi if strange == "\xff" else over_asgi
+    assert served([CLIENT_SECRET.encode()], [HTML], config(), path=path, whole=list).status == 500
+    assert "path='/***/***/***/" in caplog.text
 
 
 def test_a_program_gets_a_problem_document_and_a_developer_the_cause(fx):

@@ -43,13 +43,16 @@ class Client(Visit):
         self.sent: dict[str, str] = {}
         self.begun = 0
         self.revoked: list[str] = []
+        self.may_revoke = True
 
     def send(self, call: Any) -> UpstreamResponse:
         if call.url.endswith("/keys"):
             return document({"keys": [self.key.jwk]})
         if call.url.endswith("/revocation"):
             self.revoked.append(call.form)
-            return document({})
+            return (
+                document({}) if self.may_revoke else UpstreamResponse(status=503, content_type="text/plain", body=b"")
+            )
         if call.url.endswith("/userinfo"):
             return document({"sub": self.claims.get("sub", "17"), "name": "Ada"})
         self.issued += 1
@@ -213,6 +216,27 @@ def test_a_logout_gives_the_tokens_of_the_session_up():
     assert client.ask(LOGOUT, method="POST").status == 303
     assert not client.is_in()
     assert "token=refresh-1" in "".join(client.revoked)
+
+
+@pytest.mark.parametrize(
+    ("claims", "given_up"),
+    [
+        ({"sub": "17", "sid": "a"}, []),
+        ({"sub": "17", "sid": "b"}, ["refresh-1"]),
+        ({"sub": "18", "sid": "a"}, ["refresh-1"]),
+    ],
+)
+def test_tokens_that_still_have_to_be_revoked_are_spared_once_new_ones_are_of_the_same_login(claims, given_up):
+    client = Client(revocation_endpoint=f"{ISSUER}/revocation")
+    client.claims = {"sid": "a"}
+    client.log_in()
+    client.may_revoke = False
+    client.ask(LOGOUT, method="POST")
+    assert len(client.revoked) == 1
+    client.claims = claims
+    assert client.log_in().logged_in
+    client.now += 3600
+    assert client.given_up() == given_up
 
 
 def test_an_issuer_that_is_not_the_servers_ends_a_silent_login_as_any_other():

@@ -67,7 +67,7 @@ class _Guarded:
             try:
                 self._guard.check_headers((_latin_1(name), _latin_1(value)) for name, value in given)
             except SecretInResponse as found:
-                self._found = self._found or SecretInResponse(found.cause)
+                self._found = SecretInResponse(found.cause)
             else:
                 send_headers(given)
 
