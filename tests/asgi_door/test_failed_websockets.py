@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.asgi_door.by_hand import Answer, Server
+from tests.wsgi_door.by_hand import HOST
 from xwms_auth import LoginRequired, StoreUnavailable
 from xwms_auth.asgi import require_user
 
@@ -153,3 +154,16 @@ def test_an_error_of_the_applications_own_is_the_servers_to_handle():
     with pytest.raises(LookupError):
         server.call({}, type="websocket")
     assert server.sent == []
+
+
+@pytest.mark.parametrize(
+    "halves", [("", f"https://{HOST}"), ("https://", HOST), (f"https://{HOST}", f"https://{HOST}")]
+)
+def test_two_origins_are_not_the_applications_own_whatever_they_make_together(halves):
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError("it is not asked")
+
+    server = Server(app)
+    opened = server.scope({}, type="websocket")
+    opened["headers"] += [(b"origin", half.encode()) for half in halves]
+    assert server.run(opened).closed == (1008, "cross_site")
