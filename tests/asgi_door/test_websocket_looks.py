@@ -223,7 +223,7 @@ def test_a_store_that_is_down_is_asked_again_every_ten_seconds_and_the_socket_en
     assert [later - before for before, later in itertools.pairwise(looks)] == [0, 1, 0, 1, 0, 1, 1, 1]
     assert re.findall(r"(websocket_\w+) (.*)", caplog.text) == [
         ("websocket_not_checked", "cause='the test says so'"),
-        ("websocket_closed", "code='1013' reason=store_unavailable path='/room'"),
+        ("websocket_closed", "code=1013 reason=store_unavailable path='/room'"),
     ]
 
 
