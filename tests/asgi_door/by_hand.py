@@ -4,10 +4,7 @@ import asyncio
 from typing import Any
 
 from tests.tools.site import NAVIGATION
-from tests.wsgi_door.by_hand import HOST, NOW, OAUTH, URI, Clock, Store
-from xwms_auth import User, XWMSConfig
-from xwms_auth._core.base.models import TokenSet
-from xwms_auth._core.base.session import Session
+from tests.wsgi_door.by_hand import HOST, AnyServer, Store
 from xwms_auth.asgi import XWMSAuthMiddleware, refuse
 
 PLAIN = (b"content-type", b"text/plain")
@@ -36,36 +33,10 @@ class Answer:
         return next(((one["code"], one["reason"]) for one in self.sent if one["type"] == "websocket.close"), None)
 
 
-class Server:
-    """An ASGI server with an application inside of ours, and one person who is signed in."""
+class Server(AnyServer):
+    """An ASGI server."""
 
-    def __init__(
-        self, app: Any, *, tokens: TokenSet | None = None, options: Any = (), store: Store | None = None, **more: Any
-    ) -> None:
-        """`options` are those of the config, and `more` those of the middleware."""
-        self.clock, self.store = Clock(), store or Store()
-        self.options: dict[str, Any] = {"redirect_uris": URI, "session_store": self.store, **dict(options)}
-        if tokens is not None:
-            self.options |= OAUTH
-        self.config = self.configured()
-        self.auth = XWMSAuthMiddleware(app, self.config, clock=self.clock, **more)
-        user = User(issuer=self.config.issuer, sub="17")
-        session = Session(id="", user=user, started_at=NOW, seen_at=NOW, tokens=tokens)
-        self.handle = self.store.create(session, until=NOW + 90_000, now=NOW)
-        self.cookie = f"__Host-xwms_session_{self.config.cookie_tag}={self.handle}"
-
-    def configured(self, **more: Any) -> XWMSConfig:
-        return XWMSConfig(
-            client_id="id",
-            client_secret="secret",
-            session_secret="0123456789abcdefghijklmnopqrstuv",
-            **{**self.options, **more},
-        )
-
-    def inside(self, app: Any, **more: Any) -> XWMSAuthMiddleware:
-        """Another application of the same client, with options of its own."""
-        options = {name: more.pop(name) for name in list(more) if name in XWMSConfig.__dataclass_fields__}
-        return XWMSAuthMiddleware(app, self.configured(**options), clock=self.clock, **more)
+    door = XWMSAuthMiddleware
 
     def scope(self, headers: Any = NAVIGATION, *, cookie: bool = True, host: str = HOST, **more: Any) -> dict[str, Any]:
         named = {"host": host, **headers, **({"cookie": self.cookie} if cookie else {})}

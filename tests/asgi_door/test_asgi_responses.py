@@ -7,7 +7,7 @@ import pytest
 
 from tests.asgi_door.by_hand import PLAIN, Answer, Remote, Server, body, start, who
 from tests.tools.site import PROGRAM
-from tests.wsgi_door.by_hand import DUE, NOW, Store
+from tests.wsgi_door.by_hand import DUE, NOW, SIGNS_OF_ACTIVITY, Store
 from xwms_auth import LoginRequired, StoreUnavailable
 from xwms_auth._core.base.models import EndReason
 from xwms_auth.asgi import passive, refuse, require_user
@@ -128,16 +128,7 @@ def test_a_page_that_a_guard_has_looked_at_is_private_whatever_it_makes_of_that(
     assert (varies(answer), answer.headers["cache-control"]) == (True, "private, no-store")
 
 
-@pytest.mark.parametrize(
-    ("headers", "is_active"),
-    [
-        ({}, True),
-        ({"Xwms-Passive": "1"}, False),
-        ({"Xwms-Passive": "1", "Sec-Fetch-Site": "same-origin"}, False),
-        ({"Xwms-Passive": "1", "Sec-Fetch-Site": "cross-site"}, True),
-        ("decorated", False),
-    ],
-)
+@pytest.mark.parametrize(("headers", "is_active"), SIGNS_OF_ACTIVITY)
 def test_only_a_sign_of_an_active_person_renews_their_session(headers, is_active):
     server = Server(passive(who) if headers == "decorated" else who)
     server.clock.now = NOW + DUE

@@ -18,6 +18,15 @@ DUE = 601  # seconds after which a session is renewed
 OAUTH = {"flow": "oauth2", "issuer": ISSUER}
 TOKENS = TokenSet(access_token=Secret("a-token"), refresh_token=None, id_token=None, scope=(), expires_at=NOW + 900)
 
+SIGNS_OF_ACTIVITY: list[tuple[Any, bool]] = [
+    ({}, True),
+    ({"Xwms-Passive": "1"}, False),
+    ({"Xwms-Passive": "1", "Sec-Fetch-Site": "same-origin"}, False),
+    ({"Xwms-Passive": "1", "Sec-Fetch-Site": "cross-site"}, True),
+    ("decorated", False),
+]
+"""Headers of a request, or a view that says so itself; and whether an active person sent it."""
+
 
 class Store(MemoryStore):
     """Counts the look-ups, and fails as a test says."""
@@ -43,25 +52,26 @@ class Clock:
         return self.now
 
 
-class Server:
-    """A WSGI server with an application inside of ours, one person who is signed in, and what it is told in order."""
+class AnyServer:
+    """A server of either kind with an application inside of ours, and one person who is signed in."""
+
+    door: Any
+    """The class of ours that the application is in."""
 
     def __init__(
         self, app: Any, *, tokens: TokenSet | None = None, options: Any = (), store: Store | None = None, **more: Any
     ) -> None:
-        """`options` are those of the config, and `more` those of `XWMSAuth`."""
+        """`options` are those of the config, and `more` those of the door."""
         self.clock, self.store = Clock(), store or Store()
         self.options: dict[str, Any] = {"redirect_uris": URI, "session_store": self.store, **dict(options)}
         if tokens is not None:
             self.options |= OAUTH
         self.config = self.configured()
-        self.auth = XWMSAuth(app, self.config, clock=self.clock, **more)
+        self.auth = self.door(app, self.config, clock=self.clock, **more)
         user = User(issuer=self.config.issuer, sub="17")
         session = Session(id="", user=user, started_at=NOW, seen_at=NOW, tokens=tokens)
         self.handle = self.store.create(session, until=NOW + 90_000, now=NOW)
         self.cookie = f"__Host-xwms_session_{self.config.cookie_tag}={self.handle}"
-        self.started: list[tuple[str, dict[str, str], Any]] = []
-        self.sent: list[bytes] = []
 
     def configured(self, **more: Any) -> XWMSConfig:
         return XWMSConfig(
@@ -71,10 +81,21 @@ class Server:
             **{**self.options, **more},
         )
 
-    def inside(self, app: Any, **more: Any) -> XWMSAuth[Any]:
+    def inside(self, app: Any, **more: Any) -> Any:
         """Another application of the same client, with options of its own."""
         options = {name: more.pop(name) for name in list(more) if name in XWMSConfig.__dataclass_fields__}
-        return XWMSAuth(app, self.configured(**options), clock=self.clock, **more)
+        return self.door(app, self.configured(**options), clock=self.clock, **more)
+
+
+class Server(AnyServer):
+    """A WSGI server, and what it is told in order."""
+
+    door = XWMSAuth
+
+    def __init__(self, app: Any, **more: Any) -> None:
+        super().__init__(app, **more)
+        self.started: list[tuple[str, dict[str, str], Any]] = []
+        self.sent: list[bytes] = []
 
     def start_response(self, status: str, headers: Any, *error: Any) -> Any:
         assert type(headers) is list

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.tools.site import PROGRAM
-from tests.wsgi_door.by_hand import DUE, NOW, TEXT, Server, who
+from tests.wsgi_door.by_hand import DUE, NOW, SIGNS_OF_ACTIVITY, TEXT, Server, who
 from xwms_auth import StoreUnavailable
 from xwms_auth.wsgi import current_user, passive, require_user
 
@@ -135,16 +135,7 @@ def test_a_body_without_a_chunk_has_its_headers_all_the_same():
     assert statuses(Server(app)) == ["204 No Content"]
 
 
-@pytest.mark.parametrize(
-    ("headers", "is_active"),
-    [
-        ({}, True),
-        ({"Xwms-Passive": "1"}, False),
-        ({"Xwms-Passive": "1", "Sec-Fetch-Site": "same-origin"}, False),
-        ({"Xwms-Passive": "1", "Sec-Fetch-Site": "cross-site"}, True),
-        ("decorated", False),
-    ],
-)
+@pytest.mark.parametrize(("headers", "is_active"), SIGNS_OF_ACTIVITY)
 def test_only_a_sign_of_an_active_person_renews_their_session(headers, is_active):
     server = Server(passive(who) if headers == "decorated" else who)
     server.clock.now = NOW + DUE
