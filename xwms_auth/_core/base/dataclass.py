@@ -25,6 +25,8 @@ else:
 
 
 def _as_dataclass(cls: Any, *, frozen: bool, eq: bool, options: dict[str, bool]) -> Any:
+    # Without a docstring the standard one writes the signature, and loads the tokenizer for it.
+    cls.__doc__ = cls.__doc__ or cls.__name__
     # A dataclass that is not frozen may not inherit from one that is.
     inherits_frozen = any(is_dataclass(base) and _parameters(base).frozen for base in cls.__mro__[1:])
     cls = dataclasses.dataclass(init=False, repr=False, eq=False, frozen=frozen and inherits_frozen, **options)(cls)

@@ -6,13 +6,10 @@ No file is read before a text of it is shown. Programs get the English sentences
 import re
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Final, Literal
 
 from ..dataclass import dataclass
 from ..errors import XWMSError
-
-_LANGUAGES: Final = Path(__file__).with_name("languages")
 
 DEFAULT_LANGUAGE: Final = "en"
 
@@ -118,9 +115,11 @@ def texts_in(language: str) -> Texts:
     """The texts in one of `LANGUAGES`, read at the first call. Raises ValueError for any other."""
     if language not in LANGUAGES:
         raise ValueError("not one of the languages")
-    import tomllib  # noqa: PLC0415  few processes show a page before their first request has been served
+    # Few processes show a page before their first request has been served.
+    import tomllib  # noqa: PLC0415
+    from pathlib import Path  # noqa: PLC0415
 
-    data = tomllib.loads((_LANGUAGES / f"{language}.toml").read_text(encoding="utf-8"))
+    data = tomllib.loads(Path(__file__).with_name("languages").joinpath(f"{language}.toml").read_text(encoding="utf-8"))
     return Texts(
         language=language,
         direction=data["direction"],
