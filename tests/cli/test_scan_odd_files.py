@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import json
+import lzma
 import os
 import shutil
 import subprocess
@@ -138,6 +139,73 @@ def test_a_part_that_cannot_be_read_is_said_and_the_others_are_searched(tmp_path
     assert (": the client secret, " in result.stdout) is is_found
     if not is_found:
         assert "not searched" in result.output
+
+
+def sparse_tar_of(size: int) -> bytes:
+    """One hole, which no byte of the archive stands for."""
+    names = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "a", "GNU.sparse.realsize": str(size)}
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        member = tarfile.TarInfo("a")
+        member.size, member.pax_headers = 512, names
+        archive.addfile(member, io.BytesIO(b"0\n".ljust(512, b"\0")))
+    return whole.getvalue()
+
+
+ZEROS = bytes(8 << 20)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(gzip.compress(ZEROS), id="gzip"),
+        pytest.param(lzma.compress(ZEROS), id="xz"),
+        pytest.param(zip_of(*((str(number), ZEROS) for number in range(3))), id="zip"),
+        pytest.param(gzip.compress(gzip.compress(ZEROS)), id="gzip in gzip"),
+        pytest.param(gzip.compress(zip_of(("a", bytes(1000))) + ZEROS), id="no zip in gzip"),
+        pytest.param(sparse_tar_of(8 << 20), id="a tar with a hole"),
+    ],
+)
+def test_what_would_unpack_to_more_than_a_disk_holds_is_left_and_the_others_are_searched(
+    tmp_path, monkeypatch, content
+):
+    monkeypatch.setattr("xwms_auth.cli.scan_sources._ROOM", 1 << 20)
+    (tmp_path / "bomb").write_bytes(content)
+    (tmp_path / "later.js").write_bytes(CONTENT)
+    result = scan(tmp_path)
+    assert result.output.count("not searched") == 1
+    assert f"not searched: {tmp_path / 'bomb'}: it unpacks to more than 100 times its size" in result.output
+    assert f"{tmp_path / 'later.js'}:1:12: the client secret, plain" in result.output
+    assert result.exit_code == 1
+
+
+def test_a_large_archive_of_ordinary_files_is_searched_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr("xwms_auth.cli.scan_sources._ROOM", 1 << 20)
+    lines = "".join(f"<li>{number}</li>" for number in range(200_000)).encode()
+    (tmp_path / "dist.zip").write_bytes(zip_of(("first", lines), ("second", lines), ("third", lines + CONTENT)))
+    result = scan(tmp_path)
+    assert "third:1:" in result.output
+    assert "not searched" not in result.output
+
+
+def test_a_name_of_many_megabytes_in_a_tar_is_not_read(tmp_path):
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        member = tarfile.TarInfo("a")
+        member.pax_headers = {"comment": "a" * (17 << 20)}
+        archive.addfile(member)
+    (tmp_path / "archive").write_bytes(gzip.compress(whole.getvalue()))
+    result = scan(tmp_path)
+    assert f"not searched: {tmp_path / 'archive'}: it is a damaged or encrypted archive (ReadError)" in result.output
+
+
+def test_an_object_of_git_that_unpacks_to_so_much_is_left_and_the_others_are_searched(origin, monkeypatch):
+    monkeypatch.setattr("xwms_auth.cli.scan_sources._ROOM", 1 << 20)
+    (origin / "bomb.gz").write_bytes(gzip.compress(ZEROS))
+    _git(origin, "add", "--all")
+    result = scan("--git", origin)
+    assert result.output.count("unpacks to more than 100 times its size") == 2  # the file, and the object
+    assert "app.js in commit" in result.stdout
 
 
 def test_a_folder_that_cannot_be_listed_is_not_called_clean(tmp_path):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Final
 
 import click
 
@@ -16,8 +16,10 @@ from xwms_auth._core.base.models import Secret
 from xwms_auth.cli.scan_sources import (
     PIECE,
     UNREADABLE,
+    Counted,
     NoRepository,
     Source,
+    TooMuch,
     Trouble,
     files_in,
     git_gaps,
@@ -84,7 +86,7 @@ class _Report:
         """Search a file, or what is in it, and its name."""
         try:
             with file.open("rb") as raw:
-                self.found += self._hits(opened(str(file), _Counted(raw, advance)))
+                self.found += self._hits(opened(str(file), Counted(raw, advance)))
         except UNREADABLE as error:
             self.tell_trouble(Trouble(str(file), why(error)))
         self.found += self._hits([Source(f"{file} (its name)", io.BytesIO(os.fsencode(file)))])
@@ -113,16 +115,22 @@ class _Report:
 
     def _hits(self, sources: Iterable[Source | Trouble]) -> list[str]:
         found: list[str] = []
-        for source in sources:
-            if isinstance(source, Trouble):
-                self.tell_trouble(source)
-                continue
-            try:
-                for secret, form, place in _leaks(source.stream, self.secrets):
-                    found.append(f"{self.shown(source.name)}:{place}: the {secret}, {form}")
-            except UNREADABLE as error:
-                self.tell_trouble(Trouble(source.name, why(error)))
+        try:
+            for source in sources:
+                if isinstance(source, Trouble):
+                    self.tell_trouble(source)
+                else:
+                    self._search(source, found)
+        except TooMuch as error:
+            self.tell_trouble(*error.args)
         return found
+
+    def _search(self, source: Source, found: list[str]) -> None:
+        try:
+            for secret, form, place in _leaks(source.stream, self.secrets):
+                found.append(f"{self.shown(source.name)}:{place}: the {secret}, {form}")
+        except UNREADABLE as error:
+            self.tell_trouble(Trouble(source.name, why(error)))
 
     def shown(self, name: str) -> str:
         """A name as it may be printed: the secret itself may be in it, and what moves the cursor of a terminal."""
@@ -205,24 +213,6 @@ def _place(data: bytes, start: int, line: int, column: int) -> str:
     if newlines:
         line, column, start = line + newlines, 0, start - data.rfind(b"\n", 0, start)
     return f"{line}:{column + start}"
-
-
-class _Counted(io.RawIOBase):
-    """A stream that says how far it has been read."""
-
-    def __init__(self, stream: IO[bytes], advance: Callable[[int], object]) -> None:
-        super().__init__()
-        self._stream = stream
-        self._advance = advance
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any, /) -> int:
-        found = self._stream.read(len(buffer))
-        buffer[: len(found)] = found
-        self._advance(len(found))
-        return len(found)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import IO, Any, Final, NamedTuple, cast
+from typing import IO, Any, Final, NamedTuple, TypeAlias
 
 PIECE: Final = 1 << 20
 """Bytes that are read at once."""
@@ -28,6 +28,16 @@ _MAX_DEPTH: Final = 6
 
 _ZIP_IN_MEMORY: Final = 32 << 20
 """Bytes of a zip file in a stream that are kept in memory; a larger one goes to a temporary file, which has no name."""
+
+_ROOM: Final = 1 << 30
+_MOST_TIMES: Final = 100
+"""What may come out of the archives in one file: a gigabyte, and a hundred times the bytes that were read of it.
+
+A few bytes can be made to unpack to so many that no disk and no patience is enough.
+"""
+
+_LONGEST_NAME: Final = 16 << 20
+"""Bytes of the names and attributes of one member of a tar, which are read at once."""
 
 _TAR_MARK: Final = slice(257, 262)
 _LONGEST_START: Final = 512
@@ -70,6 +80,65 @@ class Trouble(NamedTuple):
     why: str
 
 
+class TooMuch(Exception):
+    """So much comes out of the archives in a file that reading goes no further. The trouble is the argument."""
+
+
+class Counted(io.RawIOBase):
+    """A stream that tells how many bytes were read of it, each time."""
+
+    def __init__(self, stream: "_Readable", tell: Callable[[int], object]) -> None:
+        super().__init__()
+        self._stream = stream
+        self._tell = tell
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        found = self._stream.read(len(buffer)) or b""
+        buffer[: len(found)] = found
+        self._tell(len(found))
+        return len(found)
+
+
+_Readable: TypeAlias = IO[bytes] | io.BufferedIOBase | Counted
+
+
+class _Room:
+    """How much may still come out of the archives in one file."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._left = _ROOM
+
+    def read(self, count: int) -> None:
+        """So many bytes of the file were read."""
+        self._left += count * _MOST_TIMES
+
+    def unpacked(self, count: int) -> None:
+        """So many bytes came out of an archive in it. Raises `TooMuch`."""
+        self._left -= count
+        if self._left < 0:
+            raise TooMuch(Trouble(self._name, f"it unpacks to more than {_MOST_TIMES} times its size: unpack it first"))
+
+
+class _Member(tarfile.TarInfo):
+    """A member of a tar. What stands before it, such as a long name, is read at once and so must not be too long."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Member":
+        found = super().frombuf(buf, encoding, errors)
+        if found.size > _LONGEST_NAME and found.type in _BEFORE_A_MEMBER:
+            raise tarfile.ReadError("the names of a member are too long")
+        return found
+
+
+_BEFORE_A_MEMBER: Final = (
+    tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE
+)  # fmt: skip
+
+
 def why(error: Exception) -> str:
     """Why something could not be read, in a few words."""
     reason = error.strerror if isinstance(error, OSError) else None
@@ -102,20 +171,26 @@ def files_in(paths: tuple[Path, ...], *, exclude: tuple[str, ...]) -> Iterator[P
         yield from (Trouble(str(error.filename), why(error)) for error in errors)
 
 
-def opened(
-    name: str, raw: io.RawIOBase | io.BufferedIOBase | IO[bytes], *, depth: int = 0
-) -> Iterator[Source | Trouble]:
-    """The stream, or what is in it if it is an archive. Each is to be read before the next is asked for."""
-    stream = io.BufferedReader(cast("io.RawIOBase", raw), PIECE)
+def opened(name: str, raw: _Readable) -> Iterator[Source | Trouble]:
+    """The stream, or what is in it if it is an archive. Each is to be read before the next is asked for.
+
+    Raises `TooMuch`, as does reading.
+    """
+    room = _Room(name)
+    yield from _opened(name, Counted(raw, room.read), room, depth=0)
+
+
+def _opened(name: str, raw: Counted, room: _Room, *, depth: int) -> Iterator[Source | Trouble]:
+    stream = io.BufferedReader(raw, PIECE)
     start = stream.peek(_LONGEST_START)
     inner: Iterator[Source | Trouble] | None = None
     opener = next((opener for mark, opener in _OPENERS if start.startswith(mark)), None)
     if opener is not None:
-        inner = opened(name, opener(stream), depth=depth + 1)
+        inner = _opened(name, Counted(opener(stream), room.unpacked), room, depth=depth + 1)
     elif _is_tar(start):
-        inner = _in_tar(name, stream, depth)
+        inner = _in_tar(name, stream, room, depth)
     elif _is_zip(start):
-        inner = _in_zip(name, stream, depth)
+        inner = _in_zip(name, stream, room, depth)
     if inner is not None and depth < _MAX_DEPTH:
         yield from _tried(name, inner)
     elif inner is not None:
@@ -150,32 +225,35 @@ def _tried(name: str, inner: Iterator[Source | Trouble]) -> Iterator[Source | Tr
         yield Trouble(name, why(error))
 
 
-def _in_tar(name: str, stream: IO[bytes], depth: int) -> Iterator[Source | Trouble]:
-    with tarfile.open(fileobj=stream, mode="r|") as archive:
+def _in_tar(name: str, stream: IO[bytes], room: _Room, depth: int) -> Iterator[Source | Trouble]:
+    with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member) as archive:
         for member in archive:
             # Also one of a type that nobody knows: tar unpacks it as a file.
             inner = None if member.islnk() or member.issym() else archive.extractfile(member)
             if inner is not None:
-                yield from opened(f"{name}!{member.name}", inner, depth=depth + 1)
+                yield from _opened(f"{name}!{member.name}", Counted(inner, room.unpacked), room, depth=depth + 1)
             text = "\n".join((member.name, member.linkname, *member.pax_headers.values()))
             yield Source(f"{name}!{member.name} (its name)", io.BytesIO(text.encode(errors="surrogateescape")))
 
 
-def _in_zip(name: str, stream: IO[bytes], depth: int) -> Iterator[Source | Trouble]:
+def _in_zip(name: str, stream: IO[bytes], room: _Room, depth: int) -> Iterator[Source | Trouble]:
     with tempfile.SpooledTemporaryFile(max_size=_ZIP_IN_MEMORY) as whole:
         shutil.copyfileobj(stream, whole, PIECE)
         with zipfile.ZipFile(whole) as archive:
             yield Source(f"{name} (its comment)", io.BytesIO(archive.comment))
             for member in archive.infolist():
                 if member.file_size or not member.filename.endswith("/"):  # `is_dir` fails for a name that is empty
-                    yield from _tried(f"{name}!{member.filename}", _in_member(name, archive, member, depth))
+                    inner = _in_member(f"{name}!{member.filename}", archive, member, room, depth)
+                    yield from _tried(f"{name}!{member.filename}", inner)
                 text = b"\n".join((member.filename.encode(errors="surrogateescape"), member.comment, member.extra))
                 yield Source(f"{name}!{member.filename} (its name)", io.BytesIO(text))
 
 
-def _in_member(name: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo, depth: int) -> Iterator[Source | Trouble]:
+def _in_member(
+    name: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo, room: _Room, depth: int
+) -> Iterator[Source | Trouble]:
     with archive.open(member) as inner:
-        yield from opened(f"{name}!{member.filename}", inner, depth=depth + 1)
+        yield from _opened(name, Counted(inner, room.unpacked), room, depth=depth + 1)
 
 
 # --- git ---
