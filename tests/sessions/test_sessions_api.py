@@ -184,6 +184,21 @@ def test_ending_all_is_told_in_the_log_without_a_name(make, caplog, kind):
     assert one not in caplog.text
 
 
+def test_ending_one_is_told_in_the_log_with_the_beginning_of_its_id_and_whose_it_is_where_that_was_said(make, caplog):
+    site = make("memory")
+    browsers = [signed_in(site) for _ in range(2)]
+    caplog.set_level("INFO", logger="xwms_auth")
+    caplog.clear()
+    first, second = (ids(browser)[0] for browser in browsers)
+    name = inside(browsers[0], lambda sessions: sessions.log_name(SUB))
+    assert outside(site, lambda sessions: sessions.revoke(first)) is True
+    assert outside(site, lambda sessions: sessions.revoke(second, sub=SUB)) is True
+    assert [record.getMessage() for record in caplog.records if record.name == "xwms_auth"] == [
+        f"session_revoked session={first[:12]}",
+        f"session_revoked session={second[:12]} person={name}",
+    ]
+
+
 # a script beside the application
 
 

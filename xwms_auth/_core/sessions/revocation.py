@@ -22,6 +22,10 @@ def list_sessions(context: Context, sub: str, *, current: str | None, now: int) 
     return tuple(SessionInfo.of(session, is_current=session.id == current) for session in alive)
 
 
+_SHOWN = 12
+"""Characters of a session's id in the log: enough to tell sessions apart."""
+
+
 class Anybody(Enum):
     """The `sub` that matches any person. None does not: it is the `sub` when nobody is signed in."""
 
@@ -35,13 +39,15 @@ def revoke(context: Context, session_id: object, *, sub: str | None | Anybody, n
     """End one session; with `sub` only if it is that person's. False if it is not, or the id is no string."""
     if sub is None or not isinstance(session_id, str):
         return False
+    whose = {}
     if sub is not ANYBODY:
+        whose = {"person": context.log_name(_identity(context, sub))}
         sessions = yield from effects.list_sessions(_identity(context, sub), now=now)
         if session_id not in [session.id for session in sessions]:
             return False
     ended = yield from effects.revoke_session(session_id, now=now)
     if ended:
-        events.info("session_revoked")
+        events.info("session_revoked", session=session_id[:_SHOWN], **whose)
     return ended
 
 
