@@ -13,7 +13,7 @@ import flask
 import pytest
 
 import xwms_auth.flask
-from tests.leaks.test_leak_guard import (
+from tests.leaks.guarded import (
     CLIENT_SECRET,
     HTML,
     SESSION_SECRET,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.leaks.test_leak_guard import CLIENT_SECRET, HTML, config, over_wsgi
+from tests.leaks.guarded import CLIENT_SECRET, HTML, config, over_wsgi
 from xwms_auth import SecretInResponse
 from xwms_auth.wsgi import XWMSAuth
 

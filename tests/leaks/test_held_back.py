@@ -3,30 +3,22 @@
 import base64
 import gzip
 import zlib
-from typing import Any
 
 import pytest
 
-from tests.leaks.test_leak_guard import (
+from tests.leaks.guarded import (
     ACCEPT,
     CLIENT_SECRET,
     CLOSED,
     HTML,
     SESSION_SECRET,
     config,
-    over_asgi,
     over_websocket,
-    over_wsgi,
 )
 
 EVENTS = (b"content-type", b"text/event-stream")
 IN_LINES = base64.b64encode(CLIENT_SECRET.encode())
 CLEAN = b"." * 2000 + b" "
-
-
-@pytest.fixture(params=[over_wsgi, over_asgi], ids=["wsgi", "asgi"])
-def served(request: pytest.FixtureRequest) -> Any:
-    return request.param
 
 
 @pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n"], ids=["LF", "CRLF"])

@@ -1,158 +1,25 @@
 """The leak guard: what an application would send with a secret in it, and what is sent instead."""
 
-import base64
 import gzip
-import html
-import logging
 import zlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
-import anyio
 import pytest
 
-from xwms_auth import XWMSConfig
-from xwms_auth.asgi import XWMSAuthMiddleware
-from xwms_auth.wsgi import XWMSAuth
+from tests.leaks.guarded import (
+    CLIENT_SECRET,
+    FORMS,
+    HALVES,
+    HTML,
+    SECRETS,
+    SESSION_SECRET,
+    XWMSAuth,
+    assert_page,
+    config,
+    over_wsgi,
+)
 
-CLIENT_SECRET = "q7/Zt+9v&K3%dW'e\"Xm1<u8RbP"
-SESSION_SECRET = "Session-secret-of-the-guard-0123456789"
-SECRETS = {"the client secret": CLIENT_SECRET, "a session secret": SESSION_SECRET}
-
-FORMS = {
-    "plain": lambda secret: secret.encode(),
-    "URL-escaped": lambda secret: quote(secret, safe="").replace("-", "%2D").encode(),
-    "JSON-escaped": lambda secret: "".join(f"\\u{ord(one):04x}" for one in secret).encode(),
-    "HTML-escaped": lambda secret: html.escape(secret).replace("e", "&#101;").encode(),
-    "hex": lambda secret: secret.encode().hex().encode(),
-    **{
-        f"base64 {before}": lambda secret, before=before: base64.b64encode(b"id:"[:before] + secret.encode() + b"}")
-        for before in range(3)
-    },
-    "UTF-16": lambda secret: secret.encode("utf-16-le"),
-}
-
-
-def config(**options: Any) -> XWMSConfig:
-    given = {"client_id": "desk", "client_secret": CLIENT_SECRET, "session_secret": SESSION_SECRET, "leak_guard": True}
-    return XWMSConfig(**{**given, "redirect_uris": "https://app.example/xwms/validateToken", **options})
-
-
-# --- one application behind each door ---
-
-
-@dataclass
-class Sent:
-    """What reached the server: status, headers and body, and whether it was cut off."""
-
-    status: int = 0
-    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
-    body: bytes = b""
-    cut: str = ""
-    messages: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def all(self) -> bytes:
-        return b"\n".join([*(part for header in self.headers for part in header), self.body])
-
-
-Headers = Sequence[tuple[bytes, bytes]]
-
-
-def over_wsgi(pieces: Iterable[bytes] | Any, headers: Headers, settings: Any, *, path: str = "/", **how: Any) -> Sent:
-    sent = Sent()
-
-    def application(environ: Any, start_response: Any) -> Any:
-        head = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
-        write = start_response(how.get("status", "200 OK"), head)
-        given = pieces(environ) if callable(pieces) else pieces
-        if how.get("write"):
-            for piece in given:
-                write(piece)
-            return []
-        whole = how.get("whole")
-        return (whole if whole in (list, tuple) else list if whole else iter)(given)
-
-    def start_response(status: str, given: Any, exc_info: Any = None) -> Any:
-        assert exc_info or not sent.status, "the headers came twice"
-        sent.status = int(status[:3])
-        sent.headers = [(name.encode("latin-1").lower(), value.encode("latin-1")) for name, value in given]
-        return lambda data: setattr(sent, "body", sent.body + data)
-
-    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "HTTP_HOST": "app.example", "HTTP_ACCEPT": "text/html"}
-    environ |= {"HTTP_SEC_FETCH_MODE": "navigate", **how.get("environ", {})}
-    try:
-        body = XWMSAuth(application, settings)(environ, start_response)
-        for piece in body:
-            assert sent.status, "a piece of the body came before the headers"
-            sent.body += piece
-        getattr(body, "close", lambda: None)()
-    except Exception as error:  # noqa: BLE001  as a server does: it closes the connection
-        sent.cut = f"{type(error).__name__}: {error}"
-    return sent
-
-
-def over_asgi(pieces: Any, headers: Headers, settings: Any, *, path: str = "/", **how: Any) -> Sent:
-    sent = Sent()
-
-    async def application(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": list(headers)})
-        given = [b"".join(pieces)] if "whole" in how else [*pieces, b""]
-        for place, piece in enumerate(given, 1):
-            await send({"type": "http.response.body", "body": piece, "more_body": place < len(given)})
-
-    run(sent, application, settings, {"type": "http", "method": "GET", "path": path})
-    return sent
-
-
-def run(sent: Sent, application: Any, settings: Any, scope: dict[str, Any]) -> None:
-    async def send(message: Any) -> None:
-        sent.messages.append(message)
-        if message["type"].endswith("response.start"):
-            sent.status, sent.headers = message["status"], list(message["headers"])
-        sent.body += message.get("body", b"")
-
-    async def receive() -> Any:
-        return {"type": "websocket.connect"} if scope["type"] == "websocket" else {"type": "http.request"}
-
-    given = [(b"host", b"app.example"), (b"accept", b"text/html"), (b"sec-fetch-mode", b"navigate")]
-    whole = {"query_string": b"", "headers": given, "asgi": {"version": "3.0"}, **scope}
-    try:
-        anyio.run(XWMSAuthMiddleware(application, settings), whole, receive, send)
-    except Exception as error:  # noqa: BLE001  as above
-        sent.cut = f"{type(error).__name__}: {error}"
-
-
-DOORS = {"wsgi": over_wsgi, "asgi": over_asgi}
-HTML = (b"content-type", b"text/html; charset=utf-8")
-
-
-@pytest.fixture(params=DOORS)
-def served(request: pytest.FixtureRequest) -> Any:
-    return DOORS[request.param]
-
-
-@pytest.fixture(autouse=True)
-def logged(caplog: pytest.LogCaptureFixture) -> Any:
-    caplog.set_level(logging.DEBUG, "xwms_auth")
-    yield caplog
-    for secret in SECRETS.values():
-        for form in FORMS.values():
-            assert form(secret).decode("latin-1") not in caplog.text
-
-
-def assert_page(sent: Sent, caplog: pytest.LogCaptureFixture, *told: str) -> None:
-    assert (sent.status, sent.cut) == (500, "")
-    assert b"<code>secret_in_response</code>" in sent.body
-    assert dict(sent.headers)[b"cache-control"] == b"no-store"
-    assert dict(sent.headers)[b"content-length"] == str(len(sent.body)).encode()
-    line = next(record for record in caplog.records if "secret_in_response" in record.message)
-    assert line.levelname == "ERROR"
-    for part in told:
-        assert part in line.message
-
+pytestmark = pytest.mark.usefixtures("logged")
 
 # --- what is found ---
 
@@ -319,94 +186,3 @@ def test_a_body_that_cannot_be_opened_is_named_once_in_the_log(served, logged, l
     for _ in range(2):
         served([b"\x0b\x02\x80hello\x03"], [HTML, *((b"content-encoding", line) for line in lines)], config())
     assert f"leak_guard_cannot_read what='a body with Content-Encoding {told}'" in logged.text
-
-
-# --- websockets and other messages ---
-
-
-def over_websocket(*messages: dict[str, Any]) -> Sent:
-    async def application(scope: Any, receive: Any, send: Any) -> None:
-        await receive()
-        for message in messages:
-            await send(message)
-
-    sent = Sent()
-    run(sent, application, config(), {"type": "websocket", "path": "/live"})
-    return sent
-
-
-ACCEPT = {"type": "websocket.accept"}
-CLOSED = {"type": "websocket.close", "code": 1011, "reason": "secret_in_response"}
-HALVES = CLIENT_SECRET[:13], CLIENT_SECRET[13:]
-
-
-@pytest.mark.parametrize(
-    ("messages", "passed"),
-    [
-        ([ACCEPT, {"type": "websocket.send", "text": f"a {CLIENT_SECRET}"}], 1),
-        ([ACCEPT, {"type": "websocket.send", "bytes": FORMS["base64 1"](CLIENT_SECRET)}], 1),
-        ([ACCEPT, *({"type": "websocket.send", "text": half} for half in HALVES)], 2),
-        ([{**ACCEPT, "headers": [(b"x-debug", CLIENT_SECRET.encode())]}], 0),
-        ([{**ACCEPT, "subprotocol": SESSION_SECRET}], 0),
-        ([ACCEPT, {"type": "websocket.close", "code": 1000, "reason": SESSION_SECRET}], 1),
-        ([{"type": "websocket.http.response.start", "status": 403, "headers": [(b"a", SESSION_SECRET.encode())]}], 0),
-    ],
-)
-def test_a_websocket_is_closed_in_place_of_a_message_with_a_secret(logged, messages, passed):
-    sent = over_websocket(*messages, {"type": "websocket.send", "text": "more"})
-    assert sent.messages == [*messages[:passed], CLOSED]
-    assert "code=secret_in_response path='/live'" in logged.text
-
-
-def test_messages_without_a_secret_arrive_at_once():
-    texts = (HALVES[0], "", "%", "half of a pair: \ud83d", HALVES[0])
-    messages = [ACCEPT, {"type": "websocket.send", "bytes": HALVES[1].encode()}]
-    messages += [{"type": "websocket.send", "text": text} for text in texts]
-    messages += [{"type": "websocket.close", "code": 1000, "reason": "half of a pair: \ud83d"}]
-    assert over_websocket(*messages).messages == messages
-
-
-@pytest.mark.parametrize(
-    "message",
-    [
-        {"type": "http.response.early_hint", "links": [CLIENT_SECRET.encode()]},
-        {"type": "http.response.push", "path": "/a", "headers": [(b"a", CLIENT_SECRET.encode())]},
-        {"type": "http.response.debug", "info": {"context": CLIENT_SECRET}},
-    ],
-)
-def test_other_messages_of_asgi_are_looked_at_too(logged, message):
-    async def application(scope: Any, receive: Any, send: Any) -> None:
-        await send(message)
-
-    sent = Sent()
-    run(sent, application, config(), {"type": "http", "method": "GET", "path": "/"})
-    assert_page(sent, logged, f"the client secret is in the message {message['type']}")
-
-
-@pytest.mark.parametrize("name", ["wsgi.early_hints", "gunicorn.http2.send_trailers"])
-@pytest.mark.parametrize("kind", [str, str.encode], ids=["text", "bytes"])
-def test_headers_that_gunicorn_sends_beside_a_response_are_looked_at_too(logged, name, kind):
-    left: list[Any] = []
-
-    def over(value: str) -> Sent:
-        def pieces(environ: Any) -> Iterable[bytes]:
-            environ[name]([(kind("Link"), kind(value))])
-            yield b"<p>"
-
-        return over_wsgi(pieces, [HTML], config(), environ={name: left.append})
-
-    assert over("</a.css>; rel=preload").body == b"<p>"
-    assert left == [[(kind("Link"), kind("</a.css>; rel=preload"))]]
-    assert_page(over(f"</{SESSION_SECRET}.css>"), logged, "a session secret is in the header Link")
-    assert len(left) == 1
-
-
-def test_a_file_that_the_server_would_send_by_itself_is_not_offered():
-    found: dict[str, Any] = {}
-
-    async def application(scope: Any, receive: Any, send: Any) -> None:
-        found.update(scope["extensions"])
-
-    options = {"http.response.pathsend": {}, "http.response.zerocopysend": {}, "http.response.trailers": {}}
-    run(Sent(), application, config(), {"type": "http", "method": "GET", "path": "/", "extensions": options})
-    assert found == {"http.response.trailers": {}}

@@ -143,7 +143,7 @@ class LeakGuard:
 
     def messages(self) -> "GuardedBody":
         """What the messages of a websocket go through, each with `is_last`: none of them can be held back."""
-        return GuardedBody(self.patterns())
+        return GuardedBody(self.patterns(), where="a message of a websocket")
 
     def refusal(self, found: SecretInResponse, config: XWMSConfig, request: Request) -> Response:
         """The response in place of one that has a secret in it. Writes the line of the log."""
@@ -168,10 +168,13 @@ class GuardedBody:
     complete a secret is.
     """
 
-    __slots__ = ("_events_at_once", "_kept", "_patterns", "_reach", "_sent")
+    __slots__ = ("_events_at_once", "_kept", "_patterns", "_reach", "_sent", "_where")
 
-    def __init__(self, patterns: list[tuple[str, LeakPatterns]], *, events_at_once: bool = False) -> None:
+    def __init__(
+        self, patterns: list[tuple[str, LeakPatterns]], *, events_at_once: bool = False, where: str = "the body"
+    ) -> None:
         self._patterns = patterns
+        self._where = where
         self._reach = max((one.reach for _, one in patterns), default=0)
         self._kept = b""
         self._sent = 0  # bytes of what is kept
@@ -187,7 +190,7 @@ class GuardedBody:
         if not self._patterns:
             return piece
         data = self._kept + piece
-        _check(data, self._patterns, "the body")
+        _check(data, self._patterns, self._where)
         held = 0
         if not is_last and not (self._events_at_once and data.endswith((b"\n\n", b"\r\n\r\n"))):
             held = max(one.begun_in(data) for _, one in self._patterns)
