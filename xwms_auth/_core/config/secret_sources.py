@@ -300,6 +300,8 @@ def header_fault(secret: Secret) -> str | None:
         return "is empty"
     if value != value.strip():
         return "begins or ends with white space"
+    if "\n" in value or "\r" in value:
+        return "has more than one line"
     # A space within is allowed (RFC 6749 A.1 and A.2), and survives in a header.
     if any(not " " <= char <= "~" for char in value):
         return "has characters other than printable ASCII"
