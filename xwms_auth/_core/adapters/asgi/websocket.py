@@ -112,7 +112,6 @@ class WebSocketState(ASGIRequestState):
                 # The framework's answer to our error, which the application did not catch.
                 self._refuse_for(self._failure)
         if self.refused is not None and self._send is not discard:
-            self._started = True
             self._stop_watching()
             send, self._send = self._send, discard
             return send(close_of(self.refused.code))
@@ -138,14 +137,12 @@ class WebSocketState(ASGIRequestState):
         """Whether to look before the next message is handed over. Begins the watch once a guard has let it in."""
         if self._is_watched:
             return self.served.clock() >= self._due
-        if self.guarded and self._is_accepted and not self._started:
+        if self.guarded and self._is_accepted:
             self._watch()
         return False
 
     def _watch(self) -> None:
         self._is_watched = True
-        if not (isinstance(self.lookup, SessionLookup) and self.lookup.session is not None):
-            return
         self._interval = self.served.context.config.websocket_recheck_seconds
         for inner in self.nested:
             seconds = inner.context.config.websocket_recheck_seconds
@@ -266,7 +263,7 @@ class WebSocketState(ASGIRequestState):
 
     async def _close(self, end: _End) -> None:
         self._end = {"type": "websocket.disconnect", "code": end.code, "reason": end.reason}
-        self._is_watched, self._due, self._started = True, inf, True
+        self._due = inf
         send, self._send = self._send, discard
         timer, self._timer = self._timer, None
         if timer is not None:

@@ -1,0 +1,240 @@
+"""When the timer of an open websocket looks at its session, and when it stops: the test is the event loop."""
+
+import types
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.asgi_door.rooms import Place, cookie_of
+from tests.asgi_door.test_ending_websockets import END, LOGGED_OUT
+from tests.asgi_door.test_open_websockets import CountingStore
+from tests.asgi_door.test_open_websockets_on_servers import Wire
+from tests.tools.site import FROM_HERE, LOGOUT
+from xwms_auth import LoginRequired, StoreUnavailable
+from xwms_auth.asgi import require_user
+
+WEBSOCKET = "xwms_auth._core.adapters.asgi.websocket"
+ACCEPT = {"type": "websocket.accept"}
+HELLO = {"type": "websocket.receive", "text": "hello"}
+LEFT = {"type": "websocket.disconnect", "code": 1001, "reason": ""}
+
+
+class Loop:
+    """Takes the timers that are started, and lets a test be their time."""
+
+    def __init__(self) -> None:
+        self.timers: list[Loop] = []
+        self.tick: Any = None
+        self.seconds: float | None = None
+        self.stopped = ""
+
+    def start(self, tick: Any, seconds: float) -> "Loop":
+        timer = Loop()
+        timer.tick, timer.seconds = tick, seconds
+        self.timers.append(timer)
+        return timer
+
+    def run(self) -> float | None:
+        """What the timer does when its time has come: in how many seconds it wants to be called again."""
+        assert not self.stopped
+        with pytest.raises(StopIteration) as ended:
+            self.tick().send(None)
+        self.seconds = ended.value.value
+        return self.seconds
+
+    def stop(self) -> None:
+        self.stopped = "at once"
+
+    def stop_later(self) -> None:
+        self.stopped = "later"
+
+
+@pytest.fixture
+def loop(monkeypatch: pytest.MonkeyPatch) -> Loop:
+    loop = Loop()
+    monkeypatch.setattr(f"{WEBSOCKET}.start_timer", loop.start)
+    return loop
+
+
+def open_socket(place: Place, cookie: str, between: Callable[[list[Any]], object]) -> list[Any]:
+    """What is sent to a visitor who says hello twice and leaves. What `between` does comes before the second hello."""
+    sent: list[Any] = []
+    messages = iter([{"type": "websocket.connect"}, HELLO, HELLO, LEFT])
+
+    async def receive() -> Any:
+        message = next(messages)
+        if message is HELLO and len(heard) == 2:
+            between(sent)
+        heard.append(message)
+        return message
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    heard: list[Any] = []
+    with pytest.raises(StopIteration):
+        place.app(Wire(cookie).scope, receive, send).send(None)
+    return sent
+
+
+def listening(got: list[Any], *, refused: bool = False) -> Callable[[Any], Any]:
+    """An application that asks for its guard once it has accepted, and then only listens."""
+
+    def make(room: Any) -> Any:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] != "websocket":
+                return
+            await receive()
+            await send(ACCEPT)
+            if refused:
+                with pytest.raises((LoginRequired, StoreUnavailable)):
+                    require_user(scope)
+            else:
+                require_user(scope)
+            for _ in range(3):
+                got.append(await receive())
+                if got[-1]["type"] == "websocket.disconnect":
+                    break
+
+        return app
+
+    return make
+
+
+def test_nothing_is_looked_up_before_its_time_and_everything_from_then_on(fx, loop):
+    store = CountingStore()
+    place = Place(fx, listening([]), session_store=store)
+    client = place.visitor()
+    looks: list[int] = []
+
+    def look_after(seconds: int) -> None:
+        place.clock.advance(seconds)
+        before = store.looks
+        assert timer().run() == 0.05
+        looks.append(store.looks - before)
+
+    def timer() -> Loop:
+        (timer,) = loop.timers
+        return timer
+
+    def between(sent: list[Any]) -> None:
+        assert timer().seconds == 0.05
+        for seconds in (0, 59, 1, 0, 59, 1, 61, 1):
+            look_after(seconds)
+
+    open_socket(place, cookie_of(client), between)
+    assert looks == [0, 0, 1, 0, 0, 1, 1, 0]
+    assert timer().stopped == "at once"
+
+
+def test_a_clock_that_was_set_back_brings_the_next_look_forward(fx, loop):
+    store = CountingStore()
+    place = Place(fx, listening([]), session_store=store)
+    looks: list[int] = []
+
+    def between(sent: list[Any]) -> None:
+        for seconds in (10, -10, -1, 59, 1):
+            before = store.looks
+            place.clock.advance(seconds)
+            loop.timers[0].run()
+            looks.append(store.looks - before)
+
+    open_socket(place, cookie_of(place.visitor()), between)
+    assert looks == [0, 0, 1, 0, 1]
+
+
+def test_by_the_clock_of_the_machine_the_timer_sleeps_until_the_next_look(fx, loop, monkeypatch):
+    place = Place(fx, listening([]))
+    monkeypatch.setattr(f"{WEBSOCKET}.time", types.SimpleNamespace(time=place.clock))
+    slept: list[float | None] = []
+
+    def between(sent: list[Any]) -> None:
+        slept.append(loop.timers[0].seconds)
+        for seconds in (0, 20, 39, 1, 60, 100, -20):
+            place.clock.advance(seconds)
+            slept.append(loop.timers[0].run())
+
+    open_socket(place, cookie_of(place.visitor()), between)
+    assert slept == [60, 60, 40, 1, 60, 60, 60, 60]
+
+
+def test_a_look_that_fails_is_made_again_after_ten_seconds(fx, loop, monkeypatch):
+    store = CountingStore()
+    place = Place(fx, listening([]), session_store=store)
+    monkeypatch.setattr(f"{WEBSOCKET}.time", types.SimpleNamespace(time=place.clock))
+    slept: list[float | None] = []
+
+    def between(sent: list[Any]) -> None:
+        store.down = True
+        for seconds in (60, 10, 10, 10, 10, 10):
+            place.clock.advance(seconds)
+            slept.append(loop.timers[0].run())
+        store.down = False
+        place.clock.advance(9)
+        slept.append(loop.timers[0].run())
+        place.clock.advance(1)
+        slept.append(loop.timers[0].run())
+
+    open_socket(place, cookie_of(place.visitor()), between)
+    assert slept == [10, 10, 10, 10, 10, 10, 1, 60]
+
+
+def test_a_timer_that_finds_the_end_runs_no_more_and_the_application_gets_it(fx, loop):
+    got: list[Any] = []
+    place = Place(fx, listening(got))
+    client = place.visitor()
+
+    def between(sent: list[Any]) -> None:
+        client.post(LOGOUT, headers=FROM_HERE)
+        place.clock.advance(60)
+        assert loop.timers[0].run() is None
+        assert loop.timers[0].stopped == "later"
+
+    sent = open_socket(place, cookie_of(client), between)
+    assert sent == [ACCEPT, LOGGED_OUT]
+    assert got == [HELLO, END]  # what the visitor said meanwhile is not handed over
+
+
+@pytest.mark.parametrize("closes", [True, False], ids=["closes", "returns"])
+def test_the_timer_ends_with_the_application(fx, loop, closes):
+    def make(room: Any) -> Any:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "websocket":
+                require_user(scope)
+                await receive()
+                await send(ACCEPT)
+                await receive()
+                assert not loop.timers[0].stopped
+                if closes:
+                    await send({"type": "websocket.close", "code": 1000})
+                    assert loop.timers[0].stopped == "at once"
+
+        return app
+
+    place = Place(fx, make)
+    open_socket(place, cookie_of(place.visitor()), lambda sent: None)
+    assert [timer.stopped for timer in loop.timers] == ["at once"]
+
+
+@pytest.mark.parametrize("down", [True, False], ids=["nobody knew", "nobody"])
+def test_who_was_refused_after_accepting_and_goes_on_listening_is_looked_at_too(fx, loop, down):
+    store, got = CountingStore(), list[Any]()
+    place = Place(fx, listening(got, refused=True), session_store=store)
+    cookie = cookie_of(place.visitor()) if down else ""
+
+    def between(sent: list[Any]) -> None:
+        store.down = False
+        place.clock.advance(59)
+        assert loop.timers[0].run() == 0.05
+        assert sent == [ACCEPT]
+        place.clock.advance(1)
+        assert loop.timers[0].run() == (0.05 if down else None)
+
+    store.down = down
+    sent = open_socket(place, cookie, between)
+    if down:
+        assert got == [HELLO, HELLO, LEFT]
+    else:
+        assert sent == [ACCEPT, LOGGED_OUT]
+        assert got == [HELLO, END]
