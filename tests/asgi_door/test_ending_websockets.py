@@ -273,34 +273,80 @@ def server() -> Any:
         yield server
 
 
-@pytest.mark.more_packages  # Authlib
-@pytest.mark.parametrize("nested", [False, True], ids=["one", "nested"])
-@pytest.mark.usefixtures("no_timer")
-def test_a_session_with_its_tokens_in_the_cookie_is_looked_at_without_asking_the_server(server, nested):
-    """No answer could carry new tokens to the browser. Its limits count all the same, a nested application's too."""
-    options = {"session_store": "cookie", "recheck": 60, "session_lifetime": 7200}
-
-    def make(room: Any) -> Any:
-        app = without_framework(room)
-        inner = {**options, "redirect_uris": f"{ORIGIN}{CALLBACK}", "session_lifetime": 3600}
-        return XWMSAuthMiddleware(app, XWMSConfig(**server.options(**inner))) if nested else app
-
-    place = Place(server, make, **options)
+def with_tokens(server: FakeAS, make: Callable[[Any], Any] = without_framework, **options: Any) -> tuple[Place, Any]:
+    """The room, and a visitor whose session has the tokens of an OAuth server."""
+    place = Place(server, make, recheck=60, **options)
     client = TestClient(place.app, base_url=ORIGIN, follow_redirects=False)
     consented = server.consent(client.get(LOGIN, headers=FROM_HERE).headers["location"], sub="17")
     assert client.get(CALLBACK, headers=FROM_ELSEWHERE, params=consented).status_code == 303
+    return place, client
+
+
+@pytest.mark.more_packages  # Authlib
+@pytest.mark.parametrize("nested", [False, True], ids=["one", "nested"])
+@pytest.mark.parametrize("logs_out", [False, True], ids=["lifetime", "logout"])
+@pytest.mark.usefixtures("no_timer")
+def test_a_session_with_its_tokens_in_the_cookie_is_looked_at_without_asking_the_server(server, nested, logs_out):
+    """No answer could carry new tokens to the browser. Its limits count all the same, a nested application's too."""
+    options = {"session_store": "cookie", "session_lifetime": 7200}
+
+    def make(room: Any) -> Any:
+        app = without_framework(room)
+        inner = {**options, "redirect_uris": f"{ORIGIN}{CALLBACK}", "session_lifetime": 3600, "recheck": 60}
+        return XWMSAuthMiddleware(app, XWMSConfig(**server.options(**inner))) if nested else app
+
+    place, client = with_tokens(server, make, **options)
     asked = server.calls(TOKEN), server.calls(USERINFO)
     with enter(client) as socket:
-        for _ in range(3):
+        for seconds in (100, 900, 1000, 1000):  # the access token lives for 300 seconds
+            place.clock.advance(seconds)
+            assert echo(socket) == "hello 17"
+        if logs_out:
+            client.post(LOGOUT, headers=FROM_HERE)
+            place.clock.advance(61)
+        else:
             place.clock.advance(1000)
-            assert echo(socket) == "hello 17"
-        place.clock.advance(1000)
-        if not nested:
-            assert echo(socket) == "hello 17"
-            place.clock.advance(3300)
+            if not nested:
+                assert echo(socket) == "hello 17"
+                place.clock.advance(3300)
         socket.send_text("too late")
         assert end_of(socket) == (4401, "login_required")
     assert (server.calls(TOKEN), server.calls(USERINFO)) == asked
+
+
+@pytest.mark.more_packages  # Authlib
+@pytest.mark.usefixtures("no_timer")
+def test_of_a_session_with_its_tokens_in_a_store_the_server_is_asked(server):
+    place, client = with_tokens(server)
+    before = server.calls(USERINFO)
+    with enter(client) as socket:
+        place.clock.advance(100)
+        assert echo(socket) == "hello 17"
+    assert server.calls(USERINFO) == before + 1
+
+
+@pytest.mark.usefixtures("no_timer")
+def test_of_a_session_without_tokens_in_the_cookie_xwms_is_asked(fx):
+    fx.answer("get/user/info", envelope({"user": person("17")}))
+    place = Place(fx, session_store="cookie", recheck=60)
+    with enter(place.visitor()) as socket:
+        place.clock.advance(100)
+        assert echo(socket) == "hello 17"
+    assert fx.calls("get/user/info") == 1
+
+
+@pytest.mark.usefixtures("no_timer")
+def test_a_look_is_no_sign_that_the_person_is_active_even_if_it_changes_the_session(fx):
+    fx.answer("get/user/info", *[envelope({"user": person("17")})] * 9)
+    place = Place(fx, recheck=60, session_idle=600)
+    with enter(place.visitor()) as socket:
+        for _ in range(9):
+            place.clock.advance(61)
+            assert echo(socket) == "hello 17"
+        place.clock.advance(61)
+        socket.send_text("too late")
+        assert end_of(socket) == (4401, "login_required")
+    assert fx.calls("get/user/info") == 9
 
 
 # --- event loops ---

@@ -13,6 +13,7 @@ from tests.asgi_door.test_open_websockets_on_servers import Wire
 from tests.tools.site import FROM_HERE, LOGOUT
 from xwms_auth import LoginRequired, StoreUnavailable
 from xwms_auth.asgi import require_user
+from xwms_auth.stores import MemoryStore
 
 WEBSOCKET = "xwms_auth._core.adapters.asgi.websocket"
 ACCEPT = {"type": "websocket.accept"}
@@ -78,7 +79,7 @@ def open_socket(place: Place, cookie: str, between: Callable[[list[Any]], object
     return sent
 
 
-def listening(got: list[Any], *, refused: bool = False) -> Callable[[Any], Any]:
+def listening(got: list[Any], *, asks: bool = True, refused: bool = False) -> Callable[[Any], Any]:
     """An application that asks for its guard once it has accepted, and then only listens."""
 
     def make(room: Any) -> Any:
@@ -90,7 +91,7 @@ def listening(got: list[Any], *, refused: bool = False) -> Callable[[Any], Any]:
             if refused:
                 with pytest.raises((LoginRequired, StoreUnavailable)):
                     require_user(scope)
-            else:
+            elif asks:
                 require_user(scope)
             for _ in range(3):
                 got.append(await receive())
@@ -217,24 +218,84 @@ def test_the_timer_ends_with_the_application(fx, loop, closes):
     assert [timer.stopped for timer in loop.timers] == ["at once"]
 
 
-@pytest.mark.parametrize("down", [True, False], ids=["nobody knew", "nobody"])
-def test_who_was_refused_after_accepting_and_goes_on_listening_is_looked_at_too(fx, loop, down):
-    store, got = CountingStore(), list[Any]()
+@pytest.mark.parametrize(("down", "store"), [(True, None), (False, None), (False, "cookie")])
+def test_who_was_refused_after_accepting_and_goes_on_listening_is_looked_at_too(fx, loop, down, store, caplog):
+    store, got = store or CountingStore(), list[Any]()
     place = Place(fx, listening(got, refused=True), session_store=store)
     cookie = cookie_of(place.visitor()) if down else ""
 
     def between(sent: list[Any]) -> None:
-        store.down = False
+        if down:
+            store.down = False
         place.clock.advance(59)
         assert loop.timers[0].run() == 0.05
         assert sent == [ACCEPT]
         place.clock.advance(1)
         assert loop.timers[0].run() == (0.05 if down else None)
 
-    store.down = down
+    if down:
+        store.down = True
     sent = open_socket(place, cookie, between)
     if down:
         assert got == [HELLO, HELLO, LEFT]
     else:
         assert sent == [ACCEPT, LOGGED_OUT]
         assert got == [HELLO, END]
+    assert "websocket_not_checked" not in caplog.text
+
+
+def test_nobody_is_looked_at_who_was_not_asked_for(fx, loop):
+    place = Place(fx, listening([], asks=False))
+    client = place.visitor()
+
+    def between(sent: list[Any]) -> None:
+        client.post(LOGOUT, headers=FROM_HERE)
+        place.clock.advance(3600)
+
+    assert open_socket(place, cookie_of(client), between) == [ACCEPT]
+    assert loop.timers == []
+
+
+class Waiting(MemoryStore):
+    """A store that nobody reaches, and that says so only after a while."""
+
+    waits = False
+
+    def recall(self, handle, *, now):
+        return None
+
+    def load(self, handle, *, now):
+        return self._fail() if self.waits else super().load(handle, now=now)
+
+    async def _fail(self) -> None:
+        await self
+        raise StoreUnavailable("")
+
+    def __await__(self) -> Any:
+        yield
+
+
+def test_a_message_and_the_timer_that_look_at_the_same_time_tell_of_one_failure(fx, loop, caplog):
+    store, got = Waiting(), list[Any]()
+    place = Place(fx, listening(got), session_store=store)
+    cookie = cookie_of(place.visitor())
+    messages = iter([{"type": "websocket.connect"}, HELLO, HELLO, LEFT])
+
+    async def receive() -> Any:
+        message = next(messages)
+        if message is HELLO and loop.timers:
+            place.clock.advance(60)
+            store.waits = True
+        return message
+
+    async def send(message: Any) -> None: ...
+
+    app = place.app(Wire(cookie).scope, receive, send)
+    app.send(None)
+    tick = loop.timers[0].tick()
+    tick.send(None)
+    for waiting in (tick, app):
+        with pytest.raises(StopIteration):
+            waiting.send(None)
+    assert got == [HELLO, HELLO, LEFT]
+    assert caplog.text.count("websocket_not_checked cause=store_unavailable") == 1

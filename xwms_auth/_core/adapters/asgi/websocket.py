@@ -20,7 +20,7 @@ from ...config.context import Context
 from ...http.urls import RedirectURI
 from ...responses.login_requirement import ANY_LOGIN, LoginRequirement
 from ...responses.responses import Refusal
-from ...sessions.lookup import SessionLookup, cached_lookup, look_up, renew
+from ...sessions.lookup import SessionLookup, look_up, renew
 from ...sessions.revalidation import look_up_for_page, look_up_nested
 from ..roles import AsyncRoles
 from .messages import INTERNAL_ERROR, Message, Scope, close_of, discard, header_of, is_server_error
@@ -245,21 +245,18 @@ class WebSocketState(ASGIRequestState):
             known = await arun(look_up(served.context, cookie, uri, now=now), served.runtime)
             is_alive = all(one.context.lifetimes.alive(known.session, now) for one in self.nested if known.session)
             return known if is_alive else known._replace(session=None)
-        found = cached_lookup(served.context, served.store, cookie, uri, now=now)
-        if found is None:
-            steps = look_up_for_page(served.context, served.provider, cookie, uri, now=now)
-            found = await arun(steps, served.runtime)
+        steps = look_up_for_page(served.context, served.provider, cookie, uri, now=now)
+        found = await arun(steps, served.runtime)
         for inner in self.nested:
             nested = look_up_nested(inner.context, inner.provider, found, cookie, now=now)
             found = await arun(nested, inner.runtime_in(served))
-        if found.changed:
-            await arun(renew(served.context, found, now=now, is_passive=True), served.runtime)
+        await arun(renew(served.context, found, now=now, is_passive=True), served.runtime)
         return found
 
     def _has_its_tokens_in_the_cookie(self) -> bool:
-        found = self.lookup
+        session = self._found().session
         is_cookie = self.served.context.config.session_store == "cookie"
-        return is_cookie and isinstance(found, SessionLookup) and bool(found.session and found.session.tokens)
+        return is_cookie and session is not None and session.tokens is not None
 
     async def _close(self, end: _End) -> None:
         self._end = {"type": "websocket.disconnect", "code": end.code, "reason": end.reason}
