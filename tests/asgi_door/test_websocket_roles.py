@@ -101,7 +101,7 @@ def test_the_roles_of_an_outer_application_are_not_those_of_a_nested_one(fx, loo
     async def of_inner(user: Any) -> set[str]:
         return {"inner"}
 
-    inner = room(login_required(talking(say, require(role="outer")(say))))(None)
+    inner = room(talking(say, require(role="outer")(say)))(None)
     options = {"redirect_uris": HTTPS_URI, "session_store": "memory://"}
     nested = XWMSAuthMiddleware(inner, XWMSConfig(**fx.options(**options)), roles=of_inner)
 

@@ -159,3 +159,14 @@ def test_hp_12_the_lifespan_passes_through_untouched(make_fx):
         assert rooms.lived == ["startup"]
         assert client.app_state["state"] == "kept"
     assert rooms.lived == ["startup", "shutdown"]
+
+
+def test_hp_12_a_page_of_a_trusted_origin_may_open_a_websocket_at_any_host_of_ours(make_fx):
+    """HP-12: `trusted_origins` names other sites of the application, and nobody else."""
+    fx = make_fx()
+    uris = ("https://one.app.example/cb", "https://two.app.example/cb")
+    rooms = Rooms(fx, redirect_uris=uris, trusted_origins="https://front.example")
+    for host in ("one.app.example", "two.app.example"):
+        assert rooms.enter("/open", host=host, origin="https://front.example") == "False"
+        assert rooms.enter("/open", host=host, origin="https://front.example.evil.example") == "1008 cross_site"
+    assert rooms.enter("/open", host="evil.example", origin="https://front.example") == "1008 cross_site"
