@@ -1,6 +1,8 @@
 """Calls with the client's credentials, on a clock of the test: how long they take, how often, and what is logged."""
 
 import asyncio
+import json
+import re
 import threading
 from contextlib import suppress
 from typing import Any
@@ -198,6 +200,18 @@ def test_another_failure_of_a_callable_is_told_by_its_kind_and_place(world, capl
     assert line.startswith("client_secret_not_read source=callable cause='LookupError at ")
     assert "the text" not in line
     assert [secret for secret, _ in one.calls] == [OLD]
+
+
+def test_of_a_failure_in_a_library_the_line_of_the_callable_is_told_too(world, caplog):
+    def fetch() -> str:
+        return str(json.loads("{"))
+
+    with pytest.raises(Unreachable):
+        world(fetch, OLD).ask()
+    [line] = told(caplog)
+    library, _, called = line.partition(", called at ")
+    assert re.search(r"cause='JSONDecodeError at \S+decoder\.py:\d+ in raw_decode$", library)
+    assert re.fullmatch(rf"{re.escape(__file__)}:\d+ in fetch'", called)
 
 
 def test_a_process_that_can_begin_no_thread_cannot_read_a_callable_and_says_so(world, monkeypatch, caplog):

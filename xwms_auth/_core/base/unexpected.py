@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from . import events
 from .errors import InternalError, XWMSError
 
+_PACKAGE = __file__.rpartition("_core")[0]
+
 MAX_CAUSES = 5
 """Errors that are followed from one to the one behind it."""
 
@@ -31,10 +33,21 @@ def place_of(error: BaseException) -> str:
 
 def place_in_code(error: BaseException) -> str:
     """The same without the notes of the error: those of an error of the application's may quote anything."""
-    place = "at an unknown place"
-    for frame, line in traceback.walk_tb(error.__traceback__):
-        place = f"at {frame.f_code.co_filename}:{line} in {frame.f_code.co_name}"
-    return place
+    return next(reversed(_places(error)), "at an unknown place")
+
+
+def place_in_function(error: BaseException) -> str:
+    """Where an error was raised, and, if that is in a library, which line of the application's function called it."""
+    inner = [place for place in _places(error) if not place.startswith(f"at {_PACKAGE}")]
+    if not inner:
+        return place_in_code(error)
+    return inner[-1] if len(inner) == 1 else f"{inner[-1]}, called {inner[0]}"
+
+
+def _places(error: BaseException) -> list[str]:
+    """From the outermost to the innermost."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return [f"at {frame.f_code.co_filename}:{line} in {frame.f_code.co_name}" for frame, line in frames]
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -18,7 +18,7 @@ from ..base.effects import ApiCall, CallXWMS, OAuthCall, ReadSource, Steps, Upst
 from ..base.errors import ConfigError, CredentialsRejected, Unreachable
 from ..base.memory.limits import Waiting
 from ..base.models import Secret
-from ..base.unexpected import place_in_code
+from ..base.unexpected import place_in_function
 from .config import XWMSConfig
 from .secret_sources import SOURCE_SECONDS, Reading, SecretFromCallable, SecretFromFile
 
@@ -160,7 +160,7 @@ class _SourceReading:
 def _cause(error: BaseException) -> str:
     if isinstance(error, ConfigError):
         return "; ".join(error.problems)
-    return f"{type(error).__qualname__} {place_in_code(error)}"
+    return f"{type(error).__qualname__} {place_in_function(error)}"
 
 
 def _name(config: XWMSConfig) -> str:
