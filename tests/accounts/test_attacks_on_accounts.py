@@ -23,6 +23,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import ForeignKey, String, create_engine, delete
+from sqlalchemy.event import listen
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship, scoped_session, sessionmaker
 from sqlalchemy.pool import NullPool
 from starlette.applications import Starlette
@@ -800,12 +801,12 @@ def test_a_locked_database_keeps_a_request_no_longer_than_its_own_timeout(member
     linker.sign_in(person)
     with members.engine.connect() as locking:
         locking.exec_driver_sql("BEGIN EXCLUSIVE")
-        began = time.monotonic()
+        tries: list[Any] = []
+        listen(engine, "handle_error", tries.append)
         with pytest.raises(StoreUnavailable):
             linker.load(person.identity)
-        waited = time.monotonic() - began
         locking.exec_driver_sql("ROLLBACK")
-    assert waited < 2
+    assert 1 <= len(tries) <= 3
 
 
 def test_strangers_who_are_refused_do_not_keep_members_waiting(members, fx):
