@@ -1,6 +1,7 @@
 """`xwms-auth doctor` on broken set-ups: each fault is named, with its remedy."""
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -62,6 +63,25 @@ def test_a_site_that_works_has_no_fault(site):
     result = CliRunner().invoke(xwms_auth, ["doctor"], env=variables)
     assert result.output.endswith("A login works, as far as this can tell.\n")
     assert variables["XWMS_CLIENT_SECRET"] not in result.output
+
+
+@pytest.mark.parametrize("setting", ["XWMS_SESSION_STORE", "XWMS_REVOCATION_STORE"])
+def test_a_file_for_sessions_is_left_to_the_application_to_make(site, tmp_path, monkeypatch, setting):
+    """Made by root, who looks, it would be root's."""
+    file = tmp_path / "sessions.sqlite3"
+    variables = site[0] | {setting: f"sqlite:///{file}"}
+    for may_write, state, text in (
+        (True, "ok", "this user may make it"),
+        (False, "fault", "this user may not make it"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "access", lambda *_, may_write=may_write, **__: may_write)  # root may do anything
+            found = of(doctor(variables)[1], state)["store"]["text"]
+        assert found.startswith(str(file))
+        assert found.endswith(text)
+        assert not file.exists()
+    file.touch()
+    assert of(doctor(variables)[1], "ok")["store"]["text"].endswith("can be read and written")
 
 
 @pytest.mark.more_packages

@@ -2,9 +2,11 @@
 
 import asyncio
 import inspect
+import os
 import secrets
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import httpx2
@@ -33,6 +35,14 @@ def of_store(config: XWMSConfig) -> Iterator[Finding]:
     if option == "cookie" and not config.revocation_store:
         yield ok("store", "sessions are in the browsers' cookies: nothing to reach")
         return
+    if (path := _missing_file(config)) is not None:
+        # It is not made here: it would belong to whoever runs this, such as root, and not to the application.
+        if os.access(path.parent, os.W_OK | os.X_OK):
+            yield ok("store", f"{path} is not there yet, and this user may make it")
+        else:
+            remedy = "let the user of the application write in its folder, and run this as that user"
+            yield fault("store", f"{path} is not there, and this user may not make it", remedy)
+        return
     kind = Secret(option).reveal().partition(":")[0] if isinstance(option, str | Secret) else type(option).__name__
     try:
         asyncio.run(_claim_and_release(config))
@@ -44,6 +54,15 @@ def of_store(config: XWMSConfig) -> Iterator[Finding]:
         )
     else:
         yield ok("store", f"{kind} can be read and written")
+
+
+def _missing_file(config: XWMSConfig) -> Path | None:
+    """The file of SQLite that sessions are to be in and that is not there yet."""
+    for option in (config.session_store, config.revocation_store):
+        url = Secret(option).reveal() if isinstance(option, str | Secret) else ""
+        if url.startswith("sqlite:///") and not (path := Path(url.removeprefix("sqlite:///"))).exists():
+            return path
+    return None
 
 
 async def _claim_and_release(config: XWMSConfig) -> None:
