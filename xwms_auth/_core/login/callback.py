@@ -127,12 +127,12 @@ class LoginRequest:
         """Begin a session under a new key (session fixation), and redirect to the target of the login."""
         cookie = yield from self._begin_session(result)
         person = self.context.log_name(result.user.identity)
-        events.info("login_finished", login=login.id[:8], person=person, **result.log_fields)
+        events.info("login_finished", login=login.key, person=person, **result.log_fields)
         return replace(self.redirect(self.target_of(login), cookies=[cookie]), logged_in=True)
 
     def _await_proof(self, login: PendingLogin, result: LoginResult, found: ProofNeeded) -> Response:
         """Account takeover: the account with this e-mail address is linked only once its owner has logged in to it."""
-        events.info("proof_needed", login=login.id[:8], person=self.context.log_name(result.user.identity))
+        events.info("proof_needed", login=login.key, person=self.context.log_name(result.user.identity))
         if self.application is None or self.application.app_login is None:
             raise AccountExists("an account has this e-mail address, and there is no app_login to prove it")
         return self.ask_to_confirm(login, result)
@@ -145,7 +145,7 @@ class LoginRequest:
         if not self.logins.await_confirmation(login, result.user, otherwise=otherwise, now=since):
             no_room = TooManyLogins("there is no room for a login that waits for confirmation")
             return self.refuse(no_room, url=self.retry_url(login))
-        events.info("login_waits", login=login.id[:8], person=self.context.log_name(result.user.identity))
+        events.info("login_waits", login=login.key, person=self.context.log_name(result.user.identity))
         # The URL contains no token. Nobody is signed in yet.
         return self.redirect(
             self.confirmation_url(login), shorter=f"{self.context.config.login_path}?confirm={login.key}"
@@ -197,7 +197,7 @@ class LoginRequest:
 
     def return_signed_out(self, login: PendingLogin, reason: str) -> Response:
         """Return from a silent login for which the server would have had to ask the person something."""
-        events.info("login_not_silent", login=login.id[:8], cause=reason)
+        events.info("login_not_silent", login=login.key, cause=reason)
         return self.redirect(with_outcome(self.target_of(login), reason))
 
     def lead_on(self, location: str) -> Response:

@@ -184,7 +184,7 @@ def start_login(
     if alone + login_request.logins.cost_of(login) > MAX_HEADERS:
         login = replace(login, next=context.config.after_login)
     login_request.logins.add(login)
-    events.info("login_started", login=login.id[:8])
+    events.info("login_started", login=login.key)
     if by_worker:
         return login_request.lead_on(started.url)
     return login_request.redirect(started.url, status=302, shorter=started.url)
