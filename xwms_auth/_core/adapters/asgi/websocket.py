@@ -134,7 +134,7 @@ class WebSocketState(ASGIRequestState):
         self._stop_watching()
 
     def _is_due(self) -> bool:
-        """Whether to look before the next message is handed over. Begins the watch once a guard has let it in."""
+        """Whether to look before the next message is handed over. Begins the watch once a guard has asked who it is."""
         if self._is_watched:
             return self.served.clock() >= self._due
         if self.guarded and self._is_accepted:
