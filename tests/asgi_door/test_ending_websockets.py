@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -11,13 +12,14 @@ from starlette.applications import Starlette
 from starlette.exceptions import WebSocketException
 from starlette.routing import WebSocketRoute
 from starlette.testclient import TestClient
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 import xwms_auth.starlette
 from tests.asgi_door.rooms import ORIGIN, Place, cookie_of, echo, end_of, enter, without_framework
 from tests.asgi_door.test_open_websockets import Members
 from tests.asgi_door.test_open_websockets_on_servers import SlowStore, Wire, running
 from tests.oauth2.fake_as import TOKEN, USERINFO, FakeAS
+from tests.tools.clock import Clock
 from tests.tools.fake_xwms import person
 from tests.tools.faults import envelope
 from tests.tools.site import CALLBACK, FROM_ELSEWHERE, FROM_HERE, LOGIN, LOGOUT
@@ -314,6 +316,45 @@ def test_a_session_with_its_tokens_in_the_cookie_is_looked_at_without_asking_the
     assert (server.calls(TOKEN), server.calls(USERINFO)) == asked
 
 
+async def late(socket: WebSocket) -> None:
+    """Accepts, and asks for its guard then; whatever it says, it goes on listening."""
+    await socket.accept()
+    with suppress(WebSocketException):
+        xwms_auth.starlette.require_user(socket)
+    with suppress(WebSocketDisconnect):
+        while True:
+            await socket.receive_text()
+
+
+@pytest.mark.more_packages  # Authlib
+@pytest.mark.parametrize("place_of_guard", ["before", "after, and refuses"])
+@pytest.mark.usefixtures("no_timer")
+def test_a_websocket_uses_up_no_refresh_token_that_is_in_the_cookie(server, place_of_guard):
+    """Neither its handshake nor a look: the browser would keep the one that has been used."""
+    server.tokens = {"refresh_token": "a-refresh-token-0123456789"}
+    options = {"session_store": "cookie", "session_lifetime": 7200}
+
+    def make(room: Any) -> Any:
+        app = Starlette(routes=[WebSocketRoute("/room", late)])
+        inner = {**options, "redirect_uris": f"{ORIGIN}{CALLBACK}", "session_lifetime": 100, "recheck": 60}
+        return XWMSAuthMiddleware(app, XWMSConfig(**server.options(**inner)), clock=clock)
+
+    clock = Clock()
+    make_room = without_framework if place_of_guard == "before" else make
+    _, client = with_tokens(server, make_room, clock=clock, **options)
+    clock.advance(310)  # the access token has expired
+    asked = server.calls(TOKEN), server.calls(USERINFO)
+    with enter(client) as socket:
+        for _ in range(2):
+            clock.advance(61)
+            socket.send_text("hello")
+        if place_of_guard == "before":
+            assert socket.receive_text() == "hello 17"
+        else:
+            assert end_of(socket) == (4401, "login_required")
+    assert (server.calls(TOKEN), server.calls(USERINFO)) == asked
+
+
 @pytest.mark.more_packages  # Authlib
 @pytest.mark.usefixtures("no_timer")
 def test_of_a_session_with_its_tokens_in_a_store_the_server_is_asked(server):
@@ -323,6 +364,24 @@ def test_of_a_session_with_its_tokens_in_a_store_the_server_is_asked(server):
         place.clock.advance(100)
         assert echo(socket) == "hello 17"
     assert server.calls(USERINFO) == before + 1
+
+
+@pytest.mark.parametrize("says", [False, True], ids=["silent", "says something"])
+def test_a_guard_behind_the_accepting_is_looked_at_without_a_message_and_before_the_first(fx, says):
+    async def endpoint(socket: WebSocket) -> None:
+        await socket.accept()
+        xwms_auth.starlette.require_user(socket)
+        client.post(LOGOUT, headers=FROM_HERE)
+        place.clock.advance(61)
+        if says:
+            await socket.send_text("for members only")
+        with suppress(WebSocketDisconnect):
+            await socket.receive_text()
+
+    place = Place(fx, lambda room: Starlette(routes=[WebSocketRoute("/room", endpoint)]))
+    client = place.visitor()
+    with enter(client) as socket:
+        assert end_of(socket) == (4401, "login_required")
 
 
 @pytest.mark.usefixtures("no_timer")

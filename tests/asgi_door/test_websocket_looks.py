@@ -3,6 +3,7 @@
 import itertools
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -124,25 +125,62 @@ def test_a_socket_that_no_guard_has_let_in_is_left_to_its_application(fx, is_dow
     assert got[-1]["code"] == 1001
 
 
-def test_the_first_look_comes_an_interval_after_the_socket_was_accepted(fx):
+@pytest.mark.parametrize(
+    ("accepted_after", "sent"),
+    [
+        (0, [{"type": "websocket.accept"}, SAID, LOGGED_OUT]),
+        (59, [{"type": "websocket.accept"}, SAID, LOGGED_OUT]),
+        (60, [LOGGED_OUT]),
+        (3600, [LOGGED_OUT]),
+    ],
+)
+def test_the_first_look_comes_an_interval_after_the_handshake_whenever_the_socket_is_accepted(fx, accepted_after, sent):
     def make(room: Any) -> Any:
         async def app(scope: Any, receive: Any, send: Any) -> None:
             if scope["type"] == "websocket":
                 require_user(scope)
                 await receive()
                 client.post(LOGOUT, headers=FROM_HERE)
-                place.clock.advance(3600)
+                place.clock.advance(accepted_after)
                 await send({"type": "websocket.accept"})
-                for _ in range(3):
-                    await receive()
+                while (await receive())["type"] == "websocket.receive":
                     await send(SAID)
 
         return app
 
     place = Place(fx, make)
     client = place.visitor()
-    sent = told(place, cookie_of(client), after(place, 0), after(place, 59), after(place, 1))
-    assert sent == [{"type": "websocket.accept"}, SAID, SAID, LOGGED_OUT]
+    assert told(place, cookie_of(client), after(place, max(59 - accepted_after, 0)), after(place, 1)) == sent
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_a_guard_that_asks_long_after_the_handshake_is_looked_at_with_the_next_message(fx, tmp_path, kind):
+    """What it finds may be as old as the handshake, where a store is looked up ahead of the application."""
+    store = "memory://" if kind == "memory" else f"sqlite:///{tmp_path}/sessions.sqlite3"
+
+    def make(room: Any) -> Any:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "websocket":
+                await receive()
+                await send({"type": "websocket.accept"})
+                await receive()
+                with suppress(LoginRequired):
+                    require_user(scope)
+                await send(SAID)
+
+        return app
+
+    place = Place(fx, make, session_store=store)
+    client = place.visitor()
+
+    def log_out() -> None:
+        client.post(LOGOUT, headers=FROM_HERE)
+        place.clock.advance(3600)
+
+    assert [message["type"] for message in told(place, cookie_of(client), log_out)] == [
+        "websocket.accept",
+        "websocket.close",
+    ]
 
 
 def test_whoever_asks_again_after_the_end_gets_it_again_once_the_server_has_it_and_no_message_before(fx):

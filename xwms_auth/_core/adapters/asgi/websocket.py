@@ -71,8 +71,21 @@ class WebSocketState(ASGIRequestState):
     _requirements: tuple[tuple[LoginRequirement, AsyncRoles | None], ...] = ()
     """What guards have required, each with the resolver of the application that the guard is in."""
 
+    async def look_up_ahead(self) -> None:
+        try:
+            self.lookup = await self._found_now()
+        except Exception as error:  # noqa: BLE001  raised when the session is read, as for a page
+            self.lookup = internal_error(error)
+
+    @property
+    def scopes(self) -> list[str]:
+        found = super().scopes
+        self._watch()
+        return found
+
     def refusal(self, requirement: LoginRequirement = ANY_LOGIN) -> Refusal | None:
         refused = super().refusal(requirement)
+        self._watch()
         if requirement is not ANY_LOGIN:
             # How old the login may be counts for the beginning, as it does for a page that stays open.
             met = replace(requirement, fresh=None), self.resolver
@@ -87,7 +100,7 @@ class WebSocketState(ASGIRequestState):
             self._kept = None
             if message["type"] == "websocket.disconnect":
                 self._stop_watching()
-            elif (not self._is_watched or self.served.clock() >= self._due) and self._is_due():
+            elif self._is_due():
                 self._kept = message  # whoever gives up waiting meanwhile gets it the next time
                 await self._look_again()
                 self._kept = None
@@ -103,7 +116,7 @@ class WebSocketState(ASGIRequestState):
     def send(self, message: Message) -> Awaitable[None]:
         """The application's `send`."""
         kind = message["type"]
-        if kind == "websocket.send" and self.served.clock() < self._due and self._is_watched and self.refused is None:
+        if kind == "websocket.send" and self.served.clock() < self._due and self.refused is None:
             return self._send(message)
         if kind in ("websocket.close", "websocket.http.response.start"):
             self._started = True
@@ -117,6 +130,7 @@ class WebSocketState(ASGIRequestState):
             return send(close_of(self.refused.code))
         if kind == "websocket.accept":
             self._is_accepted = True
+            self._watch()
         return self._send_if_in(message) if self._is_due() else self._send(message)
 
     async def _send_if_in(self, message: Message) -> None:
@@ -134,22 +148,29 @@ class WebSocketState(ASGIRequestState):
         self._stop_watching()
 
     def _is_due(self) -> bool:
-        """Whether to look before the next message is handed over. Begins the watch once a guard has asked who it is."""
-        if self._is_watched:
-            return self.served.clock() >= self._due
-        if self.guarded and self._is_accepted:
-            self._watch()
-        return False
+        """Whether to look before the next message is handed over."""
+        if self._timer is None and self._due != inf:
+            self._start_timer()  # a guard that runs in a worker thread finds no loop
+        return self.served.clock() >= self._due
 
     def _watch(self) -> None:
+        """Begin to look at an accepted socket once a guard has asked who it is, an interval after the handshake.
+
+        Not after the guard: it may come late, and what it finds is as old as the handshake.
+        """
+        if self._is_watched or not (self.guarded and self._is_accepted):
+            return
         self._is_watched = True
         self._interval = self.served.context.config.websocket_recheck_seconds
         for inner in self.nested:
             seconds = inner.context.config.websocket_recheck_seconds
             self._interval = min(self._interval, seconds) if self._interval and seconds else self._interval or seconds
         if self._interval:
-            self._due = self.served.clock() + self._interval
-            self._timer = start_timer(self._tick, self._until_next(self._interval))
+            self._due = self._began_at + self._interval
+            self._start_timer()
+
+    def _start_timer(self) -> None:
+        self._timer = start_timer(self._tick, self._until_next(max(self._due - self.served.clock(), 0.0)))
 
     def _until_next(self, seconds: float) -> float:
         """Seconds until the timer looks at the clock again, if the next look is due in so many."""
@@ -240,11 +261,13 @@ class WebSocketState(ASGIRequestState):
 
     async def _found_now(self) -> SessionLookup:
         served, cookie, uri, now = self.served, self._asked(), self.redirect_uri, self.served.now()
-        if self._has_its_tokens_in_the_cookie():
-            # No answer could carry new ones to the browser, so only a page asks XWMS about this session.
+        if served.context.config.session_store == "cookie":
             known = await arun(look_up(served.context, cookie, uri, now=now), served.runtime)
-            is_alive = all(one.context.lifetimes.alive(known.session, now) for one in self.nested if known.session)
-            return known if is_alive else known._replace(session=None)
+            session = known.session
+            if session is not None and session.tokens is not None:
+                # No answer could carry new ones to the browser, so only a page asks XWMS about this session.
+                is_alive = all(one.context.lifetimes.alive(session, now) for one in self.nested)
+                return known if is_alive else known._replace(session=None)
         steps = look_up_for_page(served.context, served.provider, cookie, uri, now=now)
         found = await arun(steps, served.runtime)
         for inner in self.nested:
@@ -252,11 +275,6 @@ class WebSocketState(ASGIRequestState):
             found = await arun(nested, inner.runtime_in(served))
         await arun(renew(served.context, found, now=now, is_passive=True), served.runtime)
         return found
-
-    def _has_its_tokens_in_the_cookie(self) -> bool:
-        session = self._found().session
-        is_cookie = self.served.context.config.session_store == "cookie"
-        return is_cookie and session is not None and session.tokens is not None
 
     async def _close(self, end: _End) -> None:
         self._end = {"type": "websocket.disconnect", "code": end.code, "reason": end.reason}
