@@ -108,7 +108,12 @@ class _Report:
                 self.tell_trouble(gap)
         except NoRepository as error:
             self.tell_trouble(Trouble(str(where), str(error)))
-        places = git_places(where, set(hits)) if hits else {}
+        except MemoryError as error:
+            self.tell_trouble(Trouble(str(where), why(error)))
+        places = dict[str, str]()
+        if hits:
+            with suppress(MemoryError):  # the log may be too long; what was found is told without it
+                places = git_places(where, set(hits))
         for name, found in hits.items():
             place = f" ({self.shown(places[name])})" if name in places else ""
             self.found += [f"{self.shown(str(where))}: {line}{place}" for line in found]

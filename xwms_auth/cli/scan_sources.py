@@ -61,9 +61,9 @@ _OPENERS: Final[tuple[tuple[bytes, Callable[[IO[bytes]], io.BufferedIOBase]], ..
 
 UNREADABLE: Final = (
     OSError, EOFError, RuntimeError, ValueError, OverflowError,
-    tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error,
+    tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, MemoryError,
 )  # fmt: skip
-"""What the readers of the standard library raise for a damaged or encrypted archive."""
+"""What the readers of the standard library raise for a damaged or encrypted archive, or one that asks for too much."""
 
 
 class Source(NamedTuple):
@@ -141,6 +141,8 @@ _BEFORE_A_MEMBER: Final = (
 
 def why(error: Exception) -> str:
     """Why something could not be read, in a few words."""
+    if isinstance(error, MemoryError):
+        return "it needs more memory than there is"
     reason = error.strerror if isinstance(error, OSError) else None
     return reason or f"it is a damaged or encrypted archive ({type(error).__name__})"
 
@@ -177,7 +179,7 @@ def opened(name: str, raw: _Readable) -> Iterator[Source | Trouble]:
     Raises `TooMuch`, as does reading.
     """
     room = _Room(name)
-    yield from _opened(name, Counted(raw, room.read), room, depth=0)
+    yield from _tried(name, _opened(name, Counted(raw, room.read), room, depth=0))
 
 
 def _opened(name: str, raw: Counted, room: _Room, *, depth: int) -> Iterator[Source | Trouble]:
