@@ -1,8 +1,10 @@
 """`xwms-auth scan` on archives that hide something, or ask for more than there is: it is found, or told."""
 
+import gzip
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -77,3 +79,76 @@ def test_an_archive_that_asks_for_more_memory_than_there_is_ends_nothing(tmp_pat
     assert result.returncode == 1
     assert f"{tmp_path / 'archive'}!a: it needs more memory than there is" in result.stderr
     assert f"{tmp_path / 'later.js'}:1:12: the client secret, plain" in result.stdout
+
+
+# --- tar ---
+
+
+def header_of(name: str, size: int = 0, kind: bytes = tarfile.REGTYPE, **attributes: str) -> bytes:
+    member = tarfile.TarInfo(name)
+    member.size, member.type = size, kind
+    for attribute, value in attributes.items():
+        setattr(member, attribute, value)
+    return member.tobuf(tarfile.GNU_FORMAT)
+
+
+def member_of(name: str, content: bytes, kind: bytes = tarfile.REGTYPE) -> bytes:
+    return header_of(name, len(content), kind) + content + bytes(-len(content) % 512)
+
+
+END = bytes(1024)
+HIDDEN = member_of("hidden.gz", gzip.compress(CONTENT))
+BROKEN = b"\1" + header_of("broken")[1:]
+BROKEN_ATTRIBUTES = member_of("pax", b"0 comment=none\n", tarfile.XHDTYPE) + member_of("a", b"a")
+LEFT_OUT = member_of("pax", b"21 GNU.sparse.map=0,1\n" + b"23 GNU.sparse.realsize=1\n", tarfile.XHDTYPE)
+
+HIDING_TARS = {
+    "behind a broken header": member_of("a", b"a") + BROKEN + HIDDEN + END,
+    "behind a cut header": member_of("a", b"a") + header_of("b")[:200],
+    "behind broken attributes": member_of("a", b"a") + BROKEN_ATTRIBUTES + HIDDEN + END,
+    "in a second tar": member_of("a", b"a") + END + HIDDEN + END,
+    "behind one block of zeros": member_of("a", b"a") + bytes(512) + HIDDEN + END,
+    "in text behind it": member_of("a", b"a") + END + CONTENT,
+    "behind zeros in a folder": header_of("folder", 512, tarfile.DIRTYPE) + bytes(512) + HIDDEN + END,
+    **{
+        f"in a {what}": member_of("folder", gzip.compress(CONTENT), kind) + member_of("a", b"a") + END
+        for what, kind in {"folder": tarfile.DIRTYPE, "pipe": tarfile.FIFOTYPE, "link": tarfile.SYMTYPE}.items()
+    },
+    "behind the content of a file with holes": LEFT_OUT + member_of("a", b"a" * 2000 + gzip.compress(CONTENT)) + END,
+}
+
+
+@pytest.mark.parametrize("is_compressed", [False, True], ids=["plain", "compressed"])
+@pytest.mark.parametrize("hidden", HIDING_TARS)
+def test_what_a_tar_hides_is_told(tmp_path, hidden, is_compressed):
+    content = HIDING_TARS[hidden]
+    result = scan_of(tmp_path, gzip.compress(content) if is_compressed else content)
+    assert is_told(result, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content", [member_of("a", b"a") + END, member_of("a", b"a"), member_of("a", b"a") + bytes(9999)]
+)
+def test_an_ordinary_end_of_a_tar_is_not_told(tmp_path, content):
+    (tmp_path / "archive").write_bytes(content)
+    assert scan(tmp_path).exit_code == 0
+
+
+@pytest.mark.parametrize("field", ["uname", "gname", "linkname"])
+def test_the_names_beside_the_name_of_a_member_are_searched(tmp_path, field):
+    content = header_of("a", kind=tarfile.SYMTYPE, **{field: SECRET}) + END
+    assert is_found(scan_of(tmp_path, content), tmp_path)
+
+
+def test_many_attributes_before_a_member_are_not_read(tmp_path, monkeypatch):
+    """Each is short enough, but they stay in memory."""
+    monkeypatch.setattr(f"{SOURCES}._LONGEST_HEADERS", 10_000)
+    attributes = b"".join(member_of("pax", b"1018 k%03d=%s\n" % (n, b"a" * 1007), tarfile.XGLTYPE) for n in range(20))
+    assert is_told(scan_of(tmp_path, attributes + member_of("a", b"a") + END), tmp_path, "(ReadError)")
+
+
+def test_members_behind_a_damaged_one_are_searched(tmp_path):
+    content = member_of("a.gz", gzip.compress(os.urandom(300_000))[:200_000]) + member_of("b", CONTENT) + END
+    result = scan_of(tmp_path, content)
+    assert is_told(result, tmp_path)
+    assert f"{tmp_path / 'archive'}!b:1:12: the client secret, plain" in result.stdout

@@ -17,8 +17,10 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
+from itertools import chain
 from pathlib import Path
-from typing import IO, Any, Final, NamedTuple, TypeAlias
+from tarfile import HeaderError, ReadError, TarFile
+from typing import IO, Any, Final, NamedTuple, TypeAlias, cast
 
 PIECE: Final = 1 << 20
 """Bytes that are read at once."""
@@ -36,12 +38,19 @@ _MOST_TIMES: Final = 100
 A few bytes can be made to unpack to so many that no disk and no patience is enough.
 """
 
-_LONGEST_NAME: Final = 16 << 20
-"""Bytes of the names and attributes of one member of a tar, which are read at once."""
+_LONGEST_NAME: Final = 1 << 20
+"""Bytes of a name, or of the attributes, of one member of a tar, which are read at once."""
+
+_LONGEST_HEADERS: Final = 4 << 20
+"""Bytes of all that stands before the content of one member of a tar: names, attributes, and where a file has holes."""
+
+_BLOCK: Final = 512
+"""A header of tar, and what each content is filled up to."""
 
 _TAR_MARK: Final = slice(257, 262)
-_LONGEST_START: Final = 512
-"""A header of tar."""
+
+_NO_MORE_MEMBERS: Final = (tarfile.EmptyHeaderError, tarfile.EOFHeaderError)  # type: ignore[attr-defined]
+"""The regular ends of a tar: no byte more, or a block of zeros."""
 
 _NOT_OPENED: Final = (
     (b"\x28\xb5\x2f\xfd", "Zstandard: decompress it first (zstd -d)"),
@@ -123,8 +132,22 @@ class _Room:
             raise TooMuch(Trouble(self._name, f"it unpacks to more than {_MOST_TIMES} times its size: unpack it first"))
 
 
+class _Refused(ValueError):
+    """An archive that is not read, or not read further, and why: in words for people."""
+
+
 class _Member(tarfile.TarInfo):
     """A member of a tar. What stands before it, such as a long name, is read at once and so must not be too long."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile: TarFile) -> "_Member":
+        """Raises an error for a broken header. `TarFile.next` takes most of them for the end of the archive."""
+        try:
+            return super().fromtarfile(tarfile)
+        except _NO_MORE_MEMBERS:
+            raise
+        except HeaderError as error:
+            raise ReadError(str(error)) from None
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Member":
@@ -139,8 +162,45 @@ _BEFORE_A_MEMBER: Final = (
 )  # fmt: skip
 
 
+class _Forward(io.RawIOBase):
+    """A stream as `TarFile` reads it from front to back. It jumps over the fill of a block, and over no more.
+
+    A header may say that a content is longer, or a hole is larger, than what is read of it.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__()
+        self._stream = stream
+        self._at = 0
+        self.headers: int | None = _LONGEST_HEADERS
+        """How many bytes may be read at most, while headers are read."""
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        found = self._stream.read(size)
+        self._at += len(found)
+        if self.headers is not None:
+            self.headers -= len(found)
+            if self.headers < 0:
+                raise tarfile.ReadError("the names of a member are too long")
+        return found
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        if not 0 <= offset - self._at < _BLOCK:
+            raise tarfile.ReadError("a header leaves out a part")
+        self._at += len(self._stream.read(offset - self._at))
+        return self._at
+
+
 def why(error: Exception) -> str:
     """Why something could not be read, in a few words."""
+    if isinstance(error, _Refused):
+        return str(error)
     if isinstance(error, MemoryError):
         return "it needs more memory than there is"
     reason = error.strerror if isinstance(error, OSError) else None
@@ -184,7 +244,7 @@ def opened(name: str, raw: _Readable) -> Iterator[Source | Trouble]:
 
 def _opened(name: str, raw: Counted, room: _Room, *, depth: int) -> Iterator[Source | Trouble]:
     stream = io.BufferedReader(raw, PIECE)
-    start = stream.peek(_LONGEST_START)
+    start = stream.peek(_BLOCK)
     inner: Iterator[Source | Trouble] | None = None
     opener = next((opener for mark, opener in _OPENERS if start.startswith(mark)), None)
     if opener is not None:
@@ -208,7 +268,7 @@ def _is_tar(start: bytes) -> bool:
     if start[_TAR_MARK] == b"ustar":
         return True
     try:
-        tarfile.TarInfo.frombuf(start[:_LONGEST_START], "utf-8", "surrogateescape")
+        tarfile.TarInfo.frombuf(start[:_BLOCK], "utf-8", "surrogateescape")
     except (tarfile.TarError, ValueError):
         return False
     return True
@@ -228,14 +288,33 @@ def _tried(name: str, inner: Iterator[Source | Trouble]) -> Iterator[Source | Tr
 
 
 def _in_tar(name: str, stream: IO[bytes], room: _Room, depth: int) -> Iterator[Source | Trouble]:
-    with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member) as archive:
-        for member in archive:
+    forward = _Forward(stream)
+    with tarfile.TarFile(fileobj=cast("IO[bytes]", forward), tarinfo=_Member) as archive:
+        while (member := archive.next()) is not None:
+            archive.members.clear()  # type: ignore[attr-defined]  # it would keep them all
+            forward.headers = None
             # Also one of a type that nobody knows: tar unpacks it as a file.
             inner = None if member.islnk() or member.issym() else archive.extractfile(member)
             if inner is not None:
-                yield from _opened(f"{name}!{member.name}", Counted(inner, room.unpacked), room, depth=depth + 1)
-            text = "\n".join((member.name, member.linkname, *member.pax_headers.values()))
-            yield Source(f"{name}!{member.name} (its name)", io.BytesIO(text.encode(errors="surrogateescape")))
+                counted = Counted(inner, room.unpacked)
+                yield from _opened(f"{name}!{member.name}", counted, room, depth=depth + 1)
+                _read_on(counted)
+            yield _name_in_tar(f"{name}!{member.name} (its name)", member)
+            forward.headers = _LONGEST_HEADERS
+    while rest := stream.read(PIECE):
+        if rest.strip(b"\0"):
+            raise _Refused("something follows its end: cut it in two first")
+
+
+def _name_in_tar(name: str, member: tarfile.TarInfo) -> Source:
+    texts = (member.name, member.linkname, member.uname, member.gname, *chain(*member.pax_headers.items()))
+    return Source(name, io.BytesIO("\n".join(texts).encode(errors="surrogateescape")))
+
+
+def _read_on(stream: Counted) -> None:
+    """Read what was not wanted of a member, such as one that is damaged, so that the next one can be read."""
+    while stream.read(PIECE):
+        pass
 
 
 def _in_zip(name: str, stream: IO[bytes], room: _Room, depth: int) -> Iterator[Source | Trouble]:
