@@ -1,6 +1,7 @@
 """`xwms-auth scan` on archives that hide something, or ask for more than there is: it is found, or told."""
 
 import gzip
+import lzma
 import os
 import subprocess
 import sys
@@ -152,3 +153,64 @@ def test_members_behind_a_damaged_one_are_searched(tmp_path):
     result = scan_of(tmp_path, content)
     assert is_told(result, tmp_path)
     assert f"{tmp_path / 'archive'}!b:1:12: the client secret, plain" in result.stdout
+
+
+# --- how much may come out ---
+
+
+def tar_of(content: bytes) -> bytes:
+    return member_of("log", content) + END
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(lzma.compress(tar_of(bytes(700_000) + CONTENT)), id="a tar.xz"),
+        pytest.param(lzma.compress(tar_of(tar_of(bytes(700_000) + CONTENT))), id="a tar in a tar.xz"),
+        pytest.param(
+            gzip.compress(zip_of(("log", bytes(700_000) + CONTENT), compression=zipfile.ZIP_STORED)),
+            id="a zip that compresses nothing",
+        ),
+    ],
+)
+def test_what_only_lies_in_an_archive_is_counted_once(tmp_path, monkeypatch, content):
+    monkeypatch.setattr(f"{SOURCES}._ROOM", 1_000_000)
+    monkeypatch.setattr(f"{SOURCES}._MOST_TIMES", 1)
+    result = scan_of(tmp_path, content)
+    assert "not searched" not in result.output
+    assert is_found(result, tmp_path)
+
+
+def test_the_room_is_that_of_the_whole_file_from_the_start(tmp_path, monkeypatch):
+    """What is read at first may unpack to more than the rest."""
+    monkeypatch.setattr(f"{SOURCES}._ROOM", 0)
+    monkeypatch.setattr(f"{SOURCES}.PIECE", 1 << 16)
+    content = member_of("a.gz", gzip.compress(bytes(20 << 20))) + member_of("b", os.urandom(300_000) + CONTENT) + END
+    result = scan_of(tmp_path, content)
+    assert "not searched" not in result.output
+    assert is_found(result, tmp_path)
+
+
+def test_members_of_a_zip_that_lie_over_each_other_count_each_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(f"{SOURCES}._ROOM", 0)
+    content = zip_of(("a", b"a" * 100_000), compression=zipfile.ZIP_STORED)
+    start = content.index(b"PK\1\2")
+    entry, end = content[start:-22], bytearray(content[-22:])
+    end[12:16] = (len(entry) * 200).to_bytes(4, "little")
+    assert is_told(scan_of(tmp_path, content[:start] + entry * 200 + end), tmp_path, "100 times its size")
+
+
+def test_the_names_of_members_count(tmp_path, monkeypatch):
+    """An attribute of the whole tar is one of each member."""
+    monkeypatch.setattr(f"{SOURCES}._ROOM", 0)
+    attribute = member_of("pax", b"50012 comment=%s\n" % (b"a" * 49_996), tarfile.XGLTYPE)
+    content = gzip.compress(attribute + header_of("a") * 500 + END)
+    assert is_told(scan_of(tmp_path, content), tmp_path, "100 times its size")
+
+
+def test_a_long_name_is_cut_where_it_is_printed(tmp_path):
+    name = f"start/{SECRET}/{'n' * 60_000}/end.js"
+    result = scan_of(tmp_path, zip_of((name, CONTENT)))
+    lines = [line for line in result.stdout.splitlines() if "archive!start/***/nnn" in line or "nnn/end.js" in line]
+    assert len(lines) == 2
+    assert max(map(len, lines)) < 400

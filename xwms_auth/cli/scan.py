@@ -33,6 +33,9 @@ from xwms_auth.cli.terminal import Failure, note, printable, style
 
 _VARIABLES: Final = {"XWMS_CLIENT_SECRET": "client secret", "XWMS_SESSION_SECRET": "session secret"}
 
+_LONGEST_NAME: Final = 300
+"""Characters of a name that are printed. Members of archives may have names of megabytes."""
+
 _MIN_LENGTH: Final = 12
 """Characters below which a text is found by chance, once its escapes and base64 are looked for too."""
 
@@ -86,7 +89,7 @@ class _Report:
         """Search a file, or what is in it, and its name."""
         try:
             with file.open("rb") as raw:
-                self.found += self._hits(opened(str(file), Counted(raw, advance)))
+                self.found += self._hits(opened(str(file), Counted(raw, advance), os.fstat(raw.fileno()).st_size))
         except UNREADABLE as error:
             self.tell_trouble(Trouble(str(file), why(error)))
         self.found += self._hits([Source(f"{file} (its name)", io.BytesIO(os.fsencode(file)))])
@@ -100,7 +103,7 @@ class _Report:
                     self.tell_trouble(source)
                     continue
                 kind, _, name = source.name.partition(" ")
-                sources = opened(source.name, source.stream) if kind == "blob" else [source]
+                sources = opened(source.name, source.stream, source.size) if kind == "blob" else [source]
                 if found := self._hits(sources):
                     hits[name] = found
                 advance(1)
@@ -143,7 +146,9 @@ class _Report:
         for _, patterns in self.secrets:
             for leak in sorted(patterns.find(data), reverse=True):
                 data = data[: leak.start] + b"***" + data[leak.end :]
-        return printable(data.decode(errors="replace"))
+        text = printable(data.decode(errors="replace"))
+        half = _LONGEST_NAME // 2
+        return text if len(text) <= _LONGEST_NAME else f"{text[:half]}…{text[-half:]}"
 
     def tell_trouble(self, trouble: Trouble) -> None:
         """Say what could not be searched. It may be where the secret is."""

@@ -33,9 +33,10 @@ _ZIP_IN_MEMORY: Final = 32 << 20
 
 _ROOM: Final = 1 << 30
 _MOST_TIMES: Final = 100
-"""What may come out of the archives in one file: a gigabyte, and a hundred times the bytes that were read of it.
+"""What may come out of the archives in one file: a gigabyte, and a hundred times its size.
 
 A few bytes can be made to unpack to so many that no disk and no patience is enough.
+What only lies in an archive, as in a tar, is not counted: it is no more than the archive.
 """
 
 _LONGEST_NAME: Final = 1 << 20
@@ -76,10 +77,11 @@ UNREADABLE: Final = (
 
 
 class Source(NamedTuple):
-    """Something to search: its name for people, and its bytes."""
+    """Something to search: its name for people, its bytes, and how many these are, where that is known before."""
 
     name: str
     stream: IO[bytes]
+    size: int = 0
 
 
 class Trouble(NamedTuple):
@@ -117,19 +119,23 @@ _Readable: TypeAlias = IO[bytes] | io.BufferedIOBase | Counted
 class _Room:
     """How much may still come out of the archives in one file."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, size: int) -> None:
         self._name = name
-        self._left = _ROOM
+        self._left = _ROOM + _MOST_TIMES * size
 
-    def read(self, count: int) -> None:
-        """So many bytes of the file were read."""
-        self._left += count * _MOST_TIMES
+    def gate(self, stream: "_Readable", *, is_unpacked: bool) -> Counted:
+        """A stream of what is in an archive, which counts if it can be more than the archive."""
+        return Counted(stream, self.unpacked if is_unpacked else _let)
 
     def unpacked(self, count: int) -> None:
         """So many bytes came out of an archive in it. Raises `TooMuch`."""
         self._left -= count
         if self._left < 0:
             raise TooMuch(Trouble(self._name, f"it unpacks to more than {_MOST_TIMES} times its size: unpack it first"))
+
+
+def _let(_count: int) -> None:
+    """Nothing is counted."""
 
 
 class _Refused(ValueError):
@@ -233,13 +239,13 @@ def files_in(paths: tuple[Path, ...], *, exclude: tuple[str, ...]) -> Iterator[P
         yield from (Trouble(str(error.filename), why(error)) for error in errors)
 
 
-def opened(name: str, raw: _Readable) -> Iterator[Source | Trouble]:
+def opened(name: str, raw: _Readable, size: int) -> Iterator[Source | Trouble]:
     """The stream, or what is in it if it is an archive. Each is to be read before the next is asked for.
 
     Raises `TooMuch`, as does reading.
     """
-    room = _Room(name)
-    yield from _tried(name, _opened(name, Counted(raw, room.read), room, depth=0))
+    room = _Room(name, size)
+    yield from _tried(name, _opened(name, room.gate(raw, is_unpacked=False), room, depth=0))
 
 
 def _opened(name: str, raw: Counted, room: _Room, *, depth: int) -> Iterator[Source | Trouble]:
@@ -248,7 +254,7 @@ def _opened(name: str, raw: Counted, room: _Room, *, depth: int) -> Iterator[Sou
     inner: Iterator[Source | Trouble] | None = None
     opener = next((opener for mark, opener in _OPENERS if start.startswith(mark)), None)
     if opener is not None:
-        inner = _opened(name, Counted(opener(stream), room.unpacked), room, depth=depth + 1)
+        inner = _opened(name, room.gate(opener(stream), is_unpacked=True), room, depth=depth + 1)
     elif _is_tar(start):
         inner = _in_tar(name, stream, room, depth)
     elif _is_zip(start):
@@ -296,19 +302,26 @@ def _in_tar(name: str, stream: IO[bytes], room: _Room, depth: int) -> Iterator[S
             # Also one of a type that nobody knows: tar unpacks it as a file.
             inner = None if member.islnk() or member.issym() else archive.extractfile(member)
             if inner is not None:
-                counted = Counted(inner, room.unpacked)
+                counted = room.gate(inner, is_unpacked=member.issparse())
                 yield from _opened(f"{name}!{member.name}", counted, room, depth=depth + 1)
                 _read_on(counted)
-            yield _name_in_tar(f"{name}!{member.name} (its name)", member)
+            yield _names(f"{name}!{member.name}", room, *_names_in_tar(member))
             forward.headers = _LONGEST_HEADERS
     while rest := stream.read(PIECE):
         if rest.strip(b"\0"):
             raise _Refused("something follows its end: cut it in two first")
 
 
-def _name_in_tar(name: str, member: tarfile.TarInfo) -> Source:
+def _names_in_tar(member: tarfile.TarInfo) -> Iterator[bytes]:
     texts = (member.name, member.linkname, member.uname, member.gname, *chain(*member.pax_headers.items()))
-    return Source(name, io.BytesIO("\n".join(texts).encode(errors="surrogateescape")))
+    return (text.encode(errors="surrogateescape") for text in texts)
+
+
+def _names(name: str, room: _Room, *texts: bytes) -> Source:
+    """What stands beside the content of a member. It counts: attributes of a whole tar are those of each member."""
+    text = b"\n".join(texts)
+    room.unpacked(len(text))
+    return Source(f"{name} (its name)", io.BytesIO(text))
 
 
 def _read_on(stream: Counted) -> None:
@@ -320,21 +333,26 @@ def _read_on(stream: Counted) -> None:
 def _in_zip(name: str, stream: IO[bytes], room: _Room, depth: int) -> Iterator[Source | Trouble]:
     with tempfile.SpooledTemporaryFile(max_size=_ZIP_IN_MEMORY) as whole:
         shutil.copyfileobj(stream, whole, PIECE)
+        size = whole.tell()
         with zipfile.ZipFile(whole) as archive:
             yield Source(f"{name} (its comment)", io.BytesIO(archive.comment))
+            # Members can lie over each other, and are then more than the archive although they are stored as they are.
+            is_over = sum(member.compress_size for member in archive.infolist()) > size
             for member in archive.infolist():
+                is_unpacked = is_over or member.compress_type != zipfile.ZIP_STORED
                 if member.file_size or not member.filename.endswith("/"):  # `is_dir` fails for a name that is empty
-                    inner = _in_member(f"{name}!{member.filename}", archive, member, room, depth)
-                    yield from _tried(f"{name}!{member.filename}", inner)
-                text = b"\n".join((member.filename.encode(errors="surrogateescape"), member.comment, member.extra))
-                yield Source(f"{name}!{member.filename} (its name)", io.BytesIO(text))
+                    inner_name = f"{name}!{member.filename}"
+                    inner = _in_member(inner_name, archive, member, room, depth, is_unpacked=is_unpacked)
+                    yield from _tried(inner_name, inner)
+                name_in = member.filename.encode(errors="surrogateescape")
+                yield _names(f"{name}!{member.filename}", room, name_in, member.comment, member.extra)
 
 
 def _in_member(
-    name: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo, room: _Room, depth: int
+    name: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo, room: _Room, depth: int, *, is_unpacked: bool
 ) -> Iterator[Source | Trouble]:
     with archive.open(member) as inner:
-        yield from _opened(name, Counted(inner, room.unpacked), room, depth=depth + 1)
+        yield from _opened(name, room.gate(inner, is_unpacked=is_unpacked), room, depth=depth + 1)
 
 
 # --- git ---
@@ -363,7 +381,7 @@ def git_objects(where: Path) -> Iterator[Source | Trouble]:
                 continue
             size = sizes[0]
             body = _Limited(pipe, int(size))
-            yield Source(f"{kind.decode()} {name.decode()}", io.BufferedReader(body, PIECE))
+            yield Source(f"{kind.decode()} {name.decode()}", io.BufferedReader(body, PIECE), int(size))
             body.skip()
             pipe.read(1)
     if process.returncode:
