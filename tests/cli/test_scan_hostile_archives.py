@@ -1,5 +1,6 @@
 """`xwms-auth scan` on archives that hide something, or ask for more than there is: it is found, or told."""
 
+import bz2
 import gzip
 import lzma
 import os
@@ -214,3 +215,53 @@ def test_a_long_name_is_cut_where_it_is_printed(tmp_path):
     lines = [line for line in result.stdout.splitlines() if "archive!start/***/nnn" in line or "nnn/end.js" in line]
     assert len(lines) == 2
     assert max(map(len, lines)) < 400
+
+
+# --- what is compressed ---
+
+
+def lzma_of(content: bytes) -> bytes:
+    return lzma.compress(content, lzma.FORMAT_ALONE)
+
+
+def sized_lzma_of(content: bytes) -> bytes:
+    """With the size instead of a mark at the end, as the LZMA SDK writes it."""
+    return lzma_of(content)[:5] + len(content).to_bytes(8, "little") + lzma_of(content)[13:]
+
+
+COMPRESSORS = {"gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress}
+
+
+@pytest.mark.parametrize("compress", [lzma_of, sized_lzma_of])
+def test_the_older_format_of_xz_is_opened(tmp_path, compress):
+    assert is_found(scan_of(tmp_path, compress(CONTENT)), tmp_path)
+
+
+@pytest.mark.parametrize("kind", COMPRESSORS)
+@pytest.mark.parametrize("padding", [0, 4, 4000, 3 << 20])
+def test_a_second_stream_is_searched_also_behind_padding(tmp_path, kind, padding):
+    content = COMPRESSORS[kind](b"first") + bytes(padding) + COMPRESSORS[kind](CONTENT) + bytes(padding)
+    result = scan_of(tmp_path, content)
+    assert is_found(result, tmp_path)
+    assert "not searched" not in result.output
+
+
+@pytest.mark.parametrize("kind", [*COMPRESSORS, "lzma"])
+@pytest.mark.parametrize("rest", [CONTENT, bytes(8) + CONTENT, b"x"], ids=["text", "text behind zeros", "one byte"])
+def test_what_follows_a_compressed_stream_is_told(tmp_path, kind, rest):
+    compress = COMPRESSORS.get(kind, lzma_of)
+    assert is_told(scan_of(tmp_path, compress(b"first") + rest), tmp_path, "damaged")
+
+
+@pytest.mark.parametrize("kind", COMPRESSORS)
+def test_a_compressed_stream_that_ends_too_early_is_told_and_what_there_is_searched(tmp_path, kind):
+    content = COMPRESSORS[kind](CONTENT + os.urandom(2 << 20))
+    result = scan_of(tmp_path, content[:-10])
+    assert is_told(result, tmp_path, "EOFError")
+    assert is_found(result, tmp_path)
+
+
+def test_xz_takes_no_more_memory_than_is_meet(tmp_path, monkeypatch):
+    monkeypatch.setattr(f"{SOURCES}._MOST_MEMORY", 4 << 20)
+    content = lzma.compress(CONTENT, preset=6)
+    assert is_told(scan_of(tmp_path, content), tmp_path, "it needs more than 4 MiB of memory")

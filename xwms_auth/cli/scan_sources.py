@@ -17,10 +17,11 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from tarfile import HeaderError, ReadError, TarFile
-from typing import IO, Any, Final, NamedTuple, TypeAlias, cast
+from typing import IO, Any, Final, NamedTuple, Protocol, TypeAlias, cast
 
 PIECE: Final = 1 << 20
 """Bytes that are read at once."""
@@ -63,11 +64,8 @@ _NOT_OPENED: Final = (
     (b"hsqs", "SquashFS: extract it first (unsquashfs)"),
 )
 
-_OPENERS: Final[tuple[tuple[bytes, Callable[[IO[bytes]], io.BufferedIOBase]], ...]] = (
-    (b"\x1f\x8b\x08", lambda raw: gzip.GzipFile(fileobj=raw)),
-    (b"BZh", bz2.BZ2File),
-    (b"\xfd7zXZ\x00", lzma.LZMAFile),
-)
+_MOST_MEMORY: Final = 256 << 20
+"""What xz may take. It takes 65 MiB for what `xz -9` writes, but a header can ask for gigabytes."""
 
 UNREADABLE: Final = (
     OSError, EOFError, RuntimeError, ValueError, OverflowError,
@@ -113,7 +111,57 @@ class Counted(io.RawIOBase):
         return len(found)
 
 
-_Readable: TypeAlias = IO[bytes] | io.BufferedIOBase | Counted
+class _Decoder(Protocol):
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def needs_input(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+
+
+class _Decoded(io.RawIOBase):
+    """What bzip2 or xz holds, in all its parts. The readers of Python leave out what they cannot decode behind one."""
+
+    def __init__(self, stream: IO[bytes], first: _Decoder, others: Callable[[], _Decoder]) -> None:
+        super().__init__()
+        self._stream = stream
+        self._decoder = first
+        self._new_decoder = others
+        self._next = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        found = b""
+        while not found:
+            if self._decoder.eof and not self._goes_on():
+                return 0
+            data = self._next or self._stream.read(PIECE) if self._decoder.needs_input else b""
+            if self._decoder.needs_input and not data:
+                raise EOFError("it ends too early")
+            self._next = b""
+            found = self._decoder.decompress(data, len(buffer))
+        buffer[: len(found)] = found
+        return len(found)
+
+    def _goes_on(self) -> bool:
+        """Whether something follows but zeros, which may fill up a file. It has to be one more part."""
+        rest = self._decoder.unused_data or self._stream.read(PIECE)
+        while rest and not (rest := rest.lstrip(b"\0")):
+            rest = self._stream.read(PIECE)
+        self._next = rest
+        if rest:
+            self._decoder = self._new_decoder()
+        return bool(rest)
+
+
+_Readable: TypeAlias = IO[bytes] | io.RawIOBase | io.BufferedIOBase
 
 
 class _Room:
@@ -207,6 +255,8 @@ def why(error: Exception) -> str:
     """Why something could not be read, in a few words."""
     if isinstance(error, _Refused):
         return str(error)
+    if isinstance(error, lzma.LZMAError) and "emory" in str(error):
+        return f"it needs more than {_MOST_MEMORY >> 20} MiB of memory: decompress it first"
     if isinstance(error, MemoryError):
         return "it needs more memory than there is"
     reason = error.strerror if isinstance(error, OSError) else None
@@ -252,9 +302,8 @@ def _opened(name: str, raw: Counted, room: _Room, *, depth: int) -> Iterator[Sou
     stream = io.BufferedReader(raw, PIECE)
     start = stream.peek(_BLOCK)
     inner: Iterator[Source | Trouble] | None = None
-    opener = next((opener for mark, opener in _OPENERS if start.startswith(mark)), None)
-    if opener is not None:
-        inner = _opened(name, room.gate(opener(stream), is_unpacked=True), room, depth=depth + 1)
+    if (decoded := _decoded(start, stream)) is not None:
+        inner = _opened(name, room.gate(decoded, is_unpacked=True), room, depth=depth + 1)
     elif _is_tar(start):
         inner = _in_tar(name, stream, room, depth)
     elif _is_zip(start):
@@ -267,6 +316,21 @@ def _opened(name: str, raw: Counted, room: _Room, *, depth: int) -> Iterator[Sou
         yield Trouble(name, f"it is compressed with {other}")
     else:
         yield Source(name, stream)
+
+
+def _decoded(start: bytes, stream: IO[bytes]) -> io.RawIOBase | io.BufferedIOBase | None:
+    """What a compressed stream holds, or nothing if it is not one."""
+    if start.startswith(b"\x1f\x8b\x08"):
+        return gzip.GzipFile(fileobj=stream)
+    if start.startswith(b"BZh"):
+        return _Decoded(stream, bz2.BZ2Decompressor(), bz2.BZ2Decompressor)
+    xz = partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, _MOST_MEMORY)
+    if start.startswith(b"\xfd7zXZ\x00"):
+        return _Decoded(stream, xz(), xz)
+    if start.startswith(b"\x5d\0\0") and (start[5:13] == b"\xff" * 8 or start[9:13] == bytes(4)):
+        # Almost anything can be taken for a second part of this format, and decoded to something else.
+        return _Decoded(stream, lzma.LZMADecompressor(lzma.FORMAT_ALONE, _MOST_MEMORY), xz)
+    return None
 
 
 def _is_tar(start: bytes) -> bool:
