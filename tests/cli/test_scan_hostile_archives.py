@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 import tarfile
+import tracemalloc
 import zipfile
+import zlib
 from io import BytesIO
 from pathlib import Path
 
@@ -265,3 +267,88 @@ def test_xz_takes_no_more_memory_than_is_meet(tmp_path, monkeypatch):
     monkeypatch.setattr(f"{SOURCES}._MOST_MEMORY", 4 << 20)
     content = lzma.compress(CONTENT, preset=6)
     assert is_told(scan_of(tmp_path, content), tmp_path, "it needs more than 4 MiB of memory")
+
+
+# --- zip ---
+
+
+def directory_entry(content: bytes) -> int:
+    return content.index(b"PK\1\2")
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_member_that_is_longer_than_the_directory_says_is_read_whole(tmp_path, compression):
+    whole = b"a" * 100 + CONTENT + os.urandom(3 << 20)
+    content = bytearray(zip_of(("a", whole), compression=compression))
+    entry = directory_entry(content)
+    content[entry + 16 : entry + 20] = zlib.crc32(whole[:100]).to_bytes(4, "little")
+    content[entry + 24 : entry + 28] = (100).to_bytes(4, "little")
+    result = scan_of(tmp_path, content)
+    assert is_told(result, tmp_path, "(BadZipFile)")
+    assert is_found(result, tmp_path)
+
+
+def test_a_folder_that_says_it_is_empty_is_read(tmp_path):
+    content = bytearray(zip_of(("folder/", CONTENT)))
+    entry = directory_entry(content)
+    content[entry + 24 : entry + 28] = bytes(4)
+    assert is_found(scan_of(tmp_path, content), tmp_path)
+
+
+def test_a_name_is_searched_beyond_a_nul(tmp_path):
+    name = f"a/{SECRET}.js"
+    content = zip_of((name, b"a")).replace(name.encode(), name.replace("/", "\0").encode())
+    assert is_found(scan_of(tmp_path, content), tmp_path)
+
+
+def test_a_member_is_not_unpacked_at_once(tmp_path):
+    content = zip_of(("a", b"".join(os.urandom(4096) * 256 for _ in range(16))), compression=zipfile.ZIP_LZMA)
+    assert len(content) < 500_000
+    tracemalloc.start()
+    try:
+        result = scan_of(tmp_path, content)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert "not searched" not in result.output
+    assert most < 24 << 20
+
+
+def test_two_zip_files_in_one_are_told(tmp_path):
+    """The directory of the second one is that of both."""
+    content = zip_of(("a", CONTENT)) + zip_of(("b", b"b"))
+    assert is_told(scan_of(tmp_path, content), tmp_path, "leaves out the first members")
+
+
+def test_what_is_before_the_members_of_a_zip_is_searched(tmp_path):
+    assert is_found(scan_of(tmp_path, b"Cr24" + CONTENT + zip_of(("b", b"b"))), tmp_path)
+
+
+@pytest.mark.parametrize("start", [b"#!/bin/sh\nexec java -jar $0\nexit\n", b"MZ\x90\0" * 99, b"\x7fELF\2\1\1" * 99])
+def test_programs_are_searched_and_a_zip_behind_them(tmp_path, start):
+    result = scan_of(tmp_path, start + zip_of(("app.js", CONTENT)))
+    assert f"{tmp_path / 'archive'}!app.js:1:12: the client secret, plain" in result.stdout
+    result = scan_of(tmp_path, start + CONTENT)
+    assert is_found(result, tmp_path)
+    assert "not searched" not in result.output
+
+
+def test_a_program_that_only_knows_zip_files_is_none(tmp_path):
+    (tmp_path / "libzip.so").write_bytes(b"\x7fELF" + bytes(99) + b"PK\5\6PK\1\2" + bytes(999))
+    assert scan(tmp_path).exit_code == 0
+
+
+def test_a_damaged_zip_behind_a_program_is_told(tmp_path):
+    content = zip_of(("app.js", CONTENT)).replace(b"PK\1\2", b"PK\1\3")
+    assert is_told(scan_of(tmp_path, b"MZ" + content), tmp_path, "damaged")
+
+
+@pytest.mark.parametrize("start", [b"", b"MZ"])
+def test_a_directory_of_millions_of_members_is_not_read(tmp_path, monkeypatch, start):
+    monkeypatch.setattr(f"{SOURCES}._LONGEST_DIRECTORY", 1 << 20)
+    content = zip_of(("a", b"a"))
+    entry = content[directory_entry(content) : -22]
+    end = bytearray(content[-22:])
+    end[12:16] = (len(entry) * 30_000).to_bytes(4, "little")
+    content = start + content[: directory_entry(content)] + entry * 30_000 + end
+    assert is_told(scan_of(tmp_path, content), tmp_path, "its directory is too long")

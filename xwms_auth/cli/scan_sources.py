@@ -11,6 +11,7 @@ import os
 import shutil
 import struct
 import subprocess
+import sys
 import tarfile
 import tempfile
 import zipfile
@@ -31,6 +32,13 @@ _MAX_DEPTH: Final = 6
 
 _ZIP_IN_MEMORY: Final = 32 << 20
 """Bytes of a zip file in a stream that are kept in memory; a larger one goes to a temporary file, which has no name."""
+
+_LONGEST_DIRECTORY: Final = 32 << 20
+"""Bytes of the directory of a zip file. In memory it takes ten times as many."""
+
+_UNPACKED_AT_ONCE: Final = frozenset({zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA})
+_LITTLE: Final = 4096
+"""What `zipfile` reads at once of a member in these. It unpacks all of that: a megabyte can become 20 gigabytes."""
 
 _ROOM: Final = 1 << 30
 _MOST_TIMES: Final = 100
@@ -67,6 +75,9 @@ _NOT_OPENED: Final = (
 _MOST_MEMORY: Final = 256 << 20
 """What xz may take. It takes 65 MiB for what `xz -9` writes, but a header can ask for gigabytes."""
 
+_PROGRAMS: Final = (b"#!", b"MZ", b"\x7fELF")
+"""Starts of what can have a zip file behind it: scripts, and programs of Windows and Linux."""
+
 UNREADABLE: Final = (
     OSError, EOFError, RuntimeError, ValueError, OverflowError,
     tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, MemoryError,
@@ -96,16 +107,17 @@ class TooMuch(Exception):
 class Counted(io.RawIOBase):
     """A stream that tells how many bytes were read of it, each time."""
 
-    def __init__(self, stream: "_Readable", tell: Callable[[int], object]) -> None:
+    def __init__(self, stream: "_Readable", tell: Callable[[int], object], *, most: int = PIECE) -> None:
         super().__init__()
         self._stream = stream
         self._tell = tell
+        self._most = most
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any, /) -> int:
-        found = self._stream.read(len(buffer)) or b""
+        found = self._stream.read(min(len(buffer), self._most)) or b""
         buffer[: len(found)] = found
         self._tell(len(found))
         return len(found)
@@ -171,9 +183,9 @@ class _Room:
         self._name = name
         self._left = _ROOM + _MOST_TIMES * size
 
-    def gate(self, stream: "_Readable", *, is_unpacked: bool) -> Counted:
+    def gate(self, stream: "_Readable", *, is_unpacked: bool, most: int = PIECE) -> Counted:
         """A stream of what is in an archive, which counts if it can be more than the archive."""
-        return Counted(stream, self.unpacked if is_unpacked else _let)
+        return Counted(stream, self.unpacked if is_unpacked else _let, most=most)
 
     def unpacked(self, count: int) -> None:
         """So many bytes came out of an archive in it. Raises `TooMuch`."""
@@ -308,14 +320,21 @@ def _opened(name: str, raw: Counted, room: _Room, *, depth: int) -> Iterator[Sou
         inner = _in_tar(name, stream, room, depth)
     elif _is_zip(start):
         inner = _in_zip(name, stream, room, depth)
+    elif start.startswith(_PROGRAMS):
+        yield from _in_program(name, stream, room, depth)
+        return
     if inner is not None and depth < _MAX_DEPTH:
         yield from _tried(name, inner)
     elif inner is not None:
-        yield Trouble(name, f"it is in more than {_MAX_DEPTH} archives inside each other: open the outer ones first")
+        yield _too_deep(name)
     elif other := next((other for mark, other in _NOT_OPENED if start.startswith(mark)), None):
         yield Trouble(name, f"it is compressed with {other}")
     else:
         yield Source(name, stream)
+
+
+def _too_deep(name: str) -> Trouble:
+    return Trouble(name, f"it is in more than {_MAX_DEPTH} archives inside each other: open the outer ones first")
 
 
 def _decoded(start: bytes, stream: IO[bytes]) -> io.RawIOBase | io.BufferedIOBase | None:
@@ -345,9 +364,8 @@ def _is_tar(start: bytes) -> bool:
 
 
 def _is_zip(start: bytes) -> bool:
-    """Also behind the line that starts an application of Python, and behind the signature of a browser's extension."""
-    body = start.partition(b"\n")[2] if start.startswith(b"#!") else start
-    return body.startswith((b"PK\x03\x04", b"PK\x07\x08", b"Cr24"))
+    """Also one in parts that became one part, an empty one, and one behind the signature of a browser's extension."""
+    return start.startswith((b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08", b"PK00PK", b"Cr24"))
 
 
 def _tried(name: str, inner: Iterator[Source | Trouble]) -> Iterator[Source | Trouble]:
@@ -394,29 +412,83 @@ def _read_on(stream: Counted) -> None:
         pass
 
 
+class _Whole(tempfile.SpooledTemporaryFile[bytes]):
+    """A zip file at one place, since its directory is at its end. `ZipFile` reads that with one call."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        if size > _LONGEST_DIRECTORY:
+            raise _Refused("its directory is too long: unpack it first")
+        return super().read(size)
+
+
 def _in_zip(name: str, stream: IO[bytes], room: _Room, depth: int) -> Iterator[Source | Trouble]:
-    with tempfile.SpooledTemporaryFile(max_size=_ZIP_IN_MEMORY) as whole:
+    with _Whole(max_size=_ZIP_IN_MEMORY) as whole:
         shutil.copyfileobj(stream, whole, PIECE)
-        size = whole.tell()
         with zipfile.ZipFile(whole) as archive:
-            yield Source(f"{name} (its comment)", io.BytesIO(archive.comment))
-            # Members can lie over each other, and are then more than the archive although they are stored as they are.
-            is_over = sum(member.compress_size for member in archive.infolist()) > size
-            for member in archive.infolist():
-                is_unpacked = is_over or member.compress_type != zipfile.ZIP_STORED
-                if member.file_size or not member.filename.endswith("/"):  # `is_dir` fails for a name that is empty
-                    inner_name = f"{name}!{member.filename}"
-                    inner = _in_member(inner_name, archive, member, room, depth, is_unpacked=is_unpacked)
-                    yield from _tried(inner_name, inner)
-                name_in = member.filename.encode(errors="surrogateescape")
-                yield _names(f"{name}!{member.filename}", room, name_in, member.comment, member.extra)
+            yield from _before_members(name, whole, archive)
+            yield from _members(name, archive, room, depth)
+
+
+def _in_program(name: str, stream: IO[bytes], room: _Room, depth: int) -> Iterator[Source | Trouble]:
+    """The program, and the members of a zip file behind it: an application of Python, or one that unpacks itself."""
+    with _Whole(max_size=_ZIP_IN_MEMORY) as whole:
+        shutil.copyfileobj(stream, whole, PIECE)
+        whole.seek(0)
+        yield Source(name, whole)
+        if not zipfile.is_zipfile(whole):
+            return
+        if depth >= _MAX_DEPTH:
+            yield _too_deep(name)
+            return
+        try:
+            archive = zipfile.ZipFile(whole)
+        except UNREADABLE as error:
+            # Libraries that read zip files have the mark of their end somewhere. Here it is where it belongs.
+            if isinstance(error, _Refused) or _end_mark(whole) == b"PK\x05\x06":
+                yield Trouble(name, why(error))
+            return
+        with archive:
+            yield from _tried(name, _members(name, archive, room, depth))
+
+
+def _end_mark(whole: _Whole) -> bytes:
+    whole.seek(-22, io.SEEK_END)
+    return whole.read(4)
+
+
+def _before_members(name: str, whole: _Whole, archive: zipfile.ZipFile) -> Iterator[Source | Trouble]:
+    """What stands before the first member that the directory names: a signature, or another zip file."""
+    before = min((member.header_offset for member in archive.infolist()), default=0)
+    whole.seek(0)
+    mark = whole.read(4)
+    whole.seek(0)
+    yield Source(name, io.BufferedReader(_Limited(whole, before), PIECE))
+    if mark == b"PK\x03\x04" and (before or not archive.infolist()):
+        yield Trouble(name, "its directory leaves out the first members")
+
+
+def _members(name: str, archive: zipfile.ZipFile, room: _Room, depth: int) -> Iterator[Source | Trouble]:
+    yield Source(f"{name} (its comment)", io.BytesIO(archive.comment))
+    # Members can lie over each other, and are then more than the archive although they are stored as they are.
+    is_over = sum(member.compress_size for member in archive.infolist()) > archive.start_dir
+    for member in archive.infolist():
+        # `filename` ends at a NUL, and `is_dir` fails for a name that is empty.
+        member_name = f"{name}!{member.orig_filename}"
+        if member.file_size or member.compress_size or not member.orig_filename.endswith("/"):
+            inner = _in_member(member_name, archive, member, room, depth, is_over=is_over)
+            yield from _tried(member_name, inner)
+        name_in = member.orig_filename.encode(errors="surrogateescape")
+        yield _names(member_name, room, name_in, member.comment, member.extra)
 
 
 def _in_member(
-    name: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo, room: _Room, depth: int, *, is_unpacked: bool
+    name: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo, room: _Room, depth: int, *, is_over: bool
 ) -> Iterator[Source | Trouble]:
+    member.file_size = sys.maxsize  # the directory may say less than there is; its checksum tells whether all was read
+    most = _LITTLE if member.compress_type in _UNPACKED_AT_ONCE else PIECE
+    is_unpacked = is_over or member.compress_type != zipfile.ZIP_STORED
     with archive.open(member) as inner:
-        yield from _opened(name, room.gate(inner, is_unpacked=is_unpacked), room, depth=depth + 1)
+        yield from _opened(name, room.gate(inner, is_unpacked=is_unpacked, most=most), room, depth=depth + 1)
 
 
 # --- git ---
