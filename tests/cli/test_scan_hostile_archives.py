@@ -352,3 +352,50 @@ def test_a_directory_of_millions_of_members_is_not_read(tmp_path, monkeypatch, s
     end[12:16] = (len(entry) * 30_000).to_bytes(4, "little")
     content = start + content[: directory_entry(content)] + entry * 30_000 + end
     assert is_told(scan_of(tmp_path, content), tmp_path, "its directory is too long")
+
+
+# --- what is not opened ---
+
+
+@pytest.mark.parametrize(
+    ("start", "what"),
+    [
+        (b"\x50\x2a\x4d\x18", "Zstandard"),
+        (b"\x5f\x2a\x4d\x18", "Zstandard"),
+        (b"!<arch>\ndebian-binary   1342943816", "a package of Debian"),
+        (b"\xed\xab\xee\xdb\3", "a package of RPM"),
+        (b"MSCF\0\0\0\0", "a Cabinet file"),
+        (b"# v2 git bundle\n", "a bundle of git"),
+        (b"# v3 git bundle\n", "a bundle of git"),
+        (b"\x02\x21\x4c\x18", "LZ4"),
+        (b"\x89LZO\0\r\n\x1a\n", "lzop"),
+    ],
+)
+def test_a_format_that_is_not_opened_is_told(tmp_path, start, what):
+    assert is_told(scan_of(tmp_path, start + os.urandom(99)), tmp_path, what)
+
+
+def test_a_library_of_objects_is_no_package(tmp_path):
+    assert is_found(scan_of(tmp_path, b"!<arch>\n" + b"a.o/" + CONTENT), tmp_path)
+
+
+def tar_with(*names: str) -> bytes:
+    return b"".join(member_of(name, b"a") for name in names) + END
+
+
+def zip_with(*names: str) -> bytes:
+    return zip_of(*((name, b"a") for name in names))
+
+
+@pytest.mark.parametrize("archive_with", [tar_with, zip_with])
+@pytest.mark.parametrize("folder", [".git/", "./.git/", "app/.git/", "shop.git/", "app/.git/modules/part/"])
+def test_a_git_repository_in_an_archive_is_told_once(tmp_path, archive_with, folder):
+    content = archive_with("app.js", f"{folder}HEAD", f"{folder}objects/pack/a.pack", f"{folder}objects/ab/cd")
+    result = scan_of(tmp_path, content)
+    assert is_told(result, tmp_path, "it has a git repository: unpack it, and search that with --git")
+    assert result.output.count("not searched") == 1
+
+
+def test_a_folder_that_only_sounds_like_git_is_none(tmp_path):
+    (tmp_path / "archive").write_bytes(zip_with("app/.github/objects/a", ".gitignore", "objects/a"))
+    assert scan(tmp_path).exit_code == 0

@@ -63,13 +63,24 @@ _NO_MORE_MEMBERS: Final = (tarfile.EmptyHeaderError, tarfile.EOFHeaderError)  # 
 """The regular ends of a tar: no byte more, or a block of zeros."""
 
 _NOT_OPENED: Final = (
-    (b"\x28\xb5\x2f\xfd", "Zstandard: decompress it first (zstd -d)"),
-    (b"7z\xbc\xaf\x27\x1c", "7-Zip: extract it first"),
-    (b"Rar!\x1a\x07", "RAR: extract it first"),
-    (b"\x04\x22\x4d\x18", "LZ4: decompress it first (lz4 -d)"),
-    (b"LZIP", "lzip: decompress it first (lzip -d)"),
-    (b"\x1f\x9d", "compress: decompress it first (uncompress)"),
-    (b"hsqs", "SquashFS: extract it first (unsquashfs)"),
+    (b"\x28\xb5\x2f\xfd", "compressed with Zstandard: decompress it first (zstd -d)"),
+    *(
+        (bytes((start, 0x2A, 0x4D, 0x18)), "compressed with Zstandard or LZ4: decompress it first (zstd -d)")
+        for start in range(0x50, 0x60)
+    ),
+    (b"7z\xbc\xaf\x27\x1c", "compressed with 7-Zip: extract it first"),
+    (b"Rar!\x1a\x07", "compressed with RAR: extract it first"),
+    (b"\x04\x22\x4d\x18", "compressed with LZ4: decompress it first (lz4 -d)"),
+    (b"\x02\x21\x4c\x18", "compressed with LZ4: decompress it first (lz4 -d)"),
+    (b"LZIP", "compressed with lzip: decompress it first (lzip -d)"),
+    (b"\x89LZO", "compressed with lzop: decompress it first (lzop -d)"),
+    (b"\x1f\x9d", "compressed with compress: decompress it first (uncompress)"),
+    (b"hsqs", "a SquashFS: extract it first (unsquashfs)"),
+    (b"!<arch>\ndebian-binary", "a package of Debian: extract it first (dpkg-deb -R)"),
+    (b"\xed\xab\xee\xdb", "a package of RPM: extract it first (rpm2cpio)"),
+    (b"MSCF", "a Cabinet file: extract it first (cabextract)"),
+    (b"# v2 git bundle", "a bundle of git: clone it, and search that with --git"),
+    (b"# v3 git bundle", "a bundle of git: clone it, and search that with --git"),
 )
 
 _MOST_MEMORY: Final = 256 << 20
@@ -328,13 +339,22 @@ def _opened(name: str, raw: Counted, room: _Room, *, depth: int) -> Iterator[Sou
     elif inner is not None:
         yield _too_deep(name)
     elif other := next((other for mark, other in _NOT_OPENED if start.startswith(mark)), None):
-        yield Trouble(name, f"it is compressed with {other}")
+        yield Trouble(name, f"it is {other}")
     else:
         yield Source(name, stream)
 
 
 def _too_deep(name: str) -> Trouble:
     return Trouble(name, f"it is in more than {_MAX_DEPTH} archives inside each other: open the outer ones first")
+
+
+def _is_in_git(path: str) -> bool:
+    """Whether it is what a git repository, or one of a submodule, has stored: compressed, and in packs."""
+    return "/objects/" in "/" + path.partition(".git/")[2]
+
+
+def _git_in(name: str) -> Trouble:
+    return Trouble(name, "it has a git repository: unpack it, and search that with --git")
 
 
 def _decoded(start: bytes, stream: IO[bytes]) -> io.RawIOBase | io.BufferedIOBase | None:
@@ -377,10 +397,14 @@ def _tried(name: str, inner: Iterator[Source | Trouble]) -> Iterator[Source | Tr
 
 def _in_tar(name: str, stream: IO[bytes], room: _Room, depth: int) -> Iterator[Source | Trouble]:
     forward = _Forward(stream)
+    has_git = False
     with tarfile.TarFile(fileobj=cast("IO[bytes]", forward), tarinfo=_Member) as archive:
         while (member := archive.next()) is not None:
             archive.members.clear()  # type: ignore[attr-defined]  # it would keep them all
             forward.headers = None
+            if not has_git and _is_in_git(member.name):
+                has_git = True
+                yield _git_in(name)
             # Also one of a type that nobody knows: tar unpacks it as a file.
             inner = None if member.islnk() or member.issym() else archive.extractfile(member)
             if inner is not None:
@@ -469,6 +493,8 @@ def _before_members(name: str, whole: _Whole, archive: zipfile.ZipFile) -> Itera
 
 def _members(name: str, archive: zipfile.ZipFile, room: _Room, depth: int) -> Iterator[Source | Trouble]:
     yield Source(f"{name} (its comment)", io.BytesIO(archive.comment))
+    if any(_is_in_git(member.orig_filename) for member in archive.infolist()):
+        yield _git_in(name)
     # Members can lie over each other, and are then more than the archive although they are stored as they are.
     is_over = sum(member.compress_size for member in archive.infolist()) > archive.start_dir
     for member in archive.infolist():
