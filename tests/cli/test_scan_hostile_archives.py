@@ -399,3 +399,51 @@ def test_a_git_repository_in_an_archive_is_told_once(tmp_path, archive_with, fol
 def test_a_folder_that_only_sounds_like_git_is_none(tmp_path):
     (tmp_path / "archive").write_bytes(zip_with("app/.github/objects/a", ".gitignore", "objects/a"))
     assert scan(tmp_path).exit_code == 0
+
+
+# --- folders and git ---
+
+
+def test_a_search_of_nothing_is_no_success(tmp_path):
+    result = scan(tmp_path)
+    assert result.exit_code == 1
+    assert f"not searched: {tmp_path}: there is nothing in it to search" in result.output
+    (tmp_path / "app.js").write_bytes(CONTENT)
+    assert scan(tmp_path, "--exclude", "*.js").exit_code == 1
+
+
+def test_a_link_to_a_folder_outside_is_told(tmp_path):
+    """What it leads to is deployed, by whatever follows links."""
+    site, shared = tmp_path / "site", tmp_path / "shared"
+    for folder in (site / "assets", shared):
+        folder.mkdir(parents=True)
+        (folder / "app.js").write_bytes(b"clean")
+    (site / "within").symlink_to(site / "assets")
+    assert scan(site).exit_code == 0
+    (site / "outside").symlink_to(shared)
+    result = scan(site)
+    assert result.exit_code == 1
+    assert f"not searched: {site / 'outside'}: it is a link to a folder outside" in result.output
+    assert scan(site, shared).exit_code == 0
+    assert scan(site, "--exclude", "outside").exit_code == 0
+    (site / "outside").unlink()
+    (site / ".git" / "assets").mkdir(parents=True)
+    (site / "within .git").symlink_to(site / ".git" / "assets")
+    assert scan(site).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "what"),
+    [
+        (("config", "remote.origin.url", f"https://a:{SECRET}@example.com/a.git"), "settings of git"),
+        (("branch", f"use-{SECRET}"), "names of branches and tags"),
+        (("tag", SECRET), "names of branches and tags"),
+    ],
+)
+def test_the_settings_and_branches_of_a_repository_are_searched(tmp_path, command, what):
+    who = ("-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false")
+    for arguments in (("init", "--quiet"), ("commit", "--quiet", "--allow-empty", "--message", "first"), command):
+        subprocess.run(["git", *who, *arguments], cwd=tmp_path, check=True, capture_output=True)
+    result = scan("--git", tmp_path)
+    assert result.exit_code == 1
+    assert f"{tmp_path} (its {what}):" in result.stdout

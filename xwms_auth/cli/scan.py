@@ -25,6 +25,7 @@ from xwms_auth.cli.scan_sources import (
     git_gaps,
     git_objects,
     git_places,
+    git_settings,
     git_size,
     opened,
     why,
@@ -68,6 +69,8 @@ def scan(*, paths: tuple[Path, ...], with_git: bool, exclude: tuple[str, ...]) -
         with _bar(f"Searching git in {report.shown(str(path))}", size) as advance:
             report.search_git(path, advance)
     what = _counted(len(files), "file") + (f" and {_counted(sum(sizes.values()), 'git object')}" if with_git else "")
+    if not files and not any(sizes.values()):
+        report.tell_trouble(Trouble(", ".join(map(str, paths)), "there is nothing in it to search"))
     raise SystemExit(report.tell(what))
 
 
@@ -98,6 +101,7 @@ class _Report:
         """Search all objects of a repository, and tell of files in which commit they are."""
         hits: dict[str, list[str]] = {}
         try:
+            self.found += self._hits(git_settings(where))
             for source in git_objects(where):
                 if isinstance(source, Trouble):
                     self.tell_trouble(source)

@@ -290,7 +290,9 @@ def files_in(paths: tuple[Path, ...], *, exclude: tuple[str, ...]) -> Iterator[P
     """Every file below the paths, without git's own, and without those that a pattern of ``exclude`` names.
 
     Links to files are followed, as servers and bundlers do; links to folders are not, because they may lead round.
+    A folder that a link leads to is searched where it is, or else told.
     """
+    roots = [os.path.realpath(path) for path in paths]
     for path in paths:
         if not path.is_dir():
             yield path
@@ -298,9 +300,13 @@ def files_in(paths: tuple[Path, ...], *, exclude: tuple[str, ...]) -> Iterator[P
         errors = list[OSError]()
         for where, folders, names in os.walk(path, onerror=errors.append):
             folders[:] = sorted(name for name in folders if name != ".git")
+            for name in folders:
+                found = Path(where, name)
+                if _leads_out(found, roots) and not _is_named(found, exclude):
+                    yield Trouble(str(found), "it is a link to a folder outside of what is searched: name that too")
             for name in sorted(names):
                 found = Path(where, name)
-                if any(fnmatch(text, pattern) for pattern in exclude for text in (name, str(found))):
+                if _is_named(found, exclude):
                     continue
                 try:
                     is_file = found.is_file()
@@ -310,6 +316,18 @@ def files_in(paths: tuple[Path, ...], *, exclude: tuple[str, ...]) -> Iterator[P
                     if is_file:
                         yield found
         yield from (Trouble(str(error.filename), why(error)) for error in errors)
+
+
+def _is_named(path: Path, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch(text, pattern) for pattern in patterns for text in (path.name, str(path)))
+
+
+def _leads_out(folder: Path, roots: list[str]) -> bool:
+    if not os.path.islink(folder):  # noqa: PTH114  its method fails where a path is too long
+        return False
+    target = Path(os.path.realpath(folder))
+    within = [target.relative_to(root) for root in roots if target.is_relative_to(root)]
+    return all(".git" in path.parts for path in within)
 
 
 def opened(name: str, raw: _Readable, size: int) -> Iterator[Source | Trouble]:
@@ -571,6 +589,18 @@ def git_gaps(where: Path) -> Iterator[Trouble]:
         yield Trouble(str(where), "it is a shallow clone, without the older commits: git fetch --unshallow")
     if _asked([*_git(where), "config", "--get-regexp", r"^remote\..*\.promisor$"]).stdout:
         yield Trouble(str(where), "it is a partial clone, without all files: clone it without --filter")
+
+
+def git_settings(where: Path) -> Iterator[Source | Trouble]:
+    """What a repository has beside its objects: settings, such as the URL of an origin, and the names of branches."""
+    for what, command in {
+        "settings of git": ("config", "--local", "--list"),
+        "names of branches and tags": ("for-each-ref", "--format=%(refname)"),
+    }.items():
+        answer = _asked([*_git(where), *command])
+        yield Source(f"{where} (its {what})", io.BytesIO(answer.stdout.encode()))
+        if answer.returncode:
+            yield Trouble(f"{where} (its {what})", f"git could not read them (exit status {answer.returncode})")
 
 
 def git_places(where: Path, names: set[str]) -> dict[str, str]:
