@@ -200,7 +200,9 @@ def test_members_of_a_zip_that_lie_over_each_other_count_each_time(tmp_path, mon
     start = content.index(b"PK\1\2")
     entry, end = content[start:-22], bytearray(content[-22:])
     end[12:16] = (len(entry) * 200).to_bytes(4, "little")
-    assert is_told(scan_of(tmp_path, content[:start] + entry * 200 + end), tmp_path, "100 times its size")
+    result = scan_of(tmp_path, content[:start] + entry * 200 + end)
+    newer = is_told(result, tmp_path, "(BadZipFile)")  # from Python 3.12.2 on, zipfile refuses them
+    assert newer or is_told(result, tmp_path, "100 times its size")
 
 
 def test_the_names_of_members_count(tmp_path, monkeypatch):
@@ -240,12 +242,20 @@ def test_the_older_format_of_xz_is_opened(tmp_path, compress):
 
 
 @pytest.mark.parametrize("kind", COMPRESSORS)
-@pytest.mark.parametrize("padding", [0, 4, 4000, 3 << 20])
+@pytest.mark.parametrize("padding", [0, 4, (1 << 20) + 4])
 def test_a_second_stream_is_searched_also_behind_padding(tmp_path, kind, padding):
     content = COMPRESSORS[kind](b"first") + bytes(padding) + COMPRESSORS[kind](CONTENT) + bytes(padding)
     result = scan_of(tmp_path, content)
     assert is_found(result, tmp_path)
     assert "not searched" not in result.output
+
+
+@pytest.mark.parametrize("kind", COMPRESSORS)
+def test_what_is_compressed_is_known_also_in_short_streams(tmp_path, kind):
+    """The mark of a tar is in its middle."""
+    compress, content = COMPRESSORS[kind], tar_of(gzip.compress(CONTENT))
+    pieces = (content[start : start + 90] for start in range(0, len(content), 90))
+    assert is_found(scan_of(tmp_path, b"".join(map(compress, pieces))), tmp_path)
 
 
 @pytest.mark.parametrize("kind", [*COMPRESSORS, "lzma"])
@@ -331,6 +341,15 @@ def test_programs_are_searched_and_a_zip_behind_them(tmp_path, start):
     result = scan_of(tmp_path, start + CONTENT)
     assert is_found(result, tmp_path)
     assert "not searched" not in result.output
+
+
+def test_members_behind_a_damaged_program_are_searched(tmp_path):
+    end = bytearray(zip_of(("a", b"a"))[-22:])
+    split = b"PK\6\7" + (1).to_bytes(4, "little") + bytes(12)  # the directory is in another part
+    content = member_of("a.exe", b"MZ" + bytes(99) + split + end) + member_of("b", CONTENT) + END
+    result = scan_of(tmp_path, content)
+    assert is_told(result, tmp_path, "archive!a.exe: it is a damaged")
+    assert is_found(result, tmp_path)
 
 
 def test_a_program_that_only_knows_zip_files_is_none(tmp_path):

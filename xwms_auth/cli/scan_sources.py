@@ -128,7 +128,11 @@ class Counted(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any, /) -> int:
-        found = self._stream.read(min(len(buffer), self._most)) or b""
+        most, least = min(len(buffer), self._most), min(len(buffer), _BLOCK)
+        found = self._stream.read(most) or b""
+        # What it is shows in its first block, and a part of what is compressed may be shorter.
+        while 0 < len(found) < least and (more := self._stream.read(most - len(found))):
+            found += more
         buffer[: len(found)] = found
         self._tell(len(found))
         return len(found)
@@ -350,7 +354,7 @@ def _opened(name: str, raw: Counted, room: _Room, *, depth: int) -> Iterator[Sou
     elif _is_zip(start):
         inner = _in_zip(name, stream, room, depth)
     elif start.startswith(_PROGRAMS):
-        yield from _in_program(name, stream, room, depth)
+        yield from _tried(name, _in_program(name, stream, room, depth))
         return
     if inner is not None and depth < _MAX_DEPTH:
         yield from _tried(name, inner)
