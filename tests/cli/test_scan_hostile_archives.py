@@ -466,3 +466,13 @@ def test_the_settings_and_branches_of_a_repository_are_searched(tmp_path, comman
     result = scan("--git", tmp_path)
     assert result.exit_code == 1
     assert f"{tmp_path} (its {what}):" in result.stdout
+
+
+def test_a_bare_repository_is_told_unless_git_searches_it(tmp_path):
+    bare = tmp_path / "mirror.git"
+    subprocess.run(["git", "init", "--quiet", "--bare", str(bare)], check=True, capture_output=True)
+    for path in (tmp_path, bare):
+        result = scan(path)
+        assert result.exit_code == 1
+        assert f"not searched: {bare}: it is a bare git repository" in result.output
+    assert scan("--git", bare).exit_code == 0

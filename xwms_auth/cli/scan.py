@@ -57,7 +57,7 @@ def scan(*, paths: tuple[Path, ...], with_git: bool, exclude: tuple[str, ...]) -
     except NoRepository as error:
         raise Failure(report.shown(str(error))) from None
     files = list[Path]()
-    for found in files_in(paths, exclude=exclude):
+    for found in files_in(paths, exclude=exclude, with_git=with_git):
         if isinstance(found, Trouble):
             report.tell_trouble(found)
         else:

@@ -290,11 +290,12 @@ def why(error: Exception) -> str:
     return reason or f"it is a damaged or encrypted archive ({type(error).__name__})"
 
 
-def files_in(paths: tuple[Path, ...], *, exclude: tuple[str, ...]) -> Iterator[Path | Trouble]:
+def files_in(paths: tuple[Path, ...], *, exclude: tuple[str, ...], with_git: bool) -> Iterator[Path | Trouble]:
     """Every file below the paths, without git's own, and without those that a pattern of ``exclude`` names.
 
     Links to files are followed, as servers and bundlers do; links to folders are not, because they may lead round.
     A folder that a link leads to is searched where it is, or else told.
+    A repository without a ``.git`` is told, unless it is one of the paths ``with_git``: its objects are in packs.
     """
     roots = [os.path.realpath(path) for path in paths]
     for path in paths:
@@ -304,6 +305,9 @@ def files_in(paths: tuple[Path, ...], *, exclude: tuple[str, ...]) -> Iterator[P
         errors = list[OSError]()
         for where, folders, names in os.walk(path, onerror=errors.append):
             folders[:] = sorted(name for name in folders if name != ".git")
+            is_bare = "HEAD" in names and {"objects", "refs"}.issubset(folders)
+            if is_bare and not (with_git and Path(where) == path):
+                yield Trouble(where, "it is a bare git repository: name it, with --git")
             for name in folders:
                 found = Path(where, name)
                 if _leads_out(found, roots) and not _is_named(found, exclude):
