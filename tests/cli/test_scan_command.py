@@ -177,6 +177,7 @@ def test_folders_are_walked_links_do_not_lead_round_and_pipes_do_not_hang(tmp_pa
     deep = tmp_path / "site" / "assets" / ".hidden"
     deep.mkdir(parents=True)
     (deep / "app.js.map").write_bytes(BYTES)
+    (deep / "app.js").write_bytes(b"clean")
     (deep / "round").symlink_to(tmp_path)
     (deep / "nowhere").symlink_to(tmp_path / "gone")
     os.mkfifo(tmp_path / "pipe")
@@ -221,6 +222,7 @@ def test_a_secret_that_a_later_commit_took_out_is_found_with_its_commit(reposito
     "where", ["a message", "a tag", "an archive", "a commit that was undone", "an object of nothing"]
 )
 def test_everything_that_a_clone_may_have_is_searched(repository, where):
+    (repository / "app.py").write_text("print()\n")
     _commit(repository, "first")
     match where:
         case "a message":

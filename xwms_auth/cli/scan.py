@@ -25,6 +25,7 @@ from xwms_auth.cli.scan_sources import (
     git_gaps,
     git_objects,
     git_places,
+    git_settings,
     git_size,
     opened,
     why,
@@ -32,6 +33,9 @@ from xwms_auth.cli.scan_sources import (
 from xwms_auth.cli.terminal import Failure, note, printable, style
 
 _VARIABLES: Final = {"XWMS_CLIENT_SECRET": "client secret", "XWMS_SESSION_SECRET": "session secret"}
+
+_LONGEST_NAME: Final = 300
+"""Characters of a name that are printed. Members of archives may have names of megabytes."""
 
 _MIN_LENGTH: Final = 12
 """Characters below which a text is found by chance, once its escapes and base64 are looked for too."""
@@ -53,7 +57,7 @@ def scan(*, paths: tuple[Path, ...], with_git: bool, exclude: tuple[str, ...]) -
     except NoRepository as error:
         raise Failure(report.shown(str(error))) from None
     files = list[Path]()
-    for found in files_in(paths, exclude=exclude):
+    for found in files_in(paths, exclude=exclude, with_git=with_git):
         if isinstance(found, Trouble):
             report.tell_trouble(found)
         else:
@@ -65,6 +69,8 @@ def scan(*, paths: tuple[Path, ...], with_git: bool, exclude: tuple[str, ...]) -
         with _bar(f"Searching git in {report.shown(str(path))}", size) as advance:
             report.search_git(path, advance)
     what = _counted(len(files), "file") + (f" and {_counted(sum(sizes.values()), 'git object')}" if with_git else "")
+    if not files and not any(sizes.values()):
+        report.tell_trouble(Trouble(", ".join(map(str, paths)), "there is nothing in it to search"))
     raise SystemExit(report.tell(what))
 
 
@@ -86,7 +92,7 @@ class _Report:
         """Search a file, or what is in it, and its name."""
         try:
             with file.open("rb") as raw:
-                self.found += self._hits(opened(str(file), Counted(raw, advance)))
+                self.found += self._hits(opened(str(file), Counted(raw, advance), os.fstat(raw.fileno()).st_size))
         except UNREADABLE as error:
             self.tell_trouble(Trouble(str(file), why(error)))
         self.found += self._hits([Source(f"{file} (its name)", io.BytesIO(os.fsencode(file)))])
@@ -95,12 +101,13 @@ class _Report:
         """Search all objects of a repository, and tell of files in which commit they are."""
         hits: dict[str, list[str]] = {}
         try:
+            self.found += self._hits(git_settings(where))
             for source in git_objects(where):
                 if isinstance(source, Trouble):
                     self.tell_trouble(source)
                     continue
                 kind, _, name = source.name.partition(" ")
-                sources = opened(source.name, source.stream) if kind == "blob" else [source]
+                sources = opened(source.name, source.stream, source.size) if kind == "blob" else [source]
                 if found := self._hits(sources):
                     hits[name] = found
                 advance(1)
@@ -108,7 +115,12 @@ class _Report:
                 self.tell_trouble(gap)
         except NoRepository as error:
             self.tell_trouble(Trouble(str(where), str(error)))
-        places = git_places(where, set(hits)) if hits else {}
+        except MemoryError as error:
+            self.tell_trouble(Trouble(str(where), why(error)))
+        places = dict[str, str]()
+        if hits:
+            with suppress(MemoryError):  # the log may be too long; what was found is told without it
+                places = git_places(where, set(hits))
         for name, found in hits.items():
             place = f" ({self.shown(places[name])})" if name in places else ""
             self.found += [f"{self.shown(str(where))}: {line}{place}" for line in found]
@@ -138,7 +150,9 @@ class _Report:
         for _, patterns in self.secrets:
             for leak in sorted(patterns.find(data), reverse=True):
                 data = data[: leak.start] + b"***" + data[leak.end :]
-        return printable(data.decode(errors="replace"))
+        text = printable(data.decode(errors="replace"))
+        half = _LONGEST_NAME // 2
+        return text if len(text) <= _LONGEST_NAME else f"{text[:half]}…{text[-half:]}"
 
     def tell_trouble(self, trouble: Trouble) -> None:
         """Say what could not be searched. It may be where the secret is."""
