@@ -20,7 +20,7 @@ from xwms_auth.cli.commands import xwms_auth
 
 SECRET = "q7Zt9vK3dWeXm1uRbPq4"
 CONTENT = f"const a = '{SECRET}';".encode()
-SOURCES = "xwms_auth.cli.scan_sources"
+SCAN = "xwms_auth.cli.scan"
 
 
 def scan(*arguments: str | Path) -> Result:
@@ -146,7 +146,7 @@ def test_the_names_beside_the_name_of_a_member_are_searched(tmp_path, field):
 
 def test_many_attributes_before_a_member_are_not_read(tmp_path, monkeypatch):
     """Each is short enough, but they stay in memory."""
-    monkeypatch.setattr(f"{SOURCES}._LONGEST_HEADERS", 10_000)
+    monkeypatch.setattr(f"{SCAN}.tars._LONGEST_HEADERS", 10_000)
     attributes = b"".join(member_of("pax", b"1018 k%03d=%s\n" % (n, b"a" * 1007), tarfile.XGLTYPE) for n in range(20))
     assert is_told(scan_of(tmp_path, attributes + member_of("a", b"a") + END), tmp_path, "(ReadError)")
 
@@ -177,8 +177,8 @@ def tar_of(content: bytes) -> bytes:
     ],
 )
 def test_what_only_lies_in_an_archive_is_counted_once(tmp_path, monkeypatch, content):
-    monkeypatch.setattr(f"{SOURCES}._ROOM", 1_000_000)
-    monkeypatch.setattr(f"{SOURCES}._MOST_TIMES", 1)
+    monkeypatch.setattr(f"{SCAN}.streams._ROOM", 1_000_000)
+    monkeypatch.setattr(f"{SCAN}.streams._MOST_TIMES", 1)
     result = scan_of(tmp_path, content)
     assert "not searched" not in result.output
     assert is_found(result, tmp_path)
@@ -186,8 +186,8 @@ def test_what_only_lies_in_an_archive_is_counted_once(tmp_path, monkeypatch, con
 
 def test_the_room_is_that_of_the_whole_file_from_the_start(tmp_path, monkeypatch):
     """What is read at first may unpack to more than the rest."""
-    monkeypatch.setattr(f"{SOURCES}._ROOM", 0)
-    monkeypatch.setattr(f"{SOURCES}.PIECE", 1 << 16)
+    monkeypatch.setattr(f"{SCAN}.streams._ROOM", 0)
+    monkeypatch.setattr(f"{SCAN}.archives.PIECE", 1 << 16)
     content = member_of("a.gz", gzip.compress(bytes(20 << 20))) + member_of("b", os.urandom(300_000) + CONTENT) + END
     result = scan_of(tmp_path, content)
     assert "not searched" not in result.output
@@ -195,7 +195,7 @@ def test_the_room_is_that_of_the_whole_file_from_the_start(tmp_path, monkeypatch
 
 
 def test_members_of_a_zip_that_lie_over_each_other_count_each_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(f"{SOURCES}._ROOM", 0)
+    monkeypatch.setattr(f"{SCAN}.streams._ROOM", 0)
     content = zip_of(("a", b"a" * 100_000), compression=zipfile.ZIP_STORED)
     start = content.index(b"PK\1\2")
     entry, end = content[start:-22], bytearray(content[-22:])
@@ -207,7 +207,7 @@ def test_members_of_a_zip_that_lie_over_each_other_count_each_time(tmp_path, mon
 
 def test_the_names_of_members_count(tmp_path, monkeypatch):
     """An attribute of the whole tar is one of each member."""
-    monkeypatch.setattr(f"{SOURCES}._ROOM", 0)
+    monkeypatch.setattr(f"{SCAN}.streams._ROOM", 0)
     attribute = member_of("pax", b"50012 comment=%s\n" % (b"a" * 49_996), tarfile.XGLTYPE)
     content = gzip.compress(attribute + header_of("a") * 500 + END)
     assert is_told(scan_of(tmp_path, content), tmp_path, "100 times its size")
@@ -274,7 +274,7 @@ def test_a_compressed_stream_that_ends_too_early_is_told_and_what_there_is_searc
 
 
 def test_xz_takes_no_more_memory_than_is_meet(tmp_path, monkeypatch):
-    monkeypatch.setattr(f"{SOURCES}._MOST_MEMORY", 4 << 20)
+    monkeypatch.setattr(f"{SCAN}.streams._MOST_MEMORY", 4 << 20)
     content = lzma.compress(CONTENT, preset=6)
     assert is_told(scan_of(tmp_path, content), tmp_path, "it needs more than 4 MiB of memory")
 
@@ -364,7 +364,7 @@ def test_a_damaged_zip_behind_a_program_is_told(tmp_path):
 
 @pytest.mark.parametrize("start", [b"", b"MZ"])
 def test_a_directory_of_millions_of_members_is_not_read(tmp_path, monkeypatch, start):
-    monkeypatch.setattr(f"{SOURCES}._LONGEST_DIRECTORY", 1 << 20)
+    monkeypatch.setattr(f"{SCAN}.archives._LONGEST_DIRECTORY", 1 << 20)
     content = zip_of(("a", b"a"))
     entry = content[directory_entry(content) : -22]
     end = bytearray(content[-22:])

@@ -169,7 +169,7 @@ ZEROS = bytes(8 << 20)
 def test_what_would_unpack_to_more_than_a_disk_holds_is_left_and_the_others_are_searched(
     tmp_path, monkeypatch, content
 ):
-    monkeypatch.setattr("xwms_auth.cli.scan_sources._ROOM", 1 << 20)
+    monkeypatch.setattr("xwms_auth.cli.scan.streams._ROOM", 1 << 20)
     (tmp_path / "bomb").write_bytes(content)
     (tmp_path / "later.js").write_bytes(CONTENT)
     result = scan(tmp_path)
@@ -180,7 +180,7 @@ def test_what_would_unpack_to_more_than_a_disk_holds_is_left_and_the_others_are_
 
 
 def test_a_large_archive_of_ordinary_files_is_searched_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr("xwms_auth.cli.scan_sources._ROOM", 1 << 20)
+    monkeypatch.setattr("xwms_auth.cli.scan.streams._ROOM", 1 << 20)
     lines = "".join(f"<li>{number}</li>" for number in range(200_000)).encode()
     (tmp_path / "dist.zip").write_bytes(zip_of(("first", lines), ("second", lines), ("third", lines + CONTENT)))
     result = scan(tmp_path)
@@ -200,7 +200,7 @@ def test_a_name_of_many_megabytes_in_a_tar_is_not_read(tmp_path):
 
 
 def test_an_object_of_git_that_unpacks_to_so_much_is_left_and_the_others_are_searched(origin, monkeypatch):
-    monkeypatch.setattr("xwms_auth.cli.scan_sources._ROOM", 1 << 20)
+    monkeypatch.setattr("xwms_auth.cli.scan.streams._ROOM", 1 << 20)
     (origin / "bomb.gz").write_bytes(gzip.compress(ZEROS))
     _git(origin, "add", "--all")
     result = scan("--git", origin)

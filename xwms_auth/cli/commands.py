@@ -13,7 +13,7 @@ from xwms_auth.cli.doctor.command import doctor
 from xwms_auth.cli.environment import fresh_secret
 from xwms_auth.cli.routes import routes
 from xwms_auth.cli.sandbox import sandbox
-from xwms_auth.cli.scan import scan
+from xwms_auth.cli.scan.command import scan
 from xwms_auth.cli.starter import new
 
 _NAME = "xwms-auth"

@@ -13,23 +13,10 @@ import click
 
 from xwms_auth._core.base.crypto.leak_patterns import LeakPatterns
 from xwms_auth._core.base.models import Secret
-from xwms_auth.cli.scan_sources import (
-    PIECE,
-    UNREADABLE,
-    Counted,
-    NoRepository,
-    Source,
-    TooMuch,
-    Trouble,
-    files_in,
-    git_gaps,
-    git_objects,
-    git_places,
-    git_settings,
-    git_size,
-    opened,
-    why,
-)
+from xwms_auth.cli.scan.archives import opened
+from xwms_auth.cli.scan.files import files_in
+from xwms_auth.cli.scan.git import NoRepository, git_gaps, git_objects, git_places, git_settings, git_size
+from xwms_auth.cli.scan.streams import PIECE, UNREADABLE, Counted, Source, TooMuch, Trouble, why
 from xwms_auth.cli.terminal import Failure, note, printable, style
 
 _VARIABLES: Final = {"XWMS_CLIENT_SECRET": "client secret", "XWMS_SESSION_SECRET": "session secret"}

@@ -1,0 +1,111 @@
+"""Every object of a git repository, its settings and its names."""
+
+import io
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from xwms_auth.cli.scan.streams import PIECE, Limited, Source, Trouble
+
+
+class NoRepository(Exception):
+    """There is no git repository, or no git; the text is one line."""
+
+
+def git_objects(where: Path) -> Iterator[Source | Trouble]:
+    """Every object of the repository, also those that no branch reaches any more: whoever has a clone may have them."""
+    process = subprocess.Popen(  # noqa: S603  a folder that the user names
+        [*_git(where), "cat-file", "--batch-all-objects", "--unordered", "--buffer", "--batch"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=_git_environ(),
+    )
+    with process:
+        pipe = process.stdout
+        if pipe is None:
+            raise NoRepository("git cannot be read")
+        while header := pipe.readline():
+            name, kind, *sizes = header.split()
+            if not sizes:
+                yield Trouble(f"object {name.decode()} in {where}", f"git says that it is {kind.decode()}: git fsck")
+                continue
+            size = sizes[0]
+            body = Limited(pipe, int(size))
+            yield Source(f"{kind.decode()} {name.decode()}", io.BufferedReader(body, PIECE), int(size))
+            body.skip()
+            pipe.read(1)
+    if process.returncode:
+        raise NoRepository(f"git could not read all objects of {where} (exit status {process.returncode})")
+
+
+def git_size(where: Path) -> int:
+    """How many objects there are. Raises `NoRepository`."""
+    if shutil.which("git") is None:
+        raise NoRepository("--git needs the command git")
+    command = [*_git(where), "count-objects", "-v"]
+    answer = _asked(command)
+    if answer.returncode:
+        reason = next(iter(answer.stderr.splitlines()), "")
+        if "not a git repository" in reason:
+            raise NoRepository(f"{where} is not in a git repository")
+        raise NoRepository(f"git cannot read {where}: {reason}")
+    counts = dict(line.split(": ", 1) for line in answer.stdout.splitlines())
+    return int(counts["count"]) + int(counts["in-pack"])
+
+
+def git_gaps(where: Path) -> Iterator[Trouble]:
+    """What the repository leaves at its origin, so that nothing of it can be searched here."""
+    if _asked([*_git(where), "rev-parse", "--is-shallow-repository"]).stdout.strip() == "true":
+        yield Trouble(str(where), "it is a shallow clone, without the older commits: git fetch --unshallow")
+    if _asked([*_git(where), "config", "--get-regexp", r"^remote\..*\.promisor$"]).stdout:
+        yield Trouble(str(where), "it is a partial clone, without all files: clone it without --filter")
+
+
+def git_settings(where: Path) -> Iterator[Source | Trouble]:
+    """What a repository has beside its objects: settings, such as the URL of an origin, and the names of branches."""
+    for what, command in {
+        "settings of git": ("config", "--local", "--list"),
+        "names of branches and tags": ("for-each-ref", "--format=%(refname)"),
+    }.items():
+        answer = _asked([*_git(where), *command])
+        yield Source(f"{where} (its {what})", io.BytesIO(answer.stdout.encode()))
+        if answer.returncode:
+            yield Trouble(f"{where} (its {what})", f"git could not read them (exit status {answer.returncode})")
+
+
+def git_places(where: Path, names: set[str]) -> dict[str, str]:
+    """Where objects are found by people: the path of a file, with the newest commit that has it."""
+    options = ("--all", "--reflog", "--format=%H", "--raw", "--no-abbrev", "--no-renames", "-m", "--root")
+    listing = _asked([*_git(where), "log", "--no-show-signature", *options]).stdout
+    places: dict[str, str] = {}
+    commit = ""
+    for line in listing.splitlines():
+        if line.startswith(":"):
+            fields, _, path = line.partition("\t")
+            name = fields.split()[3]
+            if name in names:
+                places.setdefault(name, f"{path} in commit {commit[:12]}")
+        elif line:
+            commit = line
+    return places
+
+
+def _git(where: Path) -> list[str]:
+    folder = where if where.is_dir() else where.parent
+    return ["git", "--no-replace-objects", "-C", str(folder)]
+
+
+def _git_environ() -> dict[str, str]:
+    """Without what names another repository, as in a hook; and nothing is fetched from an origin."""
+    named = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_PREFIX")
+    others = {name: value for name, value in os.environ.items() if name not in named}
+    # Older versions know only the second. A repository may name any command to fetch with.
+    return others | {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none", "LC_ALL": "C"}
+
+
+def _asked(command: list[str]) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(  # noqa: S603  git, in a folder that the user names
+        command, capture_output=True, text=True, errors="replace", check=False, env=_git_environ()
+    )
