@@ -58,14 +58,17 @@ def test_a_secret_in_a_file_is_looked_for_before_and_after_it_changes(served, tm
 
 
 @pytest.mark.leaks("what was replaced long ago is not looked for any more")
-def test_after_many_rotations_the_last_secrets_of_a_client_are_looked_for_and_no_others(tmp_path):
-    """Sixteen of each client: here a session secret and fifteen client secrets."""
-    values = [f"secret-{'x' * number}-{number}" for number in range(10, 29)]
-    guard = _rotated(tmp_path, values)
-    for value in values[-15:]:
+@pytest.mark.parametrize("rotations", [40, 41])
+@pytest.mark.parametrize(("others", "kept"), [(0, 15), (1, 29)], ids=["one client", "two"])
+def test_after_many_rotations_the_last_secrets_are_looked_for_and_no_others(tmp_path, rotations, others, kept):
+    """Sixteen for each client: of one a session secret and fifteen client secrets; of two, three are in use as well."""
+    values = [f"secret-{'x' * number}-{number}" for number in range(10, 10 + rotations)]
+    other = config(client_id="other", session_secret=SESSION_SECRET[::-1], **OTHER_HOST)
+    guard = _rotated(tmp_path, values, *[other] * others)
+    for value in values[-kept:]:
         with pytest.raises(SecretInResponse, match="the client secret"):
             guard.check(value.encode(), where="a line")
-    for value in values[:-15]:
+    for value in values[:-kept]:
         guard.check(value.encode(), where="a line")
 
 

@@ -30,6 +30,20 @@ def test_nobody_was_refused_because_of_a_clock_where_nobody_is():
     assert lookup.was_refused_as_ahead(world.context, world.known(), cookie)
 
 
+def test_a_session_from_the_future_is_not_one_that_is_too_old():
+    world = World(NEW)
+    cookie = f"{world.context.names_for(URI).session}={world.handle}"
+    found = play(world, lookup.look_up(world.context, cookie, URI, now=NOW - 7200))
+    assert (found.session, found.aged) == (None, None)
+    assert found.ahead
+
+
+def test_nobody_may_end_nobodys_session_and_no_store_is_asked(monkeypatch):
+    world = World(NEW)
+    monkeypatch.setattr(world.store, "list", lambda *_, **__: pytest.fail("the store was asked"))
+    assert play(world, revocation.revoke(world.context, world.session.id, sub=None, now=NOW)) is False
+
+
 def test_a_session_that_has_ended_meanwhile_is_not_renewed():
     world = World(NEW)
     world.store.drop(world.handle, why=EndReason.REVOKED, now=NOW)
