@@ -4,8 +4,10 @@ Chromium is started once per module, not once per run: while Playwright's sync A
 running in the main thread, and other tests could not run theirs.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,6 +30,9 @@ from xwms_auth.sandbox import SandboxServer, SandboxSettings
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext
+
+# Every browser that is started from here on has it.
+os.environ["FONTCONFIG_FILE"] = str(Path(__file__).with_name("fonts.conf"))
 
 
 @pytest.fixture(scope="module")
