@@ -37,6 +37,7 @@ from xwms_auth.cli.ports import any_free
 from xwms_auth.sandbox import SandboxServer, SandboxSettings
 
 LOGINS, AT_ONCE = 400, 8  # with a few more, so that some begin after the last step
+MOST_A_SECOND = 40  # a process lets 50 begin: what it refuses beyond is not what is measured here
 PATIENCE = 60.0
 WAYS = ("regenerate", "second")
 FLOWS = ("sign-token", "oauth2")
@@ -208,12 +209,14 @@ def _under_load(way: str, dashboard: Dashboard, source: Source, origin: str, *, 
                 if started >= logins and 0 <= started_after <= started - AT_ONCE:
                     return
                 started += 1
+            begun = time.monotonic()
             person = Person(origin)
             login = person.log_in()
             person.close()
             with news:
                 outcome.logins.append(login)
                 news.notify_all()
+            done.wait(max(AT_ONCE / MOST_A_SECOND - (time.monotonic() - begun), 0.0))
 
     def stay() -> None:
         person = Person(origin)
