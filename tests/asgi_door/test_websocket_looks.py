@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 
 from tests.asgi_door.rooms import Place, cookie_of, without_framework
 from tests.asgi_door.test_ending_websockets import ACCEPTED, END, LOGGED_OUT
@@ -50,6 +51,16 @@ def after(place: Place, seconds: int) -> Callable[[], object]:
     return lambda: place.clock.advance(seconds)
 
 
+def after_logout(place: Place, client: TestClient, seconds: int) -> Callable[[], object]:
+    """The visitor logs out, and so much time goes by."""
+
+    def log_out() -> None:
+        client.post(LOGOUT, headers=FROM_HERE)
+        place.clock.advance(seconds)
+
+    return log_out
+
+
 @pytest.mark.parametrize(
     ("outer", "inner", "interval"), [(60, 60, 60), (30, 50, 30), (50, 30, 30), (0, 40, 40), (40, 0, 40), (0, 0, None)]
 )
@@ -62,10 +73,7 @@ def test_the_shortest_interval_of_the_nested_applications_counts(fx, outer, inne
     place = Place(fx, make, websocket_recheck=outer)
     client = place.visitor()
 
-    def log_out() -> None:
-        client.post(LOGOUT, headers=FROM_HERE)
-        place.clock.advance((interval or 100_000) - 1)
-
+    log_out = after_logout(place, client, (interval or 100_000) - 1)
     seen = told(place, cookie_of(client), after(place, before), log_out, after(place, 1))
     assert seen == [ACCEPTED, SAID, SAID, LOGGED_OUT if interval else SAID]
     assert len(place.room.heard) == (2 if interval else 3)
@@ -93,10 +101,7 @@ def test_an_application_that_has_its_guard_only_after_accepting_is_looked_at_too
     place = Place(fx, make)
     client = place.visitor()
 
-    def log_out() -> None:
-        client.post(LOGOUT, headers=FROM_HERE)
-        place.clock.advance(1)
-
+    log_out = after_logout(place, client, 1)
     sent = told(place, cookie_of(client), after(place, 1000), after(place, 59), log_out)[1:]
     assert sent == ([LOGGED_OUT] if listens else [SAID, SAID, LOGGED_OUT])
     assert [message["type"].partition(".")[2] for message in got] == ["receive", "receive", "disconnect"] * listens
@@ -173,10 +178,7 @@ def test_a_guard_that_asks_long_after_the_handshake_is_looked_at_with_the_next_m
     place = Place(fx, make, session_store=store)
     client = place.visitor()
 
-    def log_out() -> None:
-        client.post(LOGOUT, headers=FROM_HERE)
-        place.clock.advance(3600)
-
+    log_out = after_logout(place, client, 3600)
     assert [message["type"] for message in told(place, cookie_of(client), log_out)] == [
         "websocket.accept",
         "websocket.close",
@@ -200,10 +202,7 @@ def test_whoever_asks_again_after_the_end_gets_it_again_once_the_server_has_it_a
     place = Place(fx, make)
     client = place.visitor()
 
-    def log_out() -> None:
-        client.post(LOGOUT, headers=FROM_HERE)
-        place.clock.advance(60)
-
+    log_out = after_logout(place, client, 60)
     told(place, cookie_of(client), log_out, lambda: said.append("one"), lambda: said.append("two"))
     assert got == [(END, []), (END, ["one", "two"])]
 
@@ -229,10 +228,7 @@ def test_nobody_looks_after_a_socket_that_was_refused_while_it_was_open(fx, capl
     place = Place(fx, make, linker=members)
     client = place.visitor()
 
-    def log_out() -> None:
-        client.post(LOGOUT, headers=FROM_HERE)
-        place.clock.advance(60)
-
+    log_out = after_logout(place, client, 60)
     refused = {"type": "websocket.close", "code": 1008, "reason": "not_allowed"}
     assert told(place, cookie_of(client), log_out)[1:] == [refused]
     assert [message["type"].partition(".")[2] for message in got] == ["receive", "disconnect"]
