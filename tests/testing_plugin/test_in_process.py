@@ -468,6 +468,21 @@ def test_step_by_step_with_the_location_of_the_application(xwms: LocalXWMS):
         xwms.approve(away)
 
 
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        (None, "leads nowhere: look at its status"),
+        ("", "leads nowhere"),
+        ("https://xwms.nl/sign-in/abc?token=secret", r"^https://xwms.nl/sign-in/abc is not at the XWMS of this test"),
+        ("https://xwms.in-process.test.evil.example/sign-in/abc", "is not at the XWMS"),
+        ("/orders", "^/orders is not at the XWMS"),
+    ],
+)
+def test_approve_says_why_nobody_can_log_in_there(url, message, xwms: LocalXWMS):
+    with pytest.raises(ValueError, match=message):
+        xwms.approve(url)
+
+
 def test_join_refuses_what_is_no_application(xwms: LocalXWMS):
     with pytest.raises(ValueError, match="no application"):
         xwms.join(object())

@@ -5,7 +5,9 @@ import re
 import subprocess
 import sys
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -51,15 +53,17 @@ socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
 """
 
 
-def run(folder: Path, *options: str, plugin: bool = True, **files: str) -> subprocess.CompletedProcess[str]:
-    """Run pytest in a project with these files, without any setting of XWMS."""
+def run(
+    folder: Path, *options: str, plugin: bool = True, settings: Mapping[str, str] = MappingProxyType({}), **files: str
+) -> subprocess.CompletedProcess[str]:
+    """Run pytest in a project with these files, and with these settings of XWMS alone."""
     for name, text in files.items():
         (folder / f"{name}.py").write_text(textwrap.dedent(text))
     (folder / "pyproject.toml").write_text(
         '[tool.pytest.ini_options]\nfilterwarnings = ["error"]\npythonpath = ["."]\n'
     )
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("XWMS_", "PYTEST"))}
-    environ |= {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    environ |= {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **settings}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     command += ["-p", "xwms_auth.testing.plugin"] if plugin else []
     return subprocess.run(
@@ -194,6 +198,42 @@ def test_the_settings_of_the_project_stay(tmp_path):
             assert client.get("/").status_code == 200
     """
     assert passed(run(tmp_path, own=own, conftest="import own", shop=SHOP, test_it=tests)) == 1
+
+
+LIVE = {
+    "XWMS_CLIENT_ID": "live-client",
+    "XWMS_CLIENT_SECRET": "the-secret-of-the-live-client-0123456789",
+    "XWMS_REDIRECT_URI": "https://shop.example/xwms/validateToken",
+    "XWMS_SESSION_SECRET": "a-session-secret-of-the-live-site-0123456789",
+}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"XWMS_API_URI": "http://127.0.0.1:9/api/"},
+        {"XWMS_FLOW": "oauth2", "XWMS_ISSUER": "http://127.0.0.1:9", "XWMS_API_URI": "http://127.0.0.1:9/api/"},
+    ],
+    ids=["real", "sandbox", "oauth2"],
+)
+def test_an_application_that_was_made_from_live_variables_asks_no_real_xwms(tmp_path, more):
+    """Not even before the first login, which joins any other application."""
+    tests = """
+        import shop
+
+        def test_it(xwms):
+            client = shop.app.test_client()
+            started = client.get("/xwms/auth", headers={"Sec-Fetch-Site": "none"}, base_url="https://shop.example")
+            assert started.location.startswith(xwms.url), started.text
+            client.get(xwms.approve(started.location, "1002"))
+            assert client.get("/", base_url="https://shop.example").text == "1002"
+
+        def test_its_own_settings_are_back_after_a_test():
+            assert shop.app.extensions["xwms_auth"].context.config.client_id == "live-client"
+            assert "in-process" not in shop.app.extensions["xwms_auth"].context.config.api_url
+    """
+    assert passed(run(tmp_path, settings={**LIVE, **more}, conftest=NO_NETWORK, shop=SHOP, test_it=tests)) == 2
 
 
 def test_the_settings_can_be_turned_off(tmp_path):

@@ -29,28 +29,42 @@ class Applications:
     """The applications that ask this XWMS, from `begin` to `end`.
 
     One that has its settings, and was made during the test, keeps its context. Any other that somebody logs in to is
-    lent a new one, which remembers nothing of another test.
+    lent a new one, which remembers nothing of another test. One with the client of the environment (`client_id`) was
+    made from variables that lead elsewhere, and is lent it at once: no test asks the real XWMS by accident.
     """
 
-    def __init__(self, server: Server, host: str, *, session_secret: str) -> None:
-        self._server, self._host = server, host
+    def __init__(self, server: Server, host: str, *, client_id: str, session_secret: str) -> None:
+        self._server, self._host, self._client_id = server, host, client_id
         self._session_secret = session_secret
         self._loans: dict[ServedApp, Loan] = {}
         # Those that this test has made, or named.
         self._own: WeakSet[ServedApp] = WeakSet()
         # Those that were made while no test had an XWMS: at import, or by a fixture that comes first.
         self._imported: WeakSet[ServedApp] = WeakSet()
+        # Those of them that ask an XWMS elsewhere.
+        self._from_environment: WeakSet[ServedApp] = WeakSet()
         # Those of earlier tests.
         self._earlier: WeakSet[ServedApp] = WeakSet()
         self._behind: WeakKeyDictionary[Any, list[ServedApp]] = WeakKeyDictionary()
 
     def begin(self) -> None:
-        """Let those that were there before follow the clock of the test, whether it uses them or not."""
+        """Reach those that were there before, whether the test uses them or not."""
+        for served in list(in_process.applications):
+            if isinstance(served, ServedApp):
+                config = served.context.config
+                if config.client_id == self._client_id and not in_process.is_local(config.api.host):
+                    self._from_environment.add(served)
+        self._reach()
+
+    def _reach(self) -> None:
         for known, before in ((in_process.applications, self._imported), (_made_in_tests, self._earlier)):
             for served in list(known):
                 if isinstance(served, ServedApp) and served.context.config.api.host == self._host:
                     before.add(served)
                     self._follow(served)
+        for served in [one for one in self._from_environment if one not in self._loans]:
+            self._imported.add(served)
+            self._lend(served)
 
     def end(self) -> None:
         """Give all of them back what is theirs, and forget who is signed in."""
@@ -137,7 +151,7 @@ class Applications:
         """Leave out what an earlier test has left for the garbage collector."""
         self._let_go()
         gc.collect()
-        self.begin()
+        self._reach()
 
     def _let_go(self) -> None:
         for served in {*self._imported, *self._earlier} - {*self._own}:
@@ -147,13 +161,16 @@ class Applications:
     def _use(self, served: ServedApp) -> None:
         """Let an application serve for this test, with a context of its own if it was there before."""
         if served not in self._own:
-            if (loan := self._loans.pop(served, None)) is not None:
-                loan.give_back()
-            loan = self._loans[served] = Loan(served, self._server.clock)
-            config = lending.wired(served.context.config, self._server.origin, session_secret=self._session_secret)
-            loan.bind(served.context if lending.is_unknown_host(served) else Context.of(config))
-            self.register(config)
+            self._lend(served)
             self._own.add(served)
+
+    def _lend(self, served: ServedApp) -> None:
+        if (loan := self._loans.pop(served, None)) is not None:
+            loan.give_back()
+        loan = self._loans[served] = Loan(served, self._server.clock)
+        config = lending.wired(served.context.config, self._server.origin, session_secret=self._session_secret)
+        loan.bind(served.context if lending.is_unknown_host(served) else Context.of(config))
+        self.register(config)
 
     def _follow(self, served: ServedApp) -> None:
         """Let an application that has the settings of this XWMS follow its clock."""

@@ -53,7 +53,12 @@ class LocalXWMS:
         self._server = Server(self._host, self.clock)
         self.calls = self._server.calls
         self._session_secret = environment.SESSION_SECRET + secrets.token_hex(16)
-        self._applications = Applications(self._server, self._host, session_secret=self._session_secret)
+        self._applications = Applications(
+            self._server,
+            self._host,
+            client_id=os.environ.get("XWMS_CLIENT_ID") or environment.CLIENT_ID,
+            session_secret=self._session_secret,
+        )
 
     @property
     def url(self) -> str:
@@ -163,6 +168,10 @@ class LocalXWMS:
 
         `url` is where the application's login led to. Raises ValueError if nobody can log in there.
         """
+        if not url:
+            raise ValueError("the application's response leads nowhere: look at its status and its text")
+        if not url.startswith(f"{self.url}/"):
+            raise ValueError(f"{url.partition('?')[0]} is not at the XWMS of this test, {self.url}")
         return self._server.approve(url, approval_of(sub, name=name, email=email, verified=verified, scopes=scopes))
 
     def session_cookie(

@@ -51,7 +51,7 @@ servers: dict[str, LocalServer] = {}
 """By host. Empty but for tests."""
 
 applications: "WeakSet[object]" = WeakSet()
-"""What was set up while no test had an XWMS, such as an application that a module makes when it is imported."""
+"""What was set up for no XWMS of a test, such as an application that a module makes when it is imported."""
 
 
 def is_local(host: str) -> bool:
@@ -60,9 +60,7 @@ def is_local(host: str) -> bool:
 
 
 def announce(served: object, host: str) -> None:
-    """Announce an application that is set up for the XWMS with this name, if that is inside this process."""
-    if not is_local(host):
-        return
+    """Announce an application that is set up for the XWMS with this name."""
     if (server := servers.get(host)) is None:
         applications.add(served)
     else:
