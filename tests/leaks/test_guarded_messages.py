@@ -20,6 +20,7 @@ from tests.leaks.guarded import (
     over_wsgi,
     run,
 )
+from xwms_auth._core.config.secret_sources import SecretFromFile
 
 pytestmark = pytest.mark.usefixtures("logged")
 
@@ -52,6 +53,53 @@ def test_a_websocket_is_closed_in_place_of_a_message_with_a_secret(logged, messa
     assert sent.messages == [*messages[:passed], CLOSED]
     assert "code=secret_in_response path='/live'" in logged.text
     assert f"secret is in {where.replace(' .', ' websocket.')}, " in logged.text
+
+
+@pytest.mark.parametrize(
+    "kind", [iter, tuple, set, lambda pairs: dict(pairs).items()], ids="iter tuple set dict".split()
+)
+@pytest.mark.parametrize("type_", ["websocket.accept", "http.response.trailers", "http.response.early_hint"])
+@pytest.mark.parametrize("place", [0, 1], ids=["name", "value"])
+def test_headers_are_looked_at_in_whatever_they_stand(logged, kind, type_, place):
+    def headers(text: str) -> list[tuple[bytes, bytes]]:
+        return [(b"x-a", b"1"), (text.encode(), b"1") if place == 0 else (b"x-b", text.encode())]
+
+    whole = {"type": type_, "headers": kind(headers("fine"))}
+    [passed] = over_websocket(whole).messages
+    assert sorted(map(tuple, passed["headers"])) == sorted(headers("fine"))
+    assert [
+        one["type"] for one in over_websocket({"type": type_, "headers": kind(headers(SESSION_SECRET))}).messages
+    ] == ["websocket.close"]
+
+
+NEW = "The-secret-that-is-new-0123456789"
+
+
+@pytest.mark.parametrize("type_", ["websocket", "http"])
+def test_what_has_begun_before_a_rotation_is_searched_for_the_new_secret_too(logged, tmp_path, type_):
+    path = tmp_path / "secret"
+    path.write_text(CLIENT_SECRET)
+    head = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]}
+
+    def piece(text: str) -> dict[str, Any]:
+        if type_ == "websocket":
+            return {"type": "websocket.send", "text": text}
+        return {"type": "http.response.body", "body": f"data: {text}\n\n".encode(), "more_body": True}
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await send(ACCEPT if type_ == "websocket" else head)
+        await send(piece("before"))
+        path.write_text(NEW)
+        await send(piece("between"))
+        await send(piece(NEW))
+
+    sent = Sent()
+    run(
+        sent, application, config(client_secret=SecretFromFile(path)), {"type": type_, "method": "GET", "path": "/live"}
+    )
+    assert sent.messages[:3] == [ACCEPT if type_ == "websocket" else head, piece("before"), piece("between")]
+    assert sent.messages[3:] == ([CLOSED] if type_ == "websocket" else [])
+    assert "the client secret is in" in logged.text
 
 
 def test_messages_without_a_secret_arrive_at_once():

@@ -6,7 +6,7 @@ pieces. Knows nothing of WSGI and ASGI: the doors hand it headers, pieces of bod
 
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -37,6 +37,9 @@ _WINDOWS: Final = {"gzip": (31,), "x-gzip": (31,), "deflate": (zlib.MAX_WBITS, -
 _EVENT_STREAM: Final = "text/event-stream"
 
 _MASK: Final = "***"
+
+_Patterns = Callable[[], list[tuple[str, LeakPatterns]]]
+"""What to look for now, each with the name of its secret."""
 
 
 class LeakGuard:
@@ -133,7 +136,7 @@ class LeakGuard:
             named.setdefault(name.lower(), []).extend(one.strip() for one in value.decode("latin-1").lower().split(","))
         encodings = [one for one in named.get(b"content-encoding", ()) if one not in ("identity", "")]
         is_stream = any(one.startswith(_EVENT_STREAM) for one in named.get(b"content-type", ()))
-        plain = GuardedBody(self.patterns(), events_at_once=is_stream)
+        plain = GuardedBody(self.patterns, events_at_once=is_stream)
         if not encodings:
             return plain
         if len(encodings) == 1 and encodings[0] in _WINDOWS:
@@ -143,7 +146,7 @@ class LeakGuard:
 
     def messages(self) -> "GuardedBody":
         """What the messages of a websocket go through, each with `is_last`: none of them can be held back."""
-        return GuardedBody(self.patterns(), where="a message of a websocket")
+        return GuardedBody(self.patterns, where="a message of a websocket")
 
     def refusal(self, found: SecretInResponse, config: XWMSConfig, request: Request) -> Response:
         """The response in place of one that has a secret in it. Writes the line of the log."""
@@ -165,17 +168,14 @@ class GuardedBody:
     """Lets the pieces of a body through, but for an end that may be the beginning of a secret.
 
     The events of an event stream are not held back, since nobody knows when the next one comes; the one that would
-    complete a secret is.
+    complete a secret is. A body may take long, so each piece is searched for the secrets that there are by then.
     """
 
-    __slots__ = ("_events_at_once", "_kept", "_patterns", "_reach", "_sent", "_where")
+    __slots__ = ("_events_at_once", "_kept", "_patterns", "_sent", "_where")
 
-    def __init__(
-        self, patterns: list[tuple[str, LeakPatterns]], *, events_at_once: bool = False, where: str = "the body"
-    ) -> None:
+    def __init__(self, patterns: _Patterns, *, events_at_once: bool = False, where: str = "the body") -> None:
         self._patterns = patterns
         self._where = where
-        self._reach = max((one.reach for _, one in patterns), default=0)
         self._kept = b""
         self._sent = 0  # bytes of what is kept
         self._events_at_once = events_at_once
@@ -187,16 +187,15 @@ class GuardedBody:
 
     def feed(self, piece: bytes, *, is_last: bool = False) -> bytes:
         """What may be sent now. Raises `SecretInResponse`."""
-        if not self._patterns:
-            return piece
+        patterns = self._patterns()
         data = self._kept + piece
-        _check(data, self._patterns, self._where)
+        _check(data, patterns, self._where)
         held = 0
         if not is_last and not (self._events_at_once and data.endswith((b"\n\n", b"\r\n\r\n"))):
-            held = max(one.begun_in(data) for _, one in self._patterns)
+            held = max((one.begun_in(data) for _, one in patterns), default=0)
         end = max(len(data) - held, self._sent)
         let_through = data[self._sent : end]
-        start = max(0, min(end, len(data) - self._reach))
+        start = max(0, min(end, len(data) - max((one.reach for _, one in patterns), default=0)))
         self._kept, self._sent = data[start:], end - start
         return let_through
 
@@ -207,7 +206,7 @@ class _CompressedBody(GuardedBody):
     __slots__ = ("_head", "_inflater", "_plain", "_waiting", "_windows")
 
     def __init__(self, plain: GuardedBody, encoding: str) -> None:
-        super().__init__([])
+        super().__init__(list)
         self._plain = plain
         self._windows = iter(_WINDOWS[encoding])
         self._inflater: Any = zlib.decompressobj(next(self._windows))

@@ -1,6 +1,6 @@
 """The leak guard around what an ASGI application sends, over HTTP and in websockets."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 from ...base.secret_in_response import SecretInResponse
@@ -53,6 +53,7 @@ class _Guarded:
                 self._check_sent(message)
                 await self._send(message)
             else:
+                message = _settled(message)
                 for data in _data_in(message):
                     self._guard.check(data, where=f"the message {message['type']}")
                 await self._send(message)
@@ -101,15 +102,24 @@ class _Guarded:
         await send({"type": "websocket.close", "code": INTERNAL_ERROR, "reason": found.code})
 
 
+def _settled(value: Any) -> Any:
+    """The same with lists for what can be walked through only once, such as the headers of a generator."""
+    if isinstance(value, dict):
+        return {name: _settled(one) for name, one in cast("dict[object, object]", value).items()}
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | bytearray | memoryview):
+        settled = [_settled(one) for one in cast("Iterable[object]", value)]
+        return tuple(settled) if isinstance(value, tuple) else settled
+    return cast("object", value)
+
+
 def _data_in(value: Any) -> Iterator[bytes]:
-    """All text and bytes in a message."""
+    """All text and bytes in a message that is settled."""
     if isinstance(value, bytes | bytearray | memoryview):
         yield bytes(cast("bytes", value))
     elif isinstance(value, str):
         yield value.encode("utf-8", "surrogatepass")
     elif isinstance(value, dict):
-        for one in cast("dict[str, Any]", value).values():
-            yield from _data_in(one)
+        yield from _data_in([part for item in cast("dict[object, object]", value).items() for part in item])
     elif isinstance(value, list | tuple):
         for one in cast("list[Any]", value):
             yield from _data_in(one)
