@@ -1,6 +1,7 @@
 """Calls with the client's credentials, on a clock of the test: how long they take, how often, and what is logged."""
 
 import asyncio
+import itertools
 import json
 import re
 import threading
@@ -15,7 +16,7 @@ from xwms_auth._core.base.effects import ApiCall, Pause, Runtime, UpstreamRespon
 from xwms_auth._core.base.memory import limits
 from xwms_auth._core.config import credentials, secret_sources
 from xwms_auth._core.config.credentials import MIN_SECONDS, POLL_INTERVAL, send_as_client
-from xwms_auth._core.config.secret_sources import READ_INTERVAL, SOURCE_SECONDS, SecretFromFile
+from xwms_auth._core.config.secret_sources import RETRY_INTERVAL, SOURCE_SECONDS, TOLD_INTERVAL, SecretFromFile
 from xwms_auth.stores.memory import MemoryStore
 
 THREAD = "xwms_auth-secret"
@@ -169,6 +170,19 @@ def test_too_many_who_wait_for_a_source_are_told_at_once(world):
     assert (one.paused, one.calls) == ([], [])
 
 
+def test_whoever_is_refused_keeps_a_thread_of_the_server_for_a_moment_only(world):
+    """Eight threads that wait a second each would let eight logins a second stop the whole site."""
+    one = world(lambda: OLD, NEW)
+    one.reading_takes = one.call_takes = 0.01
+    waits: list[float] = []
+    for _ in range(5):
+        one.paused.clear()
+        with pytest.raises(CredentialsRejected):
+            one.ask()
+        waits.append(sum(one.paused))
+    assert 0 < max(waits) <= 0.25
+
+
 # --- what a source that fails costs ----------------------------------------------------------------------------------
 
 
@@ -185,19 +199,32 @@ class Raising(Manager):
         raise self.error
 
 
-def test_faults_that_a_callable_finds_in_its_own_settings_are_told_together(world, caplog):
-    one = world(Raising(ConfigError(["no address", "no key"])), OLD)
+def test_what_a_callable_gives_is_told_in_words_and_quotes_nothing(world, caplog):
+    one = world(lambda: "two\nlines", OLD)
     with pytest.raises(Unreachable):
         one.ask()
-    assert told(caplog) == ["client_secret_not_read source=callable cause='no address; no key'"]
+    cause = "client_secret: the callable returned a value that has more than one line"
+    assert told(caplog) == [f"client_secret_not_read source=callable cause='{cause}'"]
 
 
-def test_another_failure_of_a_callable_is_told_by_its_kind_and_place(world, caplog):
-    one = world(Raising(LookupError("the text is lost"), OLD), NEW)
+def test_a_lambda_around_an_async_function_is_told_as_that(world, caplog, recwarn):
+    async def read() -> str:
+        return OLD
+
+    with pytest.raises(Unreachable):
+        world(lambda: read(), OLD).ask()
+    [line] = told(caplog)
+    assert "returned a coroutine; give a function that is itself async" in line
+    assert [str(one.message) for one in recwarn] == []
+
+
+@pytest.mark.parametrize("kind", [LookupError, ConfigError])
+def test_another_failure_of_a_callable_is_told_by_its_kind_and_place(world, caplog, kind):
+    one = world(Raising(kind("the text is lost") if kind is LookupError else kind(["the text is lost"]), OLD), NEW)
     with pytest.raises(CredentialsRejected):
         one.ask()
     [line] = told(caplog)
-    assert line.startswith("client_secret_not_read source=callable cause='LookupError at ")
+    assert line.startswith(f"client_secret_not_read source=callable cause='{kind.__name__} at ")
     assert "the text" not in line
     assert [secret for secret, _ in one.calls] == [OLD]
 
@@ -225,7 +252,7 @@ def test_a_process_that_can_begin_no_thread_cannot_read_a_callable_and_says_so(w
             one.ask()
     [line] = told(caplog)
     assert line.startswith("client_secret_not_read source=callable cause='RuntimeError at ")
-    one.now += READ_INTERVAL
+    one.now += RETRY_INTERVAL
     assert one.ask() == b"the answer"
 
 
@@ -272,16 +299,26 @@ def test_an_async_callable_that_fails_or_is_cancelled_ends_its_reading(world, ca
 # --- what is told, and how often -------------------------------------------------------------------------------------
 
 
-def test_a_secret_that_is_simply_wrong_is_told_once_for_each_reading(world, caplog):
+def test_a_secret_that_is_simply_wrong_is_told_once_a_second(world, caplog):
     one = world(lambda: OLD, NEW)
-    for _ in range(2):
+    for one.now in (0.0, 0.5, TOLD_INTERVAL + 0.5):
         with pytest.raises(CredentialsRejected):
             one.ask()
     lines = told(caplog)
     assert [line.split(" cause=")[0] for line in lines] == ["client_secret_refused source=callable"] * 2
     assert "has no other one" in lines[0]
     assert "no restart is needed" in lines[0]
-    assert [secret for secret, _ in one.calls] == [OLD] * 2
+    assert [secret for secret, _ in one.calls] == [OLD] * 3
+
+
+def test_a_source_of_ever_new_secrets_is_told_once_a_second(world, caplog):
+    numbers = itertools.count()
+    one = world(lambda: f"{OLD}-{next(numbers)}")
+    for one.now in (0.0, 0.25, 0.5, TOLD_INTERVAL + 0.5):
+        with pytest.raises(CredentialsRejected):
+            one.ask()
+    refused = [line for line in told(caplog) if line.startswith("client_secret_refused")]
+    assert len(refused) == 2
 
 
 def test_that_there_is_a_secret_at_all_is_no_news(world, file, caplog):
@@ -320,7 +357,7 @@ def test_a_fixed_secret_has_no_other_one(world, caplog):
 
 def test_a_file_that_holds_the_refused_secret_is_told_once_a_second(world, file, caplog):
     one = world(SecretFromFile(file), NEW)
-    for one.now in (0.0, 0.5, READ_INTERVAL):
+    for one.now in (0.0, 0.5, TOLD_INTERVAL):
         with pytest.raises(CredentialsRejected):
             one.ask()
     lines = told(caplog)
@@ -330,7 +367,7 @@ def test_a_file_that_holds_the_refused_secret_is_told_once_a_second(world, file,
 
 def test_a_file_that_cannot_be_read_after_a_refusal_is_told_once_a_second(world, file, caplog):
     one = world(SecretFromFile(file), NEW)
-    for one.now in (0.0, 0.5, READ_INTERVAL):
+    for one.now in (0.0, 0.5, TOLD_INTERVAL):
         file.write_text(OLD)
         one.config.secret_source()
         steps = send_as_client(one.config, CALL, answer_of)

@@ -4,6 +4,7 @@ import asyncio
 import copy
 import os
 import pickle
+import threading
 from typing import Any
 
 import pytest
@@ -14,7 +15,9 @@ from xwms_auth._core.config import secret_sources
 from xwms_auth._core.config.secret_sources import (
     MAX_PATIENCE,
     READ_INTERVAL,
+    RETRY_INTERVAL,
     SOURCE_SECONDS,
+    TOLD_INTERVAL,
     Reading,
     SecretFromCallable,
     SecretFromFile,
@@ -173,12 +176,12 @@ def test_the_first_refusal_has_the_source_read_again_at_once(clock, source):
     assert source.look(refused=BEFORE, since=0.1) == AFTER
 
 
-def test_a_secret_that_is_refused_although_it_was_just_read_is_read_once_a_second(clock, source):
+def test_a_secret_that_is_refused_although_it_was_just_read_is_read_again_a_moment_later(clock, source):
     read(source, BEFORE)
     again = read(source, BEFORE, refused=BEFORE)
     assert not again.changed
     assert source.look(refused=BEFORE, since=0.0) == "give up"
-    for clock.now in (0.0, READ_INTERVAL - 0.1):
+    for clock.now in (0.0, READ_INTERVAL - 0.01):
         assert source.look(refused=BEFORE, since=0.1) == "wait"
     clock.now = READ_INTERVAL
     assert begun(source, refused=BEFORE, since=0.1).began == READ_INTERVAL
@@ -190,9 +193,9 @@ def test_after_a_failure_nobody_waits_and_nobody_asks_for_a_second(clock, source
         read(source, BEFORE)
     failed = read(source, "it failed", refused=refused)
     assert (failed.failure, failed.done, source.kept) == ("it failed", True, refused)
-    for clock.now in (0.0, READ_INTERVAL - 0.1):
+    for clock.now in (0.0, RETRY_INTERVAL - 0.1):
         assert source.look(refused=refused, since=0.1) == "give up"
-    clock.now = READ_INTERVAL
+    clock.now = RETRY_INTERVAL
     begun(source, refused=refused, since=0.1)
 
 
@@ -204,7 +207,7 @@ def patience_of(clock: Ticks, source: SecretFromCallable, refused: Secret | None
         found = source.look(refused=refused, since=clock.now + 1)
         if isinstance(found, Reading):
             source.end(found, "left for the next one")
-            clock.now += READ_INTERVAL
+            clock.now += RETRY_INTERVAL
             return seconds
         assert found == ("give up" if seconds >= SOURCE_SECONDS else "wait")
     raise AssertionError("it never made way")
@@ -217,7 +220,7 @@ def test_a_reading_that_hangs_makes_way_for_another_ever_later_until_one_ends(cl
     doubled = [SOURCE_SECONDS * 2**times for times in range(MAX_PATIENCE + 1)]
     assert [patience_of(clock, source, refused) for _ in range(MAX_PATIENCE + 2)] == [*doubled, doubled[-1]]
     read(source, BEFORE, refused=refused)
-    clock.now += READ_INTERVAL
+    clock.now += RETRY_INTERVAL
     assert patience_of(clock, source, BEFORE) == SOURCE_SECONDS
 
 
@@ -251,8 +254,30 @@ def test_what_came_of_a_reading_is_told_once_if_it_says_anything(clock, source):
     changed = read(source, AFTER, refused=BEFORE)
     assert [source.unlogged(is_refused=False) for _ in range(2)] == [changed, None]
     clock.now += READ_INTERVAL
+    assert source.unlogged(is_refused=True) is None, "it was told"
     failed = read(source, "it failed", refused=AFTER)
     assert [source.unlogged(is_refused=False) for _ in range(2)] == [failed, None]
+
+
+def test_that_the_secret_is_refused_is_told_once_a_second_however_often_it_is_read(clock, source):
+    read(source, BEFORE)
+    told: list[float] = []
+    for clock.now in (0.0, 0.25, 0.5, 0.75, 1.0, 1.25):
+        read(source, BEFORE, refused=BEFORE)
+        told += [clock.now for _ in range(2) if source.unlogged(is_refused=True)]
+    assert told == [0.0, TOLD_INTERVAL]
+
+
+def test_a_pipe_gives_its_secret_once_and_nobody_waits_for_another_one(tmp_path):
+    pipe = tmp_path / "secret"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("the-secret-in-a-pipe\n",))
+    writer.start()
+    source = SecretFromFile(pipe)
+    assert source() == Secret("the-secret-in-a-pipe")
+    writer.join()
+    assert source() == Secret("the-secret-in-a-pipe")
+    assert source.other_than(Secret("the-secret-in-a-pipe")) is None
 
 
 def test_that_a_reading_hangs_is_told_once_and_not_before_it_does(clock, source):
@@ -344,7 +369,7 @@ def test_a_file_that_looks_the_same_is_read_again_only_if_what_it_held_was_refus
 
 def test_a_file_is_warned_about_once_a_second(clock, file):
     source = SecretFromFile(file)
-    assert [source.may_warn() for clock.now in (0.0, 0.5, 0.9, READ_INTERVAL, 1.9, 2 * READ_INTERVAL)] == [
+    assert [source.may_warn() for clock.now in (0.0, 0.5, 0.9, TOLD_INTERVAL, 1.9, 2 * TOLD_INTERVAL)] == [
         *(True, False, False),
         *(True, False, True),
     ]

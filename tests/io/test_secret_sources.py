@@ -66,6 +66,43 @@ def test_an_async_callable_is_awaited_on_trio(fx: FakeXWMS):
     assert (sent(fx), manager.reads) == ([OLD, NEW], 2)
 
 
+def test_on_trio_nobody_waits_for_a_source_that_shields_itself(fx: FakeXWMS):
+    ended: list[str] = []
+
+    async def shielded() -> str:
+        with trio.move_on_after(SOURCE_SECONDS, shield=True):
+            await trio.sleep_forever()
+        ended.append("late")
+        return NEW
+
+    async def story() -> None:
+        async with AsyncXWMSClient(config(fx, client_secret=shielded, timeout=0.5)) as client:
+            with pytest.raises(Unreachable):
+                await sign(client)
+        assert ended == []
+
+    trio.run(story)
+    assert ended == ["late"], "it goes on without its call"
+
+
+class Stopped(BaseException):
+    pass
+
+
+def test_on_trio_a_source_that_raises_what_ends_a_task_ends_no_program(fx: FakeXWMS):
+    async def stop() -> str:
+        await trio.sleep(0)
+        raise Stopped
+
+    async def story() -> str:
+        async with AsyncXWMSClient(config(fx, client_secret=stop)) as client:
+            with pytest.raises(Unreachable):
+                await sign(client)
+        return "goes on"
+
+    assert trio.run(story) == "goes on"
+
+
 async def trio_read(manager: Manager) -> str:
     await trio.sleep(0)
     return manager()

@@ -20,7 +20,7 @@ from ..base.memory.limits import Waiting
 from ..base.models import Secret
 from ..base.unexpected import place_in_function
 from .config import XWMSConfig
-from .secret_sources import SOURCE_SECONDS, Reading, SecretFromCallable, SecretFromFile
+from .secret_sources import SOURCE_SECONDS, Reading, SecretFromCallable, SecretFromFile, SourceFault
 
 T = TypeVar("T")
 
@@ -54,7 +54,9 @@ def send_as_client(config: XWMSConfig, call: ApiCall | OAuthCall, read: Callable
     try:
         return read((yield from ask(CallXWMS(replace(call, secret=other, seconds=left)))))
     except CredentialsRejected:
-        events.warning("client_secret_refused", source=_name(config), cause="also the newer secret was refused")
+        source = config.secret_source
+        if isinstance(source, SecretFromCallable | SecretFromFile) and source.may_warn():
+            events.warning("client_secret_refused", source=source.name, cause="also the newer secret was refused")
         raise
 
 
@@ -158,14 +160,9 @@ class _SourceReading:
 
 
 def _cause(error: BaseException) -> str:
-    if isinstance(error, ConfigError):
+    if isinstance(error, SourceFault):
         return "; ".join(error.problems)
     return f"{type(error).__qualname__} {place_in_function(error)}"
-
-
-def _name(config: XWMSConfig) -> str:
-    source = config.secret_source
-    return "" if isinstance(source, Secret) else source.name
 
 
 def _log(source: SecretFromCallable, *, is_refused: bool) -> None:

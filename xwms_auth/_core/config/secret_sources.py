@@ -7,7 +7,8 @@ import os
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from inspect import iscoroutinefunction
+from inspect import iscoroutine, iscoroutinefunction
+from stat import S_ISDIR, S_ISREG
 from typing import Literal, NoReturn, Self, TypeAlias, cast
 
 from ..base.dataclass import dataclass
@@ -20,17 +21,41 @@ Fetch: TypeAlias = Callable[[], str | Secret | Awaitable[str | Secret]]
 SOURCE_SECONDS = 5.0
 """Seconds after which a call waits no longer for a source."""
 
-READ_INTERVAL = 1.0
+READ_INTERVAL = 0.2
 """Seconds from the beginning of one reading of a callable to that of the next one, at least.
 
-Denial of service: while XWMS refuses the secret, anybody who starts logins would have the source read as often.
+Denial of service: while XWMS refuses the secret, anybody who starts logins would have the source read as often. Not
+more, because each of them keeps a thread of the server until the next reading, so that one after the source was updated
+does not fail.
 """
+
+RETRY_INTERVAL = 1.0
+"""The same after a reading that failed. Nobody waits for it."""
+
+TOLD_INTERVAL = 1.0
+"""Seconds between two lines of the log that say the same about a source."""
 
 MAX_PATIENCE = 6
 """How often the time doubles after which a reading that does not end makes way for another one: 5 seconds to 5 minutes.
 
 Each of them leaves a thread behind that hangs.
 """
+
+
+class _Seldom:
+    """Whether nothing was told within the last `TOLD_INTERVAL`."""
+
+    __slots__ = ("_told_at",)
+
+    def __init__(self) -> None:
+        self._told_at = -TOLD_INTERVAL
+
+    def may(self) -> bool:
+        now = time.monotonic()
+        if now < self._told_at + TOLD_INTERVAL:
+            return False
+        self._told_at = now
+        return True
 
 
 class SecretSource:
@@ -77,6 +102,10 @@ class Reading:
         return not self.done and time.monotonic() >= self.began + SOURCE_SECONDS
 
 
+class SourceFault(ConfigError):
+    """A source gives nothing that can be a secret. Its text is the package's own, and quotes nothing."""
+
+
 class SecretFromCallable(SecretSource):
     """A secret that the application fetches itself, for instance from a secret manager.
 
@@ -84,7 +113,7 @@ class SecretFromCallable(SecretSource):
     others wait for that. Thread-safe; also the callers of several event loops may share it.
     """
 
-    __slots__ = ("_fetch", "_hung", "_kept", "_last", "_lock", "is_async")
+    __slots__ = ("_fetch", "_hung", "_kept", "_last", "_lock", "_refusals", "is_async")
 
     name = "callable"
 
@@ -94,6 +123,7 @@ class SecretFromCallable(SecretSource):
         self._kept: Secret | None = None
         self._last: Reading | None = None
         self._hung = 0
+        self._refusals = _Seldom()
         call: object = getattr(fetch, "__call__", None)  # noqa: B004  an object of a class with an async __call__
         self.is_async = iscoroutinefunction(fetch) or iscoroutinefunction(call)
 
@@ -123,9 +153,12 @@ class SecretFromCallable(SecretSource):
             if last is not None and last.done:
                 if last.began >= since:
                     return "give up"
-                if now < last.began + READ_INTERVAL and (last.failure or not last.is_first):
-                    # After a failure nobody waits: there is no telling when the source is back.
-                    return "give up" if last.failure else "wait"
+                if last.failure:
+                    # Nobody waits: there is no telling when the source is back.
+                    if now < last.began + RETRY_INTERVAL:
+                        return "give up"
+                elif now < last.began + READ_INTERVAL and not last.is_first:
+                    return "wait"
             elif last is not None and last.pid == os.getpid():
                 if not last.hangs:
                     return "wait"
@@ -150,33 +183,41 @@ class SecretFromCallable(SecretSource):
     def unlogged(self, *, is_refused: bool) -> Reading | None:
         """The last reading, if it is over, worth a line in the log, and nobody has logged it.
 
-        That the secret is the same is worth one if it `is_refused`.
+        That the secret is the same is worth one if it `is_refused`, but not every time.
         """
         with self._lock:
             last = self._last
             if last is None or last.logged or not (last.done or last.hangs):
                 return None
-            if last.done and not (last.failure or last.changed or is_refused):
+            if last.done and not (last.failure or last.changed or (is_refused and self._refusals.may())):
                 return None
             last.logged = True
             return last
+
+    def may_warn(self) -> bool:
+        """Whether nobody was told within the last second that its secret is refused."""
+        with self._lock:
+            return self._refusals.may()
 
     def __repr__(self) -> str:
         return "SecretFromCallable()"
 
 
-def _checked(value: object) -> Secret | ConfigError:
+def _checked(value: object) -> Secret | SourceFault:
+    if iscoroutine(value):
+        value.close()  # Python would warn that nobody has awaited it
+        return SourceFault(["client_secret: the callable returned a coroutine; give a function that is itself async"])
     if not isinstance(value, str | Secret):
-        return ConfigError(["client_secret: the callable returned something that is neither text nor a Secret"])
+        return SourceFault(["client_secret: the callable returned something that is neither text nor a Secret"])
     secret = Secret(value)
     if problem := header_fault(secret):
-        return ConfigError([f"client_secret: the callable returned a value that {problem}"])
+        return SourceFault([f"client_secret: the callable returned a value that {problem}"])
     return secret
 
 
-def _raised(outcome: Secret | ConfigError) -> Secret:
+def _raised(outcome: Secret | SourceFault) -> Secret:
     # Not where the value was checked: no frame of the traceback may hold it in clear text.
-    if isinstance(outcome, ConfigError):
+    if isinstance(outcome, SourceFault):
         raise outcome
     return outcome
 
@@ -198,7 +239,7 @@ class SecretFromFile(SecretSource):
     While it has none, the secret that it had before stays in use: what writes it anew may empty or remove it first.
     """
 
-    __slots__ = ("_lock", "_path", "_secret", "_stamp", "_told", "_warned_at", "fault")
+    __slots__ = ("_lock", "_path", "_secret", "_stamp", "_told", "_warnings", "fault")
 
     name = "file"
 
@@ -212,7 +253,7 @@ class SecretFromFile(SecretSource):
         self._lock = threading.Lock()
         self._stamp: tuple[int, int, int] | None = None
         self._secret = self._told = Secret("")
-        self._warned_at = -READ_INTERVAL
+        self._warnings = _Seldom()
         self.fault = ""
 
     def __call__(self) -> Secret:
@@ -242,17 +283,15 @@ class SecretFromFile(SecretSource):
     def may_warn(self) -> bool:
         """Whether nobody was warned about this file within the last second."""
         with self._lock:
-            now = time.monotonic()
-            if now < self._warned_at + READ_INTERVAL:
-                return False
-            self._warned_at = now
-            return True
+            return self._warnings.may()
 
     def _read(self) -> Secret:
         try:
             stat = self._path.stat()
             stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-            if stamp == self._stamp:
+            # A pipe gives its secret once, and whoever opens it again may wait for ever.
+            is_spent = bool(self._secret) and not (S_ISREG(stat.st_mode) or S_ISDIR(stat.st_mode))
+            if stamp == self._stamp or is_spent:
                 return self._secret
             # Editors and `echo` end a file with one newline, which is not part of the secret.
             secret = Secret(self._path.read_text(encoding="utf-8").removesuffix("\n"))

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Coroutine
 from contextlib import suppress
+from contextvars import copy_context
+from math import inf
 from typing import Any, TypeVar
 
 import anyio
@@ -100,6 +102,21 @@ async def finish_reading(reading: SourceReading) -> None:
     # Denial of service: whoever cancels requests must not end what others wait for.
     with anyio.move_on_after(SOURCE_SECONDS, shield=True):
         await reading.finish()
+
+
+def begin_on_trio(reading: SourceReading) -> None:
+    """The same, on trio and without waiting for it: a source may shield itself from every deadline."""
+    import trio  # noqa: PLC0415  it runs, so it is there
+
+    async def finish() -> None:
+        try:
+            await finish_reading(reading)
+        except BaseException:
+            # Whatever leaves a system task ends the program, and the reading has its outcome.
+            if trio.current_effective_deadline() == -inf:
+                raise
+
+    trio.lowlevel.spawn_system_task(finish, context=copy_context())
 
 
 def _done(task: asyncio.Task[Any]) -> None:

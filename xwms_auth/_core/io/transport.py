@@ -33,7 +33,7 @@ from ..config.config import XWMSConfig
 from ..config.secret_sources import refuse_async
 from . import in_process
 from .connections import OPEN_SECONDS, OUTAGES, Attempt
-from .deadline import finish_reading, in_background, within
+from .deadline import begin_on_trio, finish_reading, in_background, within
 from .operation.telemetry import ObservedCall, observe_call, telemetry
 from .pool import AsyncPool, Pool
 from .sockets import tls_context
@@ -354,11 +354,11 @@ class AsyncHTTPTransport(_BaseTransport):
         await anyio.sleep(seconds)
 
     async def read_source(self, reading: SourceReading) -> None:
-        """Begin a reading of the client secret's source. It does not end with the request; on trio it is awaited."""
+        """Begin a reading of the client secret's source. It does not end with the request."""
         if not reading.is_async:
             reading.begin()
         elif is_trio():
-            await finish_reading(reading)
+            begin_on_trio(reading)
         else:
             in_background(finish_reading(reading))
 
