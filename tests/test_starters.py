@@ -1,11 +1,16 @@
 """`xwms-auth new`: each starter runs, tests itself and type-checks, as it is made in an empty folder."""
 
+import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import distribution
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
 from click.testing import CliRunner
@@ -39,6 +44,16 @@ def run(folder: Path, *command: str) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
+
+
+def test_what_was_installed_from_a_folder_is_installed_from_there_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source = urlsplit(json.loads(distribution("xwms-auth").read_text("direct_url.json") or '{"url": ""}')["url"])
+    done = CliRunner().invoke(xwms_auth, ["new", "flask", "my-desk"])
+    *before, last = [line.strip() for line in done.output.splitlines() if "pip install" in line]
+    assert last == "pip install -e '.[dev]'"
+    first = [["pip", "install", f"{url2pathname(source.path)}[flask,cli,sandbox]"]] if source.scheme == "file" else []
+    assert [shlex.split(one) for one in before] == first
 
 
 @pytest.mark.parametrize("starter", KINDS, indirect=True)

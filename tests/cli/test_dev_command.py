@@ -42,6 +42,8 @@ def test_check_logs_a_person_in_and_says_who_it_is(run, target, callback_token):
     )
     assert ended.stdout == "Signed in: Bram Bakker (sub xwms-user-1234)\n", ended.stderr
     assert ended.returncode == 0
+    assert "xwms_auth: login_finished " in ended.stderr
+    assert "each_process_by_itself" not in ended.stderr, "there is one"
     assert "/xwms/validateToken" in ended.stderr
     assert "?" not in ended.stderr
     assert "token=" not in ended.stderr

@@ -225,6 +225,15 @@ def test_a_name_that_is_nearly_a_setting_is_told(caplog: pytest.LogCaptureFixtur
     )
 
 
+@pytest.mark.parametrize(
+    "name", ["XMWS_CLIENT_ID", "WXMS_CLIENT_ID", "XWSM_CLIENTID", "xwms_client_id", "Xwms_Client_Id"]
+)
+def test_a_prefix_whose_letters_are_mixed_up_is_told(name: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        XWMSConfig.from_mapping({**ENVIRON, "XWMS_CLIENT_ID": "", name: "x", "XMWS_COLOUR": "", "MS_CLIENT_ID": "x"})
+    assert raised.value.problems[1:] == (f"{name} is not a setting; XWMS_CLIENT_ID is",)
+
+
 def test_a_session_secret_of_development_serves_this_machine_only() -> None:
     """It is derived from a key that stays on a developer's machine."""
     key = "development-only.r7Qw2mZx9KfT4vLbN6cYpHs1JdGe8Ua3"

@@ -278,7 +278,7 @@ def assert_same_but_for_the_advice(plain: httpx2.Response, told_more: httpx2.Res
 
 NO_FAULT_OF_A_SETTING = {
     "login_required": ("GET", "/who", PROGRAM),
-    "method_not_allowed": ("GET", "/xwms/logout", FROM_HERE),
+    "method_not_allowed": ("POST", "/xwms/me", FROM_HERE),
     "cross_site": ("POST", "/xwms/logout", FROM_ELSEWHERE),
     "token_missing": ("GET", CALLBACK, FROM_HERE),
     "token_malformed": ("GET", f"{CALLBACK}?token=x", FROM_HERE),
@@ -293,6 +293,19 @@ def test_what_no_setting_can_mend_is_told_to_nobody(make_site):
         assert 400 <= answer.status_code < 500, name
         assert advice_in(answer) == [], name
         assert TITLE not in answer.text, name
+
+
+@pytest.mark.parametrize("flow", ["sign-token", "oauth2"])
+def test_a_link_to_the_logout_is_answered_with_the_form_that_does_it(make_site, flow):
+    more = {"flow": "oauth2", "issuer": "http://127.0.0.1:9"} if flow == "oauth2" else {}
+    browser = make_site(debug=True, logout_path="/leave", **more).browser()
+    page = browser.get("/leave", FROM_HERE)
+    assert page.status_code == 405
+    form = '`<form method="post" action="/leave"><button>Log out</button></form>`'
+    [advice] = [one for one in advice_in(page) if "Cause" not in one]
+    assert advice.endswith(f"`xwms_logout_form()` in a template, or {form}")
+    assert "<form" not in page.text, "it is shown, and is no form"
+    assert advice in browser.get("/leave", PROGRAM).json()["developer"]
 
 
 def test_the_style_of_the_box_is_allowed_by_the_policy_and_the_page_links_to_its_own_origin_only(make_site):

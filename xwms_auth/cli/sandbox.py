@@ -119,8 +119,6 @@ def sandbox(
             else:
                 _write(env_file, variables)
                 click.echo(f"set -a; . {shlex.quote(str(env_file.absolute()))}; set +a")
-            with_oauth = "# export XWMS_FLOW=oauth2 logs people in by OAuth 2.0 instead"
-            click.echo(with_oauth if is_installed() else f"# {NEEDS_EXTRA}")
             if is_local:
                 app_port = urlsplit(redirect_uris[0]).port or 80
                 click.echo(f"{'# ' if env_file is None else ''}flask --app app run --debug --port {app_port}")
@@ -129,6 +127,8 @@ def sandbox(
                 click.echo(f"# Registered too, for another app on that host: XWMS_REDIRECT_URI={shlex.quote(uri)}")
             if env_file is None:
                 click.echo("# Two lines to paste instead of these: xwms-auth sandbox --env-file FILE")
+            with_oauth = "# export XWMS_FLOW=oauth2 logs people in by OAuth 2.0 instead"
+            click.echo(with_oauth if is_installed() else f"# {NEEDS_EXTRA}")
             click.echo(f"# Open the app at {_front_page_of(redirect_uris[0])} and under no other name")
             click.echo(f"# Dashboard: {server.url}/dashboard")
             click.echo(f"# The sandbox listens on {server.local_url} (Ctrl-C ends it)")

@@ -4,6 +4,7 @@ It ends when its parent does. The variables of XWMS are in the environment that 
 """
 
 import importlib
+import logging
 import os
 import signal
 import sys
@@ -27,6 +28,10 @@ _HERE: Final = Path(__file__).parent
 GRACE_SECONDS: Final = 2
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith("each_process_by_itself ")  # there is one process
+
+
 def main() -> None:
     """Serve until SIGTERM, or until standard input ends: the parent holds its other end, which closes with it."""
     target, port = sys.argv[1], int(sys.argv[2])
@@ -34,6 +39,7 @@ def main() -> None:
     threading.Thread(target=_exit_with_parent, args=(_take_standard_input(),), daemon=True).start()
     sys.path.insert(0, str(Path.cwd()))
     print_log("xwms_auth", "xwms_auth: %(message)s")  # developers see why a login was refused
+    logging.getLogger("xwms_auth").addFilter(_is_news)
     sys.excepthook = _print_from_app_on
     try:
         app = load_app(target)

@@ -3,10 +3,15 @@
 Overwrites nothing. What it writes runs, tests itself and type-checks as it is.
 """
 
+import json
 import re
+import shlex
 import shutil
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import click
 
@@ -122,7 +127,22 @@ def new(*, kind: str, name: str) -> None:
     if folder.exists() or folder.is_symlink():
         raise click.ClickException(f"{name} is there already, and nothing is overwritten: choose another name")
     write_starter(kind, name, folder)
-    click.echo(f"Made {name}. Next:\n  cd {name}\n  pip install -e '.[dev]'\n  xwms-auth dev app:app")
+    source = _from()
+    own = f"  pip install {shlex.quote(f'{source}[{kind},cli,sandbox]')}\n" if source else ""
+    click.echo(f"Made {name}. Next:\n  cd {name}\n{own}  pip install -e '.[dev]'\n  xwms-auth dev app:app")
+
+
+def _from() -> str:
+    """Where this package was installed from, if that is a folder or a file of this machine (PEP 610).
+
+    An environment of the project's own could not get it from an index.
+    """
+    try:
+        told = distribution("xwms-auth").read_text("direct_url.json")
+    except PackageNotFoundError:
+        return ""
+    url = urlsplit(json.loads(told)["url"] if told else "")
+    return url2pathname(url.path) if url.scheme == "file" else ""
 
 
 def write_starter(kind: str, name: str, folder: Path) -> None:

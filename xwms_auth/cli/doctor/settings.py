@@ -21,6 +21,13 @@ KNOWN_FAULTS: Final = {
 """The first version without a known fault, as in docs/versions.md."""
 
 
+_REHEARSE: Final = (
+    "set it; for an application of this machine: `xwms-auth sandbox --env-file xwms.env`, then in another terminal "
+    "`set -a; . ./xwms.env; set +a` and this command"
+)
+"""`xwms-auth dev` tells its settings to the application alone."""
+
+
 def of_environment(environ: Mapping[str, str]) -> Iterator[Finding]:
     """What can be told without a valid config."""
     for sentence in misspelt(environ):
@@ -40,8 +47,13 @@ def of_environment(environ: Mapping[str, str]) -> Iterator[Finding]:
 def of_faults(error: ConfigError, environ: Mapping[str, str]) -> Iterator[Finding]:
     """What the config refuses; each sentence says how to mend it. Misspelt names of the environment are told before."""
     told = misspelt(environ)
+    missing = _REHEARSE
     for problem in (one for one in error.problems if one not in told):
-        yield fault("settings", problem, "the page Options of the documentation has each setting")
+        if " is missing" in problem:
+            yield fault("settings", problem, missing)
+            missing = "set it"
+        else:
+            yield fault("settings", problem, "the page Options of the documentation has each setting")
 
 
 def of_missing(config: XWMSConfig) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from ...base.errors import (
     HostNotRegistered,
     LoginExpired,
     LoginNotStarted,
+    MethodNotAllowed,
     NotApproved,
     RedirectNotRegistered,
     StoreUnavailable,
@@ -87,7 +88,17 @@ def _hints(error: XWMSError, config: XWMSConfig, request: Request) -> list[str]:
         case StoreUnavailable():
             return _store(config)
         case _:
-            return [_LEAK] * isinstance(error, SecretInResponse)
+            return _of_pages(error, config, request)
+
+
+def _of_pages(error: XWMSError, config: XWMSConfig, request: Request) -> list[str]:
+    """What to change in the application's own pages; no setting can."""
+    if isinstance(error, SecretInResponse):
+        return [_LEAK]
+    if not isinstance(error, MethodNotAllowed) or request.path != config.logout_path:
+        return []
+    form = f'<form method="post" action="{plain(config.logout_path)}"><button>Log out</button></form>'
+    return [f"Logging out changes something, so no link does it: `xwms_logout_form()` in a template, or {code(form)}"]
 
 
 def _store(config: XWMSConfig) -> list[str]:
