@@ -55,9 +55,7 @@ def test_a_websocket_is_closed_in_place_of_a_message_with_a_secret(logged, messa
     assert f"secret is in {where.replace(' .', ' websocket.')}, " in logged.text
 
 
-@pytest.mark.parametrize(
-    "kind", [iter, tuple, set, lambda pairs: dict(pairs).items()], ids="iter tuple set dict".split()
-)
+@pytest.mark.parametrize("kind", [list, tuple, iter, set, lambda pairs: dict(pairs).items()])
 @pytest.mark.parametrize("type_", ["websocket.accept", "http.response.trailers", "http.response.early_hint"])
 @pytest.mark.parametrize("place", [0, 1], ids=["name", "value"])
 def test_headers_are_looked_at_in_whatever_they_stand(logged, kind, type_, place):
@@ -66,7 +64,9 @@ def test_headers_are_looked_at_in_whatever_they_stand(logged, kind, type_, place
 
     whole = {"type": type_, "headers": kind(headers("fine"))}
     [passed] = over_websocket(whole).messages
-    assert sorted(map(tuple, passed["headers"])) == sorted(headers("fine"))
+    assert sorted(passed["headers"]) == sorted(headers("fine"))
+    if type_ != "websocket.accept":  # to which the middleware adds headers of its own
+        assert passed == whole if kind in (list, tuple) else isinstance(passed["headers"], list)
     assert [
         one["type"] for one in over_websocket({"type": type_, "headers": kind(headers(SESSION_SECRET))}).messages
     ] == ["websocket.close"]

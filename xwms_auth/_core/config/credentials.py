@@ -161,7 +161,7 @@ class _SourceReading:
 
 def _cause(error: BaseException) -> str:
     if isinstance(error, SourceFault):
-        return "; ".join(error.problems)
+        return error.problems[0]
     return f"{type(error).__qualname__} {place_in_function(error)}"
 
 
