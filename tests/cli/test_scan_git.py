@@ -121,3 +121,90 @@ def test_what_a_build_allows_git_stays(clean: Path):
 def test_a_setting_that_names_an_endless_file_does_not_hang(leaking: Path, setting: str):
     git(leaking, "config", setting, "/dev/zero")
     assert "app.js in commit" in scan("--git", leaking).stdout
+
+
+# --- what a repository has beside its objects ---
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        *("FETCH_HEAD", "COMMIT_EDITMSG", "description", "hooks/pre-push", "info/exclude", "logs/refs/heads/gone"),
+        *("lfs/objects/aa/bb", "config.worktree", "objects/info/note", "modules/part/config", "worktrees/other/HEAD"),
+    ],
+)
+def test_the_files_of_git_are_searched_with_git_alone(clean: Path, file: str):
+    (clean / ".git" / file).parent.mkdir(parents=True, exist_ok=True)
+    (clean / ".git" / file).write_text(f"a {SECRET}\n")
+    assert scan(clean).exit_code == 0
+    assert f"{clean / '.git' / file}:1:3: the client secret, plain" in scan("--git", clean).stdout
+    assert scan("--git", clean, "--exclude", f"*/.git/{file}").exit_code == 0
+
+
+def test_a_comment_and_an_included_file_of_the_settings_are_searched(clean: Path):
+    with (clean / ".git" / "config").open("a") as file:
+        file.write(f"# {SECRET}\n")
+    assert f"{clean / '.git' / 'config'}:" in scan("--git", clean).stdout
+    git(clean, "config", "include.path", "../../shared")
+    (clean.parent / "shared").write_text(f'[remote "other"]\n\turl = https://a:{SECRET}@example.com/\n')
+    assert f"{clean} (its settings of git):" in scan("--git", clean).stdout
+
+
+def test_the_name_of_a_file_that_is_only_in_the_index_is_found(clean: Path):
+    (clean / SECRET).touch()
+    git(clean, "add", "--all")
+    (clean / SECRET).unlink()
+    assert f"{clean / '.git' / 'index'}:" in scan("--git", clean).stdout
+
+
+def test_a_bare_repository_named_with_git_is_searched_once(leaking: Path, tmp_path: Path):
+    bare = tmp_path / "bare"
+    git(tmp_path, "clone", "--quiet", "--bare", str(leaking), str(bare))
+    (bare / "description").write_text(SECRET)
+    result = scan("--git", bare)
+    assert result.stdout.count("description:1:1: ") == 1
+    assert "not searched" not in result.output
+    (bare / "description").write_text("")
+    git(bare, "gc", "--quiet")
+    assert scan("--git", bare).stdout.count("the client secret") == 1
+
+
+def test_two_paths_in_one_repository_search_it_once(leaking: Path):
+    (leaking / "part").mkdir()
+    (leaking / "part" / "a.js").write_text("clean")
+    assert scan("--git", leaking, leaking / "part").stdout.count("app.js in commit") == 1
+
+
+# --- repositories inside each other ---
+
+
+def test_a_repository_below_the_path_is_told_until_it_is_named_too(clean: Path):
+    (clean / "vendor").mkdir()
+    inner = made(clean / "vendor" / "lib", SECRET, "clean")
+    assert scan(clean).exit_code == 0
+    assert is_told(scan("--git", clean), inner, "it is a git repository of its own")
+    result = scan("--git", clean, inner)
+    assert "not searched" not in result.output
+    assert "app.js in commit" in result.stdout
+    assert scan("--git", clean, "--exclude", "*/vendor/*").exit_code == 0
+
+
+def test_a_folder_that_is_only_called_git_is_told(clean: Path):
+    (clean / "part" / ".git").mkdir(parents=True)
+    (clean / "part" / ".git" / "app.js").write_text(SECRET)
+    assert is_told(scan("--git", clean), clean / "part", "it is a git repository of its own")
+
+
+def test_a_submodule_is_told_until_it_is_named_too(leaking: Path, clean: Path):
+    git(clean, "submodule", "--quiet", "add", str(leaking), "part")
+    assert is_told(scan("--git", clean), clean / "part", "it is a git repository of its own")
+    result = scan("--git", clean, clean / "part")
+    assert "not searched" not in result.output
+    assert result.stdout.count("app.js in commit") == 1
+    shutil.rmtree(clean / "part")
+    assert is_told(scan("--git", clean), clean / ".git" / "modules" / "part", "it is a bare git repository")
+
+
+def test_a_worktree_below_the_path_is_of_the_same_repository(clean: Path):
+    git(clean, "worktree", "add", "--quiet", "other")
+    assert scan("--git", clean).exit_code == 0

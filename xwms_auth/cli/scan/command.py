@@ -15,7 +15,7 @@ from xwms_auth._core.base.crypto.leak_patterns import LeakPatterns
 from xwms_auth._core.base.models import Secret
 from xwms_auth.cli.scan.archives import opened
 from xwms_auth.cli.scan.files import files_in
-from xwms_auth.cli.scan.git import NoRepository, git_gaps, git_objects, git_places, git_settings, git_size
+from xwms_auth.cli.scan.git import NoRepository, git_folder, git_gaps, git_objects, git_places, git_settings, git_size
 from xwms_auth.cli.scan.streams import PIECE, UNREADABLE, Counted, Source, TooMuch, Trouble, why
 from xwms_auth.cli.terminal import Failure, note, printable, style
 
@@ -41,10 +41,12 @@ def scan(*, paths: tuple[Path, ...], with_git: bool, exclude: tuple[str, ...]) -
     report = _Report(list(_secrets(os.environ)))
     try:
         sizes = {path: git_size(path) for path in paths} if with_git else {}
+        repositories = {git_folder(path): path for path in sizes}  # each once, if several paths are in it
     except NoRepository as error:
         raise Failure(report.shown(str(error))) from None
+    sizes = {path: sizes[path] for path in repositories.values()}
     files = list[Path]()
-    for found in files_in(paths, exclude=exclude, with_git=with_git):
+    for found in files_in(paths, exclude=exclude, git_folders=repositories):
         if isinstance(found, Trouble):
             report.tell_trouble(found)
         else:
@@ -52,9 +54,15 @@ def scan(*, paths: tuple[Path, ...], with_git: bool, exclude: tuple[str, ...]) -
     with _bar("Searching files", sum(map(_size, files))) as advance:
         for file in files:
             report.search_file(file, advance)
-    for path, size in sizes.items():
-        with _bar(f"Searching git in {report.shown(str(path))}", size) as advance:
+    for folder, path in repositories.items():
+        with _bar(f"Searching git in {report.shown(str(path))}", sizes[path]) as advance:
             report.search_git(path, advance)
+        if folder not in map(os.path.realpath, paths):
+            for found in files_in((Path(folder),), exclude=exclude, git_folders=repositories):
+                if isinstance(found, Trouble):
+                    report.tell_trouble(found)
+                else:
+                    report.search_file(found, lambda _count: None)
     what = _counted(len(files), "file") + (f" and {_counted(sum(sizes.values()), 'git object')}" if with_git else "")
     if not files and not any(sizes.values()):
         report.tell_trouble(Trouble(", ".join(map(str, paths)), "there is nothing in it to search"))

@@ -1,4 +1,4 @@
-"""Every object of a git repository, its settings and its names."""
+"""Every object of a git repository, its settings and its names, and the folder that has its other files."""
 
 import io
 import os
@@ -76,6 +76,14 @@ def git_size(where: Path) -> int:
     return int(counts["count"]) + int(counts["in-pack"])
 
 
+def git_folder(where: Path, *options: str) -> str:
+    """The folder with the objects of the repository, which all its worktrees share. Raises `NoRepository`."""
+    answer = _asked([*_git(where), *options, "rev-parse", "--git-common-dir"])
+    if answer.returncode:
+        raise NoRepository(f"{where} is not in a git repository")
+    return os.path.realpath(_folder(where) / answer.stdout.rstrip("\n"))
+
+
 def git_gaps(where: Path) -> Iterator[Trouble]:
     """What the repository leaves at its origin, or has lost, so that nothing of it can be searched here."""
     counts = _asked([*_git(where), "count-objects", "-v"])
@@ -91,7 +99,7 @@ def git_gaps(where: Path) -> Iterator[Trouble]:
 def git_settings(where: Path) -> Iterator[Source | Trouble]:
     """What a repository has beside its objects: settings, such as the URL of an origin, and the names of branches."""
     for what, command in {
-        "settings of git": ("config", "--local", "--list"),
+        "settings of git": ("config", "--local", "--includes", "--list"),
         "names of branches and tags": ("for-each-ref", "--format=%(refname)"),
     }.items():
         answer = _asked([*_git(where), *command])
@@ -119,8 +127,11 @@ def git_places(where: Path, names: set[str]) -> dict[str, str]:
 
 
 def _git(where: Path) -> list[str]:
-    folder = where if where.is_dir() else where.parent
-    return ["git", "--no-replace-objects", "-C", str(folder)]
+    return ["git", "--no-replace-objects", "-C", str(_folder(where))]
+
+
+def _folder(where: Path) -> Path:
+    return where if where.is_dir() else where.parent
 
 
 def _git_environ() -> dict[str, str]:
