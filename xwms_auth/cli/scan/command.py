@@ -2,6 +2,7 @@
 
 import io
 import os
+import string
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -13,6 +14,7 @@ import click
 
 from xwms_auth._core.base.crypto.leak_patterns import LeakPatterns
 from xwms_auth._core.base.models import Secret
+from xwms_auth._core.config.secret_sources import header_fault
 from xwms_auth.cli.scan.archives import opened
 from xwms_auth.cli.scan.files import files_in
 from xwms_auth.cli.scan.git import NoRepository, git_folder, git_gaps, git_objects, git_places, git_settings, git_size
@@ -20,6 +22,9 @@ from xwms_auth.cli.scan.streams import PIECE, UNREADABLE, Counted, Source, TooMu
 from xwms_auth.cli.terminal import Failure, note, printable, style
 
 _VARIABLES: Final = {"XWMS_CLIENT_SECRET": "client secret", "XWMS_SESSION_SECRET": "session secret"}
+
+_INVISIBLE: Final = string.whitespace + "\0\u00a0\u200b\ufeff"
+"""What editors and copying leave at the ends of a secret."""
 
 _LONGEST_NAME: Final = 300
 """Characters of a name that are printed. Members of archives may have names of megabytes."""
@@ -180,12 +185,16 @@ def _secrets(environ: Mapping[str, str]) -> Iterator[tuple[str, LeakPatterns]]:
         text = environ.get(variable, "")
         if file := environ.get(f"{variable}_FILE"):
             try:
-                text += "\n" + Path(file).read_text(encoding="utf-8")
+                text += "\n" + Path(file).read_text(encoding="utf-8-sig")  # editors of Windows begin files with a mark
             except (OSError, ValueError):
                 raise Failure(f"{variable}_FILE cannot be read") from None
         # A client secret may have spaces; session secrets are separated by them.
         parts = text.splitlines() if variable == "XWMS_CLIENT_SECRET" else text.split()
-        values |= {part.strip(): what for part in parts if part.strip()}
+        parts = [part.strip(_INVISIBLE) for part in parts]
+        for part in filter(None, parts):
+            if variable == "XWMS_CLIENT_SECRET" and (fault := header_fault(Secret(part))):
+                raise Failure(f"a secret of {variable} {fault}, so that nothing can be logged in with it: correct it")
+            values[part] = what
     if not values:
         raise Failure("there is no secret to look for: set XWMS_CLIENT_SECRET or XWMS_CLIENT_SECRET_FILE")
     for value, what in values.items():
