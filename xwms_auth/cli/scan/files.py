@@ -14,6 +14,9 @@ from xwms_auth.cli.scan.streams import Trouble, why
 _GIT_STORES: Final = re.compile("[0-9a-f]{2}|pack")
 """The folders below `objects` with what git itself has to read."""
 
+_PIPES_OF_SHELLS: Final = ("/dev/fd/", "/proc/self/fd/", "/dev/stdin")
+"""What the output of another command is called, as in `scan <(command)`. Any other pipe may have nobody who writes."""
+
 
 def files_in(
     paths: tuple[Path, ...], *, exclude: tuple[str, ...], git_folders: Collection[str]
@@ -26,10 +29,11 @@ def files_in(
     """
     files = _Files([os.path.realpath(path) for path in paths], exclude, git_folders)
     for path in paths:
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112  its method fails where a path is too long
             yield from files.below(path)
-        else:
-            yield path
+        elif not files.is_left_out(path):
+            is_file = os.path.isfile(path) or str(path).startswith(_PIPES_OF_SHELLS)  # noqa: PTH113  as above
+            yield path if is_file else Trouble(str(path), "it is neither a file nor a folder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +49,11 @@ class _Files:
         for where, folders, names in _walk(str(path), errors):
             yield from self._repositories(where, folders, names)
             for found in (Path(where, name) for name in folders):
-                if self._leads_out(found) and not self._is_left_out(found):
+                if self._leads_out(found) and not self.is_left_out(found):
                     yield Trouble(str(found), "it is a link to a folder outside of what is searched: name that too")
             for found in (Path(where, name) for name in names):
                 try:
-                    if not self._is_left_out(found) and found.is_file():
+                    if not self.is_left_out(found) and found.is_file():
                         yield found
                 except OSError as error:
                     errors.append(error)
@@ -58,7 +62,7 @@ class _Files:
     def _repositories(self, where: str, folders: list[str], names: list[str]) -> Iterator[Trouble]:
         """Tell of repositories that are not searched, and take out of the lists what git searches, or may."""
         has_git = ".git" in (*folders, *names)
-        if has_git and self.git_folders and not self._is_left_out(Path(where, ".git")):
+        if has_git and self.git_folders and not self.is_left_out(Path(where, ".git")):
             yield from _other_repository(where, self.git_folders)
         folders[:] = [name for name in folders if name != ".git"]
         names[:] = [name for name in names if name != ".git"]
@@ -71,7 +75,7 @@ class _Files:
                 folders.clear()
                 names.clear()
 
-    def _is_left_out(self, path: Path) -> bool:
+    def is_left_out(self, path: Path) -> bool:
         return any(fnmatch(text, pattern) for pattern in self.exclude for text in (path.name, str(path)))
 
     def _leads_out(self, folder: Path) -> bool:
