@@ -126,3 +126,21 @@ def test_folders_that_lie_very_deep_are_searched(tmp_path):
     result = scan(tmp_path)
     subprocess.run(["rm", "-rf", str(tmp_path / "a")], check=True)  # the removal of pytest fails, too
     assert "app.js:1:1: the client secret, plain" in result.stdout
+
+
+def test_a_closed_output_is_no_traceback(tmp_path):
+    (tmp_path / "app.js").write_text(SECRET)
+    result = subprocess.run(
+        ["sh", "-c", '"$0" -m xwms_auth.cli scan "$1" >&-', sys.executable, str(tmp_path)],
+        env=os.environ | {"XWMS_CLIENT_SECRET": SECRET},
+        capture_output=True,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (1, b"")
+
+
+def test_the_same_trouble_is_told_once(tmp_path):
+    (tmp_path / "nowhere").symlink_to("/nowhere/at/all")
+    result = scan(tmp_path / "nowhere", tmp_path / "nowhere")
+    assert result.output.count("not searched") == 1
+    assert "but 1 could not be searched" in result.output

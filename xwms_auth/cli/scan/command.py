@@ -38,7 +38,7 @@ _MIN_LENGTH: Final = 12
 
 @click.command(short_help="Find the client secret in built files.")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(readable=False, path_type=Path), metavar="PATH...")
-@click.option("--git", "with_git", is_flag=True, help="Search every object of the git repository at each PATH too.")
+@click.option("--git", "with_git", is_flag=True, help="Search the git repository at each PATH too, every object of it.")
 @click.option(
     "--exclude",
     metavar="PATTERN",
@@ -74,12 +74,18 @@ def scan(*, paths: tuple[Path, ...], with_git: bool, exclude: tuple[str, ...]) -
         with _bar(f"Searching git in {report.shown(str(path))}", sizes[path]) as advance:
             report.search_git(path, advance)
         if folder not in map(os.path.realpath, paths):
-            for found in files_in((Path(folder),), exclude=exclude, git_folders=repositories):
+            for found in files_in((_as_named(folder, path),), exclude=exclude, git_folders=repositories):
                 report.search_found(found)
     what = _counted(len(files), "file") + (f" and {_counted(sum(sizes.values()), 'git object')}" if with_git else "")
-    if not files and not any(sizes.values()):
+    if not files and not any(sizes.values()) and not report.troubles:
         report.tell_trouble(Trouble(", ".join(map(str, paths)), "there is nothing in it to search"))
     raise SystemExit(report.tell(what))
+
+
+def _as_named(git_folder: str, path: Path) -> Path:
+    """The folder of git as it is called below the path, where it is there."""
+    usual = path / ".git"
+    return usual if os.path.realpath(usual) == git_folder else Path(git_folder)
 
 
 def _size(file: Path) -> int:
@@ -94,7 +100,7 @@ class _Report:
 
     secrets: "list[tuple[str, LeakPatterns]]"
     found: list[str] = field(default_factory=list[str])
-    troubles: int = 0
+    troubles: set[Trouble] = field(default_factory=set[Trouble])
 
     def search_file(self, file: Path, advance: Callable[[int], object]) -> None:
         """Search a file, or what is in it, and its name."""
@@ -170,7 +176,9 @@ class _Report:
 
     def tell_trouble(self, trouble: Trouble) -> None:
         """Say what could not be searched. It may be where the secret is."""
-        self.troubles += 1
+        if trouble in self.troubles:
+            return
+        self.troubles.add(trouble)
         note(f"not searched: {self.shown(trouble.name)}: {self.shown(trouble.why)}")
 
     def tell(self, what: str) -> int:
@@ -182,7 +190,7 @@ class _Report:
             click.echo("Whoever has these files has it. First make it worthless: regenerate a client secret at XWMS,")
             click.echo("replace a session secret by one of `xwms-auth secret`. Then take it out of the files.")
         elif self.troubles:
-            click.echo(f"Nothing found in {what}, but {self.troubles} could not be searched.")
+            click.echo(f"Nothing found in {what}, but {len(self.troubles)} could not be searched.")
         else:
             click.echo(f"Nothing found in {what}.")
         return 1 if self.found or self.troubles else 0
@@ -190,7 +198,7 @@ class _Report:
 
 def _encodable(line: str) -> str:
     """The line with escapes for what the terminal, or the file of the output, has no characters for."""
-    encoding = sys.stdout.encoding or "utf-8"
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"  # it may be closed
     return line.encode(encoding, "backslashreplace").decode(encoding)
 
 
