@@ -13,6 +13,7 @@ from xwms_auth._core.base.models import Secret
 
 SECRET = "Zk9+aB/c3=xYq7LmN0pQ"
 QUOTED = "ab\"cd'ef<gh>ij&kl/mn\\op"
+SLASHED = "ab/cd+ef?gh>ij~klmno~~~/"  # its base64 has slashes and pluses
 SPACED = "my secret with spaces"
 KEY = "pässwörd-gehéim-1234567890"
 BEYOND_LATIN = "prijs-€-vijftig-😀-1234"
@@ -50,10 +51,14 @@ NESTED = {
     "JSON of JSON in base64": (QUOTED, in_base64(in_json(in_json(QUOTED))), "base64"),
     "HTML in base64": (QUOTED, in_base64(html.escape(QUOTED)), "base64"),
     "UTF-16 in base64": (SECRET, in_base64(SECRET, "utf-16-le"), "base64"),
-    "base64 escaped twice": (SECRET, in_json(in_php(base64.b64encode(SECRET.encode()).decode())), "base64"),
-    "base64 with a plus as .NET writes it, in JSON": (
-        "ab/cd+ef?gh>ij~klmno~~~/",
-        in_json(base64.b64encode(b"ab/cd+ef?gh>ij~klmno~~~/").decode().replace("+", "\\u002B")),
+    "base64 as PHP writes it, in JSON": (
+        SLASHED,
+        in_json(in_php(base64.b64encode(SLASHED.encode()).decode())),
+        "base64",
+    ),
+    "base64 as .NET writes it, in JSON": (
+        SLASHED,
+        in_json(base64.b64encode(SLASHED.encode()).decode().replace("+", "\\u002B")),
         "base64",
     ),
     "JSON in HTML": (QUOTED, html.escape(in_json(QUOTED)), "HTML-escaped"),
@@ -119,6 +124,11 @@ def test_nothing_is_shown_of_a_secret_that_another_one_begins():
     several = [LeakPatterns(Secret("Zk9+aBxyzabc")), LeakPatterns(Secret("Zk9+aBxyzabcTAIL"))]
     for patterns in (several, several[::-1]):
         assert masked(b"<Zk9+aBxyzabcTAIL> and <Zk9+aBxyzabc>", patterns) == b"<***> and <***>"
+
+
+def test_what_follows_base64_is_shown():
+    text = base64.b64encode(b"q7Zt9vK3dWeXm1uRb")
+    assert masked(text + b"\n\tmore", [LeakPatterns(Secret("q7Zt9vK3dWeXm1uRb"))]).endswith(b"\n\tmore")
 
 
 def test_secrets_that_lie_over_each_other_are_shown_as_one():

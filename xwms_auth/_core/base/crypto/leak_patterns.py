@@ -154,7 +154,7 @@ def _in_base64(cores: "list[bytes]", *, cut: bytes) -> _Form:
     """One form of texts in base64 that begin alike: data are searched for that once."""
     alike = len(commonprefix(cores))
     ends = [_BREAK.join(map(_any_alphabet, core[alike:])) for core in cores]
-    parts = [*map(_any_alphabet, cores[0][:alike]), b"(?:" + b"|".join(ends) + b")"]
+    parts = [*map(_any_alphabet, cores[0][:alike]), *([b"(?:" + b"|".join(ends) + b")"] if len(cores) > 1 else ())]
     begun = (_begun([*map(_any_alphabet, core)], _BREAK, cut) for core in cores)
     return _Form("base64", re.compile(_BREAK.join(parts)), b"(?:" + b"|".join(begun) + b")")
 
