@@ -121,7 +121,7 @@ class LeakPatterns:
     def begun_in(self, data: bytes) -> int:
         """How many bytes at the end of ``data`` may be the beginning of the secret, in any form."""
         if not self._begun:
-            self._begun = tuple(re.compile(form.begun, form.whole.flags) for form in self._forms)
+            self._begun = tuple(re.compile(form.begun + rb"\Z", form.whole.flags) for form in self._forms)
         first = max(0, len(data) - self.reach)
         starts = [match.start() for begun in self._begun if (match := begun.search(data, first)) is not None]
         return len(data) - min(starts, default=first)
@@ -143,20 +143,24 @@ def _form(name: str, parts: Iterable[bytes], *, gap: bytes = b"", cut: bytes = b
     return _Form(name, re.compile(gap.join(parts), flags), _begun(parts, gap, cut))
 
 
-def _begun(parts: "list[bytes]", gap: bytes, cut: bytes) -> bytes:
-    begun = cut if len(parts) <= _ENOUGH else rb"[\s\S]*"
+def _begun(parts: "list[bytes]", gap: bytes, cut: bytes, *, behind: bytes = b"") -> bytes:
+    """A pattern for the start of these, cut off anywhere, or for all of them and the start of what is behind."""
+    begun = (behind or cut) if len(parts) <= _ENOUGH else rb"[\s\S]*"
     for part in reversed(parts[:_ENOUGH]):
         begun = b"(?:" + part + gap + begun + b"|" + cut + b")"
-    return begun + rb"\Z"
+    return begun
 
 
 def _in_base64(cores: "list[bytes]", *, cut: bytes) -> _Form:
     """One form of texts in base64 that begin alike: data are searched for that once."""
+    first, *others = ([*map(_any_alphabet, core)] for core in cores)
+    if not others:
+        return _form("base64", first, gap=_BREAK, cut=cut)
     alike = len(commonprefix(cores))
-    ends = [_BREAK.join(map(_any_alphabet, core[alike:])) for core in cores]
-    parts = [*map(_any_alphabet, cores[0][:alike]), *([b"(?:" + b"|".join(ends) + b")"] if len(cores) > 1 else ())]
-    begun = (_begun([*map(_any_alphabet, core)], _BREAK, cut) for core in cores)
-    return _Form("base64", re.compile(_BREAK.join(parts)), b"(?:" + b"|".join(begun) + b")")
+    ends = [parts[alike:] for parts in (first, *others)]
+    whole = _BREAK.join([*first[:alike], b"(?:" + b"|".join(map(_BREAK.join, ends)) + b")"])
+    behind = b"(?:" + b"|".join(_begun(end, _BREAK, cut) for end in ends) + b")"
+    return _Form("base64", re.compile(whole), _begun(first[:alike], _BREAK, cut, behind=behind))
 
 
 def _by_start(texts: Iterable[bytes]) -> Iterable[list[bytes]]:
