@@ -293,6 +293,29 @@ def test_without_a_secret_nothing_is_called_clean(tmp_path, variables, message):
     assert message in result.output
 
 
+@pytest.mark.parametrize("variable", ["XWMS_CLIENT_SECRET_FILE", "XWMS_SESSION_SECRET_FILE"])
+@pytest.mark.parametrize(("before", "after"), [("\ufeff", "\r\n"), ("", "\0"), ("", "\u200b\n"), ("\u00a0", "\ufeff ")])
+def test_what_an_editor_adds_to_a_secret_is_not_looked_for(tmp_path, variable, before, after):
+    (tmp_path / "secret").write_text(f"{before}{SECRET}{after}")
+    variables = {"XWMS_CLIENT_SECRET": None, variable: str(tmp_path / "secret")}
+    assert "secret, plain" in scan(_with(_folder(tmp_path), BYTES), **variables).output
+
+
+def _folder(where: Path) -> Path:
+    (where / "dist").mkdir()
+    return where / "dist"
+
+
+@pytest.mark.parametrize(
+    "value", ["secret-\u200b-of-the-client", "secret-\x7f-of-the-client", "secret-ä-of-the-client"]
+)
+def test_a_client_secret_that_the_application_refuses_is_not_looked_for(tmp_path, value):
+    result = scan(_with(tmp_path, value.encode()), XWMS_CLIENT_SECRET=value)
+    assert result.exit_code == 1
+    assert "a secret of XWMS_CLIENT_SECRET has characters other than printable ASCII" in result.output
+    assert value not in result.output
+
+
 def test_a_short_secret_is_said_to_be_found_by_chance(tmp_path):
     result = scan(_with(tmp_path, b"nothing"), XWMS_CLIENT_SECRET="zq-jx")
     assert result.exit_code == 0

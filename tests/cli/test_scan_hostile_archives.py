@@ -334,7 +334,17 @@ def test_what_is_before_the_members_of_a_zip_is_searched(tmp_path):
     assert is_found(scan_of(tmp_path, b"Cr24" + CONTENT + zip_of(("b", b"b"))), tmp_path)
 
 
-@pytest.mark.parametrize("start", [b"#!/bin/sh\nexec java -jar $0\nexit\n", b"MZ\x90\0" * 99, b"\x7fELF\2\1\1" * 99])
+@pytest.mark.parametrize(
+    "start",
+    [
+        *(b"#!/bin/sh\nexec java -jar $0\nexit\n", b"\xef\xbb\xbf#!/bin/sh\n", b"@echo off\r\n", b"@ECHO OFF\r\n"),
+        *(b"MZ\x90\0" * 99, b"\x7fELF\2\1\1" * 99),
+        *(
+            mark + bytes(99)
+            for mark in (b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xfe\xed\xfa\xcf", b"\xca\xfe\xba\xbe")
+        ),
+    ],
+)
 def test_programs_are_searched_and_a_zip_behind_them(tmp_path, start):
     result = scan_of(tmp_path, start + zip_of(("app.js", CONTENT)))
     assert f"{tmp_path / 'archive'}!app.js:1:12: the client secret, plain" in result.stdout
@@ -350,6 +360,20 @@ def test_members_behind_a_damaged_program_are_searched(tmp_path):
     result = scan_of(tmp_path, content)
     assert is_told(result, tmp_path, "archive!a.exe: it is a damaged")
     assert is_found(result, tmp_path)
+
+
+@pytest.mark.parametrize("gap", [0, (1 << 20) - 40, (1 << 20) - 20])
+def test_two_zip_files_behind_a_program_are_told(tmp_path, gap):
+    """Also where a piece ends in the mark of a member."""
+    content = b"#!/bin/sh\n" + b"\n" * gap + zip_of(("a", CONTENT))
+    result = scan_of(tmp_path, content + zip_of(("b", b"b")))
+    assert is_told(result, tmp_path, "leaves out the first members")
+    assert not is_told(scan_of(tmp_path, content), tmp_path)
+
+
+def test_a_program_that_knows_the_mark_of_a_member_has_no_second_zip(tmp_path):
+    (tmp_path / "archive").write_bytes(b"\x7fELF" + bytes(99) + b"PK\3\4PK\1\2" + bytes(99) + zip_of(("a", b"a")))
+    assert scan(tmp_path).exit_code == 0
 
 
 def test_a_program_that_only_knows_zip_files_is_none(tmp_path):
@@ -384,6 +408,9 @@ def test_a_directory_of_millions_of_members_is_not_read(tmp_path, monkeypatch, s
         (b"!<arch>\ndebian-binary   1342943816", "a package of Debian"),
         (b"\xed\xab\xee\xdb\3", "a package of RPM"),
         (b"MSCF\0\0\0\0", "a Cabinet file"),
+        (b"LZIP\1\x0c", "lzip"),
+        (b"hsqs" + bytes(24) + b"\4\0\0\0", "a SquashFS"),
+        (b"PACK\0\0\0\2\0\0\0\1", "a pack of git"),
         (b"# v2 git bundle\n", "a bundle of git"),
         (b"# v3 git bundle\n", "a bundle of git"),
         (b"\x02\x21\x4c\x18", "LZ4"),
@@ -398,6 +425,13 @@ def test_a_library_of_objects_is_no_package(tmp_path):
     assert is_found(scan_of(tmp_path, b"!<arch>\n" + b"a.o/" + CONTENT), tmp_path)
 
 
+@pytest.mark.parametrize("start", [b"BZhang,Wei", b"LZIP is", b"MSCF: a list", b"hsqs, sqsh", b"PACK the", b"MZ, ELF"])
+def test_a_text_that_begins_with_the_letters_of_a_mark_is_text(tmp_path, start):
+    (tmp_path / "archive").write_bytes(start + b" and other words of a table\n" * 40)
+    assert scan(tmp_path).exit_code == 0
+    assert is_found(scan_of(tmp_path, start + b" and " + CONTENT), tmp_path)
+
+
 def tar_with(*names: str) -> bytes:
     return b"".join(member_of(name, b"a") for name in names) + END
 
@@ -407,12 +441,30 @@ def zip_with(*names: str) -> bytes:
 
 
 @pytest.mark.parametrize("archive_with", [tar_with, zip_with])
-@pytest.mark.parametrize("folder", [".git/", "./.git/", "app/.git/", "shop.git/", "app/.git/modules/part/"])
+@pytest.mark.parametrize(
+    "folder", [".git/", "./.git/", "app/.git/", "shop.git/", "app/.git/modules/part/", "a/.GIT/", "a\\.git\\"]
+)
 def test_a_git_repository_in_an_archive_is_told_once(tmp_path, archive_with, folder):
     content = archive_with("app.js", f"{folder}HEAD", f"{folder}objects/pack/a.pack", f"{folder}objects/ab/cd")
     result = scan_of(tmp_path, content)
     assert is_told(result, tmp_path, "it has a git repository: unpack it, and search that with --git")
     assert result.output.count("not searched") == 1
+
+
+STORED = (
+    "objects/pack/pack-0a1b.idx",
+    f"objects/0a/{'1b' * 19}",
+    f"objects/0a/{'1b' * 31}",
+    "OBJECTS/pack/pack-0a1b.idx",
+)
+
+
+@pytest.mark.parametrize("archive_with", [tar_with, zip_with])
+@pytest.mark.parametrize("stored", STORED)
+@pytest.mark.parametrize("folder", ["", "./", "mirror/", "mirror\\"])
+def test_a_bare_repository_in_an_archive_is_told(tmp_path, archive_with, folder, stored):
+    result = scan_of(tmp_path, archive_with("app.js", f"{folder}HEAD", folder + stored))
+    assert is_told(result, tmp_path, "it has a git repository: unpack it, and search that with --git")
 
 
 def test_a_folder_that_only_sounds_like_git_is_none(tmp_path):

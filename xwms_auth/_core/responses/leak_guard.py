@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from ..base import events
-from ..base.crypto.leak_patterns import LeakPatterns
+from ..base.crypto.leak_patterns import LeakPatterns, masked
 from ..base.models import Secret
 from ..base.secret_in_response import SecretInResponse
 from ..config.config import XWMSConfig
@@ -36,8 +36,6 @@ _WINDOWS: Final = {"gzip": (31,), "x-gzip": (31,), "deflate": (zlib.MAX_WBITS, -
 
 _EVENT_STREAM: Final = "text/event-stream"
 
-_MASK: Final = "***"
-
 _Patterns = Callable[[], list[tuple[str, LeakPatterns]]]
 """What to look for now, each with the name of its secret."""
 
@@ -49,7 +47,7 @@ class LeakGuard:
 
     def __init__(self, configs: Sequence[XWMSConfig]) -> None:
         self._configs = tuple(configs)
-        self._known: dict[Secret, tuple[str, tuple[LeakPatterns, ...]]] = {}
+        self._known: dict[Secret, tuple[str, LeakPatterns]] = {}
         self._due: dict[int, float] = {}
         self._told: set[str] = set()
 
@@ -76,7 +74,7 @@ class LeakGuard:
             except Exception:  # noqa: BLE001  a call to XWMS says what is wrong with the source
                 self._tell_once(f"the client secret{of_client}, which its source does not give")
         self._forget_oldest(but=current)
-        return [(name, patterns) for name, several in list(self._known.values()) for patterns in several]
+        return list(self._known.values())
 
     def _client_secret(self, config: XWMSConfig) -> Secret | None:
         source, now = config.secret_source, time.monotonic()
@@ -91,13 +89,10 @@ class LeakGuard:
     def _learn(self, secret: Secret, name: str) -> None:
         if secret in self._known:
             return
-        value, encodings = secret.reveal(), ["utf-8"]
-        if len(value) < MIN_LENGTH:
+        if len(secret.reveal()) < MIN_LENGTH:
             self._tell_once(f"{name} is too short to look for")
             return
-        if not value.isascii() and max(value) < "\u0100":
-            encodings.append("latin-1")  # a key of bytes, as Flask's may be
-        self._known[secret] = name, tuple(LeakPatterns(secret, encoding=encoding) for encoding in encodings)
+        self._known[secret] = name, LeakPatterns(secret)
 
     def _forget_oldest(self, *, but: set[Secret]) -> None:
         surplus = len(self._known) - _MAX_VALUES * len(self._configs)
@@ -250,8 +245,4 @@ def _check(data: bytes, patterns: list[tuple[str, LeakPatterns]], where: str) ->
 
 
 def _masked(text: str, patterns: list[tuple[str, LeakPatterns]]) -> str:
-    data = text.encode("utf-8", "surrogatepass")
-    for _, one in patterns:
-        for leak in sorted(one.find(data), reverse=True):
-            data = data[: leak.start] + _MASK.encode() + data[leak.end :]
-    return data.decode("utf-8", "replace")
+    return masked(text.encode("utf-8", "surrogatepass"), (one for _, one in patterns)).decode("utf-8", "replace")

@@ -4,6 +4,7 @@ Nothing is unpacked to a place, and nothing is held in memory whole: members of 
 """
 
 import io
+import re
 import shutil
 import sys
 import tarfile
@@ -42,31 +43,47 @@ _UNPACKED_AT_ONCE: Final = frozenset({zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA})
 _LITTLE: Final = 4096
 """What `zipfile` reads at once of a member in these. It unpacks all of that: a megabyte can become 20 gigabytes."""
 
+_LEFT_OUT: Final = "its directory leaves out the first members"
+
 _TAR_MARK: Final = slice(257, 262)
 
-_NOT_OPENED: Final = (
-    (b"\x28\xb5\x2f\xfd", "compressed with Zstandard: decompress it first (zstd -d)"),
-    *(
-        (bytes((start, 0x2A, 0x4D, 0x18)), "compressed with Zstandard or LZ4: decompress it first (zstd -d)")
-        for start in range(0x50, 0x60)
-    ),
-    (b"7z\xbc\xaf\x27\x1c", "compressed with 7-Zip: extract it first"),
-    (b"Rar!\x1a\x07", "compressed with RAR: extract it first"),
-    (b"\x04\x22\x4d\x18", "compressed with LZ4: decompress it first (lz4 -d)"),
-    (b"\x02\x21\x4c\x18", "compressed with LZ4: decompress it first (lz4 -d)"),
-    (b"LZIP", "compressed with lzip: decompress it first (lzip -d)"),
-    (b"\x89LZO", "compressed with lzop: decompress it first (lzop -d)"),
-    (b"\x1f\x9d", "compressed with compress: decompress it first (uncompress)"),
-    (b"hsqs", "a SquashFS: extract it first (unsquashfs)"),
-    (b"!<arch>\ndebian-binary", "a package of Debian: extract it first (dpkg-deb -R)"),
-    (b"\xed\xab\xee\xdb", "a package of RPM: extract it first (rpm2cpio)"),
-    (b"MSCF", "a Cabinet file: extract it first (cabextract)"),
-    (b"# v2 git bundle", "a bundle of git: clone it, and search that with --git"),
-    (b"# v3 git bundle", "a bundle of git: clone it, and search that with --git"),
-)
+_LZ4: Final = "compressed with LZ4: decompress it first (lz4 -d)"
 
-_PROGRAMS: Final = (b"#!", b"MZ", b"\x7fELF")
-"""Starts of what can have a zip file behind it: scripts, and programs of Windows and Linux."""
+_NOT_OPENED: Final = {
+    # With what follows the letters, where a text may begin with these too.
+    re.compile(mark, re.DOTALL): what
+    for mark, what in {
+        rb"\x28\xb5\x2f\xfd": "compressed with Zstandard: decompress it first (zstd -d)",
+        rb"[\x50-\x5f]\x2a\x4d\x18": "compressed with Zstandard or LZ4: decompress it first (zstd -d)",
+        rb"7z\xbc\xaf\x27\x1c": "compressed with 7-Zip: extract it first",
+        rb"Rar!\x1a\x07": "compressed with RAR: extract it first",
+        rb"\x04\x22\x4d\x18": _LZ4,
+        rb"\x02\x21\x4c\x18": _LZ4,
+        rb"LZIP[\x00\x01]": "compressed with lzip: decompress it first (lzip -d)",
+        rb"\x89LZO": "compressed with lzop: decompress it first (lzop -d)",
+        rb"\x1f\x9d": "compressed with compress: decompress it first (uncompress)",
+        rb"hsqs.{24}\x04\x00": "a SquashFS: extract it first (unsquashfs)",
+        rb"!<arch>\ndebian-binary": "a package of Debian: extract it first (dpkg-deb -R)",
+        rb"\xed\xab\xee\xdb": "a package of RPM: extract it first (rpm2cpio)",
+        rb"MSCF\x00{4}": "a Cabinet file: extract it first (cabextract)",
+        rb"# v[23] git bundle\n": "a bundle of git: clone it, and search that with --git",
+        rb"PACK\x00\x00\x00[\x02\x03]": "a pack of git: search its repository with --git",
+    }.items()
+}
+
+_PROGRAM: Final = re.compile(
+    rb"(?:\xef\xbb\xbf)?(?:#!|(?i:@echo off))|MZ|\x7fELF"
+    rb"|\xfe\xed\xfa[\xce\xcf]|[\xce\xcf]\xfa\xed\xfe|\xca\xfe\xba[\xbe\xbf]"
+)
+"""Starts of what can have a zip file behind it: scripts, and programs of Windows, Linux and macOS."""
+
+_MEMBER: Final = re.compile(rb"PK\x03\x04[\n-?]\x00..[\x00\x08\x09\x0c\x0e\x5d-\x63]\x00", re.DOTALL)
+"""The start of a member of a zip: its mark, the version, flags, and how it is compressed."""
+
+_GIT_STORE: Final = re.compile(
+    r"(?:^|/)objects/(?:pack/pack-|[0-9a-f]{2}/[0-9a-f]{38})|\.git/(?:.*/)?objects/", re.IGNORECASE
+)
+"""What a git repository, or one of a submodule, has stored: compressed, and in packs."""
 
 
 def opened(name: str, raw: Readable, size: int) -> Iterator[Source | Trouble]:
@@ -88,14 +105,14 @@ def _opened(name: str, raw: Counted, room: Room, *, depth: int) -> Iterator[Sour
         inner = _in_tar(name, stream, room, depth)
     elif _is_zip(start):
         inner = _in_zip(name, stream, room, depth)
-    elif start.startswith(_PROGRAMS):
+    elif _PROGRAM.match(start):
         yield from _tried(name, _in_program(name, stream, room, depth))
         return
     if inner is not None and depth < _MAX_DEPTH:
         yield from _tried(name, inner)
     elif inner is not None:
         yield _too_deep(name)
-    elif other := next((other for mark, other in _NOT_OPENED if start.startswith(mark)), None):
+    elif other := next((other for mark, other in _NOT_OPENED.items() if mark.match(start)), None):
         yield Trouble(name, f"it is {other}")
     else:
         yield Source(name, stream)
@@ -106,8 +123,7 @@ def _too_deep(name: str) -> Trouble:
 
 
 def _is_in_git(path: str) -> bool:
-    """Whether it is what a git repository, or one of a submodule, has stored: compressed, and in packs."""
-    return "/objects/" in "/" + path.partition(".git/")[2]
+    return _GIT_STORE.search(path.replace("\\", "/")) is not None
 
 
 def _git_in(name: str) -> Trouble:
@@ -214,6 +230,8 @@ def _in_program(name: str, stream: IO[bytes], room: Room, depth: int) -> Iterato
                 yield Trouble(name, why(error))
             return
         with archive:
+            if _has_members(whole, _first_member(archive)):
+                yield Trouble(name, _LEFT_OUT)
             yield from _tried(name, _members(name, archive, room, depth))
 
 
@@ -224,13 +242,29 @@ def _end_mark(whole: _Whole) -> bytes:
 
 def _before_members(name: str, whole: _Whole, archive: zipfile.ZipFile) -> Iterator[Source | Trouble]:
     """What stands before the first member that the directory names: a signature, or another zip file."""
-    before = min((member.header_offset for member in archive.infolist()), default=0)
+    before = _first_member(archive)
     whole.seek(0)
     mark = whole.read(4)
     whole.seek(0)
     yield Source(name, io.BufferedReader(Limited(whole, before), PIECE))
     if mark == b"PK\x03\x04" and (before or not archive.infolist()):
-        yield Trouble(name, "its directory leaves out the first members")
+        yield Trouble(name, _LEFT_OUT)
+
+
+def _first_member(archive: zipfile.ZipFile) -> int:
+    """Where the first member begins that the directory names."""
+    return min((member.header_offset for member in archive.infolist()), default=0)
+
+
+def _has_members(whole: _Whole, end: int) -> bool:
+    """Whether a member of a zip file begins before this place."""
+    whole.seek(0)
+    kept = b""
+    while piece := whole.read(min(PIECE, end - whole.tell())):
+        if _MEMBER.search(kept + piece):
+            return True
+        kept = piece[-9:]
+    return False
 
 
 def _members(name: str, archive: zipfile.ZipFile, room: Room, depth: int) -> Iterator[Source | Trouble]:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import string
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -11,27 +12,39 @@ from typing import IO, Final
 
 import click
 
-from xwms_auth._core.base.crypto.leak_patterns import LeakPatterns
+from xwms_auth._core.base.crypto.leak_patterns import LeakPatterns, masked
 from xwms_auth._core.base.models import Secret
+from xwms_auth._core.config.secret_sources import header_fault
 from xwms_auth.cli.scan.archives import opened
 from xwms_auth.cli.scan.files import files_in
-from xwms_auth.cli.scan.git import NoRepository, git_gaps, git_objects, git_places, git_settings, git_size
+from xwms_auth.cli.scan.git import NoRepository, git_folder, git_gaps, git_objects, git_places, git_settings, git_size
 from xwms_auth.cli.scan.streams import PIECE, UNREADABLE, Counted, Source, TooMuch, Trouble, why
 from xwms_auth.cli.terminal import Failure, note, printable, style
 
 _VARIABLES: Final = {"XWMS_CLIENT_SECRET": "client secret", "XWMS_SESSION_SECRET": "session secret"}
 
+_INVISIBLE: Final = string.whitespace + "\0\u00a0\u200b\ufeff"
+"""What editors and copying leave at the ends of a secret."""
+
 _LONGEST_NAME: Final = 300
 """Characters of a name that are printed. Members of archives may have names of megabytes."""
+
+_MOST_PLACES: Final = 100
+"""Places of a secret in one file, or member, that are told."""
 
 _MIN_LENGTH: Final = 12
 """Characters below which a text is found by chance, once its escapes and base64 are looked for too."""
 
 
 @click.command(short_help="Find the client secret in built files.")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="PATH...")
-@click.option("--git", "with_git", is_flag=True, help="Search every object of the git repository at each PATH too.")
-@click.option("--exclude", metavar="PATTERN", multiple=True, help="Files to leave out, as in '*.env'; may be repeated.")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(readable=False, path_type=Path), metavar="PATH...")
+@click.option("--git", "with_git", is_flag=True, help="Search the git repository at each PATH too, every object of it.")
+@click.option(
+    "--exclude",
+    metavar="PATTERN",
+    multiple=True,
+    help="Files to leave out, named or found, as in '*.env'; may be repeated.",
+)
 def scan(*, paths: tuple[Path, ...], with_git: bool, exclude: tuple[str, ...]) -> None:
     """Find the secrets of XWMS_CLIENT_SECRET and XWMS_SESSION_SECRET (or of their _FILE) in files and folders.
 
@@ -39,12 +52,17 @@ def scan(*, paths: tuple[Path, ...], with_git: bool, exclude: tuple[str, ...]) -
     images (docker save) are opened. Exits with 1 if one is found, or if something could not be read.
     """
     report = _Report(list(_secrets(os.environ)))
+    for path in paths:
+        if not os.path.lexists(path):  # click's own message would show a secret in it
+            raise click.BadParameter(f"Path '{report.shown(str(path))}' does not exist.", param_hint="'PATH...'")
     try:
         sizes = {path: git_size(path) for path in paths} if with_git else {}
+        repositories = {git_folder(path): path for path in sizes}  # each once, if several paths are in it
     except NoRepository as error:
         raise Failure(report.shown(str(error))) from None
+    sizes = {path: sizes[path] for path in repositories.values()}
     files = list[Path]()
-    for found in files_in(paths, exclude=exclude, with_git=with_git):
+    for found in files_in(paths, exclude=exclude, git_folders=repositories):
         if isinstance(found, Trouble):
             report.tell_trouble(found)
         else:
@@ -52,13 +70,22 @@ def scan(*, paths: tuple[Path, ...], with_git: bool, exclude: tuple[str, ...]) -
     with _bar("Searching files", sum(map(_size, files))) as advance:
         for file in files:
             report.search_file(file, advance)
-    for path, size in sizes.items():
-        with _bar(f"Searching git in {report.shown(str(path))}", size) as advance:
+    for folder, path in repositories.items():
+        with _bar(f"Searching git in {report.shown(str(path))}", sizes[path]) as advance:
             report.search_git(path, advance)
+        if folder not in map(os.path.realpath, paths):
+            for found in files_in((_as_named(folder, path),), exclude=exclude, git_folders=repositories):
+                report.search_found(found)
     what = _counted(len(files), "file") + (f" and {_counted(sum(sizes.values()), 'git object')}" if with_git else "")
-    if not files and not any(sizes.values()):
+    if not files and not any(sizes.values()) and not report.troubles:
         report.tell_trouble(Trouble(", ".join(map(str, paths)), "there is nothing in it to search"))
     raise SystemExit(report.tell(what))
+
+
+def _as_named(git_folder: str, path: Path) -> Path:
+    """The folder of git as it is called below the path, where it is there."""
+    usual = path / ".git"
+    return usual if os.path.realpath(usual) == git_folder else Path(git_folder)
 
 
 def _size(file: Path) -> int:
@@ -73,7 +100,7 @@ class _Report:
 
     secrets: "list[tuple[str, LeakPatterns]]"
     found: list[str] = field(default_factory=list[str])
-    troubles: int = 0
+    troubles: set[Trouble] = field(default_factory=set[Trouble])
 
     def search_file(self, file: Path, advance: Callable[[int], object]) -> None:
         """Search a file, or what is in it, and its name."""
@@ -83,6 +110,13 @@ class _Report:
         except UNREADABLE as error:
             self.tell_trouble(Trouble(str(file), why(error)))
         self.found += self._hits([Source(f"{file} (its name)", io.BytesIO(os.fsencode(file)))])
+
+    def search_found(self, found: Path | Trouble) -> None:
+        """Search a file of git, or tell why it is not searched."""
+        if isinstance(found, Trouble):
+            self.tell_trouble(found)
+        else:
+            self.search_file(found, lambda _count: None)
 
     def search_git(self, where: Path, advance: Callable[[int], object]) -> None:
         """Search all objects of a repository, and tell of files in which commit they are."""
@@ -125,40 +159,47 @@ class _Report:
         return found
 
     def _search(self, source: Source, found: list[str]) -> None:
+        name = ""
         try:
-            for secret, form, place in _leaks(source.stream, self.secrets):
-                found.append(f"{self.shown(source.name)}:{place}: the {secret}, {form}")
+            for leak in _leaks(source.stream, self.secrets):
+                name = name or self.shown(source.name)
+                found.append(f"{name}:{leak}")
         except UNREADABLE as error:
             self.tell_trouble(Trouble(source.name, why(error)))
 
     def shown(self, name: str) -> str:
         """A name as it may be printed: the secret itself may be in it, and what moves the cursor of a terminal."""
-        data = name.encode(errors="backslashreplace")
-        for _, patterns in self.secrets:
-            for leak in sorted(patterns.find(data), reverse=True):
-                data = data[: leak.start] + b"***" + data[leak.end :]
+        data = masked(name.encode(errors="backslashreplace"), (patterns for _, patterns in self.secrets))
         text = printable(data.decode(errors="replace"))
         half = _LONGEST_NAME // 2
         return text if len(text) <= _LONGEST_NAME else f"{text[:half]}…{text[-half:]}"
 
     def tell_trouble(self, trouble: Trouble) -> None:
         """Say what could not be searched. It may be where the secret is."""
-        self.troubles += 1
+        if trouble in self.troubles:
+            return
+        self.troubles.add(trouble)
         note(f"not searched: {self.shown(trouble.name)}: {self.shown(trouble.why)}")
 
     def tell(self, what: str) -> int:
         """Print the findings, and return the exit status."""
         for line in self.found:
-            click.echo(line)
+            click.echo(_encodable(line))
         if self.found:
             click.echo(f"{style('Found', fg='red')} {_counted(len(self.found), 'time')}, in a search of {what}.")
             click.echo("Whoever has these files has it. First make it worthless: regenerate a client secret at XWMS,")
             click.echo("replace a session secret by one of `xwms-auth secret`. Then take it out of the files.")
         elif self.troubles:
-            click.echo(f"Nothing found in {what}, but {self.troubles} could not be searched.")
+            click.echo(f"Nothing found in {what}, but {len(self.troubles)} could not be searched.")
         else:
             click.echo(f"Nothing found in {what}.")
         return 1 if self.found or self.troubles else 0
+
+
+def _encodable(line: str) -> str:
+    """The line with escapes for what the terminal, or the file of the output, has no characters for."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"  # it may be closed
+    return line.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _counted(number: int, what: str) -> str:
@@ -172,12 +213,16 @@ def _secrets(environ: Mapping[str, str]) -> Iterator[tuple[str, LeakPatterns]]:
         text = environ.get(variable, "")
         if file := environ.get(f"{variable}_FILE"):
             try:
-                text += "\n" + Path(file).read_text(encoding="utf-8")
+                text += "\n" + Path(file).read_text(encoding="utf-8-sig")  # editors of Windows begin files with a mark
             except (OSError, ValueError):
                 raise Failure(f"{variable}_FILE cannot be read") from None
         # A client secret may have spaces; session secrets are separated by them.
         parts = text.splitlines() if variable == "XWMS_CLIENT_SECRET" else text.split()
-        values |= {part.strip(): what for part in parts if part.strip()}
+        parts = [part.strip(_INVISIBLE) for part in parts]
+        for part in filter(None, parts):
+            if variable == "XWMS_CLIENT_SECRET" and (fault := header_fault(Secret(part))):
+                raise Failure(f"a secret of {variable} {fault}, so that nothing can be logged in with it: correct it")
+            values[part] = what
     if not values:
         raise Failure("there is no secret to look for: set XWMS_CLIENT_SECRET or XWMS_CLIENT_SECRET_FILE")
     for value, what in values.items():
@@ -186,20 +231,28 @@ def _secrets(environ: Mapping[str, str]) -> Iterator[tuple[str, LeakPatterns]]:
         yield what, LeakPatterns(Secret(value))
 
 
-def _leaks(stream: IO[bytes], secrets: "list[tuple[str, LeakPatterns]]") -> Iterator[tuple[str, str, str]]:
-    """What is found in a stream: which secret, in which form, and at which line and column."""
+def _leaks(stream: IO[bytes], secrets: "list[tuple[str, LeakPatterns]]") -> Iterator[str]:
+    """What is found in a stream: at which line and column, which secret, and in which form."""
     reach = max(patterns.reach for _, patterns in secrets)
+    left = dict.fromkeys(range(len(secrets)), _MOST_PLACES)
     kept, line, column = b"", 1, 1
-    told: set[tuple[str, int]] = set()
+    told: set[tuple[int, int]] = set()
     begins = 0
-    while piece := stream.read(PIECE):
+    while left and (piece := stream.read(PIECE)):
         data = kept + piece
-        for what, patterns in secrets:
+        for number in list(left):
+            what, patterns = secrets[number]
             for leak in patterns.find(data):
                 # What was kept of the piece before has been searched before.
-                if (what, begins + leak.start) not in told:
-                    told.add((what, begins + leak.start))
-                    yield what, leak.form, _place(data, leak.start, line, column)
+                if (number, begins + leak.start) in told:
+                    continue
+                told.add((number, begins + leak.start))
+                if not left[number]:
+                    del left[number]
+                    yield f" the {what}, more than {_MOST_PLACES} times"
+                    break
+                left[number] -= 1
+                yield f"{_place(data, leak.start, line, column)}: the {what}, {leak.form}"
         kept = data[-reach:]
         gone = data[: len(data) - len(kept)]
         begins += len(gone)

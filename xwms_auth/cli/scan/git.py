@@ -1,13 +1,21 @@
-"""Every object of a git repository, its settings and its names."""
+"""Every object of a git repository, its settings and its names, and the folder that has its other files."""
 
 import io
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Final
 
 from xwms_auth.cli.scan.streams import PIECE, Limited, Source, Trouble
+
+_MOST_COMPLAINTS: Final = 10
+"""Lines of git that are told: of a damaged pack it says the same of each object."""
+
+_KEPT_VARIABLES: Final = ("GIT_CONFIG_", "GIT_EXEC_PATH", "GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM")
+"""What may stay of git's own variables: `safe.directory` of a build, and where its programs are."""
 
 
 class NoRepository(Exception):
@@ -16,28 +24,41 @@ class NoRepository(Exception):
 
 def git_objects(where: Path) -> Iterator[Source | Trouble]:
     """Every object of the repository, also those that no branch reaches any more: whoever has a clone may have them."""
-    process = subprocess.Popen(  # noqa: S603  a folder that the user names
-        [*_git(where), "cat-file", "--batch-all-objects", "--unordered", "--buffer", "--batch"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=_git_environ(),
-    )
-    with process:
-        pipe = process.stdout
-        if pipe is None:
-            raise NoRepository("git cannot be read")
-        while header := pipe.readline():
-            name, kind, *sizes = header.split()
-            if not sizes:
-                yield Trouble(f"object {name.decode()} in {where}", f"git says that it is {kind.decode()}: git fsck")
-                continue
-            size = sizes[0]
-            body = Limited(pipe, int(size))
-            yield Source(f"{kind.decode()} {name.decode()}", io.BufferedReader(body, PIECE), int(size))
-            body.skip()
-            pipe.read(1)
+    with tempfile.TemporaryFile() as complaints:
+        process = subprocess.Popen(  # noqa: S603  a folder that the user names
+            [*_git(where), "cat-file", "--batch-all-objects", "--unordered", "--buffer", "--batch"],
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            env=_git_environ(),
+        )
+        with process:
+            pipe = process.stdout
+            if pipe is None:
+                raise NoRepository("git cannot be read")
+            while header := pipe.readline():
+                name, kind, *sizes = header.split()
+                if not sizes:
+                    why = f"git says that it is {kind.decode()}: git fsck"
+                    yield Trouble(f"object {name.decode()} in {where}", why)
+                    continue
+                size = sizes[0]
+                body = Limited(pipe, int(size))
+                yield Source(f"{kind.decode()} {name.decode()}", io.BufferedReader(body, PIECE), int(size))
+                body.skip()
+                pipe.read(1)
+        complaints.seek(0)
+        yield from _complaints(where, (line.decode(errors="replace") for line in complaints))
     if process.returncode:
         raise NoRepository(f"git could not read all objects of {where} (exit status {process.returncode})")
+
+
+def _complaints(where: Path, lines: Iterable[str]) -> Iterator[Trouble]:
+    """What git says of packs that it cannot read, or of others that it does not find. It goes on without them."""
+    told = set[str]()
+    for line in lines:
+        if len(told) < _MOST_COMPLAINTS and (text := line.strip()) not in told:
+            told.add(text)
+            yield Trouble(str(where), f"git says: {text}")
 
 
 def git_size(where: Path) -> int:
@@ -55,8 +76,20 @@ def git_size(where: Path) -> int:
     return int(counts["count"]) + int(counts["in-pack"])
 
 
+def git_folder(where: Path, *options: str) -> str:
+    """The folder with the objects of the repository, which all its worktrees share. Raises `NoRepository`."""
+    answer = _asked([*_git(where), *options, "rev-parse", "--git-common-dir"])
+    if answer.returncode:
+        raise NoRepository(f"{where} is not in a git repository")
+    return os.path.realpath(_folder(where) / answer.stdout.rstrip("\n"))
+
+
 def git_gaps(where: Path) -> Iterator[Trouble]:
-    """What the repository leaves at its origin, so that nothing of it can be searched here."""
+    """What the repository leaves at its origin, or has lost, so that nothing of it can be searched here."""
+    counts = _asked([*_git(where), "count-objects", "-v"])
+    yield from _complaints(where, counts.stderr.splitlines())
+    if "\ngarbage: 0\n" not in counts.stdout:
+        yield Trouble(str(where), "it has packs without an index, or what a broken-off command left: git fsck, git gc")
     if _asked([*_git(where), "rev-parse", "--is-shallow-repository"]).stdout.strip() == "true":
         yield Trouble(str(where), "it is a shallow clone, without the older commits: git fetch --unshallow")
     if _asked([*_git(where), "config", "--get-regexp", r"^remote\..*\.promisor$"]).stdout:
@@ -66,7 +99,7 @@ def git_gaps(where: Path) -> Iterator[Trouble]:
 def git_settings(where: Path) -> Iterator[Source | Trouble]:
     """What a repository has beside its objects: settings, such as the URL of an origin, and the names of branches."""
     for what, command in {
-        "settings of git": ("config", "--local", "--list"),
+        "settings of git": ("config", "--local", "--includes", "--list"),
         "names of branches and tags": ("for-each-ref", "--format=%(refname)"),
     }.items():
         answer = _asked([*_git(where), *command])
@@ -78,7 +111,8 @@ def git_settings(where: Path) -> Iterator[Source | Trouble]:
 def git_places(where: Path, names: set[str]) -> dict[str, str]:
     """Where objects are found by people: the path of a file, with the newest commit that has it."""
     options = ("--all", "--reflog", "--format=%H", "--raw", "--no-abbrev", "--no-renames", "-m", "--root")
-    listing = _asked([*_git(where), "log", "--no-show-signature", *options]).stdout
+    no_files = ("--no-show-signature", "--no-mailmap", f"-O{os.devnull}")  # that its settings may name
+    listing = _asked([*_git(where), "log", *no_files, *options]).stdout
     places: dict[str, str] = {}
     commit = ""
     for line in listing.splitlines():
@@ -93,14 +127,20 @@ def git_places(where: Path, names: set[str]) -> dict[str, str]:
 
 
 def _git(where: Path) -> list[str]:
-    folder = where if where.is_dir() else where.parent
-    return ["git", "--no-replace-objects", "-C", str(folder)]
+    return ["git", "--no-replace-objects", "-C", str(_folder(where))]
+
+
+def _folder(where: Path) -> Path:
+    return where if where.is_dir() else where.parent
 
 
 def _git_environ() -> dict[str, str]:
-    """Without what names another repository, as in a hook; and nothing is fetched from an origin."""
-    named = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_PREFIX")
-    others = {name: value for name, value in os.environ.items() if name not in named}
+    """Without what names another repository or its objects, as in a hook; and nothing is fetched from an origin."""
+    others = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("GIT_") or name.startswith(_KEPT_VARIABLES)
+    }
     # Older versions know only the second. A repository may name any command to fetch with.
     return others | {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none", "LC_ALL": "C"}
 

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import re
 import struct
 import tarfile
 import zipfile
@@ -25,6 +26,9 @@ What only lies in an archive, as in a tar, is not counted: it is no more than th
 
 _MOST_MEMORY: Final = 256 << 20
 """What xz may take. It takes 65 MiB for what `xz -9` writes, but a header can ask for gigabytes."""
+
+_BZIP2: Final = re.compile(rb"BZh[1-9](?:1AY&SY|\x17\x72\x45\x38\x50\x90)")
+"""With the start of the first block, or of the end: a text may begin with the letters."""
 
 UNREADABLE: Final = (
     OSError, EOFError, RuntimeError, ValueError, OverflowError,
@@ -132,7 +136,7 @@ def decoded(start: bytes, stream: IO[bytes]) -> io.RawIOBase | io.BufferedIOBase
     """What a compressed stream holds, or nothing if it is not one."""
     if start.startswith(b"\x1f\x8b\x08"):
         return gzip.GzipFile(fileobj=stream)
-    if start.startswith(b"BZh"):
+    if _BZIP2.match(start):
         return Decoded(stream, bz2.BZ2Decompressor(), bz2.BZ2Decompressor)
     xz = partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, _MOST_MEMORY)
     if start.startswith(b"\xfd7zXZ\x00"):
