@@ -327,31 +327,31 @@ async def late(socket: WebSocket) -> None:
 
 
 @pytest.mark.more_packages  # Authlib
-@pytest.mark.parametrize("place_of_guard", ["before", "after, and refuses"])
+@pytest.mark.parametrize("kind", ["one", "nested", "nested and too old"])
 @pytest.mark.usefixtures("no_timer")
-def test_a_websocket_uses_up_no_refresh_token_that_is_in_the_cookie(server, place_of_guard):
-    """Neither its handshake nor a look: the browser would keep the one that has been used."""
+def test_a_websocket_uses_up_no_refresh_token_that_is_in_the_cookie(server, kind):
+    """Neither its handshake, wherever it leads, nor a look: the browser would keep the one that has been used."""
     server.tokens = {"refresh_token": "a-refresh-token-0123456789"}
     options = {"session_store": "cookie", "session_lifetime": 7200}
 
     def make(room: Any) -> Any:
-        app = Starlette(routes=[WebSocketRoute("/room", late)])
-        inner = {**options, "redirect_uris": f"{ORIGIN}{CALLBACK}", "session_lifetime": 100, "recheck": 60}
+        app = Starlette(routes=[WebSocketRoute("/room", late)]) if kind == "nested and too old" else echoing(room)
+        lifetime = 100 if kind == "nested and too old" else 3600
+        inner = {**options, "redirect_uris": f"{ORIGIN}{CALLBACK}", "session_lifetime": lifetime, "recheck": 60}
         return XWMSAuthMiddleware(app, XWMSConfig(**server.options(**inner)), clock=clock)
 
-    clock = Clock()
-    make_room = without_framework if place_of_guard == "before" else make
-    _, client = with_tokens(server, make_room, clock=clock, **options)
+    clock, echoing = Clock(), without_framework
+    _, client = with_tokens(server, echoing if kind == "one" else make, clock=clock, **options)
     clock.advance(310)  # the access token has expired
     asked = server.calls(TOKEN), server.calls(USERINFO)
     with enter(client) as socket:
         for _ in range(2):
             clock.advance(61)
             socket.send_text("hello")
-        if place_of_guard == "before":
-            assert socket.receive_text() == "hello 17"
-        else:
+        if kind == "nested and too old":
             assert end_of(socket) == (4401, "login_required")
+        else:
+            assert socket.receive_text() == "hello 17"
     assert (server.calls(TOKEN), server.calls(USERINFO)) == asked
 
 

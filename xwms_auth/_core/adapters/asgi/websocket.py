@@ -23,6 +23,7 @@ from ...responses.responses import Refusal
 from ...sessions.lookup import SessionLookup, look_up, renew
 from ...sessions.revalidation import look_up_for_page, look_up_nested
 from ..roles import AsyncRoles
+from ..served_app import ServedApp
 from .messages import INTERNAL_ERROR, Message, Scope, close_of, discard, header_of, is_server_error
 from .state import ASGIRequestState
 from .timer import Timer, is_own_cancellation, start_timer
@@ -76,6 +77,10 @@ class WebSocketState(ASGIRequestState):
             self.lookup = await self._found_now()
         except Exception as error:  # noqa: BLE001  raised when the session is read, as for a page
             self.lookup = internal_error(error)
+
+    async def look_up_nested(self, inner: ServedApp) -> None:
+        if not isinstance(self.lookup, XWMSError):
+            await self.look_up_ahead()
 
     @property
     def scopes(self) -> list[str]:
