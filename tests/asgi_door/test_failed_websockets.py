@@ -113,8 +113,10 @@ def test_a_websocket_that_was_refused_is_closed_once_and_logged_each_time_that_a
     async def app(scope: Any, receive: Any, send: Any) -> None:
         with suppress(LoginRequired):
             require_user(scope)
-        for kind in ("accept", "send", "close"):
-            await send({"type": f"websocket.{kind}"})
+        await send({"type": "websocket.accept"})
+        with pytest.raises(OSError, match="the websocket has been closed: login_required"):
+            await send({"type": "websocket.send", "text": "x"})
+        await send({"type": "websocket.close"})
         require_user(scope)
 
     server = Server(app)

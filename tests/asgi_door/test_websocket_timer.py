@@ -28,7 +28,7 @@ class Loop:
         self.timers: list[Loop] = []
         self.tick: Any = None
         self.seconds: float | None = None
-        self.stopped = ""
+        self.stopped = False
 
     def start(self, tick: Any, seconds: float) -> "Loop":
         timer = Loop()
@@ -45,10 +45,7 @@ class Loop:
         return self.seconds
 
     def stop(self) -> None:
-        self.stopped = "at once"
-
-    def stop_later(self) -> None:
-        self.stopped = "later"
+        self.stopped = True
 
 
 @pytest.fixture
@@ -126,7 +123,7 @@ def test_nothing_is_looked_up_before_its_time_and_everything_from_then_on(fx, lo
 
     open_socket(place, cookie_of(client), between)
     assert looks == [0, 0, 1, 0, 0, 1, 1, 0]
-    assert timer().stopped == "at once"
+    assert timer().stopped
 
 
 def test_a_clock_that_was_set_back_brings_the_next_look_forward(fx, loop):
@@ -190,7 +187,7 @@ def test_a_timer_that_finds_the_end_runs_no_more_and_the_application_gets_it(fx,
         client.post(LOGOUT, headers=FROM_HERE)
         place.clock.advance(60)
         assert loop.timers[0].run() is None
-        assert loop.timers[0].stopped == "later"
+        assert loop.timers[0].stopped
 
     sent = open_socket(place, cookie_of(client), between)
     assert sent == [ACCEPT, LOGGED_OUT]
@@ -209,13 +206,13 @@ def test_the_timer_ends_with_the_application(fx, loop, closes):
                 assert not loop.timers[0].stopped
                 if closes:
                     await send({"type": "websocket.close", "code": 1000})
-                    assert loop.timers[0].stopped == "at once"
+                    assert loop.timers[0].stopped
 
         return app
 
     place = Place(fx, make)
     open_socket(place, cookie_of(place.visitor()), lambda sent: None)
-    assert [timer.stopped for timer in loop.timers] == ["at once"]
+    assert [timer.stopped for timer in loop.timers] == [True]
 
 
 @pytest.mark.parametrize(("down", "store"), [(True, None), (False, None), (False, "cookie")])

@@ -35,7 +35,6 @@ from .messages import (
     Receive,
     Scope,
     Send,
-    close_of,
     decoded,
     discard,
     header_in,
@@ -248,20 +247,14 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None], AnswersHe
     async def respond_instead(self, error: Exception) -> bool:
         """End a request whose application raised this error. False if the error is the server's to handle.
 
-        One of our errors that the application did not catch becomes its response, or closes the websocket, also if the
-        application raised another one while it handled ours.
+        One of our errors that the application did not catch becomes its response, also if the application raised
+        another one while it handled ours.
         """
         failure = self._failure
         if failure is None:
             await self.release()
             return False
-        if self.scope["type"] == "websocket":
-            if not self._started:
-                self._refuse_for(failure)
-                send, self._send = self._send, discard
-                with suppress(RuntimeError, OSError):  # the visitor has gone
-                    await send(close_of(failure.code))
-        elif self._held is not None or not self._started:
+        if self._held is not None or not self._started:
             self._held = None
             await self.send({"type": "http.response.start", "status": 500})
         return self._send is discard and failure.is_behind(error)

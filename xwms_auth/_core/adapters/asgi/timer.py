@@ -22,9 +22,6 @@ class Timer(Protocol):
     def stop(self) -> None:
         """Stop it, and what it is doing."""
 
-    def stop_later(self) -> None:
-        """Stop it, but let it finish what it is doing."""
-
 
 def start_timer(tick: Tick, seconds: float) -> Timer | None:
     """Call `tick` in so many seconds, with the context variables of now. None where no event loop runs."""
@@ -76,13 +73,10 @@ class _OnAsyncio:
             self._handle = self._call_in(again)
 
     def stop(self) -> None:
-        self.stop_later()
-        if self._task is not None:
-            self._task.cancel()
-
-    def stop_later(self) -> None:
         self._context = None
         self._handle.cancel()
+        if self._task is not None:
+            self._task.cancel()
 
 
 class _OnTrio:
@@ -90,7 +84,6 @@ class _OnTrio:
         self._trio = trio
         self._tick = tick
         self._scope = trio.CancelScope()
-        self._is_waiting = True
 
     @classmethod
     def started(cls, library: Any, tick: Tick, seconds: float) -> "_OnTrio":
@@ -102,13 +95,7 @@ class _OnTrio:
         with self._scope:
             while seconds is not None:
                 await self._trio.sleep(seconds)
-                self._is_waiting = False
                 seconds = await self._tick()
-                self._is_waiting = True
 
     def stop(self) -> None:
         self._scope.cancel()
-
-    def stop_later(self) -> None:
-        if self._is_waiting:
-            self._scope.cancel()

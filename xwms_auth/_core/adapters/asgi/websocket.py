@@ -1,13 +1,14 @@
 """The state of a websocket. Whoever a guard has let in is looked at again every so often, as long as it is open.
 
-A message is handed over only if no look is due; a timer looks where no messages come. Whatever an application does with
-a socket that has been closed here is what a server makes of it: it gets one disconnect, and what it sends is dropped.
+A message is handed over only if no look is due; a timer looks where no messages come. An application whose socket has
+been closed here gets what servers give it then: a disconnect where it receives, and an `OSError` where it sends.
 """
 
 import time
 from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from math import inf
 from typing import NamedTuple
 
@@ -24,8 +25,9 @@ from ...sessions.lookup import SessionLookup, look_up, renew
 from ...sessions.revalidation import look_up_for_page, look_up_nested
 from ..roles import AsyncRoles
 from ..served_app import ServedApp
-from .messages import INTERNAL_ERROR, Message, Scope, close_of, discard, header_of, is_server_error
+from .messages import INTERNAL_ERROR, Message, Scope, Send, close_of, header_of, is_server_error
 from .state import ASGIRequestState
+from .tasks import finish
 from .timer import Timer, is_own_cancellation, start_timer
 
 LOGIN_NEEDED = 4401
@@ -58,6 +60,9 @@ class WebSocketState(ASGIRequestState):
 
     _is_accepted = False
     _is_watched = False
+    _is_closed = False
+    """Whether the socket was closed here."""
+
     _due = inf
     """When the next look is due, by the clock of the application."""
 
@@ -123,17 +128,18 @@ class WebSocketState(ASGIRequestState):
         kind = message["type"]
         if kind == "websocket.send" and self.served.clock() < self._due and self.refused is None:
             return self._send(message)
-        if kind in ("websocket.close", "websocket.http.response.start"):
+        if self._started:
+            return self._send(message)  # after its end: to the server, or nowhere if the end was ours
+        is_end = kind in ("websocket.close", "websocket.http.response.start")
+        if is_end and self._failure is not None and is_server_error(message):
+            # The framework's answer to our error, which the application did not catch.
+            self._refuse_for(self._failure)
+        if self.refused is not None:
+            return self._close(close_of(self.refused.code))
+        if is_end:
             self._started = True
             self._stop_watching()
-            if self._failure is not None and is_server_error(message):
-                # The framework's answer to our error, which the application did not catch.
-                self._refuse_for(self._failure)
-        if self.refused is not None and self._send is not discard:
-            self._stop_watching()
-            send, self._send = self._send, discard
-            return send(close_of(self.refused.code))
-        if kind == "websocket.accept":
+        elif kind == "websocket.accept":
             self._is_accepted = True
             self._watch()
         return self._send_if_in(message) if self._is_due() else self._send(message)
@@ -144,13 +150,21 @@ class WebSocketState(ASGIRequestState):
 
     async def release(self) -> None:
         """Close a refused websocket that was left open."""
-        if self.refused is not None and self._send is not discard:
-            with suppress(RuntimeError, OSError):  # the visitor has gone, or the application has closed it
-                await self.send(close_of(self.refused.code))
+        if self.refused is not None and not self._started:
+            await self._close(close_of(self.refused.code))
+
+    async def respond_instead(self, error: Exception) -> bool:
+        failure = self._failure
+        if failure is not None and not self._started:
+            self._refuse_for(failure)
+        await self.release()
+        is_ours = _is_late(error) or (failure is not None and failure.is_behind(error))
+        return is_ours and self._is_closed
 
     def end(self) -> None:
         super().end()
         self._stop_watching()
+        self._send = _late_send("it has ended")
 
     def _is_due(self) -> bool:
         """Whether to look before the next message is handed over."""
@@ -206,7 +220,7 @@ class WebSocketState(ASGIRequestState):
         if self._due == inf:
             return  # the socket has ended meanwhile
         if end is not None:
-            await self._close(end)
+            await self._end_with(end)
         else:
             self._unknown_since, self._due = None, self.served.clock() + self._interval
 
@@ -218,7 +232,7 @@ class WebSocketState(ASGIRequestState):
             events.warning("websocket_not_checked", cause=error.cause or error.code)
         if now - self._unknown_since >= GRACE:
             is_down = error.status == StoreUnavailable.status
-            await self._close(_End(TRY_AGAIN_LATER if is_down else INTERNAL_ERROR, error.code))
+            await self._end_with(_End(TRY_AGAIN_LATER if is_down else INTERNAL_ERROR, error.code))
         else:
             self._due = min(now + min(self._interval, RETRY), self._unknown_since + GRACE)
 
@@ -281,16 +295,42 @@ class WebSocketState(ASGIRequestState):
         await arun(renew(served.context, found, now=now, is_passive=True), served.runtime)
         return found
 
-    async def _close(self, end: _End) -> None:
+    async def _end_with(self, end: _End) -> None:
         self._end = {"type": "websocket.disconnect", "code": end.code, "reason": end.reason}
-        self._due = inf
-        send, self._send = self._send, discard
-        timer, self._timer = self._timer, None
-        if timer is not None:
-            timer.stop_later()
         events.info("websocket_closed", code=str(end.code), reason=end.reason, path=self.scope["path"])
-        with suppress(Exception):  # the visitor has gone, and each server has errors of its own for that
-            await send({"type": "websocket.close", "code": end.code, "reason": end.reason})
+        await self._close({"type": "websocket.close", "code": end.code, "reason": end.reason})
+
+    def _close(self, message: Message) -> Awaitable[None]:
+        """Send the last message. Not async: from this call on the application's messages are late."""
+        self._started = self._is_closed = True
+        self._stop_watching()
+        send, self._send = self._send, _late_send(message["reason"])
+        return finish(partial(_send_last, send, message))
+
+
+class WebSocketClosed(OSError):
+    """Raised where an application sends to a socket that was closed here, as servers do (ASGI 2.4)."""
+
+
+def _late_send(reason: str) -> Send:
+    """The `send` of a socket that was closed here. Whoever only sends gets no disconnect, and would never end."""
+
+    async def send(message: Message) -> None:
+        if message["type"] == "websocket.send":
+            raise WebSocketClosed(f"the websocket has been closed: {reason}")
+
+    return send
+
+
+def _is_late(error: BaseException) -> bool:
+    """Whether it only says that the application, in one task or in several, has sent too late."""
+    errors: tuple[BaseException, ...] = getattr(error, "exceptions", ())  # of a group
+    return all(map(_is_late, errors)) if errors else isinstance(error, WebSocketClosed)
+
+
+async def _send_last(send: Send, message: Message) -> None:
+    with suppress(Exception):  # the visitor has gone, and each server has errors of its own for that
+        await send(message)
 
 
 def _definite(refused: Refusal) -> Refusal:
