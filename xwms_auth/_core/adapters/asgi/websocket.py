@@ -7,35 +7,20 @@ been closed here gets what servers give it then: a disconnect where it receives,
 import time
 from collections.abc import Awaitable
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from math import inf
-from typing import NamedTuple
 
 from ...base import events
-from ...base.effects import arun
-from ...base.errors import LoginRequired, StoreUnavailable, XWMSError
-from ...base.models import Identity
+from ...base.errors import StoreUnavailable, XWMSError
 from ...base.unexpected import internal_error
 from ...config.context import Context
 from ...http.urls import RedirectURI
 from ...responses.login_requirement import ANY_LOGIN, LoginRequirement
 from ...responses.responses import Refusal
-from ...sessions.lookup import SessionLookup, look_up, renew
-from ...sessions.revalidation import look_up_for_page, look_up_nested
-from ..roles import AsyncRoles
-from ..served_app import ServedApp
 from .messages import INTERNAL_ERROR, Message, Scope, Send, close_of, header_of, is_server_error
-from .state import ASGIRequestState
 from .tasks import finish
 from .timer import Timer, is_own_cancellation, start_timer
-
-LOGIN_NEEDED = 4401
-"""The close code of a socket whose session has ended. Codes from 4000 are the applications' own (RFC 6455 7.4.2); this
-one is the status of HTTP, plus 4000."""
-
-FORBIDDEN = 4403
-"""The close code of a socket whose owner lacks something by now that its guard requires."""
+from .websocket_access import End, WebSocketAccess
 
 TRY_AGAIN_LATER = 1013
 """The close code of a socket whose session nobody could look up for a while. Registered with IANA."""
@@ -50,12 +35,7 @@ OTHER_CLOCK = 0.05
 """Seconds between two looks at a clock that is not the machine's: in a test a day may pass in a moment."""
 
 
-class _End(NamedTuple):
-    code: int
-    reason: str
-
-
-class WebSocketState(ASGIRequestState):
+class WebSocketState(WebSocketAccess):
     """The `receive` and the `send` that the application gets for a websocket, and the looks at its session."""
 
     _is_accepted = False
@@ -74,18 +54,6 @@ class WebSocketState(ASGIRequestState):
     _end_is_told = False
     _kept: Message | None = None
     _timer: Timer | None = None
-    _requirements: tuple[tuple[LoginRequirement, AsyncRoles | None], ...] = ()
-    """What guards have required, each with the resolver of the application that the guard is in."""
-
-    async def look_up_ahead(self) -> None:
-        try:
-            self.lookup = await self._found_now()
-        except Exception as error:  # noqa: BLE001  raised when the session is read, as for a page
-            self.lookup = internal_error(error)
-
-    async def look_up_nested(self, inner: ServedApp) -> None:
-        if not isinstance(self.lookup, XWMSError):
-            await self.look_up_ahead()
 
     @property
     def scopes(self) -> list[str]:
@@ -96,11 +64,6 @@ class WebSocketState(ASGIRequestState):
     def refusal(self, requirement: LoginRequirement = ANY_LOGIN) -> Refusal | None:
         refused = super().refusal(requirement)
         self._watch()
-        if requirement is not ANY_LOGIN:
-            # How old the login may be counts for the beginning, as it does for a page that stays open.
-            met = replace(requirement, fresh=None), self.resolver
-            if met not in self._requirements:
-                self._requirements += (met,)
         return refused
 
     async def receive(self) -> Message:
@@ -210,7 +173,7 @@ class WebSocketState(ASGIRequestState):
 
     async def _look_again(self) -> None:
         try:
-            end = await self._why_not()
+            end = await self.why_not()
         except BaseException as error:  # nobody can know who is there: fail closed, but not at once
             if not isinstance(error, Exception) and is_own_cancellation(error):
                 raise
@@ -232,70 +195,11 @@ class WebSocketState(ASGIRequestState):
             events.warning("websocket_not_checked", cause=error.cause or error.code)
         if now - self._unknown_since >= GRACE:
             is_down = error.status == StoreUnavailable.status
-            await self._end_with(_End(TRY_AGAIN_LATER if is_down else INTERNAL_ERROR, error.code))
+            await self._end_with(End(TRY_AGAIN_LATER if is_down else INTERNAL_ERROR, error.code))
         else:
             self._due = min(now + min(self._interval, RETRY), self._unknown_since + GRACE)
 
-    async def _why_not(self) -> _End | None:
-        """Why the socket has to be closed, or None. Raises what the store, the account or the roles raise."""
-        self.lookup = found = await self._found_now()
-        if found.session is None:
-            return _End(LOGIN_NEEDED, LoginRequired.code)
-        if self.account is not None and (refused := await self._account_refusal(found.session.user.identity)):
-            return _End(LOGIN_NEEDED, refused.code)
-        if (refused := await self._requirement_refusal()) is not None:
-            return _End(FORBIDDEN, _definite(refused).code)
-        return None
-
-    async def _requirement_refusal(self) -> Refusal | None:
-        asked: dict[int, frozenset[str] | None] = {}
-        for requirement, resolver in self._requirements:
-            if requirement.roles and id(resolver) not in asked:
-                found = await self.ask_for_roles(resolver)
-                if isinstance(found, Refusal):
-                    return found
-                asked[id(resolver)] = found
-                if resolver is self.resolver:
-                    self.roles = found
-            # The application may ask for its own meanwhile, so these are there for this one question.
-            kept, self.roles = self.roles, asked.get(id(resolver))
-            try:
-                refused = super().refusal(requirement)
-            finally:
-                self.roles = kept
-            if refused is not None:
-                return refused
-        return None
-
-    async def _account_refusal(self, identity: Identity) -> Refusal | None:
-        """Why the account that was loaded for this socket must not be used any more, or None."""
-        known, self.account = self.account, None
-        try:
-            loaded: object = await self.load_account(self.linker_of(None), identity, None)
-            return _definite(loaded) if isinstance(loaded, Refusal) else None
-        except BaseException:
-            if self.account is None:
-                self.account = known  # so that the next look asks for it again
-            raise
-
-    async def _found_now(self) -> SessionLookup:
-        served, cookie, uri, now = self.served, self._asked(), self.redirect_uri, self.served.now()
-        if served.context.config.session_store == "cookie":
-            known = await arun(look_up(served.context, cookie, uri, now=now), served.runtime)
-            session = known.session
-            if session is not None and session.tokens is not None:
-                # No answer could carry new ones to the browser, so only a page asks XWMS about this session.
-                is_alive = all(one.context.lifetimes.alive(session, now) for one in self.nested)
-                return known if is_alive else known._replace(session=None)
-        steps = look_up_for_page(served.context, served.provider, cookie, uri, now=now)
-        found = await arun(steps, served.runtime)
-        for inner in self.nested:
-            nested = look_up_nested(inner.context, inner.provider, found, cookie, now=now)
-            found = await arun(nested, inner.runtime_in(served))
-        await arun(renew(served.context, found, now=now, is_passive=True), served.runtime)
-        return found
-
-    async def _end_with(self, end: _End) -> None:
+    async def _end_with(self, end: End) -> None:
         self._end = {"type": "websocket.disconnect", "code": end.code, "reason": end.reason}
         events.info("websocket_closed", code=str(end.code), reason=end.reason, path=self.scope["path"])
         await self._close({"type": "websocket.close", "code": end.code, "reason": end.reason})
@@ -331,13 +235,6 @@ def _is_late(error: BaseException) -> bool:
 async def _send_last(send: Send, message: Message) -> None:
     with suppress(Exception):  # the visitor has gone, and each server has errors of its own for that
         await send(message)
-
-
-def _definite(refused: Refusal) -> Refusal:
-    """The same, unless it says that nobody can know. Raises that error."""
-    if refused.error.status >= 500:
-        raise refused.error
-    return refused
 
 
 def is_own_websocket(context: Context, scope: Scope, uri: RedirectURI | None) -> bool:
