@@ -9,6 +9,7 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from functools import partial
 from math import inf
+from typing import NamedTuple
 
 from ...base import events
 from ...base.errors import StoreUnavailable, XWMSError
@@ -17,7 +18,9 @@ from ...config.context import Context
 from ...http.urls import RedirectURI
 from ...responses.login_requirement import ANY_LOGIN, LoginRequirement
 from ...responses.responses import Refusal
-from .messages import INTERNAL_ERROR, Message, Scope, Send, close_of, header_of, is_server_error
+from ..served_app import ServedApp
+from .door import Door
+from .messages import INTERNAL_ERROR, Message, Receive, Scope, Send, close_of, header_of, is_server_error
 from .tasks import finish
 from .timer import Timer, is_own_cancellation, start_timer
 from .websocket_access import End, WebSocketAccess
@@ -35,6 +38,14 @@ OTHER_CLOCK = 0.05
 """Seconds between two looks at a clock that is not the machine's: in a test a day may pass in a moment."""
 
 
+class _Moment(NamedTuple):
+    clock: float
+    """By the clock of the application, which somebody may set."""
+
+    steady: float
+    """By the machine's clock that nobody sets; that of the application where it is not the machine's, as in a test."""
+
+
 class WebSocketState(WebSocketAccess):
     """The `receive` and the `send` that the application gets for a websocket, and the looks at its session."""
 
@@ -46,14 +57,24 @@ class WebSocketState(WebSocketAccess):
     _due = inf
     """When the next look is due, by the clock of the application."""
 
+    _timer_due = inf
+    """The same by the clock of the timer, which decides where no message comes."""
+
     _interval = 0
     _unknown_since: float | None = None
+    """Since when nobody knows, by the clock of the timer."""
+
     _end: Message | None = None
     """The disconnect that the application gets for a socket that was closed here."""
 
     _end_is_told = False
     _kept: Message | None = None
     _timer: Timer | None = None
+
+    def __init__(self, served: ServedApp, scope: Scope, receive: Receive, send: Send, door: Door) -> None:
+        super().__init__(served, scope, receive, send, door)
+        self._read = self._now()
+        """When the session was read by the last look that has found out who is there, or by the handshake."""
 
     @property
     def scopes(self) -> list[str]:
@@ -148,30 +169,40 @@ class WebSocketState(WebSocketAccess):
             seconds = inner.context.config.websocket_recheck_seconds
             self._interval = min(self._interval, seconds) if self._interval and seconds else self._interval or seconds
         if self._interval:
-            self._due = self._began_at + self._interval
+            self._schedule(self._interval, since=self._read)
             self._start_timer()
 
+    def _now(self) -> "_Moment":
+        now = self.served.clock()
+        return _Moment(now, time.monotonic() if self.served.clock is time.time else now)
+
+    def _schedule(self, seconds: float, *, since: "_Moment") -> None:
+        self._due, self._timer_due = since.clock + seconds, since.steady + seconds
+
     def _start_timer(self) -> None:
-        self._timer = start_timer(self._tick, self._until_next(max(self._due - self.served.clock(), 0.0)))
+        self._timer = start_timer(self._tick, self._pause())
+
+    def _pause(self) -> float:
+        """Seconds until the timer looks at its clock again."""
+        return self._until_next(min(max(self._timer_due - self._now().steady, 0.0), self._interval))
 
     def _until_next(self, seconds: float) -> float:
-        """Seconds until the timer looks at the clock again, if the next look is due in so many."""
         return seconds if self.served.clock is time.time else min(seconds, OTHER_CLOCK)
 
     async def _tick(self) -> float | None:
-        # A clock that was set back must not put the next look off: the timer itself runs by another one.
-        if not self._due - self._interval <= self.served.clock() < self._due:
+        # The clock of a test may have been set back, which must not put the next look off.
+        if not self._timer_due - self._interval <= self._now().steady < self._timer_due:
             await self._look_again()
-        left = self._due - self.served.clock()
-        return None if left == inf else self._until_next(min(max(left, 0.0), self._interval))
+        return None if self._due == inf else self._pause()
 
     def _stop_watching(self) -> None:
-        self._is_watched, self._due = True, inf
+        self._is_watched, self._due, self._timer_due = True, inf, inf
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.stop()
 
     async def _look_again(self) -> None:
+        began = self._now()
         try:
             end = await self.why_not()
         except BaseException as error:  # nobody can know who is there: fail closed, but not at once
@@ -185,19 +216,22 @@ class WebSocketState(WebSocketAccess):
         if end is not None:
             await self._end_with(end)
         else:
-            self._unknown_since, self._due = None, self.served.clock() + self._interval
+            # From its beginning: what it has read is as old as that.
+            self._unknown_since, self._read = None, began
+            self._schedule(self._interval, since=began)
 
     async def _bear(self, error: XWMSError) -> None:
         """Go on for a while, although an error hides whether the session still exists."""
-        now = self.served.clock()
-        if self._unknown_since is None or now < self._unknown_since:
-            self._unknown_since = now
+        now = self._now()
+        if self._unknown_since is None or now.steady < self._unknown_since:
+            self._unknown_since = now.steady
             events.warning("websocket_not_checked", cause=error.cause or error.code)
-        if now - self._unknown_since >= GRACE:
+        left = self._unknown_since + GRACE - now.steady
+        if left <= 0:
             is_down = error.status == StoreUnavailable.status
             await self._end_with(End(TRY_AGAIN_LATER if is_down else INTERNAL_ERROR, error.code))
         else:
-            self._due = min(now + min(self._interval, RETRY), self._unknown_since + GRACE)
+            self._schedule(min(self._interval, RETRY, left), since=now)
 
     async def _end_with(self, end: End) -> None:
         self._end = {"type": "websocket.disconnect", "code": end.code, "reason": end.reason}
