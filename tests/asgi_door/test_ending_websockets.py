@@ -458,7 +458,7 @@ def test_on_every_loop_a_message_is_looked_at_before_it_is_handed_over(fx, loop,
 
 def test_on_trio_whoever_gives_up_waiting_during_a_look_gets_the_message_the_next_time(fx):
     heard: list[str] = []
-    looking = trio.Event()
+    looking, may_go_on = trio.Event(), trio.Event()
 
     class Store(MemoryStore):
         is_slow = False
@@ -468,12 +468,13 @@ def test_on_trio_whoever_gives_up_waiting_during_a_look_gets_the_message_the_nex
 
         def load(self, handle, *, now):
             found = super().load(handle, now=now)
-            return self._late() if self.is_slow else found
+            return self._late(found) if self.is_slow else found
 
-        async def _late(self) -> None:
+        async def _late(self, found: Any) -> Any:
             self.is_slow = False
             looking.set()
-            await trio.sleep_forever()
+            await may_go_on.wait()
+            return found
 
     async def impatient(socket: WebSocket) -> None:
         await socket.accept()
@@ -481,6 +482,7 @@ def test_on_trio_whoever_gives_up_waiting_during_a_look_gets_the_message_the_nex
             nursery.start_soon(socket.receive_text)
             await looking.wait()
             nursery.cancel_scope.cancel()
+        may_go_on.set()
         heard.append(await socket.receive_text())
 
     store = Store()

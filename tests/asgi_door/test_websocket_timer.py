@@ -17,7 +17,6 @@ from tests.tools.clock import Clock
 from tests.tools.site import FROM_HERE, LOGOUT
 from xwms_auth import LoginRequired, StoreUnavailable
 from xwms_auth.asgi import refuse, require_user
-from xwms_auth.stores import MemoryStore
 
 WEBSOCKET = "xwms_auth._core.adapters.asgi.websocket"
 ACCEPT = {"type": "websocket.accept"}
@@ -418,48 +417,3 @@ def test_nobody_is_looked_at_who_was_not_asked_for(fx, loop):
 
     assert open_socket(place, cookie_of(client), between) == [ACCEPT]
     assert loop.timers == []
-
-
-class Waiting(MemoryStore):
-    """A store that nobody reaches, and that says so only after a while."""
-
-    waits = False
-
-    def recall(self, handle, *, now):
-        return None
-
-    def load(self, handle, *, now):
-        return self._fail() if self.waits else super().load(handle, now=now)
-
-    async def _fail(self) -> None:
-        await self
-        raise StoreUnavailable("")
-
-    def __await__(self) -> Any:
-        yield
-
-
-def test_a_message_and_the_timer_that_look_at_the_same_time_tell_of_one_failure(fx, loop, caplog):
-    store, got = Waiting(), list[Any]()
-    place = Place(fx, listening(got), session_store=store)
-    cookie = cookie_of(place.visitor())
-    messages = iter([{"type": "websocket.connect"}, HELLO, HELLO, LEFT])
-
-    async def receive() -> Any:
-        message = next(messages)
-        if message is HELLO and not store.waits:
-            place.clock.advance(60)
-            store.waits = True
-        return message
-
-    async def send(message: Any) -> None: ...
-
-    app = place.app(Wire(cookie).scope, receive, send)
-    app.send(None)
-    tick = loop.timers[0].tick()
-    tick.send(None)
-    for waiting in (tick, app):
-        with pytest.raises(StopIteration):
-            waiting.send(None)
-    assert got == [HELLO, HELLO, LEFT]
-    assert caplog.text.count("websocket_not_checked cause=store_unavailable") == 1

@@ -44,6 +44,25 @@ async def finish(work: Work) -> None:
     await (work() if task is None else task.wait())
 
 
+def ends_task(error: BaseException) -> bool:
+    """Whether the task that runs has to end with this error, since it is cancelled or the process ends.
+
+    False for the cancellation of something that it has waited for, which is the same error, and for any other. A
+    function that calls `sys.exit` means the process: that passes, although trio makes a crash of it in such a task.
+    """
+    if isinstance(error, Exception):
+        return False
+    if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
+        return True
+    if (asyncio := sys.modules.get("asyncio")) is not None:
+        with suppress(RuntimeError):
+            return bool(asyncio.current_task().cancelling())
+    if (trio := sys.modules.get("trio")) is not None:
+        with suppress(RuntimeError):
+            return bool(trio.current_effective_deadline() == -inf)
+    return True
+
+
 _running: set[Any] = set()
 """Keeps tasks alive: an event loop of asyncio holds only weak references to them."""
 

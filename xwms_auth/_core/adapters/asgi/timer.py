@@ -33,18 +33,6 @@ def start_timer(tick: Tick, seconds: float) -> Timer | None:
     return None
 
 
-def is_own_cancellation(error: BaseException) -> bool:
-    """Whether the task that runs is being cancelled. False for the cancellation of something that it has waited for.
-
-    On asyncio both raise the same error, as where an application waits for a task that its requests share.
-    """
-    asyncio = sys.modules.get("asyncio")
-    if asyncio is None or not isinstance(error, asyncio.CancelledError):
-        return True
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0
-
-
 class _OnAsyncio:
     def __init__(self, loop: "asyncio.AbstractEventLoop", tick: Tick, seconds: float) -> None:
         self._loop = loop

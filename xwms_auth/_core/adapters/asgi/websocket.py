@@ -12,7 +12,7 @@ from math import inf
 from typing import NamedTuple
 
 from ...base import events
-from ...base.errors import StoreUnavailable, XWMSError
+from ...base.errors import InternalError, StoreUnavailable, XWMSError
 from ...base.unexpected import internal_error
 from ...config.context import Context
 from ...http.urls import RedirectURI
@@ -21,8 +21,8 @@ from ...responses.responses import Refusal
 from ..served_app import ServedApp
 from .door import Door
 from .messages import INTERNAL_ERROR, Message, Receive, Scope, Send, close_of, header_of, is_server_error
-from .tasks import finish
-from .timer import Timer, is_own_cancellation, start_timer
+from .tasks import Task, ends_task, finish, start_task
+from .timer import Timer, start_timer
 from .websocket_access import End, WebSocketAccess
 
 TRY_AGAIN_LATER = 1013
@@ -49,8 +49,9 @@ class _Moment(NamedTuple):
 class WebSocketState(WebSocketAccess):
     """The `receive` and the `send` that the application gets for a websocket, and the looks at its session."""
 
-    _is_accepted = False
-    _is_watched = False
+    _is_open = False
+    """Whether it has been accepted, and nothing has ended it."""
+
     _is_closed = False
     """Whether the socket was closed here."""
 
@@ -63,6 +64,12 @@ class WebSocketState(WebSocketAccess):
     _interval = 0
     _unknown_since: float | None = None
     """Since when nobody knows, by the clock of the timer."""
+
+    _look_task: Task | None = None
+    """The look that is under way, or the last one."""
+
+    _look_limits = (inf, inf)
+    """Since when nobody knows if it fails, and when it has taken too long, by the clock of the timer."""
 
     _end: Message | None = None
     """The disconnect that the application gets for a socket that was closed here."""
@@ -124,7 +131,7 @@ class WebSocketState(WebSocketAccess):
             self._started = True
             self._stop_watching()
         elif kind == "websocket.accept":
-            self._is_accepted = True
+            self._is_open = True
             self._watch()
         return self._send_if_in(message) if self._is_due() else self._send(message)
 
@@ -148,7 +155,7 @@ class WebSocketState(WebSocketAccess):
     def end(self) -> None:
         super().end()
         self._stop_watching()
-        self._send = _late_send("it has ended")
+        self._send = _late_send("the websocket has ended")
 
     def _is_due(self) -> bool:
         """Whether to look before the next message is handed over."""
@@ -161,13 +168,10 @@ class WebSocketState(WebSocketAccess):
 
         Not after the guard: it may come late, and what it finds is as old as the handshake.
         """
-        if self._is_watched or not (self.guarded and self._is_accepted):
+        if self._due != inf or not (self.guarded and self._is_open):
             return
-        self._is_watched = True
-        self._interval = self.served.context.config.websocket_recheck_seconds
-        for inner in self.nested:
-            seconds = inner.context.config.websocket_recheck_seconds
-            self._interval = min(self._interval, seconds) if self._interval and seconds else self._interval or seconds
+        intervals = (one.context.config.websocket_recheck_seconds for one in (self.served, *self.nested))
+        self._interval = min(filter(None, intervals), default=0)
         if self._interval:
             self._schedule(self._interval, since=self._read)
             self._start_timer()
@@ -196,23 +200,44 @@ class WebSocketState(WebSocketAccess):
         return None if self._due == inf else self._pause()
 
     def _stop_watching(self) -> None:
-        self._is_watched, self._due, self._timer_due = True, inf, inf
-        timer, self._timer = self._timer, None
+        self._is_open, self._due, self._timer_due = False, inf, inf
+        timer, look, self._timer, self._look_task = self._timer, self._look_task, None, None
         if timer is not None:
             timer.stop()
+        if look is not None:
+            look.cancel()
 
     async def _look_again(self) -> None:
-        began = self._now()
+        """Wait for the look that is under way, or for one that begins now. Without an event loop nobody else waits."""
+        if self._due == inf:
+            return  # the socket has ended meanwhile
+        look = self._look_task
+        if look is None or look.has_ended:
+            began = self._now()
+            since = began.steady if self._unknown_since is None else self._unknown_since
+            self._look_limits = since, max(since + GRACE, began.steady + RETRY)
+            look = self._look_task = start_task(partial(self._look_once, began))
+            if look is None:
+                await self._look_once(began)
+                return
+        since, until = self._look_limits
+        while not look.has_ended and (left := until - self._now().steady) > 0:
+            await look.wait(self._until_next(left))
+        if self._look_task is look and not look.has_ended:
+            look.cancel()
+            await self._bear(InternalError("a look at the session has not ended"), since)
+
+    async def _look_once(self, began: "_Moment") -> None:
         try:
             end = await self.why_not()
         except BaseException as error:  # nobody can know who is there: fail closed, but not at once
-            if not isinstance(error, Exception) and is_own_cancellation(error):
+            if ends_task(error):
                 raise
             if self._due != inf:
-                await self._bear(internal_error(error))
+                await self._bear(internal_error(error), began.steady)
             return
         if self._due == inf:
-            return  # the socket has ended meanwhile
+            return
         if end is not None:
             await self._end_with(end)
         else:
@@ -220,11 +245,11 @@ class WebSocketState(WebSocketAccess):
             self._unknown_since, self._read = None, began
             self._schedule(self._interval, since=began)
 
-    async def _bear(self, error: XWMSError) -> None:
+    async def _bear(self, error: XWMSError, since: float) -> None:
         """Go on for a while, although an error hides whether the session still exists."""
         now = self._now()
         if self._unknown_since is None or now.steady < self._unknown_since:
-            self._unknown_since = now.steady
+            self._unknown_since = min(since, now.steady)
             events.warning("websocket_not_checked", cause=error.cause or error.code)
         left = self._unknown_since + GRACE - now.steady
         if left <= 0:
@@ -234,6 +259,7 @@ class WebSocketState(WebSocketAccess):
             self._schedule(min(self._interval, RETRY, left), since=now)
 
     async def _end_with(self, end: End) -> None:
+        self._look_task = None  # if it is what finds the end, whoever waits for it waits for the close as well
         self._end = {"type": "websocket.disconnect", "code": end.code, "reason": end.reason}
         events.info("websocket_closed", code=str(end.code), reason=end.reason, path=self.scope["path"])
         await self._close({"type": "websocket.close", "code": end.code, "reason": end.reason})
@@ -242,7 +268,7 @@ class WebSocketState(WebSocketAccess):
         """Send the last message. Not async: from this call on the application's messages are late."""
         self._started = self._is_closed = True
         self._stop_watching()
-        send, self._send = self._send, _late_send(message["reason"])
+        send, self._send = self._send, _late_send(f"the websocket has been closed: {message['reason']}")
         return finish(partial(_send_last, send, message))
 
 
@@ -250,12 +276,12 @@ class WebSocketClosed(OSError):
     """Raised where an application sends to a socket that was closed here, as servers do (ASGI 2.4)."""
 
 
-def _late_send(reason: str) -> Send:
+def _late_send(why: str) -> Send:
     """The `send` of a socket that was closed here. Whoever only sends gets no disconnect, and would never end."""
 
     async def send(message: Message) -> None:
         if message["type"] == "websocket.send":
-            raise WebSocketClosed(f"the websocket has been closed: {reason}")
+            raise WebSocketClosed(why)
 
     return send
 

@@ -1,8 +1,9 @@
 """Whether somebody may still have a websocket open: their session, their account, and what its guards have required."""
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+from ...accounts.linker import Linker
 from ...base.effects import arun
 from ...base.errors import LoginRequired, XWMSError
 from ...base.models import Identity
@@ -14,6 +15,8 @@ from ...sessions.revalidation import look_up_for_page, look_up_nested
 from ..roles import AsyncRoles
 from ..served_app import ServedApp
 from .state import ASGIRequestState
+
+A = TypeVar("A")
 
 LOGIN_NEEDED = 4401
 """The close code of a socket whose session has ended. Codes from 4000 are the applications' own (RFC 6455 7.4.2); this
@@ -32,6 +35,9 @@ class End(NamedTuple):
 
 class WebSocketAccess(ASGIRequestState):
     """The part of a websocket's state that knows who may have it."""
+
+    _has_account = False
+    """Whether an account was loaded for this socket. It may have to be loaded again since."""
 
     _requirements: tuple[tuple[LoginRequirement, AsyncRoles | None], ...] = ()
     """What guards have required, each with the resolver of the application that the guard is in."""
@@ -60,7 +66,7 @@ class WebSocketAccess(ASGIRequestState):
         self.lookup = found = await self._found_now()
         if found.session is None:
             return End(LOGIN_NEEDED, LoginRequired.code)
-        if self.account is not None and (refused := await self._account_refusal(found.session.user.identity)):
+        if self._has_account and (refused := await self._account_refusal(found.session.user.identity)):
             return End(LOGIN_NEEDED, refused.code)
         if (refused := await self._requirement_refusal()) is not None:
             return End(FORBIDDEN, _definite(refused).code)
@@ -96,6 +102,11 @@ class WebSocketAccess(ASGIRequestState):
             if self.account is None:
                 self.account = known  # so that the next look asks for it again
             raise
+
+    async def load_account(self, linker: Linker[A], identity: Identity, session: object) -> A | Refusal:
+        found = await super().load_account(linker, identity, session)
+        self._has_account = self._has_account or not isinstance(found, Refusal)
+        return found
 
     async def _found_now(self) -> SessionLookup:
         served, cookie, uri, now = self.served, self._asked(), self.redirect_uri, self.served.now()

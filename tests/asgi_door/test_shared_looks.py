@@ -1,0 +1,439 @@
+"""One look for all who wait for it, on asyncio and on trio: how long they wait, and what none of them can end."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+import trio
+
+from tests.asgi_door.rooms import Place, cookie_of
+from tests.asgi_door.test_ending_websockets import LOGGED_OUT
+from tests.asgi_door.test_open_websockets import CountingStore, Members
+from tests.asgi_door.test_open_websockets_on_servers import Wire
+from tests.tools.site import FROM_HERE, LOGOUT
+from xwms_auth import Identity, User
+from xwms_auth._core.adapters.asgi import websocket
+from xwms_auth.accounts import Linked
+from xwms_auth.asgi import current_account, refuse
+
+ACCEPT = {"type": "websocket.accept"}
+BLOCKED = {"type": "websocket.close", "code": 4401, "reason": "not_allowed"}
+BROKEN = {"type": "websocket.close", "code": 1011, "reason": "internal_error"}
+BACKENDS = ["asyncio", "trio"]
+
+
+def said(text: str) -> dict[str, str]:
+    return {"type": "websocket.send", "text": text}
+
+
+def heard(text: str) -> dict[str, str]:
+    return {"type": "websocket.receive", "text": text}
+
+
+class AnyWire(Wire):
+    """A server's side of one socket, on either loop."""
+
+    def __init__(self, cookie: str) -> None:
+        super().__init__(cookie)
+        self._inbox, self._outbox = anyio.create_memory_object_stream[Any](1000)
+        self.says({"type": "websocket.connect"})
+
+    def says(self, *messages: Any) -> None:
+        for message in messages:
+            self._inbox.send_nowait(message)
+
+    async def receive(self) -> Any:
+        return await self._outbox.receive()
+
+    async def send(self, message: Any) -> None:
+        await anyio.sleep(0)
+        self.sent.append(message)
+
+
+async def until(is_so: Callable[[], Any]) -> None:
+    with anyio.fail_after(10):
+        while not is_so():
+            await anyio.sleep(0.001)
+
+
+@asynccontextmanager
+async def running(place: Place, cookie: str) -> Any:
+    """The socket, once it has been accepted."""
+    wire = AnyWire(cookie)
+    with wire._inbox, wire._outbox:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(place.app, wire.scope, wire.receive, wire.send)
+            await until(lambda: wire.sent)
+            yield wire
+            tasks.cancel_scope.cancel()
+
+
+def guarded(talk: Callable[[Any, Any, Any], Awaitable[None]]) -> Callable[[Any], Any]:
+    """An application that accepts who has the role `a`, and then talks."""
+
+    def make(room: Any) -> Any:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "websocket" and not await refuse(scope, receive, send, role="a"):
+                await receive()
+                await send(ACCEPT)
+                await talk(scope, receive, send)
+
+        return app
+
+    return make
+
+
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    while (message := await receive())["type"] == "websocket.receive":
+        await send(said(message["text"]))
+
+
+class Roles:
+    """A function for roles that does something else at the next look."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.instead: Callable[[], Awaitable[None]] | None = None
+
+    async def of(self, user: Any) -> set[str]:
+        self.asked += 1
+        if self.instead is not None:
+            await self.instead()
+        return {"a"}
+
+
+async def for_ever() -> None:
+    await anyio.sleep_forever()
+
+
+# --- one look for all ---
+
+
+class SlowMembers(Members):
+    may_go_on: Any = None
+    is_loading = False
+
+    async def load(self, identity: Identity, *, session: Any = None) -> str:
+        if self.may_go_on is not None:
+            self.is_loading = True
+            await self.may_go_on.wait()
+        return await super().load(identity, session=session)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_no_message_passes_while_the_timer_asks_for_an_account_that_is_blocked(fx, backend):
+    members, got = SlowMembers(), list[Any]()
+
+    def make(room: Any) -> Any:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "websocket":
+                await current_account(scope, members)
+                await receive()
+                await send(ACCEPT)
+                with suppress(OSError):
+                    while True:
+                        got.append(await receive())
+                        if got[-1]["type"] == "websocket.disconnect":
+                            break
+
+        return app
+
+    place = Place(fx, make, linker=members)
+    cookie = cookie_of(place.visitor())
+
+    async def story() -> None:
+        async with running(place, cookie) as wire:
+            members.blocked, members.may_go_on = True, anyio.Event()
+            place.clock.advance(61)
+            await until(lambda: members.is_loading)
+            wire.says(heard("order 1000 pieces"))
+            await until(lambda: not wire._outbox.statistics().current_buffer_used)
+            members.may_go_on.set()
+            await until(lambda: got)
+        assert wire.sent == [ACCEPT, BLOCKED]
+
+    anyio.run(story, backend=backend)
+    assert [message["type"] for message in got] == ["websocket.disconnect"]
+    assert members.loads == 2
+
+
+class ChangingMembers(Members):
+    """Says of each refreshed person that their row has changed, so that it has to be loaded again."""
+
+    def refresh(self, user: User) -> Any:
+        return Linked(key=user.sub)
+
+
+def test_an_account_that_has_to_be_loaded_again_is_looked_at_all_the_same(fx):
+    members = Members()
+
+    def make(room: Any) -> Any:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "websocket":
+                await current_account(scope, members)
+                scope["auth"].account = None  # as after `refresh_profile`
+                await receive()
+                await send(ACCEPT)
+                await echo(scope, receive, send)
+
+        return app
+
+    place = Place(fx, make, linker=members)
+    cookie = cookie_of(place.visitor())
+
+    async def story() -> None:
+        async with running(place, cookie) as wire:
+            members.blocked = True
+            place.clock.advance(61)
+            await until(lambda: len(wire.sent) == 2)
+        assert wire.sent == [ACCEPT, BLOCKED]
+
+    anyio.run(story)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_five_hundred_messages_at_once_cost_one_look(fx, backend):
+    roles = Roles()
+
+    async def talk(scope: Any, receive: Any, send: Any) -> None:
+        roles.asked, roles.instead = 0, lambda: anyio.sleep(0.01)
+        place.clock.advance(61)
+        async with anyio.create_task_group() as tasks:
+            for number in range(500):
+                tasks.start_soon(send, said(str(number)))
+        over.append(roles.asked)
+
+    over: list[int] = []
+    place = Place(fx, guarded(talk), roles=roles.of)
+    cookie = cookie_of(place.visitor())
+
+    async def story() -> None:
+        async with running(place, cookie) as wire:
+            await until(lambda: over)
+        assert sorted(wire.sent[1:], key=lambda one: int(one["text"])) == [said(str(number)) for number in range(500)]
+
+    anyio.run(story, backend=backend)
+    assert over == [1]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.usefixtures("no_timer")
+def test_whoever_gives_up_waiting_does_not_end_the_look_for_the_others(fx, backend):
+    roles, results = Roles(), list[str]()
+
+    async def first(send: Any) -> None:
+        with anyio.CancelScope() as scope:
+            scopes.append(scope)
+            await send(said("given up"))
+
+    async def second(send: Any) -> None:
+        await send(said("sent"))
+        results.append("sent")
+
+    async def talk(scope: Any, receive: Any, send: Any) -> None:
+        may_go_on = anyio.Event()
+        roles.asked, roles.instead = 0, may_go_on.wait
+        place.clock.advance(61)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(first, send)
+            await until(lambda: roles.asked)
+            tasks.start_soon(second, send)
+            await anyio.wait_all_tasks_blocked()
+            scopes[0].cancel()
+            await anyio.wait_all_tasks_blocked()
+            assert results == []
+            may_go_on.set()
+        results.append(f"{roles.asked} look")
+
+    scopes: list[anyio.CancelScope] = []
+    place = Place(fx, guarded(talk), roles=roles.of)
+    cookie = cookie_of(place.visitor())
+
+    async def story() -> None:
+        async with running(place, cookie) as wire:
+            await until(lambda: len(results) == 2)
+        assert wire.sent == [ACCEPT, said("sent")]
+
+    anyio.run(story, backend=backend)
+    assert results == ["sent", "1 look"]
+
+
+@pytest.fixture
+def no_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What happens is done by messages: the timer comes too late."""
+    monkeypatch.setattr(websocket, "start_timer", lambda *_: None)
+
+
+# --- a look that hangs ---
+
+
+async def deaf() -> None:
+    """Hangs, and does not end where it is cancelled, as a function in a thread does not."""
+    with anyio.CancelScope(shield=True):
+        await anyio.sleep_forever()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("says", [True, False], ids=["says something", "silent"])
+def test_a_look_that_hangs_counts_as_failed_after_a_minute(fx, says, backend, caplog):
+    roles = Roles()
+    place = Place(fx, guarded(echo), roles=roles.of)
+    cookie = cookie_of(place.visitor())
+
+    async def story() -> None:
+        async with running(place, cookie) as wire:
+            roles.instead = for_ever
+            place.clock.advance(61)
+            if says:
+                wire.says(heard("too late"))
+            await until(lambda: roles.asked == 2)
+            place.clock.advance(59)
+            await anyio.wait_all_tasks_blocked()
+            assert wire.sent == [ACCEPT]
+            place.clock.advance(1)
+            await until(lambda: len(wire.sent) == 2)
+        assert wire.sent == [ACCEPT, BROKEN]
+
+    anyio.run(story, backend=backend)
+    assert caplog.text.count("websocket_not_checked") == 1
+    assert roles.asked == 2
+
+
+def test_a_look_that_cannot_be_cancelled_keeps_no_socket_open(fx):
+    roles, may_end = Roles(), threading.Event()
+    place = Place(fx, guarded(echo), roles=roles.of)
+    cookie = cookie_of(place.visitor())
+
+    async def story() -> None:
+        async with running(place, cookie) as wire:
+            roles.instead = lambda: anyio.to_thread.run_sync(may_end.wait)
+            place.clock.advance(61)
+            await until(lambda: roles.asked == 2)
+            place.clock.advance(60)
+            await until(lambda: len(wire.sent) == 2)
+            may_end.set()
+        assert wire.sent == [ACCEPT, BROKEN]
+
+    anyio.run(story)
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_the_last_look_of_the_minute_has_ten_seconds_to_answer(fx, answers):
+    """A store that is there again may be slow at first."""
+    store, roles = CountingStore(), Roles()
+    place = Place(fx, guarded(echo), session_store=store, roles=roles.of)
+    cookie = cookie_of(place.visitor())
+
+    async def story() -> None:
+        async with running(place, cookie) as wire:
+            looks, store.down = store.looks, True
+            place.clock.advance(61)
+            await until(lambda: store.looks == looks + 1)
+            may_go_on = anyio.Event()
+            store.down, roles.instead = False, may_go_on.wait
+            place.clock.advance(60)
+            await until(lambda: roles.asked == 2)
+            place.clock.advance(9)
+            await anyio.wait_all_tasks_blocked()
+            assert wire.sent == [ACCEPT]
+            if answers:
+                may_go_on.set()
+                wire.says(heard("hello"))
+            else:
+                place.clock.advance(1)
+            await until(lambda: len(wire.sent) == 2)
+        assert wire.sent == [ACCEPT, said("hello") if answers else BROKEN]
+
+    anyio.run(story)
+
+
+# --- a look that raises anything ---
+
+
+class Odd(BaseException):
+    """Of a library that does not think of others."""
+
+
+def cancelled_elsewhere() -> BaseException:
+    """What trio has raised in a task that was cancelled, and somebody has kept."""
+    kept: list[BaseException] = []
+
+    async def wait() -> None:
+        with trio.move_on_after(0):
+            try:
+                await trio.sleep_forever()
+            except trio.Cancelled as error:
+                kept.append(error)
+                raise
+
+    trio.run(wait)
+    return kept[0]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    "make_error",
+    [Odd, lambda: BaseExceptionGroup("both", [Odd()]), asyncio.CancelledError, cancelled_elsewhere],
+    ids=["odd", "group", "asyncio", "trio"],
+)
+def test_whatever_a_look_raises_ends_neither_the_looks_nor_the_loop(fx, backend, make_error, caplog):
+    roles = Roles()
+    place = Place(fx, guarded(echo), roles=roles.of)
+    client = place.visitor()
+    cookie, error = cookie_of(client), make_error()
+
+    async def fail() -> None:
+        raise error
+
+    async def story() -> None:
+        async with running(place, cookie) as wire:
+            roles.instead = fail
+            place.clock.advance(61)
+            await until(lambda: "websocket_not_checked" in caplog.text)
+            roles.instead = None
+            await anyio.to_thread.run_sync(lambda: client.post(LOGOUT, headers=FROM_HERE))
+            place.clock.advance(11)
+            await until(lambda: len(wire.sent) == 2)
+        assert wire.sent == [ACCEPT, LOGGED_OUT]
+
+    anyio.run(story, backend=backend)
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_a_look_that_ends_the_process_ends_it(fx, error):
+    roles = Roles()
+    place = Place(fx, guarded(echo), roles=roles.of)
+    cookie = cookie_of(place.visitor())
+
+    async def fail() -> None:
+        raise error
+
+    async def story() -> None:
+        async with running(place, cookie):
+            roles.instead = fail
+            place.clock.advance(61)
+            await for_ever()
+
+    with pytest.raises(error):
+        asyncio.run(story())
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_loop_that_ends_during_a_look_counts_as_no_failure(fx, backend, caplog):
+    roles = Roles()
+    place = Place(fx, guarded(echo), roles=roles.of)
+    cookie = cookie_of(place.visitor())
+
+    async def story() -> None:
+        async with running(place, cookie):
+            roles.instead = for_ever
+            place.clock.advance(61)
+            await until(lambda: roles.asked == 2)
+
+    anyio.run(story, backend=backend)
+    assert "websocket_not_checked" not in caplog.text
