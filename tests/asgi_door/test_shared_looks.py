@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from contextvars import copy_context
 from typing import Any
 
 import anyio
@@ -18,8 +19,9 @@ from tests.asgi_door.test_open_websockets_on_servers import Wire
 from tests.tools.site import FROM_HERE, LOGOUT
 from xwms_auth import Identity, User
 from xwms_auth._core.adapters.asgi import websocket
+from xwms_auth._core.adapters.asgi.tasks import loop_here
 from xwms_auth.accounts import Linked
-from xwms_auth.asgi import current_account, refuse
+from xwms_auth.asgi import current_account, refuse, require_user
 
 ACCEPT = {"type": "websocket.accept"}
 BLOCKED = {"type": "websocket.close", "code": 4401, "reason": "not_allowed"}
@@ -437,3 +439,115 @@ def test_a_loop_that_ends_during_a_look_counts_as_no_failure(fx, backend, caplog
 
     anyio.run(story, backend=backend)
     assert "websocket_not_checked" not in caplog.text
+
+
+# --- a guard in another thread ---
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("when", ["before it waits", "while it waits"])
+@pytest.mark.parametrize("has_loop", [False, True], ids=["thread", "thread with a loop"])
+def test_a_guard_in_a_thread_has_a_silent_socket_looked_at(fx, backend, when, has_loop):
+    def ask(scope: Any) -> None:
+        async def story() -> None:
+            require_user(scope)
+
+        asyncio.run(story()) if has_loop else require_user(scope)
+
+    def make(room: Any) -> Any:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] != "websocket":
+                return
+            await receive()
+            await send(ACCEPT)
+            if when == "before it waits":
+                await anyio.to_thread.run_sync(ask, scope)
+                asked.append(True)
+                await receive()
+            else:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(receive)
+                    await anyio.wait_all_tasks_blocked()
+                    await anyio.to_thread.run_sync(ask, scope)
+                    asked.append(True)
+
+        return app
+
+    asked: list[bool] = []
+    place = Place(fx, make)
+    client = place.visitor()
+    cookie = cookie_of(client)
+
+    async def story() -> None:
+        async with running(place, cookie) as wire:
+            await until(lambda: asked)
+            await anyio.to_thread.run_sync(lambda: client.post(LOGOUT, headers=FROM_HERE))
+            place.clock.advance(61)
+            await until(lambda: len(wire.sent) == 2)
+        assert wire.sent == [ACCEPT, LOGGED_OUT]
+
+    anyio.run(story, backend=backend)
+
+
+def test_a_socket_that_a_thread_accepts_is_looked_at_too(fx):
+    """`run_coroutine_threadsafe(send(…), loop)` calls `send` in the thread."""
+
+    def make(room: Any) -> Any:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "websocket":
+                require_user(scope)
+                loop = asyncio.get_running_loop()
+                await asyncio.to_thread(lambda: asyncio.run_coroutine_threadsafe(send(ACCEPT), loop).result())
+                await receive()
+                await receive()
+
+        return app
+
+    place = Place(fx, make)
+    client = place.visitor()
+    cookie = cookie_of(client)
+
+    async def story() -> None:
+        async with running(place, cookie) as wire:
+            await anyio.to_thread.run_sync(lambda: client.post(LOGOUT, headers=FROM_HERE))
+            place.clock.advance(61)
+            await until(lambda: len(wire.sent) == 2)
+        assert wire.sent == [ACCEPT, LOGGED_OUT]
+
+    anyio.run(story)
+
+
+def test_a_guard_that_asks_when_the_loop_has_ended_starts_no_timer(fx):
+    def make(room: Any) -> Any:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "websocket":
+                await receive()
+                await send(ACCEPT)
+                await asyncio.Event().wait()
+
+        return app
+
+    place, context = Place(fx, make), copy_context()
+    wire = Wire(cookie_of(place.visitor()))
+    call = place.app(wire.scope, wire.inbox.get, wire.send)
+
+    async def story() -> None:
+        asyncio.get_running_loop().create_task(call, context=context)
+        while not wire.sent:
+            await asyncio.sleep(0)
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(story())
+    loop.close()
+    assert wire.scope["auth"].require_user().sub == "17"
+    context.run(call.close)
+
+
+def test_a_loop_is_told_from_another_one():
+    async def story() -> tuple[Any, Any]:
+        return loop_here(), loop_here()
+
+    (one, same), (other, _) = asyncio.run(story()), asyncio.run(story())
+    assert one == same
+    assert one != other
+    assert loop_here() is None

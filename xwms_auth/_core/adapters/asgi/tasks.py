@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import copy_context
 from math import inf
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
     import asyncio
@@ -61,6 +61,21 @@ def ends_task(error: BaseException) -> bool:
         with suppress(RuntimeError):
             return bool(trio.current_effective_deadline() == -inf)
     return True
+
+
+Loop = Callable[..., object]
+"""An event loop, as its function that other threads may call: the loop then soon calls what that is given."""
+
+
+def loop_here() -> Loop | None:
+    """The loop that runs in this thread, equal for the same one; None where neither asyncio nor trio does."""
+    if (asyncio := sys.modules.get("asyncio")) is not None:
+        with suppress(RuntimeError):
+            return cast("Loop", asyncio.get_running_loop().call_soon_threadsafe)
+    if (trio := sys.modules.get("trio")) is not None:
+        with suppress(RuntimeError):
+            return cast("Loop", trio.lowlevel.current_trio_token().run_sync_soon)
+    return None
 
 
 _running: set[Any] = set()

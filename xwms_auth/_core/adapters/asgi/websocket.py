@@ -7,6 +7,7 @@ been closed here gets what servers give it then: a disconnect where it receives,
 import time
 from collections.abc import Awaitable
 from contextlib import suppress
+from contextvars import copy_context
 from functools import partial
 from math import inf
 from typing import NamedTuple
@@ -21,7 +22,7 @@ from ...responses.responses import Refusal
 from ..served_app import ServedApp
 from .door import Door
 from .messages import INTERNAL_ERROR, Message, Receive, Scope, Send, close_of, header_of, is_server_error
-from .tasks import Task, ends_task, finish, start_task
+from .tasks import Task, ends_task, finish, loop_here, start_task
 from .timer import Timer, start_timer
 from .websocket_access import End, WebSocketAccess
 
@@ -80,6 +81,7 @@ class WebSocketState(WebSocketAccess):
 
     def __init__(self, served: ServedApp, scope: Scope, receive: Receive, send: Send, door: Door) -> None:
         super().__init__(served, scope, receive, send, door)
+        self._home = loop_here()
         self._read = self._now()
         """When the session was read by the last look that has found out who is there, or by the handshake."""
 
@@ -101,7 +103,7 @@ class WebSocketState(WebSocketAccess):
             self._kept = None
             if message["type"] == "websocket.disconnect":
                 self._stop_watching()
-            elif self._is_due():
+            elif self.served.clock() >= self._due:
                 self._kept = message  # whoever gives up waiting meanwhile gets it the next time
                 await self._look_again()
                 self._kept = None
@@ -133,7 +135,7 @@ class WebSocketState(WebSocketAccess):
         elif kind == "websocket.accept":
             self._is_open = True
             self._watch()
-        return self._send_if_in(message) if self._is_due() else self._send(message)
+        return self._send_if_in(message) if self.served.clock() >= self._due else self._send(message)
 
     async def _send_if_in(self, message: Message) -> None:
         await self._look_again()
@@ -157,12 +159,6 @@ class WebSocketState(WebSocketAccess):
         self._stop_watching()
         self._send = _late_send("the websocket has ended")
 
-    def _is_due(self) -> bool:
-        """Whether to look before the next message is handed over."""
-        if self._timer is None and self._due != inf:
-            self._start_timer()  # a guard that runs in a worker thread finds no loop
-        return self.served.clock() >= self._due
-
     def _watch(self) -> None:
         """Begin to look at an accepted socket once a guard has asked who it is, an interval after the handshake.
 
@@ -184,7 +180,13 @@ class WebSocketState(WebSocketAccess):
         self._due, self._timer_due = since.clock + seconds, since.steady + seconds
 
     def _start_timer(self) -> None:
-        self._timer = start_timer(self._tick, self._pause())
+        if self._home != loop_here():
+            # A guard that runs in a worker thread finds no loop, or one of its own.
+            if self._home is not None:
+                with suppress(RuntimeError):  # it has ended
+                    self._home(copy_context().run, self._start_timer)
+        elif self._is_open:
+            self._timer = start_timer(self._tick, self._pause())
 
     def _pause(self) -> float:
         """Seconds until the timer looks at its clock again."""
