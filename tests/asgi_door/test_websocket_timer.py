@@ -14,9 +14,9 @@ from tests.asgi_door.test_ending_websockets import END, LOGGED_OUT
 from tests.asgi_door.test_open_websockets import CountingStore
 from tests.asgi_door.test_open_websockets_on_servers import Wire
 from tests.tools.clock import Clock
-from tests.tools.site import FROM_HERE, LOGOUT
-from xwms_auth import LoginRequired, StoreUnavailable
-from xwms_auth.asgi import refuse, require_user
+from tests.tools.site import FROM_HERE, HTTPS_URI, LOGOUT
+from xwms_auth import LoginRequired, StoreUnavailable, XWMSConfig
+from xwms_auth.asgi import XWMSAuthMiddleware, refuse, require_user
 
 WEBSOCKET = "xwms_auth._core.adapters.asgi.websocket"
 ACCEPT = {"type": "websocket.accept"}
@@ -342,6 +342,49 @@ def test_a_socket_that_only_starlettes_own_guard_has_let_in_is_looked_at(fx, loo
         assert loop.timers[0].run() is None
 
     assert open_socket(place, cookie_of(client), between)[1:] == [LOGGED_OUT]
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "is_looked_at"), [(60, 30, True), (0, 30, True), (30, 60, False), (30, 0, False)]
+)
+def test_the_interval_of_a_nested_application_counts_also_where_it_is_reached_later(
+    fx, loop, outer, inner, is_looked_at
+):
+    store = CountingStore()
+
+    def make(room: Any) -> Any:
+        async def endpoint(scope: Any, receive: Any, send: Any) -> None:
+            await receive()
+
+        config = XWMSConfig(**fx.options(redirect_uris=HTTPS_URI, session_store=store, websocket_recheck=inner))
+        nested = XWMSAuthMiddleware(endpoint, config)
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "websocket":
+                require_user(scope)
+                await receive()
+                await send(ACCEPT)
+                await receive()  # names the room
+                timers.extend(loop.timers)
+                await nested(scope, receive, send)
+
+        return app
+
+    place = Place(fx, make, session_store=store, websocket_recheck=outer)
+    looks: list[int] = []
+    timers: list[Loop] = []
+
+    def between(sent: list[Any]) -> None:
+        for seconds in (29, 1):
+            before = store.looks
+            place.clock.advance(seconds)
+            loop.timers[-1].run()
+            looks.append(store.looks - before)
+
+    open_socket(place, cookie_of(place.visitor()), between)
+    assert looks == [0, 1]
+    assert len(loop.timers) - len(timers) == is_looked_at
+    assert all(timer.stopped for timer in timers)
 
 
 def test_a_timer_that_finds_the_end_runs_no_more_and_the_application_gets_it(fx, loop):

@@ -85,6 +85,10 @@ class WebSocketState(WebSocketAccess):
         self._read = self._now()
         """When the session was read by the last look that has found out who is there, or by the handshake."""
 
+    async def look_up_nested(self, inner: ServedApp) -> None:
+        self._watch()
+        await super().look_up_nested(inner)
+
     @property
     def scopes(self) -> list[str]:
         found = super().scopes
@@ -162,14 +166,16 @@ class WebSocketState(WebSocketAccess):
     def _watch(self) -> None:
         """Begin to look at an accepted socket once a guard has asked who it is, an interval after the handshake.
 
-        Not after the guard: it may come late, and what it finds is as old as the handshake.
+        Not after the guard: it may come late, and what it finds is as old as the handshake. Sooner where the socket has
+        come to a nested application since, whose interval is shorter.
         """
-        if self._due != inf or not (self.guarded and self._is_open):
+        if not (self.guarded and self._is_open):
             return
         intervals = (one.context.config.websocket_recheck_seconds for one in (self.served, *self.nested))
-        self._interval = min(filter(None, intervals), default=0)
-        if self._interval:
-            self._schedule(self._interval, since=self._read)
+        interval = min(filter(None, intervals), default=0)
+        if interval != self._interval:
+            self._interval = interval
+            self._schedule(interval, since=self._read)
             self._start_timer()
 
     def _now(self) -> "_Moment":
@@ -186,6 +192,8 @@ class WebSocketState(WebSocketAccess):
                 with suppress(RuntimeError):  # it has ended
                     self._home(copy_context().run, self._start_timer)
         elif self._is_open:
+            if self._timer is not None:
+                self._timer.stop()
             self._timer = start_timer(self._tick, self._pause())
 
     def _pause(self) -> float:
