@@ -17,7 +17,7 @@ from tests.asgi_door.test_ending_websockets import LOGGED_OUT
 from tests.asgi_door.test_open_websockets import CountingStore, Members
 from tests.asgi_door.test_open_websockets_on_servers import Wire
 from tests.tools.site import FROM_HERE, LOGOUT
-from xwms_auth import Identity, User
+from xwms_auth import Identity, NotAllowed, User
 from xwms_auth._core.adapters.asgi import websocket
 from xwms_auth._core.adapters.asgi.tasks import loop_here
 from xwms_auth.accounts import Linked
@@ -265,6 +265,23 @@ def test_whoever_gives_up_waiting_does_not_end_the_look_for_the_others(fx, backe
     assert results == ["sent", "1 look"]
 
 
+def test_a_message_that_was_begun_before_the_end_and_is_sent_after_it_causes_no_look(fx):
+    roles = Roles()
+    own_close = {"type": "websocket.close", "code": 1000, "reason": ""}
+
+    async def talk(scope: Any, receive: Any, send: Any) -> None:
+        place.clock.advance(61)
+        begun = send(said("late"))
+        await send(own_close)
+        await begun
+
+    place = Place(fx, guarded(talk), roles=roles.of)
+    wire = Wire(cookie_of(place.visitor()))
+    asyncio.run(place.app(wire.scope, wire.inbox.get, wire.send))
+    assert wire.sent[1:] == [own_close, said("late")]  # the server's to judge
+    assert roles.asked == 1
+
+
 @pytest.fixture
 def no_timer(monkeypatch: pytest.MonkeyPatch) -> None:
     """What happens is done by messages: the timer comes too late."""
@@ -274,22 +291,22 @@ def no_timer(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- a look that hangs ---
 
 
-async def deaf() -> None:
-    """Hangs, and does not end where it is cancelled, as a function in a thread does not."""
-    with anyio.CancelScope(shield=True):
-        await anyio.sleep_forever()
-
-
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("says", [True, False], ids=["says something", "silent"])
 def test_a_look_that_hangs_counts_as_failed_after_a_minute(fx, says, backend, caplog):
-    roles = Roles()
+    roles, is_over = Roles(), list[bool]()
     place = Place(fx, guarded(echo), roles=roles.of)
     cookie = cookie_of(place.visitor())
 
+    async def hang() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            is_over.append(True)
+
     async def story() -> None:
         async with running(place, cookie) as wire:
-            roles.instead = for_ever
+            roles.instead = hang
             place.clock.advance(61)
             if says:
                 wire.says(heard("too late"))
@@ -298,7 +315,7 @@ def test_a_look_that_hangs_counts_as_failed_after_a_minute(fx, says, backend, ca
             await anyio.wait_all_tasks_blocked()
             assert wire.sent == [ACCEPT]
             place.clock.advance(1)
-            await until(lambda: len(wire.sent) == 2)
+            await until(lambda: len(wire.sent) == 2 and is_over)
         assert wire.sent == [ACCEPT, BROKEN]
 
     anyio.run(story, backend=backend)
@@ -306,22 +323,78 @@ def test_a_look_that_hangs_counts_as_failed_after_a_minute(fx, says, backend, ca
     assert roles.asked == 2
 
 
+class Stubborn:
+    """Does not end where it is cancelled, as what runs in a thread may not."""
+
+    def __init__(self) -> None:
+        self.may_end = asyncio.Event()
+
+    async def __call__(self) -> None:
+        while not self.may_end.is_set():
+            with suppress(asyncio.CancelledError):
+                await self.may_end.wait()
+
+
 def test_a_look_that_cannot_be_cancelled_keeps_no_socket_open(fx):
-    roles, may_end = Roles(), threading.Event()
+    roles, stubborn = Roles(), Stubborn()
     place = Place(fx, guarded(echo), roles=roles.of)
     cookie = cookie_of(place.visitor())
 
     async def story() -> None:
         async with running(place, cookie) as wire:
-            roles.instead = lambda: anyio.to_thread.run_sync(may_end.wait)
+            roles.instead = stubborn
             place.clock.advance(61)
             await until(lambda: roles.asked == 2)
             place.clock.advance(60)
             await until(lambda: len(wire.sent) == 2)
-            may_end.set()
+            stubborn.may_end.set()
         assert wire.sent == [ACCEPT, BROKEN]
 
     anyio.run(story)
+
+
+@pytest.mark.parametrize("outcome", ["goes on", "has lost a role", "fails", "never ends"])
+@pytest.mark.usefixtures("no_timer")
+def test_a_look_that_outlives_its_socket_closes_nothing(fx, outcome, caplog):
+    roles, stubborn, got = Roles(), Stubborn(), list[Any]()
+    own_close = {"type": "websocket.close", "code": 1000, "reason": ""}
+
+    async def look() -> None:
+        await stubborn()
+        if outcome == "fails":
+            raise LookupError
+        if outcome == "has lost a role":
+            raise NotAllowed("it is gone")
+
+    async def talk(scope: Any, receive: Any, send: Any) -> None:
+        async def read() -> None:
+            got.append(await receive())
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(read)
+            await until(lambda: roles.asked == 2)
+            await send(own_close)
+            if outcome == "never ends":
+                place.clock.advance(60)
+            else:
+                stubborn.may_end.set()
+
+    place = Place(fx, guarded(talk), roles=roles.of)
+    cookie = cookie_of(place.visitor())
+
+    async def story() -> None:
+        async with running(place, cookie) as wire:
+            roles.instead = look
+            place.clock.advance(61)
+            wire.says(heard("the last"))
+            await until(lambda: got)
+            stubborn.may_end.set()
+            await anyio.wait_all_tasks_blocked()
+        assert wire.sent == [ACCEPT, own_close]
+
+    anyio.run(story)
+    assert got == [heard("the last")]
+    assert "websocket_" not in caplog.text
 
 
 @pytest.mark.parametrize("answers", [True, False])
@@ -541,6 +614,30 @@ def test_a_guard_that_asks_when_the_loop_has_ended_starts_no_timer(fx):
     loop.close()
     assert wire.scope["auth"].require_user().sub == "17"
     context.run(call.close)
+
+
+def test_a_socket_that_has_ended_before_its_loop_hears_of_the_guard_gets_no_timer(fx, monkeypatch):
+    timers: list[Any] = []
+    monkeypatch.setattr(websocket, "start_timer", lambda *given: timers.append(given))
+
+    def make(room: Any) -> Any:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "websocket":
+                await receive()
+                await send(ACCEPT)
+                thread = threading.Thread(target=require_user, args=(scope,))
+                thread.start()
+                thread.join()
+                await send({"type": "websocket.close", "code": 1000, "reason": ""})
+                await asyncio.sleep(0)
+
+        return app
+
+    place = Place(fx, make)
+    wire = Wire(cookie_of(place.visitor()))
+    asyncio.run(place.app(wire.scope, wire.inbox.get, wire.send))
+    assert [message["type"] for message in wire.sent] == ["websocket.accept", "websocket.close"]
+    assert timers == []
 
 
 def test_a_loop_is_told_from_another_one():

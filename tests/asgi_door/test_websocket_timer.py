@@ -387,6 +387,45 @@ def test_the_interval_of_a_nested_application_counts_also_where_it_is_reached_la
     assert all(timer.stopped for timer in timers)
 
 
+def test_a_nested_application_that_is_reached_after_a_look_counts_from_that_look(fx, loop):
+    store = CountingStore()
+
+    def make(room: Any) -> Any:
+        async def endpoint(scope: Any, receive: Any, send: Any) -> None:
+            await receive()
+
+        config = XWMSConfig(**fx.options(redirect_uris=HTTPS_URI, session_store=store, websocket_recheck=30))
+        nested = XWMSAuthMiddleware(endpoint, config)
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "websocket":
+                require_user(scope)
+                await receive()
+                await send(ACCEPT)
+                await receive()
+                look_after(60)
+                place.clock.advance(10)
+                await nested(scope, receive, send)
+
+        return app
+
+    place = Place(fx, make, session_store=store)
+    looks: list[int] = []
+
+    def look_after(seconds: int) -> None:
+        before = store.looks
+        place.clock.advance(seconds)
+        loop.timers[-1].run()
+        looks.append(store.looks - before)
+
+    def between(sent: list[Any]) -> None:
+        look_after(19)
+        look_after(1)
+
+    open_socket(place, cookie_of(place.visitor()), between)
+    assert looks == [1, 0, 1]
+
+
 def test_a_timer_that_finds_the_end_runs_no_more_and_the_application_gets_it(fx, loop):
     got: list[Any] = []
     place = Place(fx, listening(got))
