@@ -6,15 +6,17 @@ from typing import Any
 
 import pytest
 import trio
+from starlette.websockets import WebSocketDisconnect
 
 from tests.asgi_door.by_hand import Server
-from tests.asgi_door.rooms import Place, cookie_of
+from tests.asgi_door.rooms import Place, cookie_of, enter, without_framework
 from tests.asgi_door.test_ending_websockets import LOGGED_OUT, until
+from tests.asgi_door.test_open_websockets import Members
 from tests.asgi_door.test_open_websockets_on_servers import Wire
-from tests.tools.site import FROM_HERE, LOGOUT
-from xwms_auth import LoginRequired
+from tests.tools.site import FROM_HERE, HTTPS_URI, LOGOUT
+from xwms_auth import LoginRequired, XWMSConfig
 from xwms_auth._core.adapters.asgi.websocket import WebSocketClosed
-from xwms_auth.asgi import require_user
+from xwms_auth.asgi import XWMSAuthMiddleware, require_user
 
 ACCEPT = {"type": "websocket.accept"}
 TICK = {"type": "websocket.send", "text": "tick"}
@@ -214,3 +216,33 @@ def test_whoever_gives_up_waiting_for_a_message_does_not_take_back_the_close(fx,
 
     trio.run(story) if loop == "trio" else asyncio.run(story())
     assert wire.sent == [ACCEPT, LOGGED_OUT if ends == "logged out" else REFUSED]
+
+
+def test_without_an_event_loop_a_visitor_who_has_gone_raises_nothing_either():
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        with suppress(LoginRequired):
+            require_user(scope)
+        await send(ACCEPT)
+
+    async def receive() -> Any:
+        raise AssertionError("it only sends")
+
+    async def send(message: Any) -> None:
+        raise OSError("gone")
+
+    server = Server(app)
+    with pytest.raises(StopIteration):
+        server.auth(server.scope({}, type="websocket", cookie=False), receive, send).send(None)
+
+
+def test_a_nested_application_that_is_set_up_wrongly_is_so_for_a_websocket_too(fx):
+    """As for a page: what it was given would never be asked."""
+
+    def make(room: Any) -> Any:
+        config = XWMSConfig(**fx.options(redirect_uris=HTTPS_URI, session_store="memory://"))
+        return XWMSAuthMiddleware(without_framework(room), config, linker=Members())
+
+    place = Place(fx, make)
+    with pytest.raises(WebSocketDisconnect) as closed, enter(place.visitor()):
+        pass
+    assert (closed.value.code, closed.value.reason) == (1008, "config")

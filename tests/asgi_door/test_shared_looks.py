@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from typing import Any
 
 import anyio
@@ -16,6 +16,7 @@ from tests.asgi_door.rooms import Place, cookie_of
 from tests.asgi_door.test_ending_websockets import LOGGED_OUT
 from tests.asgi_door.test_open_websockets import CountingStore, Members
 from tests.asgi_door.test_open_websockets_on_servers import Wire
+from tests.asgi_door.test_websocket_looks import after_logout, told
 from tests.tools.site import FROM_HERE, LOGOUT
 from xwms_auth import Identity, NotAllowed, User
 from xwms_auth._core.adapters.asgi import websocket
@@ -263,6 +264,32 @@ def test_whoever_gives_up_waiting_does_not_end_the_look_for_the_others(fx, backe
 
     anyio.run(story, backend=backend)
     assert results == ["sent", "1 look"]
+
+
+@pytest.mark.usefixtures("no_timer")
+def test_whoever_waits_for_the_look_that_ends_the_socket_waits_for_the_close_as_well(fx):
+    """Its application may return then, and a server closes what was left open with a code of its own."""
+    order: list[str] = []
+
+    async def talk(scope: Any, receive: Any, send: Any) -> None:
+        place.clock.advance(61)
+        order.append((await receive())["type"])
+
+    async def send(message: Any) -> None:
+        wire.sent.append(message)
+        if message["type"] == "websocket.close":
+            for _ in range(20):
+                await asyncio.sleep(0)
+            order.append("closed")
+
+    async def roles(user: Any) -> set[str]:
+        return set() if wire.sent else {"a"}
+
+    place = Place(fx, guarded(talk), roles=roles)
+    wire = Wire(cookie_of(place.visitor()))
+    wire.inbox.put_nowait(heard("hello"))
+    asyncio.run(place.app(wire.scope, wire.inbox.get, send))
+    assert order == ["closed", "websocket.disconnect"]
 
 
 def test_a_message_that_was_begun_before_the_end_and_is_sent_after_it_causes_no_look(fx):
@@ -588,6 +615,67 @@ def test_a_socket_that_a_thread_accepts_is_looked_at_too(fx):
         assert wire.sent == [ACCEPT, LOGGED_OUT]
 
     anyio.run(story)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_look_has_the_context_variables_of_the_guard_in_a_thread(fx, backend):
+    tenant: ContextVar[str] = ContextVar("tenant", default="nobody's")
+    asked: list[str] = []
+
+    class OfTenant(Members):
+        async def load(self, identity: Identity, *, session: Any = None) -> str:
+            asked.append(tenant.get())
+            return identity.sub
+
+    def ask(scope: Any) -> None:
+        tenant.set("the first")
+        require_user(scope)
+
+    def make(room: Any) -> Any:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "websocket":
+                await receive()
+                await send(ACCEPT)
+                await anyio.to_thread.run_sync(ask, scope)
+                await scope["auth"].load_account(members, scope["user"].identity, None)
+                await receive()
+
+        return app
+
+    members = OfTenant()
+    place = Place(fx, make, linker=members)
+    cookie = cookie_of(place.visitor())
+
+    async def story() -> None:
+        async with running(place, cookie):
+            await until(lambda: asked)
+            place.clock.advance(61)
+            await until(lambda: len(asked) == 2)
+
+    anyio.run(story, backend=backend)
+    assert asked == ["nobody's", "the first"]
+
+
+def test_without_a_loop_of_its_own_a_socket_is_looked_at_by_its_messages(fx):
+    """Driven by hand, where only the guard has a loop."""
+
+    def make(room: Any) -> Any:
+        async def guard(scope: Any) -> None:
+            require_user(scope)
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "websocket":
+                await receive()
+                await send(ACCEPT)
+                asyncio.run(guard(scope))
+                await receive()
+
+        return app
+
+    place = Place(fx, make)
+    client = place.visitor()
+    sent = told(place, cookie_of(client), after_logout(place, client, 61))
+    assert sent == [ACCEPT, LOGGED_OUT]
 
 
 def test_a_guard_that_asks_when_the_loop_has_ended_starts_no_timer(fx):

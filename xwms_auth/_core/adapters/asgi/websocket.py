@@ -259,7 +259,7 @@ class WebSocketState(WebSocketAccess):
         """Go on for a while, although an error hides whether the session still exists."""
         now = self._now()
         if self._unknown_since is None or now.steady < self._unknown_since:
-            self._unknown_since = min(since, now.steady)
+            self._unknown_since = since
             events.warning("websocket_not_checked", cause=error.cause or error.code)
         left = self._unknown_since + GRACE - now.steady
         if left <= 0:
