@@ -541,6 +541,33 @@ def test_a_loop_that_ends_during_a_look_counts_as_no_failure(fx, backend, caplog
     assert "websocket_not_checked" not in caplog.text
 
 
+def test_a_loop_of_asyncio_that_ends_before_the_application_counts_as_no_failure(fx, caplog):
+    """`asyncio.run` cancels all tasks at once, and the application may take its time."""
+    roles = Roles()
+
+    async def talk(scope: Any, receive: Any, send: Any) -> None:
+        roles.instead = for_ever
+        place.clock.advance(61)
+        try:
+            await for_ever()
+        except asyncio.CancelledError:
+            for _ in range(10):
+                await asyncio.sleep(0)
+            raise
+
+    place = Place(fx, guarded(talk), roles=roles.of)
+    wire = Wire(cookie_of(place.visitor()))
+
+    async def story() -> None:
+        tasks.append(asyncio.create_task(place.app(wire.scope, wire.inbox.get, wire.send)))
+        await until(lambda: roles.asked == 2)
+
+    tasks: list[Any] = []
+    asyncio.run(story())
+    assert tasks[0].cancelled()
+    assert "websocket_not_checked" not in caplog.text
+
+
 # --- a guard in another thread ---
 
 

@@ -37,7 +37,7 @@ class WebSocketAccess(ASGIRequestState):
     """The part of a websocket's state that knows who may have it."""
 
     _has_account = False
-    """Whether an account was loaded for this socket. It may have to be loaded again since."""
+    """Whether an account was asked for. It may have to be loaded again since."""
 
     _requirements: tuple[tuple[LoginRequirement, AsyncRoles | None], ...] = ()
     """What guards have required, each with the resolver of the application that the guard is in."""
@@ -104,9 +104,8 @@ class WebSocketAccess(ASGIRequestState):
             raise
 
     async def load_account(self, linker: Linker[A], identity: Identity, session: object) -> A | Refusal:
-        found = await super().load_account(linker, identity, session)
-        self._has_account = self._has_account or not isinstance(found, Refusal)
-        return found
+        self._has_account = True
+        return await super().load_account(linker, identity, session)
 
     async def _found_now(self) -> SessionLookup:
         served, cookie, uri, now = self.served, self._asked(), self.redirect_uri, self.served.now()
