@@ -59,7 +59,6 @@ from ._core.io.session_manager import AsyncXWMSSessions
 from ._core.responses.login_requirement import ANY_LOGIN, LoginRequirement
 from ._core.responses.responses import Refusal, refusal
 from ._core.sessions.lookup import SessionLookup
-from ._core.sessions.revalidation import look_up_nested
 
 __all__ = ["XWMSAuthMiddleware", "current_account", "current_user", "passive", "refuse", "require_user"]
 
@@ -310,14 +309,7 @@ class XWMSAuthMiddleware:
             outer.resolver, outer.roles = self._door.roles, None
         if (fault := served.fault_in(outer.served)) is not None:
             outer.lookup = fault
-        found = outer.looked_up()  # the nested application may ask
-        if isinstance(found, SessionLookup):
-            cookie, now = header_of(scope, b"cookie", "; "), served.now()
-            steps = look_up_nested(served.context, served.provider, outer.dated(found), cookie, now=now)
-            try:
-                outer.lookup = await arun(steps, served.runtime_in(outer.served))
-            except Exception as error:  # noqa: BLE001  as in `look_up_ahead`
-                outer.lookup = internal_error(error)
+        await outer.look_up_nested(served)
         if not (served.protects_all and await self._refuse(outer, scope, receive, send)):
             await self.app(scope, receive, send)
 

@@ -54,7 +54,7 @@ def test_a_websocket_of_a_visitor_who_has_gone_ends_without_a_word():
     asyncio.run(server.auth(gone, receive, send))
 
 
-def test_an_error_after_a_websocket_was_closed_is_the_servers():
+def test_an_error_after_a_websocket_was_closed_is_the_servers(caplog):
     async def app(scope: Any, receive: Any, send: Any) -> None:
         with suppress(StoreUnavailable):
             assert scope["user"].sub
@@ -75,6 +75,7 @@ def test_an_error_after_a_websocket_was_closed_is_the_servers():
             server.call({}, type="websocket")
         assert Answer(server.sent).closed == (1000, "")
         assert len(server.sent) == 1
+    assert "refused" not in caplog.text
 
 
 CRASHED = [
@@ -113,8 +114,10 @@ def test_a_websocket_that_was_refused_is_closed_once_and_logged_each_time_that_a
     async def app(scope: Any, receive: Any, send: Any) -> None:
         with suppress(LoginRequired):
             require_user(scope)
-        for kind in ("accept", "send", "close"):
-            await send({"type": f"websocket.{kind}"})
+        await send({"type": "websocket.accept"})
+        with pytest.raises(OSError, match="the websocket has been closed: login_required"):
+            await send({"type": "websocket.send", "text": "x"})
+        await send({"type": "websocket.close"})
         require_user(scope)
 
     server = Server(app)

@@ -28,6 +28,8 @@ def test_a_message_whose_reader_gave_up_comes_once_also_where_the_timer_has_look
         await until(lambda: store.is_looking)
         reader.cancel()
         await asyncio.gather(reader, return_exceptions=True)
+        place.clock.advance(61)
+        store.may_go_on.set()
         looks = store.looks
         await until(lambda: store.looks > looks)
         heard.extend([await socket.receive_text(), await socket.receive_text()])

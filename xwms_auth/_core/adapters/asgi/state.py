@@ -20,7 +20,7 @@ from ...responses import cache_headers
 from ...responses.login_requirement import LoginRequirement
 from ...responses.responses import Refusal
 from ...sessions.lookup import SessionLookup, cached_lookup, renew
-from ...sessions.revalidation import look_up_for_page
+from ...sessions.revalidation import look_up_for_page, look_up_nested
 from ...sessions.token_refresh import access_token
 from ..application import DoorApplication, call_async, tell_async
 from ..request_state import RequestState, current_request_state
@@ -35,7 +35,6 @@ from .messages import (
     Receive,
     Scope,
     Send,
-    close_of,
     decoded,
     discard,
     header_in,
@@ -118,6 +117,16 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None], AnswersHe
             self.lookup, self.session_read = found, found.has_new_tokens
         except Exception as error:  # noqa: BLE001  as said above
             self.lookup = internal_error(error)
+
+    async def look_up_nested(self, inner: ServedApp) -> None:
+        """Look the session up by the limits of a nested application too, which the request has come to."""
+        found = self.looked_up()  # the nested application may ask
+        if isinstance(found, SessionLookup):
+            steps = look_up_nested(inner.context, inner.provider, self.dated(found), self._asked(), now=inner.now())
+            try:
+                self.lookup = await arun(steps, inner.runtime_in(self.served))
+            except Exception as error:  # noqa: BLE001  as in `look_up_ahead`
+                self.lookup = internal_error(error)
 
     def _asked(self) -> str:
         return header_in(self._headers, b"cookie", "; ")
@@ -238,20 +247,14 @@ class ASGIRequestState(RequestState[SessionLookup | XWMSError | None], AnswersHe
     async def respond_instead(self, error: Exception) -> bool:
         """End a request whose application raised this error. False if the error is the server's to handle.
 
-        One of our errors that the application did not catch becomes its response, or closes the websocket, also if the
-        application raised another one while it handled ours.
+        One of our errors that the application did not catch becomes its response, also if the application raised
+        another one while it handled ours.
         """
         failure = self._failure
         if failure is None:
             await self.release()
             return False
-        if self.scope["type"] == "websocket":
-            if not self._started:
-                self._refuse_for(failure)
-                send, self._send = self._send, discard
-                with suppress(RuntimeError, OSError):  # the visitor has gone
-                    await send(close_of(failure.code))
-        elif self._held is not None or not self._started:
+        if self._held is not None or not self._started:
             self._held = None
             await self.send({"type": "http.response.start", "status": 500})
         return self._send is discard and failure.is_behind(error)

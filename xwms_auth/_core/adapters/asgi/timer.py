@@ -22,9 +22,6 @@ class Timer(Protocol):
     def stop(self) -> None:
         """Stop it, and what it is doing."""
 
-    def stop_later(self) -> None:
-        """Stop it, but let it finish what it is doing."""
-
 
 def start_timer(tick: Tick, seconds: float) -> Timer | None:
     """Call `tick` in so many seconds, with the context variables of now. None where no event loop runs."""
@@ -34,18 +31,6 @@ def start_timer(tick: Tick, seconds: float) -> Timer | None:
             with suppress(RuntimeError):  # it does not run here
                 return kind.started(library, tick, seconds)
     return None
-
-
-def is_own_cancellation(error: BaseException) -> bool:
-    """Whether the task that runs is being cancelled. False for the cancellation of something that it has waited for.
-
-    On asyncio both raise the same error, as where an application waits for a task that its requests share.
-    """
-    asyncio = sys.modules.get("asyncio")
-    if asyncio is None or not isinstance(error, asyncio.CancelledError):
-        return True
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0
 
 
 class _OnAsyncio:
@@ -76,13 +61,10 @@ class _OnAsyncio:
             self._handle = self._call_in(again)
 
     def stop(self) -> None:
-        self.stop_later()
-        if self._task is not None:
-            self._task.cancel()
-
-    def stop_later(self) -> None:
         self._context = None
         self._handle.cancel()
+        if self._task is not None:
+            self._task.cancel()
 
 
 class _OnTrio:
@@ -90,7 +72,6 @@ class _OnTrio:
         self._trio = trio
         self._tick = tick
         self._scope = trio.CancelScope()
-        self._is_waiting = True
 
     @classmethod
     def started(cls, library: Any, tick: Tick, seconds: float) -> "_OnTrio":
@@ -102,13 +83,7 @@ class _OnTrio:
         with self._scope:
             while seconds is not None:
                 await self._trio.sleep(seconds)
-                self._is_waiting = False
                 seconds = await self._tick()
-                self._is_waiting = True
 
     def stop(self) -> None:
         self._scope.cancel()
-
-    def stop_later(self) -> None:
-        if self._is_waiting:
-            self._scope.cancel()

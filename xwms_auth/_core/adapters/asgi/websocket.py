@@ -1,38 +1,30 @@
 """The state of a websocket. Whoever a guard has let in is looked at again every so often, as long as it is open.
 
-A message is handed over only if no look is due; a timer looks where no messages come. Whatever an application does with
-a socket that has been closed here is what a server makes of it: it gets one disconnect, and what it sends is dropped.
+A message is handed over only if no look is due; a timer looks where no messages come. An application whose socket has
+been closed here gets what servers give it then: a disconnect where it receives, and an `OSError` where it sends.
 """
 
 import time
 from collections.abc import Awaitable
 from contextlib import suppress
-from dataclasses import replace
+from contextvars import copy_context
+from functools import partial
 from math import inf
 from typing import NamedTuple
 
 from ...base import events
-from ...base.effects import arun
-from ...base.errors import LoginRequired, StoreUnavailable, XWMSError
-from ...base.models import Identity
+from ...base.errors import InternalError, StoreUnavailable, XWMSError
 from ...base.unexpected import internal_error
 from ...config.context import Context
 from ...http.urls import RedirectURI
 from ...responses.login_requirement import ANY_LOGIN, LoginRequirement
 from ...responses.responses import Refusal
-from ...sessions.lookup import SessionLookup, look_up, renew
-from ...sessions.revalidation import look_up_for_page, look_up_nested
-from ..roles import AsyncRoles
-from .messages import INTERNAL_ERROR, Message, Scope, close_of, discard, header_of, is_server_error
-from .state import ASGIRequestState
-from .timer import Timer, is_own_cancellation, start_timer
-
-LOGIN_NEEDED = 4401
-"""The close code of a socket whose session has ended. Codes from 4000 are the applications' own (RFC 6455 7.4.2); this
-one is the status of HTTP, plus 4000."""
-
-FORBIDDEN = 4403
-"""The close code of a socket whose owner lacks something by now that its guard requires."""
+from ..served_app import ServedApp
+from .door import Door
+from .messages import INTERNAL_ERROR, Message, Receive, Scope, Send, close_of, header_of, is_server_error
+from .tasks import Task, ends_task, finish, loop_here, start_task
+from .timer import Timer, start_timer
+from .websocket_access import End, WebSocketAccess
 
 TRY_AGAIN_LATER = 1013
 """The close code of a socket whose session nobody could look up for a while. Registered with IANA."""
@@ -47,35 +39,55 @@ OTHER_CLOCK = 0.05
 """Seconds between two looks at a clock that is not the machine's: in a test a day may pass in a moment."""
 
 
-class _End(NamedTuple):
-    code: int
-    reason: str
+class _Moment(NamedTuple):
+    clock: float
+    """By the clock of the application, which somebody may set."""
+
+    steady: float
+    """By the machine's clock that nobody sets; that of the application where it is not the machine's, as in a test."""
 
 
-class WebSocketState(ASGIRequestState):
+class WebSocketState(WebSocketAccess):
     """The `receive` and the `send` that the application gets for a websocket, and the looks at its session."""
 
-    _is_accepted = False
-    _is_watched = False
+    _is_open = False
+    """Whether it has been accepted, and nothing has ended it."""
+
+    _is_closed = False
+    """Whether the socket was closed here."""
+
     _due = inf
     """When the next look is due, by the clock of the application."""
 
+    _timer_due = inf
+    """The same by the clock of the timer, which decides where no message comes."""
+
     _interval = 0
     _unknown_since: float | None = None
+    """Since when nobody knows, by the clock of the timer."""
+
+    _look_task: Task | None = None
+    """The look that is under way, or the last one."""
+
+    _look_limits = (inf, inf)
+    """Since when nobody knows if it fails, and when it has taken too long, by the clock of the timer."""
+
     _end: Message | None = None
     """The disconnect that the application gets for a socket that was closed here."""
 
     _end_is_told = False
     _kept: Message | None = None
     _timer: Timer | None = None
-    _requirements: tuple[tuple[LoginRequirement, AsyncRoles | None], ...] = ()
-    """What guards have required, each with the resolver of the application that the guard is in."""
 
-    async def look_up_ahead(self) -> None:
-        try:
-            self.lookup = await self._found_now()
-        except Exception as error:  # noqa: BLE001  raised when the session is read, as for a page
-            self.lookup = internal_error(error)
+    def __init__(self, served: ServedApp, scope: Scope, receive: Receive, send: Send, door: Door) -> None:
+        super().__init__(served, scope, receive, send, door)
+        self._home = loop_here()
+        self._read = self._now()
+        """When the session was read by the last look that has found out who is there, or by the handshake."""
+
+    async def look_up_nested(self, inner: ServedApp) -> None:
+        self._watch()
+        await super().look_up_nested(inner)
 
     @property
     def scopes(self) -> list[str]:
@@ -86,11 +98,6 @@ class WebSocketState(ASGIRequestState):
     def refusal(self, requirement: LoginRequirement = ANY_LOGIN) -> Refusal | None:
         refused = super().refusal(requirement)
         self._watch()
-        if requirement is not ANY_LOGIN:
-            # How old the login may be counts for the beginning, as it does for a page that stays open.
-            met = replace(requirement, fresh=None), self.resolver
-            if met not in self._requirements:
-                self._requirements += (met,)
         return refused
 
     async def receive(self) -> Message:
@@ -100,7 +107,7 @@ class WebSocketState(ASGIRequestState):
             self._kept = None
             if message["type"] == "websocket.disconnect":
                 self._stop_watching()
-            elif self._is_due():
+            elif self.served.clock() >= self._due:
                 self._kept = message  # whoever gives up waiting meanwhile gets it the next time
                 await self._look_again()
                 self._kept = None
@@ -118,20 +125,21 @@ class WebSocketState(ASGIRequestState):
         kind = message["type"]
         if kind == "websocket.send" and self.served.clock() < self._due and self.refused is None:
             return self._send(message)
-        if kind in ("websocket.close", "websocket.http.response.start"):
+        if self._started:
+            return self._send(message)  # after its end: to the server, or nowhere if the end was ours
+        is_end = kind in ("websocket.close", "websocket.http.response.start")
+        if is_end and self._failure is not None and is_server_error(message):
+            # The framework's answer to our error, which the application did not catch.
+            self._refuse_for(self._failure)
+        if self.refused is not None:
+            return self._close(close_of(self.refused.code))
+        if is_end:
             self._started = True
             self._stop_watching()
-            if self._failure is not None and is_server_error(message):
-                # The framework's answer to our error, which the application did not catch.
-                self._refuse_for(self._failure)
-        if self.refused is not None and self._send is not discard:
-            self._stop_watching()
-            send, self._send = self._send, discard
-            return send(close_of(self.refused.code))
-        if kind == "websocket.accept":
-            self._is_accepted = True
+        elif kind == "websocket.accept":
+            self._is_open = True
             self._watch()
-        return self._send_if_in(message) if self._is_due() else self._send(message)
+        return self._send_if_in(message) if self.served.clock() >= self._due else self._send(message)
 
     async def _send_if_in(self, message: Message) -> None:
         await self._look_again()
@@ -139,160 +147,164 @@ class WebSocketState(ASGIRequestState):
 
     async def release(self) -> None:
         """Close a refused websocket that was left open."""
-        if self.refused is not None and self._send is not discard:
-            with suppress(RuntimeError, OSError):  # the visitor has gone, or the application has closed it
-                await self.send(close_of(self.refused.code))
+        if self.refused is not None and not self._started:
+            await self._close(close_of(self.refused.code))
+
+    async def respond_instead(self, error: Exception) -> bool:
+        failure = self._failure
+        if failure is not None and not self._started:
+            self._refuse_for(failure)
+        await self.release()
+        is_ours = _is_late(error) or (failure is not None and failure.is_behind(error))
+        return is_ours and self._is_closed
 
     def end(self) -> None:
         super().end()
         self._stop_watching()
-
-    def _is_due(self) -> bool:
-        """Whether to look before the next message is handed over."""
-        if self._timer is None and self._due != inf:
-            self._start_timer()  # a guard that runs in a worker thread finds no loop
-        return self.served.clock() >= self._due
+        self._send = _late_send("the websocket has ended")
 
     def _watch(self) -> None:
         """Begin to look at an accepted socket once a guard has asked who it is, an interval after the handshake.
 
-        Not after the guard: it may come late, and what it finds is as old as the handshake.
+        Not after the guard: it may come late, and what it finds is as old as the handshake. Sooner where the socket has
+        come to a nested application since, whose interval is shorter.
         """
-        if self._is_watched or not (self.guarded and self._is_accepted):
+        if not (self.guarded and self._is_open):
             return
-        self._is_watched = True
-        self._interval = self.served.context.config.websocket_recheck_seconds
-        for inner in self.nested:
-            seconds = inner.context.config.websocket_recheck_seconds
-            self._interval = min(self._interval, seconds) if self._interval and seconds else self._interval or seconds
-        if self._interval:
-            self._due = self._began_at + self._interval
+        intervals = (one.context.config.websocket_recheck_seconds for one in (self.served, *self.nested))
+        interval = min(filter(None, intervals), default=0)
+        if interval != self._interval:
+            self._interval = interval
+            self._schedule(interval, since=self._read)
             self._start_timer()
 
+    def _now(self) -> "_Moment":
+        now = self.served.clock()
+        return _Moment(now, time.monotonic() if self.served.clock is time.time else now)
+
+    def _schedule(self, seconds: float, *, since: "_Moment") -> None:
+        self._due, self._timer_due = since.clock + seconds, since.steady + seconds
+
     def _start_timer(self) -> None:
-        self._timer = start_timer(self._tick, self._until_next(max(self._due - self.served.clock(), 0.0)))
+        if self._home != loop_here():
+            # A guard that runs in a worker thread finds no loop, or one of its own.
+            if self._home is not None:
+                with suppress(RuntimeError):  # it has ended
+                    self._home(copy_context().run, self._start_timer)
+        elif self._is_open:
+            if self._timer is not None:
+                self._timer.stop()
+            self._timer = start_timer(self._tick, self._pause())
+
+    def _pause(self) -> float:
+        """Seconds until the timer looks at its clock again."""
+        return self._until_next(min(max(self._timer_due - self._now().steady, 0.0), self._interval))
 
     def _until_next(self, seconds: float) -> float:
-        """Seconds until the timer looks at the clock again, if the next look is due in so many."""
         return seconds if self.served.clock is time.time else min(seconds, OTHER_CLOCK)
 
     async def _tick(self) -> float | None:
-        # A clock that was set back must not put the next look off: the timer itself runs by another one.
-        if not self._due - self._interval <= self.served.clock() < self._due:
+        # The clock of a test may have been set back, which must not put the next look off.
+        if not self._timer_due - self._interval <= self._now().steady < self._timer_due:
             await self._look_again()
-        left = self._due - self.served.clock()
-        return None if left == inf else self._until_next(min(max(left, 0.0), self._interval))
+        return None if self._due == inf else self._pause()
 
     def _stop_watching(self) -> None:
-        self._is_watched, self._due = True, inf
-        timer, self._timer = self._timer, None
+        self._is_open, self._due, self._timer_due = False, inf, inf
+        timer, look, self._timer, self._look_task = self._timer, self._look_task, None, None
         if timer is not None:
             timer.stop()
+        if look is not None:
+            look.cancel()
 
     async def _look_again(self) -> None:
-        try:
-            end = await self._why_not()
-        except BaseException as error:  # nobody can know who is there: fail closed, but not at once
-            if not isinstance(error, Exception) and is_own_cancellation(error):
-                raise
-            if self._due != inf:
-                await self._bear(internal_error(error))
-            return
+        """Wait for the look that is under way, or for one that begins now. Without an event loop nobody else waits."""
         if self._due == inf:
             return  # the socket has ended meanwhile
-        if end is not None:
-            await self._close(end)
-        else:
-            self._unknown_since, self._due = None, self.served.clock() + self._interval
+        look = self._look_task
+        if look is None or look.has_ended:
+            began = self._now()
+            since = began.steady if self._unknown_since is None else self._unknown_since
+            self._look_limits = since, max(since + GRACE, began.steady + RETRY)
+            look = self._look_task = start_task(partial(self._look_once, began))
+            if look is None:
+                await self._look_once(began)
+                return
+        since, until = self._look_limits
+        while not look.has_ended and (left := until - self._now().steady) > 0:
+            await look.wait(self._until_next(left))
+        if self._look_task is look and not look.has_ended:
+            look.cancel()
+            await self._bear(InternalError("a look at the session has not ended"), since)
 
-    async def _bear(self, error: XWMSError) -> None:
-        """Go on for a while, although an error hides whether the session still exists."""
-        now = self.served.clock()
-        if self._unknown_since is None or now < self._unknown_since:
-            self._unknown_since = now
-            events.warning("websocket_not_checked", cause=error.cause or error.code)
-        if now - self._unknown_since >= GRACE:
-            is_down = error.status == StoreUnavailable.status
-            await self._close(_End(TRY_AGAIN_LATER if is_down else INTERNAL_ERROR, error.code))
-        else:
-            self._due = min(now + min(self._interval, RETRY), self._unknown_since + GRACE)
-
-    async def _why_not(self) -> _End | None:
-        """Why the socket has to be closed, or None. Raises what the store, the account or the roles raise."""
-        self.lookup = found = await self._found_now()
-        if found.session is None:
-            return _End(LOGIN_NEEDED, LoginRequired.code)
-        if self.account is not None and (refused := await self._account_refusal(found.session.user.identity)):
-            return _End(LOGIN_NEEDED, refused.code)
-        if (refused := await self._requirement_refusal()) is not None:
-            return _End(FORBIDDEN, _definite(refused).code)
-        return None
-
-    async def _requirement_refusal(self) -> Refusal | None:
-        asked: dict[int, frozenset[str] | None] = {}
-        for requirement, resolver in self._requirements:
-            if requirement.roles and id(resolver) not in asked:
-                found = await self.ask_for_roles(resolver)
-                if isinstance(found, Refusal):
-                    return found
-                asked[id(resolver)] = found
-                if resolver is self.resolver:
-                    self.roles = found
-            # The application may ask for its own meanwhile, so these are there for this one question.
-            kept, self.roles = self.roles, asked.get(id(resolver))
-            try:
-                refused = super().refusal(requirement)
-            finally:
-                self.roles = kept
-            if refused is not None:
-                return refused
-        return None
-
-    async def _account_refusal(self, identity: Identity) -> Refusal | None:
-        """Why the account that was loaded for this socket must not be used any more, or None."""
-        known, self.account = self.account, None
+    async def _look_once(self, began: "_Moment") -> None:
         try:
-            loaded: object = await self.load_account(self.linker_of(None), identity, None)
-            return _definite(loaded) if isinstance(loaded, Refusal) else None
-        except BaseException:
-            if self.account is None:
-                self.account = known  # so that the next look asks for it again
-            raise
+            end = await self.why_not()
+        except BaseException as error:  # nobody can know who is there: fail closed, but not at once
+            if ends_task(error):
+                raise
+            if self._due != inf:
+                await self._bear(internal_error(error), began.steady)
+            return
+        if self._due == inf:
+            return
+        if end is not None:
+            await self._end_with(end)
+        else:
+            # From its beginning: what it has read is as old as that.
+            self._unknown_since, self._read = None, began
+            self._schedule(self._interval, since=began)
 
-    async def _found_now(self) -> SessionLookup:
-        served, cookie, uri, now = self.served, self._asked(), self.redirect_uri, self.served.now()
-        if served.context.config.session_store == "cookie":
-            known = await arun(look_up(served.context, cookie, uri, now=now), served.runtime)
-            session = known.session
-            if session is not None and session.tokens is not None:
-                # No answer could carry new ones to the browser, so only a page asks XWMS about this session.
-                is_alive = all(one.context.lifetimes.alive(session, now) for one in self.nested)
-                return known if is_alive else known._replace(session=None)
-        steps = look_up_for_page(served.context, served.provider, cookie, uri, now=now)
-        found = await arun(steps, served.runtime)
-        for inner in self.nested:
-            nested = look_up_nested(inner.context, inner.provider, found, cookie, now=now)
-            found = await arun(nested, inner.runtime_in(served))
-        await arun(renew(served.context, found, now=now, is_passive=True), served.runtime)
-        return found
+    async def _bear(self, error: XWMSError, since: float) -> None:
+        """Go on for a while, although an error hides whether the session still exists."""
+        now = self._now()
+        if self._unknown_since is None or now.steady < self._unknown_since:
+            self._unknown_since = since
+            events.warning("websocket_not_checked", cause=error.cause or error.code)
+        left = self._unknown_since + GRACE - now.steady
+        if left <= 0:
+            is_down = error.status == StoreUnavailable.status
+            await self._end_with(End(TRY_AGAIN_LATER if is_down else INTERNAL_ERROR, error.code))
+        else:
+            self._schedule(min(self._interval, RETRY, left), since=now)
 
-    async def _close(self, end: _End) -> None:
+    async def _end_with(self, end: End) -> None:
+        self._look_task = None  # if it is what finds the end, whoever waits for it waits for the close as well
         self._end = {"type": "websocket.disconnect", "code": end.code, "reason": end.reason}
-        self._due = inf
-        send, self._send = self._send, discard
-        timer, self._timer = self._timer, None
-        if timer is not None:
-            timer.stop_later()
         events.info("websocket_closed", code=str(end.code), reason=end.reason, path=self.scope["path"])
-        with suppress(Exception):  # the visitor has gone, and each server has errors of its own for that
-            await send({"type": "websocket.close", "code": end.code, "reason": end.reason})
+        await self._close({"type": "websocket.close", "code": end.code, "reason": end.reason})
+
+    def _close(self, message: Message) -> Awaitable[None]:
+        """Send the last message. Not async: from this call on the application's messages are late."""
+        self._started = self._is_closed = True
+        self._stop_watching()
+        send, self._send = self._send, _late_send(f"the websocket has been closed: {message['reason']}")
+        return finish(partial(_send_last, send, message))
 
 
-def _definite(refused: Refusal) -> Refusal:
-    """The same, unless it says that nobody can know. Raises that error."""
-    if refused.error.status >= 500:
-        raise refused.error
-    return refused
+class WebSocketClosed(OSError):
+    """Raised where an application sends to a socket that was closed here, as servers do (ASGI 2.4)."""
+
+
+def _late_send(why: str) -> Send:
+    """The `send` of a socket that was closed here. Whoever only sends gets no disconnect, and would never end."""
+
+    async def send(message: Message) -> None:
+        if message["type"] == "websocket.send":
+            raise WebSocketClosed(why)
+
+    return send
+
+
+def _is_late(error: BaseException) -> bool:
+    """Whether it only says that the application, in one task or in several, has sent too late."""
+    errors: tuple[BaseException, ...] = getattr(error, "exceptions", ())  # of a group
+    return all(map(_is_late, errors)) if errors else isinstance(error, WebSocketClosed)
+
+
+async def _send_last(send: Send, message: Message) -> None:
+    with suppress(Exception):  # the visitor has gone, and each server has errors of its own for that
+        await send(message)
 
 
 def is_own_websocket(context: Context, scope: Scope, uri: RedirectURI | None) -> bool:
