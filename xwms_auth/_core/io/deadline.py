@@ -1,6 +1,7 @@
 """The deadline of an async call, on asyncio and trio, which may be extended; and what goes on without its request."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Coroutine
 from contextlib import suppress
 from contextvars import copy_context
@@ -106,7 +107,7 @@ async def finish_reading(reading: SourceReading) -> None:
 
 def begin_on_trio(reading: SourceReading) -> None:
     """The same, on trio and without waiting for it: a source may shield itself from every deadline."""
-    import trio  # noqa: PLC0415  it runs, so it is there
+    trio: Any = sys.modules["trio"]  # it runs, so it has been imported
 
     async def finish() -> None:
         try:
