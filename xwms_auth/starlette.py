@@ -87,7 +87,7 @@ class XWMSAuthMiddleware(ASGIMiddleware):
     ) -> None:
         async def answer(scope: Scope, problem: dict[str, object]) -> ASGIApp | None:
             handler = cast("Unauthorized", unauthorized)
-            if inspect.iscoroutinefunction(handler):
+            if is_async(handler):
                 response: object = handler(Request(scope), problem)
             else:
                 response = await run_in_threadpool(cast("Callable[..., object]", handler), Request(scope), problem)
@@ -102,7 +102,7 @@ class XWMSAuthMiddleware(ASGIMiddleware):
             config,
             clock=clock,
             unauthorized=None if unauthorized is None else answer,
-            roles=roles if roles is None or inspect.iscoroutinefunction(roles) else roles_of,
+            roles=roles if roles is None or is_async(roles) else roles_of,
             linker=linker,
             app_login=_with_request(app_login) if isinstance(app_login, AppLogin) else app_login,
             hooks=hooks,
