@@ -253,7 +253,7 @@ class XWMSAuthMiddleware:
             if served.protects_all and await self._refuse(state, scope, receive, send):
                 return
             await self.app(scope, receive if is_http else cast("WebSocketState", state).receive, state.send)
-            if state.refused is not None or (is_http and not state.is_passed_on):
+            if state.refused is not None or not (is_http and state.is_passed_on):
                 await state.release()
         except Exception as error:
             if not await state.respond_instead(error):

@@ -68,6 +68,62 @@ def test_an_application_that_only_sends_ends_and_its_server_hears_of_no_error(fx
     assert wire.sent == [ACCEPT, LOGGED_OUT]
 
 
+class SlowWire(Wire):
+    """A server that sends a close later than everything else."""
+
+    def __init__(self, cookie: str) -> None:
+        super().__init__(cookie)
+        self.is_closing, self.may_close = False, asyncio.Event()
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "websocket.close":
+            self.is_closing = True
+            await self.may_close.wait()
+        await super().send(message)
+
+
+@pytest.mark.parametrize("how", ["sends", "returns", "fails"])
+def test_the_server_has_the_close_before_the_application_is_over(fx, how):
+    """Or else it makes one of its own, and nobody learns why."""
+    steps: list[str] = []
+
+    def make(room: Any) -> Any:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] != "websocket":
+                return
+            require_user(scope)
+            await receive()
+            await send(ACCEPT)
+            client.post(LOGOUT, headers=FROM_HERE)
+            place.clock.advance(61)
+            await until(lambda: wire.is_closing)
+            steps.append("ends")
+            if how == "sends":
+                await alone(send)
+            if how == "fails":
+                raise WebSocketClosed("as its framework raises it")
+
+        return app
+
+    async def story() -> None:
+        nonlocal wire
+        wire = SlowWire(cookie)
+        running = asyncio.create_task(place.app(wire.scope, wire.inbox.get, wire.send))
+        await until(lambda: steps)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not running.done()
+        wire.may_close.set()
+        await running
+        assert wire.sent == [ACCEPT, LOGGED_OUT]
+
+    place = Place(fx, make)
+    client = place.visitor()
+    cookie = cookie_of(client)
+    wire: Any = None
+    asyncio.run(story())
+
+
 def test_an_application_that_was_refused_and_only_sends_ends_too():
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send(ACCEPT)

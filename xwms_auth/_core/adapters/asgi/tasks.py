@@ -38,12 +38,6 @@ def start_task(work: Work) -> Task | None:
     return None
 
 
-async def finish(work: Work) -> None:
-    """Do the work, to its end: whoever is cancelled meanwhile does not wait for it any more."""
-    task = start_task(work)
-    await (work() if task is None else task.wait())
-
-
 def ends_task(error: BaseException) -> bool:
     """Whether the task that runs has to end with this error, since it is cancelled or the process ends.
 

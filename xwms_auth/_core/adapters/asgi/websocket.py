@@ -22,7 +22,7 @@ from ...responses.responses import Refusal
 from ..served_app import ServedApp
 from .door import Door
 from .messages import INTERNAL_ERROR, Message, Receive, Scope, Send, close_of, header_of, is_server_error
-from .tasks import Task, ends_task, finish, loop_here, start_task
+from .tasks import Task, ends_task, loop_here, start_task
 from .timer import Timer, start_timer
 from .websocket_access import End, WebSocketAccess
 
@@ -75,6 +75,7 @@ class WebSocketState(WebSocketAccess):
     _end: Message | None = None
     """The disconnect that the application gets for a socket that was closed here."""
 
+    _close_task: Task | None = None
     _end_is_told = False
     _kept: Message | None = None
     _timer: Timer | None = None
@@ -146,9 +147,11 @@ class WebSocketState(WebSocketAccess):
         await self._send(message)
 
     async def release(self) -> None:
-        """Close a refused websocket that was left open."""
+        """Close a refused websocket that was left open, and wait for a close: or else the server makes one."""
         if self.refused is not None and not self._started:
             await self._close(close_of(self.refused.code))
+        if self._close_task is not None:
+            await self._close_task.wait()
 
     async def respond_instead(self, error: Exception) -> bool:
         failure = self._failure
@@ -279,7 +282,10 @@ class WebSocketState(WebSocketAccess):
         self._started = self._is_closed = True
         self._stop_watching()
         send, self._send = self._send, _late_send(f"the websocket has been closed: {message['reason']}")
-        return finish(partial(_send_last, send, message))
+        work = partial(_send_last, send, message)
+        # Whoever is cancelled while they wait for it takes nothing back.
+        task = self._close_task = start_task(work)
+        return work() if task is None else task.wait()
 
 
 class WebSocketClosed(OSError):
