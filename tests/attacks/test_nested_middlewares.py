@@ -4,6 +4,8 @@ The application of each edge has an open page at / and a part below /inside that
 /inside/admin and /inside/open say who asks, /inside/guarded needs a person by its own guard.
 """
 
+from math import inf
+
 import flask
 import pytest
 from asgiref.wsgi import WsgiToAsgi
@@ -20,6 +22,7 @@ import xwms_auth.starlette
 from tests.tools.session_pages import enter, greet
 from tests.tools.site import FROM_HERE, LOGIN, ME, PROGRAM, Site
 from xwms_auth import XWMSConfig
+from xwms_auth.stores import MemoryStore
 
 SUB = "xwms-user-1234"
 DAY = 86_400
@@ -320,3 +323,26 @@ def test_sm_02_also_in_the_third_one_and_where_they_stand_around_one_another(mak
     assert shown(browser, "/admin") == shown(browser, "/") == REFUSED
     with TestClient(site.app, base_url=site.origin) as client:  # with its lifespan
         assert client.get("/open").status_code == 200
+
+
+class OddStore(MemoryStore):
+    """Raises what no store should, once it has found as many sessions as it is told."""
+
+    finds: float = inf
+
+    def load(self, handle, *, now):
+        self.finds -= 1
+        if self.finds < 0:
+            raise LookupError("a fault of this store")
+        return super().load(handle, now=now)
+
+
+def test_a_store_with_a_fault_lets_nobody_further_in(make_nested):
+    store = OddStore()
+    site = make_nested({"session_store": store}, recheck=60)
+    browser = site.browser()
+    browser.log_in(SUB)
+    assert shown(browser, "/inside/guarded") == f"ADMIN DATA for {SUB}"
+    site.clock.advance(61)
+    store.finds = 1
+    assert shown(browser, "/inside/guarded") == (500, "internal_error")

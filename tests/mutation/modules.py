@@ -12,7 +12,7 @@ SECURITY_MODULES = """
     confirmation context cookie credentials endpoints epoch fair_limit fetch_metadata given_up_tokens id_token jwt
     leak_guard logout_token lookup models next_url pending_login rate_limits records revalidation revocation routes
     sealing secret_sources session sign_token signing state strict_json token_refresh token_revocation
-    token_validation urls validation websocket xwms_auth/_core/http/messages.py
+    token_validation urls validation websocket websocket_access xwms_auth/_core/http/messages.py
 """.split()
 """What is mutated unless `--modules` says otherwise. Bare names are found in whatever folder they are."""
 
