@@ -238,12 +238,14 @@ def _under_load(way: str, dashboard: Dashboard, source: Source, origin: str, *, 
         working = [threads.submit(log_in_again_and_again) for _ in range(AT_ONCE)]
         try:
             steps = _steps(way, dashboard, source)
+            enough = 0
             for number, (name, step) in enumerate(steps, 1):
-                when(logins * number // (len(steps) + 1))
+                when(max(logins * number // (len(steps) + 1), enough))
                 began = time.monotonic()
                 step()
                 # XWMS takes the new secret at some time within the step; the source has it at the end of its own.
                 outcome.moments[name] = began if name == "regenerate" else time.monotonic()
+                enough = len(outcome.logins) + AT_ONCE + 1  # so that one of them begins after this step
             with news:
                 started_after = started
             for one in working:

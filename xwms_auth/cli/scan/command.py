@@ -184,22 +184,23 @@ class _Report:
     def tell(self, what: str) -> int:
         """Print the findings, and return the exit status."""
         for line in self.found:
-            click.echo(_encodable(line))
+            _say(line)
         if self.found:
-            click.echo(f"{style('Found', fg='red')} {_counted(len(self.found), 'time')}, in a search of {what}.")
-            click.echo("Whoever has these files has it. First make it worthless: regenerate a client secret at XWMS,")
-            click.echo("replace a session secret by one of `xwms-auth secret`. Then take it out of the files.")
+            _say(f"{style('Found', fg='red')} {_counted(len(self.found), 'time')}, in a search of {what}.")
+            _say("Whoever has these files has it. First make it worthless: regenerate a client secret at XWMS,")
+            _say("replace a session secret by one of `xwms-auth secret`. Then take it out of the files.")
         elif self.troubles:
-            click.echo(f"Nothing found in {what}, but {len(self.troubles)} could not be searched.")
+            _say(f"Nothing found in {what}, but {len(self.troubles)} could not be searched.")
         else:
-            click.echo(f"Nothing found in {what}.")
+            _say(f"Nothing found in {what}.")
         return 1 if self.found or self.troubles else 0
 
 
-def _encodable(line: str) -> str:
-    """The line with escapes for what the terminal, or the file of the output, has no characters for."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"  # it may be closed
-    return line.encode(encoding, "backslashreplace").decode(encoding)
+def _say(line: str) -> None:
+    """Print a line, with escapes for what the terminal, or the file of the output, has no characters for."""
+    if sys.stdout is not None:  # it is closed
+        encoding = sys.stdout.encoding or "utf-8"
+        click.echo(line.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def _counted(number: int, what: str) -> str:
