@@ -157,7 +157,7 @@ def test_no_message_passes_while_the_timer_asks_for_an_account_that_is_blocked(f
             wire.says(heard("order 1000 pieces"))
             await until(lambda: not wire._outbox.statistics().current_buffer_used)
             members.may_go_on.set()
-            await until(lambda: wire.sent[1:])
+            await until(lambda: got and wire.sent[1:])
         assert wire.sent == [ACCEPT, BLOCKED]
 
     anyio.run(story, backend=backend)
