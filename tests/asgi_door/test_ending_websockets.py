@@ -37,7 +37,7 @@ def guarded_by(endpoint: Callable[[WebSocket], Coroutine[Any, Any, None]]) -> Ca
 
 
 async def until(is_so: Callable[[], Any]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not is_so():
             await asyncio.sleep(0.001)
 

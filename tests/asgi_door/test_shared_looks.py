@@ -59,7 +59,7 @@ class AnyWire(Wire):
 
 
 async def until(is_so: Callable[[], Any]) -> None:
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         while not is_so():
             await anyio.sleep(0.001)
 
