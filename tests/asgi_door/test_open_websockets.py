@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 import xwms_auth.asgi
 import xwms_auth.fastapi
@@ -211,6 +211,22 @@ def test_where_all_is_protected_every_socket_is_looked_at(fx):
         client.post(LOGOUT, headers=FROM_HERE)
         place.clock.advance(61)
         assert end_of(socket) == (4401, "login_required")
+
+
+def test_the_shorter_limits_of_a_nested_application_count_at_the_handshake_too(fx):
+    def make(room: Room) -> Any:
+        inner = XWMSConfig(**fx.options(redirect_uris=HTTPS_URI, session_store="memory://", session_lifetime=600))
+        return XWMSAuthMiddleware(with_decorator(room), inner, clock=lambda: place.clock())
+
+    place = Place(fx, make)
+    client = place.visitor()
+    place.clock.advance(599)
+    with enter(client) as socket:
+        assert echo(socket) == "hello 17"
+    place.clock.advance(1)
+    with pytest.raises(WebSocketDisconnect) as refused, enter(client):
+        pass
+    assert (refused.value.code, refused.value.reason) == (1008, "login_required")
 
 
 def test_the_shorter_limits_of_a_nested_application_count(fx):
