@@ -6,19 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from xwms_auth.cli.commands import xwms_auth
-
-SECRET = "q7Zt9vK3dWeXm1uRbPq4"
-
-
-def scan(*arguments: str | Path, **variables: str | None) -> Result:
-    environ = {"XWMS_SESSION_SECRET": None, "XWMS_CLIENT_SECRET_FILE": None, "XWMS_CLIENT_SECRET": SECRET} | variables
-    result = CliRunner().invoke(xwms_auth, ["scan", *map(str, arguments)], env=environ)
-    assert result.exception is None or isinstance(result.exception, SystemExit)
-    assert SECRET not in result.output
-    return result
+from tests.cli.scanning import SECRET, scan
 
 
 def git(where: Path, *arguments: str) -> str:

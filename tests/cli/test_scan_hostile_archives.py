@@ -14,21 +14,12 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from xwms_auth.cli.commands import xwms_auth
+from tests.cli.scanning import SECRET, scan
 
-SECRET = "q7Zt9vK3dWeXm1uRbPq4"
 CONTENT = f"const a = '{SECRET}';".encode()
 SCAN = "xwms_auth.cli.scan"
-
-
-def scan(*arguments: str | Path) -> Result:
-    environ = {"XWMS_SESSION_SECRET": None, "XWMS_CLIENT_SECRET_FILE": None, "XWMS_CLIENT_SECRET": SECRET}
-    result = CliRunner().invoke(xwms_auth, ["scan", *map(str, arguments)], env=environ)
-    assert result.exception is None or isinstance(result.exception, SystemExit)
-    assert SECRET not in result.output
-    return result
 
 
 def scan_of(folder: Path, content: bytes) -> Result:

@@ -15,21 +15,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
+from tests.cli.scanning import SECRET, scan
 from xwms_auth._core.base.crypto.leak_patterns import LeakPatterns
 from xwms_auth._core.base.models import Secret
-from xwms_auth.cli.commands import xwms_auth
 
-SECRET = "q7Zt9vK3dWeXm1uRbPq4"
 CONTENT = f"const a = '{SECRET}';".encode()
-
-
-def scan(*arguments: str | Path, **variables: str | None) -> Result:
-    environ = {"XWMS_SESSION_SECRET": None, "XWMS_CLIENT_SECRET_FILE": None, "XWMS_CLIENT_SECRET": SECRET} | variables
-    result = CliRunner().invoke(xwms_auth, ["scan", *map(str, arguments)], env=environ)
-    assert result.exception is None or isinstance(result.exception, SystemExit)
-    return result
 
 
 def zip_of(*members: tuple[str, bytes]) -> bytes:

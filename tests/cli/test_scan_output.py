@@ -8,20 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from xwms_auth.cli.commands import xwms_auth
+from tests.cli.scanning import SECRET, scan
 
-SECRET = "q7Zt9vK3dWeXm1uRbPq4"
 OTHER = "b8Yu0wL4eXfYn2vScQr5"
-
-
-def scan(*arguments: str | Path, **variables: str | None) -> Result:
-    environ = {"XWMS_SESSION_SECRET": None, "XWMS_CLIENT_SECRET_FILE": None, "XWMS_CLIENT_SECRET": SECRET} | variables
-    result = CliRunner().invoke(xwms_auth, ["scan", *map(str, arguments)], env=environ)
-    assert result.exception is None or isinstance(result.exception, SystemExit)
-    assert SECRET not in result.output
-    return result
 
 
 # --- how much is told ---

@@ -181,11 +181,11 @@ class WebSocketState(WebSocketAccess):
             self._schedule(interval, since=self._read)
             self._start_timer()
 
-    def _now(self) -> "_Moment":
+    def _now(self) -> _Moment:
         now = self.served.clock()
         return _Moment(now, time.monotonic() if self.served.clock is time.time else now)
 
-    def _schedule(self, seconds: float, *, since: "_Moment") -> None:
+    def _schedule(self, seconds: float, *, since: _Moment) -> None:
         self._due, self._timer_due = since.clock + seconds, since.steady + seconds
 
     def _start_timer(self) -> None:
@@ -240,7 +240,7 @@ class WebSocketState(WebSocketAccess):
             look.cancel()
             await self._bear(InternalError("a look at the session has not ended"), since)
 
-    async def _look_once(self, began: "_Moment") -> None:
+    async def _look_once(self, began: _Moment) -> None:
         try:
             end = await self.why_not()
         except BaseException as error:  # nobody can know who is there: fail closed, but not at once

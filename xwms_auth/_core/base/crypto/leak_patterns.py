@@ -143,7 +143,7 @@ def _form(name: str, parts: Iterable[bytes], *, gap: bytes = b"", cut: bytes = b
     return _Form(name, re.compile(gap.join(parts), flags), _begun(parts, gap, cut))
 
 
-def _begun(parts: "list[bytes]", gap: bytes, cut: bytes, *, behind: bytes = b"") -> bytes:
+def _begun(parts: list[bytes], gap: bytes, cut: bytes, *, behind: bytes = b"") -> bytes:
     """A pattern for the start of these, cut off anywhere, or for all of them and the start of what is behind."""
     begun = (behind or cut) if len(parts) <= _ENOUGH else rb"[\s\S]*"
     for part in reversed(parts[:_ENOUGH]):
@@ -151,7 +151,7 @@ def _begun(parts: "list[bytes]", gap: bytes, cut: bytes, *, behind: bytes = b"")
     return begun
 
 
-def _in_base64(cores: "list[bytes]", *, cut: bytes) -> _Form:
+def _in_base64(cores: list[bytes], *, cut: bytes) -> _Form:
     """One form of texts in base64 that begin alike: data are searched for that once."""
     first, *others = ([*map(_any_alphabet, core)] for core in cores)
     if not others:
